@@ -1,0 +1,171 @@
+"""What a message broker can do for Cauce, and the messages it carries.
+
+The broker is only transport: the journal is the truth, so a message is a reference to a task in the journal,
+and may be delivered twice, late, or after the task has ended. It must not be lost silently once it is confirmed.
+Nothing here knows which broker is behind it.
+"""
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from core.closing import Closing
+from core.model import Depth
+
+DELIVERY_LIMIT = 20
+"""How often a message is delivered again before it becomes a dead letter."""
+
+
+class Queue(enum.StrEnum):
+    """The two queues of the system."""
+
+    TASKS = "cauce.tasks"
+    DEAD = "cauce.dead"
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """The body of a message: which task, and which attempt at it."""
+
+    id: str
+    seq: int
+    attempt: int
+    at: float
+    """When it was published, seconds since the epoch."""
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message to publish."""
+
+    tag: int
+    """The caller's own number, given back in `Settled`; unique among the messages that are not settled."""
+    id: str
+    kind: str
+    body: bytes
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What became of one published message."""
+
+    tag: int
+    confirmed: bool
+    """The broker has it and will keep it. False: it may or may not have it, and must be asked again."""
+    reason: str = ""
+    """Why it is not confirmed."""
+
+
+OnSettled = Callable[[Sequence[Settled]], None]
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One message that a consumer holds until it is acknowledged."""
+
+    body: bytes
+    redeliveries: int
+    """How often it was delivered before, as far as the broker tells: 0 the first time."""
+    receipt: object
+    """What the consumer that delivered it needs to acknowledge it; nothing to anybody else."""
+
+
+class Publisher(Closing):
+    """Publishes to the tasks queue, with publisher confirms.
+
+    It connects by itself, in the background, again and again.
+    `send` belongs to one thread. Every message that was sent is settled exactly once, by a call of `on_settled`,
+    from a thread of the publisher's or from within `send`.
+    """
+
+    @property
+    @abstractmethod
+    def available(self) -> bool:
+        """Whether messages can be sent now: connected, and not blocked by the broker."""
+
+    @property
+    @abstractmethod
+    def trouble(self) -> str:
+        """Why it is not available, as a sentence for people; empty when it is."""
+
+    @abstractmethod
+    def send(self, messages: Sequence[Message]) -> None:
+        """Hand over messages; never waits for the broker. When it is away they are settled as not confirmed."""
+
+    @abstractmethod
+    def close(self, timeout: float = 5.0) -> None:
+        """Wait up to `timeout` seconds for what was sent to settle, settle the rest as not confirmed, disconnect."""
+
+
+class Consumer(Closing):
+    """Takes messages from one queue and holds each until it is acknowledged.
+
+    It connects by itself, in the background, again and again; what it held when a connection was lost
+    will be delivered again, perhaps to another consumer, and its acknowledgement is then ignored.
+    `receive` belongs to one thread; `ack`, `reject` and `resize` may be called from any.
+    """
+
+    @property
+    @abstractmethod
+    def trouble(self) -> str:
+        """Why nothing can be received now, as a sentence for people; empty when it can."""
+
+    @abstractmethod
+    def receive(self, limit: int, timeout: float) -> list[Delivery]:
+        """Take up to `limit` messages, waiting up to `timeout` seconds for the first; empty when none came."""
+
+    @abstractmethod
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker to forget these. Those of a former connection are ignored."""
+
+    @abstractmethod
+    def reject(self, delivery: Delivery) -> None:
+        """Make this a dead letter at once (on the dead-letter queue: drop it)."""
+
+    @abstractmethod
+    def resize(self, prefetch: int) -> None:
+        """Hold at most `prefetch` messages from now on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Carry out the acknowledgements made before, give back everything else, disconnect."""
+
+
+class Gauge(Closing):
+    """Reads the depth of the queues. Belongs to one thread."""
+
+    @abstractmethod
+    def read(self) -> Depth:
+        """Count the messages.
+
+        Raises:
+            BrokerUnavailable: the broker can't be asked now.
+        """
+
+
+class Broker(ABC):
+    """A message broker, as it is configured: makes the things above. It holds no connection itself."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """What and where it is, for people, without a password."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Reach the broker once and make sure that the queues exist as they should.
+
+        Raises:
+            BrokerUnavailable: it can't be reached.
+            BrokerMisconfigured: it refuses us or our queues.
+        """
+
+    @abstractmethod
+    def publisher(self, on_settled: OnSettled) -> Publisher:
+        """Make a publisher; it begins to connect at once."""
+
+    @abstractmethod
+    def consumer(self, queue: Queue, prefetch: int) -> Consumer:
+        """Make a consumer of `queue` that holds at most `prefetch` messages; it begins to connect at once."""
+
+    @abstractmethod
+    def gauge(self) -> Gauge:
+        """Make a gauge."""

@@ -1,0 +1,115 @@
+"""The publisher of the embedded queue: one transaction a batch, settled from within `send`.
+
+While the file can't be written, a thread tries it again and again, and messages are refused at once meanwhile.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from core.broker.base import Message, OnSettled, Publisher, Settled
+from core.broker.embedded.queuefile import QueueFile
+from core.errors import BrokerError
+
+_log = logging.getLogger("cauce.broker")
+
+
+class EmbeddedPublisher(Publisher):
+    """Appends to the tasks queue.
+
+    Args:
+        open_file: opens a connection.
+        on_settled: told what became of each message.
+    """
+
+    def __init__(self, open_file: Callable[[], QueueFile], on_settled: OnSettled) -> None:
+        self._open_file = open_file
+        self._on_settled = on_settled
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._file: QueueFile | None = None
+        self._trouble = ""
+        self._mender: threading.Thread | None = None
+        with self._lock:
+            self._connect()
+
+    @property
+    def available(self) -> bool:
+        """Whether messages can be sent now."""
+        return not self._trouble and not self._closed.is_set()
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not available."""
+        return "The publisher is closed." if self._closed.is_set() else self._trouble
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Append messages and settle them."""
+        if not messages:
+            return
+        with self._lock:
+            reason = self._append([message.body for message in messages])
+        confirmed = not reason
+        self._on_settled([Settled(message.tag, confirmed, reason) for message in messages])
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Let go of the file; nothing is ever outstanding."""
+        self._closed.set()
+        with self._lock:
+            mender = self._mender
+        if mender is not None:
+            mender.join(timeout)
+        with self._lock:
+            self._disconnect()
+
+    def _append(self, bodies: Sequence[bytes]) -> str:
+        """Write messages; why they are not written, empty when they are."""
+        if self._closed.is_set() or self._file is None:
+            return self.trouble
+        try:
+            self._file.check_place()
+            self._file.publish(bodies)
+        except BrokerError as error:
+            self._fail(error)
+        return self._trouble
+
+    def _connect(self) -> None:
+        try:
+            self._file = self._open_file()
+        except BrokerError as error:
+            self._fail(error)
+
+    def _disconnect(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _fail(self, error: BrokerError) -> None:
+        """Begin to mend: from here on the file belongs to the mender."""
+        self._disconnect()
+        self._trouble = str(error)
+        _log.warning("The embedded queue is away: %s", error)
+        self._mender = threading.Thread(target=self._mend, name="embedded-mender", daemon=True)
+        self._mender.start()
+
+    def _mend(self) -> None:
+        pause = 0.1
+        while not self._closed.wait(pause):
+            pause = min(2.0, pause * 2)
+            try:
+                file = self._open_file()
+            except BrokerError as error:
+                self._trouble = str(error)
+                continue
+            try:
+                file.probe()
+            except BrokerError as error:
+                self._trouble = str(error)
+                file.close()
+                continue
+            with self._lock:
+                self._file = file
+                self._trouble = ""
+                self._mender = None
+            _log.info("The embedded queue is back.")
+            return

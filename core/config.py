@@ -1,0 +1,331 @@
+"""Settings: flag, over environment, over `cauce.toml`, over default; each knows where it came from.
+
+A program declares its options, and builds its settings once, at its start; nothing else reads the environment.
+An option with the key `worker.concurrency` is `concurrency` in the table `[worker]` of the file
+and `CAUCE_WORKER_CONCURRENCY` in the environment.
+"""
+
+import argparse
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+
+from core.addresses import Address
+from core.errors import ConfigurationError
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+FILE_NAME = "cauce.toml"
+TABLES = ("server", "worker", "client", "monitor", "supervisor", "tui")
+
+
+@dataclass(frozen=True)
+class Option(Generic[T_co]):
+    """One setting that a program has."""
+
+    key: str
+    """`name`, or `table.name`."""
+    read: Callable[[str], T_co]
+    """Makes the value of its text; raises `ValueError` with what would be right."""
+    default: T_co
+    help: str
+    flags: tuple[str, ...] = ()
+    """On the command line; none for secrets, which other users of the machine could read there."""
+    metavar: str = "VALUE"
+    secret: bool = False
+    many: bool = False
+    """May be given several times: in the file as a list, in the environment parted by commas."""
+
+    @property
+    def variable(self) -> str:
+        """The name of its environment variable."""
+        return "CAUCE_" + self.key.replace(".", "_").replace("-", "_").upper()
+
+    @property
+    def destination(self) -> str:
+        """Its name among the parsed arguments."""
+        return self.key.replace(".", "_").replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from."""
+
+    text: str
+    place: str
+    """A flag, a variable, a file's key, or `default`."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of a program's options."""
+
+    values: Mapping[str, object]
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    options: Sequence[Option[object]] = ()
+
+    def __getitem__(self, option: Option[T]) -> T:
+        return cast("T", self.values[option.key])
+
+    def given(self, option: Option[T]) -> bool:
+        """Whether somebody chose the value: it is not the default."""
+        return self.origins[option.key].place != "default"
+
+    def describe(self) -> str:
+        """Each value with its place, a line each; secrets masked."""
+        width = max(len(option.key) for option in self.options)
+        lines = []
+        for option in self.options:
+            origin = self.origins[option.key]
+            text = "********" if option.secret and origin.text else mask_password(origin.text)
+            lines.append(f"{option.key:{width}}  {text or '-'}  ({origin.place})")
+        return "\n".join(lines)
+
+
+def mask_password(url: str) -> str:
+    """A URL, or several parted by commas, with the password replaced."""
+    return ",".join(_mask_one(part) for part in url.split(","))
+
+
+def _mask_one(url: str) -> str:
+    scheme, mark, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if not mark or not at:
+        return url
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{user}{':********' if colon else ''}@{place}"
+
+
+# What the text of a setting is read as.
+
+
+def text(value: str) -> str:
+    """Text that is not empty."""
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value.strip()
+
+
+def optional_text(value: str) -> str:
+    """Text that may be empty."""
+    return value.strip()
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def read(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if not least <= number <= most:
+            raise ValueError(f"must be from {least} to {most}")
+        return number
+
+    return read
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """A number of seconds within bounds."""
+
+    def read(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueError("must be a number of seconds") from None
+        if not least <= number <= most:
+            raise ValueError(f"must be from {least:g} to {most:g} seconds")
+        return number
+
+    return read
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """One of some words."""
+
+    def read(value: str) -> str:
+        if value.lower() not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return value.lower()
+
+    return read
+
+
+def switch(value: str) -> bool:
+    """Yes or no."""
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("must be true or false")
+
+
+def address(value: str) -> Address:
+    """A host and a port."""
+    try:
+        return Address.parse(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+
+
+def several(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Values parted by commas."""
+
+    def read_all(value: str) -> tuple[T, ...]:
+        return tuple(read(part.strip()) for part in value.split(",") if part.strip())
+
+    return read_all
+
+
+# The options that every program has.
+
+DIRECTORY = Option(
+    "directory", Path, Path(), "where the system's files are; others are relative to it", ("-d", "--dir")
+)
+BROKER = Option(
+    "broker",
+    text,
+    "embedded",
+    "embedded, embedded:FILE, or amqp://USER:PASSWORD@HOST:PORT/VHOST (several, of one cluster, parted by commas)",
+    ("-b", "--broker"),
+    "URL",
+)
+DATABASE = Option("database", text, "resultados.db", "the journal's file", ("--database",), "FILE")
+LOG_LEVEL = Option(
+    "log-level",
+    choice("debug", "info", "warning", "error"),
+    "info",
+    "debug, info, warning or error",
+    ("-l", "--log-level"),
+    "LEVEL",
+)
+LOG_FORMAT = Option("log-format", choice("text", "json"), "text", "text or json", ("--log-format",), "FORMAT")
+
+COMMON = (DIRECTORY, BROKER, DATABASE, LOG_LEVEL, LOG_FORMAT)
+
+
+def add_arguments(parser: argparse.ArgumentParser, options: Iterable[Option[object]]) -> None:
+    """Give a parser the flags of `options`, and those that tell about settings."""
+    group = parser.add_argument_group("settings")
+    for option in options:
+        if not option.flags:
+            continue
+        text_of_help = option.help.replace("%", "%%")
+        if option.read is switch:
+            group.add_argument(
+                *option.flags, dest=option.destination, action=argparse.BooleanOptionalAction, help=text_of_help
+            )
+        else:
+            group.add_argument(
+                *option.flags,
+                dest=option.destination,
+                metavar=option.metavar,
+                action="append" if option.many else "store",
+                help=f"{text_of_help} (default: {_default_text(option) or 'none'})",
+            )
+    group.add_argument("--config", metavar="FILE", help=f"read this file, not {FILE_NAME} in the directory")
+    group.add_argument("--show-config", action="store_true", help="print each setting and where it comes from, and end")
+
+
+def load(options: Sequence[Option[object]], arguments: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
+    """Find the value of each option.
+
+    Args:
+        options: what the program has.
+        arguments: as a parser prepared by `add_arguments` returned them.
+        environment: of the process.
+
+    Raises:
+        ConfigurationError: a value is wrong, or the file names a setting that is not there; says which, and where.
+    """
+    directory = _value(DIRECTORY, _given(DIRECTORY, arguments, environment, {}, ""))
+    file = _file(arguments, environment, cast("Path", directory))
+    content = _read_file(file, options) if file else {}
+    values: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+    for option in options:
+        origin = _given(option, arguments, environment, content, str(file))
+        origins[option.key] = origin
+        values[option.key] = _value(option, origin)
+    return Settings(values, origins, options)
+
+
+def _given(
+    option: Option[object],
+    arguments: argparse.Namespace,
+    environment: Mapping[str, str],
+    content: Mapping[str, str],
+    file: str,
+) -> Origin:
+    argument = getattr(arguments, option.destination, None)
+    if argument is not None:
+        text_given = ",".join(argument) if isinstance(argument, list) else str(argument)
+        return Origin(text_given, option.flags[-1] if option.flags else "given")
+    if option.variable in environment:
+        return Origin(environment[option.variable], option.variable)
+    if option.key in content:
+        return Origin(content[option.key], f"{option.key} in {file}")
+    return Origin(_default_text(option), "default")
+
+
+def _default_text(option: Option[object]) -> str:
+    default = option.default
+    if default is None:
+        return ""
+    if isinstance(default, tuple):
+        return ",".join(str(part) for part in default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _value(option: Option[object], origin: Origin) -> object:
+    if origin.place == "default":
+        return option.default
+    try:
+        return option.read(origin.text)
+    except ValueError as error:
+        shown = "its value" if option.secret else repr(mask_password(origin.text))
+        raise ConfigurationError(f"{origin.place}: {shown} {error}") from error
+
+
+def _file(arguments: argparse.Namespace, environment: Mapping[str, str], directory: Path) -> Path | None:
+    named = getattr(arguments, "config", None) or environment.get("CAUCE_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise ConfigurationError(f"there is no settings file {named}")
+        return Path(named)
+    usual = directory / FILE_NAME
+    return usual if usual.is_file() else None
+
+
+def _read_file(file: Path, options: Sequence[Option[object]]) -> dict[str, str]:
+    """The texts of the file's values by key; tables of other programs are left out."""
+    try:
+        content = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{file} can't be read: {error}") from error
+    known = {option.key for option in options}
+    mine = {key.partition(".")[0] for key in known if "." in key}
+    found: dict[str, str] = {}
+    for name, value in content.items():
+        if isinstance(value, dict) and name in TABLES:
+            if name in mine:
+                found |= {f"{name}.{member}": _toml_text(inner) for member, inner in value.items()}
+        else:
+            found[name] = _toml_text(value)
+    for key in found:
+        if key not in known and ("." in key or key not in {option.key for option in COMMON}):
+            near = difflib.get_close_matches(key, [*known, *TABLES], 1)
+            hint = f"; do you mean {near[0]!r}?" if near else ""
+            raise ConfigurationError(f"{file} names {key!r}, which is no setting{hint}")
+    return found
+
+
+def _toml_text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(str(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

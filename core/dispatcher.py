@@ -1,0 +1,194 @@
+"""The dispatcher: from the journal to the broker.
+
+It belongs to the thread that writes a server's journal, and works around that thread's transactions:
+inside one it notes what the broker has confirmed and claims what is due; after the commit it publishes.
+A task is in its hand from the moment it owns it until the confirmation is written down, so it never publishes a
+confirmed task a second time. What it has no room for stays in the journal, owned by nobody.
+"""
+
+import logging
+import queue
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from core.broker.backoff import delay
+from core.broker.base import Message, OnSettled, Publisher, Reference, Settled
+from core.model import Dispatch
+from core.presence import Liveness
+from core.repository.base import Repository
+
+CAPACITY = 10_000
+"""How many tasks it holds at once, at most."""
+
+CLAIM_INTERVAL = 0.1
+"""Seconds between two looks for tasks that have become due."""
+
+ORPHAN_INTERVAL = 1.0
+"""Seconds between two looks for tasks of servers that have died."""
+
+PATIENCE = 2.0
+"""Seconds for which it keeps its tasks while the broker is away, before it leaves them to whoever can publish."""
+
+_log = logging.getLogger("cauce.dispatcher")
+_encode = msgspec.json.Encoder().encode
+
+
+class Dispatcher:
+    """Publishes what the journal holds for one server.
+
+    Args:
+        open_publisher: makes the publisher, given what to call when messages are settled.
+        owner: the server's number in the journal.
+        now: the monotonic time.
+    """
+
+    def __init__(self, open_publisher: Callable[[OnSettled], Publisher], owner: int, now: float) -> None:
+        self._owner = owner
+        self._settled: queue.SimpleQueue[Sequence[Settled]] = queue.SimpleQueue()
+        self._publisher = open_publisher(self._settled.put)
+        self._in_hand: dict[int, Dispatch] = {}
+        self._to_publish: deque[Dispatch] = deque()
+        self._to_mark: list[Dispatch] = []
+        self._claimed: list[Dispatch] = []
+        self._releasing = False
+        self._next_claim = now
+        self._next_look = now
+        self._away_since: float | None = None
+        self._refusals = 0
+        self._publish_after = now
+        self._liveness = Liveness()
+        self.published = 0
+
+    @property
+    def room(self) -> int:
+        """How many tasks more it can hold; none while the broker is away."""
+        return 0 if self._away_since is not None else max(0, CAPACITY - len(self._in_hand))
+
+    @property
+    def in_hand(self) -> int:
+        """How many tasks it holds."""
+        return len(self._in_hand)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be published now; empty when it can."""
+        return self._publisher.trouble
+
+    def take(self, tasks: Iterable[Dispatch]) -> None:
+        """Hold tasks that were entered into the journal with this owner; they are published at the next `flush`."""
+        for task in tasks:
+            self._in_hand[task.seq] = task
+            self._to_publish.append(task)
+
+    def has_to_write(self, now: float) -> bool:
+        """Whether a transaction should be made for it now."""
+        self._collect(now)
+        self._watch(now)
+        return bool(self._to_mark) or self._may_claim(now) or now >= self._next_look or self._overdue(now)
+
+    def write(self, repository: Repository, now: float, wall: float) -> None:
+        """Write, inside a transaction, what was confirmed, and claim what is due.
+
+        Args:
+            repository: in a transaction.
+            now: the monotonic time.
+            wall: seconds since the epoch.
+        """
+        self._collect(now)
+        self._watch(now)
+        repository.mark_queued(self._to_mark, wall)
+        self._claimed = []
+        self._releasing = self._overdue(now)
+        if self._releasing:
+            repository.release(self._owner)
+        elif self._may_claim(now):
+            self._claimed = repository.claim(self._owner, wall, self.room)
+        if now >= self._next_look:
+            self._release_orphans(repository, now)
+
+    def committed(self, now: float) -> None:
+        """The transaction of the last `write` is stored."""
+        for task in self._to_mark:
+            self._in_hand.pop(task.seq, None)
+        self._to_mark.clear()
+        if self._releasing:
+            self._in_hand.clear()
+            self._to_publish.clear()
+        if now >= self._next_claim:
+            self._next_claim = now + (0 if self._claimed else CLAIM_INTERVAL)
+        if now >= self._next_look:
+            self._next_look = now + ORPHAN_INTERVAL
+        self.take(self._claimed)
+        self._claimed = []
+
+    def flush(self, now: float, wall: float) -> None:
+        """Publish what is waiting for it, if the broker takes messages."""
+        if not self._to_publish or now < self._publish_after or not self._publisher.available:
+            return
+        messages = [
+            Message(task.seq, task.id, task.kind, _encode(Reference(task.id, task.seq, task.attempt, wall)))
+            for task in self._to_publish
+        ]
+        self._to_publish.clear()
+        self._publisher.send(messages)
+
+    def close(self, repository: Repository, timeout: float, now: float, wall: float) -> None:
+        """Wait up to `timeout` seconds for confirmations, write them down, and leave the rest to others."""
+        self.flush(now, wall)
+        self._publisher.close(timeout)
+        self._collect(now)
+        with repository.transaction():
+            repository.mark_queued(self._to_mark, wall)
+            repository.release(self._owner)
+        self._to_mark.clear()
+        self._in_hand.clear()
+
+    def _collect(self, now: float) -> None:
+        """Take in what the publisher has settled since the last time."""
+        while True:
+            try:
+                batch = self._settled.get_nowait()
+            except queue.Empty:
+                return
+            for settled in batch:
+                task = self._in_hand.get(settled.tag)
+                if task is None:
+                    continue
+                if settled.confirmed:
+                    self._to_mark.append(task)
+                    self.published += 1
+                    self._refusals = 0
+                else:
+                    self._to_publish.append(task)
+                    self._refuse(settled.reason, now)
+
+    def _refuse(self, reason: str, now: float) -> None:
+        if now >= self._publish_after:
+            self._publish_after = now + delay(self._refusals, random.random())  # noqa: S311 - to spread servers
+            self._refusals += 1
+            if self._refusals == 1:
+                _log.warning("the broker did not confirm: %s; publishing again", reason)
+
+    def _watch(self, now: float) -> None:
+        """Note since when the broker is away."""
+        if self._publisher.available:
+            self._away_since = None
+        elif self._away_since is None:
+            self._away_since = now
+
+    def _overdue(self, now: float) -> bool:
+        return self._away_since is not None and bool(self._in_hand) and now - self._away_since > PATIENCE
+
+    def _may_claim(self, now: float) -> bool:
+        return now >= self._next_claim and self.room > 0
+
+    def _release_orphans(self, repository: Repository, now: float) -> None:
+        records = repository.processes()
+        self._liveness.observe(records, now)
+        alive = {record.number for record in records if self._liveness.is_alive(record, now)}
+        released = repository.release_orphans(alive | {self._owner})
+        if released:
+            _log.warning("%d tasks of servers that have died are published by others", released)

@@ -1,0 +1,1 @@
+"""The journal: one interface (`base`), and SQLite behind it."""

@@ -1,0 +1,199 @@
+"""From rows of the database to values and back. Pure."""
+
+import msgspec
+
+from core.database import Row, Value
+from core.model import (
+    Assignment,
+    Counters,
+    Dispatch,
+    Failure,
+    InHand,
+    Outcome,
+    ProcessRecord,
+    Role,
+    State,
+    Task,
+    Times,
+)
+from core.repository.base import Sample
+
+TASK_COLUMNS = (
+    "seq, id, kind, payload, state, attempts, strikes, retries, due_at, worker, result,"
+    " error_type, error_message, error_traceback, error_signature,"
+    " sent_at, received_at, accepted_at, queued_at, taken_at, started_at, finished_at, stored_at"
+)
+ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at"
+PROCESS_COLUMNS = (
+    "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand"
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode_counters = msgspec.json.Decoder(Counters).decode
+_decode_in_hand = msgspec.json.Decoder(tuple[InHand, ...]).decode
+
+
+def integer(value: Value) -> int:
+    """A column that is an integer."""
+    assert isinstance(value, int)
+    return value
+
+
+def number(value: Value) -> float:
+    """A column that is a number."""
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def text(value: Value) -> str:
+    """A column that is text."""
+    assert isinstance(value, str)
+    return value
+
+
+def _number_or_none(value: Value) -> float | None:
+    return None if value is None else number(value)
+
+
+def _integer_or_none(value: Value) -> int | None:
+    return None if value is None else integer(value)
+
+
+def _text_or_none(value: Value) -> str | None:
+    return None if value is None else text(value)
+
+
+def dispatch(row: Row) -> Dispatch:
+    """A row of `seq, id, kind, attempts`."""
+    return Dispatch(integer(row[0]), text(row[1]), text(row[2]), integer(row[3]))
+
+
+def assignment(row: Row) -> Assignment:
+    """A row of `ASSIGNMENT_COLUMNS`."""
+    return Assignment(
+        seq=integer(row[0]),
+        id=text(row[1]),
+        kind=text(row[2]),
+        payload=text(row[3]),
+        state=State(text(row[4])),
+        attempts=integer(row[5]),
+        strikes=integer(row[6]),
+        retries=_integer_or_none(row[7]),
+        due_at=number(row[8]) or None,
+    )
+
+
+def task(row: Row) -> Task:
+    """A row of `TASK_COLUMNS`."""
+    times = [_number_or_none(value) for value in row[15:23]]
+    return Task(
+        seq=integer(row[0]),
+        id=text(row[1]),
+        kind=text(row[2]),
+        payload=text(row[3]),
+        state=State(text(row[4])),
+        attempts=integer(row[5]),
+        strikes=integer(row[6]),
+        retries=_integer_or_none(row[7]),
+        due_at=number(row[8]) or None,
+        worker=_text_or_none(row[9]),
+        result=_text_or_none(row[10]),
+        failure=_failure(row[11:15]),
+        times=Times(
+            sent=times[0],
+            received=times[1],
+            accepted=times[2],
+            queued=times[3],
+            taken=times[4],
+            started=times[5],
+            finished=times[6],
+            stored=times[7],
+        ),
+    )
+
+
+def _failure(columns: Row) -> Failure | None:
+    if columns[0] is None:
+        return None
+    return Failure(
+        type=text(columns[0]), message=text(columns[1]), traceback=text(columns[2]), signature=text(columns[3])
+    )
+
+
+def failure_columns(failure: Failure | None) -> tuple[Value, Value, Value, Value]:
+    """The four columns of a failure; all NULL without one."""
+    if failure is None:
+        return (None, None, None, None)
+    return (failure.type, failure.message, failure.traceback, failure.signature)
+
+
+def settled_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
+    """The columns that an outcome sets, in the order of the statement that stores it."""
+    return (
+        outcome.state.value,
+        outcome.due_at or 0,
+        outcome.attempt + 1,
+        outcome.worker,
+        outcome.result,
+        *failure_columns(outcome.failure),
+        outcome.queued_at,
+        outcome.taken_at,
+        outcome.started_at,
+        outcome.finished_at,
+        now if outcome.state.ended else None,
+        outcome.seq,
+    )
+
+
+def process(row: Row) -> ProcessRecord:
+    """A row of `PROCESS_COLUMNS`."""
+    return ProcessRecord(
+        number=integer(row[0]),
+        role=Role(text(row[1])),
+        name=text(row[2]),
+        host=text(row[3]),
+        pid=integer(row[4]),
+        address=text(row[5]),
+        threads=integer(row[6]),
+        started_at=number(row[7]),
+        beat=integer(row[8]),
+        seen_at=number(row[9]),
+        status=text(row[10]),
+        counters=_decode_counters(text(row[11])),
+        in_hand=_decode_in_hand(text(row[12])),
+    )
+
+
+def process_columns(record: ProcessRecord) -> tuple[Value, ...]:
+    """The values of `PROCESS_COLUMNS` but the first."""
+    return (
+        record.role.value,
+        record.name,
+        record.host,
+        record.pid,
+        record.address,
+        record.threads,
+        record.started_at,
+        record.beat,
+        record.seen_at,
+        record.status,
+        counters_column(record.counters),
+        _encode(record.in_hand).decode(),
+    )
+
+
+def counters_column(counters: Counters) -> str:
+    """Counters as they are stored."""
+    return _encode(counters).decode()
+
+
+def sample(row: Row) -> Sample:
+    """A row of `second, process, role, name, counters, in_hand`."""
+    return Sample(
+        second=integer(row[0]),
+        number=integer(row[1]),
+        role=Role(text(row[2])),
+        name=text(row[3]),
+        counters=_decode_counters(text(row[4])),
+        in_hand=integer(row[5]),
+    )

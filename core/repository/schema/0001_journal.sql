@@ -1,0 +1,106 @@
+-- One row a task: the journal of what was accepted and the result of what was done, in one.
+CREATE TABLE tasks (
+    seq             INTEGER PRIMARY KEY,
+    id              TEXT NOT NULL UNIQUE,
+    kind            TEXT NOT NULL,
+    payload         TEXT NOT NULL,              -- JSON
+    state           TEXT NOT NULL CHECK (state IN ('accepted', 'queued', 'retrying', 'done', 'failed', 'cancelled')),
+    owner           INTEGER,                    -- processes.number of the server that has to publish it
+    due_at          REAL NOT NULL DEFAULT 0,    -- 0: at once
+    attempts        INTEGER NOT NULL DEFAULT 0, -- ended ones
+    strikes         INTEGER NOT NULL DEFAULT 0, -- begun after a redelivery; their workers may have died of it
+    retries         INTEGER,                    -- NULL: as many as the kind has
+    worker          TEXT,
+    result          TEXT,                       -- JSON
+    error_type      TEXT,
+    error_message   TEXT,
+    error_traceback TEXT,
+    error_signature TEXT,
+    -- The way, hop by hop, in seconds since the epoch.
+    sent_at         REAL,
+    received_at     REAL NOT NULL,
+    accepted_at     REAL NOT NULL,
+    queued_at       REAL,
+    taken_at        REAL,
+    started_at      REAL,
+    finished_at     REAL,
+    stored_at       REAL                        -- when it ended
+);
+
+-- What a dispatcher looks for. A task leaves this index when it is queued, so it stays small.
+CREATE INDEX tasks_waiting ON tasks (owner, due_at) WHERE state IN ('accepted', 'retrying');
+
+-- The results, in the order in which they came.
+CREATE INDEX tasks_ended ON tasks (stored_at) WHERE stored_at IS NOT NULL;
+
+-- What a person looks for.
+CREATE INDEX tasks_unsuccessful ON tasks (state, seq) WHERE state IN ('failed', 'cancelled');
+
+-- Running totals by state, kept in the same transactions that move the tasks.
+CREATE TABLE ledger (
+    state TEXT PRIMARY KEY,
+    tasks INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO ledger (state, tasks)
+VALUES ('accepted', 0), ('queued', 0), ('retrying', 0), ('done', 0), ('failed', 0), ('cancelled', 0);
+
+-- One row a server or worker, written by its own heartbeat.
+CREATE TABLE processes (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    role       TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    host       TEXT NOT NULL,
+    pid        INTEGER NOT NULL,
+    address    TEXT NOT NULL,
+    threads    INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    beat       INTEGER NOT NULL,
+    seen_at    REAL NOT NULL,
+    status     TEXT NOT NULL,
+    counters   TEXT NOT NULL, -- JSON
+    in_hand    TEXT NOT NULL  -- JSON: the tasks that run there
+);
+
+-- One row a second a process: what it had counted.
+CREATE TABLE samples (
+    second   INTEGER NOT NULL,
+    process  INTEGER NOT NULL,
+    counters TEXT NOT NULL, -- JSON
+    in_hand  INTEGER NOT NULL,
+    PRIMARY KEY (second, process)
+) WITHOUT ROWID;
+
+-- For people with an SQLite shell.
+CREATE VIEW results AS
+SELECT
+    seq,
+    id,
+    kind,
+    payload,
+    state,
+    result,
+    error_type || ': ' || error_message AS error,
+    attempts,
+    worker,
+    datetime(accepted_at, 'unixepoch', 'localtime') AS accepted,
+    datetime(stored_at, 'unixepoch', 'localtime') AS stored,
+    round(finished_at - started_at, 3) AS seconds
+FROM tasks
+WHERE stored_at IS NOT NULL;
+
+CREATE VIEW resultados AS
+SELECT
+    seq AS numero,
+    id,
+    kind AS tipo,
+    payload AS tarea,
+    CASE state WHEN 'done' THEN 'hecha' WHEN 'failed' THEN 'fallida' ELSE 'cancelada' END AS estado,
+    result AS resultado,
+    error_type || ': ' || error_message AS error,
+    attempts AS intentos,
+    worker AS trabajador,
+    datetime(accepted_at, 'unixepoch', 'localtime') AS aceptada,
+    datetime(stored_at, 'unixepoch', 'localtime') AS guardada,
+    round(finished_at - started_at, 3) AS segundos
+FROM tasks
+WHERE stored_at IS NOT NULL;

@@ -1,0 +1,1 @@
+"""The server: takes tasks from clients over TCP, journals them, and has them published."""

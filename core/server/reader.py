@@ -1,0 +1,206 @@
+"""The thread that reads the journal for a server: where tasks are, their results, the books.
+
+Waiting for results costs one look at the journal's version while nothing happens,
+and one query for all that are waited for when something did.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from core.errors import JournalError
+from core.model import InHand, Ledger, ProcessRecord, Task
+from core.presence import Liveness
+from core.repository.base import OpenRepository, Repository
+from core.server.watches import Await, Watches
+from core.threads import OnDeath, vital_thread
+
+POLL = 0.01
+"""Seconds between two looks while results are waited for."""
+
+SHARE = 4
+"""After a look that took a while, it rests for this many times as long: waiting clients can't use up the machine."""
+
+OBSERVE = 1.0
+"""Seconds between two looks at the other processes."""
+
+_log = logging.getLogger("cauce.server")
+
+Ticket = TypeVar("Ticket")
+
+
+class Find(msgspec.Struct, Generic[Ticket]):
+    """Where is this task?"""
+
+    ticket: Ticket
+    task_id: str
+
+
+class Count(msgspec.Struct, Generic[Ticket]):
+    """What do the books say?"""
+
+    ticket: Ticket
+
+
+class Found(msgspec.Struct, Generic[Ticket]):
+    """A task as it is, and who runs it at this moment."""
+
+    ticket: Ticket
+    task_id: str
+    task: Task | None
+    runner: str = ""
+    running: InHand | None = None
+
+
+class Counted(msgspec.Struct, Generic[Ticket]):
+    """The books, and the processes that are alive."""
+
+    ticket: Ticket
+    ledger: Ledger
+    processes: Sequence[ProcessRecord]
+
+
+class NotRead(msgspec.Struct, Generic[Ticket]):
+    """The journal can't be read now."""
+
+    ticket: Ticket
+    reason: str
+
+
+Question = Find[Ticket] | Await[Ticket] | Count[Ticket]
+Reply = Found[Ticket] | Counted[Ticket] | NotRead[Ticket]
+
+
+class JournalReader(Generic[Ticket]):
+    """Owns the thread.
+
+    Args:
+        open_repository: opens the journal, in the thread.
+        answer: takes replies, several at once; called from the thread.
+        on_death: called when the thread dies.
+    """
+
+    def __init__(
+        self,
+        open_repository: OpenRepository,
+        answer: Callable[[Sequence[Reply[Ticket]]], None],
+        on_death: OnDeath,
+    ) -> None:
+        self._open = open_repository
+        self._answer = answer
+        self._questions: queue.SimpleQueue[Sequence[Question[Ticket]]] = queue.SimpleQueue()
+        self._watches = Watches[Ticket]()
+        self._liveness = Liveness()
+        self._alive: list[ProcessRecord] = []
+        self._next_look = 0.0
+        self._next_observation = 0.0
+        self._version = -1
+        self._leaving = threading.Event()
+        self._thread = vital_thread("reader", self._run, on_death)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def ask(self, questions: Sequence[Question[Ticket]]) -> None:
+        """Have these answered; each is, once."""
+        self._questions.put(questions)
+
+    def stop(self) -> None:
+        """Answer what was asked, those that wait with what is known by then, and end."""
+        self._leaving.set()
+        self._questions.put([])
+        self._thread.join(15)
+
+    def _run(self) -> None:
+        with self._open() as repository:
+            while not self._leaving.is_set() or not self._questions.empty():
+                self._serve(self._gather(), repository)
+            self._say(self._overdue(repository, self._watches.take_all()))
+
+    def _gather(self) -> list[Question[Ticket]]:
+        pause = OBSERVE
+        if self._watches:
+            pause = min(max(0.001, self._next_look - time.monotonic()), OBSERVE)
+        questions: list[Question[Ticket]] = []
+        try:
+            questions.extend(self._questions.get(timeout=pause))
+            while True:
+                questions.extend(self._questions.get_nowait())
+        except queue.Empty:
+            return questions
+
+    def _serve(self, questions: Sequence[Question[Ticket]], repository: Repository) -> None:
+        now = time.monotonic()
+        try:
+            self._observe(repository, now)
+            self._reply(questions, repository)
+            self._look(repository, now)
+        except JournalError as error:
+            _log.warning("the journal can't be read: %s", error)
+            self._say([NotRead(question.ticket, str(error)) for question in (*questions, *self._watches.take_all())])
+
+    def _reply(self, questions: Sequence[Question[Ticket]], repository: Repository) -> None:
+        """Answer what can be answered at once; watch for the rest."""
+        asked = {question.task_id for question in questions if not isinstance(question, Count)}
+        tasks = {task.id: task for task in repository.find_all(asked)} if asked else {}
+        replies: list[Reply[Ticket]] = []
+        for question in questions:
+            if isinstance(question, Count):
+                replies.append(Counted(question.ticket, self._ledger(repository), self._alive))
+                continue
+            task = tasks.get(question.task_id)
+            if isinstance(question, Await) and task is not None and not task.state.ended:
+                self._watches.add(question)
+                self._version = -1
+            else:
+                replies.append(self._found(question, task))
+        self._say(replies)
+
+    def _observe(self, repository: Repository, now: float) -> None:
+        if now < self._next_observation:
+            return
+        self._next_observation = now + OBSERVE
+        records = repository.processes()
+        self._liveness.observe(records, now)
+        self._alive = [record for record in records if self._liveness.is_alive(record, now)]
+
+    def _ledger(self, repository: Repository) -> Ledger:
+        return Ledger.of(repository.counts(), sum(len(record.in_hand) for record in self._alive))
+
+    def _found(self, question: Find[Ticket] | Await[Ticket], task: Task | None) -> Found[Ticket]:
+        if task is not None and not task.state.ended:
+            for record in self._alive:
+                for held in record.in_hand:
+                    if held.id == question.task_id:
+                        return Found(question.ticket, question.task_id, task, record.name, held)
+        return Found(question.ticket, question.task_id, task)
+
+    def _look(self, repository: Repository, now: float) -> None:
+        """Answer those whose task has ended, and those whose time is over."""
+        if not self._watches or now < self._next_look:
+            return
+        version = repository.version()
+        replies: list[Reply[Ticket]] = []
+        if version != self._version:
+            self._version = version
+            for task in repository.ended(self._watches.ids):
+                replies += [Found(watch.ticket, task.id, task) for watch in self._watches.take(task.id)]
+        replies += self._overdue(repository, self._watches.take_overdue(now))
+        self._say(replies)
+        self._next_look = now + max(POLL, SHARE * (time.monotonic() - now))
+
+    def _overdue(self, repository: Repository, watches: Sequence[Await[Ticket]]) -> list[Found[Ticket]]:
+        if not watches:
+            return []
+        tasks = {task.id: task for task in repository.find_all({watch.task_id for watch in watches})}
+        return [self._found(watch, tasks.get(watch.task_id)) for watch in watches]
+
+    def _say(self, replies: Sequence[Reply[Ticket]]) -> None:
+        if replies:
+            self._answer(replies)

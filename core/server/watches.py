@@ -1,0 +1,76 @@
+"""Who waits for which task to end, and until when. Pure: the time is an argument."""
+
+import heapq
+import itertools
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
+import msgspec
+
+SLACK = 1000
+"""How many deadlines of answered ones are kept, beside as many as there are tasks, before they are cleared away."""
+
+Ticket = TypeVar("Ticket")
+
+
+class Await(msgspec.Struct, Generic[Ticket], eq=False):
+    """Tell when this task has ended, at the latest at `deadline` of the monotonic clock."""
+
+    ticket: Ticket
+    task_id: str
+    deadline: float
+
+
+class Watches(Generic[Ticket]):
+    """All that wait, by task and by deadline."""
+
+    def __init__(self) -> None:
+        self._by_task: dict[str, list[Await[Ticket]]] = {}
+        self._by_deadline: list[tuple[float, int, Await[Ticket]]] = []
+        self._numbers = itertools.count()
+
+    def __bool__(self) -> bool:
+        return bool(self._by_task)
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The tasks that are waited for."""
+        return self._by_task.keys()
+
+    def add(self, watch: Await[Ticket]) -> None:
+        """One more waits."""
+        self._by_task.setdefault(watch.task_id, []).append(watch)
+        heapq.heappush(self._by_deadline, (watch.deadline, next(self._numbers), watch))
+
+        if len(self._by_deadline) > 2 * len(self._by_task) + SLACK:
+            self._forget_answered()
+
+    def _forget_answered(self) -> None:
+        """Drop the deadlines of those that were answered before: there may be many more of them than of others."""
+        open_ = {id(watch) for waiting in self._by_task.values() for watch in waiting}
+        self._by_deadline = [entry for entry in self._by_deadline if id(entry[2]) in open_]
+        heapq.heapify(self._by_deadline)
+
+    def take(self, task_id: str) -> list[Await[Ticket]]:
+        """All that wait for this task; they wait no more."""
+        return self._by_task.pop(task_id, [])
+
+    def take_overdue(self, now: float) -> list[Await[Ticket]]:
+        """Those whose deadline has passed; they wait no more."""
+        overdue: list[Await[Ticket]] = []
+        while self._by_deadline and self._by_deadline[0][0] <= now:
+            _, _, watch = heapq.heappop(self._by_deadline)
+            waiting = self._by_task.get(watch.task_id, [])
+            if watch in waiting:
+                waiting.remove(watch)
+                overdue.append(watch)
+                if not waiting:
+                    del self._by_task[watch.task_id]
+        return overdue
+
+    def take_all(self) -> list[Await[Ticket]]:
+        """Everybody; nobody waits any more."""
+        everybody = [watch for waiting in self._by_task.values() for watch in waiting]
+        self._by_task.clear()
+        self._by_deadline.clear()
+        return everybody

@@ -1,0 +1,195 @@
+"""The thread that writes a server's journal: group commit, and the dispatcher around it.
+
+While one commit is under way, what comes in gathers, and is committed together with the next.
+It knows nothing of sockets: answers leave through one function, a batch at a time.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from core.dispatcher import Dispatcher
+from core.errors import JournalError
+from core.model import Dispatch, NewTask, Receipt, State
+from core.repository.base import OpenRepository, Repository
+from core.threads import OnDeath, vital_thread
+
+LARGEST_BATCH = 1000
+"""Tasks committed together, at most: bounds the time for which other processes wait for the lock."""
+
+TICK = 0.05
+"""Seconds after which the dispatcher is looked after, when nothing comes in."""
+
+_log = logging.getLogger("cauce.server")
+
+Ticket = TypeVar("Ticket")
+
+
+class Submit(msgspec.Struct, Generic[Ticket]):
+    """A task to enter, and the ticket under which the answer is waited for."""
+
+    ticket: Ticket
+    task: NewTask
+
+
+class Cancel(msgspec.Struct, Generic[Ticket]):
+    """A task to take back."""
+
+    ticket: Ticket
+    task_id: str
+
+
+class Entered(msgspec.Struct, Generic[Ticket]):
+    """A task is in the journal, durably."""
+
+    ticket: Ticket
+    receipt: Receipt
+
+
+class Cancelled(msgspec.Struct, Generic[Ticket]):
+    """What came of a `Cancel`."""
+
+    ticket: Ticket
+    task_id: str
+    state: State | None
+    """None when there is no such task."""
+
+
+class NotWritten(msgspec.Struct, Generic[Ticket]):
+    """Nothing was stored: the journal can't be written now."""
+
+    ticket: Ticket
+    reason: str
+
+
+Order = Submit[Ticket] | Cancel[Ticket]
+Answer = Entered[Ticket] | Cancelled[Ticket] | NotWritten[Ticket]
+
+
+class JournalWriter(Generic[Ticket]):
+    """Owns the thread.
+
+    Args:
+        open_repository: opens the journal, in the thread.
+        make_dispatcher: makes the dispatcher, in the thread.
+        owner: the server's number.
+        answer: takes the answers of one commit; called from the thread.
+        on_death: called when the thread dies.
+    """
+
+    def __init__(
+        self,
+        open_repository: OpenRepository,
+        make_dispatcher: Callable[[], Dispatcher],
+        owner: int,
+        answer: Callable[[Sequence[Answer[Ticket]]], None],
+        on_death: OnDeath,
+    ) -> None:
+        self._open = open_repository
+        self._make_dispatcher = make_dispatcher
+        self._owner = owner
+        self._answer = answer
+        self._orders: queue.SimpleQueue[Sequence[Order[Ticket]]] = queue.SimpleQueue()
+        self._leaving = threading.Event()
+        self._drain_seconds = 5.0
+        self._thread = vital_thread("journal", self._run, on_death)
+        self.accepted = 0
+        self.published = 0
+        self.trouble = ""
+        """Why the journal can't be written now; empty when it can."""
+        self.broker_trouble = "connecting"
+        """Why nothing can be published now; empty when it can."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def write(self, orders: Sequence[Order[Ticket]]) -> None:
+        """Have these written; each is answered once."""
+        self._orders.put(orders)
+
+    def stop(self, timeout: float) -> None:
+        """Write what was ordered before, wait up to `timeout` seconds for the broker's confirmations, and end."""
+        self._drain_seconds = timeout
+        self._leaving.set()
+        self._orders.put([])
+        self._thread.join(timeout + 15)
+
+    def _run(self) -> None:
+        with self._open() as repository:
+            dispatcher = self._make_dispatcher()
+            while True:
+                orders = self._gather()
+                if orders or dispatcher.has_to_write(time.monotonic()):
+                    self._commit(orders, repository, dispatcher)
+                dispatcher.flush(time.monotonic(), time.time())
+                self.published = dispatcher.published
+                self.broker_trouble = dispatcher.trouble
+                if self._leaving.is_set() and self._orders.empty():
+                    break
+            self._close(repository, dispatcher)
+
+    def _gather(self) -> list[Order[Ticket]]:
+        """Wait for orders for one tick, and take all that have come by then."""
+        orders: list[Order[Ticket]] = []
+        try:
+            orders.extend(self._orders.get(timeout=TICK))
+            while len(orders) < LARGEST_BATCH:
+                orders.extend(self._orders.get_nowait())
+        except queue.Empty:
+            pass
+        return orders
+
+    def _commit(self, orders: Sequence[Order[Ticket]], repository: Repository, dispatcher: Dispatcher) -> None:
+        submits = [order for order in orders if isinstance(order, Submit)]
+        cancels = [order for order in orders if isinstance(order, Cancel)]
+        owner = self._owner if dispatcher.room >= len(submits) else None
+        now, wall = time.monotonic(), time.time()
+        try:
+            with repository.transaction():
+                receipts = repository.accept([order.task for order in submits], owner, wall) if submits else []
+                states = [repository.cancel(order.task_id, wall) for order in cancels]
+                dispatcher.write(repository, now, wall)
+        except JournalError as error:
+            self._refuse(orders, str(error))
+            return
+        dispatcher.committed(now)
+        if owner is not None:
+            dispatcher.take(_to_publish(submits, receipts))
+        self.accepted += sum(not receipt.duplicate for receipt in receipts)
+        self.trouble = ""
+        answers: list[Answer[Ticket]] = [
+            Entered(o.ticket, receipt) for o, receipt in zip(submits, receipts, strict=True)
+        ]
+        answers += [Cancelled(o.ticket, o.task_id, state) for o, state in zip(cancels, states, strict=True)]
+        if answers:
+            self._answer(answers)
+
+    def _refuse(self, orders: Sequence[Order[Ticket]], reason: str) -> None:
+        if not self.trouble:
+            _log.error("the journal can't be written: %s", reason)
+        self.trouble = reason
+        if orders:
+            self._answer([NotWritten(order.ticket, reason) for order in orders])
+        else:
+            self._leaving.wait(TICK)
+
+    def _close(self, repository: Repository, dispatcher: Dispatcher) -> None:
+        try:
+            dispatcher.close(repository, self._drain_seconds, time.monotonic(), time.time())
+        except JournalError as error:
+            _log.error("leaving without a last word in the journal; another server takes over: %s", error)
+        self.published = dispatcher.published
+
+
+def _to_publish(submits: Sequence[Submit[Ticket]], receipts: Sequence[Receipt]) -> list[Dispatch]:
+    return [
+        Dispatch(receipt.seq, receipt.id, order.task.kind, 0)
+        for order, receipt in zip(submits, receipts, strict=True)
+        if not receipt.duplicate and order.task.due_at is None
+    ]

@@ -1,0 +1,116 @@
+"""The kinds of task that every worker knows: small, real work to begin with.
+
+The first line of each docstring is shown beside the kind's name.
+"""
+
+import hashlib
+import math
+import zlib
+from collections.abc import Iterable
+
+from core import jsontext
+from core.jsontext import Json
+from core.tasks import files, payloads
+from core.tasks.context import TaskContext
+from core.tasks.definition import task
+
+DEFAULT_KIND = "simulate"
+"""The kind of a task for which none was named."""
+
+MOST_SECONDS = 3600
+"""How long `simulate` and `sleep` may take."""
+
+MOST_PRIMES = 50_000_000
+
+_PLENTY = MOST_SECONDS + 60.0
+_CHUNK = 1 << 20
+_SEGMENT = 1 << 22
+
+
+@task("simulate", timeout=_PLENTY)
+def simulate(payload: Json, context: TaskContext) -> dict[str, Json]:
+    """Take about a second, as real work would; a number or {"seconds": n} takes exactly so long."""
+    if isinstance(payload, dict) or (isinstance(payload, int | float) and not isinstance(payload, bool)):
+        seconds = payloads.number(payloads.member(payload, "seconds"), MOST_SECONDS, "seconds")
+    else:
+        seconds = plausible_seconds(_as_text(payload))
+    context.wait(seconds)
+    text = _as_text(payload)
+    return {"text": text if len(text) <= 200 else f"{text[:199]}…", "seconds": seconds}
+
+
+@task("echo")
+def echo(payload: Json) -> Json:
+    """Give the payload back."""
+    return payload
+
+
+@task("sleep", timeout=_PLENTY)
+def sleep(payload: Json, context: TaskContext) -> dict[str, float]:
+    """Sleep for a number of seconds, up to an hour."""
+    seconds = payloads.number(payloads.member(payload, "seconds"), MOST_SECONDS, "seconds")
+    context.wait(seconds)
+    return {"seconds": seconds}
+
+
+@task("wordcount")
+def wordcount(payload: Json) -> int:
+    """Count the words of a text."""
+    return len(payloads.text(payloads.member(payload, "text")).split())
+
+
+@task("sha256")
+def sha256(payload: Json, context: TaskContext) -> dict[str, Json]:
+    """Compute the SHA-256 of a text, or of {"file": "name"} under the worker's directory of files."""
+    if not isinstance(payload, dict):
+        raw = payloads.text(payload).encode()
+        return {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+    digest = hashlib.sha256()
+    size = 0
+    name = payloads.text(payloads.member(payload, "file"), "file")
+    with files.open_inside(context.files_root, name) as file:
+        while chunk := file.read(_CHUNK):
+            context.check()
+            digest.update(chunk)
+            size += len(chunk)
+    return {"sha256": digest.hexdigest(), "bytes": size}
+
+
+@task("primes")
+def primes(payload: Json, context: TaskContext) -> int:
+    """Count the prime numbers below n, up to 50,000,000: work for the processor."""
+    below = payloads.whole_number(payloads.member(payload, "below"), MOST_PRIMES, "below")
+    return count_primes(below, context)
+
+
+def plausible_seconds(text: str) -> float:
+    """A time from half a second to two, the same for the same text."""
+    return round(0.5 + 1.5 * zlib.crc32(text.encode()) / 0xFFFFFFFF, 3)
+
+
+def count_primes(below: int, context: TaskContext) -> int:
+    """Count the primes below a number with a sieve, a segment at a time, so that it can be stopped between."""
+    root = math.isqrt(max(below - 1, 0))
+    primes_to_root = [
+        number for number, prime in enumerate(_sieve(0, root + 1, range(2, math.isqrt(root) + 1))) if prime
+    ]
+    count = 0
+    for start in range(0, below, _SEGMENT):
+        context.check()
+        count += _sieve(start, min(start + _SEGMENT, below), primes_to_root).count(1)
+    return count
+
+
+def _sieve(start: int, stop: int, factors: Iterable[int]) -> bytearray:
+    """A 1 for each prime from `start` up to `stop`, a 0 for whatever else; `factors` hold the primes to its root."""
+    sieve = bytearray(b"\1") * (stop - start)
+    if start == 0:
+        sieve[:2] = bytes(len(sieve[:2]))
+    for factor in factors:
+        first = max(factor * factor, -(-start // factor) * factor) - start
+        sieve[first::factor] = bytes(len(range(first, len(sieve), factor)))
+    return sieve
+
+
+def _as_text(payload: Json) -> str:
+    return payload if isinstance(payload, str) else jsontext.write(payload)

@@ -1,0 +1,21 @@
+"""Kinds of task that go wrong, for learning what the system does then. A worker knows them only in a lab."""
+
+import os
+from typing import NoReturn
+
+from core.jsontext import Json
+from core.tasks.definition import task
+
+CRASH_STATUS = 70
+
+
+@task("fail")
+def fail(payload: Json) -> NoReturn:
+    """Fail, with the payload as the message."""
+    raise RuntimeError(payload if isinstance(payload, str) else repr(payload))
+
+
+@task("crash")
+def crash() -> NoReturn:
+    """Kill the worker that runs it, as a fault in a library would."""
+    os._exit(CRASH_STATUS)

@@ -1,0 +1,111 @@
+"""Loads a user's module of tasks, by its dotted name or by its file.
+
+What goes wrong while it loads is the user's mistake, and is told with its file and line: nobody needs our stack for it.
+Loading a module runs it, and changes `sys.path` as Python does for a program: whoever calls this is a program too.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from core.errors import TaskDefinitionError
+from core.tasks import failure, frames
+
+_OURS = __file__
+
+
+def load(name: str) -> ModuleType:
+    """Load a module, given as `package.module` or as a path that ends in `.py`.
+
+    A dotted name is looked for in the current directory first, as with `python -m`; a file can import what lies
+    beside it, as with `python file.py`. Loading the same one again gives the same module.
+
+    Raises:
+        TaskDefinitionError: it can't be found or loaded; the message says where the mistake is.
+    """
+    path = Path(name)
+    if path.suffix == ".py":
+        return _load_file(path)
+    if all(part.isidentifier() for part in name.split(".")):
+        return _load_dotted(name)
+    if path.is_dir():
+        raise TaskDefinitionError(f"{name}: this is a directory: name a file in it, or the package with dots")
+    raise TaskDefinitionError(f"{name}: neither a Python file (.py) nor the dotted name of a module")
+
+
+def _load_dotted(name: str) -> ModuleType:
+    directory = Path.cwd()
+    _look_first_in(directory)
+    importlib.invalidate_caches()
+    try:
+        return _execute(name, lambda: importlib.import_module(name))
+    except ModuleNotFoundError as error:
+        raise TaskDefinitionError(f"{name}: no such module, neither in {directory} nor installed: {error}") from None
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise TaskDefinitionError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    file = path.resolve()
+    digest = hashlib.blake2s(os.fsencode(file), digest_size=4).hexdigest()
+    name = f"cauce_tasks_{file.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise TaskDefinitionError(f"{path}: Python can't load this file")
+    module = importlib.util.module_from_spec(spec)
+    loader = spec.loader
+    _look_first_in(file.parent)
+
+    def run() -> ModuleType:
+        # Entered before it runs, as an import does: dataclasses and pickles look themselves up there.
+        sys.modules[name] = module
+        try:
+            loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+    return _execute(str(path), run)
+
+
+def _look_first_in(directory: Path) -> None:
+    if str(directory) not in sys.path:
+        sys.path.insert(0, str(directory))
+
+
+def _execute(name: str, run: Callable[[], ModuleType]) -> ModuleType:
+    try:
+        return run()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may also call sys.exit while it is imported
+        if isinstance(error, ModuleNotFoundError) and not _place(error):
+            raise  # no line of the user's has run: it is `name` itself that is missing
+        raise _mistake(name, error) from None
+
+
+def _mistake(name: str, error: BaseException) -> TaskDefinitionError:
+    if isinstance(error, TaskDefinitionError):
+        return TaskDefinitionError(str(error))
+    if isinstance(error, SyntaxError) and error.filename:
+        return TaskDefinitionError(f"{error.filename}:{error.lineno or 1}: {type(error).__name__}: {error.msg}")
+    described = failure.describe(error)
+    text = f"{described.type}: {described.message}" if described.message else described.type
+    return TaskDefinitionError(f"{_place(error) or name}: {text}")
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of the user's own code on the way to the error."""
+    place = ""
+    for code, line in frames.walk(error.__traceback__):
+        if code.co_filename != _OURS and not frames.is_library(code.co_filename):
+            place = f"{code.co_filename}:{line}"
+    return place

@@ -1,0 +1,125 @@
+"""Runs one task function on one payload: JSON text in, JSON text out.
+
+It runs in whatever thread it is called in, and lets the function's exceptions through as they are.
+The worker decides what becomes of them: `is_permanent` tells it what is not worth another try.
+"""
+
+import inspect
+
+import msgspec
+
+from core import jsontext
+from core.errors import ResultNotStorable, TaskInterrupted
+from core.jsontext import Json, JsonError
+from core.tasks.context import TaskContext
+from core.tasks.definition import GiveUp, InvalidPayload, TaskDefinition
+
+MAX_RESULT = 1 << 20
+"""How many bytes of UTF-8 a result may have as JSON text."""
+
+_MAX_NODES = MAX_RESULT // 2
+"""A list or object with more members than this needs more than `MAX_RESULT` bytes: each is a digit and a comma."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+def run(definition: TaskDefinition, payload_json: str, context: TaskContext) -> str:
+    """Call the function of a task; its result as JSON text.
+
+    Raises:
+        InvalidPayload: the stored payload is not JSON.
+        ResultNotStorable: the function returned what JSON can't hold, or too much of it.
+        BaseException: whatever the function raised.
+    """
+    try:
+        payload = _decode(payload_json)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise InvalidPayload(f"the stored payload can't be read as JSON: {error}") from error
+    if definition.arguments == 1:
+        result = definition.function(payload)
+    elif definition.arguments == 2:
+        result = definition.function(payload, context)
+    else:
+        result = definition.function()
+    return _encode(result)
+
+
+def is_permanent(definition: TaskDefinition, error: BaseException) -> bool:
+    """Whether another attempt would be of no use: the function gave up, or returned what can't be stored.
+
+    A `TaskInterrupted` never is: it is no failure of the task's.
+    """
+    kind = type(error)
+    if issubclass(kind, TaskInterrupted):
+        return False
+    return issubclass(kind, (GiveUp, ResultNotStorable, *definition.permanent))
+
+
+def _encode(result: object) -> str:
+    try:
+        _refuse_large(result)
+        text = jsontext.write(result)
+    except JsonError as error:
+        if inspect.iscoroutine(result):
+            result.close()  # it would complain later, in a place that says nothing, that nobody awaited it
+        raise ResultNotStorable(f"the result can't be stored as JSON: {error}{_where(result)}") from None
+    except ResultNotStorable:
+        raise
+    except Exception as error:  # subclasses of dict, list, int … and other threads can make anything happen here
+        raise ResultNotStorable(f"the result can't be read: {type(error).__name__} while writing it") from error
+    if len(text) > MAX_RESULT // 4 and len(text.encode()) > MAX_RESULT:
+        raise _too_large()
+    return text
+
+
+def _too_large() -> ResultNotStorable:
+    return ResultNotStorable(f"the result is too large: more than {MAX_RESULT:,} bytes as JSON text")
+
+
+def _refuse_large(result: object) -> None:
+    """Refuse what is far too large before memory and time are spent on writing it."""
+    if isinstance(result, str):
+        if len(result) > MAX_RESULT:
+            raise _too_large()
+    elif isinstance(result, dict | list | tuple):
+        _count(result, 0, jsontext.MAX_DEPTH)
+
+
+def _count(value: object, count: int, depth: int) -> int:
+    """Count `value` and what it holds on top of `count`: a list that holds another twice holds its members twice."""
+    count += 1 + (len(value) // 2 if isinstance(value, str) else 0)
+    if count > _MAX_NODES:
+        raise _too_large()
+    if isinstance(value, dict | list | tuple):
+        if depth == 0:
+            raise JsonError(f"nested deeper than {jsontext.MAX_DEPTH}")
+        for member in value.values() if isinstance(value, dict) else value:
+            count = _count(member, count, depth - 1)
+    return count
+
+
+def _where(result: Json) -> str:
+    """The place of the first value in `result` that can't be stored; empty when that is the result itself."""
+    place = ""
+    value = result
+    for depth in range(jsontext.MAX_DEPTH - 1, -1, -1):
+        step = _first_wrong(value, depth)
+        if step is None or len(place) > 200:
+            break
+        name, value = step
+        place += f"[{ascii(name)[:60]}]"
+    return f", at {place}" if place else ""
+
+
+def _first_wrong(value: Json, depth: int) -> tuple[object, Json] | None:
+    members: list[tuple[object, Json]] = []
+    if isinstance(value, dict):
+        members = list(value.items())
+    elif isinstance(value, list | tuple):
+        members = list(enumerate(value))
+    for name, member in members:
+        try:
+            jsontext.check(member, depth)
+        except JsonError:
+            return name, member
+    return None

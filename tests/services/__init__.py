@@ -1,0 +1,1 @@
+"""The real services that tests run against, each started privately and ended without a trace."""

@@ -1,0 +1,135 @@
+"""A real NGINX for a test: in its own directory, on its own port, in its own session."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from core.addresses import LOOPBACK, Address
+from core.supervisor.nginx import ACCESS_LOG, check, command, control_command, prepare_prefix
+from core.supervisor.nginx_configuration import render
+from tests.services.waiting import wait_until
+
+_STOPPING = 10.0
+
+
+def free_address() -> Address:
+    """Find an address on this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return Address(*probe.getsockname())
+
+
+def accepts(address: Address) -> bool:
+    """Tell whether somebody listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(address.pair) == 0
+
+
+class NginxProcess:
+    """NGINX balancing `address` over some servers.
+
+    Attributes:
+        owner: the user to run as, when the test runs as root; the test's own user when None.
+    """
+
+    def __init__(self, program: Path, directory: Path, servers: Sequence[Address], owner: str | None = None) -> None:
+        self.program = program
+        self.directory = directory
+        self.address = free_address()
+        self.servers = list(servers)
+        self.owner = owner
+        self._master: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The master's process id, which is its group's too."""
+        assert self._master is not None
+        return self._master.pid
+
+    @property
+    def access_log(self) -> str:
+        """What was written about the connections that have ended."""
+        return (self.directory / ACCESS_LOG).read_text(encoding="utf-8")
+
+    def start(self) -> None:
+        """Start it and wait until it accepts."""
+        assert self._master is None
+        self._configure()
+        with (self.directory / "output").open("wb") as output:
+            self._master = subprocess.Popen(
+                command(self.program, self.directory),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=self.owner,
+            )
+        try:
+            wait_until(lambda: self._ended() or accepts(self.address), "NGINX to accept")
+            assert not self._ended(), (self.directory / "output").read_text(encoding="utf-8")
+        except BaseException:
+            self.stop()
+            raise
+
+    def reload(self, servers: Sequence[Address]) -> None:
+        """Put other servers behind the running NGINX."""
+        self.servers = list(servers)
+        self._configure()
+        subprocess.run(control_command(self.program, self.directory, "reload"), check=True, timeout=_STOPPING)
+
+    def kill_master(self) -> None:
+        """End the master alone, as a crash would."""
+        assert self._master is not None
+        self._master.kill()
+        self._master.wait(_STOPPING)
+
+    def workers(self) -> list[int]:
+        """The live processes of the group, except for the master."""
+        return [process.pid for process in self._group() if process.pid != self.pid]
+
+    def stop(self) -> None:
+        """End every process of the group and make sure that they are gone; a second call does nothing."""
+        if self._master is None:
+            return
+        self._signal(signal.SIGTERM)
+        _, alive = psutil.wait_procs(self._group(), _STOPPING / 2)
+        if alive:
+            self._signal(signal.SIGKILL)
+        self._master.wait(_STOPPING)
+        wait_until(lambda: not self._group(), "the processes of NGINX to go", _STOPPING)
+        self._master = None
+
+    def _configure(self) -> None:
+        prepare_prefix(self.program, self.directory, render(self.address, self.servers))
+        check(self.program, self.directory)
+        if self.owner is not None:
+            for path in (self.directory, *self.directory.rglob("*")):
+                if not path.is_symlink():
+                    shutil.chown(path, self.owner)
+
+    def _ended(self) -> bool:
+        return self._master is None or self._master.poll() is not None
+
+    def _group(self) -> list[psutil.Process]:
+        """The live processes of the master's group, which outlive it when it is killed."""
+        return [process for process in psutil.process_iter() if _is_live_member(process, self.pid)]
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The master's id can't be another group's while this group has a member, or while it was not waited for.
+        if self._group():
+            os.killpg(self.pid, number)
+
+
+def _is_live_member(process: psutil.Process, group: int) -> bool:
+    try:
+        # A machine's first process may be one that doesn't collect orphans: those stay as zombies.
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, PermissionError, psutil.Error):
+        return False

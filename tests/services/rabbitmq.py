@@ -1,0 +1,234 @@
+"""A private RabbitMQ node: its own directory, ports, credentials and epmd, all on the loopback address.
+
+It touches nothing of a RabbitMQ that the machine may run, needs no rights, and leaves no process behind.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from tests.services.ports import free_ports
+
+HOW_TO_INSTALL = "these tests need RabbitMQ: apt-get install rabbitmq-server"
+
+_SERVER_PLACES = (
+    Path("/usr/lib/rabbitmq/bin"),
+    Path("/opt/homebrew/opt/rabbitmq/sbin"),
+    Path("/usr/local/opt/rabbitmq/sbin"),
+)
+"""Where the server's own scripts are; those in Debian's /usr/sbin insist on root or the user rabbitmq."""
+
+_CONFIGURATION = """\
+listeners.tcp.default = 127.0.0.1:{port}
+default_user = {user}
+default_pass = {password}
+disk_free_limit.absolute = 50MB
+vm_memory_high_watermark.absolute = 2GB
+"""
+
+
+class RabbitNode:
+    """One node in `directory`, which is made here. It is started by `start`, and again after `stop` or `kill`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._programs = find_programs()
+        self.port, self._distribution_port, self._epmd_port = free_ports(3)
+        self.user = f"cauce-{secrets.token_hex(4)}"
+        self.password = secrets.token_urlsafe(12)
+        self._name = f"cauce-{secrets.token_hex(4)}@localhost"
+        self._node: subprocess.Popen[bytes] | None = None
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._vhosts = 0
+        self._write_files()
+
+    @property
+    def url(self) -> str:
+        """Where the node's first virtual host is, with name and password."""
+        return self.url_of("/")
+
+    @property
+    def pid(self) -> int:
+        """The process of the Erlang machine."""
+        assert self._node is not None, "the node was not started"
+        return self._node.pid
+
+    def url_of(self, vhost: str) -> str:
+        """Where a virtual host of this node is, with name and password."""
+        return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Start the node and wait until it serves."""
+        if self._epmd is None:
+            epmd = [self._programs["epmd"], "-port", str(self._epmd_port), "-address", "127.0.0.1"]
+            self._epmd = self._spawn(epmd, "epmd.log")
+        self._node = self._spawn([self._programs["rabbitmq-server"]], "node.log")
+        wait_until(self._serves, timeout, f"RabbitMQ to start; its log is {self._directory / 'node.log'}")
+
+    def stop(self, timeout: float = 20.0) -> None:
+        """End the node in an orderly way, its epmd too, and make sure that nothing of them is left."""
+        if self._node is not None:
+            self.resume()
+            self._node.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._node.wait(timeout)
+        self.kill()
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait()
+            self._epmd = None
+        wait_until(lambda: not self.processes(), 10.0, "the processes of RabbitMQ to end")
+
+    def kill(self) -> None:
+        """End the node as a power cut would."""
+        if self._node is not None:
+            # The whole group: the machine's small children outlive it for a moment otherwise.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._node.pid, signal.SIGKILL)
+            self._node.wait()
+            self._node = None
+
+    def restart(self) -> None:
+        """Kill the node and start it again on the same files and ports."""
+        self.kill()
+        self.start()
+
+    def suspend(self) -> None:
+        """Make the node hang: its sockets stay open and nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a node that hangs go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def vhost(self) -> str:
+        """Make a new virtual host; its URL."""
+        self._vhosts += 1
+        name = f"test-{self._vhosts}"
+        self.eval(
+            f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), '
+            f'rabbit_auth_backend_internal:set_permissions(<<"{self.user}">>, <<"{name}">>, '
+            '<<".*">>, <<".*">>, <<".*">>, <<"tests">>).'
+        )
+        return self.url_of(name)
+
+    def eval(self, erlang: str) -> str:
+        """Evaluate an Erlang expression, with its full stop, in the node; what it gave, as text."""
+        if "erl_call" in self._programs:
+            address = f"127.0.0.1:{self._distribution_port}"
+            command = [self._programs["erl_call"], "-address", address, "-e"]
+            given = erlang.encode() + b"\n"
+        else:
+            command = [self._programs["rabbitmqctl"], "-q", "-n", self._name, "eval", erlang]
+            given = b""
+        done = subprocess.run(
+            command, input=given, env=self._environment(), capture_output=True, timeout=30, check=False
+        )
+        answer = done.stdout.decode() + done.stderr.decode()
+        if done.returncode != 0 or "{error" in answer or answer.startswith("{EXIT"):
+            raise RuntimeError(f"RabbitMQ could not evaluate {erlang!r}: {answer}")
+        return answer
+
+    def processes(self) -> list[psutil.Process]:
+        """Every live process of this node: what names its directory or its epmd's port."""
+        return [process for process in psutil.process_iter() if self._owns(process)]
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            return process.environ().get("HOME") == str(self._directory)
+        except psutil.Error:
+            return False
+
+    def _serves(self) -> bool:
+        assert self._node is not None
+        if self._node.poll() is not None:
+            log = (self._directory / "node.log").read_text(errors="replace")
+            raise RuntimeError(f"RabbitMQ ended while it started:\n{log[-4000:]}")
+        try:
+            return "true" in self.eval("rabbit:is_running().")
+        except RuntimeError:
+            return False
+
+    def _write_files(self) -> None:
+        self._directory.mkdir(parents=True)
+        cookie = self._directory / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+        settings = self._directory / "rabbitmq.conf"
+        settings.touch(0o600)
+        settings.write_text(_CONFIGURATION.format(port=self.port, user=self.user, password=self.password))
+        (self._directory / "environment.conf").touch()
+        (self._directory / "enabled_plugins").write_text("[].")
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(self._directory),
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_CONFIG_FILE": str(self._directory / "rabbitmq"),
+            # An empty file of our own, so that the machine's is not read.
+            "RABBITMQ_CONF_ENV_FILE": str(self._directory / "environment.conf"),
+            "RABBITMQ_MNESIA_BASE": str(self._directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self._directory / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._directory / "enabled_plugins"),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            # The script becomes the Erlang machine, so the process started here is the node itself.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+    def _spawn(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
+        with (self._directory / log).open("ab") as output:
+            return subprocess.Popen(
+                command,
+                env=self._environment(),
+                cwd=self._directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def find_programs() -> dict[str, str]:
+    """Where RabbitMQ's programs are, by name; `erl_call` only where it is installed.
+
+    Raises:
+        FileNotFoundError: RabbitMQ is not installed.
+    """
+    found: dict[str, str] = {}
+    for name in ("rabbitmq-server", "rabbitmqctl"):
+        places = [place / name for place in _SERVER_PLACES if (place / name).exists()]
+        if places:
+            found[name] = str(places[0])
+    for name in ("epmd", "erl_call"):
+        program = shutil.which(name)
+        if program is not None:
+            found[name] = program
+    if not {"rabbitmq-server", "rabbitmqctl", "epmd"} <= found.keys():
+        raise FileNotFoundError(HOW_TO_INSTALL)
+    return found
+
+
+def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:
+    """Wait until `condition` holds; fail with a sentence when it does not in time."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout:g} s for {what}")
+        time.sleep(0.02)
