@@ -7,6 +7,7 @@ and `CAUCE_WORKER_CONCURRENCY` in the environment.
 
 import argparse
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 FILE_NAME = "cauce.toml"
+_NEXT_URL = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9+.-]*://)")
+_CREDENTIALS = re.compile(r"(?P<user>(?:[^:]*://)?+[^:]*):.*@", re.DOTALL)
 TABLES = ("server", "worker", "client", "monitor", "supervisor", "tui")
 
 
@@ -88,16 +91,13 @@ class Settings:
 
 def mask_password(url: str) -> str:
     """A URL, or several parted by commas, with the password replaced."""
-    return ",".join(_mask_one(part) for part in url.split(","))
+    # A comma may stand in a password too: only one that a URL follows parts two of them.
+    return ",".join(_mask_one(part) for part in _NEXT_URL.split(url))
 
 
 def _mask_one(url: str) -> str:
-    scheme, mark, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    if not mark or not at:
-        return url
-    user, colon, _ = credentials.partition(":")
-    return f"{scheme}://{user}{':********' if colon else ''}@{place}"
+    found = _CREDENTIALS.match(url)
+    return f"{found['user']}:********@{url[found.end() :]}" if found else url
 
 
 # What the text of a setting is read as.
@@ -315,6 +315,8 @@ def _read_file(file: Path, options: Sequence[Option[object]]) -> dict[str, str]:
         if isinstance(value, dict) and name in TABLES:
             if name in mine:
                 found |= {f"{name}.{member}": _toml_text(inner) for member, inner in value.items()}
+        elif isinstance(value, dict) and name in known:
+            raise ConfigurationError(f"{file} has a table [{name}]; it is a setting: write {name} = …")
         else:
             found[name] = _toml_text(value)
     for key in found:

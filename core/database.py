@@ -97,15 +97,18 @@ class Database(Closing):
 
     def _create(self) -> None:
         """Create the file for its owner alone: SQLite gives the same rights to the files beside it."""
+        if self.path.exists():
+            return
+        # Before the file is made: one that was left behind would be taken for good at the next start.
+        refuse_network_file_system(self.path, self._faults)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
-            pass
+            if not self.path.exists():
+                raise self._faults.lasting(f"{self.path} can't be created: {self.path.parent} is a file") from None
         except OSError as error:
             raise self._faults.lasting(f"{self.path} can't be created: {error.strerror or error}") from error
-        else:
-            refuse_network_file_system(self.path, self._faults)
 
     def _configure(self, *, durable: bool, readonly: bool) -> None:
         self._connection.set_busy_handler(self._wait_for_lock)
@@ -246,8 +249,10 @@ def refuse_network_file_system(path: Path, faults: Faults) -> None:
     mounts = [mount for mount in psutil.disk_partitions(all=True) if _lies_under(place, mount.mountpoint)]
     if not mounts:
         return
-    nearest = max(mounts, key=lambda mount: len(mount.mountpoint))
-    if nearest.fstype.lower() in _NETWORK_FILE_SYSTEMS:
+    # Of two at the same place (an automounter and what it has mounted) the later one hides the other.
+    nearest = max(reversed(mounts), key=lambda mount: len(mount.mountpoint))
+    remote = "remote" in nearest.opts.split(",")  # a drive of another machine, on Windows
+    if remote or nearest.fstype.lower() in _NETWORK_FILE_SYSTEMS:
         raise faults.lasting(
             f"{path} lies on {nearest.mountpoint}, a network file system ({nearest.fstype}), "
             "where SQLite can't share a database between processes: choose a directory on a local disk"

@@ -6,6 +6,7 @@ A task is in its hand from the moment it owns it until the confirmation is writt
 confirmed task a second time. What it has no room for stays in the journal, owned by nobody.
 """
 
+import itertools
 import logging
 import queue
 import random
@@ -50,6 +51,8 @@ class Dispatcher:
         self._settled: queue.SimpleQueue[Sequence[Settled]] = queue.SimpleQueue()
         self._publisher = open_publisher(self._settled.put)
         self._in_hand: dict[int, Dispatch] = {}
+        self._tags = itertools.count(1)
+        self._sent: dict[int, Dispatch] = {}
         self._to_publish: deque[Dispatch] = deque()
         self._to_mark: list[Dispatch] = []
         self._claimed: list[Dispatch] = []
@@ -61,6 +64,8 @@ class Dispatcher:
         self._publish_after = now
         self._liveness = Liveness()
         self.published = 0
+        self.alive: set[int] = {owner}
+        """The numbers of the processes that are alive, as of the last look."""
 
     @property
     def room(self) -> int:
@@ -112,7 +117,8 @@ class Dispatcher:
     def committed(self, now: float) -> None:
         """The transaction of the last `write` is stored."""
         for task in self._to_mark:
-            self._in_hand.pop(task.seq, None)
+            if self._holds(task):
+                del self._in_hand[task.seq]
         self._to_mark.clear()
         if self._releasing:
             self._in_hand.clear()
@@ -128,10 +134,7 @@ class Dispatcher:
         """Publish what is waiting for it, if the broker takes messages."""
         if not self._to_publish or now < self._publish_after or not self._publisher.available:
             return
-        messages = [
-            Message(task.seq, task.id, task.kind, _encode(Reference(task.id, task.seq, task.attempt, wall)))
-            for task in self._to_publish
-        ]
+        messages = [self._message(task, wall) for task in self._to_publish if self._holds(task)]
         self._to_publish.clear()
         self._publisher.send(messages)
 
@@ -144,7 +147,18 @@ class Dispatcher:
             repository.mark_queued(self._to_mark, wall)
             repository.release(self._owner)
         self._to_mark.clear()
+        self._to_publish.clear()
         self._in_hand.clear()
+
+    def _message(self, task: Dispatch, wall: float) -> Message:
+        # Not tagged by its number: a task that was released and claimed again can be on its way twice.
+        tag = next(self._tags)
+        self._sent[tag] = task
+        return Message(tag, task.id, task.kind, _encode(Reference(task.id, task.seq, task.attempt, wall)))
+
+    def _holds(self, task: Dispatch) -> bool:
+        """Whether this task is in its hand, not the same one claimed anew."""
+        return self._in_hand.get(task.seq) is task
 
     def _collect(self, now: float) -> None:
         """Take in what the publisher has settled since the last time."""
@@ -154,16 +168,22 @@ class Dispatcher:
             except queue.Empty:
                 return
             for settled in batch:
-                task = self._in_hand.get(settled.tag)
+                task = self._sent.pop(settled.tag, None)
                 if task is None:
                     continue
                 if settled.confirmed:
-                    self._to_mark.append(task)
-                    self.published += 1
-                    self._refusals = 0
-                else:
+                    self._confirm(task)
+                elif self._holds(task):
                     self._to_publish.append(task)
                     self._refuse(settled.reason, now)
+
+    def _confirm(self, task: Dispatch) -> None:
+        self._to_mark.append(task)
+        self.published += 1
+        self._refusals = 0
+        if self._in_hand.get(task.seq) == task:
+            # If it was released and claimed again meanwhile, it need not be published a second time.
+            self._in_hand[task.seq] = task
 
     def _refuse(self, reason: str, now: float) -> None:
         if now >= self._publish_after:
@@ -188,7 +208,7 @@ class Dispatcher:
     def _release_orphans(self, repository: Repository, now: float) -> None:
         records = repository.processes()
         self._liveness.observe(records, now)
-        alive = {record.number for record in records if self._liveness.is_alive(record, now)}
-        released = repository.release_orphans(alive | {self._owner})
+        self.alive = {record.number for record in records if self._liveness.is_alive(record, now)} | {self._owner}
+        released = repository.release_orphans(self.alive)
         if released:
             _log.warning("%d tasks of servers that have died are published by others", released)

@@ -53,7 +53,7 @@ class TextLines(logging.Formatter):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
+        self._name = printable(name)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -71,7 +71,7 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
+        self._name = printable(name)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""

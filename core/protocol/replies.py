@@ -2,14 +2,19 @@
 
 import enum
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from core.errors import LocalProtocolError
+from core.errors import LocalProtocolError, RemoteProtocolError
 from core.jsontext import Json
 from core.protocol.limits import MAX_REPLY
 from core.protocol.requests import Ref
-from core.protocol.wording import readable
+from core.protocol.wording import quote, readable
+
+MAX_RETRY_AFTER = 86_400.0
+"""The longest time, in seconds, that a client may be told to wait."""
 
 
 class ErrorCode(enum.StrEnum):
@@ -54,12 +59,12 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True):
 
     code: ErrorCode
     message: str
-    retry_after: float | None = None
+    retry_after: Annotated[float, msgspec.Meta(ge=0, le=MAX_RETRY_AFTER)] | None = None
     """Seconds to wait before the next try."""
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The server's answer to one request: `ok` or `error`, the other is None."""
+    """The server's answer to one request: one of `ok` and `error` is there, the other is None."""
 
     ref: Ref | None
     """None when the server could not tell to which request it belongs; then it closes the connection."""
@@ -73,9 +78,34 @@ class Goaway(msgspec.Struct, frozen=True):
     reason: str
 
 
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ref: Ref | None | UnsetType = UNSET
+    ok: dict[str, Json] | UnsetType = UNSET
+    error: Error | UnsetType = UNSET
+    goaway: Goaway | UnsetType = UNSET
+
+
+class _OkLine(msgspec.Struct, frozen=True):
+    ref: Ref
+    ok: Mapping[str, object]
+
+
+class _ErrorLine(msgspec.Struct, frozen=True):
+    ref: Ref | None
+    error: Error
+
+
+class _GoawayLine(msgspec.Struct, frozen=True):
+    goaway: Goaway
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Line).decode
+
+
 def embed(text: str) -> msgspec.Raw:
     """Make a member of a reply of a value that is JSON text already."""
-    return msgspec.Raw(text.encode())
+    return msgspec.Raw(text)
 
 
 def ok_line(ref: Ref, members: Mapping[str, object]) -> bytes:
@@ -85,7 +115,7 @@ def ok_line(ref: Ref, members: Mapping[str, object]) -> bytes:
         LocalProtocolError: the members can't be written as one line of JSON of at most `MAX_REPLY` bytes.
     """
     try:
-        line = _encode({"ref": ref, "ok": members})
+        line = _encode(_OkLine(ref, members))
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise LocalProtocolError(f"the reply can't be written as JSON: {error}") from error
     if len(line) > MAX_REPLY or b"\n" in line:
@@ -95,12 +125,32 @@ def ok_line(ref: Ref, members: Mapping[str, object]) -> bytes:
 
 def error_line(ref: Ref | None, code: ErrorCode, message: str, retry_after: float | None = None) -> bytes:
     """Make the line of an error; the message is made printable and short."""
-    return _encode({"ref": ref, "error": Error(code, readable(message), retry_after)}) + b"\n"
+    return _encode(_ErrorLine(ref, Error(code, readable(message), retry_after))) + b"\n"
 
 
 def goaway_line(reason: str) -> bytes:
     """Make the line that asks a client to connect anew."""
-    return _encode({"goaway": Goaway(readable(reason))}) + b"\n"
+    return _encode(_GoawayLine(Goaway(readable(reason)))) + b"\n"
 
 
-_encode = msgspec.json.Encoder().encode
+def read_line(line: bytes) -> Reply | Goaway:
+    """Read what a server sent. Its words for people are made printable and short.
+
+    Raises:
+        RemoteProtocolError: it is not a line of the protocol.
+    """
+    try:
+        match _decode(line):
+            case _Line(ref=int() | str() as ref, ok=dict() as members, error=UnsetType(), goaway=UnsetType()):
+                return Reply(ref, members)
+            case _Line(ref=int() | str() | None as ref, ok=UnsetType(), error=Error() as error, goaway=UnsetType()):
+                error = msgspec.structs.replace(error, message=readable(error.message))
+                return Reply(ref, error=error)
+            case _Line(ref=UnsetType(), ok=UnsetType(), error=UnsetType(), goaway=Goaway() as goaway):
+                return Goaway(readable(goaway.reason))
+            case _:
+                reason = "not a reply"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error)
+    start = line[:100].decode("utf-8", "replace")
+    raise RemoteProtocolError(f"the other side doesn't speak the protocol: {quote(start)} ({readable(reason)})")

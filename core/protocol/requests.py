@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from core.errors import LocalProtocolError
 from core.identifiers import KIND, TASK_ID
-from core.jsontext import Json
+from core.jsontext import MAX_INTEGER, Json
 from core.protocol.limits import VERSION
 from core.protocol.parsing import text_of
 from core.protocol.wording import quote
@@ -25,17 +26,26 @@ MAX_CLIENT = 100
 MAX_DELAY = 315_576_000.0
 """Ten years, in seconds."""
 MAX_RETRIES = 100
+"""How often a submission may ask for its task to be tried again."""
 MAX_TIME = 32_503_680_000.0
 """The year 3000 as seconds since the epoch: a later time can't be shown as a date on every platform."""
 
+_is_task_id = TASK_ID.fullmatch
+_is_kind = KIND.fullmatch
 _encode = msgspec.json.Encoder().encode
 
 
-class InvalidRequest(ValueError):
+class InvalidField(LocalProtocolError, ValueError):
+    """A request was to be made with a field that it can't have: the message names it and says what it must be."""
+
+
+class InvalidRequest(Exception):
     """The line is a JSON object, but not a request: the message names the field and says what it must be."""
 
 
-class _Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True):
+class _Request(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True
+):
     ref: Ref
 
     def __post_init__(self) -> None:
@@ -53,17 +63,13 @@ class Hello(_Request, frozen=True, kw_only=True, tag="hello"):
     def __post_init__(self) -> None:
         _check_ref(self.ref)
         if len(self.client) > MAX_CLIENT or not self.client.isprintable():
-            raise InvalidRequest(f"client: must be at most {MAX_CLIENT} printable characters")
+            raise InvalidField(f"client: must be at most {MAX_CLIENT} printable characters")
 
 
-class Submit(_Request, frozen=True, kw_only=True, tag="submit"):
-    """Take a task into the journal."""
-
+class _Submission(_Request, frozen=True, kw_only=True):
     id: str | None = None
     """The client's own id, which makes it safe to submit again; the server makes one when None."""
     kind: str | None = None
-    payload: str = "null"
-    """The payload as compact JSON text, whatever it looked like in the line."""
     delay: float = 0.0
     """Seconds from now before which the task must not run."""
     retries: int | None = None
@@ -75,15 +81,26 @@ class Submit(_Request, frozen=True, kw_only=True, tag="submit"):
         if self.id is not None and not _is_task_id(self.id):
             raise _wrong_task_id(self.id)
         if self.kind is not None and not _is_kind(self.kind):
-            raise InvalidRequest(
-                f"kind: {quote(self.kind)} is not 1 to 64 letters, digits and . _ - beginning with a letter"
-            )
+            raise _wrong_kind(self.kind)
         if not 0 <= self.delay <= MAX_DELAY:
-            raise InvalidRequest(f"delay: must be 0 to {MAX_DELAY:.0f} seconds (ten years)")
+            raise InvalidField(f"delay: must be 0 to {MAX_DELAY:.0f} seconds (ten years)")
         if self.retries is not None and not 0 <= self.retries <= MAX_RETRIES:
-            raise InvalidRequest(f"retries: must be 0 to {MAX_RETRIES}")
+            raise InvalidField(f"retries: must be 0 to {MAX_RETRIES}")
         if self.sent is not None and not 0 <= self.sent <= MAX_TIME:
-            raise InvalidRequest("sent: must be seconds since the epoch, before the year 3000")
+            raise InvalidField("sent: must be seconds since the epoch, before the year 3000")
+
+
+class Submit(_Submission, frozen=True, kw_only=True, tag="submit"):
+    """Take a task into the journal."""
+
+    payload: str = "null"
+    """The payload as compact JSON text, whatever it looked like in the line."""
+
+
+class SubmitLine(_Submission, frozen=True, kw_only=True, tag="submit"):
+    """The same, as a client writes it: the payload is JSON within JSON there."""
+
+    payload: msgspec.Raw
 
 
 class _OfTask(_Request, frozen=True, kw_only=True):
@@ -108,7 +125,7 @@ class Result(_OfTask, frozen=True, kw_only=True, tag="result"):
     def __post_init__(self) -> None:
         _OfTask.__post_init__(self)
         if not self.wait >= 0:
-            raise InvalidRequest("wait: must not be less than 0 seconds")
+            raise InvalidField("wait: must not be less than 0 seconds")
 
 
 class Cancel(_OfTask, frozen=True, kw_only=True, tag="cancel"):
@@ -129,8 +146,6 @@ _SHAPES: Mapping[str, type[Request]] = {
     "cancel": Cancel,
     "stats": Stats,
 }
-_is_task_id = TASK_ID.fullmatch
-_is_kind = KIND.fullmatch
 
 
 def read(members: dict[str, Json]) -> Request:
@@ -148,8 +163,8 @@ def read(members: dict[str, Json]) -> Request:
     try:
         return msgspec.convert(members, shape)
     except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, InvalidRequest):
-            raise error.__cause__ from None
+        if isinstance(error.__cause__, InvalidField):
+            raise InvalidRequest(str(error.__cause__)) from None
         raise _explain(members, shape) from None
 
 
@@ -161,35 +176,35 @@ def usable_ref(members: dict[str, Json]) -> Ref | None:
     return None
 
 
-def write(request: Request) -> bytes:
-    """Make the line of a request."""
-    if type(request) is not Submit:
+def write(request: Hello | SubmitLine | Status | Result | Cancel | Stats) -> bytes:
+    """Make the line of a request.
+
+    Raises:
+        LocalProtocolError: a text in it is not Unicode.
+    """
+    try:
         return _encode(request) + b"\n"
-    ref = request.ref if type(request.ref) is int else text_of(request.ref)
-    # An id and a kind have no character that JSON would escape.
-    line = f'{{"op":"submit","ref":{ref},"payload":{request.payload}'
-    if request.id is not None:
-        line += f',"id":"{request.id}"'
-    if request.kind is not None:
-        line += f',"kind":"{request.kind}"'
-    if request.delay:
-        line += f',"delay":{request.delay!r}'
-    if request.retries is not None:
-        line += f',"retries":{request.retries}'
-    if request.sent is not None:
-        line += f',"sent":{request.sent!r}'
-    return f"{line}}}\n".encode()
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"a text holds a lone surrogate: {quote(error.object)}") from error
 
 
 def _check_ref(ref: Ref) -> None:
-    if type(ref) is str and len(ref) > MAX_REF:
-        raise InvalidRequest(f"ref: must be an integer, or a string of at most {MAX_REF} characters")
+    if type(ref) is int:
+        if -MAX_INTEGER <= ref <= MAX_INTEGER:
+            return
+    elif type(ref) is str and len(ref) <= MAX_REF:
+        return
+    raise InvalidField(f"ref: must be an integer within 2^53, or a string of at most {MAX_REF} characters")
 
 
-def _wrong_task_id(task_id: str) -> InvalidRequest:
-    return InvalidRequest(
+def _wrong_task_id(task_id: str) -> InvalidField:
+    return InvalidField(
         f"id: {quote(task_id)} is not 1 to 64 letters, digits and . _ : - beginning with a letter or digit"
     )
+
+
+def _wrong_kind(kind: str) -> InvalidField:
+    return InvalidField(f"kind: {quote(kind)} is not 1 to 64 letters, digits and . _ - beginning with a letter")
 
 
 def _unknown_operation(members: dict[str, Json]) -> InvalidRequest:
@@ -209,12 +224,11 @@ def _explain(members: dict[str, Json], shape: type[Request]) -> InvalidRequest:
         if name not in fields and name != "op":
             return InvalidRequest(f"{quote(name)}: {operation} has no such field; it has {', '.join(fields)}")
     for name, field in fields.items():
-        if name not in members:
-            if field.required:
-                return InvalidRequest(f"{name}: missing; {operation} needs it")
-            continue
-        try:
-            msgspec.convert(members[name], field.type)
-        except msgspec.ValidationError as error:
-            return InvalidRequest(f"{name}: {str(error).replace('`', '').lower()}")
+        if name in members:
+            try:
+                msgspec.convert(members[name], field.type)
+            except msgspec.ValidationError as error:
+                return InvalidRequest(f"{name}: {str(error).replace('`', '').lower()}")
+        elif field.required:
+            return InvalidRequest(f"{name}: missing; {operation} needs it")
     return InvalidRequest(f"{operation}: not a request")

@@ -141,6 +141,8 @@ def settled_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
         outcome.started_at,
         outcome.finished_at,
         now if outcome.state.ended else None,
+        # Strikes are attempts that began and did not end: the next attempt begins with none.
+        int(outcome.state.ended),
         outcome.seq,
     )
 

@@ -17,10 +17,13 @@ def after_burial(state: State, strikes: int) -> State:
 
     The broker counts deliveries, not deaths: a message that was only held beside one that killed its workers
     is given up with it. The strikes tell the two apart.
+    One that waits to be retried is published anew when it is due; its dead message is of an attempt that has ended.
     """
     if state in ENDED:
         return state
-    return State.FAILED if strikes >= STRIKE_LIMIT else State.ACCEPTED
+    if strikes >= STRIKE_LIMIT:
+        return State.FAILED
+    return State.RETRYING if state is State.RETRYING else State.ACCEPTED
 
 
 def after_cancelling(state: State) -> State:

@@ -145,10 +145,10 @@ class SqliteRepository(Repository):
         claimed = self._database.execute(
             "UPDATE tasks SET owner = ? WHERE seq IN ("
             "SELECT seq FROM tasks WHERE state IN ('accepted', 'retrying') AND owner IS NULL AND due_at <= ?"
-            " ORDER BY due_at, seq LIMIT ?) RETURNING seq, id, kind, attempts",
+            " ORDER BY due_at, seq LIMIT ?) RETURNING due_at, seq, id, kind, attempts",
             (owner, now, limit),
         )
-        return [rows.dispatch(row) for row in sorted(claimed)]
+        return [rows.dispatch(row[1:]) for row in sorted(claimed)]
 
     def mark_queued(self, published: Sequence[Dispatch], now: float) -> None:
         """Note that the broker has confirmed these."""
@@ -259,7 +259,8 @@ class SqliteRepository(Repository):
         self._database.execute_many(
             "UPDATE tasks SET state = ?, owner = NULL, due_at = ?, attempts = ?, worker = ?, result = ?,"
             " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ?,"
-            " queued_at = coalesce(queued_at, ?), taken_at = ?, started_at = ?, finished_at = ?, stored_at = ?"
+            " queued_at = coalesce(?, queued_at), taken_at = ?, started_at = ?, finished_at = ?, stored_at = ?,"
+            " strikes = strikes * ?"
             " WHERE seq = ?",
             chosen,
         )
@@ -273,7 +274,7 @@ class SqliteRepository(Repository):
         self._database.execute("DELETE FROM samples WHERE second < ?", (int(record.started_at - SAMPLES_KEPT),))
         entered = self._database.execute(
             f"INSERT INTO processes ({rows.PROCESS_COLUMNS}) VALUES (NULL{', ?' * 12}) RETURNING number",
-            rows.process_columns(record),
+            rows.process_columns(msgspec.structs.replace(record, seen_at=max(record.seen_at, record.started_at))),
         )
         return rows.integer(entered[0][0])
 

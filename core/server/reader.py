@@ -53,6 +53,8 @@ class Found(msgspec.Struct, Generic[Ticket]):
     ticket: Ticket
     task_id: str
     task: Task | None
+    brief: bool
+    """Only what came of the task is asked."""
     runner: str = ""
     running: InHand | None = None
 
@@ -174,12 +176,13 @@ class JournalReader(Generic[Ticket]):
         return Ledger.of(repository.counts(), sum(len(record.in_hand) for record in self._alive))
 
     def _found(self, question: Find[Ticket] | Await[Ticket], task: Task | None) -> Found[Ticket]:
+        brief = isinstance(question, Await)
         if task is not None and not task.state.ended:
             for record in self._alive:
                 for held in record.in_hand:
                     if held.id == question.task_id:
-                        return Found(question.ticket, question.task_id, task, record.name, held)
-        return Found(question.ticket, question.task_id, task)
+                        return Found(question.ticket, question.task_id, task, brief, record.name, held)
+        return Found(question.ticket, question.task_id, task, brief)
 
     def _look(self, repository: Repository, now: float) -> None:
         """Answer those whose task has ended, and those whose time is over."""
@@ -190,7 +193,7 @@ class JournalReader(Generic[Ticket]):
         if version != self._version:
             self._version = version
             for task in repository.ended(self._watches.ids):
-                replies += [Found(watch.ticket, task.id, task) for watch in self._watches.take(task.id)]
+                replies += [Found(watch.ticket, task.id, task, brief=True) for watch in self._watches.take(task.id)]
         replies += self._overdue(repository, self._watches.take_overdue(now))
         self._say(replies)
         self._next_look = now + max(POLL, SHARE * (time.monotonic() - now))

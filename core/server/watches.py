@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 SLACK = 1000
-"""How many deadlines of answered ones are kept, beside as many as there are tasks, before they are cleared away."""
+"""How many deadlines of answered ones are kept, beside as many as still wait, before they are cleared away."""
 
 Ticket = TypeVar("Ticket")
 
@@ -28,6 +28,7 @@ class Watches(Generic[Ticket]):
         self._by_task: dict[str, list[Await[Ticket]]] = {}
         self._by_deadline: list[tuple[float, int, Await[Ticket]]] = []
         self._numbers = itertools.count()
+        self._open = 0
 
     def __bool__(self) -> bool:
         return bool(self._by_task)
@@ -41,8 +42,8 @@ class Watches(Generic[Ticket]):
         """One more waits."""
         self._by_task.setdefault(watch.task_id, []).append(watch)
         heapq.heappush(self._by_deadline, (watch.deadline, next(self._numbers), watch))
-
-        if len(self._by_deadline) > 2 * len(self._by_task) + SLACK:
+        self._open += 1
+        if len(self._by_deadline) > 2 * self._open + SLACK:
             self._forget_answered()
 
     def _forget_answered(self) -> None:
@@ -53,7 +54,9 @@ class Watches(Generic[Ticket]):
 
     def take(self, task_id: str) -> list[Await[Ticket]]:
         """All that wait for this task; they wait no more."""
-        return self._by_task.pop(task_id, [])
+        taken = self._by_task.pop(task_id, [])
+        self._open -= len(taken)
+        return taken
 
     def take_overdue(self, now: float) -> list[Await[Ticket]]:
         """Those whose deadline has passed; they wait no more."""
@@ -64,6 +67,7 @@ class Watches(Generic[Ticket]):
             if watch in waiting:
                 waiting.remove(watch)
                 overdue.append(watch)
+                self._open -= 1
                 if not waiting:
                     del self._by_task[watch.task_id]
         return overdue
@@ -73,4 +77,5 @@ class Watches(Generic[Ticket]):
         everybody = [watch for waiting in self._by_task.values() for watch in waiting]
         self._by_task.clear()
         self._by_deadline.clear()
+        self._open = 0
         return everybody

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -153,7 +153,7 @@ class JournalWriter(Generic[Ticket]):
         try:
             with repository.transaction():
                 receipts = repository.accept([order.task for order in submits], owner, wall) if submits else []
-                states = [repository.cancel(order.task_id, wall) for order in cancels]
+                states = self._cancel(cancels, repository, dispatcher.alive, wall)
                 dispatcher.write(repository, now, wall)
         except JournalError as error:
             self._refuse(orders, str(error))
@@ -169,6 +169,17 @@ class JournalWriter(Generic[Ticket]):
         answers += [Cancelled(o.ticket, o.task_id, state) for o, state in zip(cancels, states, strict=True)]
         if answers:
             self._answer(answers)
+
+    def _cancel(
+        self, cancels: Sequence[Cancel[Ticket]], repository: Repository, alive: Collection[int], wall: float
+    ) -> list[State | None]:
+        """Take back those that no live worker has in its hands."""
+        if not cancels:
+            return []
+        running = {held.id for record in repository.processes() if record.number in alive for held in record.in_hand}
+        return [
+            State.RUNNING if order.task_id in running else repository.cancel(order.task_id, wall) for order in cancels
+        ]
 
     def _refuse(self, orders: Sequence[Order[Ticket]], reason: str) -> None:
         if not self.trouble:

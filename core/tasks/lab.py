@@ -3,6 +3,7 @@
 import os
 from typing import NoReturn
 
+from core import jsontext
 from core.jsontext import Json
 from core.tasks.definition import task
 
@@ -12,7 +13,7 @@ CRASH_STATUS = 70
 @task("fail")
 def fail(payload: Json) -> NoReturn:
     """Fail, with the payload as the message."""
-    raise RuntimeError(payload if isinstance(payload, str) else repr(payload))
+    raise RuntimeError(payload if isinstance(payload, str) else jsontext.write(payload))
 
 
 @task("crash")

@@ -13,6 +13,7 @@ import psutil
 from core.addresses import LOOPBACK, Address
 from core.supervisor.nginx import ACCESS_LOG, check, command, control_command, prepare_prefix
 from core.supervisor.nginx_configuration import render
+from tests.services.ports import free_port
 from tests.services.waiting import wait_until
 
 _STOPPING = 10.0
@@ -20,9 +21,7 @@ _STOPPING = 10.0
 
 def free_address() -> Address:
     """Find an address on this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return Address(*probe.getsockname())
+    return Address(LOOPBACK, free_port())
 
 
 def accepts(address: Address) -> bool:

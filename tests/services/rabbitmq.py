@@ -9,14 +9,13 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import psutil
 
 from tests.services.ports import free_ports
+from tests.services.waiting import wait_until
 
 HOW_TO_INSTALL = "these tests need RabbitMQ: apt-get install rabbitmq-server"
 
@@ -72,7 +71,7 @@ class RabbitNode:
             epmd = [self._programs["epmd"], "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             self._epmd = self._spawn(epmd, "epmd.log")
         self._node = self._spawn([self._programs["rabbitmq-server"]], "node.log")
-        wait_until(self._serves, timeout, f"RabbitMQ to start; its log is {self._directory / 'node.log'}")
+        wait_until(self._serves, f"RabbitMQ to start; its log is {self._directory / 'node.log'}", timeout)
 
     def stop(self, timeout: float = 20.0) -> None:
         """End the node in an orderly way, its epmd too, and make sure that nothing of them is left."""
@@ -86,7 +85,7 @@ class RabbitNode:
             self._epmd.kill()
             self._epmd.wait()
             self._epmd = None
-        wait_until(lambda: not self.processes(), 10.0, "the processes of RabbitMQ to end")
+        wait_until(lambda: not self.processes(), "the processes of RabbitMQ to end")
 
     def kill(self) -> None:
         """End the node as a power cut would."""
@@ -121,6 +120,15 @@ class RabbitNode:
         )
         return self.url_of(name)
 
+    def cut(self, url: str) -> int:
+        """Break every connection to the virtual host of `url`, as a network would; how many."""
+        name = unquote(urlsplit(url).path[1:])
+        answer = self.eval(
+            "length([exit(Pid, kill) || Connection <- rabbit_connection_tracking:list"
+            f'(<<"{name}">>), Pid <- tuple_to_list(Connection), is_pid(Pid)]).'
+        )
+        return int("".join(filter(str.isdigit, answer)))
+
     def eval(self, erlang: str) -> str:
         """Evaluate an Erlang expression, with its full stop, in the node; what it gave, as text."""
         if "erl_call" in self._programs:
@@ -139,7 +147,7 @@ class RabbitNode:
         return answer
 
     def processes(self) -> list[psutil.Process]:
-        """Every live process of this node: what names its directory or its epmd's port."""
+        """Every live process of this node and of its epmd: those that have its directory as their home."""
         return [process for process in psutil.process_iter() if self._owns(process)]
 
     def _owns(self, process: psutil.Process) -> bool:
@@ -223,12 +231,3 @@ def find_programs() -> dict[str, str]:
     if not {"rabbitmq-server", "rabbitmqctl", "epmd"} <= found.keys():
         raise FileNotFoundError(HOW_TO_INSTALL)
     return found
-
-
-def wait_until(condition: Callable[[], object], timeout: float, what: str) -> None:
-    """Wait until `condition` holds; fail with a sentence when it does not in time."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout:g} s for {what}")
-        time.sleep(0.02)

@@ -1,8 +1,9 @@
 """The embedded queue as a broker: makes its publishers, consumers and gauges."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from core.broker.base import DELIVERY_LIMIT, Broker, Gauge, OnSettled, Publisher, Queue
+from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Gauge, OnSettled, Publisher, Queue
 from core.broker.embedded.consumer import EmbeddedConsumer
 from core.broker.embedded.publisher import EmbeddedPublisher
 from core.broker.embedded.queuefile import QueueFile
@@ -41,17 +42,42 @@ class EmbeddedBroker(Broker):
         """Make a publisher."""
         return EmbeddedPublisher(self._open, on_settled)
 
-    def consumer(self, queue: Queue, prefetch: int) -> EmbeddedConsumer:
+    def consumer(self, queue: Queue, prefetch: int) -> Consumer:
         """Make a consumer; it begins to claim at once."""
         return EmbeddedConsumer(self._open, queue, prefetch, self._lease)
 
     def gauge(self) -> Gauge:
         """Make a gauge."""
-        return EmbeddedGauge(self)
+        return EmbeddedGauge(self._open)
 
     def _open(self) -> QueueFile:
         return QueueFile(self._path, self._delivery_limit)
 
-    def open_file(self) -> QueueFile:
-        """Open a connection of its own for whoever calls it, to be used in that thread."""
-        return QueueFile(self._path, self._delivery_limit)
+
+class EmbeddedGauge(Gauge):
+    """Reads the running totals.
+
+    Args:
+        open_file: opens a connection.
+    """
+
+    def __init__(self, open_file: Callable[[], QueueFile]) -> None:
+        self._open_file = open_file
+        self._file: QueueFile | None = None
+
+    def read(self) -> Depth:
+        """Read how many messages are ready."""
+        try:
+            if self._file is None:
+                self._file = self._open_file()
+            self._file.check_place()
+            return self._file.depth()
+        except BrokerError as error:
+            self.close()
+            raise BrokerUnavailable(str(error)) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

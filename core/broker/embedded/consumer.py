@@ -5,21 +5,27 @@ It does so whether or not anybody calls `receive`, so that a long task never los
 """
 
 import logging
+import math
 import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
 
 from core.broker.base import Consumer, Delivery, Queue
+from core.broker.embedded.bell import Bell
 from core.broker.embedded.hold import Hold, Settling
 from core.broker.embedded.queuefile import Holder, QueueFile
 from core.errors import BrokerError
 
-POLL = 0.008
-"""Seconds between two looks for new messages while there is room for them."""
+FAIR_PAUSE = 0.005
+"""Seconds to leave the others for taking their part, before taking more."""
 
 LOOK_FOR_OVER = 0.25
 """Seconds between two looks for leases that are over; less where leases are short."""
+
+FIRST_PAUSE = 0.1
+LAST_PAUSE = 2.0
+"""Seconds between two tries while the file can't be used: the first time, and at most."""
 
 FAREWELL = 5.0
 """Seconds that `close` keeps trying when the file can't be written."""
@@ -39,17 +45,17 @@ class EmbeddedConsumer(Consumer):
 
     def __init__(self, open_file: Callable[[], QueueFile], queue: Queue, prefetch: int, lease: float) -> None:
         self._open_file = open_file
-        self._holder = Holder(0, queue, lease)
+        self._holder = Holder(0, queue, lease, 0)
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
-        self._asked = threading.Condition(self._lock)
         self._hold = Hold(prefetch)
         self._trouble = ""
         self._closing = False
-        self._look = True
-        self._seen = -1
+        self._may_be_more = True
         self._renew_at = 0.0
         self._look_for_over_at = 0.0
+        self._bell = Bell()
+        self._asleep = False
         self._thread = threading.Thread(target=self._run, name=f"embedded-{queue}", daemon=True)
         self._thread.start()
 
@@ -69,44 +75,51 @@ class EmbeddedConsumer(Consumer):
         """Have these removed. Those of a lost lease are ignored."""
         with self._lock:
             if not self._closing and self._hold.ack(deliveries):
-                self._asked.notify()
+                self._wake()
 
     def reject(self, delivery: Delivery) -> None:
         """Have this made a dead letter."""
         with self._lock:
             if not self._closing and self._hold.reject(delivery):
-                self._asked.notify()
+                self._wake()
 
     def resize(self, prefetch: int) -> None:
         """Hold at most `prefetch` messages from now on."""
         with self._lock:
             self._hold.prefetch = prefetch
-            self._look = True
-            self._asked.notify()
+            self._wake()
 
     def close(self) -> None:
         """Write the acknowledgements made before and give back everything else."""
         with self._lock:
             self._closing = True
-            self._asked.notify()
+            self._bell.ring()
             self._arrived.notify_all()
         self._thread.join()
+        self._bell.close()
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._asleep = False
+            self._bell.ring()
 
     def _run(self) -> None:
-        pause = 0.1
-        give_up_at = None
-        while True:
+        """Serve, and begin again after trouble."""
+        pause = FIRST_PAUSE
+        give_up_at = math.inf
+        while time.monotonic() < give_up_at:
             try:
                 with self._open_file() as file:
                     self._serve(file)
-                return
             except Exception as error:  # noqa: BLE001 - a thread that ended here would let the queue stand still, unseen
                 self._report(error)
+            else:
+                return
             if self._closing:
-                give_up_at = give_up_at or time.monotonic() + FAREWELL
-                if time.monotonic() > give_up_at:
-                    return
-            pause = self._pause(pause)
+                give_up_at = min(give_up_at, time.monotonic() + FAREWELL)
+                pause = FIRST_PAUSE
+            self._bell.wait(pause)
+            pause = min(LAST_PAUSE, pause * 2)
 
     def _report(self, error: Exception) -> None:
         if not self._trouble:
@@ -114,25 +127,15 @@ class EmbeddedConsumer(Consumer):
             _log.warning("The embedded queue is away: %s", error, exc_info=unexpected)
         self._trouble = str(error) or type(error).__name__
 
-    def _pause(self, seconds: float) -> float:
-        """Wait before the next try; how long to wait after that."""
-        with self._lock:
-            if self._closing:
-                self._asked.wait(0.1)
-                return seconds
-            self._asked.wait_for(lambda: self._closing, seconds)
-        return min(2.0, seconds * 2)
-
     def _serve(self, file: QueueFile) -> None:
         """Work with the file until the consumer is closed."""
-        file.keep_only(self._holder, self._hold.ids)
-        self._look = True
-        self._seen = -1
+        if self._holder.number:
+            file.keep_only(self._holder, self._hold.ids)
         while not self._closing:
             self._step(file, time.monotonic())
             self._wait(time.monotonic())
         with self._lock:
-            settling = self._hold.unwritten()
+            settling = self._hold.settling()
         file.leave(self._holder, settling.acks, settling.rejects)
         with self._lock:
             self._hold.begin(0)
@@ -140,33 +143,29 @@ class EmbeddedConsumer(Consumer):
     def _wait(self, now: float) -> None:
         """Wait until there is something to do, or something may have changed."""
         with self._lock:
-            settling = self._hold.unwritten()
-            if settling.acks or settling.rejects or self._closing:
+            if self._hold.unwritten or self._closing:
                 return
             until = min(self._renew_at, self._look_for_over_at) - now
-            self._asked.wait(max(0.0, min(until, POLL) if self._hold.room else until))
+            if self._may_be_more and self._hold.room:
+                until = min(until, FAIR_PAUSE)
+            self._asleep = True
+        self._bell.wait(until)
 
     def _step(self, file: QueueFile, now: float) -> None:
         """Do whatever there is to do with the file."""
         with self._lock:
-            settling = self._hold.unwritten()
+            self._asleep = False
+            settling = self._hold.settling()
             room = self._hold.room
         due = now >= self._renew_at or bool(settling.acks or settling.rejects)
-        if due or (room and self._something_ready(file)):
+        self._may_be_more = False
+        if due or (room and file.ready(self._holder.queue)):
             self._exchange(file, settling, room)
         if now >= self._look_for_over_at:
             self._look_for_over(file, now)
         if self._trouble:
             _log.info("The embedded queue is back.")
             self._trouble = ""
-
-    def _something_ready(self, file: QueueFile) -> bool:
-        version = file.version()
-        if version == self._seen and not self._look:
-            return False
-        self._seen = version
-        self._look = False
-        return file.ready(self._holder.queue) > 0
 
     def _exchange(self, file: QueueFile, settling: Settling, room: int) -> None:
         holder = self._holder
@@ -175,8 +174,8 @@ class EmbeddedConsumer(Consumer):
             self._begin_lease(file)
             return
         self._renew_at = time.monotonic() + holder.lease / 4
-        # Less than there was room for may be only this consumer's fair part: more may be left.
-        self._look = self._look or 0 < len(claimed) < room
+        # Perhaps this was a fair part only.
+        self._may_be_more = bool(claimed)
         with self._lock:
             self._hold.written(settling)
             if claimed:
@@ -186,18 +185,20 @@ class EmbeddedConsumer(Consumer):
     def _begin_lease(self, file: QueueFile) -> None:
         """Begin at the beginning: what was held belongs to others now."""
         lost = self._holder.number
-        holder = Holder(secrets.randbits(62), self._holder.queue, self._holder.lease)
+        holder = Holder(secrets.randbits(62), self._holder.queue, self._holder.lease, self._bell.port)
         file.enter(holder, time.monotonic())
         self._holder = holder
         with self._lock:
             self._hold.begin(holder.number)
-        self._look = True
+        self._may_be_more = True
         if lost:
-            _log.warning("A consumer of %s was away for longer than its lease: its messages went to others.", holder.queue)
+            _log.warning(
+                "A consumer of %s was away for longer than its lease: its messages went to others.", holder.queue
+            )
 
     def _look_for_over(self, file: QueueFile, now: float) -> None:
         file.check_place()
         if file.any_over(now):
             file.end_those_over(now)
-            self._look = True
+            self._may_be_more = True
         self._look_for_over_at = now + min(LOOK_FOR_OVER, self._holder.lease / 8)

@@ -92,7 +92,12 @@ class Hold:
                 ids.append(receipt.id)
         return len(ids) > before
 
-    def unwritten(self) -> Settling:
+    @property
+    def unwritten(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._acks or self._rejects)
+
+    def settling(self) -> Settling:
         """What is to be written; it stays noted until `written`."""
         return Settling(self._acks.copy(), self._rejects.copy())
 

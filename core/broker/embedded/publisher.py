@@ -31,7 +31,10 @@ class EmbeddedPublisher(Publisher):
         self._trouble = ""
         self._mender: threading.Thread | None = None
         with self._lock:
-            self._connect()
+            try:
+                self._file = open_file()
+            except BrokerError as error:
+                self._fail(error)
 
     @property
     def available(self) -> bool:
@@ -73,12 +76,6 @@ class EmbeddedPublisher(Publisher):
             self._fail(error)
         return self._trouble
 
-    def _connect(self) -> None:
-        try:
-            self._file = self._open_file()
-        except BrokerError as error:
-            self._fail(error)
-
     def _disconnect(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -96,20 +93,30 @@ class EmbeddedPublisher(Publisher):
         pause = 0.1
         while not self._closed.wait(pause):
             pause = min(2.0, pause * 2)
-            try:
-                file = self._open_file()
-            except BrokerError as error:
-                self._trouble = str(error)
-                continue
-            try:
-                file.probe()
-            except BrokerError as error:
-                self._trouble = str(error)
+            file = self._try()
+            if file is not None:
+                self._resume(file)
+                return
+
+    def _try(self) -> QueueFile | None:
+        """Open the file and write to it."""
+        file = None
+        try:
+            file = self._open_file()
+            file.probe()
+        except BrokerError as error:
+            self._trouble = str(error)
+            if file is not None:
                 file.close()
-                continue
-            with self._lock:
-                self._file = file
-                self._trouble = ""
-                self._mender = None
-            _log.info("The embedded queue is back.")
-            return
+            return None
+        return file
+
+    def _resume(self, file: QueueFile) -> None:
+        with self._lock:
+            if self._closed.is_set():
+                file.close()
+                return
+            self._file = file
+            self._trouble = ""
+            self._mender = None
+        _log.info("The embedded queue is back.")

@@ -3,17 +3,20 @@
 A `QueueFile` holds one connection and belongs to one thread. It knows no clock: `now` is always given,
 as a time of the machine's monotonic clock, which all processes of one boot share and nobody can set.
 
+Who sleeps because a queue is empty is woken, by a datagram, when it no longer is.
 A message is held by a consumer, and a consumer has one lease for all that it holds. When the lease is over
 any other consumer may give its messages back, which is also what ends those of a process that was killed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
 from core.broker.base import Queue
+from core.broker.embedded.bell import Ringer
 from core.closing import Closing
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable
@@ -27,20 +30,28 @@ BOOT_SLACK = 1.0
 
 _NUMBERS = {Queue.TASKS: 1, Queue.DEAD: 2}
 _CHUNKS = (256, 16, 1)
-_INSERTS = {size: "INSERT INTO messages (queue, body) VALUES " + ",".join(["(1, ?)"] * size) for size in _CHUNKS}
-_OVER = f"SELECT number, queue FROM consumers WHERE renewed_at + lease < ?1 OR renewed_at > ?1 + {BOOT_SLACK}"
+_INSERTS = {
+    size: ",".join(["INSERT INTO messages (queue, body) VALUES (1, ?)", *["(1, ?)"] * (size - 1)]) for size in _CHUNKS
+}
+_OVER = "SELECT number, queue FROM consumers WHERE renewed_at + lease < ?1 OR renewed_at > ?1 + ?2"
+_ADD_READY = "UPDATE queues SET ready = ready + ? WHERE queue = ? RETURNING ready"
 _RENEW = "UPDATE consumers SET renewed_at = ? WHERE number = ? RETURNING number"
 _READY = "SELECT id, redeliveries, body FROM messages WHERE queue = ? AND holder IS NULL ORDER BY id LIMIT ?"
 _CLAIM = "UPDATE messages SET holder = ? WHERE queue = ? AND holder IS NULL AND id <= ?"
-# The plus sign keeps SQLite from looking through all that the holder has.
+# A plus sign before a column keeps SQLite from using its index: the ids lead there sooner.
 _FORGET = "DELETE FROM messages WHERE +holder = ? AND id IN (SELECT value FROM json_each(?))"
-_BURY = "UPDATE messages SET queue = 2, holder = NULL, redeliveries = 0 WHERE "
-_BURY_THESE = _BURY + "+holder = ? AND id IN (SELECT value FROM json_each(?))"
-_BURY_WORN = _BURY + "holder = ? AND redeliveries >= ? AND id NOT IN (SELECT value FROM json_each(?))"
-_GIVE_BACK = (
-    "UPDATE messages SET holder = NULL, redeliveries = redeliveries + 1 "
-    "WHERE holder = ? AND id NOT IN (SELECT value FROM json_each(?))"
-)
+_BURY = """
+    UPDATE messages SET queue = 2, holder = NULL, redeliveries = 0
+    WHERE +holder = ? AND id IN (SELECT value FROM json_each(?))
+"""
+_BURY_WORN = """
+    UPDATE messages SET queue = 2, holder = NULL, redeliveries = 0
+    WHERE holder = ? AND redeliveries >= ? AND id NOT IN (SELECT value FROM json_each(?))
+"""
+_GIVE_BACK = """
+    UPDATE messages SET holder = NULL, redeliveries = redeliveries + 1
+    WHERE holder = ? AND id NOT IN (SELECT value FROM json_each(?))
+"""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -57,10 +68,13 @@ class Holder(msgspec.Struct, frozen=True):
     number: int
     queue: Queue
     lease: float
+    bell: int
 
 
 class QueueFile(Closing):
-    """A connection to the file. Its methods raise `BrokerUnavailable` or `BrokerMisconfigured`, and then changed nothing.
+    """A connection to the file.
+
+    What raises (`BrokerUnavailable` or `BrokerMisconfigured`) has changed nothing.
 
     Args:
         path: the file; created when missing.
@@ -69,22 +83,21 @@ class QueueFile(Closing):
 
     def __init__(self, path: Path, delivery_limit: int) -> None:
         self._delivery_limit = delivery_limit
+        self._filled: set[Queue] = set()
         faults = Faults(BrokerUnavailable, BrokerMisconfigured)
         self._database = Database(path, faults, durable=False, patience=PATIENCE)
         try:
             self._database.migrate([(files("core.broker.embedded") / "schema.sql").read_text(encoding="utf-8")])
             self._identity = _identity(path)
+            self._ringer = Ringer()
         except BaseException:
             self._database.close()
             raise
 
     def close(self) -> None:
         """Let go of the file."""
+        self._ringer.close()
         self._database.close()
-
-    def version(self) -> int:
-        """A number that changes when another connection has committed something."""
-        return self._database.version()
 
     def check_place(self) -> None:
         """Make sure that the file is still the one at its path: another one there is what everybody else uses.
@@ -98,7 +111,7 @@ class QueueFile(Closing):
 
     def publish(self, bodies: Sequence[bytes]) -> None:
         """Append messages to the tasks queue."""
-        with self._database.transaction():
+        with self._transaction():
             start = 0
             for size in _CHUNKS:
                 while len(bodies) - start >= size:
@@ -108,7 +121,7 @@ class QueueFile(Closing):
 
     def probe(self) -> None:
         """Write without changing anything, to learn whether the file can be written."""
-        with self._database.transaction():
+        with self._transaction():
             self._database.execute("UPDATE queues SET ready = ready")
 
     def ready(self, queue: Queue) -> int:
@@ -122,10 +135,10 @@ class QueueFile(Closing):
 
     def enter(self, holder: Holder, now: float) -> None:
         """Begin a lease."""
-        with self._database.transaction():
+        with self._transaction():
             self._database.execute(
-                "INSERT INTO consumers (number, queue, lease, renewed_at) VALUES (?, ?, ?, ?)",
-                (holder.number, _NUMBERS[holder.queue], holder.lease, now),
+                "INSERT INTO consumers (number, queue, bell, lease, renewed_at) VALUES (?, ?, ?, ?, ?)",
+                (holder.number, _NUMBERS[holder.queue], holder.bell, holder.lease, now),
             )
 
     def exchange(
@@ -138,7 +151,7 @@ class QueueFile(Closing):
         Returns:
             What was claimed; None when the lease was lost: then nothing was changed.
         """
-        with self._database.transaction():
+        with self._transaction():
             if not self._database.execute(_RENEW, (now, holder.number)):
                 return None
             self._settle(holder, acks, rejects)
@@ -146,25 +159,35 @@ class QueueFile(Closing):
 
     def keep_only(self, holder: Holder, ids: Collection[int]) -> None:
         """Give back what is held beside `ids`: claimed by a transaction of which the consumer never heard the end."""
-        with self._database.transaction():
+        with self._transaction():
             self._give_back(holder.number, holder.queue, ids)
 
     def leave(self, holder: Holder, acks: Collection[int], rejects: Collection[int]) -> None:
         """Settle messages, give back all others, and end the lease."""
-        with self._database.transaction():
+        with self._transaction():
             self._settle(holder, acks, rejects)
             self._remove(holder.number, holder.queue)
 
     def any_over(self, now: float) -> bool:
         """Whether a lease is over. Writes nothing."""
-        return bool(self._database.execute(_OVER, (now,)))
+        return bool(self._database.execute(_OVER, (now, BOOT_SLACK)))
 
     def end_those_over(self, now: float) -> None:
         """Give back the messages of all consumers whose lease is over, and forget these consumers."""
         queues = {number: queue for queue, number in _NUMBERS.items()}
-        with self._database.transaction():
-            for number, queue in self._database.execute(_OVER, (now,)):
+        with self._transaction():
+            for number, queue in self._database.execute(_OVER, (now, BOOT_SLACK)):
                 self._remove(_whole(number), queues[_whole(queue)])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A transaction after which those are woken who sleep because a queue was empty."""
+        self._filled.clear()
+        with self._database.transaction():
+            yield
+        for queue in self._filled:
+            bells = self._database.execute("SELECT bell FROM consumers WHERE queue = ?", (_NUMBERS[queue],))
+            self._ringer.ring(_whole(bell) for (bell,) in bells)
 
     def _claim(self, holder: Holder, room: int) -> list[Claimed]:
         ready = self.ready(holder.queue) if room > 0 else 0
@@ -184,7 +207,7 @@ class QueueFile(Closing):
         if forgotten:
             self._database.execute(_FORGET, (holder.number, _listed(forgotten)))
         if buried:
-            self._database.execute(_BURY_THESE, (holder.number, _listed(buried)))
+            self._database.execute(_BURY, (holder.number, _listed(buried)))
             self._add_ready(Queue.DEAD, self._changed())
 
     def _remove(self, number: int, queue: Queue) -> None:
@@ -204,7 +227,9 @@ class QueueFile(Closing):
 
     def _add_ready(self, queue: Queue, count: int) -> None:
         if count:
-            self._database.execute("UPDATE queues SET ready = ready + ? WHERE queue = ?", (count, _NUMBERS[queue]))
+            [(ready,)] = self._database.execute(_ADD_READY, (count, _NUMBERS[queue]))
+            if ready == count:
+                self._filled.add(queue)
 
 
 def _listed(ids: Collection[int]) -> str:

@@ -10,6 +10,7 @@ INSERT INTO queues (queue, name) VALUES (1, 'cauce.tasks'), (2, 'cauce.dead');
 CREATE TABLE consumers (
     number INTEGER PRIMARY KEY,           -- random, so that it means nothing in another file
     queue INTEGER NOT NULL,
+    bell INTEGER NOT NULL,                -- the port by which it is woken
     lease REAL NOT NULL,
     renewed_at REAL NOT NULL
 ) STRICT;

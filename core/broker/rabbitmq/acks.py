@@ -22,7 +22,7 @@ class AckWindow:
         self._open[tag] = None
 
     def ack(self, tags: Iterable[int]) -> list[tuple[int, bool]]:
-        """Take deliveries as acknowledged; what to tell the broker, as pairs of a tag and whether it counts for all below.
+        """Take deliveries as acknowledged; what to tell the broker: tags, and for each whether all below it are meant.
 
         No tag is covered that was not acknowledged or rejected here; tags that are not open are passed over.
         """

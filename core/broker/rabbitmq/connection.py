@@ -27,9 +27,9 @@ class Connection(SelectConnection):  # type: ignore[misc]  # pika ships no types
             if frames:
                 super()._adapter_emit_data(b"".join(frames))
 
-    def drop(self) -> None:
-        """Close the socket without a word, for a broker that does not answer."""
-        self._adapter_disconnect_stream()
+    def drop(self, error: Exception) -> None:
+        """Close the socket without a word, because of `error`: for a broker that does not answer."""
+        self._terminate_stream(error)
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if self._gathered is None:

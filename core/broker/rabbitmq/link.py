@@ -72,8 +72,12 @@ class Link:
         self._failure: BrokerError | None = None
         self._blocked = ""
         self._watch: object = None
+        self._stopped = False
+        self._given_up = False
         self._closing = False
         self._ended = False
+        self._over = False
+        self._last_words = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"cauce {role}", daemon=True)
 
     @property
@@ -104,13 +108,14 @@ class Link:
             self._woken = True
             # The loop is read after the function was put down: whoever replaces the loop looks there afterwards.
             self._loop.add_callback_threadsafe(_nothing)
-        if self._ended:
-            self._empty_inbox()
+        if self._over:
+            self._finish()
 
     def restart(self, error: BrokerError) -> None:
         """Leave this connection for a new one. For the duty, in the owner's thread."""
         self._stop_duty(error)
-        self._close_connection()
+        if self._connection is not None:
+            self._close_connection(self._connection)
 
     def close(self, timeout: float = 5.0) -> None:
         """Do what was handed over before, disconnect, and end the thread; takes `timeout` seconds at most."""
@@ -128,9 +133,8 @@ class Link:
                 self._turn()
             except Exception as error:  # noqa: BLE001  pika raises ValueError, AssertionError and others at a loss
                 self._start_over(error)
-        self._duty.lost(BrokerUnavailable("the connection was closed"))
-        self._empty_inbox()
-        self._turn_duty_last()
+        self._over = True
+        self._finish()
         self._loop.close()
 
     def _turn(self) -> None:
@@ -140,19 +144,25 @@ class Link:
         self._duty.turned()
 
     def _empty_inbox(self) -> None:
+        # First this and then the look into the inbox: what is put down meanwhile wakes the loop again.
         self._woken = False
         while self._inbox:
-            try:
-                function = self._inbox.popleft()
-            except IndexError:  # after the end another thread may look here too
-                return
-            function()
+            self._inbox.popleft()()
+
+    def _finish(self) -> None:
+        """Do what was handed over at the last moment, or later. The duty has no channel any more."""
+        with self._last_words:
+            self._duty.lost(BrokerUnavailable("the connection was closed"))
+            self._empty_inbox()
+            self._duty.turned()
 
     def _connect(self) -> None:
         if self._closing:
             return
         self._address = self._addresses[self._tries % len(self._addresses)]
         self._tries += 1
+        self._stopped = False
+        self._given_up = False
         self._set_watch(SETUP_SECONDS)
         self._connection = Connection(
             self._address.parameters(self._role),
@@ -172,8 +182,9 @@ class Link:
         declare(channel, lambda: self._declared(channel))
 
     def _declared(self, channel: Channel) -> None:
-        if channel.connection is self._connection:
-            self._duty.set_up(self._connection, channel, self._set_up)
+        connection = self._connection
+        if connection is not None and channel.connection is connection:
+            self._duty.set_up(connection, channel, self._set_up)
 
     def _set_up(self) -> None:
         self._clear_watch()
@@ -203,14 +214,84 @@ class Link:
             self._plan_next()
 
     def _stop_duty(self, error: BrokerError) -> None:
-        """Note the loss, once for each connection: what follows from it would hide the cause."""
-        if self._stopped_for is not self._tries_marker():
-            pass
+        """Note the loss of this connection, once: what follows from it would hide the cause."""
+        if self._stopped:
+            return
+        self._stopped = True
+        steady = self._connected and time.monotonic() - self._connected_at > STEADY_SECONDS
+        self._failures = 1 if steady else self._failures + 1
+        if not self._closing:
+            if type(error) is not type(self._failure):
+                logger.warning("%s (%s)", error, self._role)
+            self._failure = error
+        self._connected = False
+        self._blocked = ""
+        self._duty.lost(error)
 
-    def _close_connection(self) -> None:
+    def _plan_next(self) -> None:
+        self._clear_watch()
+        if self._closing:
+            self._ended = True
+            return
+        wait = backoff.delay(self._failures - 1, random.random())  # noqa: S311  it spreads clients, it hides nothing
+        self._loop.call_later(wait, self._connect)
+
+    def _begin_to_close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._stop_duty(BrokerUnavailable("the connection was closed"))
+        if self._connection is None:
+            self._ended = True
+        else:
+            self._close_connection(self._connection)
+
+    def _close_connection(self, connection: Connection) -> None:
+        if not (connection.is_closing or connection.is_closed):
+            self._set_watch(CLOSE_SECONDS)
+            connection.close()
+
+    def _set_watch(self, seconds: float) -> None:
+        self._clear_watch()
+        self._watch = self._loop.call_later(seconds, self._give_up)
+
+    def _clear_watch(self) -> None:
+        if self._watch is not None:
+            self._loop.remove_timeout(self._watch)
+            self._watch = None
+
+    def _give_up(self) -> None:
+        """Drop a connection that takes too long, and the second time not even wait for that."""
+        self._watch = None
         connection = self._connection
         if connection is None:
             return
+        error = TimeoutError("it did not answer in time")
+        self._stop_duty(explain(error, self._address.place))
+        if self._given_up:
+            self._disconnected(connection, error)
+            return
+        self._given_up = True
         self._set_watch(CLOSE_SECONDS)
-        if not connection.is_closing:
-            connection.close()
+        connection.drop(error)
+
+    def _start_over(self, error: Exception) -> None:
+        """Leave everything of pika's behind after an error that it should not have raised."""
+        logger.debug("unexpected", exc_info=error)
+        connection, self._connection = self._connection, None
+        self._stop_duty(explain(error, self._address.place))
+        with contextlib.suppress(Exception):
+            if connection is not None:
+                connection.drop(error)
+                # The socket is closed by a callback that this has put into the loop.
+                self._loop.process_timeouts()
+        self._watch = None
+        former, self._loop = self._loop, IOLoop()
+        self._loop.activate_poller()
+        with contextlib.suppress(Exception):
+            former.close()
+        self._plan_next()
+
+
+def _nothing() -> None:
+    """Wake the loop; what there is to do is in the inbox."""

@@ -39,9 +39,7 @@ def declare(channel: Channel, done: Callable[[], None]) -> None:
         channel.queue_declare(queue.value, durable=True, arguments=dict(arguments), callback=_ignore)
     channel.queue_bind(Queue.DEAD.value, DEAD_EXCHANGE, callback=_ignore)
     # pika keeps the order and the broker answers in it, so the last answer is the answer to all.
-    channel.queue_bind(
-        Queue.TASKS.value, EXCHANGE, routing_key=Queue.TASKS.value, callback=lambda _frame: done()
-    )
+    channel.queue_bind(Queue.TASKS.value, EXCHANGE, routing_key=Queue.TASKS.value, callback=lambda _frame: done())
 
 
 def _ignore(_frame: object) -> None:

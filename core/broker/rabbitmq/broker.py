@@ -1,0 +1,102 @@
+"""RabbitMQ as it is configured: makes publishers, consumers and gauges."""
+
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+
+from pika.channel import Channel
+
+from core.broker.base import Broker, Consumer, Gauge, OnSettled, Publisher, Queue
+from core.broker.rabbitmq.addresses import Address, read_addresses
+from core.broker.rabbitmq.connection import Connection
+from core.broker.rabbitmq.consumer import RabbitConsumer
+from core.broker.rabbitmq.gauge import RabbitGauge
+from core.broker.rabbitmq.link import SETUP_SECONDS, Duty, Link
+from core.broker.rabbitmq.publisher import RabbitPublisher
+from core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable
+
+HEARTBEAT = 15
+"""Seconds. A connection on which nothing came for about twice as long is given up."""
+
+BLOCKED_SECONDS = 60.0
+"""How long the broker may refuse to take messages before what it did not confirm is given up."""
+
+
+class RabbitBroker(Broker):
+    """One RabbitMQ, or the nodes of one cluster, which are tried in turn.
+
+    Args:
+        urls: amqp:// or amqps://, each with name, password and virtual host.
+        heartbeat: seconds between signs of life.
+        blocked_timeout: how long the broker may take no messages before the connection is given up.
+
+    Raises:
+        ConfigurationError: a URL can't be read; the message does not repeat it.
+    """
+
+    def __init__(
+        self, urls: Sequence[str], heartbeat: int = HEARTBEAT, blocked_timeout: float = BLOCKED_SECONDS
+    ) -> None:
+        self._addresses = read_addresses(urls, heartbeat, blocked_timeout)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.description}>"
+
+    @property
+    def description(self) -> str:
+        """Which RabbitMQ, without user name and password."""
+        return " or ".join(address.place for address in self._addresses)
+
+    def prepare(self) -> None:
+        """Connect to the first of the addresses that answers and declare the queues."""
+        knock = _Knock()
+        link = Link(self._addresses, knock, "check")
+        link.start()
+        try:
+            _await_answer(knock.answers, self._addresses)
+        finally:
+            link.close()
+
+    def publisher(self, on_settled: OnSettled) -> Publisher:
+        """Make a publisher, with a connection and a thread of its own."""
+        return RabbitPublisher(self._addresses, on_settled)
+
+    def consumer(self, queue: Queue, prefetch: int) -> Consumer:
+        """Make a consumer, with a connection and a thread of its own."""
+        return RabbitConsumer(self._addresses, queue, prefetch)
+
+    def gauge(self) -> Gauge:
+        """Make a gauge, with a connection and a thread of its own."""
+        return RabbitGauge(self._addresses)
+
+
+class _Knock(Duty):
+    """Does nothing with a connection but tell how each try at one went: None for well."""
+
+    def __init__(self) -> None:
+        self.answers: SimpleQueue[BrokerError | None] = SimpleQueue()
+
+    def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
+        done()
+        self.answers.put(None)
+
+    def lost(self, error: BrokerError) -> None:
+        self.answers.put(error)
+
+    def turned(self) -> None:
+        pass
+
+
+def _await_answer(answers: SimpleQueue[BrokerError | None], addresses: Sequence[Address]) -> None:
+    """Return when one of the addresses answers well; raise when one refuses, or when none answers."""
+    failures: list[BrokerError] = []
+    for address in addresses:
+        try:
+            answer = answers.get(timeout=2 * SETUP_SECONDS)
+        except Empty:
+            answer = BrokerUnavailable(f"{address.place}: it did not answer in time")
+        if answer is None:
+            return
+        if isinstance(answer, BrokerMisconfigured):
+            raise answer
+        failures.append(answer)
+    raise BrokerUnavailable("; ".join(str(failure) for failure in failures))

@@ -1,0 +1,173 @@
+"""Publishes to the tasks queue with pipelined confirms."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
+
+from pika import BasicProperties, DeliveryMode
+from pika.channel import Channel
+from pika.frame import Method
+from pika.spec import Basic
+
+from core.broker.base import Message, OnSettled, Publisher, Queue, Settled
+from core.broker.rabbitmq.addresses import Address
+from core.broker.rabbitmq.confirms import Unconfirmed
+from core.broker.rabbitmq.connection import Connection
+from core.broker.rabbitmq.link import CLOSE_SECONDS, Duty, Link
+from core.broker.rabbitmq.topology import EXCHANGE, declare
+from core.errors import BrokerError
+
+logger = logging.getLogger("cauce.broker")
+
+OUTSTANDING = 20_000
+"""How many messages may be unconfirmed at once; more are refused, so that nothing grows without end."""
+
+_TOGETHER = 256
+"""How many messages are sent by one system call."""
+
+
+class RabbitPublisher(Publisher):
+    """What the callers see: counts what is under way and hands batches over to the thread of the link."""
+
+    def __init__(self, addresses: Sequence[Address], on_settled: OnSettled, limit: int = OUTSTANDING) -> None:
+        self._desk = _Desk(on_settled)
+        self._link = Link(addresses, self._desk, "publisher")
+        self._limit = limit
+        self._sent = 0
+        self._closed = False
+        self._link.start()
+
+    @property
+    def available(self) -> bool:
+        """Whether messages can be sent now."""
+        return self._link.ready and not self._closed
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not available."""
+        return "the publisher is closed" if self._closed else self._link.trouble
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Hand a batch over to the thread of the link; what there is no room for is refused at once."""
+        if not self.available:
+            self._refuse(messages, self.trouble or "RabbitMQ is not connected")
+            return
+        free = max(0, self._limit - (self._sent - self._desk.settled))
+        if len(messages) > free:
+            self._refuse(messages[free:], f"{self._limit} messages are waiting for RabbitMQ's confirmation")
+        taken = tuple(messages[:free])
+        if taken:
+            self._sent += len(taken)
+            self._link.call(partial(self._desk.publish, taken))
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Wait for what is under way, and disconnect."""
+        self._closed = True
+        idle = threading.Event()
+        self._link.call(partial(self._desk.tell_when_idle, idle))
+        idle.wait(timeout)
+        self._link.close(2 * CLOSE_SECONDS + 1)
+
+    def _refuse(self, messages: Iterable[Message], reason: str) -> None:
+        settled = [Settled(message.tag, confirmed=False, reason=reason) for message in messages]
+        if settled:
+            self._desk.report(settled)
+
+
+class _Desk(Duty):
+    """What is done in the thread of the link."""
+
+    def __init__(self, on_settled: OnSettled) -> None:
+        self._on_settled = on_settled
+        self._connection: Connection | None = None
+        self._channel: Channel | None = None
+        self._declaring = False
+        self._unconfirmed = Unconfirmed()
+        self._settled: list[Settled] = []
+        self._idle: threading.Event | None = None
+        self._reason = ""
+        self.settled = 0
+        """How many of the messages that were handed over are settled."""
+
+    def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
+        def selected(_frame: Method) -> None:
+            self._connection, self._channel = connection, channel
+            self._unconfirmed = Unconfirmed()
+            self._declaring = False
+            done()
+
+        channel.add_on_return_callback(self._returned)
+        # Publishing waits for the answer: the broker counts from here, and so do we.
+        channel.confirm_delivery(self._answered, callback=selected)
+
+    def lost(self, error: BrokerError) -> None:
+        self._connection = self._channel = None
+        self._reason = str(error)
+        self._settled += self._unconfirmed.refuse_all(self._reason)
+
+    def turned(self) -> None:
+        if self._settled:
+            settled, self._settled = self._settled, []
+            self.settled += len(settled)
+            self.report(settled)
+        if self._idle is not None and not self._unconfirmed:
+            self._idle.set()
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Send messages; they are settled when the broker has answered."""
+        connection, channel = self._connection, self._channel
+        if connection is None or channel is None:
+            self._settled += [Settled(message.tag, confirmed=False, reason=self._reason) for message in messages]
+            return
+        # All are noted before the first is sent, so that a loss at any point settles each of them.
+        numbered = iter([(self._unconfirmed.add(message.tag), message) for message in messages])
+        while part := list(islice(numbered, _TOGETHER)):
+            with connection.gather():
+                for number, message in part:
+                    _publish(channel, number, message)
+
+    def tell_when_idle(self, idle: threading.Event) -> None:
+        """Set `idle` when nothing is unconfirmed any more."""
+        self._idle = idle
+
+    def report(self, settled: Sequence[Settled]) -> None:
+        """Tell the owner of the messages; its failure must not end the thread that serves all others."""
+        try:
+            self._on_settled(settled)
+        except Exception:
+            logger.exception("what became of %d messages could not be noted", len(settled))
+
+    def _answered(self, frame: Method) -> None:
+        answer = frame.method
+        if isinstance(answer, Basic.Ack):
+            self._settled += self._unconfirmed.confirm(answer.delivery_tag, answer.multiple)
+        else:
+            self._settled += self._unconfirmed.refuse(
+                answer.delivery_tag, answer.multiple, "RabbitMQ could not take it (basic.nack)"
+            )
+
+    def _returned(self, channel: Channel, method: Basic.Return, properties: BasicProperties, _body: bytes) -> None:
+        reason = f"RabbitMQ has no queue for it ({method.reply_code} {method.reply_text})"
+        self._unconfirmed.returned(int(properties.correlation_id), reason)
+        if not self._declaring:
+            # The queue was deleted under us: bring it back for the messages that come after.
+            self._declaring = True
+            logger.warning("%s: declaring the queues again", reason)
+            declare(channel, self._declared)
+
+    def _declared(self) -> None:
+        self._declaring = False
+
+
+def _publish(channel: Channel, number: int, message: Message) -> None:
+    properties = BasicProperties(
+        content_type="application/json",
+        delivery_mode=DeliveryMode.Persistent.value,
+        # A message that can't be routed comes back with its properties and without its number.
+        correlation_id=str(number),
+        message_id=message.id,
+        type=message.kind,
+    )
+    channel.basic_publish(EXCHANGE, Queue.TASKS.value, message.body, properties, mandatory=True)

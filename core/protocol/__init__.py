@@ -1,0 +1,36 @@
+"""The socket protocol, without sockets: one JSON object a line, requests with a `ref`, and a reply for each.
+
+`ServerConnection` and `ClientConnection` are the two ends of one connection: bytes in, values out, and
+bytes to send back. Nothing here knows a socket, a clock, a thread or a log.
+"""
+
+from core.protocol.client import ClientConnection, ServerEvent, Welcome
+from core.protocol.limits import MAX_REPLY, VERSION, Limits
+from core.protocol.replies import Error, ErrorCode, Goaway, Reply, embed
+from core.protocol.requests import Cancel, Hello, Ref, Request, Result, Stats, Status, Submit
+from core.protocol.server import Event, Refusal, ServerConnection
+
+__all__ = [
+    "MAX_REPLY",
+    "VERSION",
+    "Cancel",
+    "ClientConnection",
+    "Error",
+    "ErrorCode",
+    "Event",
+    "Goaway",
+    "Hello",
+    "Limits",
+    "Ref",
+    "Refusal",
+    "Reply",
+    "Request",
+    "Result",
+    "ServerConnection",
+    "ServerEvent",
+    "Stats",
+    "Status",
+    "Submit",
+    "Welcome",
+    "embed",
+]

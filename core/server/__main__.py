@@ -1,0 +1,23 @@
+"""`python -m core.server`: a server in the foreground."""
+
+import sys
+
+from core import config
+from core.broker.opening import open_broker
+from core.config import Settings
+from core.launch import launch
+from core.repository.opening import Journal
+from core.server import options
+from core.server.program import Server, read_token
+
+
+def run(settings: Settings) -> int:
+    """Put a server together and run it; the exit code."""
+    directory = settings[config.DIRECTORY]
+    broker = open_broker(settings[config.BROKER], directory)
+    return Server(settings, read_token(settings), broker, Journal(settings[config.DATABASE], directory)).run()
+
+
+if __name__ == "__main__":
+    description = "Take tasks from clients over TCP, journal them, and have them published."
+    sys.exit(launch("core.server", description, options.OPTIONS, run))

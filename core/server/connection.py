@@ -1,0 +1,194 @@
+"""One client's connection: the protocol, a socket, and the limits of time.
+
+It belongs to the event loop's thread.
+What a client asks goes to the desk; answers come back through `reply`, and leave together at `flush`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from core.protocol import ErrorCode, Event, Hello, Limits, Refusal, Request, ServerConnection
+
+if TYPE_CHECKING:
+    from core.server.desk import Desk
+
+WRITE_BUFFER = 256 * 1024
+"""Bytes of answers that may wait for a client to read, before nothing more is read of it."""
+
+WRITE_SECONDS = 10.0
+"""Seconds for which a client may not read its answers, before it is cut off."""
+
+
+class Connection(asyncio.Protocol):
+    """One client.
+
+    Args:
+        desk: answers requests.
+        limits: what the client may ask for.
+        name: the server's.
+        token: what the client has to show, if anything.
+        goaway_at: when to ask the client to connect anew, of the monotonic clock.
+    """
+
+    def __init__(self, desk: "Desk", limits: Limits, name: str, token: str | None, goaway_at: float) -> None:
+        self._desk = desk
+        self._limits = limits
+        self._protocol = ServerConnection(server=name, limits=limits, token=token)
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._goaway_at = goaway_at
+        now = time.monotonic()
+        self._opened = now
+        self._active = now
+        self._line_since = now
+        self._line = 0
+        self._stuck_since: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether every request that came has its reply."""
+        return self._protocol.open_requests == 0
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(WRITE_BUFFER)
+        refusal = self._desk.join(self)
+        if refusal:
+            self._write(self._protocol.refuse(ErrorCode.OVERLOADED, refusal))
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End; answers that are still to come have nobody to go to."""
+        self._transport = None
+        self._desk.leave(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        self._take(self._protocol.receive(data))
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more, and may still wait for answers."""
+        self._take(self._protocol.eof())
+        self._finish()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client doesn't read: let it wait, and ask nothing more."""
+        self._stuck_since = time.monotonic()
+        self._throttle()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._stuck_since = None
+        self._throttle()
+
+    # What the desk calls.
+
+    def reply(self, line: bytes) -> None:
+        """Have a line sent at the next `flush`."""
+        self._out.append(line)
+
+    def answer(self, ref: int | str, members: dict[str, object]) -> None:
+        """Have a good reply sent at the next `flush`."""
+        self._out.append(self._protocol.ok(ref, members))
+
+    def refuse(self, ref: int | str, code: ErrorCode, message: str, retry_after: float | None = None) -> None:
+        """Have a request's error sent at the next `flush`."""
+        self._out.append(self._protocol.error(ref, code, message, retry_after))
+
+    def flush(self) -> None:
+        """Send what was replied, and go on with what waited for that."""
+        if self._out:
+            self._write(b"".join(self._out))
+            self._out.clear()
+        self._active = time.monotonic()
+        if self._transport is not None and not self._protocol.paused:
+            self._take(self._protocol.receive(b""))
+        self._finish()
+
+    def goaway(self, reason: str) -> None:
+        """Ask the client to finish what is open, and to connect anew."""
+        self._write(self._protocol.goaway(reason))
+
+    def close(self) -> None:
+        """Send what is still to be sent, and end."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def check(self, now: float) -> None:
+        """Hold the client to the limits of time. Called about once a second."""
+        protocol = self._protocol
+        if self._stuck_since is not None and now - self._stuck_since > WRITE_SECONDS:
+            self.abort()
+        elif not protocol.authenticated and now - self._opened > self._limits.hello_seconds:
+            self._expel(ErrorCode.UNAUTHORIZED, "no hello with the token came in time")
+        elif self._line_is_late(now):
+            self._expel(ErrorCode.BAD_FRAME, f"a line took longer than {self._limits.frame_seconds:g} seconds")
+        elif self.settled and now - self._active > self._limits.idle_seconds:
+            self.goaway("idle for too long")
+            self.close()
+        elif now > self._goaway_at:
+            self._goaway_at = float("inf")
+            self.goaway("connected for long: connect anew, so that the load is shared")
+
+    def _line_is_late(self, now: float) -> bool:
+        if not self._protocol.partial or self._protocol.lines_ended != self._line:
+            self._line = self._protocol.lines_ended
+            self._line_since = now
+        return now - self._line_since > self._limits.frame_seconds
+
+    def _expel(self, code: ErrorCode, message: str) -> None:
+        self._write(self._protocol.refuse(code, message))
+        self.close()
+
+    def _take(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        self._active = time.monotonic()
+        requests: list[Request] = []
+        for event in events:
+            if isinstance(event, Refusal):
+                self.reply(event.reply)
+            elif isinstance(event, Hello):
+                self.reply(self._protocol.welcome(event))
+            else:
+                requests.append(event)
+        if requests:
+            self._desk.handle(self, requests)
+        if self._out:
+            self.flush()
+        self._throttle()
+
+    def _throttle(self) -> None:
+        """Read on only while there is room for requests and the client reads its answers."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._protocol.paused or self._stuck_since is not None:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _finish(self) -> None:
+        """Close when nothing more can come and everything is answered; else go on reading."""
+        if self._protocol.over and self.settled:
+            self.close()
+        else:
+            self._throttle()
+
+    def _write(self, line: bytes) -> None:
+        if line and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(line)
+
+
+MakeConnection = Callable[[], Connection]

@@ -1,0 +1,175 @@
+"""The desk: where clients' requests go, and where the answers come back to their connections.
+
+It belongs to the event loop's thread. The journal's two threads hand it their answers through `post`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from core.identifiers import new_id
+from core.model import NewTask, Receipt, State
+from core.protocol import Cancel as CancelRequest
+from core.protocol import ErrorCode, Ref, Request, Result, Stats, Status
+from core.protocol import Submit as SubmitRequest
+from core.server import answers
+from core.server.connection import Connection
+from core.server.reader import Count, Counted, Find, Found, JournalReader, NotRead, Question, Reply
+from core.server.watches import Await
+from core.server.writer import Answer, Cancel, Cancelled, Entered, JournalWriter, NotWritten, Order, Submit
+
+DEFAULT_KIND = "simulate"
+RETRY_AFTER = 1.0
+"""Seconds that a client is told to wait while the journal can't be used."""
+
+_log = logging.getLogger("cauce.server")
+
+Ticket: TypeAlias = tuple[Connection, Ref]
+
+
+class Desk:
+    """Answers every client of one server.
+
+    Args:
+        name: the server's.
+        most: how many connections may be open at once.
+    """
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._most = most
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[Connection] = set()
+        self._closing = False
+        self._writer: JournalWriter[Ticket] | None = None
+        self._reader: JournalReader[Ticket] | None = None
+
+    def open(self, writer: JournalWriter[Ticket], reader: JournalReader[Ticket]) -> None:
+        """Begin, with the journal's threads."""
+        self._writer, self._reader = writer, reader
+
+    @property
+    def connections(self) -> Iterable[Connection]:
+        """Those that are open."""
+        return tuple(self._connections)
+
+    def join(self, connection: Connection) -> str:
+        """Take in a connection; why not, when it can't be."""
+        self._connections.add(connection)
+        if len(self._connections) > self._most:
+            return f"this server has {self._most} connections already"
+        return "this server is leaving" if self._closing else ""
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+
+    def close(self) -> None:
+        """Take no new tasks from now on."""
+        self._closing = True
+
+    def handle(self, connection: Connection, requests: Sequence[Request]) -> None:
+        """Have requests answered."""
+        assert self._writer is not None
+        assert self._reader is not None
+        now = time.time()
+        orders: list[Order[Ticket]] = []
+        questions: list[Question[Ticket]] = []
+        for request in requests:
+            ticket = (connection, request.ref)
+            if isinstance(request, Status | Result | Stats):
+                questions.append(_question(ticket, request))
+            elif isinstance(request, SubmitRequest) and self._closing:
+                connection.refuse(request.ref, ErrorCode.SHUTTING_DOWN, "this server is leaving", 0)
+            elif isinstance(request, SubmitRequest | CancelRequest):
+                orders.append(_order(ticket, request, now))
+        if orders:
+            self._writer.write(orders)
+        if questions:
+            self._reader.ask(questions)
+
+    def post(self, batch: Sequence[Answer[Ticket]] | Sequence[Reply[Ticket]]) -> None:
+        """Take answers of the journal's threads; may be called from them."""
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, batch)
+        except RuntimeError:
+            _log.debug("the loop is closed: %d answers have nobody to go to", len(batch))
+
+    def _deliver(self, batch: Sequence[Answer[Ticket]] | Sequence[Reply[Ticket]]) -> None:
+        touched: set[Connection] = set()
+        for item in batch:
+            connection, ref = item.ticket
+            if connection in self._connections:
+                self._answer(connection, ref, item)
+                touched.add(connection)
+        for connection in touched:
+            connection.flush()
+
+    def _answer(self, connection: Connection, ref: Ref, item: Answer[Ticket] | Reply[Ticket]) -> None:
+        match item:
+            case Entered(receipt=receipt):
+                _confirm(connection, ref, receipt)
+            case Found(task=None, task_id=task_id) | Cancelled(state=None, task_id=task_id):
+                connection.refuse(ref, ErrorCode.NOT_FOUND, f"there is no task {task_id}")
+            case Found():
+                self._tell(connection, ref, item)
+            case Cancelled(state=State.CANCELLED, task_id=task_id):
+                connection.answer(ref, {"id": task_id, "state": State.CANCELLED})
+            case Cancelled(state=state):
+                connection.refuse(ref, ErrorCode.NOT_CANCELLABLE, f"the task is {state}")
+            case Counted():
+                connection.answer(ref, self._stats(item))
+            case NotWritten(reason=reason) | NotRead(reason=reason):
+                connection.refuse(ref, ErrorCode.UNAVAILABLE, reason, RETRY_AFTER)
+
+    def _tell(self, connection: Connection, ref: Ref, found: Found[Ticket]) -> None:
+        assert found.task is not None
+        assert self._writer is not None
+        if found.brief:
+            connection.answer(ref, answers.result(found.task, found.running))
+            return
+        note = answers.waits_for(found.task, self._writer.broker_trouble, time.time())
+        connection.answer(ref, answers.status(found.task, found.runner, found.running, note))
+
+    def _stats(self, counted: Counted[Ticket]) -> dict[str, object]:
+        assert self._writer is not None
+        return answers.stats(
+            counted.ledger, counted.processes, self._name, self._writer.broker_trouble, self._writer.trouble
+        )
+
+
+def _confirm(connection: Connection, ref: Ref, receipt: Receipt) -> None:
+    if receipt.conflict:
+        connection.refuse(ref, ErrorCode.CONFLICT, f"id {receipt.id} was used for another task")
+    else:
+        connection.answer(ref, answers.submitted(receipt.id, receipt.state, duplicate=receipt.duplicate))
+
+
+def _question(ticket: Ticket, request: Status | Result | Stats) -> Question[Ticket]:
+    match request:
+        case Status(id=task_id):
+            return Find(ticket, task_id)
+        case Result(id=task_id, wait=wait):
+            return Await(ticket, task_id, time.monotonic() + wait)
+        case Stats():
+            return Count(ticket)
+
+
+def _order(ticket: Ticket, request: SubmitRequest | CancelRequest, now: float) -> Order[Ticket]:
+    if isinstance(request, CancelRequest):
+        return Cancel(ticket, request.id)
+    return Submit(ticket, _new_task(request, now))
+
+
+def _new_task(request: SubmitRequest, now: float) -> NewTask:
+    return NewTask(
+        id=request.id or new_id(now),
+        kind=request.kind or DEFAULT_KIND,
+        payload=request.payload,
+        due_at=now + request.delay if request.delay else None,
+        retries=request.retries,
+        sent_at=request.sent,
+        received_at=now,
+    )

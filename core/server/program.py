@@ -1,0 +1,213 @@
+"""The server as a whole: the socket, the desk, the journal's threads, the heartbeat; how it starts and leaves."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from core.addresses import Address
+from core.broker.base import Broker, Consumer, Queue
+from core.config import Settings
+from core.dead_letters import DeadLetters
+from core.dispatcher import Dispatcher
+from core.errors import ConfigurationError, SupervisorError
+from core.model import Counters, ProcessRecord, Role
+from core.presence import Heartbeat
+from core.protocol import Limits
+from core.repository.opening import Journal
+from core.server import options
+from core.server.connection import Connection
+from core.server.desk import Desk, Ticket
+from core.server.reader import JournalReader
+from core.server.writer import JournalWriter
+from core.signals import exit_code, on_stop
+
+BACKLOG = 4096
+"""Connections that the system holds for us before they are taken."""
+
+DEAD_PREFETCH = 200
+GRACE = 0.5
+"""Seconds that clients have to read a goaway before an idle connection is closed."""
+
+_log = logging.getLogger("cauce.server")
+
+
+class Server:
+    """One server.
+
+    Args:
+        settings: as `options` describes them.
+        token: what clients have to show; None lets everybody in.
+        broker: carries the tasks.
+        journal: holds them.
+    """
+
+    def __init__(self, settings: Settings, token: str | None, broker: Broker, journal: Journal) -> None:
+        self._settings = settings
+        self._token = token
+        self._broker = broker
+        self._journal = journal
+        self._started_at = time.time()
+        self._number = 0
+        self._status = "starting"
+        self._address = settings[options.LISTEN]
+        self._writer: JournalWriter[Ticket] | None = None
+
+    def run(self) -> int:
+        """Serve until a signal says to leave; the exit code.
+
+        Raises:
+            CauceError: it can't start.
+        """
+        return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_loop_trouble)
+        leaving = asyncio.Event()
+        code = 0
+
+        def leave(_: signal.Signals) -> None:
+            _log.info("leaving: answering what is open; the same signal again leaves at once")
+            loop.call_soon_threadsafe(leaving.set)
+
+        def die(_: BaseException) -> None:
+            nonlocal code
+            code = 1
+            loop.call_soon_threadsafe(leaving.set)
+
+        on_stop(leave, lambda again: os._exit(exit_code(again)))
+        with self._journal.writing()() as repository, repository.transaction():
+            self._number = repository.register(self._describe())
+        desk = Desk(self._name, self._settings[options.MAX_CONNECTIONS])
+        self._writer = JournalWriter(self._journal.writing(), self._make_dispatcher, self._number, desk.post, die)
+        reader = JournalReader(self._journal.writing(), desk.post, die)
+        letters = DeadLetters(self._open_dead_letters, self._journal.writing(), die)
+        heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number)
+        desk.open(self._writer, reader)
+        listener = await self._listen(desk)
+        for part in (self._writer, reader, letters, heartbeat):
+            part.start()
+        self._status = "ready"
+        _log.info("%s is ready on %s; broker: %s", self._name, self._address, self._broker.description)
+        await self._watch(desk, leaving)
+        self._status = "draining"
+        listener.close()
+        await self._drain(desk, reader)
+        await asyncio.to_thread(letters.stop)
+        await asyncio.to_thread(self._writer.stop, self._settings[options.SHUTDOWN_TIMEOUT])
+        for connection in desk.connections:
+            connection.abort()
+        await asyncio.to_thread(heartbeat.stop)
+        _log.info("left")
+        return code
+
+    @property
+    def _name(self) -> str:
+        return self._settings[options.NAME] or f"s{self._number}"
+
+    def _make_dispatcher(self) -> Dispatcher:
+        return Dispatcher(self._broker.publisher, self._number, time.monotonic())
+
+    def _open_dead_letters(self) -> Consumer:
+        return self._broker.consumer(Queue.DEAD, DEAD_PREFETCH)
+
+    async def _listen(self, desk: Desk) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        try:
+            listener = await loop.create_server(self._connection_maker(desk), *self._address.pair, backlog=BACKLOG)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SupervisorError(f"can't listen on {self._address}: {reason}; choose another with --listen") from error
+        name = listener.sockets[0].getsockname()
+        self._address = Address(self._address.host, name[1])
+        return listener
+
+    def _connection_maker(self, desk: Desk) -> Callable[[], Connection]:
+        limits = Limits(max_line=self._settings[options.MAX_LINE], idle_seconds=self._settings[options.IDLE_SECONDS])
+        age = self._settings[options.CONNECTION_AGE]
+
+        def make() -> Connection:
+            goaway_at = time.monotonic() + age * random.uniform(0.8, 1.2)  # noqa: S311 - to spread reconnections
+            return Connection(desk, limits, self._name, self._token, goaway_at)
+
+        return make
+
+    async def _watch(self, desk: Desk, leaving: asyncio.Event) -> None:
+        """Hold clients to their limits until it is time to leave."""
+        while not leaving.is_set():
+            now = time.monotonic()
+            for connection in desk.connections:
+                connection.check(now)
+            try:
+                await asyncio.wait_for(leaving.wait(), 1.0)
+            except TimeoutError:
+                continue
+
+    async def _drain(self, desk: Desk, reader: JournalReader[Ticket]) -> None:
+        """Answer what is open, ask the clients to go elsewhere, and let them."""
+        deadline = time.monotonic() + self._settings[options.SHUTDOWN_TIMEOUT]
+        for connection in desk.connections:
+            connection.goaway("this server is leaving")
+        await asyncio.sleep(min(GRACE, self._settings[options.SHUTDOWN_TIMEOUT]))
+        desk.close()
+        await asyncio.to_thread(reader.stop)
+        while desk.connections and time.monotonic() < deadline:
+            for connection in desk.connections:
+                if connection.settled:
+                    connection.close()
+            await asyncio.sleep(0.02)
+
+    def _describe(self) -> ProcessRecord:
+        writer = self._writer
+        trouble = [f"{name}: {text}" for name, text in self._troubles() if text]
+        return ProcessRecord(
+            number=self._number,
+            role=Role.SERVER,
+            name=self._name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            address=str(self._address),
+            started_at=self._started_at,
+            seen_at=time.time(),
+            status="; ".join([self._status, *trouble]),
+            counters=Counters(accepted=writer.accepted, published=writer.published) if writer else Counters(),
+        )
+
+    def _troubles(self) -> list[tuple[str, str]]:
+        writer = self._writer
+        return [("broker", writer.broker_trouble), ("journal", writer.trouble)] if writer else []
+
+
+def read_token(settings: Settings) -> str | None:
+    """The token that clients have to show, from its file or the environment.
+
+    Raises:
+        ConfigurationError: the file can't be read or is empty, or there is no token although strangers can connect.
+    """
+    token = settings[options.TOKEN]
+    file = settings[options.TOKEN_FILE]
+    if file:
+        try:
+            with open(file, encoding="utf-8") as stream:
+                token = stream.readline().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"token-file: {file} can't be read: {error}") from error
+        if not token:
+            raise ConfigurationError(f"token-file: the first line of {file} is empty")
+    if not token and not settings[options.LISTEN].is_loopback:
+        raise ConfigurationError(
+            f"listening on {settings[options.LISTEN]} lets other machines in: "
+            "give a token with --token-file or CAUCE_TOKEN"
+        )
+    return token or None
+
+
+def _log_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """One line for what goes wrong between requests, such as running out of descriptors while accepting."""
+    error = context.get("exception")
+    _log.error("%s: %s", context.get("message"), error, exc_info=error if isinstance(error, Exception) else None)

@@ -1,0 +1,29 @@
+"""Signals that ask a program to leave: once politely, twice at once. On every platform."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+STOP_SIGNALS: tuple[signal.Signals, ...] = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+"""Ctrl-C, a polite kill, and Ctrl-Break on Windows."""
+
+
+def on_stop(first: Callable[[signal.Signals], None], again: Callable[[signal.Signals], None]) -> None:
+    """Call `first` at the first of these signals and `again` at every further one, in the main thread."""
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        call = again if asked else first
+        asked = True
+        call(signal.Signals(number))
+
+    for stop_signal in STOP_SIGNALS:
+        signal.signal(stop_signal, handle)
+
+
+def exit_code(stop_signal: signal.Signals) -> int:
+    """What a program ends with when a signal made it leave at once: 128 and the signal's number, as shells have it."""
+    return 128 + int(stop_signal)

@@ -1,0 +1,25 @@
+"""`python -m core.worker`: a worker in the foreground."""
+
+import sys
+
+from core import config
+from core.broker.opening import open_broker
+from core.config import Settings
+from core.launch import launch
+from core.repository.opening import Journal
+from core.tasks import builtin_registry, load
+from core.worker import options
+from core.worker.program import Worker
+
+
+def run(settings: Settings) -> int:
+    """Put a worker together and run it; the exit code."""
+    directory = settings[config.DIRECTORY]
+    registry = builtin_registry(settings[options.LAB], [load(name) for name in settings[options.TASKS]])
+    broker = open_broker(settings[config.BROKER], directory)
+    return Worker(settings, registry, broker, Journal(settings[config.DATABASE], directory)).run()
+
+
+if __name__ == "__main__":
+    description = "Take tasks from the broker, run each in a thread, and store what came of them."
+    sys.exit(launch("core.worker", description, options.OPTIONS, run))

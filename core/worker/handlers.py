@@ -1,0 +1,330 @@
+"""The handler threads: each runs one task at a time, and hands over what came of it.
+
+Python can't end a thread, so a task that runs longer than it may is asked to stop (an exception is raised in its
+thread, which reaches Python code but no call into the system), then left alone: its thread is written off, another
+takes its place, and whatever it may still return counts for nothing.
+"""
+
+import ctypes
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from core.errors import TaskInterrupted, TaskTimeout
+from core.model import Failure, InHand, Outcome, State
+from core.repository.base import STRIKE_LIMIT
+from core.tasks import Registry, TaskContext, TaskDefinition, describe, run
+from core.threads import OnDeath, vital_thread
+from core.worker import policy
+from core.worker.hold import Held
+
+GRACE = 5.0
+"""Seconds that a task has to stop after it was asked to, before its thread is written off."""
+
+WATCH_INTERVAL = 0.05
+
+_log = logging.getLogger("cauce.worker")
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """How tasks are run, where neither they nor their kinds say."""
+
+    worker: str
+    retries: int
+    retry_delay: float
+    timeout: float | None
+    files_root: Path | None
+
+
+class Run(msgspec.Struct, eq=False):
+    """One task that runs at this moment."""
+
+    held: Held
+    started_at: float
+    deadline: float | None
+    """Of the monotonic clock."""
+    asked_to_stop: bool = False
+    written_off: bool = False
+
+
+class Slot:
+    """The place of one handler thread. Its lock settles who ends a run: the thread itself, or the watch."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.run: Run | None = None
+        self.thread: threading.Thread | None = None
+
+
+class Handlers:
+    """Owns the threads.
+
+    Args:
+        concurrency: how many.
+        registry: the kinds that can be run.
+        rules: how.
+        strike: writes down that a task is about to begin that was delivered before.
+        finished: takes what came of a task; called from the threads.
+        on_death: called when a thread dies.
+    """
+
+    def __init__(
+        self,
+        concurrency: int,
+        registry: Registry,
+        rules: Rules,
+        strike: Callable[[int], None],
+        finished: Callable[[Held, Outcome], None],
+        on_death: OnDeath,
+    ) -> None:
+        self._registry = registry
+        self._rules = rules
+        self._strike = strike
+        self._finished = finished
+        self._on_death = on_death
+        self._ready: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
+        self._suspects = _Suspects(self._ready.put)
+        self._interruption = threading.Event()
+        self._stopping = threading.Event()
+        self._slots = [Slot() for _ in range(concurrency)]
+        self._watch = vital_thread("watch", self._run_watch, on_death)
+        self.written_off = 0
+        """How many threads were left to tasks that would not stop."""
+
+    def start(self) -> None:
+        """Begin."""
+        for slot in self._slots:
+            self._start_thread(slot)
+        self._watch.start()
+
+    def add(self, held: Held) -> None:
+        """Have a task run."""
+        if held.suspect:
+            self._suspects.add(held)
+        else:
+            self._ready.put(held)
+
+    @property
+    def running(self) -> list[InHand]:
+        """The tasks that run at this moment."""
+        runs = [slot.run for slot in self._slots]
+        return [
+            InHand(run.held.assignment.id, run.held.assignment.kind, run.started_at) for run in runs if run is not None
+        ]
+
+    def stop(self, timeout: float) -> bool:
+        """Begin nothing more, and wait up to `timeout` seconds for what runs; whether all of it has ended."""
+        self._stopping.set()
+        self._suspects.clear()
+        for _ in self._slots:
+            self._ready.put(None)
+        deadline = time.monotonic() + timeout
+        for slot in self._slots:
+            if slot.thread is not None:
+                slot.thread.join(max(0.0, deadline - time.monotonic()))
+        return not self.running
+
+    def interrupt(self) -> None:
+        """Ask what runs to stop at once; it will run again elsewhere."""
+        self._interruption.set()
+
+    def _start_thread(self, slot: Slot) -> None:
+        slot.thread = vital_thread("handler", lambda: self._run_handler(slot), self._on_death)
+        slot.thread.start()
+
+    def _run_handler(self, slot: Slot) -> None:
+        me = threading.current_thread()
+        while slot.thread is me:
+            held = self._ready.get()
+            if held is None or self._stopping.is_set():
+                return
+            try:
+                self._handle(held, slot)
+            except TaskTimeout:
+                _log.debug("a time-out came after its task had ended")
+            finally:
+                if held.suspect:
+                    self._suspects.ended()
+
+    def _handle(self, held: Held, slot: Slot) -> None:
+        if held.suspect and not self._begin_suspect(held):
+            return
+        assignment = held.assignment
+        started_at = time.time()
+        definition: TaskDefinition | None = None
+        result: str | None = None
+        error: BaseException | None = None
+        run_now = Run(held, started_at, None)
+        try:
+            definition = self._registry.get(assignment.kind)
+            timeout = definition.timeout or self._rules.timeout
+            run_now.deadline = None if timeout is None else time.monotonic() + timeout
+            slot.run = run_now
+            result = run(definition, assignment.payload, self._context(held, run_now.deadline))
+        except BaseException as raised:  # noqa: BLE001 - a task may raise whatever there is, and its thread goes on
+            error = raised
+        if not self._leave(slot, run_now) or isinstance(error, TaskInterrupted):
+            return
+        self._finished(held, self._outcome(held, started_at, definition, result, error))
+
+    def _context(self, held: Held, deadline: float | None) -> TaskContext:
+        assignment = held.assignment
+        return TaskContext(
+            id=assignment.id,
+            kind=assignment.kind,
+            attempt=assignment.attempts + 1,
+            deadline=deadline,
+            files_root=self._rules.files_root,
+            interruption=self._interruption,
+        )
+
+    def _begin_suspect(self, held: Held) -> bool:
+        """Note that a task begins which may have killed its worker; one that did so too often ends here."""
+        strikes = held.assignment.strikes
+        if strikes < STRIKE_LIMIT:
+            self._strike(held.assignment.seq)
+            return True
+        failure = Failure(
+            type="WorkerLost",
+            message=f"each of {strikes + 1} workers that began the task died or lost its connection before it ended",
+            signature="worker-lost",
+        )
+        now = time.time()
+        self._finished(held, self._ended(held, now, State.FAILED, failure=failure))
+        return False
+
+    def _leave(self, slot: Slot, run_now: Run) -> bool:
+        """End a run; False when the watch has ended it before, and its outcome counts for nothing."""
+        try:
+            with slot.lock:
+                if slot.run is run_now:
+                    slot.run = None
+                asked = run_now.asked_to_stop
+            if asked:
+                _take_back_exception()
+        except TaskTimeout:
+            # It was on its way while the task ended; the lock has settled whether it still counts.
+            with slot.lock:
+                if slot.run is run_now:
+                    slot.run = None
+        return not run_now.written_off
+
+    def _outcome(
+        self,
+        held: Held,
+        started_at: float,
+        definition: TaskDefinition | None,
+        result: str | None,
+        error: BaseException | None,
+    ) -> Outcome:
+        if error is None:
+            return self._ended(held, started_at, State.DONE, result=result)
+        assignment = held.assignment
+        failure = describe(error)
+        if policy.may_retry(definition, error, assignment.attempts, assignment.retries, self._rules.retries):
+            chance = random.random()  # noqa: S311 - to spread retries
+            wait = policy.retry_delay(assignment.attempts, self._rules.retry_delay, chance)
+            return self._ended(held, started_at, State.RETRYING, failure=failure, due_at=time.time() + wait)
+        return self._ended(held, started_at, State.FAILED, failure=failure)
+
+    def _ended(
+        self,
+        held: Held,
+        started_at: float,
+        state: State,
+        *,
+        result: str | None = None,
+        failure: Failure | None = None,
+        due_at: float | None = None,
+    ) -> Outcome:
+        return Outcome(
+            seq=held.assignment.seq,
+            attempt=held.assignment.attempts,
+            state=state,
+            result=result,
+            failure=failure,
+            due_at=due_at,
+            worker=self._rules.worker,
+            queued_at=held.reference.at,
+            taken_at=held.taken_at,
+            started_at=started_at,
+            finished_at=time.time(),
+        )
+
+    # The watch over tasks that run too long.
+
+    def _run_watch(self) -> None:
+        while not self._stopping.wait(WATCH_INTERVAL):
+            now = time.monotonic()
+            for slot in self._slots:
+                run_now = slot.run
+                if run_now is not None and run_now.deadline is not None and now > run_now.deadline:
+                    self._hurry(slot, run_now, now)
+
+    def _hurry(self, slot: Slot, run_now: Run, now: float) -> None:
+        assert run_now.deadline is not None
+        with slot.lock:
+            if slot.run is not run_now:
+                return
+            if not run_now.asked_to_stop:
+                run_now.asked_to_stop = True
+                _raise_in(slot.thread, TaskTimeout)
+                return
+            if now < run_now.deadline + GRACE:
+                return
+            run_now.written_off = True
+            slot.run = None
+        self.written_off += 1
+        held = run_now.held
+        _log.error("task %s does not stop after its time-out; its thread is written off", held.assignment.id)
+        error = TaskTimeout("the task ran longer than its time-out, and did not stop when asked")
+        definition = self._registry.get(held.assignment.kind)
+        self._finished(held, self._outcome(held, run_now.started_at, definition, None, error))
+        self._start_thread(slot)
+
+
+class _Suspects:
+    """Tasks that were delivered before. Of them one at a time begins, so that the one that kills is found out."""
+
+    def __init__(self, begin: Callable[[Held], None]) -> None:
+        self._begin = begin
+        self._waiting: list[Held] = []
+        self._busy = False
+        self._lock = threading.Lock()
+
+    def add(self, held: Held) -> None:
+        with self._lock:
+            if self._busy:
+                self._waiting.append(held)
+                return
+            self._busy = True
+        self._begin(held)
+
+    def ended(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._busy = False
+                return
+            held = self._waiting.pop(0)
+        self._begin(held)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._waiting.clear()
+
+
+def _raise_in(thread: threading.Thread | None, error: type[BaseException]) -> None:
+    """Raise in another thread, at its next step of Python code."""
+    if thread is not None and thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
+
+
+def _take_back_exception() -> None:
+    """Undo `_raise_in` for this thread, if it was not raised yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)

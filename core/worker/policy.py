@@ -1,0 +1,54 @@
+"""What becomes of a task that failed, and how many messages to hold. Pure: time and chance are arguments."""
+
+import math
+
+from core.errors import UnknownKind
+from core.tasks import TaskDefinition, is_permanent
+
+LONGEST_DELAY = 3600.0
+"""Seconds to the next attempt, at most."""
+
+HELD_SECONDS = 0.25
+"""For how much work a worker holds messages beside those that run: enough to never wait for the next."""
+
+MOST_HELD = 1000
+
+
+def retry_delay(attempt: int, base: float, chance: float) -> float:
+    """Seconds to wait after failure number `attempt` (0 for the first): doubled each time, and spread.
+
+    Args:
+        attempt: how many attempts had ended before the one that failed.
+        base: the wait after the first.
+        chance: from 0 to 1; spreads those that failed together, by a quarter up and down.
+    """
+    doubled = base * 2.0 ** min(attempt, 60)
+    return min(doubled, LONGEST_DELAY) * (0.75 + 0.5 * chance)
+
+
+def may_retry(
+    definition: TaskDefinition | None, error: BaseException, attempt: int, retries: int | None, default: int
+) -> bool:
+    """Whether a failed attempt is followed by another.
+
+    Args:
+        definition: of the kind; None when the worker doesn't know it.
+        error: what the attempt raised.
+        attempt: how many attempts had ended before.
+        retries: what the task's submitter said.
+        default: the worker's own.
+    """
+    if definition is None or isinstance(error, UnknownKind) or is_permanent(definition, error):
+        return False
+    if retries is None:
+        retries = default if definition.retries is None else definition.retries
+    return attempt < retries
+
+
+def prefetch(concurrency: int, seconds_each: float) -> int:
+    """How many messages to hold, running ones included, when tasks take `seconds_each` on average.
+
+    Slow tasks are left in the queue for whoever is free first; of fast ones as many are held as `HELD_SECONDS` needs.
+    """
+    beside = math.ceil(concurrency * HELD_SECONDS / max(seconds_each, 1e-6))
+    return min(max(concurrency + beside, concurrency + 1), max(MOST_HELD, concurrency + 1))

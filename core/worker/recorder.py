@@ -1,0 +1,148 @@
+"""The thread that writes a worker's journal: outcomes are committed together, and only then acknowledged.
+
+Nothing is dropped while the journal can't be written: what is not stored is tried again until it is.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from core.errors import JournalError
+from core.model import Counters, Outcome, State
+from core.repository.base import OpenRepository, Repository
+from core.threads import OnDeath, vital_thread
+from core.worker.hold import Held
+
+LARGEST_BATCH = 1000
+PAUSE = 0.5
+"""Seconds to the next try when the journal can't be written."""
+
+_log = logging.getLogger("cauce.worker")
+
+
+class Finished(msgspec.Struct):
+    """A task that has ended, one way or the other."""
+
+    held: Held
+    outcome: Outcome
+
+
+class Strike(msgspec.Struct):
+    """A task is about to begin that was delivered before; `noted` is set when that is written down."""
+
+    seq: int
+    noted: threading.Event
+
+
+class Recorder:
+    """Owns the thread.
+
+    Args:
+        open_repository: opens the journal, in the thread.
+        acknowledge: tells the broker that these are settled; called from the thread.
+        on_death: called when the thread dies.
+    """
+
+    def __init__(
+        self,
+        open_repository: OpenRepository,
+        acknowledge: Callable[[Sequence[Held]], None],
+        on_death: OnDeath,
+    ) -> None:
+        self._open = open_repository
+        self._acknowledge = acknowledge
+        self._inbox: queue.SimpleQueue[Finished | Strike | None] = queue.SimpleQueue()
+        self._thread = vital_thread("journal", self._run, on_death)
+        self.counters = Counters()
+        self.trouble = ""
+        """Why the journal can't be written now; empty when it can."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def finish(self, held: Held, outcome: Outcome) -> None:
+        """Have an outcome stored and acknowledged."""
+        self._inbox.put(Finished(held, outcome))
+
+    def strike(self, seq: int) -> None:
+        """Write down that a task is about to begin that was delivered before; returns when it is."""
+        noted = threading.Event()
+        self._inbox.put(Strike(seq, noted))
+        noted.wait()
+
+    def stop(self, timeout: float) -> None:
+        """Store what came before, and end."""
+        self._inbox.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        with self._open() as repository:
+            leaving = False
+            while not leaving:
+                batch, leaving = self._gather()
+                self._store(batch, repository)
+
+    def _gather(self) -> tuple[list[Finished | Strike], bool]:
+        """All that has come, at least one; and whether it is time to leave."""
+        batch: list[Finished | Strike] = []
+        item = self._inbox.get()
+        try:
+            while item is not None:
+                batch.append(item)
+                if len(batch) >= LARGEST_BATCH:
+                    return batch, False
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
+
+    def _store(self, batch: Sequence[Finished | Strike], repository: Repository) -> None:
+        finished = [item for item in batch if isinstance(item, Finished)]
+        strikes = [item for item in batch if isinstance(item, Strike)]
+        while True:
+            try:
+                with repository.transaction():
+                    if strikes:
+                        repository.strike([item.seq for item in strikes])
+                    counted = repository.settle([item.outcome for item in finished], time.time()) if finished else []
+                break
+            except JournalError as error:
+                if not self.trouble:
+                    _log.error("the journal can't be written; holding %d outcomes: %s", len(finished), error)
+                self.trouble = str(error)
+                time.sleep(PAUSE)
+        self.trouble = ""
+        for item in strikes:
+            item.noted.set()
+        if finished:
+            self._acknowledge([item.held for item in finished])
+            self._count(finished, counted)
+
+    def _count(self, finished: Sequence[Finished], counted: Sequence[bool]) -> None:
+        done = failed = retried = discarded = 0
+        busy = 0.0
+        for item, counts in zip(finished, counted, strict=True):
+            outcome = item.outcome
+            busy += max(0.0, outcome.finished_at - outcome.started_at)
+            if not counts:
+                discarded += 1
+            elif outcome.state is State.DONE:
+                done += 1
+            elif outcome.state is State.FAILED:
+                failed += 1
+            else:
+                retried += 1
+        before = self.counters
+        self.counters = msgspec.structs.replace(
+            before,
+            done=before.done + done,
+            failed=before.failed + failed,
+            retried=before.retried + retried,
+            discarded=before.discarded + discarded,
+            busy_seconds=before.busy_seconds + busy,
+        )

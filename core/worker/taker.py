@@ -1,0 +1,132 @@
+"""The thread that takes messages from the broker, asks the journal which are still wanted, and hands those out."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from core.broker.base import Consumer, Delivery, Reference
+from core.errors import JournalError
+from core.logs import printable
+from core.model import Assignment
+from core.repository.base import OpenRepository, Repository
+from core.threads import OnDeath, vital_thread
+from core.worker.hold import Held, Hold
+
+LARGEST_BATCH = 500
+PATIENCE = 0.25
+"""Seconds to wait for a message before looking whether it is time to leave."""
+
+PAUSE = 0.5
+"""Seconds to the next try when the journal can't be read."""
+
+_log = logging.getLogger("cauce.worker")
+_decode = msgspec.json.Decoder(Reference).decode
+
+
+class Taker:
+    """Owns the thread.
+
+    Args:
+        consumer: of the tasks queue.
+        open_repository: opens the journal, in the thread.
+        hold: what the worker holds.
+        hand_out: takes a task that is to be run.
+        most: how many tasks to take in all; 0 for no limit.
+        on_death: called when the thread dies.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        open_repository: OpenRepository,
+        hold: Hold,
+        hand_out: Callable[[Held], None],
+        most: int,
+        on_death: OnDeath,
+    ) -> None:
+        self._consumer = consumer
+        self._open = open_repository
+        self._hold = hold
+        self._hand_out = hand_out
+        self._most = most
+        self._leaving = threading.Event()
+        self._thread = vital_thread("taker", self._run, on_death)
+        self.taken = 0
+        self.discarded = 0
+        self.idle_since: float | None = None
+        """Since when nothing was there to take, of the monotonic clock; None while the broker is away."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether it has taken as many as it may."""
+        return bool(self._most) and self.taken >= self._most
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        self._leaving.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        with self._open() as repository:
+            while not self._leaving.is_set() and not self.exhausted:
+                limit = min(LARGEST_BATCH, self._most - self.taken) if self._most else LARGEST_BATCH
+                deliveries = self._consumer.receive(limit, PATIENCE)
+                self._note_idleness(bool(deliveries))
+                if deliveries:
+                    self._sort(deliveries, repository)
+
+    def _note_idleness(self, busy: bool) -> None:
+        if busy or self._consumer.trouble:
+            self.idle_since = None
+        elif self.idle_since is None:
+            self.idle_since = time.monotonic()
+
+    def _sort(self, deliveries: Sequence[Delivery], repository: Repository) -> None:
+        taken_at = time.time()
+        read = [(delivery, reference) for delivery in deliveries if (reference := self._read(delivery)) is not None]
+        wanted = self._look_up([reference.seq for _, reference in read], repository)
+        if wanted is None:
+            return
+        settled: list[Delivery] = []
+        for delivery, reference in read:
+            assignment = wanted.get(reference.seq)
+            if assignment is None or assignment.id != reference.id:
+                _log.error("task %s is not in this journal: a dead letter", printable(reference.id, 64))
+                self._consumer.reject(delivery)
+            elif assignment.state.ended or assignment.attempts != reference.attempt:
+                settled.append(delivery)
+            else:
+                self._take(Held(assignment, reference, delivery, taken_at, suspect=delivery.redeliveries > 0))
+        if settled:
+            self.discarded += len(settled)
+            self._consumer.ack(settled)
+
+    def _take(self, held: Held) -> None:
+        if self._hold.add(held):
+            self.taken += 1
+            self._hand_out(held)
+
+    def _read(self, delivery: Delivery) -> Reference | None:
+        try:
+            return _decode(delivery.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            _log.error("a foreign message is made a dead letter (%s): %s", error, delivery.body[:200])
+            self._consumer.reject(delivery)
+            return None
+
+    def _look_up(self, seqs: Sequence[int], repository: Repository) -> Mapping[int, Assignment] | None:
+        """What the journal says of these; None when it can't be read and it is time to leave."""
+        while True:
+            try:
+                return repository.wanted(seqs)
+            except JournalError as error:
+                _log.warning("the journal can't be read; holding %d tasks: %s", len(seqs), error)
+                if self._leaving.wait(PAUSE):
+                    return None

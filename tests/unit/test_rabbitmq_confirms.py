@@ -1,0 +1,57 @@
+"""Matching the broker's confirmations with messages."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.broker.base import Settled
+from core.broker.rabbitmq.confirms import Unconfirmed
+
+
+def test_a_confirmation_of_many_settles_all_up_to_its_number_and_none_twice() -> None:
+    unconfirmed = Unconfirmed()
+    assert [unconfirmed.add(tag) for tag in (10, 20, 30, 40)] == [1, 2, 3, 4]
+    assert unconfirmed.confirm(2, multiple=False) == [Settled(20, confirmed=True)]
+    assert unconfirmed.confirm(3, multiple=True) == [Settled(10, confirmed=True), Settled(30, confirmed=True)]
+    assert unconfirmed.confirm(3, multiple=True) == []
+    assert unconfirmed.refuse_all("lost") == [Settled(40, confirmed=False, reason="lost")]
+    assert not len(unconfirmed)
+
+
+def test_a_returned_message_is_not_confirmed_though_the_broker_says_so() -> None:
+    unconfirmed = Unconfirmed()
+    for tag in (10, 20, 30):
+        unconfirmed.add(tag)
+    unconfirmed.returned(2, "no queue")
+    assert unconfirmed.confirm(3, multiple=True) == [
+        Settled(10, confirmed=True),
+        Settled(20, confirmed=False, reason="no queue"),
+        Settled(30, confirmed=True),
+    ]
+
+
+def test_numbers_that_were_never_given_settle_nothing() -> None:
+    unconfirmed = Unconfirmed()
+    unconfirmed.add(10)
+    unconfirmed.returned(7, "no queue")
+    assert unconfirmed.confirm(7, multiple=False) == []
+    assert unconfirmed.confirm(7, multiple=True) == [Settled(10, confirmed=True)]
+    assert unconfirmed.add(11) == 2
+    assert unconfirmed.confirm(2, multiple=True) == [Settled(11, confirmed=True)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 60), st.booleans(), st.booleans()), max_size=30))
+def test_every_message_is_settled_exactly_once(steps: list[tuple[int, int, bool, bool]]) -> None:
+    unconfirmed = Unconfirmed()
+    added = 0
+    settled: list[Settled] = []
+    for count, number, multiple, confirmed in steps:
+        for _ in range(count):
+            unconfirmed.add(1000 + added)
+            added += 1
+        if confirmed:
+            settled += unconfirmed.confirm(number, multiple)
+        else:
+            settled += unconfirmed.refuse(number, multiple, "nack")
+    settled += unconfirmed.refuse_all("lost")
+    assert sorted(each.tag for each in settled) == list(range(1000, 1000 + added))
+    assert all(each.confirmed or each.reason for each in settled)

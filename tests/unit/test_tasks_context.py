@@ -1,0 +1,121 @@
+"""How a task function waits and when it is stopped, on a clock that the test moves."""
+
+import threading
+
+import pytest
+
+from core.errors import TaskInterrupted, TaskTimeout
+from core.tasks import TaskContext
+
+
+class Hours:
+    """A clock, and an interruption on it: waiting moves the clock and takes no time."""
+
+    def __init__(self, leave_at: float | None = None, wakes_early: bool = False) -> None:
+        self.now = 100.0
+        self.leave_at = leave_at
+        self.share = 0.5 if wakes_early else 1.0
+        self.waits: list[float] = []
+
+    def clock(self) -> float:
+        """What the clock shows."""
+        return self.now
+
+    def is_set(self) -> bool:
+        """Whether the worker must leave."""
+        return self.leave_at is not None and self.now >= self.leave_at
+
+    def wait(self, timeout: float) -> bool:
+        """Move the clock."""
+        self.waits.append(timeout)
+        step = timeout * self.share if timeout > 1e-6 else timeout
+        self.now += step if self.leave_at is None else min(step, self.leave_at - self.now)
+        return self.is_set()
+
+
+def context_on(hours: Hours, deadline: float | None = None) -> TaskContext:
+    return TaskContext(id="t", kind="k", attempt=1, deadline=deadline, interruption=hours, clock=hours.clock)
+
+
+def test_a_wait_ends_when_its_time_is_over() -> None:
+    hours = Hours()
+    context_on(hours, deadline=110.0).wait(5.0)
+    assert (hours.now, hours.waits) == (105.0, [5.0])
+
+
+def test_a_wait_that_wakes_early_goes_on() -> None:
+    hours = Hours(wakes_early=True)
+    context_on(hours).wait(5.0)
+    assert hours.now == pytest.approx(105.0)
+    assert len(hours.waits) > 3
+
+
+def test_a_wait_is_over_at_the_deadline() -> None:
+    hours = Hours()
+    with pytest.raises(TaskTimeout, match="k"):
+        context_on(hours, deadline=103.0).wait(5.0)
+    assert hours.now == 103.0
+
+
+def test_a_wait_is_over_when_the_worker_must_leave() -> None:
+    hours = Hours(leave_at=102.0)
+    with pytest.raises(TaskInterrupted):
+        context_on(hours, deadline=103.0).wait(5.0)
+    assert hours.now == 102.0
+
+
+def test_leaving_counts_before_the_deadline_for_the_task_is_not_to_blame() -> None:
+    with pytest.raises(TaskInterrupted):
+        context_on(Hours(leave_at=0.0), deadline=50.0).check()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0, -1.0, float("-inf")])
+def test_no_time_is_no_wait_but_a_check(seconds: float) -> None:
+    hours = Hours()
+    context_on(hours, deadline=101.0).wait(seconds)
+    assert hours.waits == []
+    with pytest.raises(TaskTimeout):
+        context_on(hours, deadline=100.0).wait(seconds)
+
+
+def test_check_is_silent_while_there_is_time() -> None:
+    context_on(Hours(), deadline=100.5).check()
+    context_on(Hours()).check()
+
+
+def test_a_wait_for_ever_ends_at_the_deadline() -> None:
+    hours = Hours()
+    with pytest.raises(TaskTimeout):
+        context_on(hours, deadline=1e6).wait(float("inf"))
+    assert max(hours.waits) <= threading.TIMEOUT_MAX
+    assert hours.now == 1e6
+
+
+def test_a_wait_for_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        context_on(Hours()).wait(float("nan"))
+
+
+def test_an_event_wakes_a_waiting_thread() -> None:
+    leave = threading.Event()
+    context = TaskContext(id="t", kind="k", attempt=1, interruption=leave)
+    ended: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            context.wait(60.0)
+        except TaskInterrupted as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    leave.set()
+    thread.join(10.0)
+    assert not thread.is_alive()
+    assert len(ended) == 1
+
+
+def test_a_context_cannot_be_changed() -> None:
+    context = context_on(Hours())
+    with pytest.raises(AttributeError):
+        context.attempt = 2  # type: ignore[misc]  # that is what is tried
