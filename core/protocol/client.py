@@ -99,7 +99,7 @@ class ClientConnection:
 
         Raises:
             RemoteProtocolError: the other side doesn't speak the protocol: close the connection.
-                Every later call raises it again.
+                What else was in `data` is lost, and every later call raises it again.
         """
         if self._broken:
             raise RemoteProtocolError(self._broken)

@@ -11,7 +11,7 @@ VERSION = 1
 """The version of the protocol that this package speaks."""
 
 MAX_HELLO = 64 * 1024
-"""The longest line, in bytes, that is read of a client that has not shown its token yet: strangers get little memory."""
+"""The longest line, in bytes, of a client that has not shown its token yet: strangers get little memory."""
 
 MAX_REPLY = 16 * 1024 * 1024
 """The longest line, in bytes, that a server sends. A result may be larger than any request."""

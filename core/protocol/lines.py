@@ -1,6 +1,6 @@
 """Bytes in, lines out, within a bound.
 
-A line ends at the byte `\n` and nowhere else: what other readers take for a line end (U+2028, U+0085, `\r`) is text.
+A line ends at the newline byte and nowhere else: what others take for an end (U+2028, U+0085, `CR`) is text.
 Each byte is looked at once, in whatever pieces it comes.
 """
 
@@ -18,7 +18,7 @@ class LineReader:
     makes it hold no more than `limit` bytes and what was fed last.
 
     Attributes:
-        limit: the longest line, in bytes, without the `\n`. It may be changed at any time and counts from the next line.
+        limit: the longest line, in bytes, without its newline. It may be changed, and counts from the next line.
         ended: how many lines have ended so far.
     """
 
@@ -51,7 +51,7 @@ class LineReader:
         self._begun += rest
 
     def next(self) -> bytes | None:
-        """Give the next line without its `\n`; None when there is none.
+        """Give the next line without its newline; None when there is none.
 
         Raises:
             LineTooLong: the next line is, or will be, longer than the limit.

@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from core import jsontext
-from core.jsontext import MAX_DEPTH, MAX_INTEGER, Json, JsonError
+from core.jsontext import MAX_DEPTH, MAX_INTEGER, Json
 
 PAYLOAD_DEPTH = MAX_DEPTH - 1
 """How deep a payload may be nested: the request around it is one level."""

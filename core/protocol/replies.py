@@ -79,7 +79,7 @@ class Goaway(msgspec.Struct, frozen=True):
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    ref: Ref | None | UnsetType = UNSET
+    ref: Ref | UnsetType | None = UNSET
     ok: dict[str, Json] | UnsetType = UNSET
     error: Error | UnsetType = UNSET
     goaway: Goaway | UnsetType = UNSET

@@ -122,12 +122,18 @@ class RabbitNode:
 
     def cut(self, url: str) -> int:
         """Break every connection to the virtual host of `url`, as a network would; how many."""
-        name = unquote(urlsplit(url).path[1:])
         answer = self.eval(
             "length([exit(Pid, kill) || Connection <- rabbit_connection_tracking:list"
-            f'(<<"{name}">>), Pid <- tuple_to_list(Connection), is_pid(Pid)]).'
+            f'(<<"{_vhost_of(url)}">>), Pid <- tuple_to_list(Connection), is_pid(Pid)]).'
         )
         return int("".join(filter(str.isdigit, answer)))
+
+    def limit_length(self, url: str, most: int) -> None:
+        """Let the queues of the virtual host of `url` hold no more than `most` messages."""
+        self.eval(
+            f'rabbit_policy:set(<<"{_vhost_of(url)}">>, <<"short">>, <<".*">>, '
+            f'[{{<<"max-length">>, {most}}}], 1, <<"queues">>, <<"tests">>).'
+        )
 
     def eval(self, erlang: str) -> str:
         """Evaluate an Erlang expression, with its full stop, in the node; what it gave, as text."""
@@ -211,6 +217,10 @@ class RabbitNode:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+
+def _vhost_of(url: str) -> str:
+    return unquote(urlsplit(url).path[1:])
 
 
 def find_programs() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """How processes of one machine wake each other: datagrams of one byte over the loopback interface.
 
-A sleeping consumer costs nothing then, and still wakes at once, on every platform. A bell that is not heard does no harm:
-whoever sleeps also wakes by itself before long.
+A sleeping consumer costs nothing then, and still wakes at once, on every platform.
+A bell that is not heard, or rung for nothing, does no harm: whoever sleeps also wakes by itself before long,
+and looks before it acts.
 """
 
 import contextlib

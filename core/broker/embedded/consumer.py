@@ -129,8 +129,11 @@ class EmbeddedConsumer(Consumer):
 
     def _serve(self, file: QueueFile) -> None:
         """Work with the file until the consumer is closed."""
+        with self._lock:
+            ids = self._hold.ids
         if self._holder.number:
-            file.keep_only(self._holder, self._hold.ids)
+            file.keep_only(self._holder, ids)
+        self._renew_at = 0.0
         while not self._closing:
             self._step(file, time.monotonic())
             self._wait(time.monotonic())
@@ -169,7 +172,7 @@ class EmbeddedConsumer(Consumer):
 
     def _exchange(self, file: QueueFile, settling: Settling, room: int) -> None:
         holder = self._holder
-        claimed = file.exchange(holder, settling.acks, settling.rejects, room, time.monotonic())
+        claimed = file.exchange(holder, settling.acks, settling.rejects, room)
         if claimed is None:
             self._begin_lease(file)
             return
@@ -186,7 +189,7 @@ class EmbeddedConsumer(Consumer):
         """Begin at the beginning: what was held belongs to others now."""
         lost = self._holder.number
         holder = Holder(secrets.randbits(62), self._holder.queue, self._holder.lease, self._bell.port)
-        file.enter(holder, time.monotonic())
+        file.enter(holder)
         self._holder = holder
         with self._lock:
             self._hold.begin(holder.number)
@@ -198,7 +201,7 @@ class EmbeddedConsumer(Consumer):
 
     def _look_for_over(self, file: QueueFile, now: float) -> None:
         file.check_place()
-        if file.any_over(now):
-            file.end_those_over(now)
+        if file.any_over():
+            file.end_those_over()
             self._may_be_more = True
         self._look_for_over_at = now + min(LOOK_FOR_OVER, self._holder.lease / 8)

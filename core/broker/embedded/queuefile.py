@@ -1,14 +1,15 @@
 """The file of the embedded queue: everything it does in SQL, one short transaction each.
 
-A `QueueFile` holds one connection and belongs to one thread. It knows no clock: `now` is always given,
-as a time of the machine's monotonic clock, which all processes of one boot share and nobody can set.
+A `QueueFile` holds one connection and belongs to one thread.
+Its clock is the machine's monotonic one, which all processes of one boot share and nobody can set.
 
 Who sleeps because a queue is empty is woken, by a datagram, when it no longer is.
 A message is held by a consumer, and a consumer has one lease for all that it holds. When the lease is over
 any other consumer may give its messages back, which is also what ends those of a process that was killed.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -79,9 +80,12 @@ class QueueFile(Closing):
     Args:
         path: the file; created when missing.
         delivery_limit: how often a message is delivered again before it becomes a dead letter.
+        clock: tells the time. It is asked within a transaction, never before: while a process waits for its turn,
+            or is suspended, others renew their leases, which would then seem to lie in the future.
     """
 
-    def __init__(self, path: Path, delivery_limit: int) -> None:
+    def __init__(self, path: Path, delivery_limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._delivery_limit = delivery_limit
         self._filled: set[Queue] = set()
         faults = Faults(BrokerUnavailable, BrokerMisconfigured)
@@ -133,16 +137,16 @@ class QueueFile(Closing):
         tasks, dead = self._database.execute("SELECT ready FROM queues ORDER BY queue")
         return Depth(_whole(tasks[0]), _whole(dead[0]))
 
-    def enter(self, holder: Holder, now: float) -> None:
+    def enter(self, holder: Holder) -> None:
         """Begin a lease."""
         with self._transaction():
             self._database.execute(
                 "INSERT INTO consumers (number, queue, bell, lease, renewed_at) VALUES (?, ?, ?, ?, ?)",
-                (holder.number, _NUMBERS[holder.queue], holder.bell, holder.lease, now),
+                (holder.number, _NUMBERS[holder.queue], holder.bell, holder.lease, self._clock()),
             )
 
     def exchange(
-        self, holder: Holder, acks: Collection[int], rejects: Collection[int], room: int, now: float
+        self, holder: Holder, acks: Collection[int], rejects: Collection[int], room: int
     ) -> list[Claimed] | None:
         """Renew the lease, settle messages, and claim up to `room` others, the oldest first.
 
@@ -152,7 +156,7 @@ class QueueFile(Closing):
             What was claimed; None when the lease was lost: then nothing was changed.
         """
         with self._transaction():
-            if not self._database.execute(_RENEW, (now, holder.number)):
+            if not self._database.execute(_RENEW, (self._clock(), holder.number)):
                 return None
             self._settle(holder, acks, rejects)
             return self._claim(holder, room)
@@ -168,15 +172,15 @@ class QueueFile(Closing):
             self._settle(holder, acks, rejects)
             self._remove(holder.number, holder.queue)
 
-    def any_over(self, now: float) -> bool:
+    def any_over(self) -> bool:
         """Whether a lease is over. Writes nothing."""
-        return bool(self._database.execute(_OVER, (now, BOOT_SLACK)))
+        return bool(self._database.execute(_OVER, (self._clock(), BOOT_SLACK)))
 
-    def end_those_over(self, now: float) -> None:
+    def end_those_over(self) -> None:
         """Give back the messages of all consumers whose lease is over, and forget these consumers."""
         queues = {number: queue for queue, number in _NUMBERS.items()}
         with self._transaction():
-            for number, queue in self._database.execute(_OVER, (now, BOOT_SLACK)):
+            for number, queue in self._database.execute(_OVER, (self._clock(), BOOT_SLACK)):
                 self._remove(_whole(number), queues[_whole(queue)])
 
     @contextmanager

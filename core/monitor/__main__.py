@@ -1,0 +1,185 @@
+"""`python -m core.monitor`: the books, the processes and the latest results, every second, without a full screen."""
+
+import os
+import sys
+import time
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from core import config
+from core.broker.opening import open_broker
+from core.config import Option, Settings
+from core.errors import JournalUnusable
+from core.launch import launch
+from core.logs import printable
+from core.model import Ledger, Role, Task
+from core.monitor.depth import DepthWatch
+from core.monitor.observer import Observer
+from core.monitor.snapshot import Presence, ProcessView, Snapshot
+from core.repository.opening import Journal
+
+ONCE = Option("monitor.once", config.switch, False, "look once, print, and end", ("--once",))
+JSON = Option("monitor.json", config.switch, False, "print JSON: one object a look", ("--json",))
+LATEST = Option("monitor.latest", config.whole_number(0, 1000), 10, "how many results to show", ("--latest",), "N")
+INTERVAL = Option(
+    "monitor.interval", config.seconds(0.1, 3600), 1.0, "seconds between two looks", ("--interval",), "SECONDS"
+)
+OPTIONS = (*config.COMMON, ONCE, JSON, LATEST, INTERVAL)
+
+FIRST_ANSWER = 4.0
+"""Seconds to wait for the broker before the first look is shown without it."""
+
+LONGEST = 60
+
+STYLES = {
+    Presence.ONLINE: "green",
+    Presence.BUSY: "bold green",
+    Presence.STARTING: "yellow",
+    Presence.DRAINING: "yellow",
+    Presence.TROUBLED: "yellow",
+    Presence.LOST: "bold red",
+    Presence.LEFT: "dim",
+}
+
+
+def run(settings: Settings) -> int:
+    """Show snapshots until interrupted, or one; the exit code."""
+    directory = settings[config.DIRECTORY]
+    journal = Journal(settings[config.DATABASE], directory)
+    observer = Observer(journal.reading(), settings[LATEST])
+    watch = DepthWatch(open_broker(settings[config.BROKER], directory).gauge)
+    watch.start(FIRST_ANSWER)
+
+    def look() -> Snapshot:
+        return observer.look(time.monotonic(), time.time(), watch.depth, watch.trouble)
+
+    try:
+        if settings[ONCE]:
+            return _once(look(), as_json=settings[JSON])
+        if settings[JSON] or not sys.stdout.isatty():
+            while True:
+                _write(look(), as_json=settings[JSON])
+                time.sleep(settings[INTERVAL])
+        with Live(console=Console(), auto_refresh=False, screen=False) as live:
+            while True:
+                live.update(render(look()), refresh=True)
+                time.sleep(settings[INTERVAL])
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        watch.stop()
+        observer.close()
+
+
+def _once(snapshot: Snapshot, *, as_json: bool) -> int:
+    if snapshot.trouble and not snapshot.ledger.total and not snapshot.processes:
+        raise JournalUnusable(f"{snapshot.trouble}; is this the system's directory? (--dir)")
+    _write(snapshot, as_json=as_json)
+    return 0
+
+
+def _write(snapshot: Snapshot, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(_plain(snapshot)).decode() + os.linesep)
+        sys.stdout.flush()
+    else:
+        Console().print(render(snapshot))
+
+
+def _plain(snapshot: Snapshot) -> dict[str, object]:
+    """The snapshot as members for JSON, with the total that the ledger computes."""
+    members: dict[str, object] = msgspec.structs.asdict(snapshot)
+    members["ledger"] = {"accepted": snapshot.ledger.total, **msgspec.structs.asdict(snapshot.ledger)}
+    return members
+
+
+def render(snapshot: Snapshot) -> RenderableType:
+    """The snapshot as text for a terminal. Nothing of a task reaches it as markup or as an escape sequence."""
+    parts: list[RenderableType] = [_ledger(snapshot.ledger), _flow(snapshot)]
+    if snapshot.trouble:
+        parts.append(Text(printable(snapshot.trouble), style="bold yellow"))
+    parts.append(_processes(snapshot))
+    if snapshot.latest:
+        parts.append(_results(snapshot.latest))
+    return Group(*parts)
+
+
+def _ledger(ledger: Ledger) -> Text:
+    line = Text.assemble(("accepted ", "dim"), (f"{ledger.total:,}", "bold"), (" = ", "dim"))
+    for number, (name, count) in enumerate(msgspec.structs.asdict(ledger).items()):
+        line.append(" + " if number else "", style="dim")
+        line.append(f"{count:,}", style="bold red" if name == "failed" and count else "bold")
+        line.append(f" {name}", style="dim")
+    return line
+
+
+def _flow(snapshot: Snapshot) -> Text:
+    depth = snapshot.depth
+    queue = "broker away" if depth is None else f"{depth.ready:,} in the queue, {depth.dead:,} dead letters"
+    return Text(f"in {snapshot.rate_in:,.0f}/s   out {snapshot.rate_out:,.0f}/s   {queue}")
+
+
+def _processes(snapshot: Snapshot) -> RenderableType:
+    shown = [view for view in snapshot.processes if view.presence is not Presence.LEFT]
+    if not shown:
+        return Text("No server or worker has shown itself yet: python -m core.supervisor up", style="yellow")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("", "state", "tasks/s", "accepted", "done", "failed", "retried", "in hand", "pid", "where"):
+        table.add_column(name, justify="left" if name in {"", "state", "where"} else "right")
+    for view in shown:
+        table.add_row(*_cells(view, snapshot.taken_at))
+    return table
+
+
+def _cells(view: ProcessView, now: float) -> list[Text]:
+    counters = view.counters
+    server = view.role is Role.SERVER
+    state = str(view.presence)
+    if view.presence is Presence.LOST:
+        state = f"lost {max(0.0, now - view.seen_at):.0f} s ago"
+    elif view.presence is Presence.TROUBLED:
+        state = view.status.partition("; ")[2]
+    return [
+        Text(printable(view.name, 20)),
+        Text(printable(state, 40), style=STYLES[view.presence]),
+        Text(f"{view.rate:,.1f}"),
+        Text(f"{counters.accepted:,}" if server else ""),
+        Text("" if server else f"{counters.done:,}"),
+        Text("" if server else f"{counters.failed:,}", style="red" if counters.failed else ""),
+        Text("" if server else f"{counters.retried:,}"),
+        Text("" if server else f"{len(view.in_hand)}/{view.threads}"),
+        Text(str(view.pid)),
+        Text(printable(view.address or view.host, 30)),
+    ]
+
+
+def _results(tasks: tuple[Task, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("task", "kind", "state", "result", "ms", "worker"):
+        table.add_column(name, justify="right" if name == "ms" else "left", no_wrap=True)
+    for task in tasks:
+        outcome = task.result if task.failure is None or task.result is not None else _sentence(task)
+        started, finished = task.times.started, task.times.finished
+        table.add_row(
+            Text(printable(task.id, 36)),
+            Text(printable(task.kind, 16)),
+            Text(task.state, style="red" if task.state == "failed" else ""),
+            Text(printable(outcome or "", LONGEST)),
+            Text("" if started is None or finished is None else f"{(finished - started) * 1000:,.1f}"),
+            Text(printable(task.worker or "", 16)),
+        )
+    return table
+
+
+def _sentence(task: Task) -> str:
+    assert task.failure is not None
+    return f"{task.failure.type}: {task.failure.message}"
+
+
+if __name__ == "__main__":
+    description = "Show the books, the processes and the latest results, every second."
+    sys.exit(launch("core.monitor", description, OPTIONS, run))

@@ -1,0 +1,100 @@
+"""The observer: makes snapshots of the journal, and of what is told about the broker.
+
+It belongs to one thread, and only reads.
+"""
+
+from collections.abc import Mapping
+
+from core.errors import JournalError
+from core.model import Depth, Ledger, ProcessRecord, Role
+from core.monitor.rates import WINDOW, rates
+from core.monitor.snapshot import Presence, ProcessView, Snapshot
+from core.presence import LEFT, Liveness
+from core.repository.base import OpenRepository, Repository
+
+
+class Observer:
+    """Looks at one journal, again and again; it waits for one that is not there yet.
+
+    Args:
+        open_repository: opens the journal for reading.
+        latest: how many ended tasks a snapshot holds.
+    """
+
+    def __init__(self, open_repository: OpenRepository, latest: int = 10) -> None:
+        self._open = open_repository
+        self._latest = latest
+        self._repository: Repository | None = None
+        self._liveness = Liveness()
+
+    def look(self, now: float, wall: float, depth: Depth | None, trouble: str = "") -> Snapshot:
+        """Make the snapshot of this moment.
+
+        Args:
+            now: the monotonic time.
+            wall: seconds since the epoch.
+            depth: how many messages the broker holds, if that is known.
+            trouble: what is wrong with the broker.
+        """
+        try:
+            if self._repository is None:
+                self._repository = self._open()
+            return self._read(self._repository, now, wall, depth, trouble)
+        except JournalError as error:
+            self.close()
+            return Snapshot(taken_at=wall, depth=depth, trouble=str(error))
+
+    def close(self) -> None:
+        """Close the journal, if it is open."""
+        if self._repository is not None:
+            self._repository.close()
+            self._repository = None
+
+    def _read(self, repository: Repository, now: float, wall: float, depth: Depth | None, trouble: str) -> Snapshot:
+        records = repository.processes()
+        self._liveness.observe(records, now)
+        by_number = rates(repository.samples(int(wall) - WINDOW - 1), int(wall))
+        views = tuple(self._view(record, by_number, now) for record in records)
+        running = sum(len(view.in_hand) for view in views)
+        return Snapshot(
+            taken_at=wall,
+            ledger=Ledger.of(repository.counts(), running),
+            rate_in=sum(view.rate for view in views if view.role is Role.SERVER),
+            rate_out=sum(view.rate for view in views if view.role is Role.WORKER),
+            depth=depth,
+            processes=views,
+            latest=tuple(repository.latest(self._latest)),
+            trouble=trouble,
+        )
+
+    def _view(self, record: ProcessRecord, by_number: Mapping[int, float], now: float) -> ProcessView:
+        presence = presence_of(record, alive=self._liveness.is_alive(record, now))
+        gone = presence in {Presence.LOST, Presence.LEFT}
+        return ProcessView(
+            role=record.role,
+            name=record.name,
+            host=record.host,
+            pid=record.pid,
+            address=record.address,
+            threads=record.threads,
+            presence=presence,
+            status=record.status,
+            seen_at=record.seen_at,
+            counters=record.counters,
+            rate=0.0 if gone else by_number.get(record.number, 0.0),
+            in_hand=() if gone else record.in_hand,
+        )
+
+
+def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
+    """How a process is, from its record."""
+    status, _, trouble = record.status.partition("; ")
+    if status == LEFT:
+        return Presence.LEFT
+    if not alive:
+        return Presence.LOST
+    if status in {"starting", "draining"}:
+        return Presence(status)
+    if trouble:
+        return Presence.TROUBLED
+    return Presence.BUSY if record.in_hand else Presence.ONLINE

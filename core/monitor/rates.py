@@ -1,0 +1,37 @@
+"""Rates of the samples that processes leave behind once a second. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from core.model import Counters, Role
+from core.repository.base import Sample
+
+WINDOW = 5
+"""Seconds over which a rate is taken."""
+
+
+def rates(samples: Iterable[Sample], now: int) -> Mapping[int, float]:
+    """Tasks a second by process number: accepted by servers, ended by workers.
+
+    Args:
+        samples: in order of time; those older than the window are passed over.
+        now: the present second. A process that has left no sample for a while has no rate.
+    """
+    first: dict[int, Sample] = {}
+    last: dict[int, Sample] = {}
+    for sample in samples:
+        if sample.second >= now - WINDOW - 1:
+            first.setdefault(sample.number, sample)
+            last[sample.number] = sample
+    return {
+        number: (handled(sample.role, sample.counters) - handled(sample.role, first[number].counters))
+        / (sample.second - first[number].second)
+        for number, sample in last.items()
+        if sample.second > first[number].second and sample.second >= now - 3
+    }
+
+
+def handled(role: Role, counters: Counters) -> int:
+    """How many tasks a process has handled since it started."""
+    if role is Role.SERVER:
+        return counters.accepted
+    return counters.done + counters.failed + counters.retried

@@ -1,0 +1,134 @@
+"""Every kind of journal that the contract is run over, and short ways to fill one.
+
+A kind is a function that makes a new, empty journal for one test and gives what opens connections to it.
+Connections that the test leaves open are closed with it.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from core.model import Dispatch, Failure, NewTask, Outcome, ProcessRecord, Role, State
+from core.repository.base import OpenRepository, Repository
+from core.repository.sqlite import open_sqlite
+
+NOW = 1_000_000.0
+"""The time at which the tests play."""
+
+FAILURE = Failure(type="ValueError", message="no", traceback="line 1\nline 2", signature="abc")
+
+
+@contextmanager
+def sqlite_journal(directory: Path) -> Iterator[OpenRepository]:
+    """A journal in an SQLite file."""
+    opened: list[Repository] = []
+    lock = threading.Lock()
+
+    def open_it() -> Repository:
+        repository = open_sqlite(directory / "resultados.db")
+        with lock:
+            opened.append(repository)
+        return repository
+
+    try:
+        yield open_it
+    finally:
+        for repository in opened:
+            repository.close()
+
+
+JOURNALS: dict[str, Callable[[Path], AbstractContextManager[OpenRepository]]] = {"sqlite": sqlite_journal}
+
+
+def new_task(
+    task_id: str,
+    payload: str = "1",
+    *,
+    kind: str = "echo",
+    due_at: float | None = None,
+    retries: int | None = None,
+    sent_at: float | None = None,
+) -> NewTask:
+    """A task to enter."""
+    return NewTask(
+        id=task_id, kind=kind, payload=payload, due_at=due_at, retries=retries, sent_at=sent_at, received_at=NOW - 1
+    )
+
+
+def outcome(
+    seq: int,
+    attempt: int = 0,
+    state: State = State.DONE,
+    *,
+    due_at: float | None = None,
+    result: str = "42",
+    failure: Failure = FAILURE,
+    queued_at: float | None = None,
+) -> Outcome:
+    """How an attempt ended, with a result or a failure as it belongs to the state."""
+    done = state is State.DONE
+    return Outcome(
+        seq=seq,
+        attempt=attempt,
+        state=state,
+        result=result if done else None,
+        failure=None if done else failure,
+        due_at=due_at,
+        worker="w1",
+        queued_at=queued_at,
+        taken_at=NOW + 4,
+        started_at=NOW + 5,
+        finished_at=NOW + 6,
+    )
+
+
+def process(name: str = "s1", *, number: int = 0, at: float = NOW, beat: int = 0) -> ProcessRecord:
+    """A server's record."""
+    return ProcessRecord(
+        number=number, role=Role.SERVER, name=name, host="here", pid=1, started_at=NOW, beat=beat, seen_at=at
+    )
+
+
+def enter(repository: Repository, *task_ids: str, owner: int | None = None, now: float = NOW) -> list[int]:
+    """Enter tasks that are due at once; their numbers."""
+    with repository.transaction():
+        return [receipt.seq for receipt in repository.accept([new_task(name) for name in task_ids], owner, now)]
+
+
+def mark(repository: Repository, seqs: list[int], attempt: int = 0, now: float = NOW) -> None:
+    """Note that the broker has these."""
+    with repository.transaction():
+        repository.mark_queued([Dispatch(seq, "", "echo", attempt) for seq in seqs], now)
+
+
+def queue(repository: Repository, *task_ids: str) -> list[int]:
+    """Enter tasks and note that the broker has them; their numbers."""
+    seqs = enter(repository, *task_ids, owner=1)
+    mark(repository, seqs)
+    return seqs
+
+
+def settle(repository: Repository, *outcomes: Outcome, now: float = NOW + 7) -> list[bool]:
+    """Store outcomes."""
+    with repository.transaction():
+        return repository.settle(outcomes, now)
+
+
+def end(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[int]:
+    """Enter tasks and let them be done; their numbers."""
+    seqs = queue(repository, *task_ids)
+    settle(repository, *[outcome(seq) for seq in seqs], now=now)
+    return seqs
+
+
+def state_of(repository: Repository, task_id: str) -> State:
+    """The state of a task that is in the book."""
+    task = repository.find(task_id)
+    assert task is not None
+    return task.state
+
+
+def booked(repository: Repository) -> dict[str, int]:
+    """The running totals of the states that have tasks."""
+    return {state: number for state, number in repository.counts().items() if number}

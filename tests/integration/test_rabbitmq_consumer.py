@@ -1,0 +1,238 @@
+"""Consuming from a real RabbitMQ: nothing that is not acknowledged is lost, nothing else is acknowledged."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from core.broker.base import DELIVERY_LIMIT, Consumer, Delivery, Queue
+from core.broker.rabbitmq import RabbitBroker
+from core.broker.rabbitmq.consumer import redeliveries
+from tests.services.amqp import Book, bodies, messages, raw_channel, receive_all, wait_available, wait_connected
+from tests.services.rabbitmq import RabbitNode
+from tests.services.waiting import wait_until
+
+pytestmark = pytest.mark.rabbitmq
+
+
+@pytest.fixture
+def broker(rabbitmq_url: str) -> RabbitBroker:
+    return RabbitBroker([rabbitmq_url], heartbeat=2)
+
+
+@pytest.fixture
+def consumer(broker: RabbitBroker) -> Iterator[Consumer]:
+    with broker.consumer(Queue.TASKS, 10) as consumer:
+        wait_connected(consumer)
+        yield consumer
+
+
+def publish(broker: RabbitBroker, count: int, first: int = 0) -> None:
+    book = Book()
+    with broker.publisher(book) as publisher:
+        wait_available(publisher)
+        publisher.send(messages(count, first))
+        book.wait(count)
+    assert len(book.confirmed) == count
+
+
+def left(broker: RabbitBroker, queue: Queue = Queue.TASKS) -> list[bytes]:
+    """What is on a queue, by taking it."""
+    with broker.gauge() as gauge:
+        depth = gauge.read()
+    count = depth.ready if queue is Queue.TASKS else depth.dead
+    with broker.consumer(queue, max(1, count)) as consumer:
+        taken = receive_all(consumer, count)
+        assert consumer.receive(1, 0.05) == []
+    return sorted(bodies(taken), key=int)
+
+
+def numbers(*values: int) -> list[bytes]:
+    return [str(value).encode() for value in values]
+
+
+def test_many_are_received_at_once_and_acknowledged_for_good(broker: RabbitBroker) -> None:
+    publish(broker, 1_000)
+    with broker.consumer(Queue.TASKS, 500) as consumer:
+        received = receive_all(consumer, 500)
+        assert bodies(received) == numbers(*range(500))
+        assert {delivery.redeliveries for delivery in received} == {0}
+        consumer.ack(received)
+    # Closing carries out the acknowledgements made before, and gives back the rest.
+    assert left(broker) == numbers(*range(500, 1_000))
+
+
+def test_acknowledging_out_of_order_covers_nothing_else(broker: RabbitBroker, consumer: Consumer) -> None:
+    publish(broker, 10)
+    received = receive_all(consumer, 10)
+    consumer.ack([received[index] for index in (7, 3, 1)])
+    consumer.ack([received[0]])
+    consumer.ack([received[3], received[0]])
+    consumer.close()
+    assert left(broker) == numbers(2, 4, 5, 6, 8, 9)
+
+
+def test_threads_may_acknowledge_at_the_same_time(broker: RabbitBroker) -> None:
+    publish(broker, 2_000)
+    with broker.consumer(Queue.TASKS, 2_000) as consumer:
+        received = receive_all(consumer, 2_000)
+
+        def acknowledge(part: list[Delivery]) -> None:
+            for delivery in part:
+                consumer.ack([delivery])
+
+        # Every eighth stays: four threads acknowledge the others.
+        parts = [received[offset::8] for offset in range(7)]
+        threads = [threading.Thread(target=acknowledge, args=(part,)) for part in parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert left(broker) == numbers(*range(7, 2_000, 8))
+
+
+def test_no_more_than_the_prefetch_is_held(broker: RabbitBroker, consumer: Consumer) -> None:
+    publish(broker, 30)
+    received = receive_all(consumer, 10)
+    assert consumer.receive(10, 0.2) == []
+    consumer.ack(received[:4])
+    assert bodies(receive_all(consumer, 4)) == numbers(10, 11, 12, 13)
+    assert consumer.receive(10, 0.2) == []
+
+
+def test_resizing_changes_what_is_held_and_redelivers_nothing(broker: RabbitBroker, consumer: Consumer) -> None:
+    publish(broker, 60)
+    received = receive_all(consumer, 10)
+    consumer.resize(25)
+    received += receive_all(consumer, 25)
+    assert consumer.receive(100, 0.2) == []
+    consumer.ack(received)
+    received = receive_all(consumer, 25)
+    consumer.resize(3)
+    consumer.ack(received)
+    assert {delivery.redeliveries for delivery in received} == {0}
+    consumer.close()
+    publish(broker, 20, first=100)
+    assert left(broker) == numbers(*range(100, 120))
+
+
+def test_resizing_under_load_loses_and_redelivers_nothing(broker: RabbitBroker, consumer: Consumer) -> None:
+    publish(broker, 5_000)
+    sizes = itertools.cycle((50, 1, 200, 7))
+    seen: list[bytes] = []
+
+    def drained() -> bool:
+        received = consumer.receive(100, 0.2)
+        assert {delivery.redeliveries for delivery in received} <= {0}
+        seen.extend(bodies(received))
+        consumer.ack(received)
+        consumer.resize(next(sizes))
+        return len(seen) == 5_000
+
+    wait_until(drained, "all messages to be delivered", 30)
+    assert sorted(seen, key=int) == numbers(*range(5_000))
+
+
+def test_an_acknowledgement_of_a_former_connection_touches_no_other_message(
+    broker: RabbitBroker, rabbitmq_url: str, rabbitmq_node: RabbitNode
+) -> None:
+    publish(broker, 3)
+    with broker.consumer(Queue.TASKS, 2) as consumer:
+        stale = receive_all(consumer, 2)
+        rabbitmq_node.cut(rabbitmq_url)
+        again = receive_all(consumer, 2)
+        # The tags of the two are the same. What they stand for may differ, and is in any case not theirs to settle.
+        consumer.ack(stale)
+        consumer.reject(stale[0])
+    assert sorted(delivery.redeliveries for delivery in again) >= [0, 1]
+    assert left(broker) == numbers(0, 1, 2)
+    assert left(broker, Queue.DEAD) == []
+
+
+def test_what_a_lost_connection_had_delivered_is_not_received_from_it(
+    broker: RabbitBroker, rabbitmq_url: str, rabbitmq_node: RabbitNode, consumer: Consumer
+) -> None:
+    publish(broker, 10)
+    received = consumer.receive(1, 10)
+    rabbitmq_node.cut(rabbitmq_url)
+    wait_until(lambda: bool(consumer.trouble), "the loss to be noticed")
+    wait_connected(consumer)
+    received = receive_all(consumer, 10)
+    assert sorted(bodies(received), key=int) == numbers(*range(10))
+    assert {delivery.redeliveries for delivery in received} == {1}
+    consumer.ack(received)
+    consumer.close()
+    assert left(broker) == []
+
+
+def test_a_rejected_message_is_a_dead_letter_at_once_and_can_be_dropped_there(
+    broker: RabbitBroker, consumer: Consumer
+) -> None:
+    publish(broker, 3)
+    received = receive_all(consumer, 3)
+    consumer.reject(received[1])
+    consumer.ack([received[0], received[2]])
+    with broker.consumer(Queue.DEAD, 10) as dead:
+        letters = receive_all(dead, 1)
+        assert bodies(letters) == numbers(1)
+        dead.reject(letters[0])
+    consumer.close()
+    assert left(broker) == []
+    assert left(broker, Queue.DEAD) == []
+
+
+def test_a_message_that_comes_back_too_often_is_a_dead_letter(broker: RabbitBroker) -> None:
+    publish(broker, 1)
+    for times in range(DELIVERY_LIMIT + 1):
+        with broker.consumer(Queue.TASKS, 1) as consumer:
+            assert [delivery.redeliveries for delivery in receive_all(consumer, 1)] == [times]
+    assert left(broker, Queue.DEAD) == numbers(0)
+    assert left(broker) == []
+
+
+def test_a_queue_that_was_deleted_comes_back_and_is_consumed(
+    broker: RabbitBroker, rabbitmq_url: str, consumer: Consumer
+) -> None:
+    publish(broker, 2)
+    stale = receive_all(consumer, 2)
+    with raw_channel(rabbitmq_url) as channel:
+        channel.queue_delete(Queue.TASKS.value)
+    wait_until(lambda: bool(consumer.trouble), "the end of the consuming to be noticed", 2)
+    wait_connected(consumer)
+    consumer.ack(stale)
+    publish(broker, 1, first=5)
+    assert bodies(receive_all(consumer, 1)) == numbers(5)
+
+
+def test_connections_outlive_a_handler_that_computes_for_long(rabbitmq_url: str) -> None:
+    broker = RabbitBroker([rabbitmq_url], heartbeat=1)
+    publish(broker, 3)
+    with broker.consumer(Queue.TASKS, 3) as consumer:
+        received = receive_all(consumer, 3)
+        number = 0
+        end = time.monotonic() + 4.0
+        while time.monotonic() < end:
+            number = (number * 31 + 7) % 1_000_003
+        assert consumer.trouble == ""
+        consumer.ack(received)
+    assert left(broker) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "redelivered", "expected"),
+    [
+        (None, False, 0),
+        (None, True, 1),
+        ({}, True, 1),
+        ({"x-delivery-count": 0}, False, 0),
+        ({"x-delivery-count": 7}, True, 7),
+        ({"x-delivery-count": "many"}, True, 1),
+        ({"x-delivery-count": -3}, False, 0),
+    ],
+)
+def test_redeliveries_are_read_from_what_there_is(
+    headers: dict[str, object] | None, redelivered: bool, expected: int
+) -> None:
+    assert redeliveries(headers, redelivered) == expected
