@@ -9,6 +9,8 @@ import json
 import math
 from typing import Any, TypeAlias
 
+import msgspec
+
 Json: TypeAlias = Any
 """A value that JSON can hold: None, bool, int, float, str, list of such, dict of str to such."""
 
@@ -50,7 +52,10 @@ def write(value: Json) -> str:
         JsonError: the value is of a type JSON has no word for, refers to itself, or holds what `parse` would refuse.
     """
     check(value)
-    return _ENCODER.encode(value)
+    try:
+        return _encode(value).decode()
+    except TypeError:  # a subclass of one of JSON's types, which the quick encoder doesn't know
+        return _ENCODER.encode(value)
 
 
 def check(value: Json, depth: int = MAX_DEPTH) -> None:
@@ -117,4 +122,5 @@ def _parse_integer(digits: str) -> int:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant, parse_int=_parse_integer
 )
+_encode = msgspec.json.Encoder().encode
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))

@@ -10,9 +10,11 @@ Arguments go to pytest, and then nothing else is run: `python3 -m tests -k broke
 
 import hashlib
 import importlib.util
+import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +46,9 @@ class GateError(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Prepare, check and test; return the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a tool prints must not end the gate on a terminal that lacks a character.
+        sys.stdout.reconfigure(errors="replace")
     try:
         prepare_services()
         python = prepare_python()
@@ -152,7 +157,10 @@ def make_environment(directory: Path) -> None:
             raise GateError(f"Python can't make virtual environments here: {advice([package])}")
         install([package])
     with step(f"virtual environment {directory.name}"):
-        venv.create(directory, with_pip=True, clear=directory.exists())
+        try:
+            venv.create(directory, with_pip=True, clear=directory.exists(), symlinks=sys.platform != "win32")
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise GateError(f"Python can't make a virtual environment in {directory}: {error}") from error
 
 
 def install_project(python: str) -> None:
@@ -214,7 +222,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if sys.platform == "win32":
         process.terminate()
     else:
-        process.send_signal(2)  # as Ctrl-C does
+        process.send_signal(signal.SIGINT)
     wait_or_kill(process)
 
 
@@ -251,7 +259,7 @@ def run(
 @contextmanager
 def step(name: str) -> Iterator[None]:
     """Print the name of a step and how long it took."""
-    print(f"gate: {name} …", flush=True)
+    print(f"gate: {name} ...", flush=True)
     began = time.monotonic()
     yield
     print(f"gate: {name} took {time.monotonic() - began:.1f} s", flush=True)

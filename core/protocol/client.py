@@ -11,7 +11,7 @@ from core.errors import ConfigurationError, LocalProtocolError, RemoteProtocolEr
 from core.jsontext import Json, JsonError
 from core.protocol.limits import MAX_REPLY, VERSION, Limits
 from core.protocol.lines import LineReader, LineTooLong
-from core.protocol.parsing import checked_text_of
+from core.protocol.parsing import checked_bytes_of
 from core.protocol.replies import Goaway, Reply, read_line
 from core.protocol.requests import Cancel, Hello, Ref, Result, Stats, Status, SubmitLine, write
 
@@ -69,7 +69,7 @@ class ClientConnection:
     ) -> bytes:
         """Submit a task. What the fields mean is said at `Submit`."""
         try:
-            text = msgspec.Raw(checked_text_of(payload))
+            text = msgspec.Raw(checked_bytes_of(payload))
         except JsonError as error:
             raise LocalProtocolError(f"payload: {error}") from error
         return self._send(

@@ -6,6 +6,8 @@ is read again by `jsontext.parse`, which decides and finds the words.
 """
 
 import re
+from collections.abc import Iterable
+from math import isfinite
 
 import msgspec
 
@@ -44,23 +46,18 @@ def text_of(value: Json) -> str:
     return _encode(value).decode()
 
 
-def checked_text_of(payload: Json) -> str:
+def checked_bytes_of(payload: Json) -> bytes:
     """Write a payload as JSON that a server will take.
 
     Raises:
         JsonError: it is of a type JSON has no word for, or holds what `jsontext` refuses, or is nested too deep.
     """
     try:
-        text = _encode(payload)
-        read_again = _decode(text)
-        # msgspec writes more types than JSON has, each as something else: that does not come back equal.
-        if read_again == payload:
-            _count_names((read_again,), PAYLOAD_DEPTH + 1)
-            return text.decode()
-    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, RecursionError, _Unusual):
-        pass
-    jsontext.check(payload, PAYLOAD_DEPTH)
-    return jsontext.write(payload)
+        _check_plain((payload,), PAYLOAD_DEPTH + 1)
+        return _encode(payload)
+    except (TypeError, UnicodeEncodeError, _Unusual):
+        jsontext.check(payload, PAYLOAD_DEPTH)
+        return jsontext.write(payload).encode()
 
 
 def _count_names(container: Json, depth: int) -> int:
@@ -82,11 +79,33 @@ def _count_names(container: Json, depth: int) -> int:
     return names
 
 
-def _names_are_unique(line: bytes, names: int) -> bool:
-    """Tell whether a line that names a member twice could have come to this count of names.
+def _check_plain(values: Iterable[Json], depth: int) -> None:
+    """Give up unless every value is exactly of a type of JSON: of others msgspec would make something else."""
+    for value in values:
+        kind = type(value)
+        if kind is str or kind is bool or value is None:
+            continue
+        if kind is int and -MAX_INTEGER <= value <= MAX_INTEGER:
+            continue
+        if kind is float and isfinite(value):
+            continue
+        if depth == 1:
+            raise _Unusual
+        if kind is dict:
+            # The quickest way to make sure that all names are strings: nothing else can be joined.
+            "".join(value)
+            _check_plain(value.values(), depth - 1)
+        elif kind is list:
+            _check_plain(value, depth - 1)
+        else:
+            raise _Unusual
 
-    Each name in the line is followed by a colon, so there are at least as many colons as names;
-    are there no more than members that came out, then no name was given twice.
-    The second count leaves out the colons within strings, nearly always.
+
+def _names_are_unique(line: bytes, names: int) -> bool:
+    """Tell for certain that the line names nothing twice, given how many members came out of it.
+
+    A colon follows each name, so there are at least as many colons as names in the line, and at least as many names
+    as members that came out. If the first and the last number are equal, no name was lost.
+    The second count leaves out most colons within strings, and never one that follows a name.
     """
     return line.count(b":") == names or len(_find_names(line)) == names

@@ -83,6 +83,8 @@ class Desk:
                 questions.append(_question(ticket, request))
             elif isinstance(request, SubmitRequest) and self._closing:
                 connection.refuse(request.ref, ErrorCode.SHUTTING_DOWN, "this server is leaving", 0)
+            elif isinstance(request, SubmitRequest) and self._writer.full:
+                connection.refuse(request.ref, ErrorCode.OVERLOADED, "too much waits to be written", RETRY_AFTER)
             elif isinstance(request, SubmitRequest | CancelRequest):
                 orders.append(_order(ticket, request, now))
         if orders:

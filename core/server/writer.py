@@ -22,6 +22,9 @@ from core.threads import OnDeath, vital_thread
 LARGEST_BATCH = 1000
 """Tasks committed together, at most: bounds the time for which other processes wait for the lock."""
 
+MOST_WAITING = 128 * 1024 * 1024
+"""Bytes of tasks that may wait to be written, before clients are told that the server is overloaded."""
+
 TICK = 0.05
 """Seconds after which the dispatcher is looked after, when nothing comes in."""
 
@@ -98,6 +101,8 @@ class JournalWriter(Generic[Ticket]):
         self._leaving = threading.Event()
         self._drain_seconds = 5.0
         self._thread = vital_thread("journal", self._run, on_death)
+        self._bytes_ordered = 0
+        self._bytes_written = 0
         self.accepted = 0
         self.published = 0
         self.trouble = ""
@@ -109,8 +114,14 @@ class JournalWriter(Generic[Ticket]):
         """Begin."""
         self._thread.start()
 
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be written that nothing more should be taken."""
+        return self._bytes_ordered - self._bytes_written > MOST_WAITING
+
     def write(self, orders: Sequence[Order[Ticket]]) -> None:
-        """Have these written; each is answered once."""
+        """Have these written; each is answered once. Belongs to one thread."""
+        self._bytes_ordered += _weight(orders)
         self._orders.put(orders)
 
     def stop(self, timeout: float) -> None:
@@ -127,6 +138,7 @@ class JournalWriter(Generic[Ticket]):
                 orders = self._gather()
                 if orders or dispatcher.has_to_write(time.monotonic()):
                     self._commit(orders, repository, dispatcher)
+                    self._bytes_written += _weight(orders)
                 dispatcher.flush(time.monotonic(), time.time())
                 self.published = dispatcher.published
                 self.broker_trouble = dispatcher.trouble
@@ -196,6 +208,11 @@ class JournalWriter(Generic[Ticket]):
         except JournalError as error:
             _log.error("leaving without a last word in the journal; another server takes over: %s", error)
         self.published = dispatcher.published
+
+
+def _weight(orders: Sequence[Order[Ticket]]) -> int:
+    """The bytes of memory that orders take, roughly."""
+    return sum(len(order.task.payload) if isinstance(order, Submit) else 0 for order in orders) + 1000 * len(orders)
 
 
 def _to_publish(submits: Sequence[Submit[Ticket]], receipts: Sequence[Receipt]) -> list[Dispatch]:

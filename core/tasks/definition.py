@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, UnionType
 from typing import TypeVar, overload
 
 from core.errors import TaskDefinitionError, TaskError
@@ -158,7 +158,7 @@ def _check_function(function: FunctionType, name: str | None) -> None:
     if inspect.isgeneratorfunction(function):
         raise TaskDefinitionError("a function with yield can't be a task: return the whole result")
     owner = function.__qualname__.rpartition(".")[0]
-    if owner and not owner.endswith("<locals>"):
+    if owner and not owner.endswith(">"):  # neither in a function's <locals> nor in a <genexpr> or the like
         raise TaskDefinitionError("a method can't be a task: move it out of its class")
     if _MARK in vars(function):
         raise TaskDefinitionError("the function is marked as a task already")
@@ -177,8 +177,8 @@ def _check_options(
         raise TaskDefinitionError("permanent must be a tuple of exception classes, such as (ValueError,)")
 
 
-def _is_number(value: object, numbers: type | object) -> bool:
-    return isinstance(value, numbers) and not isinstance(value, bool)  # type: ignore[arg-type]  # a union of types
+def _is_number(value: object, numbers: type | UnionType) -> bool:
+    return isinstance(value, numbers) and not isinstance(value, bool)
 
 
 def _is_exception(value: object) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.errors import TaskInterrupted, TaskTimeout
+from core.errors import TaskInterrupted, TaskTimeout, UnknownKind
 from core.model import Failure, InHand, Outcome, State
 from core.repository.base import STRIKE_LIMIT
 from core.tasks import Registry, TaskContext, TaskDefinition, describe, run
@@ -167,6 +167,8 @@ class Handlers:
             run_now.deadline = None if timeout is None else time.monotonic() + timeout
             slot.run = run_now
             result = run(definition, assignment.payload, self._context(held, run_now.deadline))
+        except UnknownKind as unknown:
+            error = unknown.with_traceback(None)
         except BaseException as raised:  # noqa: BLE001 - a task may raise whatever there is, and its thread goes on
             error = raised
         if not self._leave(slot, run_now) or isinstance(error, TaskInterrupted):
@@ -226,6 +228,8 @@ class Handlers:
         if error is None:
             return self._ended(held, started_at, State.DONE, result=result)
         assignment = held.assignment
+        if isinstance(error, TaskTimeout) and not error.args:
+            error.args = ("the task ran longer than its time-out allows",)  # as `_raise_in` can't say it
         failure = describe(error)
         if policy.may_retry(definition, error, assignment.attempts, assignment.retries, self._rules.retries):
             chance = random.random()  # noqa: S311 - to spread retries

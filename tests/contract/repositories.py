@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from core.model import Dispatch, Failure, NewTask, Outcome, ProcessRecord, Role, State
+from core.model import Counters, Dispatch, Failure, InHand, NewTask, Outcome, ProcessRecord, Role, State
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
 
 NOW = 1_000_000.0
 """The time at which the tests play."""
 
+NOTHING_COUNTED = Counters()
 FAILURE = Failure(type="ValueError", message="no", traceback="line 1\nline 2", signature="abc")
 
 
@@ -62,8 +63,8 @@ def outcome(
     state: State = State.DONE,
     *,
     due_at: float | None = None,
-    result: str = "42",
-    failure: Failure = FAILURE,
+    result: str | None = "42",
+    failure: Failure | None = FAILURE,
     queued_at: float | None = None,
 ) -> Outcome:
     """How an attempt ended, with a result or a failure as it belongs to the state."""
@@ -83,10 +84,32 @@ def outcome(
     )
 
 
-def process(name: str = "s1", *, number: int = 0, at: float = NOW, beat: int = 0) -> ProcessRecord:
-    """A server's record."""
+def process(
+    name: str = "s1",
+    *,
+    number: int = 0,
+    started_at: float = NOW,
+    at: float = 0.0,
+    beat: int = 0,
+    status: str = "starting",
+    counters: Counters = NOTHING_COUNTED,
+    in_hand: tuple[InHand, ...] = (),
+) -> ProcessRecord:
+    """A server's record, seen at `at` or when it started."""
     return ProcessRecord(
-        number=number, role=Role.SERVER, name=name, host="here", pid=1, started_at=NOW, beat=beat, seen_at=at
+        number=number,
+        role=Role.SERVER,
+        name=name,
+        host="here",
+        pid=1,
+        address="127.0.0.1:7101",
+        threads=4,
+        started_at=started_at,
+        beat=beat,
+        seen_at=at or started_at,
+        status=status,
+        counters=counters,
+        in_hand=in_hand,
     )
 
 

@@ -1,19 +1,16 @@
 """The contract of the journal, for every kind of it: what servers and workers write, and what becomes of a task."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from core import jsontext
 from core.errors import JournalError
-from core.model import ENDED, Dispatch, Failure, State, Times
+from core.model import ENDED, Dispatch, Failure, NewTask, State, Times
 from core.repository.base import STRIKE_LIMIT, Letter, OpenRepository, Repository
 from tests.contract.repositories import (
     FAILURE,
-    JOURNALS,
     NOW,
     booked,
     end,
@@ -21,24 +18,11 @@ from tests.contract.repositories import (
     mark,
     new_task,
     outcome,
+    process,
     queue,
     settle,
     state_of,
 )
-
-
-@pytest.fixture(params=sorted(JOURNALS))
-def open_repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenRepository]:
-    """Open connections to one new journal, of each kind."""
-    with JOURNALS[str(request.param)](tmp_path) as opener:
-        yield opener
-
-
-@pytest.fixture
-def journal(open_repository: OpenRepository) -> Repository:
-    """One connection to a new journal."""
-    return open_repository()
-
 
 # Accepting.
 
@@ -80,10 +64,10 @@ def test_an_id_that_comes_again_tells_the_state_of_the_first(journal: Repository
 
 
 @pytest.mark.parametrize("other", [new_task("a", "2"), new_task("a", kind="other")])
-def test_an_id_that_comes_again_with_something_else_is_a_conflict(journal: Repository, other: object) -> None:
+def test_an_id_that_comes_again_with_something_else_is_a_conflict(journal: Repository, other: NewTask) -> None:
     enter(journal, "a")
     with journal.transaction():
-        (again,) = journal.accept([other], None, NOW)  # type: ignore[list-item]  # pytest's parameters are objects
+        (again,) = journal.accept([other], None, NOW)
     assert again.duplicate
     assert again.conflict
     found = journal.find("a")
@@ -499,12 +483,9 @@ def test_an_error_inside_a_transaction_stores_nothing(journal: Repository) -> No
         with journal.transaction():
             journal.accept([new_task("b")], 1, NOW)
             journal.settle([outcome(seq)], NOW)
-            journal.register(process_record)
+            journal.register(process())
             raise BreakDownError
 
-    from tests.contract.repositories import process
-
-    process_record = process()
     with pytest.raises(BreakDownError):
         break_down()
     assert journal.find("a") == before
@@ -563,7 +544,14 @@ def test_four_threads_write_at_once(open_repository: OpenRepository) -> None:
         assert repository.audit().clean
 
 
-TEXTS = ["", "it's \"quoted\" -- ; DROP TABLE tasks", "nul \0 inside", "tab\tline\nend\r", "😀 ñ 漢字 \u202e", "x" * 2**20]
+TEXTS = [
+    "",
+    'it\'s "quoted" -- ; DROP TABLE tasks',
+    "nul \0 inside",
+    "tab\tline\nend\r",
+    "😀 ñ 漢字 \u202e",
+    "x" * 2**20,
+]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=["empty", "quotes", "nul", "controls", "unicode", "megabyte"])

@@ -20,6 +20,7 @@ class Book:
         self.batches = 0
 
     def __call__(self, settled: Sequence[Settled]) -> None:
+        """Note a batch."""
         with self._lock:
             self.settled.extend(settled)
             self.batches += 1

@@ -109,14 +109,14 @@ class RabbitNode:
         """Let a node that hangs go on."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def vhost(self) -> str:
-        """Make a new virtual host; its URL."""
+    def vhost(self, permissions: str = ".*") -> str:
+        """Make a new virtual host; its URL. The user may do everything with names that match `permissions`."""
         self._vhosts += 1
         name = f"test-{self._vhosts}"
         self.eval(
             f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), '
             f'rabbit_auth_backend_internal:set_permissions(<<"{self.user}">>, <<"{name}">>, '
-            '<<".*">>, <<".*">>, <<".*">>, <<"tests">>).'
+            f'<<"{permissions}">>, <<"{permissions}">>, <<"{permissions}">>, <<"tests">>).'
         )
         return self.url_of(name)
 

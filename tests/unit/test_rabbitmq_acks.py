@@ -13,6 +13,7 @@ class StrictBroker:
         self.unacked: list[int] = []
 
     def ack(self, tag: int, multiple: bool) -> set[int]:
+        """Take one acknowledgement; the tags that it covers."""
         assert tag in self.unacked, f"unknown delivery tag {tag}"
         covered = {each for each in self.unacked if each == tag or (multiple and each < tag)}
         self.unacked = [each for each in self.unacked if each not in covered]

@@ -19,7 +19,7 @@ import msgspec
 from core.broker.base import Queue
 from core.broker.embedded.bell import Ringer
 from core.closing import Closing
-from core.database import Database, Faults
+from core.database import Database, Faults, Row
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from core.model import Depth
 
@@ -187,11 +187,12 @@ class QueueFile(Closing):
     def _transaction(self) -> Iterator[None]:
         """A transaction after which those are woken who sleep because a queue was empty."""
         self._filled.clear()
+        bells: list[Row] = []
         with self._database.transaction():
             yield
-        for queue in self._filled:
-            bells = self._database.execute("SELECT bell FROM consumers WHERE queue = ?", (_NUMBERS[queue],))
-            self._ringer.ring(_whole(bell) for (bell,) in bells)
+            for queue in self._filled:
+                bells += self._database.execute("SELECT bell FROM consumers WHERE queue = ?", (_NUMBERS[queue],))
+        self._ringer.ring(_whole(bell) for (bell,) in bells)
 
     def _claim(self, holder: Holder, room: int) -> list[Claimed]:
         ready = self.ready(holder.queue) if room > 0 else 0

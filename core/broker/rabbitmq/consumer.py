@@ -155,7 +155,10 @@ class _Intake(Duty):
             session.channel.basic_reject(receipt.tag, requeue=False)
 
     def resize(self, prefetch: int) -> None:
-        """Consume with another prefetch: that of a consumer is fixed, and quorum queues know no other."""
+        """Consume anew: the prefetch of a consumer is fixed, and quorum queues know no other.
+
+        RabbitMQ takes back some of what is on its way to the former consumer, which counts as a delivery.
+        """
         self._prefetch = _within(prefetch)
         if self._session is not None:
             former = self._consumer_tag
@@ -189,12 +192,13 @@ def redeliveries(headers: Mapping[str, object] | None, redelivered: bool) -> int
     """How often a message was delivered before: quorum queues count it, save for some versions the first time."""
     count = (headers or {}).get("x-delivery-count")
     if isinstance(count, int) and count >= 0:
-        return count
+        return int(count)  # pika reads a class of its own
     return int(redelivered)
 
 
 def _cancel(channel: Channel, consumer_tag: str) -> None:
-    # Not by basic_cancel: pika would reject what is under way meanwhile, and each rejection counts as a redelivery.
+    # Not by basic_cancel: pika would reject all that is under way to the former consumer, up to its whole prefetch,
+    # and each rejection counts as a redelivery. Sent like this, RabbitMQ itself takes back a few at most.
     channel._rpc(  # noqa: SLF001  there is no other way to send it
         Basic.Cancel(consumer_tag=consumer_tag, nowait=False),
         _nothing,

@@ -27,9 +27,9 @@ def explain(error: BaseException, place: str) -> BrokerError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    # pika wraps a failed attempt to connect up to three times, in `exceptions` or in the arguments.
+    # pika wraps a failed attempt to connect up to three times, each time in another attribute.
     yield error
-    inner = [*getattr(error, "exceptions", ()), *error.args]
+    inner = [*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args]
     for each in inner:
         if isinstance(each, BaseException):
             yield from _causes(each)

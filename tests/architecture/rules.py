@@ -1,0 +1,61 @@
+"""Rules about source text: each takes the text of a module and returns the lines that break it."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+
+_SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b")
+_EXPLAINED = re.compile(r"#\s*(noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z-]+(,\s*[a-z-]+)*\])\W+\w+\s+\w+")
+_OWNED = {"Thread", "Timer", "Process"}
+_ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
+
+
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Name each imported module; `from a import b` gives `a` and `a.b`, as `b` may be a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.module or "."
+            yield from ((node.lineno, f"{node.module or '.'}.{alias.name}") for alias in node.names)
+
+
+def thread_subclasses(source: str) -> list[int]:
+    """Threads and processes are owned, never inherited from."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and any(_last_name(base) in _OWNED for base in node.bases)
+    ]
+
+
+def environment_readers(source: str) -> list[int]:
+    """The environment is read where a program begins, and nowhere else."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if (isinstance(node, ast.Attribute) and node.attr in _ENVIRONMENT and _last_name(node.value) == "os")
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and _ENVIRONMENT & {a.name for a in node.names})
+    ]
+
+
+def unexplained_silencers(source: str) -> list[int]:
+    """A silenced linter or type checker has its code and a reason beside it."""
+    return [
+        token.start[0]
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT and _SILENCER.search(token.string) and not _EXPLAINED.search(token.string)
+    ]
+
+
+def relative_imports(source: str) -> list[int]:
+    """A module is named in full wherever it is imported."""
+    return [node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""

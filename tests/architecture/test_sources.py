@@ -1,0 +1,129 @@
+"""The rules that every source file of the project keeps."""
+
+import fnmatch
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.rules import (
+    environment_readers,
+    imports,
+    relative_imports,
+    thread_subclasses,
+    unexplained_silencers,
+)
+
+TOP = Path(__file__).parents[2]
+CORE = sorted((TOP / "core").rglob("*.py"))
+ALL = sorted(path for part in ("core", "tui", "tests") for path in (TOP / part).rglob("*.py"))
+
+TOP_LEVEL = {"tui", "core", "nginx.conf", "Diagrama.txt", "pyproject.toml", "tests", "README.md", "LICENSE"}
+
+ENTRANCES = {"core/launch.py"}
+"""Where programs begin, besides the `__main__` modules."""
+
+PROTOCOL_MAY_IMPORT = ("core.errors", "core.identifiers", "core.jsontext", "core.protocol")
+
+Rule = Callable[[str], list[int]]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(TOP).as_posix()
+
+
+def broken(rule: Rule, paths: list[Path]) -> list[str]:
+    return [f"{name_of(path)}:{line}" for path in paths for line in rule(path.read_text(encoding="utf-8"))]
+
+
+def test_there_are_sources_to_look_at() -> None:
+    assert TOP / "core" / "errors.py" in CORE
+    assert Path(__file__) in ALL
+
+
+def test_the_top_level_holds_what_the_design_names_and_nothing_else() -> None:
+    lines = (TOP / ".gitignore").read_text(encoding="utf-8").splitlines()
+    ignored = [line.strip("/") for line in lines if line and not line.startswith("#")]
+    found = {
+        path.name
+        for path in TOP.iterdir()
+        if not path.name.startswith(".") and not any(fnmatch.fnmatch(path.name, pattern) for pattern in ignored)
+    }
+    assert found - TOP_LEVEL == set()
+
+
+def test_no_module_is_named_like_one_of_the_standard_library() -> None:
+    assert [name_of(path) for path in ALL if path.stem in sys.stdlib_module_names] == []
+    packages = {path.parent for path in ALL}
+    assert [name_of(path) for path in packages if path.name in sys.stdlib_module_names] == []
+
+
+def test_threads_and_processes_are_owned_and_not_inherited_from() -> None:
+    assert broken(thread_subclasses, ALL) == []
+
+
+def test_the_environment_is_read_only_where_a_program_begins() -> None:
+    inside = [path for path in CORE if path.name != "__main__.py" and name_of(path) not in ENTRANCES]
+    assert broken(environment_readers, inside) == []
+
+
+def test_whatever_is_silenced_has_a_code_and_a_reason() -> None:
+    assert broken(unexplained_silencers, ALL) == []
+
+
+def test_modules_are_imported_by_their_full_name() -> None:
+    assert broken(relative_imports, ALL) == []
+
+
+def test_the_protocol_knows_nothing_of_the_rest() -> None:
+    assert [
+        f"{name_of(path)}:{line} {module}"
+        for path in sorted((TOP / "core" / "protocol").glob("*.py"))
+        for line, module in imports(path.read_text(encoding="utf-8"))
+        # `from core import x` is told by its second name, `core.x`.
+        if module.startswith("core.") and not module.startswith(PROTOCOL_MAY_IMPORT)
+    ] == []
+
+
+def test_nothing_is_mocked() -> None:
+    assert [
+        f"{name_of(path)}:{line}"
+        for path in ALL
+        for line, module in imports(path.read_text(encoding="utf-8"))
+        if module.startswith(("unittest", "mock", "pytest_mock"))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [
+        (thread_subclasses, "import threading\nclass Poller(threading.Thread): ..."),
+        (thread_subclasses, "from threading import Thread\nclass Poller(object, Thread): ..."),
+        (environment_readers, "import os\nHOME = os.environ['HOME']"),
+        (environment_readers, "import os\nHOME = os.getenv('HOME')"),
+        (environment_readers, "\nfrom os import environ"),
+        (unexplained_silencers, "\nx = 1  # noqa"),
+        (unexplained_silencers, "\nx = 1  # noqa: S101"),
+        (unexplained_silencers, "\nx = 1  # type: ignore"),
+        (unexplained_silencers, "\nx = 1  # type: ignore[misc]"),
+        (relative_imports, "\nfrom . import errors"),
+        (relative_imports, "\nfrom .errors import CauceError"),
+    ],
+)
+def test_each_rule_finds_what_breaks_it(rule: Rule, source: str) -> None:
+    assert rule(source) == [2]
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [
+        (thread_subclasses, "class Poller:\n    def __init__(self): self.thread = threading.Thread()"),
+        (environment_readers, "def load(environment): return environment['HOME']"),
+        (unexplained_silencers, "x = 1  # noqa: S101, B904 - it is a constant"),
+        (unexplained_silencers, "x = 1  # type: ignore[misc, arg-type]  # pika has no types"),
+        (relative_imports, "from core import errors"),
+    ],
+)
+def test_each_rule_lets_the_rest_pass(rule: Rule, source: str) -> None:
+    assert rule(source) == []

@@ -1,0 +1,231 @@
+"""The contract of the journal, for every kind of it: processes, and what anybody reads."""
+
+import itertools
+
+import pytest
+from msgspec.structs import replace
+
+from core.model import ENDED, Counters, InHand, Role, State, Task
+from core.repository.base import Cursor, OpenRepository, Repository
+from tests.contract.repositories import (
+    NOTHING_COUNTED,
+    NOW,
+    end,
+    enter,
+    mark,
+    outcome,
+    process,
+    queue,
+    settle,
+)
+
+WEEK = 7 * 24 * 3600
+
+# Processes.
+
+
+def register(repository: Repository, name: str = "s1", at: float = NOW) -> int:
+    """Enter a process that starts at `at`; its number."""
+    with repository.transaction():
+        return repository.register(replace(process(name, started_at=at), seen_at=0.0))
+
+
+def beat(repository: Repository, number: int, beats: int, at: float, counters: Counters = NOTHING_COUNTED) -> None:
+    """Write a heartbeat."""
+    with repository.transaction():
+        repository.beat(process(number=number, beat=beats, at=at, counters=counters))
+
+
+def test_a_process_is_listed_from_its_registration_on(journal: Repository) -> None:
+    number = register(journal)
+    (listed,) = journal.processes()
+    assert (listed.number, listed.name, listed.role, listed.status) == (number, "s1", Role.SERVER, "starting")
+
+
+def test_a_heartbeat_is_the_whole_record(journal: Repository) -> None:
+    number = register(journal)
+    record = process(
+        "s2",
+        number=number,
+        beat=3,
+        at=NOW + 2,
+        counters=Counters(accepted=1, published=2, done=3, failed=4, retried=5, discarded=6, busy_seconds=7.5),
+        in_hand=(InHand("a", "echo", NOW), InHand("b", "sum", NOW + 1)),
+    )
+    with journal.transaction():
+        journal.beat(record)
+    assert journal.processes() == [record]
+
+
+def test_processes_come_by_number(journal: Repository) -> None:
+    numbers = [register(journal, name) for name in ("c", "a", "b")]
+    beat(journal, numbers[0], 1, NOW + 5)
+    assert numbers == sorted(numbers)
+    assert [record.number for record in journal.processes()] == numbers
+
+
+def test_a_process_not_seen_for_an_hour_is_not_listed(journal: Repository) -> None:
+    register(journal, "old", NOW)
+    fresh = register(journal, "fresh", NOW + 3601)
+    assert [record.number for record in journal.processes()] == [fresh]
+
+
+def test_a_number_is_never_used_again(journal: Repository) -> None:
+    numbers = [register(journal, "a"), register(journal, "b")]
+    late = register(journal, "late", NOW + WEEK + 1)
+    assert late > max(numbers)
+    assert register(journal, "later", NOW + 2 * WEEK + 2) > late
+
+
+def test_a_process_that_was_forgotten_and_still_lives_comes_back(journal: Repository) -> None:
+    number = register(journal, "asleep")
+    other = register(journal, "late", NOW + WEEK + 1)
+    beat(journal, number, 2, NOW + WEEK + 2)
+    assert [record.number for record in journal.processes()] == [number, other]
+
+
+def test_a_sample_a_second_is_kept(journal: Repository) -> None:
+    number = register(journal)
+    for beats, at in enumerate((0.0, 0.5, 1.0, 1.5, 2.2), 1):
+        beat(journal, number, beats, NOW + at, Counters(done=beats))
+    kept = [(sample.second - int(NOW), sample.counters.done) for sample in journal.samples(int(NOW))]
+    assert kept == [(0, 1), (1, 3), (2, 5)]
+
+
+def test_samples_tell_whose_they_are(journal: Repository) -> None:
+    one, two = register(journal, "s1"), register(journal, "s2")
+    with journal.transaction():
+        journal.beat(process("s2", number=two, in_hand=(InHand("a", "echo", NOW),)))
+        journal.beat(process("s1", number=one))
+        journal.beat(process("s1", number=one, at=NOW + 1))
+    assert [(sample.second, sample.number, sample.name, sample.in_hand) for sample in journal.samples(0)] == [
+        (int(NOW), one, "s1", 0),
+        (int(NOW), two, "s2", 1),
+        (int(NOW) + 1, one, "s1", 0),
+    ]
+    assert [sample.second for sample in journal.samples(int(NOW) + 1)] == [int(NOW) + 1]
+    assert journal.samples(int(NOW) + 2) == []
+
+
+# Tasks.
+
+
+def test_wanted_tells_what_a_worker_has_to_know(journal: Repository) -> None:
+    one, two = queue(journal, "one", "two")
+    settle(journal, outcome(two, 0, State.RETRYING, due_at=NOW + 8))
+    with journal.transaction():
+        journal.strike([one])
+    found = journal.wanted([one, two, two + 1])
+    assert set(found) == {one, two}
+    assert (found[one].id, found[one].kind, found[one].payload, found[one].strikes) == ("one", "echo", "1", 1)
+    assert (found[one].state, found[one].attempts, found[one].due_at) == (State.QUEUED, 0, None)
+    assert (found[two].state, found[two].attempts, found[two].due_at) == (State.RETRYING, 1, NOW + 8)
+    assert journal.wanted([]) == {}
+
+
+def test_find_all_leaves_out_what_is_not_in_the_book(journal: Repository) -> None:
+    enter(journal, "a", "b", "c")
+    assert {task.id for task in journal.find_all(["a", "c", "nobody"])} == {"a", "c"}
+    assert journal.find_all([]) == []
+    assert journal.find("nobody") is None
+
+
+def test_thousands_can_be_asked_for_at_once(journal: Repository) -> None:
+    names = [f"t{number}" for number in range(5000)]
+    seqs = enter(journal, *names)
+    assert len(journal.find_all(names)) == len(journal.wanted(seqs)) == 5000
+    assert journal.ended(names) == []
+
+
+def ended_in_each_way(repository: Repository) -> None:
+    """Let tasks named by their states end in each way."""
+    done, failed, _ = queue(repository, "done", "failed", "cancelled")
+    settle(repository, outcome(done), outcome(failed, 0, State.FAILED))
+    with repository.transaction():
+        repository.cancel("cancelled", NOW + 9)
+
+
+def test_ended_tells_those_that_have_ended(journal: Repository) -> None:
+    ended_in_each_way(journal)
+    enter(journal, "accepted")
+    (retried,) = queue(journal, "retrying")
+    settle(journal, outcome(retried, 0, State.RETRYING))
+    asked = [state.value for state in State]
+    assert {task.id for task in journal.ended(asked)} == set(ENDED)
+
+
+def test_latest_comes_page_by_page_with_ties(journal: Repository) -> None:
+    for times, name in zip(itertools.cycle([3.0, 1.0, 3.0, 2.0]), "abcdefghijk", strict=False):
+        end(journal, name, now=NOW + times)
+    enter(journal, "open")
+    pages: list[list[Task]] = []
+    cursor: Cursor | None = None
+    while page := journal.latest(2, cursor):
+        pages.append(page)
+        assert page[-1].times.stored is not None
+        cursor = Cursor(page[-1].times.stored, page[-1].seq)
+        end(journal, f"new-{len(pages)}", now=NOW + 50)  # what ends meanwhile moves no page
+    read = [(task.times.stored, task.seq) for page in pages for task in page]
+    assert len(read) == 11
+    assert read == sorted(set(read), reverse=True)
+
+
+def test_latest_of_an_empty_book_is_empty(journal: Repository) -> None:
+    enter(journal, "open")
+    assert journal.latest(10) == []
+
+
+def test_unsuccessful_comes_page_by_page(journal: Repository) -> None:
+    seqs = queue(journal, *"abcdefg")
+    settle(journal, *[outcome(seq, 0, State.FAILED) for seq in seqs[:5]], outcome(seqs[5]))
+    with journal.transaction():
+        journal.cancel("g", NOW)
+    first = journal.unsuccessful(State.FAILED, 3)
+    assert [task.id for task in first] == ["e", "d", "c"]
+    second = journal.unsuccessful(State.FAILED, 3, first[-1].seq)
+    assert [task.id for task in second] == ["b", "a"]
+    assert [task.id for task in journal.unsuccessful(State.CANCELLED, 3)] == ["g"]
+    assert journal.unsuccessful(State.DONE, 3) == []
+
+
+# The ledger.
+
+
+def test_counts_name_the_stored_states(journal: Repository) -> None:
+    ended_in_each_way(journal)
+    seqs = enter(journal, "accepted", "queued", "retrying", owner=1)
+    mark(journal, seqs[1:2])
+    settle(journal, outcome(seqs[2], 0, State.RETRYING))
+    assert journal.counts() == dict.fromkeys(("accepted", "queued", "retrying", "done", "failed", "cancelled"), 1)
+    audit = journal.audit()
+    assert audit.clean
+    assert {state: number for state, number in audit.counted.items() if number} == journal.counts()
+
+
+def test_an_audit_lists_tasks_that_contradict_themselves(journal: Repository) -> None:
+    done, failed, fine = queue(journal, "no-result", "no-failure", "fine")
+    settle(
+        journal,
+        outcome(done, result=None),
+        outcome(failed, 0, State.FAILED, failure=None),
+        outcome(fine),
+    )
+    audit = journal.audit()
+    assert sorted(audit.misfits) == ["no-failure", "no-result"]
+    assert not audit.clean
+    assert audit.counted == {state: number for state, number in audit.booked.items() if number}
+
+
+def test_the_version_changes_with_the_commits_of_others_alone(open_repository: OpenRepository) -> None:
+    with open_repository() as mine, open_repository() as other:
+        before = mine.version()
+        assert mine.version() == before
+        enter(mine, "a")
+        assert mine.version() == before
+        with pytest.raises(ZeroDivisionError), other.transaction():
+            raise ZeroDivisionError
+        assert mine.version() == before
+        enter(other, "b")
+        after = mine.version()
+        assert after != before
+        assert mine.version() == after

@@ -1,0 +1,255 @@
+"""Random sequences of everything that moves a task, over every kind of journal, beside a simple model of the rules."""
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from core.model import ENDED, WAITING, Dispatch, State
+from core.repository.base import STRIKE_LIMIT, Letter, OpenRepository
+from tests.contract.repositories import FAILURE, JOURNALS, NOW, new_task, outcome
+
+IDS = st.sampled_from([f"t{number}" for number in range(6)])
+OWNERS = st.sampled_from([1, 2])
+PAYLOADS = st.sampled_from(["1", "1", "1", "2"])
+LATER = st.sampled_from([None, 0.5, 2.0])
+OUTCOMES = st.sampled_from([State.DONE, State.FAILED, State.RETRYING])
+
+
+class AbortedError(Exception):
+    """Ends a transaction without a commit."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the model knows of a task."""
+
+    seq: int
+    payload: str
+    state: State = State.ACCEPTED
+    owner: int | None = None
+    due: float = 0.0
+    attempts: int = 0
+    strikes: int = 0
+
+
+class Book(RuleBasedStateMachine):
+    """Does the same to a journal and to a dictionary."""
+
+    def __init__(self, opener: OpenRepository) -> None:
+        super().__init__()
+        self.journal = opener()
+        self.reader = opener()
+        self.now = NOW
+        self.entries: dict[str, Entry] = {}
+        self.committed: dict[str, Entry] = {}
+        self.open = ExitStack()
+        self.writing = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to write: operations gather until a rule commits or aborts."""
+        self.open.enter_context(self.journal.transaction())
+        self.writing = True
+
+    def of(self, seq: int) -> str:
+        """The id of a number."""
+        return next((name for name, entry in self.entries.items() if entry.seq == seq), "")
+
+    @rule()
+    @precondition(lambda self: self.writing)
+    def commit(self) -> None:
+        """Everything since the last commit is stored."""
+        self.open.close()
+        self.writing = False
+        self.committed = dict(self.entries)
+
+    @rule()
+    @precondition(lambda self: self.writing)
+    def abort(self) -> None:
+        """Everything since the last commit is forgotten."""
+        error = AbortedError()
+        with pytest.raises(AbortedError), self.open:
+            raise error
+        self.writing = False
+        self.entries = dict(self.committed)
+
+    def write(self) -> None:
+        """Make sure that a transaction is open."""
+        if not self.writing:
+            self.begin()
+
+    @rule(seconds=st.sampled_from([0.1, 1.0]))
+    def wait(self, seconds: float) -> None:
+        """Time goes on."""
+        self.now += seconds
+
+    @rule(batch=st.lists(st.tuples(IDS, PAYLOADS, LATER), max_size=4), owner=st.none() | OWNERS)
+    def accept(self, batch: list[tuple[str, str, float | None]], owner: int | None) -> None:
+        """Enter some, old and new, at once or for later."""
+        self.write()
+        tasks = [
+            new_task(name, payload, due_at=None if later is None else self.now + later)
+            for name, payload, later in batch
+        ]
+        receipts = self.journal.accept(tasks, owner, self.now)
+        assert [receipt.id for receipt in receipts] == [task.id for task in tasks]
+        for task, receipt in zip(tasks, receipts, strict=True):
+            known = self.entries.get(task.id)
+            assert receipt.duplicate == (known is not None)
+            if known is None:
+                assert receipt.seq not in {entry.seq for entry in self.entries.values()}
+                later = task.due_at is not None
+                known = Entry(receipt.seq, task.payload, owner=None if later else owner, due=task.due_at or 0.0)
+                self.entries[task.id] = known
+            assert (receipt.seq, receipt.state) == (known.seq, known.state)
+            assert receipt.conflict == (known.payload != task.payload)
+
+    @rule(owner=OWNERS, limit=st.integers(1, 4))
+    def claim(self, owner: int, limit: int) -> None:
+        """Claim what is due, the longest due first."""
+        self.write()
+        due = sorted(
+            (entry.due, entry.seq, name, entry.attempts)
+            for name, entry in self.entries.items()
+            if entry.state in WAITING and entry.owner is None and entry.due <= self.now
+        )[:limit]
+        claimed = self.journal.claim(owner, self.now, limit)
+        assert claimed == [Dispatch(seq, name, "echo", attempts) for _, seq, name, attempts in due]
+        for _, _, name, _ in due:
+            self.entries[name] = replace(self.entries[name], owner=owner)
+
+    @rule(marks=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2)), max_size=3))
+    def mark(self, marks: list[tuple[int, int]]) -> None:
+        """Confirm some, whatever has become of them."""
+        self.write()
+        self.journal.mark_queued([Dispatch(seq, self.of(seq), "echo", attempt) for seq, attempt in marks], self.now)
+        for seq, attempt in marks:
+            entry = self.entries.get(self.of(seq))
+            if entry and entry.state in WAITING and entry.attempts == attempt:
+                self.entries[self.of(seq)] = replace(entry, state=State.QUEUED, owner=None)
+
+    @rule(owner=OWNERS, dead=st.booleans())
+    def release(self, owner: int, dead: bool) -> None:
+        """Take a server's tasks, as its own wish or as it is dead."""
+        self.write()
+        gone = {name for name, entry in self.entries.items() if entry.owner == owner}
+        released = self.journal.release_orphans({1, 2} - {owner}) if dead else self.journal.release(owner)
+        assert released == len(gone)
+        for name in gone:
+            self.entries[name] = replace(self.entries[name], owner=None)
+
+    @rule(name=IDS)
+    def cancel(self, name: str) -> None:
+        """Take one back."""
+        self.write()
+        entry = self.entries.get(name)
+        if entry and entry.state not in ENDED:
+            self.entries[name] = entry = replace(entry, state=State.CANCELLED, owner=None)
+        assert self.journal.cancel(name, self.now) == (entry.state if entry else None)
+
+    @rule(names=st.lists(IDS, max_size=3))
+    def bury(self, names: list[str]) -> None:
+        """Read dead letters, of known and unknown tasks."""
+        self.write()
+        expected: list[State | None] = []
+        letters: list[Letter] = []
+        for name in names:
+            entry = self.entries.get(name)
+            letters.append(Letter(entry.seq if entry else 99, name, FAILURE))
+            if entry and entry.state not in ENDED:
+                if entry.strikes >= STRIKE_LIMIT:
+                    entry = replace(entry, state=State.FAILED, owner=None, attempts=entry.attempts + 1)
+                elif entry.state is State.QUEUED:
+                    entry = replace(entry, state=State.ACCEPTED, owner=None, due=0.0)
+                self.entries[name] = entry
+            expected.append(entry.state if entry else None)
+        assert self.journal.bury(letters, self.now) == expected
+
+    @rule()
+    def redispatch(self) -> None:
+        """Lose the broker's messages."""
+        self.write()
+        queued = {name for name, entry in self.entries.items() if entry.state is State.QUEUED}
+        assert self.journal.redispatch() == len(queued)
+        for name in queued:
+            self.entries[name] = replace(self.entries[name], state=State.ACCEPTED, owner=None, due=0.0)
+
+    @rule(name=IDS, times=st.sampled_from([1, STRIKE_LIMIT]))
+    def strike(self, name: str, times: int) -> None:
+        """Begin one after a redelivery."""
+        self.write()
+        entry = self.entries.get(name)
+        self.journal.strike([entry.seq if entry else 99] * times)
+        if entry:
+            self.entries[name] = replace(entry, strikes=entry.strikes + times)
+
+    @rule(ends=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2), OUTCOMES, LATER), max_size=4))
+    def settle(self, ends: list[tuple[int, int, State, float | None]]) -> None:
+        """Store outcomes, wanted and not."""
+        self.write()
+        outcomes = [
+            outcome(seq, attempt, state, due_at=self.now + later if later and state is State.RETRYING else None)
+            for seq, attempt, state, later in ends
+        ]
+        expected: list[bool] = []
+        for each in outcomes:
+            name = self.of(each.seq)
+            entry = self.entries.get(name)
+            expected.append(bool(entry and entry.state not in ENDED and entry.attempts == each.attempt))
+            if entry and expected[-1]:
+                self.entries[name] = replace(
+                    entry,
+                    state=each.state,
+                    owner=None,
+                    due=each.due_at or 0.0,
+                    attempts=entry.attempts + 1,
+                    strikes=entry.strikes if each.state in ENDED else 0,
+                )
+        assert self.journal.settle(outcomes, self.now) == expected
+
+    @invariant()
+    def others_see_what_is_committed(self) -> None:
+        """The ledger, the rows and the model agree, seen from another connection."""
+        counted = Counter(entry.state.value for entry in self.committed.values())
+        assert {state: number for state, number in self.reader.counts().items() if number} == counted
+        audit = self.reader.audit()
+        assert audit.clean, audit
+        found = self.reader.wanted([entry.seq for entry in self.committed.values()])
+        assert {
+            task.id: (task.seq, task.payload, task.state, task.attempts, task.strikes) for task in found.values()
+        } == {
+            name: (entry.seq, entry.payload, entry.state, entry.attempts, entry.strikes)
+            for name, entry in self.committed.items()
+        }
+
+    def teardown(self) -> None:
+        """End what is open, and see once more."""
+        if self.writing:
+            self.commit()
+            self.others_see_what_is_committed()
+        self.journal.close()
+        self.reader.close()
+
+
+@pytest.mark.parametrize("kind", sorted(JOURNALS))
+def test_any_sequence_of_operations_keeps_the_books(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with ExitStack() as journals:
+
+        class NewBook(Book):
+            """Begins with an empty journal."""
+
+            def __init__(self) -> None:
+                opener = journals.enter_context(JOURNALS[kind](tmp_path_factory.mktemp("book")))
+                super().__init__(opener)
+
+        run_state_machine_as_test(
+            NewBook,
+            settings=settings(
+                max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            ),
+        )

@@ -1,0 +1,220 @@
+"""A RabbitMQ that blocks, hangs, times out or dies, as seen by publishers and consumers that are at work.
+
+The tests share a node of their own, which they may do anything to.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from core.broker.base import Queue
+from core.broker.rabbitmq import RabbitBroker
+from core.broker.rabbitmq.addresses import read_addresses
+from core.broker.rabbitmq.gauge import RabbitGauge
+from core.broker.rabbitmq.link import Link
+from core.errors import BrokerUnavailable
+from tests.services.amqp import Book, bodies, messages, receive_all, wait_available, wait_connected
+from tests.services.fixtures import MakeRabbitNode
+from tests.services.rabbitmq import RabbitNode
+from tests.services.waiting import wait_until
+
+pytestmark = pytest.mark.rabbitmq
+
+
+@pytest.fixture(scope="module")
+def node(make_rabbitmq_node: MakeRabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    node = make_rabbitmq_node(tmp_path_factory.mktemp("faults") / "node")
+    try:
+        node.start()
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def url(node: RabbitNode) -> str:
+    return node.vhost()
+
+
+@pytest.fixture
+def memory_alarm(node: RabbitNode) -> Iterator[Callable[[bool], None]]:
+    """Sets and clears the alarm at which RabbitMQ takes no more messages."""
+    alarm = "{resource_limit, memory, node()}"
+
+    def ring(on: bool) -> None:
+        node.eval(f"rabbit_alarm:set_alarm({{{alarm}, []}})." if on else f"rabbit_alarm:clear_alarm({alarm}).")
+
+    yield ring
+    ring(False)
+
+
+def test_a_blocked_publisher_says_so_and_goes_on_afterwards_while_consuming_never_stops(
+    url: str, memory_alarm: Callable[[bool], None]
+) -> None:
+    broker = RabbitBroker([url])
+    book = Book()
+    with broker.publisher(book) as publisher, broker.consumer(Queue.TASKS, 10) as consumer:
+        wait_available(publisher)
+        publisher.send(messages(5))
+        book.wait(5)
+        memory_alarm(True)
+        publisher.send(messages(3, first=5))
+        wait_until(lambda: not publisher.available, "the alarm to be noticed", 2)
+        assert "accepts no messages" in publisher.trouble
+        assert "memory" in publisher.trouble
+        publisher.send(messages(1, first=8))
+        assert "accepts no messages" in book.reasons[8]
+        received = receive_all(consumer, 5)
+        consumer.ack(received)
+        assert consumer.trouble == ""
+        memory_alarm(False)
+        wait_available(publisher)
+        book.wait(9)
+        # What was handed over when the alarm rang was taken when it ended.
+        assert book.confirmed == set(range(8))
+        assert bodies(receive_all(consumer, 3)) == [b"5", b"6", b"7"]
+
+
+def test_a_publisher_that_is_blocked_for_too_long_gives_up_what_it_sent(
+    url: str, memory_alarm: Callable[[bool], None]
+) -> None:
+    book = Book()
+    with RabbitBroker([url], blocked_timeout=1.0).publisher(book) as publisher:
+        wait_available(publisher)
+        memory_alarm(True)
+        publisher.send(messages(2))
+        book.wait(2, seconds=5)
+        assert set(book.reasons) == {0, 1}
+        assert "too long" in book.reasons[0]
+        memory_alarm(False)
+        wait_available(publisher)
+
+
+def test_a_blocked_publisher_closes_in_time(url: str, memory_alarm: Callable[[bool], None]) -> None:
+    book = Book()
+    publisher = RabbitBroker([url]).publisher(book)
+    wait_available(publisher)
+    memory_alarm(True)
+    publisher.send(messages(2))
+    began = time.monotonic()
+    publisher.close(0.5)
+    assert time.monotonic() - began < 6
+    assert sorted(book.tags) == [0, 1]
+    assert "closed" in book.reasons[0]
+
+
+@pytest.fixture
+def short_consumer_timeout(node: RabbitNode) -> Iterator[None]:
+    """Lets RabbitMQ wait one second, in place of half an hour, for an acknowledgement."""
+    node.eval("application:set_env(rabbit, consumer_timeout, 1000).")
+    node.eval("application:set_env(rabbit, channel_tick_interval, 500).")
+    yield
+    node.eval("application:set_env(rabbit, consumer_timeout, 1800000).")
+    node.eval("application:set_env(rabbit, channel_tick_interval, 60000).")
+
+
+@pytest.mark.usefixtures("short_consumer_timeout")
+def test_a_consumer_that_held_a_message_for_too_long_consumes_again(url: str) -> None:
+    broker = RabbitBroker([url])
+    book = Book()
+    with broker.publisher(book) as publisher, broker.consumer(Queue.TASKS, 2) as consumer:
+        wait_available(publisher)
+        publisher.send(messages(1))
+        stale = receive_all(consumer, 1)
+        wait_until(lambda: bool(consumer.trouble), "the closed channel to be noticed")
+        assert "timed out" in consumer.trouble
+        again = receive_all(consumer, 1)
+        assert again[0].redeliveries == 1
+        consumer.ack(stale)
+        consumer.ack(again)
+    with broker.gauge() as gauge:
+        assert gauge.read().ready == 0
+
+
+def test_an_error_that_pika_should_not_raise_costs_a_connection_and_nothing_else(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cauce.broker")
+
+    def fail() -> None:
+        raise ValueError("Timeout closed before call")
+
+    with RabbitGauge(read_addresses([url], 15, 60.0)) as gauge:
+        gauge.read()
+        link = next(value for value in vars(gauge).values() if isinstance(value, Link))
+        for _ in range(3):
+            link.call(fail)
+            wait_until(lambda: not link.ready, "the error to be noticed")
+            assert "Timeout closed" in link.trouble
+            wait_until(lambda: link.ready, "a new connection")
+            gauge.read()
+    assert len(caplog.records) == 6
+
+
+def test_a_broker_that_hangs_is_given_up_and_is_used_again_when_it_goes_on(node: RabbitNode, url: str) -> None:
+    broker = RabbitBroker([url], heartbeat=1)
+    book = Book()
+    with broker.publisher(book) as publisher, broker.consumer(Queue.TASKS, 5) as consumer, broker.gauge() as gauge:
+        wait_available(publisher)
+        wait_connected(consumer)
+        gauge.read()
+        node.suspend()
+        try:
+            publisher.send(messages(100))
+            began = time.monotonic()
+            with pytest.raises(BrokerUnavailable):
+                gauge.read()
+            assert time.monotonic() - began < 4
+            book.wait(100, seconds=25)
+            assert not book.confirmed
+            assert publisher.trouble
+            wait_until(lambda: bool(consumer.trouble), "the consumer to notice", 25)
+        finally:
+            node.resume()
+        wait_available(publisher)
+        publisher.send(messages(1, first=100))
+        book.wait(101)
+        assert book.confirmed == {100}
+        # The messages that were not confirmed may have arrived all the same: delivered at least once, then.
+        received: list[bytes] = []
+
+        def last_arrived() -> bool:
+            deliveries = consumer.receive(10, 0.1)
+            consumer.ack(deliveries)
+            received.extend(bodies(deliveries))
+            return b"100" in received
+
+        wait_until(last_arrived, "the message that was sent afterwards")
+
+
+def test_what_was_confirmed_outlives_the_power_cut_of_a_broker(
+    node: RabbitNode, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cauce.broker")
+    broker = RabbitBroker([url])
+    book = Book()
+    with broker.publisher(book) as publisher, broker.consumer(Queue.DEAD, 5) as consumer:
+        wait_available(publisher)
+        wait_connected(consumer)
+        sent = 0
+        while len(book.confirmed) < 1_000:
+            publisher.send(messages(100, first=sent))
+            sent += 100
+            book.wait(sent - 500)
+        node.kill()
+        book.wait(sent)
+        wait_until(lambda: bool(publisher.trouble and consumer.trouble), "the loss to be noticed")
+        node.start()
+        wait_available(publisher, 30)
+        wait_connected(consumer, 30)
+    assert sorted(book.tags) == list(range(sent))
+    with broker.gauge() as gauge:
+        kept = gauge.read().ready
+    with broker.consumer(Queue.TASKS, kept) as consumer:
+        received = receive_all(consumer, kept)
+    assert {int(body) for body in bodies(received)} >= book.confirmed
+    lines = [record.getMessage() for record in caplog.records]
+    assert len([line for line in lines if "publisher" in line]) == 2, lines
+    assert len([line for line in lines if "consumer" in line]) == 2, lines

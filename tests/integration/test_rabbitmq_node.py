@@ -1,0 +1,44 @@
+"""The private node that the other tests use keeps to itself and leaves nothing behind."""
+
+import psutil
+import pytest
+
+from core.broker.rabbitmq import RabbitBroker
+from tests.services.fixtures import MakeRabbitNode
+from tests.services.rabbitmq import RabbitNode
+
+pytestmark = pytest.mark.rabbitmq
+
+
+def test_a_node_listens_on_loopback_only_and_has_virtual_hosts_apart(rabbitmq_node: RabbitNode) -> None:
+    listening = [
+        connection.laddr
+        for process in rabbitmq_node.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert rabbitmq_node.port in {address.port for address in listening}
+    assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
+    assert rabbitmq_node.vhost() != rabbitmq_node.vhost()
+
+
+def test_a_node_that_was_stopped_leaves_no_process(own_rabbitmq_node: RabbitNode) -> None:
+    url = own_rabbitmq_node.vhost()
+    RabbitBroker([url]).prepare()
+    assert len(own_rabbitmq_node.processes()) >= 2
+    own_rabbitmq_node.stop()
+    assert own_rabbitmq_node.processes() == []
+    own_rabbitmq_node.stop()
+
+
+def test_a_node_says_what_is_wrong_with_what_it_was_asked(rabbitmq_node: RabbitNode) -> None:
+    with pytest.raises(RuntimeError, match="could not evaluate"):
+        rabbitmq_node.eval("erlang:error(nonsense).")
+
+
+def test_a_node_that_was_not_started_can_be_stopped(
+    make_rabbitmq_node: MakeRabbitNode, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    node = make_rabbitmq_node(tmp_path_factory.mktemp("unstarted") / "node")
+    node.stop()
+    assert node.processes() == []
