@@ -310,21 +310,21 @@ def _read_file(file: Path, options: Sequence[Option[object]]) -> dict[str, str]:
         raise ConfigurationError(f"{file} can't be read: {error}") from error
     known = {option.key for option in options}
     mine = {key.partition(".")[0] for key in known if "." in key}
-    found: dict[str, str] = {}
+    found: dict[str, object] = {}
     for name, value in content.items():
         if isinstance(value, dict) and name in TABLES:
             if name in mine:
-                found |= {f"{name}.{member}": _toml_text(inner) for member, inner in value.items()}
-        elif isinstance(value, dict) and name in known:
-            raise ConfigurationError(f"{file} has a table [{name}]; it is a setting: write {name} = …")
+                found |= {f"{name}.{member}": inner for member, inner in value.items()}
         else:
-            found[name] = _toml_text(value)
-    for key in found:
+            found[name] = value
+    for key, value in found.items():
         if key not in known and ("." in key or key not in {option.key for option in COMMON}):
             near = difflib.get_close_matches(key, [*known, *TABLES], 1)
             hint = f"; do you mean {near[0]!r}?" if near else ""
             raise ConfigurationError(f"{file} names {key!r}, which is no setting{hint}")
-    return found
+        if isinstance(value, dict):
+            raise ConfigurationError(f"{file} has a table [{key}], which is a setting with one value")
+    return {key: _toml_text(value) for key, value in found.items()}
 
 
 def _toml_text(value: object) -> str:

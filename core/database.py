@@ -94,6 +94,10 @@ class Database(Closing):
         except apsw.Error as error:
             self._connection.close()
             raise self._fault(error) from error
+        # SQLite opens a file that it may not write as if that was what was wanted.
+        if not readonly and self._connection.readonly("main"):
+            self._connection.close()
+            raise faults.lasting(f"{path} can't be used: this user may not write it")
 
     def _create(self) -> None:
         """Create the file for its owner alone: SQLite gives the same rights to the files beside it."""
@@ -113,7 +117,7 @@ class Database(Closing):
     def _configure(self, *, durable: bool, readonly: bool) -> None:
         self._connection.set_busy_handler(self._wait_for_lock)
         if not readonly:
-            self._connection.pragma("journal_mode", "wal")
+            self._use_write_ahead_log()
             self._connection.wal_autocheckpoint(CHECKPOINT_PAGES)
             self._connection.pragma("journal_size_limit", 64 * 1024 * 1024)
         self._connection.pragma("synchronous", "FULL" if durable else "NORMAL")
@@ -121,13 +125,26 @@ class Database(Closing):
         self._connection.pragma("temp_store", "memory")
         self._connection.pragma("trusted_schema", 0)
 
+    def _use_write_ahead_log(self) -> None:
+        """Switch to the log; of several processes that do so with a new file, SQLite refuses some without waiting."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._connection.pragma("journal_mode", "wal")
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                _pause()
+            else:
+                return
+
     def _wait_for_lock(self, tries: int) -> bool:
         now = time.monotonic()
         if tries == 0:
             self._waiting_since = now
         if now - self._waiting_since > self._patience:
             return False
-        time.sleep(LOCK_PAUSE * (0.5 + random.random()))  # noqa: S311 - to spread processes, not to hide anything
+        _pause()
         return True
 
     def execute(self, statement: str, bindings: Sequence[Value] = ()) -> list[Row]:
@@ -220,6 +237,10 @@ class Database(Closing):
         if isinstance(error, _PASSING):
             return self._faults.passing(f"{self.path} can't be used now: {sentence}")
         return self._faults.lasting(f"{self.path} can't be used: {sentence}")
+
+
+def _pause() -> None:
+    time.sleep(LOCK_PAUSE * (0.5 + random.random()))  # noqa: S311 - to spread processes, not to hide anything
 
 
 def check_library(version: str, faults: Faults) -> None:

@@ -28,7 +28,20 @@ def launch(module: str, description: str, options: Sequence[Option[object]], run
     """
     parser = parser_for(module, description)
     config.add_arguments(parser, options)
-    arguments = parser.parse_args()
+    return settled(module, options, parser.parse_args(), run)
+
+
+def settled(
+    module: str, options: Sequence[Option[object]], arguments: argparse.Namespace, run: Callable[[Settings], int]
+) -> int:
+    """Run a program whose command line has been parsed by its own parser: find its settings, and do its work.
+
+    Args:
+        module: as in `python -m MODULE`.
+        options: what it can be told.
+        arguments: as a parser prepared by `config.add_arguments` returned them.
+        run: does the work; the exit code.
+    """
 
     def work() -> int:
         settings = config.load(options, arguments, os.environ)

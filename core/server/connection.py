@@ -20,6 +20,9 @@ WRITE_BUFFER = 256 * 1024
 WRITE_SECONDS = 10.0
 """Seconds for which a client may not read its answers, before it is cut off."""
 
+LINGER_SECONDS = 2.0
+"""Seconds that a client has to close a connection after its last answer, before it is cut off."""
+
 
 class Connection(asyncio.Protocol):
     """One client.
@@ -45,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._line_since = now
         self._line = 0
         self._stuck_since: float | None = None
+        self._lingering_since: float | None = None
 
     @property
     def settled(self) -> bool:
@@ -61,7 +65,7 @@ class Connection(asyncio.Protocol):
         refusal = self._desk.join(self)
         if refusal:
             self._write(self._protocol.refuse(ErrorCode.OVERLOADED, refusal))
-            self.close()
+            self._linger()
 
     def connection_lost(self, error: Exception | None) -> None:
         """End; answers that are still to come have nobody to go to."""
@@ -74,6 +78,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends nothing more, and may still wait for answers."""
+        if self._lingering_since is not None:
+            self.close()
         self._take(self._protocol.eof())
         self._finish()
         return True
@@ -129,7 +135,10 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Hold the client to the limits of time. Called about once a second."""
         protocol = self._protocol
-        if self._stuck_since is not None and now - self._stuck_since > WRITE_SECONDS:
+        if self._lingering_since is not None:
+            if now - self._lingering_since > LINGER_SECONDS:
+                self.abort()
+        elif self._stuck_since is not None and now - self._stuck_since > WRITE_SECONDS:
             self.abort()
         elif not protocol.authenticated and now - self._opened > self._limits.hello_seconds:
             self._expel(ErrorCode.UNAUTHORIZED, "no hello with the token came in time")
@@ -150,7 +159,7 @@ class Connection(asyncio.Protocol):
 
     def _expel(self, code: ErrorCode, message: str) -> None:
         self._write(self._protocol.refuse(code, message))
-        self.close()
+        self._linger()
 
     def _take(self, events: Sequence[Event]) -> None:
         if not events:
@@ -182,9 +191,21 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """Close when nothing more can come and everything is answered; else go on reading."""
         if self._protocol.over and self.settled:
-            self.close()
+            self._linger()
         else:
             self._throttle()
+
+    def _linger(self) -> None:
+        """Say that nothing more comes, and wait a little for the client to close.
+
+        To close at once, with what it sent still unread, would make the system throw away the last answers.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._lingering_since is not None:
+            return
+        self._lingering_since = time.monotonic()
+        transport.resume_reading()
+        transport.write_eof()
 
     def _write(self, line: bytes) -> None:
         if line and self._transport is not None and not self._transport.is_closing():

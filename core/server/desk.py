@@ -43,6 +43,8 @@ class Desk:
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
         self._closing = False
+        self._pending: dict[str, list[Question[Ticket]]] = {}
+        """Tasks that are being written, and what was asked about them meanwhile: clients needn't wait for the reply."""
         self._writer: JournalWriter[Ticket] | None = None
         self._reader: JournalReader[Ticket] | None = None
 
@@ -80,17 +82,25 @@ class Desk:
         for request in requests:
             ticket = (connection, request.ref)
             if isinstance(request, Status | Result | Stats):
-                questions.append(_question(ticket, request))
+                waiting = None if isinstance(request, Stats) else self._pending.get(request.id)
+                (questions if waiting is None else waiting).append(_question(ticket, request))
             elif isinstance(request, SubmitRequest) and self._closing:
                 connection.refuse(request.ref, ErrorCode.SHUTTING_DOWN, "this server is leaving", 0)
             elif isinstance(request, SubmitRequest) and self._writer.full:
                 connection.refuse(request.ref, ErrorCode.OVERLOADED, "too much waits to be written", RETRY_AFTER)
             elif isinstance(request, SubmitRequest | CancelRequest):
-                orders.append(_order(ticket, request, now))
+                orders.append(self._order(ticket, request, now))
         if orders:
             self._writer.write(orders)
         if questions:
             self._reader.ask(questions)
+
+    def _order(self, ticket: Ticket, request: SubmitRequest | CancelRequest, now: float) -> Order[Ticket]:
+        if isinstance(request, CancelRequest):
+            return Cancel(ticket, request.id)
+        task = _new_task(request, now)
+        self._pending.setdefault(task.id, [])
+        return Submit(ticket, task)
 
     def post(self, batch: Sequence[Answer[Ticket]] | Sequence[Reply[Ticket]]) -> None:
         """Take answers of the journal's threads; may be called from them."""
@@ -103,11 +113,22 @@ class Desk:
         touched: set[Connection] = set()
         for item in batch:
             connection, ref = item.ticket
+            if isinstance(item, Entered):
+                self._written(item.receipt.id)
+            elif isinstance(item, NotWritten):
+                self._written(item.task_id)
             if connection in self._connections:
                 self._answer(connection, ref, item)
                 touched.add(connection)
         for connection in touched:
             connection.flush()
+
+    def _written(self, task_id: str) -> None:
+        """Ask what was asked about a task while it was being written."""
+        questions = self._pending.pop(task_id, None)
+        if questions:
+            assert self._reader is not None
+            self._reader.ask(questions)
 
     def _answer(self, connection: Connection, ref: Ref, item: Answer[Ticket] | Reply[Ticket]) -> None:
         match item:
@@ -157,12 +178,6 @@ def _question(ticket: Ticket, request: Status | Result | Stats) -> Question[Tick
             return Await(ticket, task_id, time.monotonic() + wait)
         case Stats():
             return Count(ticket)
-
-
-def _order(ticket: Ticket, request: SubmitRequest | CancelRequest, now: float) -> Order[Ticket]:
-    if isinstance(request, CancelRequest):
-        return Cancel(ticket, request.id)
-    return Submit(ticket, _new_task(request, now))
 
 
 def _new_task(request: SubmitRequest, now: float) -> NewTask:

@@ -67,6 +67,7 @@ class NotWritten(msgspec.Struct, Generic[Ticket]):
     """Nothing was stored: the journal can't be written now."""
 
     ticket: Ticket
+    task_id: str
     reason: str
 
 
@@ -198,7 +199,7 @@ class JournalWriter(Generic[Ticket]):
             _log.error("the journal can't be written: %s", reason)
         self.trouble = reason
         if orders:
-            self._answer([NotWritten(order.ticket, reason) for order in orders])
+            self._answer([NotWritten(order.ticket, _task_id(order), reason) for order in orders])
         else:
             self._leaving.wait(TICK)
 
@@ -208,6 +209,10 @@ class JournalWriter(Generic[Ticket]):
         except JournalError as error:
             _log.error("leaving without a last word in the journal; another server takes over: %s", error)
         self.published = dispatcher.published
+
+
+def _task_id(order: Order[Ticket]) -> str:
+    return order.task.id if isinstance(order, Submit) else order.task_id
 
 
 def _weight(orders: Sequence[Order[Ticket]]) -> int:

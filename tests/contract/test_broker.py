@@ -384,7 +384,7 @@ def test_closing_a_consumer_twice_is_harmless(broker: Broker) -> None:
 
 def test_closing_a_consumer_ends_a_receive_that_waits(broker: Broker) -> None:
     consumer = broker.consumer(Queue.TASKS, 1)
-    receiver = threading.Thread(target=lambda: consumer.receive(1, 60.0))
+    receiver = threading.Thread(target=lambda: consumer.receive(1, 60.0), daemon=True)
     receiver.start()
     consumer.close()
     receiver.join(PATIENCE)

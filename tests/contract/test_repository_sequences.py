@@ -9,15 +9,19 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from core.model import ENDED, WAITING, Dispatch, State
+from core.model import ENDED, WAITING, Dispatch, Outcome, State
 from core.repository.base import STRIKE_LIMIT, Letter, OpenRepository
 from tests.contract.repositories import FAILURE, JOURNALS, NOW, new_task, outcome
 
-IDS = st.sampled_from([f"t{number}" for number in range(6)])
+IDS = st.sampled_from([f"t{number}" for number in range(12)])
 OWNERS = st.sampled_from([1, 2])
 PAYLOADS = st.sampled_from(["1", "1", "1", "2"])
+ATTEMPTS = st.sampled_from([0, 0, 0, -1, 1])
+UNKNOWN = 99
+"""The number of no task."""
 LATER = st.sampled_from([None, 0.5, 2.0])
-OUTCOMES = st.sampled_from([State.DONE, State.FAILED, State.RETRYING])
+OUTCOMES = st.sampled_from([State.RETRYING] * 4 + [State.DONE, State.FAILED])
+"""Mostly such that the task goes on: with one that has ended nothing more can happen."""
 
 
 class AbortedError(Exception):
@@ -55,6 +59,11 @@ class Book(RuleBasedStateMachine):
         """Begin to write: operations gather until a rule commits or aborts."""
         self.open.enter_context(self.journal.transaction())
         self.writing = True
+
+    def attempt(self, name: str, offset: int) -> tuple[int, str, str, int]:
+        """What was published for an attempt at a task: the one that it waits for, or `offset` beside it."""
+        entry = self.entries.get(name)
+        return (entry.seq, name, "echo", entry.attempts + offset) if entry else (UNKNOWN, name, "echo", 0)
 
     def of(self, seq: int) -> str:
         """The id of a number."""
@@ -123,15 +132,16 @@ class Book(RuleBasedStateMachine):
         for _, _, name, _ in due:
             self.entries[name] = replace(self.entries[name], owner=owner)
 
-    @rule(marks=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2)), max_size=3))
-    def mark(self, marks: list[tuple[int, int]]) -> None:
+    @rule(marks=st.lists(st.tuples(IDS, ATTEMPTS), max_size=3))
+    def mark(self, marks: list[tuple[str, int]]) -> None:
         """Confirm some, whatever has become of them."""
         self.write()
-        self.journal.mark_queued([Dispatch(seq, self.of(seq), "echo", attempt) for seq, attempt in marks], self.now)
-        for seq, attempt in marks:
-            entry = self.entries.get(self.of(seq))
-            if entry and entry.state in WAITING and entry.attempts == attempt:
-                self.entries[self.of(seq)] = replace(entry, state=State.QUEUED, owner=None)
+        published = [Dispatch(*self.attempt(name, offset)) for name, offset in marks]
+        self.journal.mark_queued(published, self.now)
+        for dispatch in published:
+            entry = self.entries.get(dispatch.id)
+            if entry and entry.state in WAITING and entry.attempts == dispatch.attempt:
+                self.entries[dispatch.id] = replace(entry, state=State.QUEUED, owner=None)
 
     @rule(owner=OWNERS, dead=st.booleans())
     def release(self, owner: int, dead: bool) -> None:
@@ -160,7 +170,7 @@ class Book(RuleBasedStateMachine):
         letters: list[Letter] = []
         for name in names:
             entry = self.entries.get(name)
-            letters.append(Letter(entry.seq if entry else 99, name, FAILURE))
+            letters.append(Letter(entry.seq if entry else UNKNOWN, name, FAILURE))
             if entry and entry.state not in ENDED:
                 if entry.strikes >= STRIKE_LIMIT:
                     entry = replace(entry, state=State.FAILED, owner=None, attempts=entry.attempts + 1)
@@ -184,18 +194,19 @@ class Book(RuleBasedStateMachine):
         """Begin one after a redelivery."""
         self.write()
         entry = self.entries.get(name)
-        self.journal.strike([entry.seq if entry else 99] * times)
+        self.journal.strike([entry.seq if entry else UNKNOWN] * times)
         if entry:
             self.entries[name] = replace(entry, strikes=entry.strikes + times)
 
-    @rule(ends=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2), OUTCOMES, LATER), max_size=4))
-    def settle(self, ends: list[tuple[int, int, State, float | None]]) -> None:
+    @rule(ends=st.lists(st.tuples(IDS, ATTEMPTS, OUTCOMES, LATER), max_size=4), times=st.sampled_from([1, 2]))
+    def settle(self, ends: list[tuple[str, int, State, float | None]], times: int) -> None:
         """Store outcomes, wanted and not."""
         self.write()
-        outcomes = [
-            outcome(seq, attempt, state, due_at=self.now + later if later and state is State.RETRYING else None)
-            for seq, attempt, state, later in ends
-        ]
+        outcomes: list[Outcome] = []
+        for name, offset, state, later in ends * times:
+            seq, _, _, attempt = self.attempt(name, offset)
+            due_at = self.now + later if later and state is State.RETRYING else None
+            outcomes.append(outcome(seq, attempt, state, due_at=due_at))
         expected: list[bool] = []
         for each in outcomes:
             name = self.of(each.seq)

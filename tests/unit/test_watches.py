@@ -1,6 +1,7 @@
 """Who waits for which task, and until when."""
 
 import time
+import weakref
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,14 +73,21 @@ def test_everybody_is_taken_exactly_once(steps: list[tuple[str, str, int]]) -> N
     assert len(waiting.take_all()) == len(expected)
 
 
+class Connection:
+    """What a ticket may lead back to: it has to be let go of."""
+
+
 def test_the_answered_do_not_pile_up_until_their_deadlines() -> None:
-    waiting: Watches[int] = Watches()
-    kept = Await(-1, "kept", 10.0)
+    waiting: Watches[Connection] = Watches()
+    alive: weakref.WeakSet[Connection] = weakref.WeakSet()
+    kept = Await(Connection(), "kept", 10.0)
     waiting.add(kept)
-    for number in range(20 * SLACK):
-        waiting.add(Await(number, "a", 1e9))
+    for _ in range(20 * SLACK):
+        connection = Connection()
+        alive.add(connection)
+        waiting.add(Await(connection, "a", 1e9))
         waiting.take("a")
-    assert len(waiting) <= SLACK + 10
+    assert len(alive) <= SLACK + 10
     assert waiting.take_overdue(10.0) == [kept]
 
 

@@ -116,7 +116,8 @@ class EmbeddedConsumer(Consumer):
             else:
                 return
             if self._closing:
-                give_up_at = min(give_up_at, time.monotonic() + FAREWELL)
+                # Without a lease there is nothing to give back.
+                give_up_at = min(give_up_at, time.monotonic() + (FAREWELL if self._holder.number else 0.0))
                 pause = FIRST_PAUSE
             self._bell.wait(pause)
             pause = min(LAST_PAUSE, pause * 2)

@@ -1,0 +1,135 @@
+"""`python -m core.client`: submit tasks and ask for them, in one command or at a prompt."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from core.client import asking, options, wording
+from core.client.arguments import load_order, make_parser, submit_order
+from core.client.client import Client
+from core.client.editing import history_file, remembered
+from core.client.interactive import Prompt
+from core.client.load import Load, describe, exit_code
+from core.client.report import Report, json_text
+from core.client.submitting import Submission
+from core.config import Settings
+from core.launch import settled
+
+REDRAW = 0.1
+"""Seconds between two pictures of how far it is."""
+
+
+class Gauge:
+    """Shows on a terminal's standard error how far it is; elsewhere nothing.
+
+    Args:
+        total: of how many, if that is known.
+        wanted: whether to show it at all.
+    """
+
+    def __init__(self, total: int | None = None, *, wanted: bool = True) -> None:
+        console = Console(stderr=True)
+        self._shown = wanted and console.is_terminal
+        self._began = time.monotonic()
+        self._next = 0.0
+        self._bar = Progress(
+            SpinnerColumn(),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not self._shown,
+        )
+        self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> "Gauge":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def count(self, accepted: int, note: str = "") -> None:
+        """Show how many tasks were accepted, and at which rate."""
+        if not self._shown:
+            return
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + REDRAW
+        rate = wording.per_second(accepted, now - self._began)
+        self._bar.update(self._task, completed=accepted, description=f"accepted, {rate}{note}")
+
+    def report(self, report: Report) -> None:
+        """Show how far a submission is."""
+        ended = report.ended.total()
+        self.count(report.accepted, f", {ended:,} ended" if ended else "")
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Do what the command line asks for; the exit code."""
+    with options.open_client(settings) as client:
+        match arguments.command:
+            case "submit":
+                return submit(client, arguments)
+            case "load":
+                return load(client, arguments, settings)
+            case "status":
+                return asking.show_status(client, arguments.ids, as_json=arguments.json)
+            case "result":
+                return asking.show_result(
+                    client, arguments.id, arguments.wait, as_json=arguments.json, traceback=arguments.traceback
+                )
+            case "cancel":
+                return asking.cancel(client, arguments.ids)
+            case "stats":
+                return asking.show_statistics(client, as_json=arguments.json)
+            case _:
+                with remembered(history_file(os.environ, Path.home())):
+                    return Prompt(client).run()
+
+
+def submit(client: Client, arguments: argparse.Namespace) -> int:
+    """Submit tasks; the exit code."""
+    order = submit_order(arguments)
+    report = Report(sys.stdout, as_json=arguments.json, quiet=arguments.quiet, only_ends=order.wait)
+    # A bar among the lines of a terminal would only disturb them.
+    quiet = arguments.quiet or not sys.stdout.isatty()
+    total = len(order.texts) or None
+    with Gauge(total, wanted=quiet) as gauge:
+        submission = Submission(client, order, report, gauge.report)
+        try:
+            return submission.run()
+        finally:
+            sys.stderr.write(f"{submission.summary()}\n")
+
+
+def load(client: Client, arguments: argparse.Namespace, settings: Settings) -> int:
+    """Submit many tasks and print the figures; the exit code."""
+    order = load_order(arguments)
+    patience = settings[options.PATIENCE_SECONDS]
+    with options.open_pool(settings) as pool, Gauge(order.tasks) as gauge:
+        figures = Load(pool, client, order, patience, gauge.count).run()
+    sys.stdout.write("\n".join([json_text(figures, sys.stdout)] if arguments.json else describe(figures)) + "\n")
+    return exit_code(figures)
+
+
+def main() -> int:
+    """The program."""
+    parser = make_parser()
+    arguments = parser.parse_args()
+    if arguments.command is None and not arguments.show_config and not sys.stdin.isatty():
+        parser.print_help(sys.stderr)
+        return 2
+    return settled("core.client", options.OPTIONS, arguments, lambda settings: run(arguments, settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""One connection to a server: a socket that never blocks, the protocol, and what is open on it.
+
+It belongs to one thread at a time.
+What goes out waits here until the socket takes it, so that both directions can flow at once.
+"""
+
+import itertools
+import socket
+from collections.abc import Callable, Sequence
+
+from core.addresses import Address
+from core.client.asks import Ask
+from core.errors import RemoteProtocolError
+from core.protocol import ClientConnection, Goaway, Ref, Reply
+
+READ_SIZE = 256 * 1024
+MOST_BYTES = 4 * 1024 * 1024
+"""How many bytes of requests may be open on one connection: large payloads make the window smaller."""
+
+
+class ConnectionLost(Exception):
+    """The connection is of no more use; what is open on it has to be asked again."""
+
+
+class Lane:
+    """One connection.
+
+    Args:
+        address: where it leads.
+        connected: the socket; the lane closes it.
+        now: of the monotonic clock.
+
+    Attributes:
+        protocol: what the server said of itself and its limits.
+        leaving: the server asked to begin nothing new on this connection.
+        proven: something was answered on it.
+        open: what has no answer yet, by its ref, oldest first.
+    """
+
+    def __init__(self, address: Address, connected: socket.socket, now: float) -> None:
+        connected.setblocking(False)
+        self.address = address
+        self.socket = connected
+        self.protocol = ClientConnection()
+        self.leaving = False
+        self.proven = False
+        self.open: dict[Ref, tuple[Ask, float]] = {}
+        self._open_bytes = 0
+        self._heard = now
+        self._refs = itertools.count(1)
+        self._out = bytearray()
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self.socket.fileno()
+
+    @property
+    def writing(self) -> bool:
+        """Whether something waits to go out."""
+        return bool(self._out)
+
+    def room(self, window: int) -> int:
+        """How many more requests may be sent now."""
+        if self.leaving or self._open_bytes >= MOST_BYTES:
+            return 0
+        return min(window, self.protocol.limits.max_open_requests) - len(self.open)
+
+    def ask(self, ask: Ask, now: float, wall: float) -> None:
+        """Put a request into what goes out at the next `flush`.
+
+        Raises:
+            LocalProtocolError: the server would refuse it, or its line is too long; the connection is as before.
+        """
+        ref = next(self._refs)
+        line = ask.line(self.protocol, ref, now, wall)
+        ask.size = len(line)
+        self.open[ref] = (ask, now)
+        self._open_bytes += ask.size
+        self._out += line
+
+    def put(self, line: bytes) -> None:
+        """Put a line of the protocol's own into what goes out."""
+        self._out += line
+
+    def flush(self) -> None:
+        """Give the socket what it takes at once.
+
+        Raises:
+            ConnectionLost: it takes nothing any more.
+        """
+        try:
+            while self._out:
+                del self._out[: self.socket.send(self._out)]
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            raise ConnectionLost(_reason(error)) from error
+
+    def receive(self, now: float) -> Sequence[Reply | Goaway]:
+        """Take what has come, at most a piece of it; nothing when nothing has.
+
+        Raises:
+            ConnectionLost: the connection has ended, or what came is not of the protocol.
+        """
+        try:
+            data = self.socket.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return ()
+        except OSError as error:
+            raise ConnectionLost(_reason(error)) from error
+        try:
+            if not data:
+                self.protocol.eof()
+                raise ConnectionLost("the server closed the connection")
+            self._heard = now
+            return self.protocol.receive(data)
+        except RemoteProtocolError as error:
+            raise ConnectionLost(str(error)) from error
+
+    def settle(self, reply: Reply) -> Ask | None:
+        """Find what was asked; None when the reply belongs to no request of ours."""
+        if reply.ref is None or reply.ref not in self.open:
+            return None
+        ask, _ = self.open.pop(reply.ref)
+        self._open_bytes -= ask.size
+        return ask
+
+    def deadline(self, timeout: float) -> float:
+        """Until when an answer has to come, if one is to come at all: `timeout` after the last sign of life."""
+        for ask, asked_at in self.open.values():
+            return max(asked_at + ask.wait, self._heard) + timeout
+        return float("inf")
+
+    def silent_since(self) -> float:
+        """When the last sign of life came."""
+        return self._heard
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self.socket.close()
+
+
+def connect(address: Address, timeout: float, clock: Callable[[], float]) -> Lane:
+    """Open a connection.
+
+    Raises:
+        ConnectionLost: it can't be had.
+    """
+    try:
+        connected = socket.create_connection(address.pair, timeout)
+    except (OSError, UnicodeError) as error:
+        raise ConnectionLost(_reason(error)) from error
+    try:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return Lane(address, connected, clock())
+    except OSError as error:
+        connected.close()
+        raise ConnectionLost(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no connection within the time"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,0 +1,145 @@
+"""What the client's programs say to people: values in, lines of text out. Pure: the time is an argument.
+
+Text of strangers comes out printable.
+"""
+
+import datetime
+from collections.abc import Sequence
+
+import msgspec
+
+from core.client.values import Statistics, TaskOutcome, TaskStatus
+from core.jsontext import Json
+from core.logs import printable
+from core.model import Failure, State, Times
+
+UNCUT = 2**40
+"""For `printable`: as long as it is."""
+
+
+def value_text(value: Json) -> str:
+    """A JSON value in one printable line."""
+    return printable(msgspec.json.encode(value).decode(), UNCUT)
+
+
+def failure_text(failure: Failure | None) -> str:
+    """A failure in one printable line."""
+    return "no reason is known" if failure is None else printable(f"{failure.type}: {failure.message}", UNCUT)
+
+
+def outcome_text(outcome: TaskOutcome) -> str:
+    """What came of a task, in one line."""
+    if outcome.state is State.DONE:
+        return value_text(outcome.result)
+    return failure_text(outcome.error) if outcome.state is State.FAILED else ""
+
+
+def duration(seconds: float) -> str:
+    """A time span as people read it."""
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.1f} s" if abs(seconds) < 120 else f"{seconds / 60:.0f} min"
+
+
+def per_second(count: int, seconds: float) -> str:
+    """A rate."""
+    return f"{count / seconds:,.0f}/s" if seconds > 0 else "-/s"
+
+
+def status_lines(status: TaskStatus, now: float) -> list[str]:
+    """Where a task is: a sentence, its way hop by hop, and what else is known of it."""
+    lines = [f"{status.id} ({printable(status.kind)}) {_state_words(status, now)}"]
+    lines += hops(status.times)
+    facts = []
+    if status.attempts:
+        facts.append(("attempts", str(status.attempts)))
+    if status.strikes:
+        facts.append(("workers lost", str(status.strikes)))
+    if status.worker:
+        facts.append(("worker", printable(status.worker)))
+    if status.state is State.DONE:
+        facts.append(("result", value_text(status.result)))
+    elif status.error is not None:
+        facts.append(("error", failure_text(status.error)))
+    return lines + [f"  {name:<12}  {text}" for name, text in facts]
+
+
+def _state_words(status: TaskStatus, now: float) -> str:
+    match status.state:
+        case State.DONE | State.CANCELLED:
+            return "is done" if status.state is State.DONE else "was cancelled before it ran"
+        case State.FAILED:
+            return f"has failed after {_attempts(status.attempts)}"
+        case State.RUNNING if status.running is not None:
+            since = duration(max(0.0, now - status.running.since))
+            return f"has been running on {printable(status.running.worker)} for {since}"
+        case State.RETRYING:
+            return f"failed in {_attempts(status.attempts)} and will be tried again{_note(status)}"
+        case State.QUEUED:
+            return f"is in the queue{_note(status)}"
+        case state:
+            return f"is {state}{_note(status)}"
+
+
+def _note(status: TaskStatus) -> str:
+    return f": {printable(status.note)}" if status.note else ""
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"
+
+
+def hops(times: Times) -> list[str]:
+    """Each step of a task's way, when it was, and how long after the one before."""
+    lines = []
+    before: float | None = None
+    for name, moment in msgspec.structs.asdict(times).items():
+        if moment is None:
+            continue
+        took = "" if before is None else f"  +{duration(moment - before)}"
+        lines.append(f"  {name:<12}  {clock(moment)}{took}")
+        before = moment
+    return lines
+
+
+def clock(moment: float) -> str:
+    """A time of day, of this machine, with milliseconds."""
+    try:
+        at = datetime.datetime.fromtimestamp(moment).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return f"{moment:.3f}"
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}"
+
+
+def statistics_lines(statistics: Statistics) -> list[str]:
+    """The books, the processes, and what is wrong."""
+    ledger = dict(statistics.ledger)
+    accepted = ledger.pop("accepted", sum(ledger.values()))
+    lines = [
+        f"accepted {accepted:,} = " + " + ".join(f"{count:,} {printable(name)}" for name, count in ledger.items()),
+        f"broker: {printable(statistics.broker)}; journal: {printable(statistics.journal)}",
+    ]
+    for role, processes in (("server", statistics.servers), ("worker", statistics.workers)):
+        for process in processes:
+            lines.append(
+                f"{role} {printable(process.name)}  {printable(process.status)}  "
+                f"{printable(process.address or process.host)}  pid {process.pid}  "
+                + (
+                    f"{process.counters.accepted:,} accepted"
+                    if role == "server"
+                    else f"{process.counters.done:,} done, {process.counters.failed:,} failed, "
+                    f"{process.in_hand}/{process.threads} in hand"
+                )
+            )
+    if not statistics.workers:
+        lines.append("no worker is running: nothing will be done until one is started")
+    return lines
+
+
+def summary(accepted: int, refused: int, seconds: float, ended: Sequence[tuple[str, int]]) -> str:
+    """The last line of a submission."""
+    parts = [f"{accepted:,} accepted in {seconds:.1f} s ({per_second(accepted, seconds)})"]
+    if refused:
+        parts.append(f"{refused:,} refused")
+    parts += [f"{count:,} {name}" for name, count in ended]
+    return ", ".join(parts)

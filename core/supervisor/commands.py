@@ -1,0 +1,151 @@
+"""What can be asked of a system that runs, or ran: its status, its end, its queue anew.
+
+Nothing here prints: each returns values or raises errors.
+"""
+
+import time
+
+import msgspec
+
+from core.errors import AlreadyRunning, ConfigurationError, SupervisorError
+from core.repository.opening import Journal
+from core.supervisor import census, orphans, state
+from core.supervisor.control import ask
+from core.supervisor.home import Home
+from core.supervisor.lock import Lock, is_held
+from core.supervisor.report import Report, Stopped
+from core.supervisor.state import SupervisorState
+
+BEGINNING = 5.0
+"""Seconds in which a supervisor that has just begun says how to reach it."""
+
+ENDING = 15.0
+"""Seconds in which a supervisor that has taken everything down is gone itself."""
+
+STATUS_WITHIN = 5.0
+PAUSE = 0.05
+
+
+def status(home: Home) -> Report | None:
+    """Say how the system is; None when no supervisor runs.
+
+    Raises:
+        SupervisorError: one runs and doesn't answer.
+    """
+    if not is_held(home.lock):
+        return None
+    found = _reachable(home)
+    if found is None:
+        if not is_held(home.lock):
+            return None
+        raise SupervisorError(f"a supervisor runs in {home.directory} and doesn't say how to reach it; try again")
+    return _read(ask(found, "status", wait=STATUS_WITHIN))
+
+
+def ask_status(found: SupervisorState) -> Report | None:
+    """Ask a supervisor how the system is; None when it doesn't answer now."""
+    try:
+        return _read(ask(found, "status", wait=STATUS_WITHIN))
+    except SupervisorError:
+        return None
+
+
+def down(home: Home, timeout: float) -> Stopped:
+    """End the system, also when its supervisor was killed or hangs, and make sure that nothing is left.
+
+    Args:
+        home: of the data directory.
+        timeout: how long it may take before what still runs is killed.
+
+    Raises:
+        SupervisorError: something can't be ended.
+    """
+    if not home.path.is_dir():
+        return Stopped()
+    told = _end_supervisor(home, timeout) if is_held(home.lock) else Stopped()
+    with _lock_when_free(home, ENDING):
+        swept = orphans.sweep(home, timeout)
+        if swept.left:
+            raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, swept.left))}")
+        state.remove(home.state)
+        state.remove(home.children)
+    return Stopped(stopped=told.stopped + swept.stopped, killed=told.killed + swept.killed)
+
+
+def redispatch(journal: Journal) -> int:
+    """Have every queued task published again, for when the broker has lost its messages; how many.
+
+    Raises:
+        ConfigurationError: there is no journal.
+        JournalError: it can't be written now.
+    """
+    if not journal.path.exists():
+        raise ConfigurationError(f"there is no journal {journal.path}; is this the system's directory? (--dir)")
+    with journal.writing()() as repository, repository.transaction():
+        return repository.redispatch()
+
+
+def where_it_runs(home: Home) -> str:
+    """Say where the supervisor that holds this directory is."""
+    found = state.load(home.state, SupervisorState)
+    if found is None or not census.is_alive(found.identity):
+        return f"a supervisor is just beginning, or ending, in {home.directory}"
+    report = ask_status(found)
+    entrance = f", clients connect to {report.listen}" if report and report.listen else ""
+    return f"a supervisor (pid {found.identity.pid}) runs in {home.directory} already{entrance}; `down` ends it"
+
+
+def _read(answer: bytes) -> Report:
+    try:
+        return msgspec.json.decode(answer, type=Report)
+    except msgspec.MsgspecError as error:
+        raise SupervisorError(f"the supervisor is of another version: {error}; end it with `down`") from error
+
+
+def _reachable(home: Home) -> SupervisorState | None:
+    """How to reach the supervisor that holds the lock; None when it doesn't say so in time, or has ended."""
+    deadline = time.monotonic() + BEGINNING
+    while is_held(home.lock):
+        found = state.load(home.state, SupervisorState)
+        if found is not None and census.is_alive(found.identity):
+            return found
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(PAUSE)
+    return None
+
+
+def _end_supervisor(home: Home, timeout: float) -> Stopped:
+    """Let the supervisor take everything down; one that doesn't answer is ended itself."""
+    found = _reachable(home)
+    if found is None:
+        return Stopped()
+    try:
+        answer = ask(found, "down", timeout=timeout, wait=timeout + ENDING + STATUS_WITHIN)
+        return msgspec.json.decode(answer, type=Stopped)
+    except (SupervisorError, msgspec.MsgspecError):
+        # It may have ended without a word, which is fine, or hang, which is not.
+        census.ask_to_leave(found.identity, None)
+        if not _wait_for_lock(home, ENDING):
+            census.kill(found.identity)
+        return Stopped()
+
+
+def _wait_for_lock(home: Home, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while is_held(home.lock):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    return True
+
+
+def _lock_when_free(home: Home, seconds: float) -> Lock:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return Lock(home.lock)
+        except AlreadyRunning as error:
+            if time.monotonic() > deadline:
+                raise SupervisorError(f"{where_it_runs(home)}, and doesn't end") from error
+        time.sleep(PAUSE)

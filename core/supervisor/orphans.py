@@ -1,0 +1,100 @@
+"""What a supervisor that was killed left running: found, and ended in order."""
+
+import time
+from collections.abc import Sequence
+
+from core.supervisor import census, state
+from core.supervisor.census import Identity
+from core.supervisor.home import Home
+from core.supervisor.plan import Duty
+from core.supervisor.report import Stopped
+from core.supervisor.state import ChildRecords
+from core.supervisor.stopping import KILLED_WITHIN, Patience, stop_in_order
+
+PAUSE = 0.05
+"""Seconds between two looks at what is ending."""
+
+
+class Orphan:
+    """A process without a supervisor.
+
+    Args:
+        name: what it was called, or what can be said of it.
+        duty: what it was for; None when that isn't known.
+        identity: which process it is.
+        home: of the data directory that it works for.
+    """
+
+    def __init__(self, name: str, duty: Duty | None, identity: Identity, home: Home) -> None:
+        self.name = name
+        self.duty = duty
+        self.identity = identity
+        self._home = home
+
+    def ask_to_leave(self) -> None:
+        """Ask it to end in good order."""
+        census.ask_to_leave(self.identity, self.duty)
+
+    def kill(self) -> None:
+        """End it at once, with all of its group."""
+        census.kill(self.identity)
+        self.clean()
+
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return not census.is_alive(self.identity)
+
+    def clean(self) -> None:
+        """End what is left of its group."""
+        for member in census.group_of(self.identity.pid, self._home):
+            census.kill(member)
+
+
+def find(home: Home) -> list[Orphan]:
+    """Find the processes that were started and still run, the children of a supervisor by their names."""
+    records = state.load(home.children, ChildRecords) or ChildRecords()
+    known = [
+        Orphan(record.name, record.duty, record.identity, home)
+        for record in records.children
+        if census.is_alive(record.identity)
+    ]
+    pids = {orphan.identity.pid for orphan in known}
+    others = [identity for identity in census.ours(home) if identity.pid not in pids]
+    return known + [Orphan(f"pid {identity.pid}", None, identity, home) for identity in others]
+
+
+def sweep(home: Home, timeout: float) -> Stopped:
+    """End everything that works for a data directory. Call it only while no supervisor runs, holding the lock.
+
+    Args:
+        home: of the data directory.
+        timeout: how long it may take before what still runs is killed.
+    """
+    orphans = find(home)
+    stages: list[list[Orphan]] = [[orphan for orphan in orphans if orphan.duty is duty] for duty in Duty]
+    # Those without a name are mostly children of the others, and end with them.
+    stages.append([orphan for orphan in orphans if orphan.duty is None])
+    killed = stop_in_order(stages, Patience(timeout, time.monotonic()), _pause, time.monotonic)
+    left = end_rest(home)
+    names = [orphan.name for orphan in orphans if orphan.gone()]
+    return Stopped(
+        stopped=tuple(name for name in names if name not in killed),
+        killed=tuple(name for name in names if name in killed),
+        left=left,
+    )
+
+
+def end_rest(home: Home) -> tuple[int, ...]:
+    """Make sure, by looking at all processes, that none works for the directory; those that can't be ended."""
+    deadline = time.monotonic() + KILLED_WITHIN
+    rest: Sequence[Identity] = census.ours(home)
+    while rest and time.monotonic() < deadline:
+        for identity in rest:
+            census.kill(identity)
+        _pause()
+        rest = census.ours(home)
+    return tuple(identity.pid for identity in rest)
+
+
+def _pause() -> None:
+    time.sleep(PAUSE)

@@ -1,0 +1,74 @@
+"""Whether and when a process that ended by itself is started again. Pure: the times are arguments.
+
+The first death is mended after half a second, and each further one after twice as long, up to half a minute.
+A minute of health and all is forgotten; more than five deaths within a minute and it is given up:
+to start what can't run only burns the processor and fills the logs.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+HEALTHY = 60.0
+"""Seconds of readiness after which earlier deaths no longer count."""
+
+WINDOW = 60.0
+MOST_DEATHS = 5
+"""How many deaths within `WINDOW` seconds are still mended."""
+
+SPREAD = 0.4
+"""How much of a wait is left to chance, so that processes that died together don't start together."""
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """One end that nobody had asked for."""
+
+    at: float
+    """By a monotonic clock."""
+    healthy: float
+    """Seconds for which it had been ready; 0 when it never was."""
+    clean: bool = False
+    """It left by its own decision, with exit code 0: not a death, only to be followed by the next."""
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """Start it again."""
+
+    after: float
+    """Seconds to wait before."""
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """Leave it down until somebody asks for it."""
+
+    deaths: int
+    """How many there were within `WINDOW` seconds."""
+
+
+def decide(exits: Sequence[Exit], now: float, jitter: float = 0.5) -> Restart | GiveUp:
+    """Say what to do after the last of `exits`.
+
+    Args:
+        exits: all that are remembered, the oldest first.
+        now: by the clock of `exits`.
+        jitter: chance, from 0 to 1; 0.5 is the plain wait.
+    """
+    recent = sum(1 for each in exits if not each.clean and now - each.at <= WINDOW)
+    if recent > MOST_DEATHS:
+        return GiveUp(recent)
+    wait: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** max(0, _streak(exits) - 1))
+    return Restart(wait * (1 + SPREAD * (jitter - 0.5)))
+
+
+def _streak(exits: Sequence[Exit]) -> int:
+    """How many deaths there were since it was last healthy."""
+    streak = 0
+    for each in reversed(exits):
+        if each.clean:
+            continue
+        streak += 1
+        if each.healthy >= HEALTHY:
+            break
+    return streak

@@ -1,0 +1,109 @@
+"""One child process: how it is started, watched and ended. It belongs to one thread.
+
+It is the leader of a session of its own, so a Ctrl-C at the terminal reaches only the supervisor,
+and whatever it starts can be ended with it.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+
+from core.errors import SupervisorError
+from core.supervisor import census
+from core.supervisor.census import Identity
+from core.supervisor.home import Home
+from core.supervisor.logfiles import last_lines, open_log
+from core.supervisor.plan import ProcessSpec
+
+if sys.platform == "win32":
+    GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
+    """Makes a process that Ctrl-C doesn't reach."""
+    HIDDEN = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    """The same, with a console that nobody sees: without any it could not send Ctrl-Break to its children."""
+else:
+    GROUP = HIDDEN = 0
+
+
+class Child:
+    """A process that was started from a specification.
+
+    Args:
+        spec: what to run.
+        home: of the data directory that it works for.
+        environment: the supervisor's own.
+
+    Raises:
+        SupervisorError: it can't be started.
+
+    Attributes:
+        spawned_at: when it was started, seconds since the epoch.
+    """
+
+    def __init__(self, spec: ProcessSpec, home: Home, environment: Mapping[str, str]) -> None:
+        self.spec = spec
+        self._home = home
+        self._log = home.log(spec.name)
+        self.spawned_at = time.time()
+        try:
+            with open_log(self._log) as output:
+                self._log_start = output.tell()
+                self._process = subprocess.Popen(  # noqa: S603 - no shell, and the command is our own
+                    spec.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**environment, **spec.environment},
+                    cwd=spec.directory,
+                    start_new_session=True,
+                    creationflags=GROUP,
+                )
+        except OSError as error:
+            raise SupervisorError(f"can't start {spec.name}: {error}") from error
+        # One that has ended already is still in the table, as it was not waited for; it is only no longer alive.
+        self.identity = census.identify(self._process.pid) or Identity(self._process.pid, self.spawned_at)
+
+    @property
+    def name(self) -> str:
+        """Its name in this system."""
+        return self.spec.name
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The ids under which it may know itself."""
+        return census.family(self._process.pid)
+
+    def poll(self) -> int | None:
+        """The exit code (minus the signal that killed it); None while it runs."""
+        return self._process.poll()
+
+    def ask_to_leave(self) -> None:
+        """Ask it to end in good order."""
+        if self.poll() is None:
+            census.ask_to_leave(self.identity, self.spec.duty)
+
+    def kill(self) -> None:
+        """End it and all that belongs to it at once."""
+        if self.poll() is None:
+            census.kill_tree(self._process.pid)
+        self.clean()
+
+    def gone(self) -> bool:
+        """Whether it has ended; what it started may not have."""
+        return self.poll() is not None
+
+    def clean(self) -> None:
+        """End what a child that has ended left behind."""
+        for member in census.group_of(self._process.pid, self._home):
+            census.kill(member)
+
+    def last_words(self) -> list[str]:
+        """The last lines that it printed."""
+        return last_lines(self._log, self._log_start)
+
+
+def describe_exit(code: int) -> str:
+    """Say how a process ended."""
+    if code < 0:
+        return f"killed by signal {-code}"
+    return f"ended with code {code}"

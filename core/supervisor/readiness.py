@@ -1,0 +1,93 @@
+"""Whether a process does its work: a server when it answers, a worker when it says so in the journal.
+
+What the records mean is told by a pure function; the greeting of a server is the only I/O.
+"""
+
+import socket
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from core.addresses import Address
+from core.errors import ProtocolError
+from core.model import ProcessRecord
+from core.presence import Liveness
+from core.protocol import ClientConnection, Reply
+from core.supervisor.plan import Duty
+
+CLOCK_SLACK = 2.0
+"""Seconds by which a record may seem older than its process."""
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+_CHUNK = 65_536
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A process to look at."""
+
+    name: str
+    duty: Duty
+    pids: frozenset[int]
+    """The ids under which it may appear in the journal."""
+    host: str
+    """This machine's name, as it appears there."""
+    spawned_at: float
+    """Seconds since the epoch; an older record is another process's."""
+    address: Address | None = None
+    ready: bool = False
+    """Whether it has been ready before."""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """How a process is."""
+
+    ready: bool
+    note: str = ""
+    """What is wrong, or not yet right; empty when nothing is."""
+
+
+def judge(target: Target, records: Sequence[ProcessRecord], liveness: Liveness, now: float) -> Condition:
+    """Say how a server or worker is by its own record.
+
+    Args:
+        target: the process.
+        records: all of the journal.
+        liveness: has observed them.
+        now: by the clock of `liveness`.
+    """
+    record = next((record for record in reversed(records) if _is_of(record, target)), None)
+    if record is None:
+        return Condition(False, "not in the journal yet")
+    if not liveness.is_alive(record, now):
+        return Condition(False, "silent: it writes no heartbeat")
+    status, _, trouble = record.status.partition("; ")
+    ready = status == "ready"
+    return Condition(ready, trouble if ready else record.status)
+
+
+def _is_of(record: ProcessRecord, target: Target) -> bool:
+    same_process = record.pid in target.pids and record.host == target.host
+    return same_process and record.started_at >= target.spawned_at - CLOCK_SLACK
+
+
+def greet(address: Address, token: str | None, timeout: float) -> str:
+    """Greet a server and wait for its answer; what went wrong, or nothing.
+
+    A server that refuses the token answers too: it works.
+    """
+    deadline = time.monotonic() + timeout
+    reachable = Address(_EVERYWHERE.get(address.host, address.host), address.port)
+    client = ClientConnection()
+    try:
+        with socket.create_connection(reachable.pair, timeout) as stream:
+            stream.sendall(client.hello(0, token=token, client="supervisor"))
+            while True:
+                stream.settimeout(max(0.01, deadline - time.monotonic()))
+                received = stream.recv(_CHUNK)
+                if not received:
+                    return f"{address} closes the connection without an answer"
+                if any(isinstance(event, Reply) for event in client.receive(received)):
+                    return ""
+    except (OSError, ProtocolError) as error:
+        return f"{address} doesn't answer: {error}"

@@ -1,0 +1,85 @@
+"""What the supervisor tells about the system: values, for programs and people."""
+
+import enum
+
+import msgspec
+
+from core.supervisor.plan import Duty
+
+
+class Phase(enum.StrEnum):
+    """What the supervisor is about."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+class PartState(enum.StrEnum):
+    """What is the matter with one process."""
+
+    WAITING = "waiting"
+    """Its turn has not come."""
+    STARTING = "starting"
+    """It runs, and was not ready yet."""
+    READY = "ready"
+    """It does its work."""
+    TROUBLED = "troubled"
+    """It was ready, and something is wrong; the note says what."""
+    RESTARTING = "restarting"
+    """It died, and will be started again."""
+    CRASHED = "crashed"
+    """It died too often, and stays down."""
+    STOPPED = "stopped"
+    """It was told to end, and has."""
+
+
+class PartReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One process."""
+
+    name: str
+    duty: Duty
+    state: PartState
+    pid: int | None
+    """None while there is none."""
+    address: str = ""
+    """Where it listens."""
+    started_at: float | None = None
+    """When the present one was started, seconds since the epoch."""
+    restarts: int = 0
+    note: str = ""
+    """What is wrong, or how the last one ended."""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The system on this machine."""
+
+    phase: Phase
+    listen: str
+    """Where clients connect; empty without a server."""
+    servers: tuple[str, ...]
+    """Where the servers themselves listen."""
+    broker: str
+    """What carries the tasks, without a password."""
+    directory: str
+    pid: int
+    """The supervisor's own."""
+    processes: tuple[PartReport, ...]
+    remarks: tuple[str, ...] = ()
+    """What is not as wished for, and why."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything does its work."""
+        return self.phase is Phase.RUNNING and all(part.state is PartState.READY for part in self.processes)
+
+
+class Stopped(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a stop."""
+
+    stopped: tuple[str, ...] = ()
+    """What ended in good order."""
+    killed: tuple[str, ...] = ()
+    """What had to be killed."""
+    left: tuple[int, ...] = ()
+    """The ids of processes that could not be ended at all."""

@@ -1,0 +1,451 @@
+"""The client against servers that answer late, wrongly, twice or not at all."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from core.client import Accepted, Client, NewSubmission, Refused, TaskOutcome
+from core.errors import (
+    ClientError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RequestRefused,
+    ResultNotReady,
+    ServerUnavailable,
+    TaskFailed,
+)
+from core.protocol import ErrorCode, Limits, Result, Stats, Submit
+from tests.services.fake_server import Conversation, FakeServer, Script, accept_all
+from tests.services.ports import free_port
+from tests.services.waiting import wait_until
+
+
+def numbered(count: int) -> Iterator[NewSubmission]:
+    return (NewSubmission("echo", number, f"t{number}") for number in range(count))
+
+
+def ids(count: int) -> set[str]:
+    return {f"t{number}" for number in range(count)}
+
+
+def submit_all(client: Client, count: int) -> list[str]:
+    answers = list(client.submit_many(numbered(count)))
+    assert all(isinstance(answer, Accepted) for answer in answers), answers
+    return [answer.id for answer in answers]
+
+
+def after(count: int, then: Callable[[Conversation, Submit], None]) -> Script:
+    """Be a good server for some submissions, and then something else with each."""
+
+    def play(conversation: Conversation) -> None:
+        for place, request in enumerate(conversation.requests()):
+            assert isinstance(request, Submit)
+            if place < count:
+                conversation.accept(request)
+            else:
+                then(conversation, request)
+
+    return play
+
+
+def cut_within_a_reply(conversation: Conversation, request: Submit) -> None:
+    conversation.send(conversation.accepted_line(request)[:20])
+    conversation.reset()
+    raise OSError
+
+
+def close_without_an_answer(conversation: Conversation, request: Submit) -> None:
+    raise OSError
+
+
+def garbage(conversation: Conversation, request: Submit) -> None:
+    conversation.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    raise OSError
+
+
+def answer_what_was_not_asked(conversation: Conversation, request: Submit) -> None:
+    conversation.send(b'{"ref":999999,"ok":{}}\n')
+    raise OSError
+
+
+@pytest.mark.parametrize(
+    "fault", [cut_within_a_reply, close_without_an_answer, garbage, answer_what_was_not_asked], ids=lambda f: f.__name__
+)
+def test_what_was_open_on_a_lost_connection_is_submitted_again(fault: Callable[[Conversation, Submit], None]) -> None:
+    with FakeServer(after(10, fault), after(0, fault), accept_all) as server, Client(server.address) as client:
+        answered = submit_all(client, 50)
+        assert sorted(answered) == sorted(ids(50))
+        assert set(server.seen) == ids(50)
+        assert server.connections == 3
+
+
+def test_a_reply_may_come_in_any_pieces() -> None:
+    def byte_by_byte(conversation: Conversation, request: Submit) -> None:
+        for byte in conversation.accepted_line(request):
+            conversation.send(bytes([byte]))
+
+    with FakeServer(after(0, byte_by_byte)) as server, Client(server.address) as client:
+        assert sorted(submit_all(client, 20)) == sorted(ids(20))
+        assert server.connections == 1
+
+
+def test_nothing_new_goes_over_a_connection_that_is_to_end() -> None:
+    gone = threading.Event()
+    late: list[str] = []
+
+    def ask_to_leave(conversation: Conversation) -> None:
+        for place, request in enumerate(conversation.requests()):
+            assert isinstance(request, Submit)
+            if place == 5:
+                conversation.send(conversation.protocol.goaway("as the test wants it"))
+                gone.set()
+            if gone.is_set() and client_knows.is_set():
+                late.append(str(request.id))
+            conversation.accept(request)
+
+    client_knows = threading.Event()
+
+    def source() -> Iterator[NewSubmission | None]:
+        yield from numbered(10)
+        while server.connections < 2:
+            # The new connection is there only when the client has read that the old one is to end.
+            yield from numbered(1)
+        client_knows.set()
+        for number in range(10, 20):
+            yield NewSubmission("echo", number, f"t{number}")
+
+    with FakeServer(ask_to_leave, accept_all) as server, Client(server.address) as client:
+        answers = list(client.submit_many(source(), window=5))
+        assert {answer.id for answer in answers} == ids(20)
+        assert all(isinstance(answer, Accepted) for answer in answers)
+        assert server.connections == 2
+    assert late == []
+
+
+def test_a_server_that_hangs_is_left_for_another() -> None:
+    def hang(conversation: Conversation) -> None:
+        for _ in conversation.requests():
+            pass
+
+    with FakeServer(hang) as hung, FakeServer() as good:
+        with Client([hung.address, good.address], timeout=0.3, spread=False) as client:
+            assert sorted(submit_all(client, 30)) == sorted(ids(30))
+        assert set(hung.seen) == set(good.seen) == ids(30)
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_left_for_another() -> None:
+    def mute(conversation: Conversation) -> None:
+        while conversation.socket.recv(1000):
+            pass
+
+    with FakeServer(mute) as silent, FakeServer() as good:
+        with Client([silent.address, good.address], timeout=0.3, spread=False) as client:
+            assert client.submit("echo", 1).state == "accepted"
+        assert silent.connections == 1
+
+
+@pytest.mark.parametrize("code", [code for code in ErrorCode if code.retriable])
+def test_what_can_not_be_done_now_is_asked_again(code: ErrorCode) -> None:
+    refusals = 3
+
+    def play(conversation: Conversation) -> None:
+        nonlocal refusals
+        for request in conversation.requests():
+            if refusals:
+                refusals -= 1
+                conversation.refuse(request, code, 0.01)
+            else:
+                conversation.accept(request)
+
+    with FakeServer(play) as server, Client(server.address) as client:
+        assert sorted(submit_all(client, 10)) == sorted(ids(10))
+        assert sum(server.seen.values()) == 13
+
+
+def test_a_server_that_leaves_sends_its_clients_to_another() -> None:
+    def leave(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            conversation.refuse(request, ErrorCode.SHUTTING_DOWN, 0.0)
+
+    with FakeServer(leave) as leaving, FakeServer() as good:
+        with Client([leaving.address, good.address], spread=False) as client:
+            assert sorted(submit_all(client, 10)) == sorted(ids(10))
+        assert leaving.connections == 1
+        assert set(good.seen) == ids(10)
+
+
+def test_a_connection_that_ends_before_the_welcome_is_made_again() -> None:
+    # This is how a balancer looks that has no server behind it.
+    def reset(conversation: Conversation) -> None:
+        conversation.reset()
+
+    with FakeServer(reset, reset, accept_all) as server, Client(server.address) as client:
+        assert client.submit("echo", 1).state == "accepted"
+        assert server.connections == 3
+
+
+def test_no_server_at_all() -> None:
+    with Client(f"127.0.0.1:{free_port()}", patience=0.3) as client:
+        began = time.monotonic()
+        with pytest.raises(ServerUnavailable, match=r"no server answered for 0\.3 seconds .*; nothing was sent"):
+            client.submit("echo", 1)
+        assert 0.2 < time.monotonic() - began < 5
+
+
+def test_giving_up_says_what_is_not_known() -> None:
+    def drop(conversation: Conversation) -> None:
+        for _ in conversation.requests():
+            return
+
+    with FakeServer(drop) as server, Client(server.address, patience=0.3) as client:
+        with pytest.raises(ServerUnavailable, match=r"1 request mine without an answer: nothing is known to be stored"):
+            client.submit("echo", 1, id="mine")
+        with pytest.raises(ServerUnavailable, match=r"5 requests, from t0 on, without an answer"):
+            list(client.submit_many(numbered(5)))
+
+
+def test_a_wrong_token_is_refused_at_once() -> None:
+    with FakeServer(token="right") as server:  # noqa: S106 - a test's own
+        with Client(server.address, "wrong") as client, pytest.raises(RequestRefused) as caught:
+            client.submit("echo", 1)
+        assert caught.value.code == ErrorCode.UNAUTHORIZED
+        with Client(server.address, "right") as client:
+            assert client.submit("echo", 1).state == "accepted"
+
+
+def test_what_is_too_long_for_the_server_is_not_sent_and_costs_no_connection() -> None:
+    with FakeServer(limits=Limits(max_line=1024)) as server, Client(server.address) as client:
+        with pytest.raises(LocalProtocolError, match="the server takes 1024"):
+            client.submit("echo", "x" * 1024)
+        long = NewSubmission("echo", "x" * 1024, "long")
+        wrong = NewSubmission("echo", float("nan"), "wrong")
+        answers = list(client.submit_many([*numbered(1), long, wrong, *numbered(1)]))
+        refused = {answer.id: answer.message for answer in answers if isinstance(answer, Refused)}
+        assert set(refused) == {"long", "wrong"}
+        assert "not finite" in refused["wrong"]
+        assert [answer.id for answer in answers if isinstance(answer, Accepted)] == ["t0", "t0"]
+        assert server.connections == 1
+        assert set(server.seen) == {"t0"}
+
+
+def test_a_refusal_does_not_end_the_stream() -> None:
+    def play(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            assert isinstance(request, Submit)
+            if request.id == "t3":
+                conversation.refuse(request, ErrorCode.CONFLICT)
+            else:
+                conversation.accept(request)
+
+    with FakeServer(play) as server, Client(server.address) as client:
+        answers = list(client.submit_many(numbered(10)))
+        assert [answer.id for answer in answers if isinstance(answer, Refused)] == ["t3"]
+        assert len(answers) == 10
+        with pytest.raises(RequestRefused, match="conflict"):
+            client.submit("echo", 3, id="t3")
+
+
+def test_no_more_than_a_window_is_held() -> None:
+    taken = answered = most = 0
+
+    def source() -> Iterator[NewSubmission]:
+        nonlocal taken, most
+        for submission in numbered(2000):
+            taken += 1
+            most = max(most, taken - answered)
+            yield submission
+
+    with FakeServer() as server, Client(server.address) as client:
+        for _ in client.submit_many(source(), window=50):
+            answered += 1
+    assert answered == 2000
+    assert most <= 50
+
+
+def test_large_payloads_make_the_window_smaller() -> None:
+    held = most = 0
+    payload = "x" * 1_000_000
+
+    def source() -> Iterator[NewSubmission]:
+        nonlocal held, most
+        for number in range(40):
+            held += 1
+            most = max(most, held)
+            yield NewSubmission("echo", payload, f"t{number}")
+
+    with FakeServer(limits=Limits(max_line=2_000_000)) as server, Client(server.address) as client:
+        for _ in client.submit_many(source()):
+            held -= 1
+        assert set(server.seen) == ids(40)
+    assert most < 10
+
+
+def test_a_source_that_pauses_does_not_hold_back_what_it_gave() -> None:
+    def source() -> Iterator[NewSubmission | None]:
+        for number in range(5):
+            yield NewSubmission("echo", number, f"t{number}")
+            while f"t{number}" not in server.seen:
+                yield None
+
+    with FakeServer() as server, Client(server.address) as client:
+        assert len(list(client.submit_many(source()))) == 5
+
+
+def test_a_connection_that_ended_while_idle_is_noticed_before_it_is_used() -> None:
+    closed = threading.Event()
+
+    def one_answer(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            conversation.accept(request)
+            conversation.send(conversation.protocol.goaway("idle for too long"))
+            break
+        conversation.socket.close()
+        closed.set()
+
+    with FakeServer(one_answer, accept_all) as server, Client(server.address) as client:
+        client.submit("echo", 1, id="first")
+        assert closed.wait(10)
+        client.submit("echo", 2, id="second")
+        assert server.seen == {"first": 1, "second": 1}
+        assert server.connections == 2
+
+
+def test_a_connection_is_used_again() -> None:
+    with FakeServer() as server, Client(server.address) as client:
+        for _ in range(5):
+            client.submit("echo", 1)
+        assert server.connections == 1
+
+
+def test_several_threads_and_a_stream_at_once() -> None:
+    with FakeServer() as server, Client(server.address) as client:
+        threads = [threading.Thread(target=lambda: [client.submit("echo", 1) for _ in range(20)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in client.submit_many(numbered(20), window=3):
+            client.submit("echo", 2)
+        for thread in threads:
+            thread.join(20)
+            assert not thread.is_alive()
+        assert sum(server.seen.values()) == 120
+
+
+def test_a_stream_that_is_left_early_gives_up_its_connection() -> None:
+    with FakeServer() as server, Client(server.address) as client:
+        stream = client.submit_many(numbered(1000), window=10)
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]  # it is a generator, though it promises only an iterator
+        client.submit("echo", 1)
+        assert server.connections == 2
+
+
+def test_a_closed_client_connects_no_more() -> None:
+    with FakeServer() as server:
+        client = Client(server.address)
+        client.submit("echo", 1)
+        client.close()
+        client.close()
+        with pytest.raises(ClientError, match="closed"):
+            client.submit("echo", 1)
+
+
+def answer_results(*replies: dict[str, object]) -> Script:
+    """Answer what is asked with one after the other."""
+    left = list(replies)
+
+    def play(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            assert isinstance(request, Result)
+            conversation.send(conversation.protocol.ok(request.ref, {"id": request.id, **left.pop(0)}))
+
+    return play
+
+
+def test_a_result_is_asked_for_until_the_task_has_ended() -> None:
+    replies = answer_results({"state": "accepted"}, {"state": "running"}, {"state": "done", "result": [1, None]})
+    with FakeServer(replies) as server, Client(server.address) as client:
+        assert client.result("t1", timeout=30) == [1, None]
+
+
+def test_a_result_that_does_not_come_in_time() -> None:
+    def play(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            assert isinstance(request, Result)
+            waits.append(request.wait)
+            conversation.send(conversation.protocol.ok(request.ref, {"id": request.id, "state": "queued"}))
+
+    waits: list[float] = []
+    with FakeServer(play) as server, Client(server.address) as client:
+        with pytest.raises(ResultNotReady, match=r"queued: it did not end within 0\.05 seconds"):
+            client.result("t1", timeout=0.05)
+        assert waits[0] == pytest.approx(0.05)
+        assert waits == sorted(waits, reverse=True)
+        waits.clear()
+        assert client.outcome("t1") == TaskOutcome("t1", client.outcome("t1").state)
+        assert waits == [0.0, 0.0]
+
+
+def test_waiting_for_a_result_outlives_the_connection() -> None:
+    def drop(conversation: Conversation) -> None:
+        for _ in conversation.requests():
+            return
+
+    failed: dict[str, object] = {"state": "failed", "error": {"type": "ValueError", "message": "no"}}
+    with FakeServer(drop, answer_results(failed)) as server, Client(server.address) as client:
+        with pytest.raises(TaskFailed, match="ValueError: no"):
+            client.result("t1", timeout=30)
+        assert server.connections == 2
+
+
+def test_a_server_may_take_its_time_for_a_result_but_not_for_ever() -> None:
+    def slow(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            assert isinstance(request, Result)
+            # The test goes on when the client has waited for longer than an answer may usually take.
+            wait_until(lambda: time.monotonic() - began > 0.4, "the answer's time to be over")
+            conversation.send(conversation.protocol.ok(request.ref, {"id": request.id, "state": "done", "result": 1}))
+
+    began = time.monotonic()
+    with FakeServer(slow) as server, Client(server.address, timeout=0.2) as client:
+        assert client.result("t1", timeout=5) == 1
+        assert server.connections == 1
+
+
+def test_an_answer_of_the_wrong_shape_is_told() -> None:
+    def play(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            assert isinstance(request, Stats)
+            conversation.send(conversation.protocol.ok(request.ref, {"server": 5}))
+
+    wrong = pytest.raises(RemoteProtocolError, match="the server's answer is wrong")
+    with FakeServer(play) as server, Client(server.address) as client, wrong:
+        client.stats()
+
+
+def test_answers_larger_than_the_sockets_hold_flow_while_requests_go_out() -> None:
+    # Neither end may wait for the other to read first.
+    size = 200_000
+
+    def play(conversation: Conversation) -> None:
+        for request in conversation.requests():
+            assert isinstance(request, Result)
+            members = {"id": request.id, "state": "done", "result": "x" * size}
+            conversation.send(conversation.protocol.ok(request.ref, members))
+
+    with FakeServer(play) as server, Client(server.address) as client:
+        outcomes = list(client.results((f"t{number}" for number in range(100)), timeout=20))
+        assert {outcome.id for outcome in outcomes} == ids(100)
+        assert all(isinstance(outcome, TaskOutcome) and len(outcome.result) == size for outcome in outcomes)
+
+
+def test_a_preferred_server_that_only_says_hello_does_not_keep_its_clients() -> None:
+    def drop(conversation: Conversation) -> None:
+        for _ in conversation.requests():
+            return
+
+    with FakeServer(drop) as broken, FakeServer() as good:
+        with Client([broken.address, good.address], spread=False) as client:
+            assert sorted(submit_all(client, 10)) == sorted(ids(10))
+        assert broken.connections == 1

@@ -1,0 +1,285 @@
+"""Settings: which place wins, what is said of each value, and what is said of a wrong one."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from core.addresses import Address
+from core.config import (
+    BROKER,
+    COMMON,
+    DIRECTORY,
+    LOG_LEVEL,
+    Option,
+    Settings,
+    add_arguments,
+    address,
+    choice,
+    load,
+    mask_password,
+    optional_text,
+    seconds,
+    several,
+    switch,
+    text,
+    whole_number,
+)
+from core.errors import ConfigurationError
+
+CONCURRENCY = Option("worker.concurrency", whole_number(1, 64), 4, "how many at 100 % once", ("-c", "--concurrency"))
+NAME = Option("worker.name", text, "w1", "its name")
+SILENT = Option("worker.silent", switch, False, "say less", ("--silent",))
+NOWHERE: tuple[Address, ...] = ()
+LISTEN = Option("worker.listen", several(address), NOWHERE, "where", ("--listen",), many=True)
+TOKEN = Option("token", optional_text, "", "the secret", secret=True)
+PAUSE = Option("worker.pause", seconds(0, 60), 0.5, "how long")
+OPTIONS: tuple[Option[object], ...] = (*COMMON, CONCURRENCY, NAME, SILENT, LISTEN, TOKEN, PAUSE)
+
+
+def settings(*flags: str, environment: Mapping[str, str] | None = None) -> Settings:
+    """What a program would have."""
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_arguments(parser, OPTIONS)
+    return load(OPTIONS, parser.parse_args(flags), environment or {})
+
+
+def in_directory(path: Path, content: str) -> str:
+    """Write a settings file; the flag's value that finds it."""
+    (path / "cauce.toml").write_text(content, "utf-8")
+    return str(path)
+
+
+# Which place wins.
+
+
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
+    place = in_directory(tmp_path, "[worker]\nconcurrency = 7\n")
+    environment = {"CAUCE_WORKER_CONCURRENCY": "8", "CAUCE_DIRECTORY": place}
+    file = tmp_path / "cauce.toml"
+    by_flag = settings("-c", "9", environment=environment)
+    by_environment = settings(environment=environment)
+    by_file = settings("-d", place)
+    by_default = settings("-d", str(tmp_path / "elsewhere"))
+    assert [s[CONCURRENCY] for s in (by_flag, by_environment, by_file, by_default)] == [9, 8, 7, 4]
+    assert [s.origins[CONCURRENCY.key].place for s in (by_flag, by_environment, by_file, by_default)] == [
+        "--concurrency",
+        "CAUCE_WORKER_CONCURRENCY",
+        f"worker.concurrency in {file}",
+        "default",
+    ]
+    assert [s.given(CONCURRENCY) for s in (by_flag, by_environment, by_file, by_default)] == [True, True, True, False]
+
+
+def test_values_have_their_types(tmp_path: Path) -> None:
+    place = in_directory(
+        tmp_path,
+        'token = "s3cret"\nlog-level = "DEBUG"\n'
+        '[worker]\nsilent = true\nlisten = ["127.0.0.1:1", "[::1]:2"]\npause = 1.5\nname = "  w7 "\n',
+    )
+    found = settings("-d", place)
+    assert found[DIRECTORY] == tmp_path
+    assert found[SILENT] is True
+    assert found[LISTEN] == (Address("127.0.0.1", 1), Address("::1", 2))
+    assert (found[PAUSE], found[NAME], found[TOKEN], found[LOG_LEVEL]) == (1.5, "w7", "s3cret", "debug")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "silent"),
+    [
+        ((), {}, False),
+        (("--silent",), {}, True),
+        (("--no-silent",), {"CAUCE_WORKER_SILENT": "yes"}, False),
+        ((), {"CAUCE_WORKER_SILENT": "On"}, True),
+        ((), {"CAUCE_WORKER_SILENT": "0"}, False),
+    ],
+)
+def test_a_switch(flags: tuple[str, ...], environment: Mapping[str, str], silent: bool) -> None:
+    assert settings(*flags, environment=environment)[SILENT] is silent
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [
+        (("--listen", "a:1", "--listen", "b:2"), {}),
+        (("--listen", "a:1,b:2"), {}),
+        ((), {"CAUCE_WORKER_LISTEN": " a:1, b:2,"}),
+    ],
+)
+def test_a_list(flags: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    assert settings(*flags, environment=environment)[LISTEN] == (Address("a", 1), Address("b", 2))
+
+
+def test_the_file_of_the_directory_that_the_environment_names(tmp_path: Path) -> None:
+    place = in_directory(tmp_path, '[worker]\nname = "there"\n')
+    assert settings(environment={"CAUCE_DIRECTORY": place})[NAME] == "there"
+
+
+def test_another_file(tmp_path: Path) -> None:
+    in_directory(tmp_path, '[worker]\nname = "usual"\n')
+    other = tmp_path / "other.toml"
+    other.write_text('[worker]\nname = "other"\n')
+    assert settings("-d", str(tmp_path), "--config", str(other))[NAME] == "other"
+    assert settings("-d", str(tmp_path), environment={"CAUCE_CONFIG": str(other)})[NAME] == "other"
+
+
+def test_a_secret_has_no_flag() -> None:
+    with pytest.raises((argparse.ArgumentError, SystemExit)):
+        settings("--token", "x")
+
+
+def test_other_programs_settings_are_ignored(tmp_path: Path) -> None:
+    place = in_directory(tmp_path, '[server]\nfoo = 1\n[tui]\ntheme = "x"\n[worker]\nname = "w2"\n')
+    assert settings("-d", place)[NAME] == "w2"
+
+
+def test_a_common_setting_that_this_program_has_not_is_ignored(tmp_path: Path) -> None:
+    place = in_directory(tmp_path, 'broker = "embedded"\nlog-format = "json"\n')
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, [DIRECTORY])
+    found = load([DIRECTORY], parser.parse_args(["-d", place]), {})
+    assert found[DIRECTORY] == Path(place)
+
+
+# What is said of the values.
+
+
+def test_each_value_is_described_with_its_place(tmp_path: Path) -> None:
+    place = in_directory(tmp_path, 'token = "s3cret"\n')
+    lines = settings("-d", place, "-b", "amqp://u:pa@ss@h/v", "-c", "2").describe().splitlines()
+    told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    assert set(told) == {option.key for option in OPTIONS}
+    assert told["broker"] == "amqp://u:********@h/v (--broker)"
+    assert told["token"] == f"******** (token in {tmp_path / 'cauce.toml'})"
+    assert told["worker.concurrency"] == "2 (--concurrency)"
+    assert told["worker.pause"] == "0.5 (default)"
+    assert told["worker.listen"] == "- (default)"
+
+
+def test_a_secret_that_is_not_set_is_not_masked() -> None:
+    line = next(line for line in settings().describe().splitlines() if line.startswith("token"))
+    assert line.split() == ["token", "-", "(default)"]
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("amqp://u:p@h:5672/v", "amqp://u:********@h:5672/v"),
+        ("amqps://u:p@h1,amqp://v:q@h2/x", "amqps://u:********@h1,amqp://v:********@h2/x"),
+        ("amqp://u:p@h1, amqp://v:q@h2", "amqp://u:********@h1, amqp://v:********@h2"),
+        ("amqp://u:p@h1,amqp://h2", "amqp://u:********@h1,amqp://h2"),
+        ("amqp://u:a,b@h", "amqp://u:********@h"),
+        ("amqp://u:a@b@h", "amqp://u:********@h"),
+        ("amqp://u:a://b@h", "amqp://u:********@h"),
+        ("amqp://u:a/b?c#d@h", "amqp://u:********@h"),
+        ("amqp://u:@h", "amqp://u:********@h"),
+        ("u:p@h", "u:********@h"),
+        ("amqp://u@h", "amqp://u@h"),
+        ("amqp://h:5672/v", "amqp://h:5672/v"),
+        ("amqp://[::1]:5672/v", "amqp://[::1]:5672/v"),
+        ("embedded:C:\\queue.db", "embedded:C:\\queue.db"),
+        ("resultados.db", "resultados.db"),
+        ("", ""),
+    ],
+)
+def test_passwords_are_masked(url: str, masked: str) -> None:
+    assert mask_password(url) == masked
+
+
+def test_help_tells_the_flags_and_defaults() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, OPTIONS)
+    told = " ".join(parser.format_help().split())
+    assert "how many at 100 % once (default: 4)" in told
+    assert "--no-silent" in told
+    assert "--show-config" in told
+    assert "token" not in told
+
+
+# What is said of a wrong one.
+
+
+def complaint(*flags: str, environment: Mapping[str, str] | None = None) -> str:
+    """What is said of these settings."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings(*flags, environment=environment)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_a_wrong_value_is_named_with_its_place(tmp_path: Path) -> None:
+    place = in_directory(tmp_path, "[worker]\nconcurrency = 100\n")
+    file = tmp_path / "cauce.toml"
+    assert complaint("-c", "0") == "--concurrency: '0' must be from 1 to 64"
+    assert (
+        complaint(environment={"CAUCE_WORKER_CONCURRENCY": "many"})
+        == "CAUCE_WORKER_CONCURRENCY: 'many' must be a whole number"
+    )
+    assert complaint("-d", place) == f"worker.concurrency in {file}: '100' must be from 1 to 64"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        (BROKER, " ", "must not be empty"),
+        (LOG_LEVEL, "loud", "must be one of debug, info, warning, error"),
+        (PAUSE, "nan", "must be from 0 to 60 seconds"),
+        (PAUSE, "soon", "must be a number of seconds"),
+        (SILENT, "maybe", "must be true or false"),
+        (LISTEN, "a:1,nowhere", "'nowhere' is no address"),
+    ],
+)
+def test_what_would_be_right_is_said(option: Option[object], value: str, said: str) -> None:
+    told = complaint(environment={option.variable: value})
+    assert told.startswith(f"{option.variable}: {value!r} ")
+    assert said in told
+
+
+def test_a_wrong_secret_is_not_shown() -> None:
+    secret = Option("token", choice("right"), "right", "the secret", secret=True)
+    with pytest.raises(ConfigurationError, match="must be one of") as caught:
+        load([secret], argparse.Namespace(), {"CAUCE_TOKEN": "s3cret"})
+    assert "s3cret" not in str(caught.value)
+    assert "CAUCE_TOKEN" in str(caught.value)
+
+
+def test_a_password_in_a_wrong_url_is_not_shown() -> None:
+    broker = Option("broker", choice("embedded"), "embedded", "the broker")
+    with pytest.raises(ConfigurationError) as caught:
+        load([broker], argparse.Namespace(), {"CAUCE_BROKER": "amqp://u:s3cret@h"})
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("brokr = 'x'", "names 'brokr', which is no setting; do you mean 'broker'?"),
+        (
+            "[worker]\nconcurency = 1",
+            "names 'worker.concurency', which is no setting; do you mean 'worker.concurrency'?",
+        ),
+        ("[wroker]\nname = 'x'", "names 'wroker', which is no setting; do you mean 'worker'?"),
+        ("xyzzy = 1", "names 'xyzzy', which is no setting"),
+        ("[worker.name]\nfirst = 'x'", "has a table [worker.name], which is a setting"),
+        ("[broker]\nurl = 'x'", "has a table [broker], which is a setting with one value"),
+        ("broker = ", "can't be read"),
+        ("broker = 'a'\nbroker = 'b'", "can't be read"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, content: str, said: str) -> None:
+    told = complaint("-d", in_directory(tmp_path, content))
+    assert str(tmp_path / "cauce.toml") in told
+    assert said in told
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cauce.toml").write_bytes(b"broker = '\xff'")
+    assert complaint("-d", str(tmp_path)).startswith(f"{tmp_path / 'cauce.toml'} can't be read")
+
+
+def test_a_file_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.toml")
+    assert complaint("--config", missing) == f"there is no settings file {missing}"
+    assert complaint(environment={"CAUCE_CONFIG": missing}) == f"there is no settings file {missing}"
+    assert complaint("--config", str(tmp_path)) == f"there is no settings file {tmp_path}"

@@ -1,0 +1,342 @@
+"""The embedded queue: several processes, consumers that die or are suspended, and a file that can't be used."""
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+import core
+from core.broker.base import Consumer, Delivery, Message, Queue, Settled
+from core.broker.embedded import EmbeddedBroker
+from core.broker.embedded.consumer import FAREWELL
+from core.broker.embedded.queuefile import PATIENCE as PATIENCE_FOR_LOCK
+from core.database import Database, Faults
+from core.errors import BrokerMisconfigured, BrokerUnavailable
+from tests.services.waiting import wait_until
+
+ROOT = Path(core.__file__).parents[1]
+PATIENCE = 20.0
+SHORT_LEASE = 0.5
+
+
+class Peer:
+    """Another process at the queue."""
+
+    def __init__(self, *arguments: object) -> None:
+        command = [sys.executable, "-m", "tests.unit.embedded_peer", *map(str, arguments)]
+        self.process = psutil.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def tell(self, order: str) -> None:
+        """Give an order."""
+        self.process.stdin.write(f"{order}\n")
+        self.process.stdin.flush()
+
+    def ask(self, order: str) -> list[str]:
+        """Give an order and wait for its answer."""
+        self.tell(order)
+        return self.answer()
+
+    def answer(self) -> list[str]:
+        """The words of the next line."""
+        line: str = self.process.stdout.readline()
+        assert line, self.process.stderr.read()
+        return line.split()
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        with suppress(psutil.NoSuchProcess):
+            self.process.resume()
+            self.process.kill()
+        self.process.wait(PATIENCE)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with suppress(OSError):
+                stream.close()
+
+
+MakePeer = Callable[..., Peer]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "queue.db"
+
+
+@pytest.fixture
+def peer() -> Iterator[MakePeer]:
+    """Makes peers, and ends them after the test."""
+    made: list[Peer] = []
+
+    def make(*arguments: object) -> Peer:
+        made.append(Peer(*arguments))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def publish(path: Path, *bodies: bytes) -> None:
+    settled: list[Settled] = []
+    with EmbeddedBroker(path).publisher(settled.extend) as publisher:
+        publisher.send([Message(tag, "id", "echo", body) for tag, body in enumerate(bodies)])
+    assert [each.confirmed for each in settled] == [True] * len(bodies)
+
+
+def collect(consumer: Consumer, count: int) -> list[Delivery]:
+    taken: list[Delivery] = []
+    deadline = time.monotonic() + PATIENCE
+    while len(taken) < count and time.monotonic() < deadline:
+        taken += consumer.receive(count - len(taken), 1.0)
+    assert len(taken) == count
+    return taken
+
+
+def depth(path: Path) -> tuple[int, int]:
+    with EmbeddedBroker(path).gauge() as gauge:
+        found = gauge.read()
+    return found.ready, found.dead
+
+
+@contextmanager
+def written_by_another(path: Path) -> Iterator[None]:
+    """Hold the lock that every writer needs."""
+    faults = Faults(BrokerUnavailable, BrokerMisconfigured)
+    with Database(path, faults) as database, database.transaction():
+        yield
+
+
+# Several processes.
+
+
+def test_what_a_killed_consumer_held_goes_to_another_after_its_lease(path: Path, peer: MakePeer) -> None:
+    publish(path, b"a", b"b")
+    victim = peer("consume", path, SHORT_LEASE)
+    assert victim.ask("take 2") == ["a", "b"]
+    victim.process.kill()
+    with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
+        again = collect(consumer, 2)
+        assert [(delivery.body, delivery.redeliveries) for delivery in again] == [(b"a", 1), (b"b", 1)]
+        consumer.ack(again)
+    assert depth(path) == (0, 0)
+
+
+def test_the_late_acknowledgement_of_a_suspended_consumer_changes_nothing(path: Path, peer: MakePeer) -> None:
+    publish(path, b"a", b"b")
+    sleeper = peer("consume", path, SHORT_LEASE)
+    assert sleeper.ask("take 2") == ["a", "b"]
+    sleeper.process.suspend()
+    with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
+        again = collect(consumer, 2)
+        assert [delivery.redeliveries for delivery in again] == [1, 1]
+        sleeper.process.resume()
+        assert sleeper.ask("ack") == ["acknowledged"]
+        assert sleeper.ask("close") == ["closed"]
+    assert depth(path) == (2, 0)
+
+
+def test_a_suspended_consumer_takes_part_again_when_it_goes_on(path: Path, peer: MakePeer) -> None:
+    publish(path, b"a")
+    sleeper = peer("consume", path, SHORT_LEASE)
+    assert sleeper.ask("take 1") == ["a"]
+    sleeper.process.suspend()
+    with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
+        consumer.ack(collect(consumer, 1))
+    sleeper.process.resume()
+    publish(path, b"b")
+    assert sleeper.ask("drain") == ["b"]
+    assert sleeper.ask("trouble") == []
+
+
+def test_a_lease_is_kept_while_the_interpreter_is_busy(path: Path, peer: MakePeer) -> None:
+    publish(path, b"a")
+    worker = peer("consume", path, SHORT_LEASE)
+    assert worker.ask("take 1") == ["a"]
+    with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
+        worker.tell(f"burn {SHORT_LEASE * 4}")
+        assert consumer.receive(1, SHORT_LEASE * 3) == []
+        assert worker.answer()[0] == "burnt"
+    assert worker.ask("ack") == ["acknowledged"]
+    assert worker.ask("close") == ["closed"]
+    assert depth(path) == (0, 0)
+
+
+def test_processes_at_one_queue_lose_nothing_and_double_nothing(path: Path, peer: MakePeer) -> None:
+    count = 3_000
+    EmbeddedBroker(path).prepare()
+    consumers = [peer("consume", path, 10.0) for _ in range(2)]
+    publishers = [peer("publish", path, count, prefix) for prefix in ("x", "y")]
+    for consumer in consumers:
+        consumer.tell("take 1")
+    assert [publisher.answer() for publisher in publishers] == [[str(count)]] * 2
+    came = [word for consumer in consumers for word in consumer.answer()]
+    for consumer in consumers:
+        consumer.tell("drain")
+    came += [word for consumer in consumers for word in consumer.answer()]
+    for consumer in consumers:
+        assert consumer.ask("trouble") == []
+        assert consumer.ask("ack") == ["acknowledged"]
+        assert consumer.ask("close") == ["closed"]
+    assert sorted(came) == sorted(f"{prefix}{number}" for prefix in "xy" for number in range(count))
+    assert depth(path) == (0, 0)
+
+
+# Trouble with the file.
+
+
+@pytest.mark.timeout(60)
+def test_a_lock_held_too_long_is_trouble_that_passes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    publish(path, b"held")
+    settled: list[Settled] = []
+    broker = EmbeddedBroker(path)
+    with (
+        caplog.at_level(logging.INFO, logger="cauce.broker"),
+        broker.consumer(Queue.TASKS, 10) as consumer,
+        broker.publisher(settled.extend) as publisher,
+    ):
+        held = collect(consumer, 1)
+        with written_by_another(path):
+            consumer.ack(held)
+            publisher.send([Message(1, "id", "echo", b"refused")])
+            assert [(each.tag, each.confirmed) for each in settled] == [(1, False)]
+            assert "queue.db" in settled[0].reason
+            assert not publisher.available
+            assert publisher.trouble == settled[0].reason
+            publisher.send([Message(2, "id", "echo", b"refused at once")])
+            assert [(each.tag, each.confirmed) for each in settled[1:]] == [(2, False)]
+            wait_until(lambda: "queue.db" in consumer.trouble, "the consumer to notice")
+        wait_until(lambda: publisher.available, "the publisher to be back")
+        wait_until(lambda: not consumer.trouble, "the consumer to be back")
+        publisher.send([Message(3, "id", "echo", b"taken")])
+        assert settled[-1] == Settled(3, True)
+        assert [delivery.body for delivery in collect(consumer, 1)] == [b"taken"]
+    away = [record for record in caplog.records if "is away" in record.message]
+    back = [record for record in caplog.records if "is back" in record.message]
+    assert (len(away), len(back)) == (2, 2)
+    assert depth(path) == (1, 0)
+
+
+def test_a_place_where_no_file_can_be_is_trouble_until_it_is_mended(tmp_path: Path) -> None:
+    obstacle = tmp_path / "directory"
+    obstacle.write_text("in the way")
+    broker = EmbeddedBroker(obstacle / "queue.db")
+    with pytest.raises(BrokerMisconfigured, match=r"queue\.db can't be created"):
+        broker.prepare()
+    settled: list[Settled] = []
+    with (
+        broker.publisher(settled.extend) as publisher,
+        broker.consumer(Queue.TASKS, 1) as consumer,
+        broker.gauge() as gauge,
+    ):
+        assert not publisher.available
+        assert "can't be created" in publisher.trouble
+        wait_until(lambda: "can't be created" in consumer.trouble, "the consumer to notice")
+        with pytest.raises(BrokerUnavailable, match="can't be created"):
+            gauge.read()
+        obstacle.unlink()
+        wait_until(lambda: publisher.available, "the publisher to begin")
+        publisher.send([Message(1, "id", "echo", b"first")])
+        assert [delivery.body for delivery in collect(consumer, 1)] == [b"first"]
+        assert (consumer.trouble, gauge.read().ready) == ("", 0)
+    assert settled == [Settled(1, True)]
+
+
+def test_a_file_that_was_deleted_is_made_again(path: Path) -> None:
+    settled: list[Settled] = []
+    broker = EmbeddedBroker(path)
+    with (
+        broker.publisher(settled.extend) as publisher,
+        broker.consumer(Queue.TASKS, 10) as consumer,
+        broker.gauge() as gauge,
+    ):
+        publisher.send([Message(1, "id", "echo", b"before")])
+        former = collect(consumer, 1)
+        assert gauge.read().ready == 0
+        for leftover in path.parent.glob("queue.db*"):
+            leftover.unlink()
+        publisher.send([Message(2, "id", "echo", b"lost")])
+        assert settled[-1].confirmed is False
+        with pytest.raises(BrokerUnavailable, match="deleted or replaced"):
+            gauge.read()
+        wait_until(lambda: publisher.available, "the publisher to be back")
+        publisher.send([Message(3, "id", "echo", b"after")])
+        after = collect(consumer, 1)
+        assert [delivery.body for delivery in after] == [b"after"]
+        consumer.ack(former)
+        assert gauge.read().ready == 0
+    assert depth(path) == (1, 0)
+
+
+def test_closing_does_not_wait_for_a_file_that_was_never_there(tmp_path: Path) -> None:
+    obstacle = tmp_path / "directory"
+    obstacle.write_text("in the way")
+    broker = EmbeddedBroker(obstacle / "queue.db")
+    consumer = broker.consumer(Queue.TASKS, 1)
+    publisher = broker.publisher(lambda settled: None)
+    began = time.monotonic()
+    publisher.close()
+    consumer.close()
+    assert time.monotonic() - began < FAREWELL
+
+
+@pytest.mark.timeout(60)
+def test_closing_gives_up_when_the_file_stays_away(path: Path) -> None:
+    publish(path, b"held")
+    consumer = EmbeddedBroker(path).consumer(Queue.TASKS, 1)
+    held = collect(consumer, 1)
+    with written_by_another(path):
+        consumer.ack(held)
+        began = time.monotonic()
+        consumer.close()
+        assert time.monotonic() - began < FAREWELL + 3 * PATIENCE_FOR_LOCK
+    assert depth(path) == (0, 0)
+
+
+# Within one process.
+
+
+def test_few_long_tasks_are_spread_over_the_consumers(path: Path) -> None:
+    broker = EmbeddedBroker(path)
+    with broker.consumer(Queue.TASKS, 8) as one, broker.consumer(Queue.TASKS, 8) as two:
+        for consumer in (one, two):
+            assert consumer.receive(1, 0.2) == []
+        publish(path, *[b"long"] * 8)
+        wait_until(lambda: depth(path) == (0, 0), "all to be claimed")
+        counts = [len(consumer.receive(8, 1.0)) for consumer in (one, two)]
+    assert sum(counts) == 8
+    assert min(counts) >= 2
+
+
+def test_acknowledgements_of_many_threads_are_all_carried_out(path: Path) -> None:
+    publish(path, *[b"%d" % number for number in range(400)])
+    with EmbeddedBroker(path).consumer(Queue.TASKS, 400) as consumer:
+        held = collect(consumer, 400)
+        threads = [
+            threading.Thread(target=lambda part=part: [consumer.ack([each]) for each in held[part::8]])
+            for part in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert depth(path) == (0, 0)
+
+
+def test_the_delivery_limit_is_a_setting(path: Path) -> None:
+    publish(path, b"poison")
+    broker = EmbeddedBroker(path, delivery_limit=0)
+    with broker.consumer(Queue.TASKS, 1) as consumer:
+        collect(consumer, 1)
+    assert depth(path) == (0, 1)
+
+
+def test_the_description_names_the_file(path: Path) -> None:
+    assert str(path) in EmbeddedBroker(path).description

@@ -1,0 +1,33 @@
+"""Text of strangers within messages."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.protocol.wording import quote, readable
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("", "''"),
+        ("né 字", "'né 字'"),
+        ("a\x1b[31m\u202e\n\ud800", "'a\\x1b[31m\\u202e\\n\\ud800'"),
+        ("x" * 78, "'" + "x" * 78 + "'"),
+        ("x" * 79, "'" + "x" * 78 + "…"),
+        ("x" * 10**6, "'" + "x" * 78 + "…"),
+        ("\x00" * 80, "'" + ("\\x00" * 20)[:78] + "…"),
+    ],
+)
+def test_a_text_is_quoted_shortly(text: str, quoted: str) -> None:
+    assert quote(text) == quoted
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(max_size=400))
+def test_a_message_is_short_and_printable_and_changed_no_more_than_needed(message: str) -> None:
+    for said, most in ((readable(message), 300), (quote(message), 80)):
+        assert said.isprintable()
+        assert len(said) <= most
+    if message.isprintable() and len(message) <= 300:
+        assert readable(message) == message
