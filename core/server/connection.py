@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._line = 0
         self._stuck_since: float | None = None
         self._lingering_since: float | None = None
+        self._client_ended = False
 
     @property
     def settled(self) -> bool:
@@ -78,8 +79,10 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends nothing more, and may still wait for answers."""
+        self._client_ended = True
         if self._lingering_since is not None:
             self.close()
+            return True
         self._take(self._protocol.eof())
         self._finish()
         return True
@@ -181,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def _throttle(self) -> None:
         """Read on only while there is room for requests and the client reads its answers."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing() or self._lingering_since is not None:
             return
         if self._protocol.paused or self._stuck_since is not None:
             self._transport.pause_reading()
@@ -203,13 +206,17 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or self._lingering_since is not None:
             return
+        if self._client_ended:
+            transport.close()
+            return
         self._lingering_since = time.monotonic()
         transport.resume_reading()
         transport.write_eof()
 
     def _write(self, line: bytes) -> None:
-        if line and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(line)
+        transport = self._transport
+        if line and transport is not None and not transport.is_closing() and self._lingering_since is None:
+            transport.write(line)
 
 
 MakeConnection = Callable[[], Connection]
