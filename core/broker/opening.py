@@ -24,7 +24,8 @@ def open_broker(url: str, directory: Path) -> Broker:
 
         return EmbeddedBroker(directory / (rest or EMBEDDED_FILE))
     if scheme in {"amqp", "amqps"}:
-        from core.broker.rabbitmq import RabbitBroker
+        from core.broker.rabbitmq import RabbitBroker, quiet_pika
 
+        quiet_pika()
         return RabbitBroker([part.strip() for part in url.split(",") if part.strip()])
     raise ConfigurationError(f"broker: {scheme!r} is none of embedded, embedded:FILE, amqp://… and amqps://…")

@@ -16,17 +16,20 @@ from core.client.asks import Ask
 from core.client.lane import ConnectionLost, Lane
 from core.client.pool import NoServer, Pool, refused
 from core.client.rotation import Patience, belongs_elsewhere, pause_after
-from core.errors import LocalProtocolError, ServerUnavailable
+from core.errors import ClientError, LocalProtocolError, ServerUnavailable
 from core.protocol import Error, ErrorCode, Goaway, Reply
 
 WINDOW = 1000
 """How many requests may be open at once; the server's own limit counts too."""
 
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.02
 """A source that takes longer than this is not waited for: what it gave so far is sent."""
 
 IDLE_SECONDS = 0.02
 """How long answers are waited for before a source that has nothing now is asked again."""
+
+ONE_LOOK: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""The cheapest selector for a few sockets and one look; Windows has only the other one."""
 
 Answered: TypeAlias = tuple[Ask, Reply]
 
@@ -64,10 +67,19 @@ class Exchange:
         asks = iter(source)
         try:
             while True:
-                yield from self._fill(asks)
-                if self._exhausted and not self._again and not any(lane.open for lane in self._lanes()):
+                answered: list[Answered] = []
+                try:
+                    self._fill(asks, answered)
+                    over = self._exhausted and not self._again and not any(lane.open for lane in self._lanes())
+                    if not over and not answered:
+                        self._receive(answered)
+                except ClientError:
+                    # What has its answer is not to be lost with what has none.
+                    yield from answered
+                    raise
+                yield from answered
+                if over:
                     return
-                yield from self._receive()
         finally:
             self._release()
 
@@ -82,22 +94,22 @@ class Exchange:
 
     # Sending.
 
-    def _fill(self, asks: Iterator[Ask | None]) -> Iterator[Answered]:
+    def _fill(self, asks: Iterator[Ask | None], answered: list[Answered]) -> None:
         """Send as much as there is room for; what can't be sent at all is answered here."""
         self._idle = False
         now = time.monotonic()
         if now < self._resume_at or (self._exhausted and not self._again):
             return
         lane = self._lane(now)
-        if lane is None:
+        if lane is None or not self._has_room(lane):
             return
-        yield from self._gather(lane, asks, now + GATHER_SECONDS)
+        self._gather(lane, asks, now + GATHER_SECONDS, answered)
         try:
             lane.flush()
         except ConnectionLost as error:
             self._lost(lane, str(error), now)
 
-    def _gather(self, lane: Lane, asks: Iterator[Ask | None], until: float) -> Iterator[Answered]:
+    def _gather(self, lane: Lane, asks: Iterator[Ask | None], until: float, answered: list[Answered]) -> None:
         """Put requests into a connection, until it is full or the source takes too long."""
         now = 0.0
         while now < until and lane.room(self._window) > 0:
@@ -108,10 +120,14 @@ class Exchange:
             try:
                 lane.ask(ask, now, time.time())
             except LocalProtocolError as error:
-                yield ask, Reply(None, error=Error(ErrorCode.INVALID, str(error)))
+                answered.append((ask, Reply(None, error=Error(ErrorCode.INVALID, str(error)))))
             if len(lane.open) == 1:
                 # Nobody knows how long the source takes for the next one: the first goes out at once.
                 return
+
+    def _has_room(self, lane: Lane) -> bool:
+        """Whether it is worth while to send: a call of the system costs more than a single task."""
+        return lane.room(self._window) * 4 >= min(self._window, lane.protocol.limits.max_open_requests)
 
     def _next(self, asks: Iterator[Ask | None]) -> Ask | None:
         if self._again:
@@ -137,15 +153,15 @@ class Exchange:
 
     # Receiving.
 
-    def _receive(self) -> Iterator[Answered]:
-        """Wait until something can be done, and give out what was answered."""
+    def _receive(self, answered: list[Answered]) -> None:
+        """Wait until something can be done, and take what was answered."""
         now = time.monotonic()
         lanes = self._lanes()
         pause = self._pause(lanes, now)
         if not lanes:
             time.sleep(pause)
             return
-        with selectors.DefaultSelector() as selector:
+        with ONE_LOOK() as selector:
             for place, lane in enumerate(lanes):
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if lane.writing else 0)
                 selector.register(lane, wanted, place)
@@ -157,7 +173,7 @@ class Exchange:
                 if events & selectors.EVENT_WRITE:
                     lane.flush()
                 received = lane.receive(now) if events & selectors.EVENT_READ else ()
-                yield from self._take(lane, received, now)
+                self._take(lane, received, now, answered)
             except ConnectionLost as error:
                 self._lost(lane, str(error), now)
         self._check(lanes, now)
@@ -166,14 +182,14 @@ class Exchange:
         """How long nothing but an answer makes a difference."""
         wake_at = min((lane.deadline(self._pool.timeout) for lane in lanes), default=float("inf"))
         if self._again or not self._exhausted:
-            has_room = self._current is None or self._current.room(self._window) > 0
+            has_room = self._current is None or self._has_room(self._current)
             if self._idle:
                 wake_at = min(wake_at, now + IDLE_SECONDS)
             elif has_room:
                 wake_at = min(wake_at, self._resume_at)
         return max(0.0, wake_at - now) if wake_at < float("inf") else IDLE_SECONDS
 
-    def _take(self, lane: Lane, events: Iterable[Reply | Goaway], now: float) -> Iterator[Answered]:
+    def _take(self, lane: Lane, events: Iterable[Reply | Goaway], now: float, answered: list[Answered]) -> None:
         for event in events:
             if isinstance(event, Goaway):
                 self._leave(lane)
@@ -188,7 +204,7 @@ class Exchange:
             else:
                 self._progress(lane)
                 if ask.is_final(event, now):
-                    yield ask, event
+                    answered.append((ask, event))
                 else:
                     self._again.append(ask)
         if lane in self._leaving and not lane.open:

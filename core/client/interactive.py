@@ -21,6 +21,9 @@ from core.model import State
 PROMPT = "cauce> "
 FOREVER = 1e9
 IDLE = 0.02
+REST = 1.0
+"""Seconds between giving up on the servers and the next try."""
+
 MOST_SHOWN = 5
 
 _MARKS = {State.DONE: "✓", State.FAILED: "✗", State.CANCELLED: "-"}
@@ -39,6 +42,7 @@ class Prompt:
         self._kind = kind
         self._open: dict[str, float] = {}
         self._fresh: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._left = threading.Event()
         self._reading = False
         self._lock = threading.Lock()
 
@@ -60,6 +64,7 @@ class Prompt:
                 break
             except CauceError as error:
                 self._say(printable(str(error)))
+        self._left.set()
         self._fresh.put(None)
         self._farewell()
         return 0
@@ -109,13 +114,18 @@ class Prompt:
                     self._tell(outcome)
             except CauceError as error:
                 self._say(printable(str(error)))
-                for task_id in list(self._open):
-                    self._fresh.put(task_id)
+                if self._left.wait(REST):
+                    return
             else:
                 return
 
     def _ids(self) -> Iterator[str | None]:
-        """What was submitted since; None when there is nothing at this moment. Ends when the user leaves."""
+        """What is on the way, and what is submitted from now on. Ends when the user leaves.
+
+        None says that there is nothing more at this moment.
+        """
+        before = set(self._open)
+        yield from tuple(before)
         while True:
             try:
                 # While nothing is on the way there is no answer to wait for either.
@@ -125,7 +135,10 @@ class Prompt:
                 continue
             if task_id is None:
                 return
-            yield task_id
+            if task_id in before:
+                before.remove(task_id)
+            else:
+                yield task_id
 
     def _tell(self, outcome: TaskOutcome | Refused) -> None:
         began = self._open.pop(outcome.id, None)

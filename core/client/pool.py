@@ -129,8 +129,8 @@ class Pool(Closing):
             raise
         return lane
 
-    def _unavailable(self, address: Address, reason: str, retry_after: float = 0.0) -> NoServer:
-        self.blame(address, retry_after)
+    def _unavailable(self, address: Address, reason: str) -> NoServer:
+        self.blame(address)
         with self._lock:
             _, pause = self._rotation.choose(time.monotonic())
         return NoServer(f"{address}: {reason}", pause)

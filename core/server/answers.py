@@ -60,12 +60,14 @@ def _outcome(task: Task) -> dict[str, object]:
 
 
 def waits_for(task: Task, broker_trouble: str, now: float) -> str:
-    """What a task that has not ended waits for, as words for people."""
+    """What a task waits for, as words for people; empty when it has ended."""
+    if task.state.ended:
+        return ""
     if task.due_at is not None and task.due_at > now:
         return f"not before {task.due_at - now:.1f} seconds from now"
     if task.state in {State.ACCEPTED, State.RETRYING}:
         return f"waiting for the broker: {broker_trouble}" if broker_trouble else "on its way to the broker"
-    return "waiting for a worker" if task.state is State.QUEUED else ""
+    return "waiting for a worker"
 
 
 def stats(

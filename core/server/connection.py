@@ -5,10 +5,12 @@ What a client asks goes to the desk; answers come back through `reply`, and leav
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from core.errors import LocalProtocolError
 from core.protocol import ErrorCode, Event, Hello, Limits, Refusal, Request, ServerConnection
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ WRITE_SECONDS = 10.0
 """Seconds for which a client may not read its answers, before it is cut off."""
 
 LINGER_SECONDS = 2.0
-"""Seconds that a client has to close a connection after its last answer, before it is cut off."""
+"""Seconds that a client has to close a connection after it was sent the last answer, before it is cut off."""
+
+_log = logging.getLogger("cauce.server")
 
 
 class Connection(asyncio.Protocol):
@@ -48,13 +52,18 @@ class Connection(asyncio.Protocol):
         self._line_since = now
         self._line = 0
         self._stuck_since: float | None = None
-        self._lingering_since: float | None = None
+        self._ending_since: float | None = None
         self._client_ended = False
 
     @property
     def settled(self) -> bool:
         """Whether every request that came has its reply."""
         return self._protocol.open_requests == 0
+
+    @property
+    def unsent(self) -> int:
+        """Bytes of answers that wait for the client to read."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     # What the event loop calls.
 
@@ -66,7 +75,7 @@ class Connection(asyncio.Protocol):
         refusal = self._desk.join(self)
         if refusal:
             self._write(self._protocol.refuse(ErrorCode.OVERLOADED, refusal))
-            self._linger()
+            self.end()
 
     def connection_lost(self, error: Exception | None) -> None:
         """End; answers that are still to come have nobody to go to."""
@@ -74,14 +83,16 @@ class Connection(asyncio.Protocol):
         self._desk.leave(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Take what came; not from a client that was told that nothing more comes."""
+        if self._ending_since is not None:
+            return
         self._take(self._protocol.receive(data))
 
     def eof_received(self) -> bool:
         """The client sends nothing more, and may still wait for answers."""
         self._client_ended = True
-        if self._lingering_since is not None:
-            self.close()
+        if self._transport is not None and self._ending_since is not None:
+            self._transport.close()
             return True
         self._take(self._protocol.eof())
         self._finish()
@@ -105,7 +116,11 @@ class Connection(asyncio.Protocol):
 
     def answer(self, ref: int | str, members: dict[str, object]) -> None:
         """Have a good reply sent at the next `flush`."""
-        self._out.append(self._protocol.ok(ref, members))
+        try:
+            self._out.append(self._protocol.ok(ref, members))
+        except LocalProtocolError as error:
+            _log.error("an answer can't be sent: %s", error)
+            self.refuse(ref, ErrorCode.INTERNAL, f"the answer can't be sent: {error}")
 
     def refuse(self, ref: int | str, code: ErrorCode, message: str, retry_after: float | None = None) -> None:
         """Have a request's error sent at the next `flush`."""
@@ -125,10 +140,20 @@ class Connection(asyncio.Protocol):
         """Ask the client to finish what is open, and to connect anew."""
         self._write(self._protocol.goaway(reason))
 
-    def close(self) -> None:
-        """Send what is still to be sent, and end."""
-        if self._transport is not None:
-            self._transport.close()
+    def end(self) -> None:
+        """Send what is still to be sent, say that nothing more comes, and wait a little for the client to close.
+
+        To close at once, with what it sent still unread, would make the system throw away the last answers.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._ending_since is not None:
+            return
+        self._ending_since = time.monotonic()
+        if self._client_ended:
+            transport.close()
+        else:
+            transport.resume_reading()
+            transport.write_eof()
 
     def abort(self) -> None:
         """End at once."""
@@ -138,8 +163,8 @@ class Connection(asyncio.Protocol):
     def check(self, now: float) -> None:
         """Hold the client to the limits of time. Called about once a second."""
         protocol = self._protocol
-        if self._lingering_since is not None:
-            if now - self._lingering_since > LINGER_SECONDS:
+        if self._ending_since is not None:
+            if now - self._ending_since > (WRITE_SECONDS if self.unsent else LINGER_SECONDS):
                 self.abort()
         elif self._stuck_since is not None and now - self._stuck_since > WRITE_SECONDS:
             self.abort()
@@ -149,7 +174,7 @@ class Connection(asyncio.Protocol):
             self._expel(ErrorCode.BAD_FRAME, f"a line took longer than {self._limits.frame_seconds:g} seconds")
         elif self.settled and now - self._active > self._limits.idle_seconds:
             self.goaway("idle for too long")
-            self.close()
+            self.end()
         elif now > self._goaway_at:
             self._goaway_at = float("inf")
             self.goaway("connected for long: connect anew, so that the load is shared")
@@ -162,7 +187,7 @@ class Connection(asyncio.Protocol):
 
     def _expel(self, code: ErrorCode, message: str) -> None:
         self._write(self._protocol.refuse(code, message))
-        self._linger()
+        self.end()
 
     def _take(self, events: Sequence[Event]) -> None:
         if not events:
@@ -184,7 +209,7 @@ class Connection(asyncio.Protocol):
 
     def _throttle(self) -> None:
         """Read on only while there is room for requests and the client reads its answers."""
-        if self._transport is None or self._transport.is_closing() or self._lingering_since is not None:
+        if self._transport is None or self._transport.is_closing() or self._ending_since is not None:
             return
         if self._protocol.paused or self._stuck_since is not None:
             self._transport.pause_reading()
@@ -194,28 +219,13 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """Close when nothing more can come and everything is answered; else go on reading."""
         if self._protocol.over and self.settled:
-            self._linger()
+            self.end()
         else:
             self._throttle()
 
-    def _linger(self) -> None:
-        """Say that nothing more comes, and wait a little for the client to close.
-
-        To close at once, with what it sent still unread, would make the system throw away the last answers.
-        """
-        transport = self._transport
-        if transport is None or transport.is_closing() or self._lingering_since is not None:
-            return
-        if self._client_ended:
-            transport.close()
-            return
-        self._lingering_since = time.monotonic()
-        transport.resume_reading()
-        transport.write_eof()
-
     def _write(self, line: bytes) -> None:
         transport = self._transport
-        if line and transport is not None and not transport.is_closing() and self._lingering_since is None:
+        if line and transport is not None and not transport.is_closing() and self._ending_since is None:
             transport.write(line)
 
 

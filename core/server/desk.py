@@ -69,7 +69,7 @@ class Desk:
         self._connections.discard(connection)
 
     def close(self) -> None:
-        """Take no new tasks from now on."""
+        """Take no new tasks and answer no new questions from now on."""
         self._closing = True
 
     def handle(self, connection: Connection, requests: Sequence[Request]) -> None:
@@ -81,11 +81,11 @@ class Desk:
         questions: list[Question[Ticket]] = []
         for request in requests:
             ticket = (connection, request.ref)
-            if isinstance(request, Status | Result | Stats):
+            if self._closing and not isinstance(request, CancelRequest):
+                _refuse_at_the_end(ticket)
+            elif isinstance(request, Status | Result | Stats):
                 waiting = None if isinstance(request, Stats) else self._pending.get(request.id)
                 (questions if waiting is None else waiting).append(_question(ticket, request))
-            elif isinstance(request, SubmitRequest) and self._closing:
-                connection.refuse(request.ref, ErrorCode.SHUTTING_DOWN, "this server is leaving", 0)
             elif isinstance(request, SubmitRequest) and self._writer.full:
                 connection.refuse(request.ref, ErrorCode.OVERLOADED, "too much waits to be written", RETRY_AFTER)
             elif isinstance(request, SubmitRequest | CancelRequest):
@@ -114,21 +114,28 @@ class Desk:
         for item in batch:
             connection, ref = item.ticket
             if isinstance(item, Entered):
-                self._written(item.receipt.id)
+                touched |= self._written(item.receipt.id)
             elif isinstance(item, NotWritten):
-                self._written(item.task_id)
+                touched |= self._written(item.task_id)
             if connection in self._connections:
                 self._answer(connection, ref, item)
                 touched.add(connection)
         for connection in touched:
             connection.flush()
 
-    def _written(self, task_id: str) -> None:
-        """Ask what was asked about a task while it was being written."""
+    def _written(self, task_id: str) -> set[Connection]:
+        """Ask what was asked about a task while it was being written; the connections that have an answer already."""
         questions = self._pending.pop(task_id, None)
-        if questions:
+        if not questions:
+            return set()
+        if not self._closing:
             assert self._reader is not None
             self._reader.ask(questions)
+            return set()
+        asking = [question.ticket for question in questions if question.ticket[0] in self._connections]
+        for ticket in asking:
+            _refuse_at_the_end(ticket)
+        return {connection for connection, _ in asking}
 
     def _answer(self, connection: Connection, ref: Ref, item: Answer[Ticket] | Reply[Ticket]) -> None:
         match item:
@@ -161,6 +168,11 @@ class Desk:
         return answers.stats(
             counted.ledger, counted.processes, self._name, self._writer.broker_trouble, self._writer.trouble
         )
+
+
+def _refuse_at_the_end(ticket: Ticket) -> None:
+    connection, ref = ticket
+    connection.refuse(ref, ErrorCode.SHUTTING_DOWN, "this server is leaving", 0)
 
 
 def _confirm(connection: Connection, ref: Ref, receipt: Receipt) -> None:

@@ -7,7 +7,6 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable
 
 from core.addresses import Address
 from core.broker.base import Broker, Consumer, Queue
@@ -20,7 +19,7 @@ from core.presence import Heartbeat
 from core.protocol import Limits
 from core.repository.opening import Journal
 from core.server import options
-from core.server.connection import Connection
+from core.server.connection import Connection, MakeConnection
 from core.server.desk import Desk, Ticket
 from core.server.reader import JournalReader
 from core.server.writer import JournalWriter
@@ -72,7 +71,6 @@ class Server:
         code = 0
 
         def leave(_: signal.Signals) -> None:
-            _log.info("leaving: answering what is open; the same signal again leaves at once")
             loop.call_soon_threadsafe(leaving.set)
 
         def die(_: BaseException) -> None:
@@ -81,6 +79,8 @@ class Server:
             loop.call_soon_threadsafe(leaving.set)
 
         on_stop(leave, lambda again: os._exit(exit_code(again)))
+        # First of all: a server that finds its port in use leaves no trace in the journal.
+        listener = await self._listen(lambda: make_connection())
         with self._journal.writing()() as repository, repository.transaction():
             self._number = repository.register(self._describe())
         desk = Desk(self._name, self._settings[options.MAX_CONNECTIONS])
@@ -89,12 +89,14 @@ class Server:
         letters = DeadLetters(self._open_dead_letters, self._journal.writing(), die)
         heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number)
         desk.open(self._writer, reader)
-        listener = await self._listen(desk)
+        make_connection = self._connection_maker(desk)
         for part in (self._writer, reader, letters, heartbeat):
             part.start()
+        await self._let_in(listener)
         self._status = "ready"
         _log.info("%s is ready on %s; broker: %s", self._name, self._address, self._broker.description)
         await self._watch(desk, leaving)
+        _log.info("leaving: answering what is open; the same signal again leaves at once")
         self._status = "draining"
         listener.close()
         await self._drain(desk, reader)
@@ -116,18 +118,29 @@ class Server:
     def _open_dead_letters(self) -> Consumer:
         return self._broker.consumer(Queue.DEAD, DEAD_PREFETCH)
 
-    async def _listen(self, desk: Desk) -> asyncio.Server:
+    async def _listen(self, make: MakeConnection) -> asyncio.Server:
+        """Take the address; nobody is let in before `start_serving`."""
         loop = asyncio.get_running_loop()
         try:
-            listener = await loop.create_server(self._connection_maker(desk), *self._address.pair, backlog=BACKLOG)
+            listener = await loop.create_server(make, *self._address.pair, backlog=BACKLOG, start_serving=False)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise SupervisorError(f"can't listen on {self._address}: {reason}; choose another with --listen") from error
+            raise self._no_listening(error) from error
         name = listener.sockets[0].getsockname()
         self._address = Address(self._address.host, name[1])
         return listener
 
-    def _connection_maker(self, desk: Desk) -> Callable[[], Connection]:
+    async def _let_in(self, listener: asyncio.Server) -> None:
+        """Begin to take connections. Of two that took an address at the same moment, one learns it here."""
+        try:
+            await listener.start_serving()
+        except OSError as error:
+            raise self._no_listening(error) from error
+
+    def _no_listening(self, error: OSError) -> SupervisorError:
+        reason = error.strerror or str(error)
+        return SupervisorError(f"can't listen on {self._address}: {reason}; choose another with --listen")
+
+    def _connection_maker(self, desk: Desk) -> MakeConnection:
         limits = Limits(max_line=self._settings[options.MAX_LINE], idle_seconds=self._settings[options.IDLE_SECONDS])
         age = self._settings[options.CONNECTION_AGE]
 
@@ -159,7 +172,8 @@ class Server:
         while desk.connections and time.monotonic() < deadline:
             for connection in desk.connections:
                 if connection.settled:
-                    connection.close()
+                    connection.end()
+                connection.check(time.monotonic())
             await asyncio.sleep(0.02)
 
     def _describe(self) -> ProcessRecord:

@@ -123,7 +123,7 @@ class JournalReader(Generic[Ticket]):
         with self._open() as repository:
             while not self._leaving.is_set() or not self._questions.empty():
                 self._serve(self._gather(), repository)
-            self._say(self._overdue(repository, self._watches.take_all()))
+            self._tell_overdue(repository, self._watches.take_all())
 
     def _gather(self) -> list[Question[Ticket]]:
         pause = OBSERVE
@@ -141,28 +141,46 @@ class JournalReader(Generic[Ticket]):
         now = time.monotonic()
         try:
             self._observe(repository, now)
-            self._reply(questions, repository)
+            replies, waiting = self._sort(questions, repository)
+        except JournalError as error:
+            self._refuse(questions, error)
+        else:
+            self._say(replies)
+            self._wait_for(waiting)
+        try:
             self._look(repository, now)
         except JournalError as error:
-            _log.warning("the journal can't be read: %s", error)
-            self._say([NotRead(question.ticket, str(error)) for question in (*questions, *self._watches.take_all())])
+            self._refuse(self._watches.take_all(), error)
 
-    def _reply(self, questions: Sequence[Question[Ticket]], repository: Repository) -> None:
-        """Answer what can be answered at once; watch for the rest."""
+    def _refuse(self, questions: Sequence[Question[Ticket]], error: JournalError) -> None:
+        if questions:
+            _log.warning("the journal can't be read: %s", error)
+            self._say([NotRead(question.ticket, str(error)) for question in questions])
+
+    def _sort(
+        self, questions: Sequence[Question[Ticket]], repository: Repository
+    ) -> tuple[list[Reply[Ticket]], list[Await[Ticket]]]:
+        """The answers that can be given at once, and those that wait for the end of their task."""
         asked = {question.task_id for question in questions if not isinstance(question, Count)}
         tasks = {task.id: task for task in repository.find_all(asked)} if asked else {}
         replies: list[Reply[Ticket]] = []
+        waiting: list[Await[Ticket]] = []
         for question in questions:
             if isinstance(question, Count):
                 replies.append(Counted(question.ticket, self._ledger(repository), self._alive))
                 continue
             task = tasks.get(question.task_id)
             if isinstance(question, Await) and task is not None and not task.state.ended:
-                self._watches.add(question)
-                self._version = -1
+                waiting.append(question)
             else:
                 replies.append(self._found(question, task))
-        self._say(replies)
+        return replies, waiting
+
+    def _wait_for(self, waiting: Sequence[Await[Ticket]]) -> None:
+        for question in waiting:
+            self._watches.add(question)
+            # It may have ended since it was looked at.
+            self._version = -1
 
     def _observe(self, repository: Repository, now: float) -> None:
         if now < self._next_observation:
@@ -189,20 +207,29 @@ class JournalReader(Generic[Ticket]):
         if not self._watches or now < self._next_look:
             return
         version = repository.version()
-        replies: list[Reply[Ticket]] = []
         if version != self._version:
+            ended = repository.ended(self._watches.ids)
             self._version = version
-            for task in repository.ended(self._watches.ids):
-                replies += [Found(watch.ticket, task.id, task, brief=True) for watch in self._watches.take(task.id)]
-        replies += self._overdue(repository, self._watches.take_overdue(now))
-        self._say(replies)
+            self._say(
+                [
+                    Found(watch.ticket, task.id, task, brief=True)
+                    for task in ended
+                    for watch in self._watches.take(task.id)
+                ]
+            )
+        self._tell_overdue(repository, self._watches.take_overdue(now))
         self._next_look = now + max(POLL, SHARE * (time.monotonic() - now))
 
-    def _overdue(self, repository: Repository, watches: Sequence[Await[Ticket]]) -> list[Found[Ticket]]:
+    def _tell_overdue(self, repository: Repository, watches: Sequence[Await[Ticket]]) -> None:
+        """Answer those that will wait no longer with what is known."""
         if not watches:
-            return []
-        tasks = {task.id: task for task in repository.find_all({watch.task_id for watch in watches})}
-        return [self._found(watch, tasks.get(watch.task_id)) for watch in watches]
+            return
+        try:
+            tasks = {task.id: task for task in repository.find_all({watch.task_id for watch in watches})}
+        except JournalError as error:
+            self._refuse(watches, error)
+        else:
+            self._say([self._found(watch, tasks.get(watch.task_id)) for watch in watches])
 
     def _say(self, replies: Sequence[Reply[Ticket]]) -> None:
         if replies:

@@ -19,7 +19,7 @@ from core.supervisor.home import Home
 from core.supervisor.plan import MARK, Duty
 
 TOLERANCE = 1.0
-"""Seconds by which two readings of one process's start may differ: the clock is set meanwhile."""
+"""Seconds by which two readings of one process's start may differ: both are made of the clock, which is set."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -61,6 +61,12 @@ def ask_to_leave(identity: Identity, duty: Duty | None) -> None:
     if is_alive(identity):
         with _gone_is_fine():
             _signal_polite(identity.pid, duty)
+
+
+def ask_child_to_leave(pid: int, duty: Duty) -> None:
+    """Ask a child of this process, not waited for yet, to end in good order."""
+    with _gone_is_fine():
+        _signal_polite(pid, duty)
 
 
 def kill(identity: Identity) -> None:

@@ -35,11 +35,11 @@ def status(home: Home) -> Report | None:
     if not is_held(home.lock):
         return None
     found = _reachable(home)
-    if found is None:
-        if not is_held(home.lock):
-            return None
+    if found is not None:
+        return _read(ask(found, "status", wait=STATUS_WITHIN))
+    if is_held(home.lock):
         raise SupervisorError(f"a supervisor runs in {home.directory} and doesn't say how to reach it; try again")
-    return _read(ask(found, "status", wait=STATUS_WITHIN))
+    return None
 
 
 def ask_status(found: SupervisorState) -> Report | None:
@@ -88,10 +88,10 @@ def redispatch(journal: Journal) -> int:
 def where_it_runs(home: Home) -> str:
     """Say where the supervisor that holds this directory is."""
     found = state.load(home.state, SupervisorState)
-    if found is None or not census.is_alive(found.identity):
+    report = ask_status(found) if found else None
+    if found is None or report is None:
         return f"a supervisor is just beginning, or ending, in {home.directory}"
-    report = ask_status(found)
-    entrance = f", clients connect to {report.listen}" if report and report.listen else ""
+    entrance = f", clients connect to {report.listen}" if report.listen else ""
     return f"a supervisor (pid {found.identity.pid}) runs in {home.directory} already{entrance}; `down` ends it"
 
 
@@ -103,11 +103,12 @@ def _read(answer: bytes) -> Report:
 
 
 def _reachable(home: Home) -> SupervisorState | None:
-    """How to reach the supervisor that holds the lock; None when it doesn't say so in time, or has ended."""
+    """How to reach the supervisor that holds the lock; None when it doesn't answer in time, or has ended."""
     deadline = time.monotonic() + BEGINNING
     while is_held(home.lock):
+        # The file may be that of a former supervisor, which was killed.
         found = state.load(home.state, SupervisorState)
-        if found is not None and census.is_alive(found.identity):
+        if found is not None and (ask_status(found) is not None or time.monotonic() > deadline):
             return found
         if time.monotonic() > deadline:
             return None

@@ -38,10 +38,11 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of a request: one of the two is there."""
+    """What came of a request."""
 
-    ok: msgspec.Raw | None = None
+    ok: msgspec.Raw = msgspec.Raw(b"null")
     error: str | None = None
+    """Why there is nothing in `ok`."""
 
 
 Answering: TypeAlias = Callable[[Ask], msgspec.Struct]
@@ -143,11 +144,13 @@ def ask(
             line = read_line(connection)
     except OSError as error:
         raise SupervisorError(f"the supervisor (pid {state.identity.pid}) doesn't answer: {error}") from error
+    if line is None:
+        raise SupervisorError(f"the supervisor (pid {state.identity.pid}) left without an answer")
     try:
-        answer = msgspec.json.decode(line or b"", type=Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise SupervisorError(f"the supervisor (pid {state.identity.pid}) left without an answer") from None
-    if answer.ok is None:
+        answer = msgspec.json.decode(line, type=Answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SupervisorError(f"the supervisor (pid {state.identity.pid}) answers nonsense: {error}") from error
+    if answer.error is not None:
         raise SupervisorError(f"the supervisor (pid {state.identity.pid}) refuses: {answer.error}")
     return bytes(answer.ok)
 

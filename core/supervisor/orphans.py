@@ -53,14 +53,14 @@ class Orphan:
 def find(home: Home) -> list[Orphan]:
     """Find the processes that were started and still run, the children of a supervisor by their names."""
     records = state.load(home.children, ChildRecords) or ChildRecords()
-    known = [
-        Orphan(record.name, record.duty, record.identity, home)
-        for record in records.children
-        if census.is_alive(record.identity)
-    ]
-    pids = {orphan.identity.pid for orphan in known}
-    others = [identity for identity in census.ours(home) if identity.pid not in pids]
-    return known + [Orphan(f"pid {identity.pid}", None, identity, home) for identity in others]
+    known = {record.identity.pid: record for record in records.children}
+    found = []
+    for identity in census.ours(home):
+        # The records only give names. A process that is not ours is left alone, whatever they say.
+        record = known.get(identity.pid)
+        name = record.name if record else f"pid {identity.pid}"
+        found.append(Orphan(name, record.duty if record else None, identity, home))
+    return found
 
 
 def sweep(home: Home, timeout: float) -> Stopped:

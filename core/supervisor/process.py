@@ -80,7 +80,8 @@ class Child:
     def ask_to_leave(self) -> None:
         """Ask it to end in good order."""
         if self.poll() is None:
-            census.ask_to_leave(self.identity, self.spec.duty)
+            # It was not waited for, so its id can't be another's.
+            census.ask_child_to_leave(self._process.pid, self.spec.duty)
 
     def kill(self) -> None:
         """End it and all that belongs to it at once."""

@@ -107,8 +107,9 @@ class Supervisor:
                 self._watcher.start()
                 code = self._live()
             finally:
-                stopped = self._take_down()
+                # First, so that the last to let go of the journal is one that may tidy it up.
                 self._watcher.stop()
+                stopped = self._take_down()
                 for answer in self._waiting:
                     answer.put(stopped)
         state.remove(self._home.state)
@@ -188,7 +189,8 @@ class Supervisor:
         if asked.answer is not None:
             self._waiting.append(asked.answer)
         if self._patience is None:
-            _log.info("stopping: servers, then workers, then NGINX; the same signal again kills at once")
+            hint = "" if asked.answer else "; the same signal again kills at once"
+            _log.info("stopping: servers, then workers, then NGINX%s", hint)
             self._patience = Patience(timeout, now)
         else:
             self._patience.shorten(timeout, now)

@@ -11,6 +11,7 @@ import queue
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,13 +43,27 @@ class Rules(msgspec.Struct, frozen=True):
     files_root: Path | None
 
 
+class Uses(msgspec.Struct, frozen=True):
+    """What the threads tell others."""
+
+    strike: Callable[[int], None]
+    """Writes down that a task is about to begin that was delivered before."""
+    finished: Callable[[Held, Outcome], None]
+    """Takes what came of a task."""
+    drop: Callable[[Held], None]
+    """Takes a task that was not begun, because nobody wants it any more."""
+
+
 class Run(msgspec.Struct, eq=False):
-    """One task that runs at this moment."""
+    """One task that runs at this moment, and what came of it."""
 
     held: Held
     started_at: float
-    deadline: float | None
+    deadline: float | None = None
     """Of the monotonic clock."""
+    definition: TaskDefinition | None = None
+    result: str | None = None
+    error: BaseException | None = None
     asked_to_stop: bool = False
     written_off: bool = False
 
@@ -69,8 +84,7 @@ class Handlers:
         concurrency: how many.
         registry: the kinds that can be run.
         rules: how.
-        strike: writes down that a task is about to begin that was delivered before.
-        finished: takes what came of a task; called from the threads.
+        uses: called from the threads.
         on_death: called when a thread dies.
     """
 
@@ -79,14 +93,12 @@ class Handlers:
         concurrency: int,
         registry: Registry,
         rules: Rules,
-        strike: Callable[[int], None],
-        finished: Callable[[Held, Outcome], None],
+        uses: Uses,
         on_death: OnDeath,
     ) -> None:
         self._registry = registry
         self._rules = rules
-        self._strike = strike
-        self._finished = finished
+        self._uses = uses
         self._on_death = on_death
         self._ready: queue.SimpleQueue[Held | None] = queue.SimpleQueue()
         self._suspects = _Suspects(self._ready.put)
@@ -146,34 +158,42 @@ class Handlers:
                 return
             try:
                 self._handle(held, slot)
-            except TaskTimeout:
-                _log.debug("a time-out came after its task had ended")
             finally:
-                if held.suspect:
-                    self._suspects.ended()
+                self._suspects.ended(held)
 
     def _handle(self, held: Held, slot: Slot) -> None:
+        held.begun = True
+        if held.unwanted:
+            self._uses.drop(held)
+            return
         if held.suspect and not self._begin_suspect(held):
             return
-        assignment = held.assignment
-        started_at = time.time()
-        definition: TaskDefinition | None = None
-        result: str | None = None
-        error: BaseException | None = None
-        run_now = Run(held, started_at, None)
+        run_now = Run(held, time.time())
         try:
-            definition = self._registry.get(assignment.kind)
+            self._attempt(run_now, slot)
+            self._leave(slot, run_now)
+        except TaskTimeout as late:
+            # It came when the task had ended, or hardly begun. No second one comes for the same run.
+            if run_now.error is None:
+                run_now.error = late
+            self._leave(slot, run_now)
+        if not run_now.written_off and type(run_now.error) is not TaskInterrupted:
+            self._uses.finished(held, self._outcome(run_now))
+        run_now.error = None  # its traceback holds this frame, which holds it
+
+    def _attempt(self, run_now: Run, slot: Slot) -> None:
+        """Run a task and note what came of it."""
+        held = run_now.held
+        try:
+            run_now.definition = definition = self._registry.get(held.assignment.kind)
             timeout = definition.timeout or self._rules.timeout
             run_now.deadline = None if timeout is None else time.monotonic() + timeout
             slot.run = run_now
-            result = run(definition, assignment.payload, self._context(held, run_now.deadline))
+            run_now.result = run(definition, held.assignment.payload, self._context(held, run_now.deadline))
         except UnknownKind as unknown:
-            error = unknown.with_traceback(None)
+            run_now.error = unknown.with_traceback(None)
         except BaseException as raised:  # noqa: BLE001 - a task may raise whatever there is, and its thread goes on
-            error = raised
-        if not self._leave(slot, run_now) or isinstance(error, TaskInterrupted):
-            return
-        self._finished(held, self._outcome(held, started_at, definition, result, error))
+            run_now.error = raised
 
     def _context(self, held: Held, deadline: float | None) -> TaskContext:
         assignment = held.assignment
@@ -190,7 +210,7 @@ class Handlers:
         """Note that a task begins which may have killed its worker; one that did so too often ends here."""
         strikes = held.assignment.strikes
         if strikes < STRIKE_LIMIT:
-            self._strike(held.assignment.seq)
+            self._uses.strike(held.assignment.seq)
             return True
         failure = Failure(
             type="WorkerLost",
@@ -198,40 +218,27 @@ class Handlers:
             signature="worker-lost",
         )
         now = time.time()
-        self._finished(held, self._ended(held, now, State.FAILED, failure=failure))
+        self._uses.finished(held, self._ended(held, now, State.FAILED, failure=failure))
         return False
 
-    def _leave(self, slot: Slot, run_now: Run) -> bool:
-        """End a run; False when the watch has ended it before, and its outcome counts for nothing."""
-        try:
-            with slot.lock:
-                if slot.run is run_now:
-                    slot.run = None
-                asked = run_now.asked_to_stop
-            if asked:
-                _take_back_exception()
-        except TaskTimeout:
-            # It was on its way while the task ended; the lock has settled whether it still counts.
-            with slot.lock:
-                if slot.run is run_now:
-                    slot.run = None
-        return not run_now.written_off
+    def _leave(self, slot: Slot, run_now: Run) -> None:
+        """End a run, unless the watch has ended it before."""
+        with slot.lock:
+            if slot.run is run_now:
+                slot.run = None
+            asked = run_now.asked_to_stop
+        if asked:
+            _take_back_exception()
 
-    def _outcome(
-        self,
-        held: Held,
-        started_at: float,
-        definition: TaskDefinition | None,
-        result: str | None,
-        error: BaseException | None,
-    ) -> Outcome:
-        if error is None:
-            return self._ended(held, started_at, State.DONE, result=result)
+    def _outcome(self, run_now: Run) -> Outcome:
+        held, started_at, error = run_now.held, run_now.started_at, run_now.error
+        if error is None or run_now.result is not None:  # a time-out that came after the result changes nothing
+            return self._ended(held, started_at, State.DONE, result=run_now.result)
         assignment = held.assignment
         if isinstance(error, TaskTimeout) and not error.args:
             error.args = ("the task ran longer than its time-out allows",)  # as `_raise_in` can't say it
         failure = describe(error)
-        if policy.may_retry(definition, error, assignment.attempts, assignment.retries, self._rules.retries):
+        if policy.may_retry(run_now.definition, error, assignment.attempts, assignment.retries, self._rules.retries):
             chance = random.random()  # noqa: S311 - to spread retries
             wait = policy.retry_delay(assignment.attempts, self._rules.retry_delay, chance)
             return self._ended(held, started_at, State.RETRYING, failure=failure, due_at=time.time() + wait)
@@ -288,8 +295,10 @@ class Handlers:
         held = run_now.held
         _log.error("task %s does not stop after its time-out; its thread is written off", held.assignment.id)
         error = TaskTimeout("the task ran longer than its time-out, and did not stop when asked")
-        definition = self._registry.get(held.assignment.kind)
-        self._finished(held, self._outcome(held, run_now.started_at, definition, None, error))
+        # A value of its own: the thread that was left may still write into the old one.
+        ended = Run(held, run_now.started_at, definition=run_now.definition, error=error)
+        self._uses.finished(held, self._outcome(ended))
+        self._suspects.ended(held)
         self._start_thread(slot)
 
 
@@ -298,29 +307,33 @@ class _Suspects:
 
     def __init__(self, begin: Callable[[Held], None]) -> None:
         self._begin = begin
-        self._waiting: list[Held] = []
-        self._busy = False
+        self._waiting: deque[Held] = deque()
+        self._current: Held | None = None
         self._lock = threading.Lock()
 
     def add(self, held: Held) -> None:
         with self._lock:
-            if self._busy:
-                self._waiting.append(held)
-                return
-            self._busy = True
-        self._begin(held)
+            self._waiting.append(held)
+        self._next()
 
-    def ended(self) -> None:
+    def ended(self, held: Held) -> None:
+        """Go on after this one; a second call, or one for a task that is no suspect, does nothing."""
+        if self._current is not held:
+            return
         with self._lock:
-            if not self._waiting:
-                self._busy = False
-                return
-            held = self._waiting.pop(0)
-        self._begin(held)
+            if self._current is held:
+                self._current = None
+        self._next()
 
     def clear(self) -> None:
         with self._lock:
             self._waiting.clear()
+
+    def _next(self) -> None:
+        with self._lock:
+            if self._current is None and self._waiting:
+                self._current = self._waiting.popleft()
+                self._begin(self._current)
 
 
 def _raise_in(thread: threading.Thread | None, error: type[BaseException]) -> None:

@@ -1,7 +1,8 @@
 """What a worker holds: each task between its delivery and its acknowledgement.
 
-A task may be delivered a second time while the first delivery is still held (the connection was lost meanwhile).
-The later delivery takes the earlier one's place: it is the one that the broker waits for.
+An attempt at a task may be delivered again while it is still held: the connection was lost meanwhile, or it was
+published twice. It is run once then, and all its deliveries are acknowledged together; those of a lost connection
+mean nothing any more.
 """
 
 import threading
@@ -12,44 +13,55 @@ from core.model import Assignment
 
 
 class Held:
-    """One task that the worker holds."""
+    """One attempt at a task that the worker holds."""
 
-    __slots__ = ("assignment", "delivery", "reference", "suspect", "taken_at")
+    __slots__ = ("assignment", "begun", "deliveries", "reference", "suspect", "taken_at", "unwanted")
 
     def __init__(
         self, assignment: Assignment, reference: Reference, delivery: Delivery, taken_at: float, *, suspect: bool
     ) -> None:
         self.assignment = assignment
         self.reference = reference
-        self.delivery = delivery
+        self.deliveries = [delivery]
         self.taken_at = taken_at
         self.suspect = suspect
         """It was delivered before, and may be what killed the worker that had it."""
+        self.begun = False
+        self.unwanted = False
+        """It was cancelled, or ended elsewhere, while it waited here for its turn."""
 
 
 class Hold:
-    """All of them, by the task's number. May be used from several threads."""
+    """All of them, by the task's number and attempt. May be used from several threads."""
 
     def __init__(self) -> None:
-        self._held: dict[int, Held] = {}
+        self._held: dict[tuple[int, int], Held] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
 
     def add(self, held: Held) -> bool:
-        """Hold a task; False when it is held already, and only the delivery is new."""
+        """Hold an attempt; False when it is held already, and only the delivery is new."""
         with self._lock:
-            known = self._held.get(held.assignment.seq)
-            if known is None:
-                self._held[held.assignment.seq] = held
+            known = self._held.setdefault(_key(held), held)
+            if known is held:
                 return True
-            known.delivery = held.delivery
+            known.deliveries += held.deliveries
             return False
+
+    def waiting(self, before: float) -> list[Held]:
+        """Those that were taken before this time and have not begun."""
+        with self._lock:
+            return [held for held in self._held.values() if not held.begun and held.taken_at < before]
 
     def take_out(self, tasks: Sequence[Held]) -> list[Delivery]:
         """Let go of tasks; the deliveries to acknowledge for them."""
         with self._lock:
             for held in tasks:
-                self._held.pop(held.assignment.seq, None)
-        return [held.delivery for held in tasks]
+                self._held.pop(_key(held), None)
+            return [delivery for held in tasks for delivery in held.deliveries]
+
+
+def _key(held: Held) -> tuple[int, int]:
+    return held.assignment.seq, held.assignment.attempts

@@ -1,7 +1,5 @@
 """What becomes of a task that failed, and how many messages to hold. Pure: time and chance are arguments."""
 
-import math
-
 from core.errors import UnknownKind
 from core.tasks import TaskDefinition, is_permanent
 
@@ -9,7 +7,7 @@ LONGEST_DELAY = 3600.0
 """Seconds to the next attempt, at most."""
 
 HELD_SECONDS = 0.25
-"""For how much work a worker holds messages beside those that run: enough to never wait for the next."""
+"""For how much work a worker holds messages beside those that run: enough to hardly ever wait for the next."""
 
 MOST_HELD = 1000
 
@@ -50,5 +48,5 @@ def prefetch(concurrency: int, seconds_each: float) -> int:
 
     Slow tasks are left in the queue for whoever is free first; of fast ones as many are held as `HELD_SECONDS` needs.
     """
-    beside = math.ceil(concurrency * HELD_SECONDS / max(seconds_each, 1e-6))
-    return min(max(concurrency + beside, concurrency + 1), max(MOST_HELD, concurrency + 1))
+    beside = int(concurrency * HELD_SECONDS / max(seconds_each, 1e-6))
+    return min(concurrency + beside, max(MOST_HELD, concurrency))

@@ -21,7 +21,7 @@ from core.repository.opening import Journal
 from core.signals import exit_code, on_stop
 from core.tasks import Registry
 from core.worker import options, policy
-from core.worker.handlers import Handlers, Rules
+from core.worker.handlers import Handlers, Rules, Uses
 from core.worker.hold import Held, Hold
 from core.worker.recorder import Recorder
 from core.worker.taker import Taker
@@ -69,11 +69,16 @@ class Worker:
         self.name = settings[options.NAME] or f"w{self._number}"
         self._hold = Hold()
         self._concurrency = settings[options.CONCURRENCY]
-        self._prefetch = settings[options.PREFETCH] or policy.prefetch(self._concurrency, 1.0)
+        # As many as run, until it is known how long they take: a second worker gets its share of the first ones.
+        self._prefetch = settings[options.PREFETCH] or self._concurrency
         self._consumer: Consumer = broker.consumer(Queue.TASKS, self._prefetch)
         self._recorder = Recorder(journal.writing(), self._acknowledge, self._events.put)
         self._handlers = Handlers(
-            self._concurrency, registry, self._rules(), self._recorder.strike, self._recorder.finish, self._events.put
+            self._concurrency,
+            registry,
+            self._rules(),
+            Uses(strike=self._recorder.strike, finished=self._recorder.finish, drop=self._recorder.drop),
+            self._events.put,
         )
         self._taker = Taker(
             self._consumer,
@@ -148,7 +153,8 @@ class Worker:
         if not ended:
             return
         wanted = policy.prefetch(self._concurrency, self._pace(counters.busy_seconds, ended))
-        if not self._prefetch / 2 < wanted < self._prefetch * 2:
+        slow = wanted == self._concurrency != self._prefetch
+        if slow or not self._prefetch / 2 < wanted < self._prefetch * 2:
             _log.debug("holding up to %d messages", wanted)
             self._prefetch = wanted
             self._consumer.resize(wanted)

@@ -38,6 +38,15 @@ class Strike(msgspec.Struct):
     noted: threading.Event
 
 
+class Dropped(msgspec.Struct):
+    """A task that was not begun, because nobody wants it any more."""
+
+    held: Held
+
+
+Item = Finished | Strike | Dropped
+
+
 class Recorder:
     """Owns the thread.
 
@@ -55,7 +64,7 @@ class Recorder:
     ) -> None:
         self._open = open_repository
         self._acknowledge = acknowledge
-        self._inbox: queue.SimpleQueue[Finished | Strike | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._thread = vital_thread("journal", self._run, on_death)
         self.counters = Counters()
         self.trouble = ""
@@ -68,6 +77,10 @@ class Recorder:
     def finish(self, held: Held, outcome: Outcome) -> None:
         """Have an outcome stored and acknowledged."""
         self._inbox.put(Finished(held, outcome))
+
+    def drop(self, held: Held) -> None:
+        """Have a task acknowledged that was not begun, because it was cancelled or ended elsewhere."""
+        self._inbox.put(Dropped(held))
 
     def strike(self, seq: int) -> None:
         """Write down that a task is about to begin that was delivered before; returns when it is."""
@@ -87,9 +100,9 @@ class Recorder:
                 batch, leaving = self._gather()
                 self._store(batch, repository)
 
-    def _gather(self) -> tuple[list[Finished | Strike], bool]:
+    def _gather(self) -> tuple[list[Item], bool]:
         """All that has come, at least one; and whether it is time to leave."""
-        batch: list[Finished | Strike] = []
+        batch: list[Item] = []
         item = self._inbox.get()
         try:
             while item is not None:
@@ -101,15 +114,18 @@ class Recorder:
             return batch, False
         return batch, True
 
-    def _store(self, batch: Sequence[Finished | Strike], repository: Repository) -> None:
+    def _store(self, batch: Sequence[Item], repository: Repository) -> None:
         finished = [item for item in batch if isinstance(item, Finished)]
         strikes = [item for item in batch if isinstance(item, Strike)]
-        while True:
+        dropped = [item for item in batch if isinstance(item, Dropped)]
+        counted: list[bool] = []
+        while finished or strikes:
             try:
                 with repository.transaction():
                     if strikes:
                         repository.strike([item.seq for item in strikes])
-                    counted = repository.settle([item.outcome for item in finished], time.time()) if finished else []
+                    if finished:
+                        counted = repository.settle([item.outcome for item in finished], time.time())
                 break
             except JournalError as error:
                 if not self.trouble:
@@ -119,12 +135,12 @@ class Recorder:
         self.trouble = ""
         for item in strikes:
             item.noted.set()
-        if finished:
-            self._acknowledge([item.held for item in finished])
-            self._count(finished, counted)
+        if finished or dropped:
+            self._acknowledge([item.held for item in finished] + [item.held for item in dropped])
+            self._count(finished, counted, len(dropped))
 
-    def _count(self, finished: Sequence[Finished], counted: Sequence[bool]) -> None:
-        done = failed = retried = discarded = 0
+    def _count(self, finished: Sequence[Finished], counted: Sequence[bool], discarded: int) -> None:
+        done = failed = retried = 0
         busy = 0.0
         for item, counts in zip(finished, counted, strict=True):
             outcome = item.outcome

@@ -22,6 +22,9 @@ PATIENCE = 0.25
 PAUSE = 0.5
 """Seconds to the next try when the journal can't be read."""
 
+RECHECK = 0.25
+"""Seconds after which a task that still waits for its turn is looked up again: it may have been cancelled."""
+
 _log = logging.getLogger("cauce.worker")
 _decode = msgspec.json.Decoder(Reference).decode
 
@@ -52,6 +55,7 @@ class Taker:
         self._hold = hold
         self._hand_out = hand_out
         self._most = most
+        self._next_recheck = 0.0
         self._leaving = threading.Event()
         self._thread = vital_thread("taker", self._run, on_death)
         self.taken = 0
@@ -81,6 +85,22 @@ class Taker:
                 self._note_idleness(bool(deliveries))
                 if deliveries:
                     self._sort(deliveries, repository)
+                self._recheck(repository, time.monotonic())
+
+    def _recheck(self, repository: Repository, now: float) -> None:
+        """Mark those that are wanted no more among the tasks that have waited here for a while."""
+        if now < self._next_recheck:
+            return
+        self._next_recheck = now + RECHECK
+        waiting = self._hold.waiting(time.time() - RECHECK)
+        try:
+            wanted = repository.wanted([held.assignment.seq for held in waiting]) if waiting else {}
+        except JournalError as error:
+            _log.warning("the journal can't be read; not looking for cancelled tasks: %s", error)
+            return
+        for held in waiting:
+            task = wanted.get(held.assignment.seq)
+            held.unwanted = task is None or task.state.ended or task.attempts != held.assignment.attempts
 
     def _note_idleness(self, busy: bool) -> None:
         if busy or self._consumer.trouble:
@@ -112,6 +132,8 @@ class Taker:
         if self._hold.add(held):
             self.taken += 1
             self._hand_out(held)
+        else:
+            self.discarded += 1
 
     def _read(self, delivery: Delivery) -> Reference | None:
         try:

@@ -1,11 +1,14 @@
-"""The brokers that the contract is tested with."""
+"""The brokers and the journals that the contracts are tested with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.broker.base import Broker
 from core.broker.embedded import EmbeddedBroker
+from core.repository.base import OpenRepository, Repository
+from tests.contract.repositories import JOURNALS
 
 
 @pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
@@ -21,3 +24,16 @@ def _rabbitmq(request: pytest.FixtureRequest) -> Broker:
 
     url: str = request.getfixturevalue("rabbitmq_url")
     return RabbitBroker([url])
+
+
+@pytest.fixture(params=sorted(JOURNALS))
+def open_repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenRepository]:
+    """Open connections to one new journal, of each kind."""
+    with JOURNALS[str(request.param)](tmp_path) as opener:
+        yield opener
+
+
+@pytest.fixture
+def journal(open_repository: OpenRepository) -> Repository:
+    """One connection to a new journal."""
+    return open_repository()

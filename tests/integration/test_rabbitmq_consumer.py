@@ -9,7 +9,7 @@ import pytest
 
 from core.broker.base import DELIVERY_LIMIT, Consumer, Delivery, Queue
 from core.broker.rabbitmq import RabbitBroker
-from core.broker.rabbitmq.consumer import redeliveries
+from core.broker.rabbitmq.intake import redeliveries
 from tests.services.amqp import Book, bodies, messages, raw_channel, receive_all, wait_available, wait_connected
 from tests.services.rabbitmq import RabbitNode
 from tests.services.waiting import wait_until
@@ -107,22 +107,43 @@ def test_no_more_than_the_prefetch_is_held(broker: RabbitBroker, consumer: Consu
     assert consumer.receive(10, 0.2) == []
 
 
-def test_resizing_changes_how_many_are_held(broker: RabbitBroker, consumer: Consumer) -> None:
-    publish(broker, 70)
+def test_growing_lets_just_so_many_more_come_and_redelivers_nothing(broker: RabbitBroker, consumer: Consumer) -> None:
+    publish(broker, 60)
     received = receive_all(consumer, 10)
-    consumer.resize(25)
-    received += receive_all(consumer, 25)
-    assert consumer.receive(100, 0.2) == []
+    for prefetch, more in ((11, 1), (25, 14)):
+        consumer.resize(prefetch)
+        received += receive_all(consumer, more)
+        assert consumer.receive(100, 0.2) == []
     consumer.ack(received)
     received = receive_all(consumer, 25)
-    consumer.resize(3)
-    # Until RabbitMQ has read that, it may deliver by the former size.
-    while received:
-        consumer.ack(received)
-        received = consumer.receive(100, 0.2)
-    publish(broker, 10, first=70)
-    receive_all(consumer, 3)
     assert consumer.receive(100, 0.2) == []
+    assert {delivery.redeliveries for delivery in received} == {0}
+
+
+def test_shrinking_counts_what_is_in_hand(broker: RabbitBroker, consumer: Consumer) -> None:
+    publish(broker, 30)
+    held = receive_all(consumer, 10)
+    consumer.resize(3)
+    consumer.ack(held[:7])
+    assert consumer.receive(100, 0.2) == []
+    consumer.ack(held[7:9])
+    received = receive_all(consumer, 2)
+    assert consumer.receive(100, 0.2) == []
+    # One long task keeps its place, and the others go on in the two places that are left.
+    for _ in range(3):
+        consumer.ack(received)
+        received = receive_all(consumer, 2)
+    consumer.ack([held[9]])
+    received += receive_all(consumer, 1)
+    assert consumer.receive(100, 0.2) == []
+
+
+def test_a_size_given_before_there_is_a_connection_counts(broker: RabbitBroker) -> None:
+    publish(broker, 10)
+    with broker.consumer(Queue.TASKS, 1) as consumer:
+        consumer.resize(4)
+        receive_all(consumer, 4)
+        assert consumer.receive(100, 0.2) == []
 
 
 def test_resizing_under_load_loses_nothing_and_delivers_nothing_twice(broker: RabbitBroker, consumer: Consumer) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core.broker.base import Queue
+from core.broker.base import Publisher, Queue
 from core.broker.rabbitmq import RabbitBroker
 from core.broker.rabbitmq.addresses import read_addresses
 from core.broker.rabbitmq.gauge import RabbitGauge
@@ -50,31 +50,47 @@ def memory_alarm(node: RabbitNode) -> Iterator[Callable[[bool], None]]:
     ring(False)
 
 
+def send_until_blocked(publisher: Publisher, first: int = 0) -> int:
+    """Send one by one until the alarm is noticed, since RabbitMQ tells of it only who sends; the next tag."""
+    tag = first
+
+    def blocked() -> bool:
+        nonlocal tag
+        publisher.send(messages(1, first=tag))
+        tag += 1
+        return not publisher.available
+
+    wait_until(blocked, "the alarm to be noticed", 2)
+    return tag
+
+
 def test_a_blocked_publisher_says_so_and_goes_on_afterwards_while_consuming_never_stops(
     url: str, memory_alarm: Callable[[bool], None]
 ) -> None:
     broker = RabbitBroker([url])
     book = Book()
-    with broker.publisher(book) as publisher, broker.consumer(Queue.TASKS, 10) as consumer:
+    with broker.publisher(book) as publisher, broker.consumer(Queue.TASKS, 5) as consumer:
         wait_available(publisher)
         publisher.send(messages(5))
         book.wait(5)
         memory_alarm(True)
-        publisher.send(messages(3, first=5))
-        wait_until(lambda: not publisher.available, "the alarm to be noticed", 2)
+        sent = send_until_blocked(publisher, first=5)
         assert "accepts no messages" in publisher.trouble
         assert "memory" in publisher.trouble
-        publisher.send(messages(1, first=8))
-        assert "accepts no messages" in book.reasons[8]
+        publisher.send(messages(1, first=sent))
+        assert "accepts no messages" in book.reasons[sent]
         received = receive_all(consumer, 5)
         consumer.ack(received)
         assert consumer.trouble == ""
         memory_alarm(False)
         wait_available(publisher)
-        book.wait(9)
-        # What was handed over when the alarm rang was taken when it ended.
-        assert book.confirmed == set(range(8))
-        assert bodies(receive_all(consumer, 3)) == [b"5", b"6", b"7"]
+        book.wait(sent + 1)
+        # What was handed over before the alarm was noticed is taken when it ends.
+        assert sorted(book.tags) == list(range(sent + 1))
+        for tag in sorted(book.confirmed - set(range(5))):
+            delivery = receive_all(consumer, 1)
+            assert bodies(delivery) == [str(tag).encode()]
+            consumer.ack(delivery)
 
 
 def test_a_publisher_that_is_blocked_for_too_long_gives_up_what_it_sent(
@@ -84,10 +100,10 @@ def test_a_publisher_that_is_blocked_for_too_long_gives_up_what_it_sent(
     with RabbitBroker([url], blocked_timeout=1.0).publisher(book) as publisher:
         wait_available(publisher)
         memory_alarm(True)
-        publisher.send(messages(2))
-        book.wait(2, seconds=5)
-        assert set(book.reasons) == {0, 1}
-        assert "too long" in book.reasons[0]
+        sent = send_until_blocked(publisher)
+        book.wait(sent, seconds=5)
+        assert sorted(book.tags) == list(range(sent))
+        assert any("too long" in reason for reason in book.reasons.values())
         memory_alarm(False)
         wait_available(publisher)
 
@@ -97,12 +113,12 @@ def test_a_blocked_publisher_closes_in_time(url: str, memory_alarm: Callable[[bo
     publisher = RabbitBroker([url]).publisher(book)
     wait_available(publisher)
     memory_alarm(True)
-    publisher.send(messages(2))
+    sent = send_until_blocked(publisher)
     began = time.monotonic()
     publisher.close(0.5)
     assert time.monotonic() - began < 6
-    assert sorted(book.tags) == [0, 1]
-    assert "closed" in book.reasons[0]
+    assert sorted(book.tags) == list(range(sent))
+    assert any("closed" in reason for reason in book.reasons.values())
 
 
 @pytest.fixture
@@ -198,6 +214,7 @@ def test_what_was_confirmed_outlives_the_power_cut_of_a_broker(
     with broker.publisher(book) as publisher, broker.consumer(Queue.DEAD, 5) as consumer:
         wait_available(publisher)
         wait_connected(consumer)
+        node.write_down_queues()
         sent = 0
         while len(book.confirmed) < 1_000:
             publisher.send(messages(100, first=sent))

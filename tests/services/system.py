@@ -123,12 +123,13 @@ class LocalSystem(Closing):
     def task(self, task_id: str) -> Task | None:
         """A task as it is in the journal."""
         with self._journal.reading()() as repository:
-            return repository.find_all([task_id])[0] if repository.find_all([task_id]) else None
+            found = repository.find_all([task_id])
+        return found[0] if found else None
 
     def counts(self) -> dict[str, int]:
-        """How many tasks the journal has in each state."""
+        """How many tasks the journal has in each state; states without any are left out."""
         with self._journal.reading()() as repository:
-            return dict(repository.counts())
+            return {state: count for state, count in repository.counts().items() if count}
 
     def _launch(self, name: str) -> None:
         role = "server" if name.startswith("s") else "worker"

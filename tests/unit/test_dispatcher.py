@@ -208,6 +208,26 @@ def test_a_confirmation_that_comes_after_its_task_was_given_up_is_written_down(s
     assert len(server.sent) == 2
 
 
+def test_what_was_claimed_anew_is_not_published_if_its_confirmation_comes_meanwhile(server: Server) -> None:
+    server.submit("a")
+    server.turn()
+    server.publisher.block()
+    server.turn(0.1)
+    server.turn(PATIENCE + 0.1)
+    server.publisher.come_back()
+    server.now += CLAIM_INTERVAL
+    server.commit()
+    assert server.dispatcher.in_hand == 1
+    server.publisher.block()
+    server.flush()
+    server.publisher.settle()
+    server.publisher.come_back()
+    server.turn()
+    assert server.sent == [("a", 0)]
+    assert booked(server.journal) == {"queued": 1}
+    assert server.dispatcher.in_hand == 0
+
+
 def test_a_retry_is_claimed_when_it_is_due(server: Server) -> None:
     server.submit("a")
     server.turn()

@@ -5,6 +5,7 @@ so there is one window for each channel, and it dies with it.
 """
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 
 class AckWindow:
@@ -36,6 +37,10 @@ class AckWindow:
         top = max(below)
         rest = [] if oldest_open is None else [tag for tag in fresh if tag > oldest_open]
         return [(top, True), *((tag, False) for tag in rest)]
+
+    def open_up_to(self, last: int) -> int:
+        """How many of the deliveries up to this tag are open."""
+        return sum(1 for _ in takewhile(last.__ge__, self._open))
 
     def settle(self, tag: int) -> bool:
         """Take one delivery as settled; whether it was open."""

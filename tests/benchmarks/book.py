@@ -1,0 +1,68 @@
+"""Reads a journal from outside, to tell what became of the tasks that a benchmark has submitted, and when."""
+
+from pathlib import Path
+
+from core.closing import Closing
+from core.database import Database, Value
+from core.model import State
+from core.repository.sqlite import FAULTS
+from tests.benchmarks.case import Lost
+from tests.services.waiting import wait_until
+
+PATIENCE = 300.0
+"""Seconds after which tasks that have not come through count as lost."""
+
+
+class Book(Closing):
+    """The tasks of a journal that were submitted after the last `turn`."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, FAULTS, readonly=True)
+        self._last = 0
+
+    def turn(self) -> None:
+        """Begin a new page: the tasks that are there now are not counted from here on."""
+        self._last = self._database.number("SELECT max(seq) FROM tasks")
+
+    def submitted(self) -> int:
+        """How many tasks there are on this page."""
+        return self._database.number("SELECT count(*) FROM tasks WHERE seq > ?", (self._last,))
+
+    def done(self, after: float = 0.0) -> int:
+        """How many of them are done, and were stored after this time."""
+        return self._database.number(
+            "SELECT count(*) FROM tasks WHERE seq > ? AND state = 'done' AND result IS NOT NULL AND stored_at > ?",
+            (self._last, after),
+        )
+
+    def first(self, hop: str) -> float:
+        """The first of the moments of a hop, such as `sent`."""
+        return self._moment(f"SELECT min({hop}_at) FROM tasks WHERE seq > ?")  # noqa: S608 - a word of the caller's own
+
+    def last(self, hop: str) -> float:
+        """The last of the moments of a hop."""
+        return self._moment(f"SELECT max({hop}_at) FROM tasks WHERE seq > ?")  # noqa: S608 - a word of the caller's own
+
+    def wait_in_state(self, state: State, tasks: int) -> None:
+        """Wait until the whole journal has at least so many tasks in a state, by its running totals.
+
+        Raises:
+            Lost: they don't come.
+        """
+        try:
+            wait_until(lambda: self._in_state(state) >= tasks, f"{tasks} tasks to be {state}", PATIENCE)
+        except AssertionError as late:
+            raise Lost(str(late)) from late
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._database.close()
+
+    def _in_state(self, state: State) -> int:
+        return self._database.number("SELECT tasks FROM ledger WHERE state = ?", (state.value,))
+
+    def _moment(self, statement: str) -> float:
+        moment: Value = self._database.execute(statement, (self._last,))[0][0]
+        if not isinstance(moment, float):
+            raise Lost("a task has not come so far")
+        return moment

@@ -1,0 +1,35 @@
+"""The client of a benchmark: the load generator of `core.client`, in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from core.addresses import Address
+from core.client.load import Figures
+from tests.benchmarks.case import Lost, Order
+
+_TOP = Path(__file__).resolve().parents[2]
+_SECONDS = 300.0
+
+
+def submit(servers: Sequence[Address], tasks: int, order: Order) -> Figures:
+    """Submit so many tasks as fast as they are taken, and return the generator's figures.
+
+    Raises:
+        Lost: not every task was accepted.
+    """
+    command = [sys.executable, "-m", "core.client", "load", "--json", "--kind", "echo", "--payload", "hello world"]
+    command += ["--tasks", str(tasks), "--connections", str(order.connections), "--window", str(order.window)]
+    for server in servers:
+        command += ["--server", str(server)]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
+    ended = subprocess.run(
+        command, cwd=_TOP, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
+    )
+    if ended.returncode:
+        raise Lost(f"the client ended with {ended.returncode}: {ended.stderr.decode(errors='replace')}")
+    return msgspec.json.decode(ended.stdout, type=Figures)

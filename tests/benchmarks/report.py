@@ -1,0 +1,103 @@
+"""The report of a benchmark: as a value, as JSON, and as tables for people. Pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tests.benchmarks.case import Group, Measured, Order, Stage
+from tests.benchmarks.machine import Machine
+from tests.benchmarks.summary import Row
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that there is to say about one benchmark."""
+
+    date: str
+    command: str
+    seconds: float
+    """How long it took."""
+    machine: Machine
+    order: Order
+    cases: dict[str, str]
+    """What each case is."""
+    left_out: list[str]
+    """Cases that could not be measured here, and why."""
+    baseline: str
+    rows: list[Row]
+    rounds: list[dict[str, dict[Stage, Measured]]]
+
+
+def write_json(report: Report) -> bytes:
+    """The report as JSON."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def read_json(text: bytes) -> Report:
+    """The report of its JSON."""
+    return msgspec.json.decode(text, type=Report)
+
+
+def write_markdown(report: Report) -> str:
+    """The report as Markdown that can be read as it is."""
+    versions = ", ".join(f"{name} {version}" for name, version in report.machine.versions.items())
+    parts = [
+        f"# Benchmark of {report.date}",
+        _machine(report.machine) + f"\n{versions}.",
+        _course(report),
+        "\n".join(f"- {name}: {description}." for name, description in report.cases.items()),
+        "\n".join(f"- Left out: {reason}." for reason in report.left_out),
+        f"## Tasks a second\n\nThe median of the rounds (lowest to highest), and as a part of {report.baseline}'s.",
+        _rates(report),
+        "## Processor time\n\nMicroseconds for a task (or milliseconds for 1,000), medians.",
+        _times(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _course(report: Report) -> str:
+    return (
+        f"`{report.command}` took {report.seconds:.0f} seconds: {len(report.rounds)} rounds, in each of them every case"
+        f" with {report.order.tasks:,} tasks\nof kind `echo` in each stage, sent over {report.order.connections}"
+        f" connections with up to {report.order.window} open on each."
+    )
+
+
+def _machine(machine: Machine) -> str:
+    return (
+        f"{machine.system}, {machine.cores} × {machine.processor}, {machine.memory_gib:g} GiB,"
+        f" journals on {machine.file_system}; load before it began: {machine.load:.1f}."
+    )
+
+
+def _rates(report: Report) -> str:
+    cells = {(row.case, row.stage): _rate(row, report.baseline) for row in report.rows}
+    stages = [stage for stage in Stage if any(row.stage is stage for row in report.rows)]
+    lines = [[case, *(cells.get((case, stage), "") for stage in stages)] for case in report.cases]
+    return table(["", *stages], lines)
+
+
+def _rate(row: Row, baseline: str) -> str:
+    ratio = "" if row.ratio is None or row.case == baseline else f" {row.ratio:.2f} ×"
+    return f"{row.rate:,.0f} ({row.lowest:,.0f} to {row.highest:,.0f}){ratio}"
+
+
+def _times(report: Report) -> str:
+    groups = [group for group in Group if any(group in row.cpu for row in report.rows)]
+    lines = []
+    for row in sorted(report.rows, key=lambda row: list(Stage).index(row.stage)):
+        each = [f"{row.cpu[group]:.0f}" if group in row.cpu else "" for group in groups]
+        of_its_own = sum(spent for group, spent in row.cpu.items() if group is not Group.ELSEWHERE)
+        lines.append([row.stage, row.case, *each, f"{of_its_own:.0f}"])
+    return table(["", "", *groups, "all but elsewhere"], lines)
+
+
+def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its columns made wide enough; all but the first are numbers."""
+    widths = [max(len(line[column]) for line in (heads, *lines)) for column in range(len(heads))]
+
+    def row(cells: Sequence[str]) -> str:
+        first, *rest = zip(cells, widths, strict=True)
+        return "| " + " | ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]) + " |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([row(heads), row(rule), *map(row, lines)])

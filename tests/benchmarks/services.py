@@ -1,0 +1,73 @@
+"""The services that cases need: found or started when the first case asks for them, ended with everything."""
+
+import re
+from pathlib import Path
+
+from core.closing import Closing
+from core.errors import SupervisorError
+from core.supervisor.nginx import find_nginx, read_build
+from tests.services.rabbitmq import RabbitNode
+
+
+class Missing(Exception):
+    """A service is not on this machine."""
+
+
+class Services(Closing):
+    """RabbitMQ and NGINX.
+
+    Args:
+        directory: where a node of RabbitMQ has its files.
+
+    Attributes:
+        versions: of those that were asked for.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._node: RabbitNode | None = None
+        self.versions: dict[str, str] = {}
+
+    def rabbitmq(self) -> RabbitNode:
+        """A running node, the same for all.
+
+        Raises:
+            Missing: there is no RabbitMQ here.
+        """
+        if self._node is None:
+            try:
+                self._node = RabbitNode(self._directory / "rabbitmq")
+            except FileNotFoundError as error:
+                raise Missing(str(error)) from error
+            self._node.start()
+            self.versions["RabbitMQ"] = _number(self._node.eval("rabbit_misc:version()."))
+            self.versions["Erlang"] = _number(self._node.eval("erlang:system_info(otp_release)."))
+        return self._node
+
+    def nginx(self) -> Path:
+        """The program.
+
+        Raises:
+            Missing: there is no NGINX with the stream module here.
+        """
+        program = find_nginx()
+        try:
+            build = None if program is None else read_build(program)
+        except SupervisorError as error:
+            raise Missing(str(error)) from error
+        if program is None or build is None or not build.stream:
+            raise Missing("this needs NGINX with its stream module: apt-get install nginx libnginx-mod-stream")
+        self.versions["NGINX"] = build.version
+        return program
+
+    def close(self) -> None:
+        """End what was started."""
+        if self._node is not None:
+            self._node.stop()
+            self._node = None
+
+
+def _number(answer: str) -> str:
+    """The version in what Erlang printed."""
+    found = re.search(r"\d[\w.-]*", answer)
+    return found[0] if found else "unknown"

@@ -1,0 +1,195 @@
+"""A system for a test that is run by a supervisor: its commands, and the proof that nothing is left of it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from core.addresses import Address
+from core.closing import Closing
+from core.jsontext import Json
+from core.protocol import ClientConnection, Reply
+from core.supervisor import census, state
+from core.supervisor.home import Home
+from core.supervisor.report import Phase, Report, Stopped
+from core.supervisor.state import SupervisorState
+from tests.services.waiting import wait_until
+
+PATIENCE = 60.0
+_TOP = Path(__file__).resolve().parents[2]
+_REPORTS = msgspec.json.Decoder(Report | None)
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A command that has ended."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def report(self) -> Report:
+        """What it printed, as JSON."""
+        assert self.code in {0, 1}, self.errors
+        return msgspec.json.decode(self.output, type=Report)
+
+    @property
+    def stopped(self) -> Stopped:
+        """What `down` printed, as JSON."""
+        assert self.code == 0, self.errors
+        return msgspec.json.decode(self.output, type=Stopped)
+
+
+class Supervised(Closing):
+    """The system of one directory, with ports of its own.
+
+    Args:
+        directory: where its files are.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.home = Home(directory)
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CAUCE_")}
+        self._foreground: subprocess.Popen[str] | None = None
+
+    def run(self, command: str, *flags: str) -> Ended:
+        """Run one command to its end."""
+        ended = subprocess.run(
+            self._arguments(command, *flags),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            env=self.environment,
+            cwd=_TOP,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def up(self, servers: int = 1, workers: int = 1, *flags: str) -> Report:
+        """Start it in the background, on free ports."""
+        ended = self.run("up", "--detach", "--json", *self.sizes(servers, workers), *flags)
+        assert ended.code == 0, ended.errors
+        return ended.report
+
+    def up_in_front(self, servers: int = 1, workers: int = 1) -> Report:
+        """Start it in the foreground, as the leader of a session, and wait until it is ready."""
+        self._foreground = subprocess.Popen(
+            self._arguments("up", "--json", *self.sizes(servers, workers)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            env=self.environment,
+            cwd=_TOP,
+            start_new_session=True,
+        )
+        assert self._foreground.stdout is not None
+        return msgspec.json.decode(self._foreground.stdout.readline(), type=Report)
+
+    def interrupt(self) -> None:
+        """Send Ctrl-C to the supervisor in the foreground, and to it alone."""
+        assert self._foreground is not None
+        self._foreground.send_signal(signal.SIGINT)
+
+    def end_of_foreground(self) -> int:
+        """Wait until the supervisor in the foreground has ended; its exit code."""
+        assert self._foreground is not None
+        assert self._foreground.stdout is not None
+        code = self._foreground.wait(PATIENCE)
+        self._foreground.stdout.close()
+        self._foreground = None
+        return code
+
+    def down(self, *flags: str) -> Stopped:
+        """Take it down."""
+        return self.run("down", "--json", *flags).stopped
+
+    def status(self) -> Report | None:
+        """What it says of itself."""
+        return _REPORTS.decode(self.run("status", "--json").output)
+
+    def kill_supervisor(self) -> int:
+        """End the supervisor as a crash would; its process id."""
+        found = state.load(self.home.state, SupervisorState)
+        assert found is not None
+        census.kill(found.identity)
+        wait_until(lambda: not census.is_alive(found.identity), "the supervisor to die")
+        return found.identity.pid
+
+    def assert_nothing_left(self, report: Report) -> None:
+        """Make sure that no process works for it any more and that nobody listens on its ports."""
+        assert census.ours(self.home) == []
+        assert census.identify(report.pid) is None
+        for text in {report.listen, *report.servers} - {""}:
+            with socket.socket() as probe:
+                assert probe.connect_ex(Address.parse(text).pair) != 0, text
+        assert not self.home.state.exists()
+        assert not self.home.children.exists()
+
+    def sizes(self, servers: int, workers: int) -> list[str]:
+        """The flags for so many of each, on free ports."""
+        return [
+            *("--servers", str(servers), "--workers", str(workers), "-c", "2"),
+            *("--listen", "127.0.0.1:0", "--server-port", "0"),
+        ]
+
+    def close(self) -> None:
+        """End whatever the test has left."""
+        found = state.load(self.home.state, SupervisorState)
+        if found is not None:
+            census.kill(found.identity)
+        if self._foreground is not None:
+            self._foreground.kill()
+            self.end_of_foreground()
+        for identity in census.ours(self.home):
+            census.kill(identity)
+        wait_until(lambda: not census.ours(self.home), "everything to end")
+
+    def _arguments(self, command: str, *flags: str) -> list[str]:
+        return [sys.executable, "-m", "core.supervisor", command, "--dir", str(self.home.directory), *flags]
+
+
+def pid_of(report: Report | None, name: str) -> int | None:
+    """The process id of one part; None when there is no such process now."""
+    found = [part.pid for part in report.processes if part.name == name] if report else []
+    return found[0] if found else None
+
+
+def kill(pid: int | None) -> None:
+    """End a process of the test's own system as a crash would."""
+    assert pid is not None
+    psutil.Process(pid).kill()
+
+
+def settled(report: Report | None) -> bool:
+    """Whether everything runs and is ready."""
+    return report is not None and report.phase is Phase.RUNNING and report.ready
+
+
+def submit(address: str, kind: str, payload: Json, wait: float = 30.0) -> Json:
+    """Submit a task over the socket and wait for its result; where it stands when it hasn't ended by then."""
+    client = ClientConnection()
+    with socket.create_connection(Address.parse(address).pair, 10.0) as stream:
+        stream.settimeout(wait + 10.0)
+        stream.sendall(client.submit(1, payload, task_id="only", kind=kind))
+        accepted = _reply(client, stream)
+        assert accepted.ok is not None, accepted.error
+        stream.sendall(client.result(2, "only", wait))
+        ended = _reply(client, stream)
+        assert ended.ok is not None, ended.error
+        return ended.ok.get("result", ended.ok["state"])
+
+
+def _reply(client: ClientConnection, stream: socket.socket) -> Reply:
+    while True:
+        received = stream.recv(65_536)
+        assert received, "the server closed the connection"
+        with contextlib.suppress(StopIteration):
+            return next(event for event in client.receive(received) if isinstance(event, Reply))

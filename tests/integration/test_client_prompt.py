@@ -1,0 +1,125 @@
+"""The client's prompt, at a terminal as a person has it."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.system import LocalSystem
+from tests.services.waiting import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+class Terminal:
+    """A program at a terminal of its own."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._ours, theirs = os.openpty()
+        os.set_blocking(self._ours, False)
+        self.process = subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=TOP, env=environment, start_new_session=True
+        )
+        os.close(theirs)
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        os.write(self._ours, text.encode())
+
+    def expect(self, text: str) -> None:
+        """Wait until this has been shown, after all that was expected before."""
+
+        def is_there() -> bool:
+            self._read()
+            return text in self.seen
+
+        wait_until(is_there, f"{text!r} on the terminal")
+        self.seen = self.seen.partition(text)[2]
+
+    def close(self) -> None:
+        """End the program, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        try:
+            self.seen += os.read(self._ours, 65536).decode("utf-8", "replace")
+        except OSError:
+            # Nothing is there now, or the program has ended.
+            return
+
+
+@pytest.fixture(name="system", scope="module")
+def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    with LocalSystem(tmp_path_factory.mktemp("prompt")) as running:
+        yield running
+
+
+@pytest.fixture
+def terminal(system: LocalSystem, tmp_path: Path) -> Iterator[Terminal]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
+    environment |= {"XDG_STATE_HOME": str(tmp_path), "TERM": "xterm", "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "core.client", "--server", str(system.addresses[0])]
+    running = Terminal(command, environment)
+    try:
+        running.expect("cauce> ")
+        yield running
+    finally:
+        running.close()
+
+
+def test_each_line_is_a_task_whose_outcome_is_told(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.type("/kind wordcount\n")
+    terminal.expect("lines are tasks of kind wordcount")
+    terminal.type("uno dos tres\n")
+    terminal.expect("✓ ")
+    terminal.expect("  3  (")
+    terminal.type("/quit\n")
+    assert terminal.process.wait(20) == 0
+    history = tmp_path / "cauce" / "client-history"
+    assert "uno dos tres" in history.read_text("utf-8")
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600
+
+
+def test_an_outcome_does_not_swallow_what_is_being_typed(terminal: Terminal) -> None:
+    terminal.type("/kind sleep\n")
+    terminal.expect("lines are tasks of kind sleep")
+    terminal.type("not a number\n")
+    terminal.expect("… ")
+    terminal.type("/sta")
+    terminal.expect("✗ ")
+    terminal.expect("cauce> /sta")
+    terminal.type("ts\n")
+    terminal.expect("accepted ")
+    terminal.expect("worker w1")
+
+
+def test_control_c_clears_the_line_and_control_d_says_what_is_still_open(terminal: Terminal) -> None:
+    terminal.type("half a li")
+    terminal.expect("half a li")
+    os.kill(terminal.process.pid, signal.SIGINT)
+    terminal.expect("cauce> ")
+    terminal.type("/status nobody\n")
+    terminal.expect("there is no task nobody")
+    terminal.type("/nonsense\n")
+    terminal.expect("/nonsense is no command")
+    terminal.type("/kind nobody-does-this\n")
+    terminal.expect("lines are tasks of kind")
+    terminal.type("/help\n")
+    terminal.expect("a task of the current kind")
+    terminal.type("/kind simulate\n")
+    terminal.expect("cauce> ")
+    terminal.type("a task that takes its time\n")
+    terminal.expect("… ")
+    terminal.type("\x04")
+    terminal.expect("1 task is still on the way")
+    assert terminal.process.wait(20) == 0

@@ -1,0 +1,249 @@
+"""The supervisor and its real children: started, found ready, killed, mended, taken down."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.supervisor import census
+from core.supervisor.lock import is_held
+from core.supervisor.report import PartState, Phase
+from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.services.waiting import wait_until
+
+MENDING = 30.0
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Supervised]:
+    with Supervised(tmp_path) as supervised:
+        yield supervised
+
+
+def test_up_runs_tasks_and_down_leaves_nothing(system: Supervised) -> None:
+    report = system.up(2, 2)
+    assert [part.name for part in report.processes] == ["s1", "s2", "w1", "w2"]
+    assert report.ready
+    assert report.listen == report.servers[0]
+    for address in report.servers:
+        assert submit(address, "wordcount", "uno dos tres") == 3
+    assert system.run("status").code == 0
+    assert system.status() == report
+
+    stopped = system.down()
+    assert stopped.stopped == ("s1", "s2", "w1", "w2")
+    assert stopped.killed == ()
+    system.assert_nothing_left(report)
+    assert not is_held(system.home.lock)
+
+
+def test_down_and_status_where_nothing_runs(system: Supervised) -> None:
+    ended = system.run("down")
+    assert (ended.code, ended.output) == (0, "nothing is running here\n")
+    ended = system.run("status")
+    assert ended.code == 1
+    assert "nothing is running" in ended.output
+    assert list(system.home.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["s1", "w1"])
+def test_what_is_killed_is_started_again(system: Supervised, name: str) -> None:
+    report = system.up()
+    former = pid_of(report, name)
+    kill(former)
+    wait_until(lambda: settled(now := system.status()) and pid_of(now, name) != former, "a new process", MENDING)
+    now = system.status()
+    assert now is not None
+    assert [part.restarts for part in now.processes] == [int(part.name == name) for part in report.processes]
+    assert submit(now.listen, "echo", "still here") == "still here"
+
+
+def test_a_process_that_is_down_or_hangs_makes_the_status_say_so(system: Supervised) -> None:
+    report = system.up()
+    worker = pid_of(report, "w1")
+    assert worker is not None
+    os.kill(worker, signal.SIGSTOP)
+    wait_until(lambda: not settled(system.status()), "the silence to be noticed", MENDING)
+    ended = system.run("status")
+    assert ended.code == 1
+    assert "silent" in ended.output
+    stopped = system.down("--timeout", "0.5")
+    assert stopped.killed == ("w1",)
+    system.assert_nothing_left(report)
+
+
+@pytest.mark.nginx
+def test_nginx_shares_the_connections_out_and_is_mended(nginx_program: Path, system: Supervised) -> None:
+    report = system.up(2, 1, "--nginx")
+    assert [part.name for part in report.processes] == ["s1", "s2", "w1", "nginx"]
+    assert report.listen not in report.servers
+    assert submit(report.listen, "wordcount", "uno dos tres") == 3
+
+    # Its worker processes outlive the master, and hold the port that the next one needs.
+    master = pid_of(report, "nginx")
+    kill(master)
+    wait_until(lambda: settled(now := system.status()) and pid_of(now, "nginx") != master, "a new NGINX", MENDING)
+    assert submit(report.listen, "wordcount", "uno dos tres") == 3
+
+    assert system.down().stopped == ("s1", "s2", "w1", "nginx")
+    system.assert_nothing_left(report)
+
+
+def test_a_second_supervisor_is_refused_and_told_where_the_first_is(system: Supervised) -> None:
+    report = system.up(1, 0)
+    for flags in ([], ["--detach"]):
+        ended = system.run("up", *system.sizes(1, 0), *flags)
+        assert ended.code == 4
+        assert f"pid {report.pid}" in ended.errors
+        assert report.listen in ended.errors
+    assert settled(system.status())
+
+
+def test_of_many_that_start_at_once_one_runs(system: Supervised) -> None:
+    command = [sys.executable, "-m", "core.supervisor", "up", "--detach", "--dir", str(system.home.directory)]
+    racing = [
+        subprocess.Popen(
+            [*command, *system.sizes(0, 0)],
+            env=system.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(4)
+    ]
+    assert sorted(process.wait(60) for process in racing) == [0, 4, 4, 4]
+    assert settled(system.status())
+
+
+def test_a_taken_port_is_left_out_and_its_holder_named(system: Supervised) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        ended = system.run("up", "--detach", "--json", "--servers", "1", "--workers", "0", "--server-port", str(taken))
+        assert ended.code == 0, ended.errors
+        report = ended.report
+    assert str(taken) not in report.servers[0]
+    assert f"127.0.0.1:{taken} is held by" in report.remarks[0]
+    assert f"(pid {os.getpid()})" in report.remarks[0]
+
+
+@pytest.mark.parametrize("flags", [[], ["--detach"]])
+def test_a_taken_port_that_was_asked_for_is_an_error(system: Supervised, flags: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listen = f"127.0.0.1:{listener.getsockname()[1]}"
+        ended = system.run("up", "--listen", listen, *flags)
+    assert ended.code == 1
+    assert f"{listen} is held by" in ended.errors
+    assert f"(pid {os.getpid()})" in ended.errors
+    assert census.ours(system.home) == []
+
+
+@pytest.mark.parametrize("flags", [[], ["--detach"]])
+def test_a_server_that_cannot_start_is_shown_and_nothing_is_left(system: Supervised, flags: list[str]) -> None:
+    system.environment["CAUCE_SERVER_MAX_LINE"] = "plenty"
+    ended = system.run("up", *system.sizes(1, 1), *flags)
+    assert ended.code == 1
+    assert "s1 ended with code 2 before everything was ready; its last lines" in ended.errors
+    assert "CAUCE_SERVER_MAX_LINE: 'plenty' must be a whole number" in ended.errors
+    assert census.ours(system.home) == []
+    assert not is_held(system.home.lock)
+    assert not system.home.state.exists()
+
+
+@pytest.mark.parametrize("flags", [[], ["--detach"]])
+def test_a_broker_that_cannot_be_reached_is_told_before_anything_starts(system: Supervised, flags: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    system.environment["CAUCE_BROKER"] = f"amqp://me:secret@127.0.0.1:{port}/"
+    ended = system.run("up", *system.sizes(1, 1), *flags)
+    assert ended.code == 3
+    assert str(port) in ended.errors
+    assert "secret" not in ended.errors
+    assert not system.home.log("s1").exists()
+    assert census.ours(system.home) == []
+
+
+@pytest.mark.parametrize("command", ["down", "up"])
+def test_children_of_a_supervisor_that_was_killed_go_on_until_they_are_ended(system: Supervised, command: str) -> None:
+    report = system.up()
+    system.kill_supervisor()
+    assert submit(report.listen, "wordcount", "uno dos tres") == 3
+    ended = system.run("status")
+    assert ended.code == 1
+    assert "s1 (pid" in ended.output
+
+    if command == "down":
+        assert system.down().stopped == ("s1", "w1")
+        system.assert_nothing_left(report)
+    else:
+        again = system.up()
+        assert again.ready
+        for part in report.processes:
+            assert part.pid is not None
+            assert census.identify(part.pid) is None
+        assert submit(again.listen, "wordcount", "uno dos tres") == 3
+
+
+def test_an_interrupt_takes_everything_down_in_order(system: Supervised) -> None:
+    report = system.up_in_front()
+    assert report.ready
+    system.interrupt()
+    assert system.end_of_foreground() == 0
+    system.assert_nothing_left(report)
+
+
+def test_a_second_interrupt_kills_at_once(system: Supervised) -> None:
+    report = system.up_in_front()
+    assert submit(report.listen, "sleep", 600, wait=0.0) in {"accepted", "queued", "running"}
+    log = system.home.log("w1")
+    system.interrupt()
+    wait_until(lambda: "leaving" in log.read_text("utf-8"), "the worker to be asked to leave")
+    system.interrupt()
+    assert system.end_of_foreground() == 0
+    system.assert_nothing_left(report)
+
+
+def test_a_stop_while_starting_beats_the_start(system: Supervised) -> None:
+    system.environment["CAUCE_SERVER_NAME"] = "s1"
+    starting = subprocess.Popen(
+        [sys.executable, "-m", "core.supervisor", "up", "--dir", str(system.home.directory), *system.sizes(1, 1)],
+        env=system.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(system.home.state.exists, "the supervisor to begin", MENDING)
+    system.down()
+    assert starting.wait(MENDING) == 1
+    assert census.ours(system.home) == []
+
+
+def test_a_supervisor_that_hangs_is_ended_too(system: Supervised) -> None:
+    report = system.up()
+    os.kill(report.pid, signal.SIGTERM)
+    wait_until(lambda: not psutil.pid_exists(report.pid) or census.identify(report.pid) is None, "it to end", MENDING)
+    system.assert_nothing_left(report)
+
+
+def test_redispatch_and_the_configuration_of_nginx(system: Supervised) -> None:
+    ended = system.run("redispatch")
+    assert ended.code == 2
+    assert "there is no journal" in ended.errors
+    report = system.up(1, 0)
+    assert submit(report.listen, "echo", 1, wait=0.0) in {"accepted", "queued"}
+    wait_until(lambda: system.run("redispatch").output.startswith("1 "), "the task to be queued")
+    system.down()
+
+
+def test_what_nginx_would_be_told_is_the_file_of_this_repository(system: Supervised) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "core.supervisor", "nginx-conf"], capture_output=True, env=system.environment, check=True
+    )
+    assert ended.stdout == (Path(__file__).parents[2] / "nginx.conf").read_bytes()
+
+
+def test_phases_and_states_have_the_names_that_others_read() -> None:
+    assert (str(Phase.RUNNING), str(PartState.READY)) == ("running", "ready")

@@ -1,0 +1,161 @@
+"""Workers that are killed, tasks that kill their workers, and a journal that can't be written for a while."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from core.database import Database, Faults
+from core.errors import JournalUnavailable, JournalUnusable
+from core.jsontext import Json
+from core.repository.base import STRIKE_LIMIT
+from core.repository.opening import Journal
+from core.tasks.lab import CRASH_STATUS
+from tests.integration.programs import Program, counts, find, server
+from tests.integration.wire import Wire
+from tests.services.waiting import wait_until
+
+KINDS = str(Path(__file__).with_name("kinds.py"))
+JOURNAL = Faults(JournalUnavailable, JournalUnusable)
+
+
+class Scene:
+    """A server with a connection to it, a file for traces, and workers with a short lease."""
+
+    def __init__(self, directory: Path, wire: Wire, stack: ExitStack) -> None:
+        self.directory = directory
+        self.wire = wire
+        self.file = directory / "traces"
+        self.gate = directory / "gate"
+        self._stack = stack
+        self._workers = 0
+
+    def traces(self) -> list[str]:
+        """The ids of the tasks that ran, each as often as it did."""
+        return self.file.read_text("utf-8").splitlines() if self.file.exists() else []
+
+    def submit(self, count: int, kind: str, name: str = "t") -> None:
+        """Submit tasks of one of our kinds."""
+        both: Json = {"trace": str(self.file), "gate": str(self.gate)}
+        payload: Json = str(self.file) if kind == "trace" else both
+        self.wire.send(
+            *(
+                {"op": "submit", "ref": ref, "id": f"{name}{ref}", "kind": kind, "payload": payload}
+                for ref in range(count)
+            )
+        )
+        assert all("ok" in self.wire.reply() for _ in range(count))
+
+    def worker(self, *arguments: str) -> Program:
+        """Start one more worker."""
+        self._workers += 1
+        program = Program(
+            "tests.integration.quick_worker",
+            self.directory,
+            f"w{self._workers}",
+            *("--tasks", KINDS, "--lab", "--retry-delay", "0.05", *arguments),
+        )
+        self._stack.enter_context(program)
+        return program
+
+    def settled(self, **expected: int) -> bool:
+        """Whether the books say just this."""
+        return counts(self.directory) == expected
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """The scene; in the end the books are right."""
+    with server(tmp_path).ready() as program, Wire(program.address) as wire, ExitStack() as stack:
+        yield Scene(tmp_path, wire, stack)
+        assert "Traceback" not in program.log
+    with Journal("resultados.db", tmp_path).reading()() as repository:
+        assert repository.audit().clean
+
+
+def test_another_worker_does_what_a_killed_one_had_in_hand(scene: Scene) -> None:
+    scene.submit(4, "gated")
+    first = scene.worker("--concurrency", "4").ready()
+    wait_until(lambda: len(scene.traces()) == 4, "all to run")
+    first.process.kill()
+    first.process.wait()
+    scene.gate.touch()
+    second = scene.worker("--concurrency", "4")
+    wait_until(lambda: scene.settled(done=4), "the other worker to do them", 20)
+    assert Counter(scene.traces()) == {f"t{number}": 2 for number in range(4)}
+    for number in range(4):
+        task = find(scene.directory, f"t{number}")
+        assert task is not None
+        assert (task.attempts, task.worker, task.strikes) == (1, second.name, 1)
+
+
+def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene) -> None:
+    count = 3000
+    scene.submit(count, "trace")
+    random_kills = random.Random(5)  # noqa: S311 - to choose moments
+    for _ in range(6):
+        done = counts(scene.directory).get("done", 0)
+        program = scene.worker("--concurrency", "4")
+        goal = min(count, done + random_kills.randint(1, 400))
+        wait_until(lambda goal=goal: counts(scene.directory).get("done", 0) >= goal, f"{goal} to be done", 30)  # type: ignore[misc]  # the default is the goal of this round
+        program.process.kill()
+        program.process.wait()
+    scene.worker("--concurrency", "4")
+    wait_until(lambda: scene.settled(done=count), "all to be done", 40)
+    runs = Counter(scene.traces())
+    assert set(runs) == {f"t{number}" for number in range(count)}
+    with Journal("resultados.db", scene.directory).reading()() as repository:
+        assert {task.attempts for task in repository.latest(count)} == {1}
+
+
+def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(scene: Scene) -> None:
+    scene.submit(50, "trace", "before")
+    scene.wire.ok("submit", id="poison", kind="crash", payload=None, retries=10)
+    scene.submit(50, "trace", "after")
+    wait_until(lambda: scene.settled(queued=101), "all to be queued")
+    deaths = 0
+    program = scene.worker("--concurrency", "2", "--prefetch", "40")
+
+    def over() -> bool:
+        nonlocal program, deaths
+        if program.process.poll() is not None:
+            assert program.process.returncode == CRASH_STATUS
+            deaths += 1
+            program = scene.worker("--concurrency", "2", "--prefetch", "40")
+        return scene.settled(done=100, failed=1)
+
+    wait_until(over, "all but one to be done", 60)
+    assert deaths == 5
+    task = find(scene.directory, "poison")
+    assert task is not None
+    assert task.failure is not None
+    assert task.failure.type == "WorkerLost"
+    assert "5 workers" in task.failure.message
+    with Journal("resultados.db", scene.directory).reading()() as repository:
+        neighbours = [task for task in repository.latest(200) if task.id != "poison"]
+    assert {task.attempts for task in neighbours} == {1}
+    assert max(task.strikes for task in neighbours) < STRIKE_LIMIT
+    assert set(scene.traces()) == {f"{name}{number}" for name in ("before", "after") for number in range(50)}
+
+
+def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Scene) -> None:
+    scene.submit(40, "gated")
+    program = scene.worker("--concurrency", "20", "--prefetch", "40").ready()
+    wait_until(lambda: len(scene.traces()) == 20, "twenty to run")
+    with Database(scene.directory / "resultados.db", JOURNAL) as database, database.transaction():
+        scene.gate.touch()
+        # They end, and the next ones begin, without a word in the journal.
+        wait_until(lambda: len(scene.traces()) == 40, "all to run", 5)
+        with pytest.raises(AssertionError, match="in vain"):
+            wait_until(lambda: "done" in counts(scene.directory), "what can't be", 2.0)
+    wait_until(lambda: scene.settled(done=40), "all to be stored")
+    assert max(Counter(scene.traces()).values()) == 1
+    record = program.record()
+    assert record is not None
+    wait_until(lambda: (now := program.record()) is not None and now.counters.done == 40, "the heartbeat to tell")
+    program.terminate()
+    assert program.wait() == 0
+    assert "Traceback" not in program.log

@@ -1,0 +1,230 @@
+"""How workers leave: of themselves, when asked, and when there is no time."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.jsontext import Json
+from core.repository.opening import Journal
+from tests.integration.programs import Program, counts, find, server, worker
+from tests.integration.wire import Wire
+from tests.services.ports import free_port
+from tests.services.waiting import wait_until
+
+KINDS = str(Path(__file__).with_name("kinds.py"))
+
+polite = pytest.mark.skipif(os.name == "nt", reason="Windows has no signal that asks politely")
+
+
+@pytest.fixture(scope="module")
+def hopeless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, float]]:
+    """A worker in a burst whose broker never answers, and when it was started: it takes its time to give up."""
+    away = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    with worker(tmp_path_factory.mktemp("hopeless"), "w1", "--burst", "--broker", away) as program:
+        yield program, time.monotonic()
+
+
+@pytest.fixture(autouse=True)
+def _begun(hopeless: tuple[Program, float]) -> None:
+    """So that it gives up while the other tests go on."""
+
+
+class Scene:
+    """A server with a connection to it, and a file for traces."""
+
+    def __init__(self, directory: Path, program: Program, wire: Wire) -> None:
+        self.directory = directory
+        self.program = program
+        self.wire = wire
+        self.file = directory / "traces"
+        self.gate = directory / "gate"
+
+    def traces(self) -> list[str]:
+        """The ids of the tasks that ran, each as often as it did."""
+        return self.file.read_text("utf-8").splitlines() if self.file.exists() else []
+
+    def submit(self, count: int, kind: str, name: str = "t") -> None:
+        """Submit tasks of one of our kinds."""
+        both: Json = {"trace": str(self.file), "gate": str(self.gate)}
+        payload: Json = str(self.file) if kind == "trace" else both
+        self.wire.send(
+            *(
+                {"op": "submit", "ref": ref, "id": f"{name}{ref}", "kind": kind, "payload": payload}
+                for ref in range(count)
+            )
+        )
+        assert all("ok" in self.wire.reply() for _ in range(count))
+
+    def queued(self, count: int) -> None:
+        """Wait until so many are with the broker."""
+        wait_until(lambda: counts(self.directory).get("queued", 0) == count, f"{count} tasks to be queued")
+
+    def worker(self, name: str, *arguments: str) -> Program:
+        """Start a worker that knows our kinds."""
+        return worker(self.directory, name, "--tasks", KINDS, *arguments)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """The scene."""
+    with server(tmp_path).ready() as program, Wire(program.address, timeout=40) as wire:
+        yield Scene(tmp_path, program, wire)
+
+
+def test_a_burst_ends_when_the_queue_is_empty(scene: Scene) -> None:
+    scene.submit(300, "trace")
+    scene.queued(300)
+    with scene.worker("w1", "--burst") as program:
+        assert program.wait() == 0
+        assert "Traceback" not in program.log
+    assert counts(scene.directory) == {"done": 300}
+    assert sorted(scene.traces()) == sorted(f"t{number}" for number in range(300))
+    with scene.worker("w2", "--burst") as program:
+        assert program.wait() == 0
+
+
+def test_a_worker_leaves_after_so_many_tasks_and_the_others_stay(scene: Scene) -> None:
+    scene.submit(100, "trace")
+    scene.queued(100)
+    with scene.worker("w1", "--max-tasks", "7", "--prefetch", "50") as program:
+        assert program.wait() == 0
+    assert len(scene.traces()) == 7
+    assert counts(scene.directory) == {"done": 7, "queued": 93}
+    with scene.worker("w2", "--burst") as program:
+        assert program.wait() == 0
+    assert counts(scene.directory) == {"done": 100}
+    assert len(scene.traces()) == len(set(scene.traces())) == 100
+
+
+@polite
+def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
+    scene.submit(20, "gated")
+    scene.queued(20)
+    with scene.worker("w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
+        wait_until(lambda: len(scene.traces()) == 2, "two to run")
+        program.terminate()
+        wait_until(lambda: "leaving: finishing 2" in program.log, "it to hear of it")
+        wait_until(lambda: (record := program.record()) is not None and record.status == "draining", "it to say so")
+        scene.gate.touch()
+        assert program.wait() == 0
+        assert "Traceback" not in program.log
+    assert counts(scene.directory) == {"done": 2, "queued": 18}
+    assert len(scene.traces()) == 2
+    with Journal("resultados.db", scene.directory).reading()() as repository:
+        assert [record.status for record in repository.processes() if record.name == "w1"] == ["left"]
+    with scene.worker("w2", "--burst") as program:
+        assert program.wait() == 0
+    assert counts(scene.directory) == {"done": 20}
+    assert len(scene.traces()) == 20
+
+
+@polite
+def test_what_does_not_finish_in_time_runs_elsewhere(scene: Scene) -> None:
+    scene.submit(2, "gated")
+    with scene.worker("w1", "--shutdown-timeout", "0.2").ready() as program:
+        wait_until(lambda: len(scene.traces()) == 2, "both to run")
+        program.terminate()
+        assert program.wait(5) == 0
+        assert "leaving without 2 tasks" in program.log
+    assert counts(scene.directory) == {"queued": 2}
+    scene.gate.touch()
+    with scene.worker("w2", "--burst") as program:
+        assert program.wait() == 0
+    assert counts(scene.directory) == {"done": 2}
+    assert sorted(scene.traces()) == ["t0", "t0", "t1", "t1"]
+
+
+@polite
+@pytest.mark.parametrize("kind", ["gated", "deaf"])
+def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scene, kind: str) -> None:
+    scene.submit(10, kind)
+    scene.queued(10)
+    with scene.worker("w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
+        wait_until(lambda: len(scene.traces()) == 2, "two to run")
+        program.terminate()
+        wait_until(lambda: "leaving: finishing 2" in program.log, "it to hear of it")
+        began = time.monotonic()
+        program.terminate()
+        assert program.wait() == 128 + signal.SIGTERM
+        assert time.monotonic() - began < 1.5
+        assert "Traceback" not in program.log
+    scene.gate.touch()
+    # They were given back: nobody has to wait for a lease to be over.
+    began = time.monotonic()
+    with scene.worker("w2", "--burst") as program:
+        assert program.wait() == 0
+    assert time.monotonic() - began < 8
+    assert counts(scene.directory) == {"done": 10}
+    with Journal("resultados.db", scene.directory).reading()() as repository:
+        assert {task.attempts for task in repository.latest(20)} == {1}
+
+
+def test_what_was_taken_back_while_it_waited_in_a_worker_never_runs(scene: Scene) -> None:
+    with scene.worker("w1", "--concurrency", "1", "--prefetch", "50").ready() as program:
+        scene.submit(1, "gated", "first")
+        wait_until(lambda: scene.traces() == ["first0"], "the first to run")
+        scene.submit(20, "trace")
+        scene.queued(21)
+        for number in range(0, 20, 2):
+            assert scene.wire.ok("cancel", id=f"t{number}")["state"] == "cancelled"
+        # The worker looks up what waits there, four times a second: it has done so when it has looked at this one too.
+        with Journal("resultados.db", scene.directory).writing()() as repository, repository.transaction():
+            repository.cancel("t1", time.time())
+        _let_it_look_twice(program)
+        scene.gate.touch()
+        wait_until(lambda: "queued" not in counts(scene.directory), "the others to be done")
+        assert counts(scene.directory) == {"done": 10, "cancelled": 11}
+        assert scene.traces() == ["first0", *(f"t{number}" for number in range(3, 20, 2))]
+
+        def all_told() -> bool:
+            record = program.record()
+            return record is not None and record.counters.discarded == 11
+
+        wait_until(all_told, "the messages to be passed over")
+
+
+def _let_it_look_twice(program: Program) -> None:
+    """Two heartbeats are a second, in which a worker has looked at what waits there."""
+    record = program.record()
+    assert record is not None
+    beat = record.beat
+    wait_until(lambda: (now := program.record()) is not None and now.beat >= beat + 3, "three heartbeats")
+
+
+def test_two_workers_share_long_tasks(scene: Scene) -> None:
+    with (
+        scene.worker("w1", "--concurrency", "2").ready(),
+        scene.worker("w2", "--concurrency", "2").ready(),
+    ):
+        scene.submit(4, "gated")
+        wait_until(lambda: len(scene.traces()) == 4, "all four to run at the same time")
+        scene.submit(4, "gated", "more")
+        scene.gate.touch()
+        wait_until(lambda: counts(scene.directory) == {"done": 8}, "all to be done")
+    workers = [getattr(find(scene.directory, f"t{number}"), "worker", "") for number in range(4)]
+    assert sorted(workers) == ["w1", "w1", "w2", "w2"]
+
+
+def test_a_worker_all_of_whose_threads_are_stuck_leaves(scene: Scene) -> None:
+    scene.wire.ok("submit", id="blocks", kind="blocks", payload=str(scene.file))
+    with scene.worker("w1", "--concurrency", "1", "--shutdown-timeout", "0") as program:
+        assert program.wait(30) == 1
+        assert "too many tasks did not stop" in program.log
+    task = find(scene.directory, "blocks")
+    assert task is not None
+    assert task.failure is not None
+    assert task.failure.type == "TaskTimeout"
+
+
+def test_a_burst_gives_up_when_the_broker_never_answers(hopeless: tuple[Program, float]) -> None:
+    program, began = hopeless
+    assert program.wait(25) == 3
+    assert "the broker can't be reached" in program.log
+    assert "Traceback" not in program.log
+    assert time.monotonic() - began > 10
+    assert isinstance(program.process, subprocess.Popen)

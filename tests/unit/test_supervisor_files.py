@@ -1,0 +1,145 @@
+"""What the supervisor keeps on the disk: its lock, its state, its logs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import AlreadyRunning, SupervisorError
+from core.supervisor import logfiles, state
+from core.supervisor.census import Identity
+from core.supervisor.home import Home
+from core.supervisor.lock import Lock, is_held
+from core.supervisor.logfiles import last_lines, open_log
+from core.supervisor.plan import Duty
+from core.supervisor.state import ChildRecord, ChildRecords, SupervisorState
+
+TOP = Path(__file__).parents[2]
+HOLDER = """
+import sys
+from pathlib import Path
+from core.supervisor.lock import Lock
+with Lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def hold(path: Path) -> "subprocess.Popen[bytes]":
+    """A process that holds the lock until its standard input is closed."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=TOP
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline().strip() == b"held"
+    return holder
+
+
+def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert not is_held(path)
+    assert not path.exists()
+    with hold(path) as holder:
+        assert is_held(path)
+        with pytest.raises(AlreadyRunning):
+            Lock(path)
+        holder.communicate(timeout=10)
+    assert not is_held(path)
+    with Lock(path) as lock:
+        assert is_held(path)
+        lock.close()
+        assert not is_held(path)
+
+
+def test_the_system_frees_the_lock_of_a_process_that_was_killed(tmp_path: Path) -> None:
+    with hold(tmp_path / "lock") as holder:
+        holder.kill()
+        holder.wait(10)
+        Lock(tmp_path / "lock").close()
+
+
+def test_a_lock_that_cannot_be_made_is_told_from_one_that_is_held(tmp_path: Path) -> None:
+    with pytest.raises(SupervisorError, match="can't open") as caught:
+        Lock(tmp_path / "missing" / "lock")
+    assert not isinstance(caught.value, AlreadyRunning)
+
+
+def test_state_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    told = SupervisorState(Identity(1, 2.5), "127.0.0.1:9", "secret")
+    state.save(path, SupervisorState(Identity(9, 9.0), "", ""))
+    state.save(path, told)
+    assert state.load(path, SupervisorState) == told
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_children_are_written_and_read_again(tmp_path: Path) -> None:
+    records = ChildRecords((ChildRecord("s1", Duty.SERVER, Identity(1, 2.5)),))
+    state.save(tmp_path / "children.json", records)
+    assert state.load(tmp_path / "children.json", ChildRecords) == records
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"identity": 1}', b"\xff"])
+def test_a_file_that_makes_no_sense_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "state.json"
+    assert state.load(path, SupervisorState) is None
+    path.write_bytes(content)
+    assert state.load(path, SupervisorState) is None
+
+
+def test_state_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(SupervisorError, match="can't write"):
+        state.save(tmp_path / "missing" / "state.json", ChildRecords())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are told otherwise there")
+def test_the_directory_is_for_its_owner_alone_also_when_it_was_there_before(tmp_path: Path) -> None:
+    home = Home(tmp_path / "new")
+    home.path.mkdir(mode=0o755, parents=True)
+    home.create()
+    assert home.path.stat().st_mode & 0o777 == 0o700
+    assert home.log("s1").parent.is_dir()
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SupervisorError, match="can't prepare"):
+        Home(tmp_path / "file").create()
+
+
+def test_a_log_goes_on_until_it_is_large_and_three_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfiles, "LARGEST", 5)
+    path = tmp_path / "s1.log"
+    for text in (b"one", b"more", b"two-two", b"three-three", b"four-four", b"five-five"):
+        with open_log(path) as stream:
+            stream.write(text)
+    contents = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    assert contents == {
+        "s1.log": b"five-five",
+        "s1.log.1": b"four-four",
+        "s1.log.2": b"three-three",
+        "s1.log.3": b"two-two",
+    }
+
+
+def test_the_last_lines_are_those_of_this_start_and_fit_to_be_shown(tmp_path: Path) -> None:
+    path = tmp_path / "s1.log"
+    assert last_lines(path) == []
+    path.write_bytes(b"old\n")
+    start = path.stat().st_size
+    with open_log(path) as stream:
+        assert stream.tell() == start
+        stream.write(b"new\n\n\x1b[31mred \xff\n")
+    assert last_lines(path, start) == ["new", "\\x1b[31mred \ufffd"]
+    assert last_lines(path, start, 1) == ["\\x1b[31mred \ufffd"]
+
+
+def test_a_long_log_is_read_from_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "s1.log"
+    path.write_text("".join(f"line {number}\n" for number in range(100_000)), "utf-8")
+    assert last_lines(path, 0, 2) == ["line 99998", "line 99999"]
+    assert last_lines(path, 0, 10_000)[0].startswith("line ")

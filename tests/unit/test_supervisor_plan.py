@@ -1,0 +1,153 @@
+"""From settings to processes: who listens where, with which command line and environment."""
+
+import argparse
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from core import config
+from core.addresses import Address
+from core.config import Settings
+from core.errors import ConfigurationError, SupervisorError
+from core.supervisor import options, plan, ports
+from core.supervisor.home import Home
+from core.supervisor.plan import MARK, Duty, Layout
+from core.supervisor.ports import choose, holder_of
+
+PYTHON = "/usr/bin/python"
+
+
+def settings_of(directory: Path, *flags: str, environment: Mapping[str, str] | None = None) -> Settings:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, options.OPTIONS)
+    return config.load(options.OPTIONS, parser.parse_args(["--dir", str(directory), *flags]), environment or {})
+
+
+def at(port: int) -> Address:
+    return Address("127.0.0.1", port)
+
+
+def holding(*taken: int) -> ports.Holder:
+    return lambda address: f"redis (pid {address.port})" if address.port in taken else ""
+
+
+def no_port(host: str) -> int:
+    raise AssertionError(host)
+
+
+def test_servers_take_the_ports_that_clients_know(tmp_path: Path) -> None:
+    choice = choose(settings_of(tmp_path), holding(), no_port)
+    assert choice.layout == Layout(None, (at(7101), at(7102)))
+    assert choice.layout.entrance == at(7101)
+    assert choice.remarks == ()
+
+
+def test_nginx_listens_where_clients_go_first(tmp_path: Path) -> None:
+    choice = choose(settings_of(tmp_path, "--nginx", "--servers", "3"), holding(), no_port)
+    assert choice.layout == Layout(at(7100), (at(7101), at(7102), at(7103)))
+    assert choice.layout.entrance == at(7100)
+
+
+def test_taken_ports_are_left_out_and_their_holder_is_named(tmp_path: Path) -> None:
+    choice = choose(settings_of(tmp_path, "--nginx"), holding(7100, 7102), no_port)
+    assert choice.layout == Layout(at(7101), (at(7103), at(7104)))
+    assert choice.remarks == (
+        "127.0.0.1:7100 is held by redis (pid 7100): NGINX listens on 127.0.0.1:7101",
+        "127.0.0.1:7102 is held by redis (pid 7102): s1 listens on 127.0.0.1:7103",
+        "127.0.0.1:7102 is held by redis (pid 7102): s2 listens on 127.0.0.1:7104",
+    )
+
+
+@pytest.mark.parametrize("flags", [(), ("--nginx",)])
+def test_an_address_that_was_asked_for_is_insisted_on(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    settings = settings_of(tmp_path, "--listen", "127.0.0.1:7300", *flags)
+    with pytest.raises(SupervisorError, match=r"7300 is held by redis \(pid 7300\).*--listen"):
+        choose(settings, holding(7300), no_port)
+
+
+def test_without_nginx_the_first_server_listens_where_asked(tmp_path: Path) -> None:
+    choice = choose(settings_of(tmp_path, "--listen", "127.0.0.1:7300"), holding(), no_port)
+    assert choice.layout == Layout(None, (at(7300), at(7101)))
+
+
+def test_port_0_means_any(tmp_path: Path) -> None:
+    free = iter([41001, 41002, 41003])
+    settings = settings_of(tmp_path, "--nginx", "--listen", "127.0.0.1:0", "--server-port", "0")
+    assert choose(settings, holding(), lambda _: next(free)).layout == Layout(at(41001), (at(41002), at(41003)))
+
+
+def test_no_free_port_at_all_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SupervisorError, match="no port after it is free"):
+        choose(settings_of(tmp_path), lambda _: "everybody", no_port)
+
+
+def test_the_holder_of_a_port_is_found() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held = at(listener.getsockname()[1])
+        assert holder_of(held)
+    assert holder_of(held) == ""
+
+
+def test_an_address_of_another_machine_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigurationError, match=r"192\.0\.2\.1:7100"):
+        holder_of(Address("192.0.2.1", 7100))
+
+
+def test_the_processes_and_their_order(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    settings = settings_of(
+        tmp_path, "--nginx", "--workers", "1", "-c", "8", "--tasks", "mine", "--tasks", "b.py", "--lab"
+    )
+    layout = Layout(at(7100), (at(7101), at(7102)))
+    specs = plan.make(settings, home, layout, PYTHON, Path("/usr/sbin/nginx"))
+    assert [(spec.name, spec.duty, spec.address) for spec in specs] == [
+        ("s1", Duty.SERVER, at(7101)),
+        ("s2", Duty.SERVER, at(7102)),
+        ("w1", Duty.WORKER, None),
+        ("nginx", Duty.NGINX, at(7100)),
+    ]
+    commands = {spec.name: list(spec.command) for spec in specs}
+    assert commands["s2"] == [PYTHON, "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
+    assert commands["w1"] == [
+        *(PYTHON, "-m", "core.worker", "--name", "w1", "--concurrency", "8"),
+        *("--tasks", "mine", "--tasks", "b.py", "--lab"),
+    ]
+    assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in specs)
+    assert specs[-1].directory == home.nginx
+
+
+def test_what_nobody_chose_is_left_to_the_workers_own_settings(tmp_path: Path) -> None:
+    specs = plan.make(settings_of(tmp_path, "--servers", "0"), Home(tmp_path), Layout(None, ()), PYTHON)
+    assert [spec.command for spec in specs] == [(PYTHON, "-m", "core.worker", "--name", name) for name in ("w1", "w2")]
+    assert set(specs[0].environment) == {MARK, "CAUCE_DIRECTORY"}
+
+
+def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:
+    url = "amqp://me:secret@127.0.0.1/"
+    layout = Layout(None, (at(7101),))
+    for spec in plan.make(settings_of(tmp_path, "--broker", url), Home(tmp_path), layout, PYTHON):
+        assert "secret" not in " ".join(spec.command)
+        assert spec.environment["CAUCE_BROKER"] == url
+
+
+@pytest.mark.parametrize("flags", [("--servers", "0", "--nginx"), ("--listen", "0.0.0.0:7100")])
+def test_what_cannot_go_together_is_refused(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError):
+        plan.check(settings_of(tmp_path, *flags), token=False)
+
+
+def test_other_machines_may_come_in_with_a_token(tmp_path: Path) -> None:
+    plan.check(settings_of(tmp_path, "--listen", "0.0.0.0:7100"), token=True)
+
+
+def test_the_token_comes_from_its_file_or_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("hush\nmore\n", "utf-8")
+    assert options.read_token(settings_of(tmp_path)) is None
+    assert options.read_token(settings_of(tmp_path, environment={"CAUCE_TOKEN": "shh"})) == "shh"
+    assert options.read_token(settings_of(tmp_path, "--token-file", str(file))) == "hush"
+    file.write_text("\n", "utf-8")
+    with pytest.raises(ConfigurationError, match="empty"):
+        options.read_token(settings_of(tmp_path, "--token-file", str(file)))

@@ -1,0 +1,76 @@
+"""What a process's record says about it, and whether a server answers a greeting."""
+
+import socket
+import threading
+
+import pytest
+from msgspec.structs import replace
+
+from core.addresses import Address
+from core.model import ProcessRecord, Role
+from core.presence import SILENCE, Liveness
+from core.supervisor.plan import Duty
+from core.supervisor.readiness import Condition, Target, greet, judge
+
+TARGET = Target(name="w1", duty=Duty.WORKER, pids=frozenset({42}), host="here", spawned_at=100.0)
+RECORD = ProcessRecord(
+    number=7, role=Role.WORKER, name="w1", host="here", pid=42, started_at=100.5, beat=1, status="ready"
+)
+ABSENT = Condition(False, "not in the journal yet")
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], ABSENT),
+        ([RECORD], Condition(True)),
+        ([replace(RECORD, status="starting")], Condition(False, "starting")),
+        ([replace(RECORD, status="draining; broker: away")], Condition(False, "draining; broker: away")),
+        ([replace(RECORD, status="ready; broker: away")], Condition(True, "broker: away")),
+        ([replace(RECORD, status="left")], Condition(False, "silent: it writes no heartbeat")),
+        ([replace(RECORD, pid=43)], ABSENT),
+        ([replace(RECORD, host="there")], ABSENT),
+        ([replace(RECORD, started_at=90.0)], ABSENT),
+        ([replace(RECORD, number=6, status="left"), RECORD], Condition(True)),
+    ],
+)
+def test_what_a_record_says(records: list[ProcessRecord], expected: Condition) -> None:
+    assert judge(TARGET, records, Liveness(), 1000.0) == expected
+
+
+def test_a_heartbeat_that_stands_still_is_noticed() -> None:
+    liveness = Liveness()
+    liveness.observe([RECORD], 1000.0)
+    liveness.observe([RECORD], 1000.0 + SILENCE)
+    assert judge(TARGET, [RECORD], liveness, 1000.0 + SILENCE) == Condition(False, "silent: it writes no heartbeat")
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (b'{"ref": 0, "ok": {"server": "s1", "version": 1, "limits": {}}}\n', ""),
+        (b'{"ref": 0, "error": {"code": "unauthorized", "message": "show the token"}}\n', ""),
+        (b"", "closes the connection"),
+        (b"220 mail.example ESMTP\r\n", "doesn't answer"),
+    ],
+)
+def test_greeting_a_server(answer: bytes, trouble: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        said = greet(Address("127.0.0.1", listener.getsockname()[1]), "token", 5.0)
+        serving.join()
+    assert trouble in said
+    assert bool(said) == bool(trouble)
+
+
+def test_a_server_that_accepts_and_hangs_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert "doesn't answer" in greet(Address("127.0.0.1", listener.getsockname()[1]), None, 0.05)

@@ -1,0 +1,62 @@
+"""What a worker holds, between delivery and acknowledgement."""
+
+from core.broker.base import Delivery, Reference
+from core.model import Assignment, State
+from core.worker.hold import Held, Hold
+
+
+def held(seq: int, attempt: int = 0, receipt: object = "first", taken_at: float = 0.0) -> Held:
+    assignment = Assignment(
+        seq=seq,
+        id=f"t{seq}",
+        kind="echo",
+        payload="1",
+        state=State.QUEUED,
+        attempts=attempt,
+        strikes=0,
+        retries=None,
+        due_at=None,
+    )
+    return Held(assignment, Reference(f"t{seq}", seq, attempt, 1.0), Delivery(b"", 0, receipt), taken_at, suspect=False)
+
+
+def test_what_is_taken_out_is_gone() -> None:
+    hold = Hold()
+    tasks = [held(1), held(2), held(3)]
+    assert [hold.add(task) for task in tasks] == [True, True, True]
+    assert len(hold) == 3
+    assert hold.take_out(tasks[:2]) == [task.deliveries[0] for task in tasks[:2]]
+    assert len(hold) == 1
+    assert hold.add(held(1))
+
+
+def test_an_attempt_that_comes_twice_is_held_once_and_acknowledged_twice() -> None:
+    hold = Hold()
+    first = held(1)
+    assert hold.add(first)
+    assert not hold.add(held(1, receipt="second"))
+    assert len(hold) == 1
+    assert [delivery.receipt for delivery in hold.take_out([first])] == ["first", "second"]
+    assert len(hold) == 0
+
+
+def test_the_next_attempt_is_another_one() -> None:
+    hold = Hold()
+    first, second = held(1, receipt="of the first"), held(1, attempt=1, receipt="of the second")
+    assert hold.add(first)
+    # The first has failed, its retry was published and has come back, and only now it is let go.
+    assert hold.add(second)
+    assert [delivery.receipt for delivery in hold.take_out([first])] == ["of the first"]
+    assert [delivery.receipt for delivery in hold.take_out([second])] == ["of the second"]
+
+
+def test_those_that_wait_are_those_that_have_not_begun() -> None:
+    hold = Hold()
+    old, young, begun = held(1, taken_at=1.0), held(2, taken_at=3.0), held(3, taken_at=1.0)
+    for task in (old, young, begun):
+        hold.add(task)
+    begun.begun = True
+    assert hold.waiting(before=2.0) == [old]
+    assert hold.waiting(before=4.0) == [old, young]
+    hold.take_out([old, young, begun])
+    assert hold.waiting(before=4.0) == []

@@ -1,0 +1,71 @@
+"""What becomes of a task that failed, and how many messages a worker holds."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import ResultNotStorable, TaskTimeout, UnknownKind
+from core.tasks import GiveUp, TaskDefinition, builtin_registry
+from core.worker.policy import LONGEST_DELAY, MOST_HELD, may_retry, prefetch, retry_delay
+
+
+def definition(retries: int | None = None, permanent: tuple[type[BaseException], ...] = ()) -> TaskDefinition:
+    return TaskDefinition("kind", print, 1, retries, None, permanent, "", "")
+
+
+def test_the_wait_doubles_and_is_spread() -> None:
+    assert [retry_delay(attempt, 1.0, 0.5) for attempt in range(5)] == [1, 2, 4, 8, 16]
+    assert retry_delay(0, 1.0, 0.0) == 0.75
+    assert retry_delay(0, 1.0, 1.0) == 1.25
+
+
+@given(st.integers(0, 10**9), st.floats(0.01, 3600), st.floats(0, 1))
+def test_the_wait_is_never_too_long_and_never_nothing(attempt: int, base: float, chance: float) -> None:
+    assert 0.75 * base <= retry_delay(attempt, base, chance) <= 1.25 * LONGEST_DELAY
+    assert retry_delay(attempt, base, chance) <= retry_delay(attempt + 1, base, chance)
+
+
+@pytest.mark.parametrize(
+    ("of_the_task", "of_the_kind", "of_the_worker", "attempts"),
+    [(None, None, 3, 4), (None, 1, 3, 2), (2, 1, 3, 3), (0, 5, 3, 1), (None, 0, 3, 1), (None, None, 0, 1)],
+)
+def test_who_is_asked_how_often_to_retry(
+    of_the_task: int | None, of_the_kind: int | None, of_the_worker: int, attempts: int
+) -> None:
+    kind = definition(of_the_kind)
+    answers = [may_retry(kind, ValueError(), attempt, of_the_task, of_the_worker) for attempt in range(attempts)]
+    assert answers == [True] * (attempts - 1) + [False]
+
+
+@pytest.mark.parametrize("error", [GiveUp("no"), ResultNotStorable("no"), KeyError("no"), UnknownKind("no")])
+def test_what_is_not_tried_again(error: Exception) -> None:
+    assert not may_retry(definition(5, (LookupError,)), error, 0, 5, 5)
+
+
+@pytest.mark.parametrize("error", [ValueError(), TaskTimeout(), SystemExit(), KeyboardInterrupt(), GeneratorExit()])
+def test_what_is_tried_again(error: BaseException) -> None:
+    assert may_retry(definition(), error, 0, None, 1)
+
+
+def test_a_kind_that_nobody_knows_is_not_tried_again() -> None:
+    with pytest.raises(UnknownKind) as raised:
+        builtin_registry().get("dance")
+    assert not may_retry(None, raised.value, 0, 5, 5)
+
+
+def test_slow_tasks_are_left_to_whoever_is_free_first() -> None:
+    assert prefetch(1, 0.5) == 1
+    assert prefetch(4, 60.0) == 4
+    assert prefetch(4, 1.1) == 4
+
+
+def test_of_fast_tasks_enough_are_held() -> None:
+    assert prefetch(4, 0.01) == 104
+    assert prefetch(1, 0.001) == 251
+    assert prefetch(4, 0.0) == MOST_HELD
+    assert prefetch(4, 1e-9) == MOST_HELD
+
+
+@given(st.integers(1, 2000), st.floats(0, 1e9))
+def test_as_many_as_run_are_always_held(concurrency: int, seconds: float) -> None:
+    assert concurrency <= prefetch(concurrency, seconds) <= max(MOST_HELD, concurrency)
