@@ -206,7 +206,34 @@ LOG_LEVEL = Option(
 )
 LOG_FORMAT = Option("log-format", choice("text", "json"), "text", "text or json", ("--log-format",), "FORMAT")
 
+TOKEN = Option("token", optional_text, "", "what clients have to show to a server", secret=True)
+TOKEN_FILE = Option(
+    "token-file", optional_text, "", "a file whose first line is what clients have to show", ("--token-file",), "FILE"
+)
+
 COMMON = (DIRECTORY, BROKER, DATABASE, LOG_LEVEL, LOG_FORMAT)
+
+_SHARED = frozenset(option.key for option in (*COMMON, TOKEN, TOKEN_FILE))
+"""What may stand at the top of the file whichever program reads it."""
+
+
+def read_token(settings: Settings) -> str | None:
+    """What clients have to show, from its file or the environment; None when they have to show nothing.
+
+    Raises:
+        ConfigurationError: the file can't be read, or its first line is empty.
+    """
+    file = settings[TOKEN_FILE]
+    if not file:
+        return settings[TOKEN] or None
+    try:
+        with open(file, encoding="utf-8") as stream:
+            token = stream.readline().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"token-file: {file} can't be read: {error}") from error
+    if not token:
+        raise ConfigurationError(f"token-file: the first line of {file} is empty")
+    return token
 
 
 def add_arguments(parser: argparse.ArgumentParser, options: Iterable[Option[object]]) -> None:
@@ -318,7 +345,7 @@ def _read_file(file: Path, options: Sequence[Option[object]]) -> dict[str, str]:
         else:
             found[name] = value
     for key, value in found.items():
-        if key not in known and ("." in key or key not in {option.key for option in COMMON}):
+        if key not in known and key not in _SHARED:
             near = difflib.get_close_matches(key, [*known, *TABLES], 1)
             hint = f"; do you mean {near[0]!r}?" if near else ""
             raise ConfigurationError(f"{file} names {key!r}, which is no setting{hint}")

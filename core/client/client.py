@@ -24,6 +24,10 @@ from core.jsontext import Json
 from core.model import State
 from core.protocol import Reply
 
+CONNECTIONS = 4
+WORTH_A_CONNECTION = 100
+"""For so many open requests a connection of their own is worth while."""
+
 TIMEOUT = 10.0
 PATIENCE = 30.0
 RESULT_TIMEOUT = 60.0
@@ -42,6 +46,7 @@ class Client(Closing):
         timeout: how many seconds an answer may take before another server is asked.
         patience: how many seconds of nothing but trouble are borne.
         spread: take turns among the servers; otherwise the first that works is the one.
+        connections: over how many connections a stream is spread, so that the servers behind a balancer share it.
 
     Raises:
         ConfigurationError: an address is none.
@@ -55,7 +60,9 @@ class Client(Closing):
         timeout: float = TIMEOUT,
         patience: float = PATIENCE,
         spread: bool = True,
+        connections: int = CONNECTIONS,
     ) -> None:
+        self._connections = connections
         self._pool = Pool(_addresses(servers), token, timeout, spread=spread)
         self._patience = patience
 
@@ -186,7 +193,8 @@ class Client(Closing):
         self._pool.close()
 
     def _exchange(self, window: int) -> Exchange:
-        return Exchange(self._pool, self._patience, window)
+        connections = min(self._connections, max(1, window // WORTH_A_CONNECTION))
+        return Exchange(self._pool, self._patience, window, connections)
 
     def _answer(self, ask: Ask) -> dict[str, Json]:
         """Ask one thing."""

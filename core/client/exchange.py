@@ -41,13 +41,17 @@ class Exchange:
         pool: has the connections.
         patience: for how many seconds to go on when nothing but trouble comes.
         window: how many requests may be open at once.
+        connections: over how many connections to spread them, so that several servers behind one address take
+            their share. A further one is made only when the others are full.
     """
 
-    def __init__(self, pool: Pool, patience: float, window: int = WINDOW) -> None:
+    def __init__(self, pool: Pool, patience: float, window: int = WINDOW, connections: int = 1) -> None:
         self._pool = pool
         self._patience = Patience(patience)
-        self._window = max(1, window)
-        self._current: Lane | None = None
+        self._connections = connections
+        self._window = max(1, window // connections)
+        self._current: list[Lane] = []
+        self._asked = 0
         self._leaving: list[Lane] = []
         self._again: deque[Ask] = deque()
         self._resume_at = 0.0
@@ -85,12 +89,12 @@ class Exchange:
 
     def _lanes(self) -> list[Lane]:
         """Every connection that the exchange has."""
-        return [*self._leaving, self._current] if self._current is not None else list(self._leaving)
+        return [*self._leaving, *self._current]
 
     def _release(self) -> None:
         for lane in self._lanes():
             self._pool.give_back(lane)
-        self._leaving, self._current = [], None
+        self._leaving, self._current = [], []
 
     # Sending.
 
@@ -101,7 +105,7 @@ class Exchange:
         if now < self._resume_at or (self._exhausted and not self._again):
             return
         lane = self._lane(now)
-        if lane is None or not self._has_room(lane):
+        if lane is None:
             return
         self._gather(lane, asks, now + GATHER_SECONDS, answered)
         try:
@@ -119,6 +123,7 @@ class Exchange:
             now = time.monotonic()
             try:
                 lane.ask(ask, now, time.time())
+                self._asked += 1
             except LocalProtocolError as error:
                 answered.append((ask, Reply(None, error=Error(ErrorCode.INVALID, str(error)))))
             if len(lane.open) == 1:
@@ -143,13 +148,24 @@ class Exchange:
         return ask
 
     def _lane(self, now: float) -> Lane | None:
-        """The connection for what is new; None when none can be had now."""
-        if self._current is None:
-            try:
-                self._current = self._pool.take()
-            except NoServer as error:
+        """The connection for what is new: the one that was asked least of those with room, or a further one.
+
+        None when none can be had now.
+        """
+        roomy = [lane for lane in self._current if self._has_room(lane)]
+        full = len(self._current) >= self._connections
+        if roomy and (full or self._asked < len(self._current) * self._window):
+            return min(roomy, key=lambda lane: lane.asked)
+        if full:
+            return None
+        try:
+            lane = self._pool.take()
+        except NoServer as error:
+            if not self._current:
                 self._trouble(error.reason, now, error.pause)
-        return self._current
+            return roomy[0] if roomy else None
+        self._current.append(lane)
+        return lane
 
     # Receiving.
 
@@ -182,7 +198,7 @@ class Exchange:
         """How long nothing but an answer makes a difference."""
         wake_at = min((lane.deadline(self._pool.timeout) for lane in lanes), default=float("inf"))
         if self._again or not self._exhausted:
-            has_room = self._current is None or self._has_room(self._current)
+            has_room = not self._current or any(self._has_room(lane) for lane in self._current)
             if self._idle:
                 wake_at = min(wake_at, now + IDLE_SECONDS)
             elif has_room:
@@ -223,8 +239,8 @@ class Exchange:
     def _leave(self, lane: Lane) -> None:
         """Begin nothing new on a connection."""
         lane.leaving = True
-        if lane is self._current:
-            self._current = None
+        if lane in self._current:
+            self._current.remove(lane)
             self._leaving.append(lane)
 
     def _postpone(self, lane: Lane, error: Error, now: float) -> None:
@@ -245,8 +261,8 @@ class Exchange:
         asks = [ask for ask, _ in lane.open.values()]
         lane.open.clear()
         lane.close()
-        if lane is self._current:
-            self._current = None
+        if lane in self._current:
+            self._current.remove(lane)
         elif lane in self._leaving:
             self._leaving.remove(lane)
         if asks:

@@ -34,6 +34,7 @@ class Lane:
         protocol: what the server said of itself and its limits.
         leaving: the server asked to begin nothing new on this connection.
         proven: something was answered on it.
+        asked: how many requests were sent on it.
         open: what has no answer yet, by its ref, oldest first.
     """
 
@@ -44,6 +45,7 @@ class Lane:
         self.protocol = ClientConnection()
         self.leaving = False
         self.proven = False
+        self.asked = 0
         self.open: dict[Ref, tuple[Ask, float]] = {}
         self._open_bytes = 0
         self._heard = now
@@ -77,6 +79,7 @@ class Lane:
         self.open[ref] = (ask, now)
         self._open_bytes += ask.size
         self._out += line
+        self.asked += 1
 
     def put(self, line: bytes) -> None:
         """Put a line of the protocol's own into what goes out."""

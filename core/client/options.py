@@ -5,7 +5,6 @@ from core.addresses import BALANCER, SERVERS, Address
 from core.client.client import PATIENCE, TIMEOUT, Client
 from core.client.pool import Pool
 from core.config import Option, Settings
-from core.errors import ConfigurationError
 
 SERVER: Option[tuple[Address, ...]] = Option(
     "client.server",
@@ -15,15 +14,6 @@ SERVER: Option[tuple[Address, ...]] = Option(
     ("-s", "--server"),
     "HOST:PORT",
     many=True,
-)
-TOKEN = Option("token", config.optional_text, "", "what the servers want to be shown", secret=True)
-TOKEN_FILE = Option(
-    "token-file",
-    config.optional_text,
-    "",
-    "a file whose first line is what the servers want to be shown",
-    ("--token-file",),
-    "FILE",
 )
 ANSWER_TIMEOUT = Option(
     "client.timeout",
@@ -42,41 +32,30 @@ PATIENCE_SECONDS = Option(
     "SECONDS",
 )
 
-OPTIONS = (SERVER, TOKEN, TOKEN_FILE, ANSWER_TIMEOUT, PATIENCE_SECONDS, config.LOG_LEVEL, config.LOG_FORMAT)
+OPTIONS = (
+    SERVER,
+    config.TOKEN,
+    config.TOKEN_FILE,
+    ANSWER_TIMEOUT,
+    PATIENCE_SECONDS,
+    config.LOG_LEVEL,
+    config.LOG_FORMAT,
+)
 
 
 def open_pool(settings: Settings) -> Pool:
     """Make the connections that the settings describe."""
     # By default the balancer is the one to ask, and the first server only stands in for it.
     spread = settings.given(SERVER)
-    return Pool(settings[SERVER], read_token(settings), settings[ANSWER_TIMEOUT], spread=spread)
+    return Pool(settings[SERVER], config.read_token(settings), settings[ANSWER_TIMEOUT], spread=spread)
 
 
 def open_client(settings: Settings) -> Client:
     """Make the client that the settings describe."""
     return Client(
         settings[SERVER],
-        read_token(settings),
+        config.read_token(settings),
         timeout=settings[ANSWER_TIMEOUT],
         patience=settings[PATIENCE_SECONDS],
         spread=settings.given(SERVER),
     )
-
-
-def read_token(settings: Settings) -> str | None:
-    """The token to show, from its file or the environment; None when there is none.
-
-    Raises:
-        ConfigurationError: the file can't be read or is empty.
-    """
-    file = settings[TOKEN_FILE]
-    if not file:
-        return settings[TOKEN] or None
-    try:
-        with open(file, encoding="utf-8") as stream:
-            token = stream.readline().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"token-file: {file} can't be read: {error}") from error
-    if not token:
-        raise ConfigurationError(f"token-file: the first line of {file} is empty")
-    return token

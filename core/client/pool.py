@@ -20,7 +20,7 @@ from core.protocol import Error, ErrorCode, Goaway
 CONNECT_SECONDS = 3.0
 """How long a server may take to take a connection."""
 
-MOST_IDLE = 4
+MOST_IDLE = 8
 """How many connections are kept while nobody needs them."""
 
 _FATAL = frozenset({ErrorCode.UNAUTHORIZED, ErrorCode.UNSUPPORTED_VERSION})

@@ -12,6 +12,9 @@ from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.presence import LEFT, Liveness
 from core.repository.base import OpenRepository, Repository
 
+LOST_SHOWN = 3600.0
+"""Seconds for which a process that died is shown."""
+
 
 class Observer:
     """Looks at one journal, again and again; it waits for one that is not there yet.
@@ -54,7 +57,11 @@ class Observer:
         records = repository.processes()
         self._liveness.observe(records, now)
         by_number = rates(repository.samples(int(wall) - WINDOW - 1), int(wall))
-        views = tuple(self._view(record, by_number, now) for record in records)
+        views = tuple(
+            view
+            for view in (self._view(record, by_number, now) for record in records)
+            if view.presence is not Presence.LOST or wall - view.seen_at < LOST_SHOWN
+        )
         running = sum(len(view.in_hand) for view in views)
         return Snapshot(
             taken_at=wall,

@@ -188,7 +188,7 @@ class Repository(Closing):
 
     @abstractmethod
     def processes(self) -> list[ProcessRecord]:
-        """The processes of the last hour, by number."""
+        """The processes that have not left, dead ones too, and those that left within the last hour; by number."""
 
     @abstractmethod
     def samples(self, since: int) -> list[Sample]:

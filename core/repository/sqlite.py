@@ -33,6 +33,9 @@ FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
 SAMPLES_KEPT = 24 * 3600
 """Seconds for which samples are kept."""
 
+BEATS_TO_PRUNE = 1000
+"""After so many heartbeats of a process, old samples are cleared away again."""
+
 PROCESSES_KEPT = 7 * 24 * 3600
 """Seconds for which a process that is not seen any more is kept."""
 
@@ -271,7 +274,6 @@ class SqliteRepository(Repository):
     def register(self, record: ProcessRecord) -> int:
         """Enter a process."""
         self._database.execute("DELETE FROM processes WHERE seen_at < ?", (record.started_at - PROCESSES_KEPT,))
-        self._database.execute("DELETE FROM samples WHERE second < ?", (int(record.started_at - SAMPLES_KEPT),))
         entered = self._database.execute(
             f"INSERT INTO processes ({rows.PROCESS_COLUMNS}) VALUES (NULL{', ?' * 12}) RETURNING number",
             rows.process_columns(msgspec.structs.replace(record, seen_at=max(record.seen_at, record.started_at))),
@@ -289,6 +291,8 @@ class SqliteRepository(Repository):
             " ON CONFLICT (second, process) DO NOTHING",
             (int(record.seen_at), record.number, rows.counters_column(record.counters), len(record.in_hand)),
         )
+        if record.beat % BEATS_TO_PRUNE == 1:
+            self._database.execute("DELETE FROM samples WHERE second < ?", (int(record.seen_at - SAMPLES_KEPT),))
 
     # What anybody reads.
 
@@ -355,10 +359,10 @@ class SqliteRepository(Repository):
             )
 
     def processes(self) -> list[ProcessRecord]:
-        """The processes of the last hour."""
+        """The processes that have not left, and those that left within the last hour."""
         found = self._database.execute(
             f"SELECT {rows.PROCESS_COLUMNS} FROM processes"
-            " WHERE seen_at >= (SELECT max(seen_at) FROM processes) - ? ORDER BY number",
+            " WHERE status <> 'left' OR seen_at >= (SELECT max(seen_at) FROM processes) - ? ORDER BY number",
             (PROCESSES_SHOWN,),
         )
         return [rows.process(row) for row in found]

@@ -15,15 +15,6 @@ LISTEN = Option(
 NAME = Option(
     "server.name", config.optional_text, "", "the server's name (default: s and its number)", ("-n", "--name"), "NAME"
 )
-TOKEN = Option("token", config.optional_text, "", "what clients have to show", secret=True)
-TOKEN_FILE = Option(
-    "token-file",
-    config.optional_text,
-    "",
-    "a file whose first line is what clients have to show",
-    ("--token-file",),
-    "FILE",
-)
 MAX_LINE = Option(
     "server.max-line",
     config.whole_number(1024, 64 * 1024 * 1024),
@@ -69,8 +60,8 @@ OPTIONS = (
     *config.COMMON,
     LISTEN,
     NAME,
-    TOKEN,
-    TOKEN_FILE,
+    config.TOKEN,
+    config.TOKEN_FILE,
     MAX_LINE,
     MAX_CONNECTIONS,
     IDLE_SECONDS,

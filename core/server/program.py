@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 
+from core import config
 from core.addresses import Address
 from core.broker.base import Broker, Consumer, Queue
 from core.config import Settings
@@ -198,27 +199,18 @@ class Server:
 
 
 def read_token(settings: Settings) -> str | None:
-    """The token that clients have to show, from its file or the environment.
+    """The token that clients have to show.
 
     Raises:
-        ConfigurationError: the file can't be read or is empty, or there is no token although strangers can connect.
+        ConfigurationError: it can't be read, or there is none although strangers can connect.
     """
-    token = settings[options.TOKEN]
-    file = settings[options.TOKEN_FILE]
-    if file:
-        try:
-            with open(file, encoding="utf-8") as stream:
-                token = stream.readline().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"token-file: {file} can't be read: {error}") from error
-        if not token:
-            raise ConfigurationError(f"token-file: the first line of {file} is empty")
-    if not token and not settings[options.LISTEN].is_loopback:
+    token = config.read_token(settings)
+    if token is None and not settings[options.LISTEN].is_loopback:
         raise ConfigurationError(
             f"listening on {settings[options.LISTEN]} lets other machines in: "
             "give a token with --token-file or CAUCE_TOKEN"
         )
-    return token or None
+    return token
 
 
 def _log_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

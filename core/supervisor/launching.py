@@ -49,7 +49,7 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[R
         AlreadyRunning: a supervisor runs in this directory.
         CauceError: something can't be started; nothing is left running then.
     """
-    token = options.read_token(settings)
+    token = config.read_token(settings)
     plan.check(settings, token=token is not None)
     home = Home(settings[config.DIRECTORY])
     journal = Journal(settings[config.DATABASE], home.directory)

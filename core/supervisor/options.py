@@ -2,8 +2,7 @@
 
 from core import config
 from core.addresses import BALANCER, SERVERS
-from core.config import Option, Settings
-from core.errors import ConfigurationError
+from core.config import Option
 
 SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "how many servers", ("--servers",), "N")
 WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "how many workers", ("--workers",), "N")
@@ -63,15 +62,6 @@ STOP_TIMEOUT = Option(
     ("--stop-timeout",),
     "SECONDS",
 )
-TOKEN = Option("token", config.optional_text, "", "what clients have to show", secret=True)
-TOKEN_FILE = Option(
-    "token-file",
-    config.optional_text,
-    "",
-    "a file whose first line is what clients have to show",
-    ("--token-file",),
-    "FILE",
-)
 
 OPTIONS = (
     *config.COMMON,
@@ -85,25 +75,6 @@ OPTIONS = (
     LAB,
     START_TIMEOUT,
     STOP_TIMEOUT,
-    TOKEN,
-    TOKEN_FILE,
+    config.TOKEN,
+    config.TOKEN_FILE,
 )
-
-
-def read_token(settings: Settings) -> str | None:
-    """What clients have to show, from its file or the environment; None when they have to show nothing.
-
-    Raises:
-        ConfigurationError: the file can't be read, or is empty.
-    """
-    file = settings[TOKEN_FILE]
-    if not file:
-        return settings[TOKEN] or None
-    try:
-        with open(file, encoding="utf-8") as stream:
-            token = stream.readline().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"token-file: {file} can't be read: {error}") from error
-    if not token:
-        raise ConfigurationError(f"token-file: the first line of {file} is empty")
-    return token

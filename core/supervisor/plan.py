@@ -125,7 +125,7 @@ def make(
 def _environment(settings: Settings, home: Home) -> dict[str, str]:
     """What servers and workers are told. Not by their command lines: a broker's URL may hold a password."""
     told = {MARK: str(home.directory), config.DIRECTORY.variable: str(home.directory)}
-    for option in (config.BROKER, config.DATABASE, config.LOG_LEVEL, config.LOG_FORMAT, options.TOKEN_FILE):
+    for option in (config.BROKER, config.DATABASE, config.LOG_LEVEL, config.LOG_FORMAT, config.TOKEN_FILE):
         if settings.given(option):
             told[option.variable] = settings.origins[option.key].text
     return told

@@ -64,10 +64,17 @@ def test_processes_come_by_number(journal: Repository) -> None:
     assert [record.number for record in journal.processes()] == numbers
 
 
-def test_a_process_not_seen_for_an_hour_is_not_listed(journal: Repository) -> None:
-    register(journal, "old", NOW)
+def test_a_process_that_left_more_than_an_hour_ago_is_not_listed(journal: Repository) -> None:
+    leaver = register(journal, "leaver", NOW)
+    with journal.transaction():
+        journal.beat(process("leaver", number=leaver, beat=2, status="left", at=NOW))
     fresh = register(journal, "fresh", NOW + 3601)
     assert [record.number for record in journal.processes()] == [fresh]
+
+
+def test_a_clock_that_is_ahead_makes_nobody_disappear(journal: Repository) -> None:
+    numbers = [register(journal, "right", NOW), register(journal, "ahead", NOW + 7200)]
+    assert [record.number for record in journal.processes()] == numbers
 
 
 def test_a_number_is_never_used_again(journal: Repository) -> None:

@@ -10,80 +10,62 @@ import pytest
 
 from core.database import Database, Faults
 from core.errors import JournalUnavailable, JournalUnusable
-from core.jsontext import Json
 from core.repository.base import STRIKE_LIMIT
 from core.repository.opening import Journal
 from core.tasks.lab import CRASH_STATUS
 from tests.integration.programs import Program, counts, find, server
+from tests.integration.scene import KINDS, Scene
 from tests.integration.wire import Wire
 from tests.services.waiting import wait_until
 
-KINDS = str(Path(__file__).with_name("kinds.py"))
 JOURNAL = Faults(JournalUnavailable, JournalUnusable)
 
 
-class Scene:
-    """A server with a connection to it, a file for traces, and workers with a short lease."""
+class Crew:
+    """Workers with a short lease, which are hired one after the other."""
 
-    def __init__(self, directory: Path, wire: Wire, stack: ExitStack) -> None:
-        self.directory = directory
-        self.wire = wire
-        self.file = directory / "traces"
-        self.gate = directory / "gate"
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self._directory = directory
         self._stack = stack
-        self._workers = 0
+        self._hired = 0
 
-    def traces(self) -> list[str]:
-        """The ids of the tasks that ran, each as often as it did."""
-        return self.file.read_text("utf-8").splitlines() if self.file.exists() else []
-
-    def submit(self, count: int, kind: str, name: str = "t") -> None:
-        """Submit tasks of one of our kinds."""
-        both: Json = {"trace": str(self.file), "gate": str(self.gate)}
-        payload: Json = str(self.file) if kind == "trace" else both
-        self.wire.send(
-            *(
-                {"op": "submit", "ref": ref, "id": f"{name}{ref}", "kind": kind, "payload": payload}
-                for ref in range(count)
-            )
-        )
-        assert all("ok" in self.wire.reply() for _ in range(count))
-
-    def worker(self, *arguments: str) -> Program:
-        """Start one more worker."""
-        self._workers += 1
+    def hire(self, *arguments: str) -> Program:
+        """Start one more."""
+        self._hired += 1
         program = Program(
             "tests.integration.quick_worker",
-            self.directory,
-            f"w{self._workers}",
+            self._directory,
+            f"w{self._hired}",
             *("--tasks", KINDS, "--lab", "--retry-delay", "0.05", *arguments),
         )
-        self._stack.enter_context(program)
-        return program
-
-    def settled(self, **expected: int) -> bool:
-        """Whether the books say just this."""
-        return counts(self.directory) == expected
+        return self._stack.enter_context(program)
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """The scene; in the end the books are right."""
-    with server(tmp_path).ready() as program, Wire(program.address) as wire, ExitStack() as stack:
-        yield Scene(tmp_path, wire, stack)
+    with server(tmp_path).ready() as program, Wire(program.address) as wire:
+        yield Scene(tmp_path, wire)
         assert "Traceback" not in program.log
     with Journal("resultados.db", tmp_path).reading()() as repository:
         assert repository.audit().clean
 
 
-def test_another_worker_does_what_a_killed_one_had_in_hand(scene: Scene) -> None:
+@pytest.fixture
+def crew(scene: Scene) -> Iterator[Crew]:
+    """Workers that end before their server does."""
+    with ExitStack() as stack:
+        yield Crew(scene.directory, stack)
+
+
+def test_another_worker_does_what_a_killed_one_had_in_hand(scene: Scene, crew: Crew) -> None:
     scene.submit(4, "gated")
-    first = scene.worker("--concurrency", "4").ready()
+    first = crew.hire("--concurrency", "4").ready()
     wait_until(lambda: len(scene.traces()) == 4, "all to run")
     first.process.kill()
     first.process.wait()
     scene.gate.touch()
-    second = scene.worker("--concurrency", "4")
+    second = crew.hire("--concurrency", "4")
     wait_until(lambda: scene.settled(done=4), "the other worker to do them", 20)
     assert Counter(scene.traces()) == {f"t{number}": 2 for number in range(4)}
     for number in range(4):
@@ -92,18 +74,18 @@ def test_another_worker_does_what_a_killed_one_had_in_hand(scene: Scene) -> None
         assert (task.attempts, task.worker, task.strikes) == (1, second.name, 1)
 
 
-def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene) -> None:
+def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, crew: Crew) -> None:
     count = 3000
     scene.submit(count, "trace")
     random_kills = random.Random(5)  # noqa: S311 - to choose moments
     for _ in range(6):
         done = counts(scene.directory).get("done", 0)
-        program = scene.worker("--concurrency", "4")
+        program = crew.hire("--concurrency", "4")
         goal = min(count, done + random_kills.randint(1, 400))
         wait_until(lambda goal=goal: counts(scene.directory).get("done", 0) >= goal, f"{goal} to be done", 30)  # type: ignore[misc]  # the default is the goal of this round
         program.process.kill()
         program.process.wait()
-    scene.worker("--concurrency", "4")
+    crew.hire("--concurrency", "4")
     wait_until(lambda: scene.settled(done=count), "all to be done", 40)
     runs = Counter(scene.traces())
     assert set(runs) == {f"t{number}" for number in range(count)}
@@ -111,20 +93,20 @@ def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene) -> N
         assert {task.attempts for task in repository.latest(count)} == {1}
 
 
-def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(scene: Scene) -> None:
+def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(scene: Scene, crew: Crew) -> None:
     scene.submit(50, "trace", "before")
-    scene.wire.ok("submit", id="poison", kind="crash", payload=None, retries=10)
+    scene.submit_one("poison", "crash", retries=10)
     scene.submit(50, "trace", "after")
     wait_until(lambda: scene.settled(queued=101), "all to be queued")
     deaths = 0
-    program = scene.worker("--concurrency", "2", "--prefetch", "40")
+    program = crew.hire("--concurrency", "2", "--prefetch", "40")
 
     def over() -> bool:
         nonlocal program, deaths
         if program.process.poll() is not None:
             assert program.process.returncode == CRASH_STATUS
             deaths += 1
-            program = scene.worker("--concurrency", "2", "--prefetch", "40")
+            program = crew.hire("--concurrency", "2", "--prefetch", "40")
         return scene.settled(done=100, failed=1)
 
     wait_until(over, "all but one to be done", 60)
@@ -141,9 +123,9 @@ def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(
     assert set(scene.traces()) == {f"{name}{number}" for name in ("before", "after") for number in range(50)}
 
 
-def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Scene) -> None:
+def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Scene, crew: Crew) -> None:
     scene.submit(40, "gated")
-    program = scene.worker("--concurrency", "20", "--prefetch", "40").ready()
+    program = crew.hire("--concurrency", "20", "--prefetch", "40").ready()
     wait_until(lambda: len(scene.traces()) == 20, "twenty to run")
     with Database(scene.directory / "resultados.db", JOURNAL) as database, database.transaction():
         scene.gate.touch()

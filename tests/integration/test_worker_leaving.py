@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from core.jsontext import Json
 from core.repository.opening import Journal
 from tests.integration.programs import Program, counts, find, server, worker
+from tests.integration.scene import KINDS, Scene
 from tests.integration.wire import Wire
 from tests.services.ports import free_port
 from tests.services.waiting import wait_until
-
-KINDS = str(Path(__file__).with_name("kinds.py"))
 
 polite = pytest.mark.skipif(os.name == "nt", reason="Windows has no signal that asks politely")
 
@@ -34,68 +32,38 @@ def _begun(hopeless: tuple[Program, float]) -> None:
     """So that it gives up while the other tests go on."""
 
 
-class Scene:
-    """A server with a connection to it, and a file for traces."""
-
-    def __init__(self, directory: Path, program: Program, wire: Wire) -> None:
-        self.directory = directory
-        self.program = program
-        self.wire = wire
-        self.file = directory / "traces"
-        self.gate = directory / "gate"
-
-    def traces(self) -> list[str]:
-        """The ids of the tasks that ran, each as often as it did."""
-        return self.file.read_text("utf-8").splitlines() if self.file.exists() else []
-
-    def submit(self, count: int, kind: str, name: str = "t") -> None:
-        """Submit tasks of one of our kinds."""
-        both: Json = {"trace": str(self.file), "gate": str(self.gate)}
-        payload: Json = str(self.file) if kind == "trace" else both
-        self.wire.send(
-            *(
-                {"op": "submit", "ref": ref, "id": f"{name}{ref}", "kind": kind, "payload": payload}
-                for ref in range(count)
-            )
-        )
-        assert all("ok" in self.wire.reply() for _ in range(count))
-
-    def queued(self, count: int) -> None:
-        """Wait until so many are with the broker."""
-        wait_until(lambda: counts(self.directory).get("queued", 0) == count, f"{count} tasks to be queued")
-
-    def worker(self, name: str, *arguments: str) -> Program:
-        """Start a worker that knows our kinds."""
-        return worker(self.directory, name, "--tasks", KINDS, *arguments)
+def a_worker(scene: Scene, name: str, *arguments: str) -> Program:
+    """Start a worker that knows our kinds."""
+    return worker(scene.directory, name, "--tasks", KINDS, *arguments)
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """The scene."""
     with server(tmp_path).ready() as program, Wire(program.address, timeout=40) as wire:
-        yield Scene(tmp_path, program, wire)
+        yield Scene(tmp_path, wire)
 
 
 def test_a_burst_ends_when_the_queue_is_empty(scene: Scene) -> None:
     scene.submit(300, "trace")
     scene.queued(300)
-    with scene.worker("w1", "--burst") as program:
+    with a_worker(scene, "w1", "--burst") as program:
         assert program.wait() == 0
         assert "Traceback" not in program.log
     assert counts(scene.directory) == {"done": 300}
     assert sorted(scene.traces()) == sorted(f"t{number}" for number in range(300))
-    with scene.worker("w2", "--burst") as program:
+    with a_worker(scene, "w2", "--burst") as program:
         assert program.wait() == 0
 
 
 def test_a_worker_leaves_after_so_many_tasks_and_the_others_stay(scene: Scene) -> None:
     scene.submit(100, "trace")
     scene.queued(100)
-    with scene.worker("w1", "--max-tasks", "7", "--prefetch", "50") as program:
+    with a_worker(scene, "w1", "--max-tasks", "7", "--prefetch", "50") as program:
         assert program.wait() == 0
     assert len(scene.traces()) == 7
     assert counts(scene.directory) == {"done": 7, "queued": 93}
-    with scene.worker("w2", "--burst") as program:
+    with a_worker(scene, "w2", "--burst") as program:
         assert program.wait() == 0
     assert counts(scene.directory) == {"done": 100}
     assert len(scene.traces()) == len(set(scene.traces())) == 100
@@ -105,7 +73,7 @@ def test_a_worker_leaves_after_so_many_tasks_and_the_others_stay(scene: Scene) -
 def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
     scene.submit(20, "gated")
     scene.queued(20)
-    with scene.worker("w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
+    with a_worker(scene, "w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "two to run")
         program.terminate()
         wait_until(lambda: "leaving: finishing 2" in program.log, "it to hear of it")
@@ -117,7 +85,7 @@ def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
     assert len(scene.traces()) == 2
     with Journal("resultados.db", scene.directory).reading()() as repository:
         assert [record.status for record in repository.processes() if record.name == "w1"] == ["left"]
-    with scene.worker("w2", "--burst") as program:
+    with a_worker(scene, "w2", "--burst") as program:
         assert program.wait() == 0
     assert counts(scene.directory) == {"done": 20}
     assert len(scene.traces()) == 20
@@ -126,14 +94,14 @@ def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
 @polite
 def test_what_does_not_finish_in_time_runs_elsewhere(scene: Scene) -> None:
     scene.submit(2, "gated")
-    with scene.worker("w1", "--shutdown-timeout", "0.2").ready() as program:
+    with a_worker(scene, "w1", "--shutdown-timeout", "0.2").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "both to run")
         program.terminate()
         assert program.wait(5) == 0
         assert "leaving without 2 tasks" in program.log
     assert counts(scene.directory) == {"queued": 2}
     scene.gate.touch()
-    with scene.worker("w2", "--burst") as program:
+    with a_worker(scene, "w2", "--burst") as program:
         assert program.wait() == 0
     assert counts(scene.directory) == {"done": 2}
     assert sorted(scene.traces()) == ["t0", "t0", "t1", "t1"]
@@ -144,7 +112,7 @@ def test_what_does_not_finish_in_time_runs_elsewhere(scene: Scene) -> None:
 def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scene, kind: str) -> None:
     scene.submit(10, kind)
     scene.queued(10)
-    with scene.worker("w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
+    with a_worker(scene, "w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "two to run")
         program.terminate()
         wait_until(lambda: "leaving: finishing 2" in program.log, "it to hear of it")
@@ -156,7 +124,7 @@ def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scen
     scene.gate.touch()
     # They were given back: nobody has to wait for a lease to be over.
     began = time.monotonic()
-    with scene.worker("w2", "--burst") as program:
+    with a_worker(scene, "w2", "--burst") as program:
         assert program.wait() == 0
     assert time.monotonic() - began < 8
     assert counts(scene.directory) == {"done": 10}
@@ -165,7 +133,7 @@ def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scen
 
 
 def test_what_was_taken_back_while_it_waited_in_a_worker_never_runs(scene: Scene) -> None:
-    with scene.worker("w1", "--concurrency", "1", "--prefetch", "50").ready() as program:
+    with a_worker(scene, "w1", "--concurrency", "1", "--prefetch", "50").ready() as program:
         scene.submit(1, "gated", "first")
         wait_until(lambda: scene.traces() == ["first0"], "the first to run")
         scene.submit(20, "trace")
@@ -198,8 +166,8 @@ def _let_it_look_twice(program: Program) -> None:
 
 def test_two_workers_share_long_tasks(scene: Scene) -> None:
     with (
-        scene.worker("w1", "--concurrency", "2").ready(),
-        scene.worker("w2", "--concurrency", "2").ready(),
+        a_worker(scene, "w1", "--concurrency", "2").ready(),
+        a_worker(scene, "w2", "--concurrency", "2").ready(),
     ):
         scene.submit(4, "gated")
         wait_until(lambda: len(scene.traces()) == 4, "all four to run at the same time")
@@ -212,7 +180,7 @@ def test_two_workers_share_long_tasks(scene: Scene) -> None:
 
 def test_a_worker_all_of_whose_threads_are_stuck_leaves(scene: Scene) -> None:
     scene.wire.ok("submit", id="blocks", kind="blocks", payload=str(scene.file))
-    with scene.worker("w1", "--concurrency", "1", "--shutdown-timeout", "0") as program:
+    with a_worker(scene, "w1", "--concurrency", "1", "--shutdown-timeout", "0") as program:
         assert program.wait(30) == 1
         assert "too many tasks did not stop" in program.log
     task = find(scene.directory, "blocks")

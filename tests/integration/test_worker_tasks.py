@@ -14,28 +14,22 @@ from core.jsontext import Json
 from core.model import Role
 from core.repository.opening import Journal
 from tests.integration.programs import run
+from tests.integration.scene import KINDS, Scene
 from tests.integration.wire import Reply, Wire
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
-KINDS = str(Path(__file__).with_name("kinds.py"))
 
-
-class Scene:
-    """A server and a worker, a connection, and the traces that tasks leave."""
+class Shared(Scene):
+    """The scene of a server and a worker that all tests here use."""
 
     def __init__(self, system: LocalSystem, wire: Wire) -> None:
+        super().__init__(system.directory, wire)
         self.system = system
-        self.wire = wire
-        self.file = system.directory / "traces"
-
-    def traces(self) -> list[str]:
-        """The ids of the tasks that ran, each as often as it did."""
-        return self.file.read_text("utf-8").splitlines() if self.file.exists() else []
 
     def do(self, task_id: str, kind: str, payload: Json = None, **fields: Json) -> Reply:
         """Submit a task and wait for its end; its status."""
-        self.wire.ok("submit", id=task_id, kind=kind, payload=payload, **fields)
+        self.submit_one(task_id, kind, payload, **fields)
         self.wire.ok("result", id=task_id, wait=30)
         return self.wire.ok("status", id=task_id)
 
@@ -68,19 +62,19 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
 
 
 @pytest.fixture
-def scene(system: LocalSystem) -> Iterator[Scene]:
+def scene(system: LocalSystem) -> Iterator[Shared]:
     """The scene, with a connection of the test's own."""
     with Wire(system.address("s1"), timeout=40) as wire:
-        yield Scene(system, wire)
+        yield Shared(system, wire)
 
 
-def test_a_task_of_ones_own_runs_once(scene: Scene) -> None:
+def test_a_task_of_ones_own_runs_once(scene: Shared) -> None:
     status = scene.do("own", "trace", str(scene.file))
     assert (status["state"], status["result"], status["attempts"], status["worker"]) == ("done", "own", 1, "w1")
     assert scene.traces().count("own") == 1
 
 
-def test_failures_are_tried_again_later_and_later(scene: Scene) -> None:
+def test_failures_are_tried_again_later_and_later(scene: Shared) -> None:
     scene.wire.ok("submit", id="flaky", kind="flaky", payload=4)
     seen: dict[int, Reply] = {}
 
@@ -100,7 +94,7 @@ def test_failures_are_tried_again_later_and_later(scene: Scene) -> None:
         assert status["error"]["message"] == f"attempt {attempts}"
 
 
-def test_after_the_last_attempt_it_fails(scene: Scene) -> None:
+def test_after_the_last_attempt_it_fails(scene: Shared) -> None:
     status = scene.do("hopeless", "flaky", 99, retries=2)
     assert (status["state"], status["attempts"]) == ("failed", 3)
     assert status["error"]["type"] == "ConnectionError"
@@ -119,7 +113,7 @@ def test_after_the_last_attempt_it_fails(scene: Scene) -> None:
         ("crash", None, "UnknownKind"),
     ],
 )
-def test_what_is_no_use_is_not_tried_again(scene: Scene, kind: str, payload: Json, kind_of_error: str) -> None:
+def test_what_is_no_use_is_not_tried_again(scene: Shared, kind: str, payload: Json, kind_of_error: str) -> None:
     status = scene.do(f"permanent-{kind}", kind, payload, retries=5)
     assert (status["state"], status["attempts"]) == ("failed", 1)
     assert status["error"]["type"] == kind_of_error
@@ -129,21 +123,21 @@ def test_what_is_no_use_is_not_tried_again(scene: Scene, kind: str, payload: Jso
 @pytest.mark.parametrize(
     ("what", "name"), [("exit", "SystemExit"), ("keyboard", "KeyboardInterrupt"), ("generator", "GeneratorExit")]
 )
-def test_what_ends_a_program_elsewhere_ends_only_the_task(scene: Scene, what: str, name: str) -> None:
+def test_what_ends_a_program_elsewhere_ends_only_the_task(scene: Shared, what: str, name: str) -> None:
     status = scene.do(f"rude-{what}", "exits", what, retries=1)
     assert (status["state"], status["attempts"]) == ("failed", 2)
     assert status["error"]["type"] == name
     assert scene.do(f"after-{what}", "echo", 1)["state"] == "done"
 
 
-def test_a_task_that_runs_too_long_is_stopped(scene: Scene) -> None:
+def test_a_task_that_runs_too_long_is_stopped(scene: Shared) -> None:
     status = scene.do("spins", "spins", str(scene.file))
     assert (status["state"], status["error"]["type"]) == ("failed", "TaskTimeout")
     assert status["times"]["finished"] - status["times"]["started"] < 2
     assert scene.traces().count("spins") == 1
 
 
-def test_a_task_that_can_not_be_stopped_costs_its_neighbours_nothing(scene: Scene) -> None:
+def test_a_task_that_can_not_be_stopped_costs_its_neighbours_nothing(scene: Shared) -> None:
     scene.wire.ok("submit", id="blocks", kind="blocks", payload=str(scene.file))
     wait_until(lambda: "blocks" in scene.traces(), "the task to begin")
     for number in range(20):
@@ -160,7 +154,7 @@ def test_a_task_that_can_not_be_stopped_costs_its_neighbours_nothing(scene: Scen
     assert scene.wire.ok("result", id="full-2", wait=30)["state"] == "done"
 
 
-def test_a_reference_that_comes_twice_changes_nothing(scene: Scene) -> None:
+def test_a_reference_that_comes_twice_changes_nothing(scene: Shared) -> None:
     gate = scene.system.directory / "gate-twice"
     scene.wire.ok("submit", id="twice", kind="gated", payload={"trace": str(scene.file), "gate": str(gate)})
     wait_until(lambda: "twice" in scene.traces(), "the task to begin")
@@ -185,7 +179,7 @@ def _queued_messages(directory: Path) -> int:
         return gauge.read().ready
 
 
-def test_messages_of_strangers_are_dropped_with_a_word(scene: Scene) -> None:
+def test_messages_of_strangers_are_dropped_with_a_word(scene: Shared) -> None:
     before = scene.system.log("s1").count("is dropped")
     scene.publish(b"", b"junk \x1b[2J", b"\xff\x00", b"[" * 10_000, b"null")
     scene.publish(msgspec.json.encode(Reference("nobody", 2**40, 0, 1.0)))
@@ -196,7 +190,7 @@ def test_messages_of_strangers_are_dropped_with_a_word(scene: Scene) -> None:
     assert scene.do("alive", "echo", 1)["state"] == "done"
 
 
-def test_a_task_that_was_taken_back_never_runs(scene: Scene) -> None:
+def test_a_task_that_was_taken_back_never_runs(scene: Shared) -> None:
     gate = scene.system.directory / "gate-cancel"
     payload = {"trace": str(scene.file), "gate": str(gate)}
     for number in range(3):
@@ -217,7 +211,7 @@ def test_a_task_that_was_taken_back_never_runs(scene: Scene) -> None:
     assert scene.wire.ok("status", id="taken-back-0")["attempts"] == 0
 
 
-def test_a_worker_tells_what_it_has_in_hand(scene: Scene) -> None:
+def test_a_worker_tells_what_it_has_in_hand(scene: Shared) -> None:
     gate = scene.system.directory / "gate-hand"
     scene.wire.ok("submit", id="in-hand", kind="gated", payload={"trace": str(scene.file), "gate": str(gate)})
     wait_until(lambda: scene.wire.ok("status", id="in-hand")["state"] == "running", "the heartbeat to tell")

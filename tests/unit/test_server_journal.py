@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ from core.model import InHand, ProcessRecord, State, Task
 from core.repository.base import Repository
 from core.repository.opening import Journal
 from core.repository.sqlite import FAULTS, SqliteRepository
-from core.server.reader import Count, Counted, Find, Found, JournalReader, NotRead, Reply
+from core.server.reader import Count, Counted, Find, Found, JournalReader, NotRead, Question, Reply
 from core.server.watches import Await
 from core.server.writer import Answer, Cancel, Cancelled, Entered, JournalWriter, NotWritten, Submit
 from tests.contract.repositories import end, enter, new_task, outcome, process, settle
@@ -39,15 +39,15 @@ class FaultyRepository(SqliteRepository):
         if method in self._broken:
             raise JournalUnavailable(f"{method} failed")
 
-    def find_all(self, task_ids: object) -> list[Task]:  # type: ignore[override]  # only handed on
+    def find_all(self, task_ids: Collection[str]) -> list[Task]:
         """As ever, or broken."""
         self._check("find_all")
-        return super().find_all(task_ids)  # type: ignore[arg-type]  # only handed on
+        return super().find_all(task_ids)
 
-    def ended(self, task_ids: object) -> list[Task]:  # type: ignore[override]  # only handed on
+    def ended(self, task_ids: Collection[str]) -> list[Task]:
         """As ever, or broken."""
         self._check("ended")
-        return super().ended(task_ids)  # type: ignore[arg-type]  # only handed on
+        return super().ended(task_ids)
 
     def counts(self) -> dict[str, int]:
         """As ever, or broken."""
@@ -169,7 +169,11 @@ def test_everybody_is_answered_once_while_the_journal_fails(reading: Reading, me
     reading.broken.add(method)
     tickets = 0
     for _ in range(20):
-        batch = [Find(f"{tickets}", "task"), Await(f"{tickets + 1}", "task", soon(0.01)), Count(f"{tickets + 2}")]
+        batch: list[Question[str]] = [
+            Find(f"{tickets}", "task"),
+            Await(f"{tickets + 1}", "task", soon(0.01)),
+            Count(f"{tickets + 2}"),
+        ]
         tickets += 3
         reading.reader.ask(batch)
         reading.ear.listen(3)

@@ -145,9 +145,9 @@ def test_other_machines_may_come_in_with_a_token(tmp_path: Path) -> None:
 def test_the_token_comes_from_its_file_or_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("hush\nmore\n", "utf-8")
-    assert options.read_token(settings_of(tmp_path)) is None
-    assert options.read_token(settings_of(tmp_path, environment={"CAUCE_TOKEN": "shh"})) == "shh"
-    assert options.read_token(settings_of(tmp_path, "--token-file", str(file))) == "hush"
+    assert config.read_token(settings_of(tmp_path)) is None
+    assert config.read_token(settings_of(tmp_path, environment={"CAUCE_TOKEN": "shh"})) == "shh"
+    assert config.read_token(settings_of(tmp_path, "--token-file", str(file))) == "hush"
     file.write_text("\n", "utf-8")
     with pytest.raises(ConfigurationError, match="empty"):
-        options.read_token(settings_of(tmp_path, "--token-file", str(file)))
+        config.read_token(settings_of(tmp_path, "--token-file", str(file)))
