@@ -54,7 +54,7 @@ class Observer:
             self._repository = None
 
     def _read(self, repository: Repository, now: float, wall: float, depth: Depth | None, trouble: str) -> Snapshot:
-        records = repository.processes()
+        records = sorted(repository.processes(), key=lambda record: (record.role, record.name, record.number))
         self._liveness.observe(records, now)
         by_number = rates(repository.samples(int(wall) - WINDOW - 1), int(wall))
         views = tuple(

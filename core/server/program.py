@@ -30,6 +30,9 @@ BACKLOG = 4096
 """Connections that the system holds for us before they are taken."""
 
 DEAD_PREFETCH = 200
+FIRST_TRY = 0.5
+"""Seconds that the broker has to answer before the server goes on without it."""
+
 GRACE = 0.5
 """Seconds that clients have to read a goaway before an idle connection is closed."""
 
@@ -91,8 +94,10 @@ class Server:
         heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number)
         desk.open(self._writer, reader)
         make_connection = self._connection_maker(desk)
-        for part in (self._writer, reader, letters, heartbeat):
+        for part in (self._writer, reader, letters):
             part.start()
+        await self._reach_broker(self._writer)
+        heartbeat.start()
         await self._let_in(listener)
         self._status = "ready"
         _log.info("%s is ready on %s; broker: %s", self._name, self._address, self._broker.description)
@@ -151,6 +156,12 @@ class Server:
 
         return make
 
+    async def _reach_broker(self, writer: JournalWriter[Ticket]) -> None:
+        """Give the broker a moment, so that the first thing said of a healthy server is not that it has none."""
+        deadline = time.monotonic() + FIRST_TRY
+        while writer.broker_trouble and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
     async def _watch(self, desk: Desk, leaving: asyncio.Event) -> None:
         """Hold clients to their limits until it is time to leave."""
         while not leaving.is_set():
@@ -167,7 +178,8 @@ class Server:
         deadline = time.monotonic() + self._settings[options.SHUTDOWN_TIMEOUT]
         for connection in desk.connections:
             connection.goaway("this server is leaving")
-        await asyncio.sleep(min(GRACE, self._settings[options.SHUTDOWN_TIMEOUT]))
+        if desk.connections:
+            await asyncio.sleep(min(GRACE, self._settings[options.SHUTDOWN_TIMEOUT]))
         desk.close()
         await asyncio.to_thread(reader.stop)
         while desk.connections and time.monotonic() < deadline:

@@ -112,10 +112,11 @@ class Supervisor:
                 stopped = self._take_down()
                 for answer in self._waiting:
                     answer.put(stopped)
-        state.remove(self._home.state)
+                state.remove(self._home.state)
+                if not stopped.left:
+                    state.remove(self._home.children)
         if stopped.left:
             raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, stopped.left))}")
-        state.remove(self._home.children)
         return code
 
     def _leave_word(self, control: ControlServer, token: str) -> None:

@@ -1,8 +1,7 @@
 """What a worker holds: each task between its delivery and its acknowledgement.
 
 An attempt at a task may be delivered again while it is still held: the connection was lost meanwhile, or it was
-published twice. It is run once then, and all its deliveries are acknowledged together; those of a lost connection
-mean nothing any more.
+published twice. The later delivery takes the earlier one's place, since it is one that the broker certainly waits for.
 """
 
 import threading
@@ -15,14 +14,14 @@ from core.model import Assignment
 class Held:
     """One attempt at a task that the worker holds."""
 
-    __slots__ = ("assignment", "begun", "deliveries", "reference", "suspect", "taken_at", "unwanted")
+    __slots__ = ("assignment", "begun", "delivery", "reference", "suspect", "taken_at", "unwanted")
 
     def __init__(
         self, assignment: Assignment, reference: Reference, delivery: Delivery, taken_at: float, *, suspect: bool
     ) -> None:
         self.assignment = assignment
         self.reference = reference
-        self.deliveries = [delivery]
+        self.delivery = delivery
         self.taken_at = taken_at
         self.suspect = suspect
         """It was delivered before, and may be what killed the worker that had it."""
@@ -41,14 +40,18 @@ class Hold:
     def __len__(self) -> int:
         return len(self._held)
 
-    def add(self, held: Held) -> bool:
-        """Hold an attempt; False when it is held already, and only the delivery is new."""
+    def add(self, held: Held) -> Delivery | None:
+        """Hold an attempt; None when it is a new one.
+
+        Otherwise only the delivery is new: the former one, which is returned, is to be acknowledged.
+        """
         with self._lock:
             known = self._held.setdefault(_key(held), held)
             if known is held:
-                return True
-            known.deliveries += held.deliveries
-            return False
+                return None
+            former = known.delivery
+            known.delivery = held.delivery
+            return former
 
     def waiting(self, before: float) -> list[Held]:
         """Those that were taken before this time and have not begun."""
@@ -60,7 +63,7 @@ class Hold:
         with self._lock:
             for held in tasks:
                 self._held.pop(_key(held), None)
-            return [delivery for held in tasks for delivery in held.deliveries]
+            return [held.delivery for held in tasks]
 
 
 def _key(held: Held) -> tuple[int, int]:

@@ -123,17 +123,16 @@ class Taker:
             elif assignment.state.ended or assignment.attempts != reference.attempt:
                 settled.append(delivery)
             else:
-                self._take(Held(assignment, reference, delivery, taken_at, suspect=delivery.redeliveries > 0))
+                held = Held(assignment, reference, delivery, taken_at, suspect=delivery.redeliveries > 0)
+                former = self._hold.add(held)
+                if former is None:
+                    self.taken += 1
+                    self._hand_out(held)
+                else:
+                    settled.append(former)
         if settled:
             self.discarded += len(settled)
             self._consumer.ack(settled)
-
-    def _take(self, held: Held) -> None:
-        if self._hold.add(held):
-            self.taken += 1
-            self._hand_out(held)
-        else:
-            self.discarded += 1
 
     def _read(self, delivery: Delivery) -> Reference | None:
         try:

@@ -17,7 +17,6 @@ from core.database import Database
 from core.repository.sqlite import FAULTS
 
 QUEUE = "ceiling"
-UNCONFIRMED = 1000
 PREFETCH = 1000
 BATCH = 200
 """Rows in a transaction."""
@@ -53,11 +52,17 @@ class Work(ABC):
 
 
 class Publishing(Work):
-    """Publishes messages, with confirms, many of them open at once."""
+    """Publishes messages, with confirms.
 
-    def __init__(self, messages: int) -> None:
+    Args:
+        messages: how many.
+        window: how many may be unconfirmed at once.
+    """
+
+    def __init__(self, messages: int, window: int) -> None:
         super().__init__()
         self._messages = messages
+        self._window = window
         self._published = 0
         self._confirmed = 0
         self._channel: Channel
@@ -72,7 +77,7 @@ class Publishing(Work):
         self._publish()
 
     def _publish(self) -> None:
-        last = min(self._messages, self._confirmed + UNCONFIRMED)
+        last = min(self._messages, self._confirmed + self._window)
         while self._published < last:
             self._published += 1
             body = _encode(Reference(f"ceiling-{self._published}", self._published, 0, time.time()))
@@ -84,7 +89,7 @@ class Publishing(Work):
         self._confirmed += frame.method.delivery_tag - self._confirmed if frame.method.multiple else 1
         if self._confirmed >= self._messages:
             self._end()
-        elif self._published - self._confirmed <= UNCONFIRMED // 2:
+        elif self._published - self._confirmed <= self._window // 2:
             self._publish()
 
 

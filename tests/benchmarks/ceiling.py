@@ -32,7 +32,7 @@ class Ceiling(Case):
         """Publish everything, then work it off."""
         with virtual_host(self._node) as url:
             meter = Meter({Group.CLIENT: [os.getpid()], Group.RABBITMQ: [self._node.pid]})
-            publishing = Publishing(order.tasks)
+            publishing = Publishing(order.tasks, order.connections * order.window)
             drive(url, publishing)
             accepted = Measured(tasks=order.tasks, seconds=publishing.seconds, cpu=meter.read())
             meter = Meter({Group.WORKERS: [os.getpid()], Group.RABBITMQ: [self._node.pid]})

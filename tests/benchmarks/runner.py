@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.benchmarks.case import Case, Order, Result
+from tests.benchmarks.case import Case, Group, Order, Result
 
 Round: TypeAlias = Mapping[str, Result]
 """The results of one round by the names of the cases."""
@@ -33,7 +33,14 @@ def run(cases: Sequence[Case], order: Order, rounds: int, directory: Path, say: 
             place.mkdir()
             done[case.name] = case.run(place, order)
             shutil.rmtree(place)
-            rates = ", ".join(f"{stage} {measured.rate:,.0f}/s" for stage, measured in done[case.name].items())
-            say(f"round {number + 1} of {rounds}: {case.name}: {rates}")
+            say(f"round {number + 1} of {rounds}: {case.name}: {_describe(done[case.name])}")
         results.append(done)
     return results
+
+
+def _describe(result: Result) -> str:
+    """The rates, and how busy the machine was with other things: who sees much of that measures again."""
+    rates = ", ".join(f"{stage} {measured.rate:,.0f}/s" for stage, measured in result.items())
+    elsewhere = sum(measured.cpu.get(Group.ELSEWHERE, 0.0) for measured in result.values())
+    seconds = sum(measured.seconds for measured in result.values())
+    return f"{rates}; {elsewhere / seconds:.2f} processors busy elsewhere"

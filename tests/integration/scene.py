@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core.jsontext import Json
+from core.repository.opening import Journal
 from tests.integration.programs import counts
 from tests.integration.wire import Wire
 from tests.services.waiting import wait_until
@@ -56,3 +57,13 @@ class Scene:
     def queued(self, count: int) -> None:
         """Wait until so many are with the broker."""
         wait_until(lambda: counts(self.directory).get("queued", 0) == count, f"{count} tasks to be queued")
+
+    def three_heartbeats(self, name: str) -> None:
+        """Wait for so many of a worker: that is a second, in which it has looked again at whatever waits there."""
+
+        def beat() -> int:
+            with Journal("resultados.db", self.directory).reading()() as repository:
+                return max(record.beat for record in repository.processes() if record.name == name)
+
+        goal = beat() + 3
+        wait_until(lambda: beat() >= goal, "three heartbeats")

@@ -29,7 +29,7 @@ TOP = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     """A file of lines that differ, in several scripts."""
-    chance = random.Random(20251125)  # noqa: S311 - text, no secret
+    chance = random.Random(20251125)  # noqa: S311 - it makes text that is no secret
     lines = (f"{number} " + " ".join(chance.choices(WORDS, k=chance.randint(0, 20))) for number in range(LINES))
     file = tmp_path / "text.txt"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")

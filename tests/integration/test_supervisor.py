@@ -73,7 +73,7 @@ def test_a_process_that_is_down_or_hangs_makes_the_status_say_so(system: Supervi
     ended = system.run("status")
     assert ended.code == 1
     assert "silent" in ended.output
-    stopped = system.down("--timeout", "0.5")
+    stopped = system.down("--timeout", "3")
     assert stopped.killed == ("w1",)
     system.assert_nothing_left(report)
 

@@ -203,6 +203,7 @@ def test_a_task_that_was_taken_back_never_runs(scene: Shared) -> None:
     for number in range(10):
         assert scene.wire.ok("cancel", id=f"taken-back-{number}")["state"] == "cancelled"
     discarded = scene.count("discarded")
+    scene.three_heartbeats("w1")
     gate.touch()
     for number in range(3):
         assert scene.wire.ok("result", id=f"fill-{number}", wait=30)["state"] == "done"

@@ -326,7 +326,7 @@ def test_a_task_that_is_asked_to_stop_says_so(make_bench: MakeBench) -> None:
     spinning.start()
     held = bench.add(1, "echo", "1")
     assert bench.ended(1)
-    spinning.add(Held(_as_kind(held.assignment, "spins"), held.reference, held.deliveries[0], 1.0, suspect=False))
+    spinning.add(Held(_as_kind(held.assignment, "spins"), held.reference, held.delivery, 1.0, suspect=False))
     wait_until(lambda: len(bench.outcomes) == 2, "the time-out")
     failure = bench.outcomes.pop().failure
     assert failure is not None

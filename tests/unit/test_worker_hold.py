@@ -23,29 +23,31 @@ def held(seq: int, attempt: int = 0, receipt: object = "first", taken_at: float 
 def test_what_is_taken_out_is_gone() -> None:
     hold = Hold()
     tasks = [held(1), held(2), held(3)]
-    assert [hold.add(task) for task in tasks] == [True, True, True]
+    assert [hold.add(task) for task in tasks] == [None, None, None]
     assert len(hold) == 3
-    assert hold.take_out(tasks[:2]) == [task.deliveries[0] for task in tasks[:2]]
+    assert hold.take_out(tasks[:2]) == [task.delivery for task in tasks[:2]]
     assert len(hold) == 1
-    assert hold.add(held(1))
+    assert hold.add(held(1)) is None
 
 
-def test_an_attempt_that_comes_twice_is_held_once_and_acknowledged_twice() -> None:
+def test_of_an_attempt_that_comes_again_the_last_delivery_is_held() -> None:
     hold = Hold()
-    first = held(1)
-    assert hold.add(first)
-    assert not hold.add(held(1, receipt="second"))
+    task, second, third = held(1), held(1, receipt="second"), held(1, receipt="third")
+    first_delivery = task.delivery
+    assert hold.add(task) is None
+    assert hold.add(second) is first_delivery
+    assert hold.add(third) is second.delivery
     assert len(hold) == 1
-    assert [delivery.receipt for delivery in hold.take_out([first])] == ["first", "second"]
+    assert hold.take_out([task]) == [third.delivery]
     assert len(hold) == 0
 
 
 def test_the_next_attempt_is_another_one() -> None:
     hold = Hold()
     first, second = held(1, receipt="of the first"), held(1, attempt=1, receipt="of the second")
-    assert hold.add(first)
+    assert hold.add(first) is None
     # The first has failed, its retry was published and has come back, and only now it is let go.
-    assert hold.add(second)
+    assert hold.add(second) is None
     assert [delivery.receipt for delivery in hold.take_out([first])] == ["of the first"]
     assert [delivery.receipt for delivery in hold.take_out([second])] == ["of the second"]
 
