@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from core import __version__, config, logs
 from core.config import Option, Settings
 from core.errors import CauceError
+from core.signals import tell_stacks
 
 
 def parser_for(module: str, description: str) -> argparse.ArgumentParser:
@@ -48,10 +49,18 @@ def settled(
         if arguments.show_config:
             sys.stdout.write(f"{settings.describe()}\n")
             return 0
-        logs.set_up(settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], module.rpartition(".")[2])
+        logs.set_up(settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], _name(module, settings))
+        tell_stacks()
         return run(settings)
 
     return explained(module, work)
+
+
+def _name(module: str, settings: Settings) -> str:
+    """What the process is called in its log: by its name, if it was given one."""
+    program = module.rpartition(".")[2]
+    given = settings.values.get(f"{program}.name")
+    return str(given) if given else program
 
 
 def explained(module: str, work: Callable[[], int]) -> int:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from core.errors import JournalError
 from core.model import ProcessRecord
 from core.repository.base import OpenRepository, Repository
+from core.threads import OnDeath, vital_thread
 
 INTERVAL = 0.5
 """Seconds between two heartbeats."""
@@ -60,15 +61,22 @@ class Heartbeat:
         open_repository: opens the journal; the heartbeat has a connection of its own.
         describe: makes the record of this moment; called from the heartbeat's thread.
         number: the process's number.
+        on_death: called when the thread dies of an error.
     """
 
-    def __init__(self, open_repository: OpenRepository, describe: Callable[[], ProcessRecord], number: int) -> None:
+    def __init__(
+        self,
+        open_repository: OpenRepository,
+        describe: Callable[[], ProcessRecord],
+        number: int,
+        on_death: OnDeath,
+    ) -> None:
         self._open = open_repository
         self._describe = describe
         self._number = number
         self._beat = 0
         self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = vital_thread("heartbeat", self._run, on_death)
 
     def start(self) -> None:
         """Begin."""

@@ -1,6 +1,8 @@
-"""Signals that ask a program to leave: once politely, twice at once. On every platform."""
+"""Signals that ask a program to leave, once politely, twice at once; and one that asks where its threads are."""
 
+import faulthandler
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 
@@ -27,3 +29,9 @@ def on_stop(first: Callable[[signal.Signals], None], again: Callable[[signal.Sig
 def exit_code(stop_signal: signal.Signals) -> int:
     """What a program ends with when a signal made it leave at once: 128 and the signal's number, as shells have it."""
     return 128 + int(stop_signal)
+
+
+def tell_stacks() -> None:
+    """Write the stack of every thread to standard error at SIGUSR1, where the platform has that signal."""
+    if sys.platform != "win32":
+        faulthandler.register(signal.SIGUSR1)

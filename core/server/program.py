@@ -91,7 +91,7 @@ class Server:
         self._writer = JournalWriter(self._journal.writing(), self._make_dispatcher, self._number, desk.post, die)
         reader = JournalReader(self._journal.writing(), desk.post, die)
         letters = DeadLetters(self._open_dead_letters, self._journal.writing(), die)
-        heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number)
+        heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number, die)
         desk.open(self._writer, reader)
         make_connection = self._connection_maker(desk)
         for part in (self._writer, reader, letters):

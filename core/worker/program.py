@@ -88,7 +88,7 @@ class Worker:
             settings[options.MAX_TASKS],
             self._events.put,
         )
-        self._heartbeat = Heartbeat(journal.heartbeat(), self._describe, self._number)
+        self._heartbeat = Heartbeat(journal.heartbeat(), self._describe, self._number, self._events.put)
 
     def run(self) -> int:
         """Work until a signal, the end of the burst, or the last of `max-tasks`; the exit code."""

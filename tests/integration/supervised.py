@@ -113,7 +113,8 @@ class Supervised(Closing):
 
     def status(self) -> Report | None:
         """What it says of itself."""
-        return _REPORTS.decode(self.run("status", "--json").output)
+        report: Report | None = _REPORTS.decode(self.run("status", "--json").output)
+        return report
 
     def kill_supervisor(self) -> int:
         """End the supervisor as a crash would; its process id."""

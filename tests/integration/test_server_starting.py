@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from core.config import TABLES
 from core.repository.opening import Journal
 from tests.integration.programs import run, server
 from tests.integration.wire import Wire, once
@@ -38,7 +37,6 @@ def test_what_is_wrong_on_the_command_line_is_named(tmp_path: Path, arguments: l
 
 
 def test_a_wrong_settings_file_is_named_with_its_key(tmp_path: Path) -> None:
-    assert "server" in TABLES
     (tmp_path / "cauce.toml").write_text("[server]\nmax-lime = 5\n", "utf-8")
     ended = run("core.server", "--dir", str(tmp_path))
     assert ended.code == 2

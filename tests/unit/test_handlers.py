@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from core.broker.base import Delivery, Reference
-from core.errors import TaskInterrupted, TaskTimeout
+from core.errors import TaskTimeout
 from core.jsontext import Json
 from core.model import Assignment, Outcome, State
 from core.repository.base import STRIKE_LIMIT
@@ -450,4 +450,3 @@ def test_an_interrupted_task_has_no_outcome(make_bench: MakeBench) -> None:
     bench.handlers.interrupt()
     assert bench.handlers.stop(5)
     assert bench.outcomes == []
-    assert issubclass(TaskInterrupted, Exception)

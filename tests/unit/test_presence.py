@@ -119,7 +119,8 @@ def shown(journal: Repository) -> ProcessRecord:
 def test_a_heartbeat_moves_and_says_that_it_leaves(
     journal: Repository, open_journal: OpenRepository, number: int
 ) -> None:
-    heartbeat = Heartbeat(open_journal, busy, number)
+    deaths: list[BaseException] = []
+    heartbeat = Heartbeat(open_journal, busy, number, deaths.append)
     heartbeat.start()
     try:
         wait_until(lambda: shown(journal).beat >= 2, "a second beat")
@@ -145,7 +146,8 @@ def test_a_heartbeat_goes_on_after_the_journal_was_locked(
         asked.release()
         return busy()
 
-    heartbeat = Heartbeat(open_journal, describe, number)
+    deaths: list[BaseException] = []
+    heartbeat = Heartbeat(open_journal, describe, number, deaths.append)
     with caplog.at_level(logging.WARNING, "cauce.presence"):
         with journal.transaction():
             heartbeat.start()
@@ -170,10 +172,23 @@ def test_a_heartbeat_that_cannot_be_written_ends_all_the_same(
         asked.set()
         return busy()
 
-    heartbeat = Heartbeat(open_journal, describe, number)
+    deaths: list[BaseException] = []
+    heartbeat = Heartbeat(open_journal, describe, number, deaths.append)
     with journal.transaction():
         heartbeat.start()
         assert asked.wait(10)
         heartbeat.stop()
     assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
     assert shown(journal).beat == 0
+    assert deaths == []
+
+
+def test_a_heartbeat_that_dies_tells_so(open_journal: OpenRepository, number: int) -> None:
+    def describe() -> ProcessRecord:
+        raise ZeroDivisionError
+
+    died = threading.Event()
+    heartbeat = Heartbeat(open_journal, describe, number, lambda error: died.set())
+    heartbeat.start()
+    assert died.wait(10)
+    heartbeat.stop()
