@@ -136,6 +136,10 @@ class Repository(Closing):
         """Note that these are about to begin after a redelivery."""
 
     @abstractmethod
+    def pardon(self, seqs: Sequence[int]) -> None:
+        """Take back one strike of each of these: their worker left in good order, and they are not to blame."""
+
+    @abstractmethod
     def settle(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes; for each whether it counted.
 

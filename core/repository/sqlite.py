@@ -240,6 +240,12 @@ class SqliteRepository(Repository):
         """Note that these are about to begin after a redelivery."""
         self._database.execute_many("UPDATE tasks SET strikes = strikes + 1 WHERE seq = ?", [(seq,) for seq in seqs])
 
+    def pardon(self, seqs: Sequence[int]) -> None:
+        """Take back one strike of each of these."""
+        self._database.execute_many(
+            "UPDATE tasks SET strikes = max(0, strikes - 1) WHERE seq = ?", [(seq,) for seq in seqs]
+        )
+
     def settle(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes."""
         booked: dict[Value, tuple[str, int]] = {

@@ -130,6 +130,12 @@ class Handlers:
             InHand(run.held.assignment.id, run.held.assignment.kind, run.started_at) for run in runs if run is not None
         ]
 
+    @property
+    def running_suspects(self) -> list[int]:
+        """The numbers of the tasks that run at this moment and began under suspicion."""
+        runs = [slot.run for slot in self._slots]
+        return [run.held.assignment.seq for run in runs if run is not None and run.held.suspect]
+
     def stop(self, timeout: float) -> bool:
         """Begin nothing more, and wait up to `timeout` seconds for what runs; whether all of it has ended."""
         self._stopping.set()

@@ -59,7 +59,6 @@ class Worker:
         self._broker = broker
         self._journal = journal
         self._started_at = time.time()
-        self._started = time.monotonic()
         self._status = "starting"
         self._events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
         self._number = 0
@@ -139,7 +138,8 @@ class Worker:
             idle_since = self._taker.idle_since
             if idle_since is not None and now - idle_since > BURST_IDLE:
                 return 0
-            if idle_since is None and self._taker.taken == 0 and now - self._started > BURST_PATIENCE:
+            away_since = self._taker.away_since
+            if away_since is not None and now - away_since > BURST_PATIENCE:
                 _log.error("the broker can't be reached: %s", self._consumer.trouble)
                 return 3
         return None
@@ -178,6 +178,7 @@ class Worker:
             _log.warning(
                 "leaving without %d tasks that did not finish; they will run again", len(self._handlers.running)
             )
+            self._recorder.pardon(self._handlers.running_suspects, LAST_WORDS)
             self._handlers.interrupt()
         self._recorder.stop(LAST_WORDS)
         self._consumer.close()
@@ -188,6 +189,7 @@ class Worker:
     def _again(self, stop_signal: signal.Signals) -> None:
         """Leave at once. What is not stored is not acknowledged either, and runs again elsewhere."""
         _log.warning("leaving at once; %d tasks run again elsewhere", len(self._hold))
+        self._recorder.pardon(self._handlers.running_suspects, HASTE / 2)
         self._handlers.interrupt()
         giving_back = threading.Thread(target=self._consumer.close, daemon=True)
         giving_back.start()

@@ -32,10 +32,12 @@ class Finished(msgspec.Struct):
 
 
 class Strike(msgspec.Struct):
-    """A task is about to begin that was delivered before; `noted` is set when that is written down."""
+    """Tasks that are about to begin after a redelivery, or that are given back; `noted` is set when that is stored."""
 
-    seq: int
+    seqs: Sequence[int]
     noted: threading.Event
+    pardon: bool = False
+    """They are given back in good order: the strike is taken back."""
 
 
 class Dropped(msgspec.Struct):
@@ -85,8 +87,15 @@ class Recorder:
     def strike(self, seq: int) -> None:
         """Write down that a task is about to begin that was delivered before; returns when it is."""
         noted = threading.Event()
-        self._inbox.put(Strike(seq, noted))
+        self._inbox.put(Strike([seq], noted))
         noted.wait()
+
+    def pardon(self, seqs: Sequence[int], timeout: float) -> None:
+        """Write down that tasks which began under suspicion are given back; waits for it up to `timeout` seconds."""
+        if seqs:
+            noted = threading.Event()
+            self._inbox.put(Strike(seqs, noted, pardon=True))
+            noted.wait(timeout)
 
     def stop(self, timeout: float) -> None:
         """Store what came before, and end."""
@@ -121,11 +130,7 @@ class Recorder:
         counted: list[bool] = []
         while finished or strikes:
             try:
-                with repository.transaction():
-                    if strikes:
-                        repository.strike([item.seq for item in strikes])
-                    if finished:
-                        counted = repository.settle([item.outcome for item in finished], time.time())
+                counted = _write(finished, strikes, repository)
                 break
             except JournalError as error:
                 if not self.trouble:
@@ -162,3 +167,14 @@ class Recorder:
             discarded=before.discarded + discarded,
             busy_seconds=before.busy_seconds + busy,
         )
+
+
+def _write(finished: Sequence[Finished], strikes: Sequence[Strike], repository: Repository) -> list[bool]:
+    """Store everything together; for each outcome whether it counted."""
+    with repository.transaction():
+        for item in strikes:
+            if item.pardon:
+                repository.pardon(item.seqs)
+            else:
+                repository.strike(item.seqs)
+        return repository.settle([item.outcome for item in finished], time.time()) if finished else []

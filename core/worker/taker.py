@@ -62,6 +62,8 @@ class Taker:
         self.discarded = 0
         self.idle_since: float | None = None
         """Since when nothing was there to take, of the monotonic clock; None while the broker is away."""
+        self.away_since: float | None = None
+        """Since when the broker is away; None while it is not."""
 
     @property
     def exhausted(self) -> bool:
@@ -103,10 +105,10 @@ class Taker:
             held.unwanted = task is None or task.state.ended or task.attempts != held.assignment.attempts
 
     def _note_idleness(self, busy: bool) -> None:
-        if busy or self._consumer.trouble:
-            self.idle_since = None
-        elif self.idle_since is None:
-            self.idle_since = time.monotonic()
+        now = time.monotonic()
+        away = bool(self._consumer.trouble) and not busy
+        self.away_since = (self.away_since or now) if away else None
+        self.idle_since = None if busy or away else self.idle_since or now
 
     def _sort(self, deliveries: Sequence[Delivery], repository: Repository) -> None:
         taken_at = time.time()

@@ -279,6 +279,17 @@ def strike(repository: Repository, seq: int, times: int) -> None:
             repository.strike([seq])
 
 
+def test_a_strike_is_taken_back_and_never_more_than_there_are(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    strike(journal, seq, 2)
+    left = []
+    for _ in range(3):
+        with journal.transaction():
+            journal.pardon([seq])
+        left.append(journal.wanted([seq])[seq].strikes)
+    assert left == [1, 0, 0]
+
+
 def test_a_bystander_is_published_anew(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     strike(journal, seq, STRIKE_LIMIT - 1)

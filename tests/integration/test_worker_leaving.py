@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from core.model import State
 from core.repository.opening import Journal
 from tests.integration.programs import Program, counts, find, server, worker
 from tests.integration.scene import KINDS, Scene
@@ -129,6 +131,25 @@ def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scen
     assert counts(scene.directory) == {"done": 10}
     with Journal("resultados.db", scene.directory).reading()() as repository:
         assert {task.attempts for task in repository.latest(20)} == {1}
+
+
+def _has_run(scene: Scene, times: int) -> bool:
+    return len(scene.traces()) == times
+
+
+@polite
+@pytest.mark.parametrize("kind", ["gated", "deaf"])
+def test_a_task_is_not_blamed_for_workers_that_leave_in_good_order(scene: Scene, kind: str) -> None:
+    scene.submit(1, kind)
+    for rounds in range(3):
+        with a_worker(scene, "w1", "--shutdown-timeout", "0").ready() as program:
+            wait_until(partial(_has_run, scene, rounds + 1), "the task to run")
+            program.terminate()
+            assert program.wait() == 0
+    with Journal("resultados.db", scene.directory).reading()() as repository:
+        task = repository.find("t0")
+    assert task is not None
+    assert (task.state, task.strikes) == (State.QUEUED, 0)
 
 
 def test_what_was_taken_back_while_it_waited_in_a_worker_never_runs(scene: Scene) -> None:

@@ -48,7 +48,13 @@ class EmbeddedBroker(Broker):
 
     def gauge(self) -> Gauge:
         """Make a gauge."""
-        return EmbeddedGauge(self._open)
+        return EmbeddedGauge(self._open_what_is_there)
+
+    def _open_what_is_there(self) -> QueueFile:
+        """Open the file for somebody who only looks, and makes none."""
+        if not self._path.exists():
+            raise BrokerUnavailable(f"there is no queue in {self._path} yet")
+        return self._open()
 
     def _open(self) -> QueueFile:
         return QueueFile(self._path, self._delivery_limit)
