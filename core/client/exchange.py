@@ -22,6 +22,9 @@ from core.protocol import Error, ErrorCode, Goaway, Reply
 WINDOW = 1000
 """How many requests may be open at once; the server's own limit counts too."""
 
+MOST_BYTES = 4 * 1024 * 1024
+"""How many bytes of requests may be open at once: large payloads make the window smaller."""
+
 GATHER_SECONDS = 0.02
 """A source that takes longer than this is not waited for: what it gave so far is sent."""
 
@@ -50,6 +53,7 @@ class Exchange:
         self._patience = Patience(patience)
         self._connections = connections
         self._window = max(1, window // connections)
+        self._most_bytes = MOST_BYTES // connections
         self._current: list[Lane] = []
         self._asked = 0
         self._leaving: list[Lane] = []
@@ -116,7 +120,7 @@ class Exchange:
     def _gather(self, lane: Lane, asks: Iterator[Ask | None], until: float, answered: list[Answered]) -> None:
         """Put requests into a connection, until it is full or the source takes too long."""
         now = 0.0
-        while now < until and lane.room(self._window) > 0:
+        while now < until and lane.room(self._window, self._most_bytes) > 0:
             ask = self._next(asks)
             if ask is None:
                 return
@@ -132,7 +136,9 @@ class Exchange:
 
     def _has_room(self, lane: Lane) -> bool:
         """Whether it is worth while to send: a call of the system costs more than a single task."""
-        return lane.room(self._window) * 4 >= min(self._window, lane.protocol.limits.max_open_requests)
+        return lane.room(self._window, self._most_bytes) * 4 >= min(
+            self._window, lane.protocol.limits.max_open_requests
+        )
 
     def _next(self, asks: Iterator[Ask | None]) -> Ask | None:
         if self._again:

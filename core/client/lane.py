@@ -14,8 +14,6 @@ from core.errors import RemoteProtocolError
 from core.protocol import ClientConnection, Goaway, Ref, Reply
 
 READ_SIZE = 256 * 1024
-MOST_BYTES = 4 * 1024 * 1024
-"""How many bytes of requests may be open on one connection: large payloads make the window smaller."""
 
 
 class ConnectionLost(Exception):
@@ -61,9 +59,9 @@ class Lane:
         """Whether something waits to go out."""
         return bool(self._out)
 
-    def room(self, window: int) -> int:
-        """How many more requests may be sent now."""
-        if self.leaving or self._open_bytes >= MOST_BYTES:
+    def room(self, window: int, most_bytes: int) -> int:
+        """How many more requests may be sent now, if so many, of so many bytes, may be open."""
+        if self.leaving or self._open_bytes >= most_bytes:
             return 0
         return min(window, self.protocol.limits.max_open_requests) - len(self.open)
 

@@ -8,13 +8,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from core.errors import LocalProtocolError
 from core.protocol import ErrorCode, Event, Hello, Limits, Refusal, Request, ServerConnection
-
-if TYPE_CHECKING:
-    from core.server.desk import Desk
 
 WRITE_BUFFER = 256 * 1024
 """Bytes of answers that may wait for a client to read, before nothing more is read of it."""
@@ -28,6 +25,22 @@ LINGER_SECONDS = 2.0
 _log = logging.getLogger("cauce.server")
 
 
+class Desk(Protocol):
+    """Who answers, as a connection sees it."""
+
+    def join(self, connection: "Connection") -> str:
+        """Take in a connection; why not, when it can't be."""
+        ...
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget a connection."""
+        ...
+
+    def handle(self, connection: "Connection", requests: Sequence[Request]) -> None:
+        """Have requests answered."""
+        ...
+
+
 class Connection(asyncio.Protocol):
     """One client.
 
@@ -39,7 +52,7 @@ class Connection(asyncio.Protocol):
         goaway_at: when to ask the client to connect anew, of the monotonic clock.
     """
 
-    def __init__(self, desk: "Desk", limits: Limits, name: str, token: str | None, goaway_at: float) -> None:
+    def __init__(self, desk: Desk, limits: Limits, name: str, token: str | None, goaway_at: float) -> None:
         self._desk = desk
         self._limits = limits
         self._protocol = ServerConnection(server=name, limits=limits, token=token)

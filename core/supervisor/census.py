@@ -78,7 +78,7 @@ def kill(identity: Identity) -> None:
 
 def group_of(leader: int, home: Home) -> list[Identity]:
     """Find our processes in the group that a child led, and which outlive it when it is killed."""
-    if sys.platform == "win32" or not _group_exists(leader):
+    if not _group_exists(leader):
         return []
     return [member for member in ours(home) if _group(member.pid) == leader]
 

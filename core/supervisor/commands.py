@@ -3,6 +3,7 @@
 Nothing here prints: each returns values or raises errors.
 """
 
+import contextlib
 import time
 
 import msgspec
@@ -108,7 +109,7 @@ def _reachable(home: Home) -> SupervisorState | None:
     while is_held(home.lock):
         # The file may be that of a former supervisor, which was killed.
         found = state.load(home.state, SupervisorState)
-        if found is not None and (ask_status(found) is not None or time.monotonic() > deadline):
+        if found is not None and ask_status(found) is not None:
             return found
         if time.monotonic() > deadline:
             return None
@@ -117,28 +118,24 @@ def _reachable(home: Home) -> SupervisorState | None:
 
 
 def _end_supervisor(home: Home, timeout: float) -> Stopped:
-    """Let the supervisor take everything down; one that doesn't answer is ended itself."""
-    found = _reachable(home)
-    if found is None:
-        return Stopped()
-    try:
-        answer = ask(found, "down", timeout=timeout, wait=timeout + ENDING + STATUS_WITHIN)
-        return msgspec.json.decode(answer, type=Stopped)
-    except (SupervisorError, msgspec.MsgspecError):
-        # It may have ended without a word, which is fine, or hang, which is not.
-        census.ask_to_leave(found.identity, None)
-        if not _wait_for_lock(home, ENDING):
-            census.kill(found.identity)
-        return Stopped()
+    """Let the supervisor take everything down; one that hangs is killed, and what it leaves is ended in order too."""
+    reachable = _reachable(home)
+    if reachable is not None:
+        with contextlib.suppress(SupervisorError, msgspec.MsgspecError):
+            answer = ask(reachable, "down", timeout=timeout, wait=timeout + ENDING)
+            return msgspec.json.decode(answer, type=Stopped)
+        # It may have ended without a word, which is fine.
+        _wait_for_lock(home, STATUS_WITHIN)
+    found = state.load(home.state, SupervisorState)
+    if found is not None and is_held(home.lock):
+        census.kill(found.identity)
+    return Stopped()
 
 
-def _wait_for_lock(home: Home, seconds: float) -> bool:
+def _wait_for_lock(home: Home, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while is_held(home.lock):
-        if time.monotonic() > deadline:
-            return False
+    while is_held(home.lock) and time.monotonic() < deadline:
         time.sleep(PAUSE)
-    return True
 
 
 def _lock_when_free(home: Home, seconds: float) -> Lock:

@@ -44,6 +44,7 @@ class Part:
         self._note = ""
         self._exits: deque[Exit] = deque(maxlen=REMEMBERED)
         self._ready_since: float | None = None
+        self._proven = False
         self._due = 0.0
 
     @property
@@ -53,8 +54,8 @@ class Part:
 
     @property
     def proven(self) -> bool:
-        """Whether the present process has been ready."""
-        return self._ready_since is not None
+        """Whether the present process has been ready without any trouble, such as with its broker."""
+        return self._proven
 
     def complaint(self, what: str) -> str:
         """Say what is wrong with the process, with the last lines that it printed."""
@@ -73,6 +74,7 @@ class Part:
         """
         self._child = Child(self.spec, self._home, self._environment)
         self._ready_since = None
+        self._proven = False
         self.state = PartState.STARTING
 
     def take_end(self, now: float) -> int | None:
@@ -122,6 +124,8 @@ class Part:
             return
         if condition.ready and self._ready_since is None:
             self._ready_since = now
+        if condition.ready and not condition.note and not self._proven:
+            self._proven = True
             _log.info("%s is ready (pid %d)", self.spec.name, self._child.identity.pid)
         if condition.ready:
             self.state = PartState.TROUBLED if condition.note else PartState.READY
@@ -147,6 +151,7 @@ class Part:
             spawned_at=self._child.spawned_at,
             address=self.spec.address,
             ready=self._ready_since is not None,
+            proven=self._proven,
         )
 
     def record(self) -> ChildRecord | None:

@@ -36,7 +36,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since the epoch; an older record is another process's."""
     address: Address | None = None
     ready: bool = False
-    """Whether it has been ready before."""
+    """Whether it has been ready before: then there is no need to greet it again."""
+    proven: bool = False
+    """Whether it has been ready without any trouble before: then there is no hurry to look at it again."""
 
 
 class Condition(msgspec.Struct, frozen=True):

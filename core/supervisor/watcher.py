@@ -15,10 +15,10 @@ from core.supervisor.readiness import Condition, Target, greet, judge
 from core.threads import OnDeath, vital_thread
 
 QUICK = 0.1
-"""Seconds between two looks while something is not ready."""
+"""Seconds between two looks while something was never without trouble."""
 
 CALM = 1.0
-"""Seconds between two looks when everything is."""
+"""Seconds between two looks later."""
 
 GREETING = 1.0
 """Seconds that a server has to answer."""
@@ -85,7 +85,7 @@ class Watcher:
             while not self._leaving:
                 targets = self._targets
                 self._look(targets)
-                self._wake.wait(CALM if all(target.ready for target in targets) else QUICK)
+                self._wake.wait(CALM if all(target.proven for target in targets) else QUICK)
                 self._wake.clear()
         finally:
             self._forget_journal()

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from core.supervisor import census
@@ -208,7 +207,6 @@ def test_a_second_interrupt_kills_at_once(system: Supervised) -> None:
 
 
 def test_a_stop_while_starting_beats_the_start(system: Supervised) -> None:
-    system.environment["CAUCE_SERVER_NAME"] = "s1"
     starting = subprocess.Popen(
         [sys.executable, "-m", "core.supervisor", "up", "--dir", str(system.home.directory), *system.sizes(1, 1)],
         env=system.environment,
@@ -223,12 +221,13 @@ def test_a_stop_while_starting_beats_the_start(system: Supervised) -> None:
 
 def test_a_supervisor_that_hangs_is_ended_too(system: Supervised) -> None:
     report = system.up()
-    os.kill(report.pid, signal.SIGTERM)
-    wait_until(lambda: not psutil.pid_exists(report.pid) or census.identify(report.pid) is None, "it to end", MENDING)
+    os.kill(report.pid, signal.SIGSTOP)
+    stopped = system.down("--timeout", "5")
+    assert set(stopped.stopped + stopped.killed) == {"s1", "w1"}
     system.assert_nothing_left(report)
 
 
-def test_redispatch_and_the_configuration_of_nginx(system: Supervised) -> None:
+def test_redispatch_says_how_many_and_needs_a_journal(system: Supervised) -> None:
     ended = system.run("redispatch")
     assert ended.code == 2
     assert "there is no journal" in ended.errors

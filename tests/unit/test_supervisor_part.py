@@ -83,6 +83,8 @@ def test_how_a_part_is_told_to_be(tmp_path: Path) -> None:
         assert part.report().state is PartState.STARTING
         part.learn(target, Condition(False, "starting"), 1000.0)
         assert (part.state, part.proven) == (PartState.STARTING, False)
+        part.learn(target, Condition(True, "broker: connecting"), 1000.5)
+        assert (part.state, part.proven) == (PartState.TROUBLED, False)
         part.learn(target, Condition(True), 1001.0)
         assert (part.state, part.report().note, part.proven) == (PartState.READY, "", True)
         part.learn(target, Condition(True, "broker: away"), 1002.0)
