@@ -68,7 +68,9 @@ def explained(module: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except CauceError as error:
-        sys.stderr.write(f"{module}: {logs.printable(str(error))}\n")
+        # It may hold the last lines of a log: each is printed as a line.
+        for line in f"{module}: {error}".split("\n"):
+            sys.stderr.write(f"{logs.printable(line)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return 130

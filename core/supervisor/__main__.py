@@ -16,7 +16,6 @@ from rich.text import Text
 from core import config, logs
 from core.addresses import LOOPBACK, SERVERS, Address
 from core.config import Option, Settings
-from core.errors import CauceError
 from core.launch import explained, parser_for
 from core.repository.opening import Journal
 from core.supervisor import commands, launching, options, orphans
@@ -43,7 +42,7 @@ STYLES = {
 def main() -> int:
     """Do what the command line says; the exit code."""
     arguments = parse()
-    return explained(MODULE, lambda: _shown(arguments))
+    return explained(MODULE, lambda: _run(arguments))
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -75,16 +74,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         (options.LISTEN, options.SERVER_COUNT, options.SERVER_PORT),
     )
     return parser.parse_args(arguments)
-
-
-def _shown(arguments: argparse.Namespace) -> int:
-    """Run the command. An error may hold the last lines of a log: each is printed as a line."""
-    try:
-        return _run(arguments)
-    except CauceError as error:
-        for line in f"{MODULE}: {error}".split("\n"):
-            sys.stderr.write(f"{logs.printable(line)}\n")
-        return error.exit_code
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -172,17 +161,12 @@ def _announce(report: Report, *, as_json: bool, detached: bool) -> None:
     where = f" -d {report.directory}" if Path(report.directory) != Path.cwd() else ""
     lines = ["try:"]
     if report.listen:
-        lines.append(f'  echo \'{{"op": "submit", "ref": 1, "payload": "uno dos tres"}}\' | nc {_nc(report.listen)}')
+        lines.append(f'  python -m core.client submit --server {report.listen} --kind wordcount "uno dos tres" --wait')
     lines.append(f"  python -m core.monitor{where}")
     lines.append(f"  python -m {MODULE} status{where}")
     lines.append(f"  python -m {MODULE} down{where}" if detached else "Ctrl-C takes everything down")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
-
-
-def _nc(address: str) -> str:
-    parsed = Address.parse(address)
-    return f"{parsed.host} {parsed.port}"
 
 
 def _print(report: Report) -> None:
