@@ -23,6 +23,9 @@ CONFIGURATION = "nginx.conf"
 ACCESS_LOG = Path("logs", "access.log")
 """Which server got which connection, relative to the prefix directory."""
 
+PID_FILE = "nginx.pid"
+"""Holds the master's process id, relative to the prefix directory; written once it listens."""
+
 _BOOT_LOG = "logs/boot.log"
 _PATIENCE = 10.0
 # An ordinary user's PATH on Debian lacks /usr/sbin.

@@ -26,7 +26,10 @@ from core.worker import policy
 from core.worker.hold import Held
 
 GRACE = 5.0
-"""Seconds that a task has to stop after it was asked to, before its thread is written off."""
+"""Seconds that a task has to stop after it was asked to, before its thread is written off.
+
+They are counted in looks of the watch: while the whole process is held up, no task could stop.
+"""
 
 WATCH_INTERVAL = 0.05
 
@@ -64,7 +67,8 @@ class Run(msgspec.Struct, eq=False):
     definition: TaskDefinition | None = None
     result: str | None = None
     error: BaseException | None = None
-    asked_to_stop: bool = False
+    looks_left: int | None = None
+    """How often the watch still looks before it writes the thread off; None while the task was not asked to stop."""
     written_off: bool = False
 
 
@@ -232,7 +236,7 @@ class Handlers:
         with slot.lock:
             if slot.run is run_now:
                 slot.run = None
-            asked = run_now.asked_to_stop
+            asked = run_now.looks_left is not None
         if asked:
             _take_back_exception()
 
@@ -282,18 +286,18 @@ class Handlers:
             for slot in self._slots:
                 run_now = slot.run
                 if run_now is not None and run_now.deadline is not None and now > run_now.deadline:
-                    self._hurry(slot, run_now, now)
+                    self._hurry(slot, run_now)
 
-    def _hurry(self, slot: Slot, run_now: Run, now: float) -> None:
-        assert run_now.deadline is not None
+    def _hurry(self, slot: Slot, run_now: Run) -> None:
         with slot.lock:
             if slot.run is not run_now:
                 return
-            if not run_now.asked_to_stop:
-                run_now.asked_to_stop = True
+            if run_now.looks_left is None:
+                run_now.looks_left = round(GRACE / WATCH_INTERVAL)
                 _raise_in(slot.thread, TaskTimeout)
                 return
-            if now < run_now.deadline + GRACE:
+            run_now.looks_left -= 1
+            if run_now.looks_left > 0:
                 return
             run_now.written_off = True
             slot.run = None

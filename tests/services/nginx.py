@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from core.addresses import LOOPBACK, Address
-from core.supervisor.nginx import ACCESS_LOG, check, command, control_command, prepare_prefix
+from core.supervisor.nginx import ACCESS_LOG, PID_FILE, check, command, control_command, prepare_prefix
 from core.supervisor.nginx_configuration import render
 from tests.services.ports import free_port
 from tests.services.waiting import wait_until
@@ -71,7 +71,9 @@ class NginxProcess:
                 user=self.owner,
             )
         try:
-            wait_until(lambda: self._ended() or accepts(self.address), "NGINX to accept")
+            # It writes its id once it listens. To connect would leave a connection behind with one of the servers,
+            # which for a moment would get less than its share.
+            wait_until(lambda: self._ended() or self._listens(), "NGINX to listen")
             assert not self._ended(), (self.directory / "output").read_text(encoding="utf-8")
         except BaseException:
             self.stop()
@@ -112,6 +114,10 @@ class NginxProcess:
             for path in (self.directory, *self.directory.rglob("*")):
                 if not path.is_symlink():
                     shutil.chown(path, self.owner)
+
+    def _listens(self) -> bool:
+        written = self.directory / PID_FILE
+        return written.exists() and written.read_text(encoding="utf-8").strip() == str(self.pid)
 
     def _ended(self) -> bool:
         return self._master is None or self._master.poll() is not None
