@@ -23,6 +23,9 @@ T_co = TypeVar("T_co", covariant=True)
 FILE_NAME = "cauce.toml"
 _NEXT_URL = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9+.-]*://)")
 _CREDENTIALS = re.compile(r"(?P<user>(?:[^:]*://)?+[^:]*):.*@", re.DOTALL)
+PROCESSES = "process"
+"""The table whose members are tables: processes of the user's own, which only the supervisor reads."""
+
 TABLES = ("server", "worker", "client", "monitor", "supervisor", "tui")
 
 
@@ -70,6 +73,10 @@ class Settings:
     values: Mapping[str, object]
     origins: Mapping[str, Origin] = field(default_factory=dict)
     options: Sequence[Option[object]] = ()
+    file: str = ""
+    """The settings file; empty when there is none."""
+    processes: Mapping[str, object] = field(default_factory=dict)
+    """What the file has in the table `[process]`, unchecked, by name."""
 
     def __getitem__(self, option: Option[T]) -> T:
         return cast("T", self.values[option.key])
@@ -191,7 +198,8 @@ BROKER = Option(
     "broker",
     text,
     "embedded",
-    "embedded, embedded:FILE, or amqp://USER:PASSWORD@HOST:PORT/VHOST (several, of one cluster, parted by commas)",
+    "embedded, embedded:FILE, local (a private RabbitMQ node, which the supervisor runs), or "
+    "amqp://USER:PASSWORD@HOST:PORT/VHOST (several, of one cluster, parted by commas)",
     ("-b", "--broker"),
     "URL",
 )
@@ -272,14 +280,18 @@ def load(options: Sequence[Option[object]], arguments: argparse.Namespace, envir
     """
     directory = _value(DIRECTORY, _given(DIRECTORY, arguments, environment, {}, ""))
     file = _file(arguments, environment, cast("Path", directory))
-    content = _read_file(file, options) if file else {}
+    tables = _read_tables(file) if file else {}
+    processes = tables.pop(PROCESSES, {})
+    if not isinstance(processes, dict):
+        raise ConfigurationError(f"{file}: process must hold tables, such as [{PROCESSES}.reports]")
+    content = _texts(file, tables, options) if file else {}
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     for option in options:
         origin = _given(option, arguments, environment, content, str(file))
         origins[option.key] = origin
         values[option.key] = _value(option, origin)
-    return Settings(values, origins, options)
+    return Settings(values, origins, options, str(file or ""), processes)
 
 
 def _given(
@@ -329,12 +341,15 @@ def _file(arguments: argparse.Namespace, environment: Mapping[str, str], directo
     return usual if usual.is_file() else None
 
 
-def _read_file(file: Path, options: Sequence[Option[object]]) -> dict[str, str]:
-    """The texts of the file's values by key; tables of other programs are left out."""
+def _read_tables(file: Path) -> dict[str, object]:
     try:
-        content = tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{file} can't be read: {error}") from error
+
+
+def _texts(file: Path, content: Mapping[str, object], options: Sequence[Option[object]]) -> dict[str, str]:
+    """The texts of the file's values by key; tables of other programs are left out."""
     known = {option.key for option in options}
     mine = {key.partition(".")[0] for key in known if "." in key}
     found: dict[str, object] = {}

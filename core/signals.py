@@ -31,6 +31,16 @@ def exit_code(stop_signal: signal.Signals) -> int:
     return 128 + int(stop_signal)
 
 
+REBALANCE = getattr(signal, "SIGUSR2", None)
+"""Asks a server to have its clients connect anew, so that new servers get their share; None where there is no such."""
+
+
+def on_rebalance(call: Callable[[], None]) -> None:
+    """Call `call` at `REBALANCE`, in the main thread, where the platform has that signal."""
+    if REBALANCE is not None:
+        signal.signal(REBALANCE, lambda _number, _frame: call())
+
+
 def tell_stacks() -> None:
     """Write the stack of every thread to standard error at SIGUSR1, where the platform has that signal."""
     if sys.platform != "win32":

@@ -159,6 +159,18 @@ class Broker(ABC):
         """
 
     @abstractmethod
+    def check(self, timeout: float) -> None:
+        """Have the broker take a message and give it back, on a queue that nobody else sees. It may make the queues.
+
+        Args:
+            timeout: seconds that it has for that.
+
+        Raises:
+            BrokerUnavailable: it doesn't, or can't be reached.
+            BrokerMisconfigured: it refuses us or our queues.
+        """
+
+    @abstractmethod
     def publisher(self, on_settled: OnSettled) -> Publisher:
         """Make a publisher; it begins to connect at once."""
 

@@ -153,6 +153,10 @@ class Connection(asyncio.Protocol):
         """Ask the client to finish what is open, and to connect anew."""
         self._write(self._protocol.goaway(reason))
 
+    def age(self, goaway_at: float) -> None:
+        """Ask the client to connect anew at that time of the monotonic clock, if not before."""
+        self._goaway_at = min(self._goaway_at, goaway_at)
+
     def end(self) -> None:
         """Send what is still to be sent, say that nothing more comes, and wait a little for the client to close.
 

@@ -24,7 +24,7 @@ from core.server.connection import Connection, MakeConnection
 from core.server.desk import Desk, Ticket
 from core.server.reader import JournalReader
 from core.server.writer import JournalWriter
-from core.signals import exit_code, on_stop
+from core.signals import exit_code, on_rebalance, on_stop
 
 BACKLOG = 4096
 """Connections that the system holds for us before they are taken."""
@@ -35,6 +35,9 @@ FIRST_TRY = 0.5
 
 GRACE = 0.5
 """Seconds that clients have to read a goaway before an idle connection is closed."""
+
+REBALANCE_WITHIN = 2.0
+"""Seconds over which clients are asked to connect anew, once a signal says that there are more servers."""
 
 _log = logging.getLogger("cauce.server")
 
@@ -82,6 +85,9 @@ class Server:
             code = 1
             loop.call_soon_threadsafe(leaving.set)
 
+        def rebalance() -> None:
+            loop.call_soon_threadsafe(self._rebalance, desk)
+
         on_stop(leave, lambda again: os._exit(exit_code(again)))
         # First of all: a server that finds its port in use leaves no trace in the journal.
         listener = await self._listen(lambda: make_connection())
@@ -93,6 +99,7 @@ class Server:
         letters = DeadLetters(self._open_dead_letters, self._journal.writing(), die)
         heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number, die)
         desk.open(self._writer, reader)
+        on_rebalance(rebalance)
         make_connection = self._connection_maker(desk)
         for part in (self._writer, reader, letters):
             part.start()
@@ -172,6 +179,12 @@ class Server:
                 await asyncio.wait_for(leaving.wait(), 1.0)
             except TimeoutError:
                 continue
+
+    def _rebalance(self, desk: Desk) -> None:
+        """Have every client connect anew, not all at once: what balances before this server then shares them out."""
+        now = time.monotonic()
+        for connection in desk.connections:
+            connection.age(now + random.uniform(0.0, REBALANCE_WITHIN))  # noqa: S311 - to spread reconnections
 
     async def _drain(self, desk: Desk, reader: JournalReader[Ticket]) -> None:
         """Answer what is open, ask the clients to go elsewhere, and let them."""

@@ -1,12 +1,14 @@
-"""`python -m core.supervisor`: run the whole system on this machine, look at it, take it down."""
+# PYTHON_ARGCOMPLETE_OK
+"""`python -m core.supervisor`: run the whole system on this machine, look at it, change it, take it down."""
 
 import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console
@@ -15,145 +17,331 @@ from rich.text import Text
 
 from core import config, logs
 from core.addresses import LOOPBACK, SERVERS, Address
-from core.config import Option, Settings
-from core.launch import explained, parser_for
+from core.config import Settings
+from core.errors import AlreadyRunning, SupervisorError
+from core.launch import explained
 from core.repository.opening import Journal
-from core.supervisor import commands, launching, options, orphans
+from core.supervisor import (
+    arguments,
+    commands,
+    doctor,
+    guard,
+    launching,
+    logreading,
+    logs_command,
+    nginx_configuration,
+    options,
+    orphans,
+)
+from core.supervisor.arguments import MODULE
+from core.supervisor.attending import attend
+from core.supervisor.doctor import Finding, Verdict
 from core.supervisor.home import Home
-from core.supervisor.launching import MODULE
-from core.supervisor.nginx_configuration import render
-from core.supervisor.report import PartState, Report, Stopped
-
-DOWN_TIMEOUT = replace(options.STOP_TIMEOUT, flags=("--timeout",))
-
-CODES = """\
-exit codes: 0 all is well, 1 something is not (status: something is not ready, or nothing runs), 2 a setting is wrong,
-3 the broker can't be used, 4 a supervisor runs in this directory already, 5 the journal can't be used"""
+from core.supervisor.logreading import Level, LogFilter, LogLine
+from core.supervisor.report import PartState, Phase, Report, Stopped
+from core.supervisor.wording import duration, memory, not_ready, processor, waiting_for
 
 STYLES = {
     PartState.READY: "green",
     PartState.TROUBLED: "yellow",
     PartState.RESTARTING: "yellow",
     PartState.STARTING: "yellow",
+    PartState.STOPPING: "yellow",
+    PartState.STOPPED: "dim",
     PartState.CRASHED: "bold red",
 }
+VERDICTS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
+T = TypeVar("T")
+
+LEVELS = {Level.DEBUG: "dim", Level.WARNING: "yellow", Level.ERROR: "red", Level.CRITICAL: "bold red"}
 
 
 def main() -> int:
     """Do what the command line says; the exit code."""
-    arguments = parse()
-    return explained(MODULE, lambda: _run(arguments))
+    parser = arguments.parser(_known_names)
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete  # a shell asks for words; nothing else needs it
+
+        argcomplete.autocomplete(parser)
+    given = parser.parse_args()
+    return explained(MODULE, lambda: _run(given))
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = parser_for(MODULE, "Run servers, workers and NGINX on this machine, and keep them running.")
-    parser.epilog = CODES
-    commands_of = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, text: str, shown: Sequence[Option[object]]) -> argparse.ArgumentParser:
-        command = commands_of.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=CODES)
-        config.add_arguments(command, shown)
-        return command
-
-    up = add("up", "start everything, wait until it is ready, and keep it running", options.OPTIONS)
-    up.add_argument("--detach", action="store_true", help="go on in the background once everything is ready")
-    up.add_argument("--json", action="store_true", help="when everything is ready, print one JSON object")
-    down = add("down", "end everything in order, and make sure that nothing is left", (config.DIRECTORY, DOWN_TIMEOUT))
-    down.add_argument("--json", action="store_true", help="print one JSON object")
-    status = add("status", "say how each process is; exit code 0 when all are ready", (config.DIRECTORY,))
-    status.add_argument("--json", action="store_true", help="print one JSON object")
-    add(
-        "redispatch",
-        "have every queued task published again, for when the broker has lost its messages",
-        (config.DIRECTORY, config.DATABASE),
-    )
-    add(
-        "nginx-conf",
-        "print NGINX's configuration for these addresses",
-        (options.LISTEN, options.SERVER_COUNT, options.SERVER_PORT),
-    )
-    return parser.parse_args(arguments)
+def run() -> None:
+    """The command `cauce`."""
+    sys.exit(main())
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    settings = config.load(options.OPTIONS, arguments, os.environ)
-    if arguments.show_config:
+def _run(given: argparse.Namespace) -> int:
+    if given.command == "completion":
+        return _completion(given.shell)
+    settings = config.load(options.OPTIONS, given, os.environ)
+    if given.show_config:
         sys.stdout.write(f"{settings.describe()}\n")
         return 0
     logs.set_up(settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], "supervisor")
-    home = Home(settings[config.DIRECTORY])
-    match arguments.command:
-        case "up":
-            return _up(settings, arguments)
-        case "down":
-            return _down(home, settings[options.STOP_TIMEOUT], as_json=arguments.json)
-        case "status":
-            return _status(home, as_json=arguments.json)
-        case "redispatch":
-            return _redispatch(Journal(settings[config.DATABASE], home.directory))
-        case _:
-            return _nginx_conf(settings)
+    return COMMANDS[given.command](settings, given)
 
 
-def _up(settings: Settings, arguments: argparse.Namespace) -> int:
+# What changes the system.
+
+
+def _up(settings: Settings, given: argparse.Namespace) -> int:
+    """Become the supervisor of the directory, or attach to the one that there is."""
     environment = dict(os.environ)
-    if arguments.config:
-        environment["CAUCE_CONFIG"] = str(Path(arguments.config).absolute())
-    if arguments.detach:
-        _announce(launching.up_detached(settings, environment), as_json=arguments.json, detached=True)
+    if given.config:
+        environment["CAUCE_CONFIG"] = str(Path(given.config).absolute())
+    while True:
+        try:
+            return _begin(settings, environment, given)
+        except AlreadyRunning:
+            if not given.attach:
+                raise
+            report = launching.attach(settings)
+        # It may have ended meanwhile; then the directory is free.
+        if report is not None:
+            return _attached(settings, report, given)
+
+
+def _begin(settings: Settings, environment: dict[str, str], given: argparse.Namespace) -> int:
+    if given.detach:
+        with Progress() as progress:
+            report = launching.up_detached(settings, environment, progress.starting)
+        _announce(report, "", as_json=given.json)
         return 0
 
     def announce(report: Report) -> None:
         # A reader that has left is no reason to take the system down.
         with contextlib.suppress(OSError):
-            _announce(report, as_json=arguments.json, detached=False)
+            _announce(report, "Ctrl-C takes everything down", as_json=given.json)
 
     return launching.up(settings, environment, announce)
 
 
-def _down(home: Home, timeout: float, *, as_json: bool) -> int:
-    stopped = commands.down(home, timeout)
-    if as_json:
+def _attached(settings: Settings, report: Report, given: argparse.Namespace) -> int:
+    farewell = "" if given.detach else "another supervisor runs it, and goes on after Ctrl-C here"
+    _announce(report, farewell, as_json=given.json)
+    if not given.detach:
+        with contextlib.suppress(KeyboardInterrupt):
+            launching.wait_for_end(settings)
+    return 0
+
+
+def _down(settings: Settings, given: argparse.Namespace) -> int:
+    home = Home(settings[config.DIRECTORY])
+    timeout = settings[options.STOP_TIMEOUT]
+    stopped = _attended(home, lambda: commands.down(home, timeout), ())
+    if given.json:
         _write_json(stopped)
     else:
         sys.stdout.write(f"{_tell_stopped(stopped)}\n")
     return 0
 
 
-def _status(home: Home, *, as_json: bool) -> int:
-    report = commands.status(home)
-    if report is not None:
-        if as_json:
-            _write_json(report)
-        else:
-            _print(report)
-        return 0 if report.ready else 1
-    left = [f"{orphan.name} (pid {orphan.identity.pid})" for orphan in orphans.find(home)]
-    if as_json:
-        sys.stdout.write("null\n")
-    elif left:
-        sys.stdout.write(f"no supervisor runs in {home.directory}, but these do: {', '.join(left)}; `down` ends them\n")
-    else:
-        sys.stdout.write(f"nothing is running in {home.directory}\n")
-    return 1
+def _operate(settings: Settings, given: argparse.Namespace) -> int:
+    home = Home(settings[config.DIRECTORY])
+    named = getattr(given, options.STOP_TIMEOUT.destination, None) is not None
+    timeout = settings[options.STOP_TIMEOUT] if named else None
+    report = _attended(home, lambda: commands.operate(home, given.command, given.names, timeout=timeout), given.names)
+    _show(report, as_json=given.json)
+    return 0
 
 
-def _redispatch(journal: Journal) -> int:
-    number = commands.redispatch(journal)
+def _scale(settings: Settings, given: argparse.Namespace) -> int:
+    home = Home(settings[config.DIRECTORY])
+    sizes: dict[str, int] = dict(given.sizes)
+    servers, workers = sizes.get("servers"), sizes.get("workers")
+    before = commands.status(home)
+    surplus = before.surplus(servers, workers) if before else ()
+    report = _attended(home, lambda: commands.scale(home, servers=servers, workers=workers), surplus)
+    _show(report, as_json=given.json)
+    return 0
+
+
+def _redispatch(settings: Settings, _: argparse.Namespace) -> int:
+    number = commands.redispatch(Journal(settings[config.DATABASE], Home(settings[config.DIRECTORY]).directory))
     sys.stdout.write(f"{number} queued tasks will be published again\n")
     return 0
 
 
-def _nginx_conf(settings: Settings) -> int:
-    count = settings[options.SERVER_COUNT] if settings.given(options.SERVER_COUNT) else len(SERVERS)
-    first = settings[options.SERVER_PORT]
-    servers = [Address(LOOPBACK, first + number) for number in range(count)]
-    sys.stdout.write(render(settings[options.LISTEN], servers))
+def _guard(settings: Settings, _: argparse.Namespace) -> int:
+    return guard.run(Home(settings[config.DIRECTORY]), settings[options.STOP_TIMEOUT])
+
+
+# What only looks.
+
+
+def _status(settings: Settings, given: argparse.Namespace) -> int:
+    home = Home(settings[config.DIRECTORY])
+    report = commands.status(home)
+    if report is not None:
+        _show(report, as_json=given.json)
+        return 0 if report.ready else 1
+    left = [f"{orphan.name} (pid {orphan.identity.pid})" for orphan in orphans.find(home)]
+    if given.json:
+        sys.stdout.write("null\n")
+    elif left:
+        what = f"no supervisor runs in {home.directory}, but these do: {', '.join(left)}"
+        sys.stdout.write(f"{logs.printable(what)}; `up` goes on with them, `down` ends them\n")
+    else:
+        sys.stdout.write(f"nothing is running in {logs.printable(str(home.directory))}\n")
+    return 1
+
+
+def _logs(settings: Settings, given: argparse.Namespace) -> int:
+    home = Home(settings[config.DIRECTORY])
+    console = Console(highlight=False)
+
+    def write(line: LogLine) -> None:
+        if given.json:
+            _write_json(logreading.as_json(line))
+        elif console.is_terminal:
+            style = "" if line.level is None else LEVELS.get(line.level, "")
+            console.print(Text(logreading.as_text(line), style), soft_wrap=True)
+        else:
+            sys.stdout.write(f"{logreading.as_text(line)}\n")
+            sys.stdout.flush()
+
+    logs_command.show(
+        home,
+        given.names or None,
+        most=given.lines,
+        follow=given.follow,
+        wanted=LogFilter(
+            least_level=Level[given.level.upper()],
+            containing=given.grep,
+            since=None if given.since is None else time.time() - given.since,
+        ),
+        write=write,
+        stop=_sleep,
+    )
     return 0
 
 
-def _announce(report: Report, *, as_json: bool, detached: bool) -> None:
+def _sleep(seconds: float) -> bool:
+    """Wait; only an interrupt ends what waits so."""
+    time.sleep(seconds)
+    return False
+
+
+def _doctor(settings: Settings, given: argparse.Namespace) -> int:
+    home = Home(settings[config.DIRECTORY])
+    console = Console(highlight=False)
+    found = []
+    for finding in doctor.examine(settings, os.environ, home):
+        found.append(finding)
+        if not given.json:
+            _print_finding(console, finding)
+    if given.json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    return int(any(finding.verdict is Verdict.PROBLEM for finding in found))
+
+
+def _nginx_conf(settings: Settings, _: argparse.Namespace) -> int:
+    count = settings[options.SERVER_COUNT] if settings.given(options.SERVER_COUNT) else len(SERVERS)
+    first = settings[options.SERVER_PORT]
+    servers = [Address(LOOPBACK, first + number) for number in range(count)]
+    sys.stdout.write(nginx_configuration.render(settings[options.LISTEN], servers))
+    return 0
+
+
+def _completion(shell: str) -> int:
+    from argcomplete.shell_integration import shellcode  # nothing else needs it
+
+    sys.stdout.write(shellcode(["cauce"], shell=shell))
+    return 0
+
+
+def _known_names(parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    """The processes that can be named, for a shell that completes words."""
+    given = getattr(parsed_args, config.DIRECTORY.destination, None)
+    home = Home(Path(given or os.environ.get(config.DIRECTORY.variable, ".")))
+    if parsed_args.command == "logs":
+        return [path.stem for path in home.logs()]
+    names = ["servers", "workers", "declared", "all"]
+    with contextlib.suppress(SupervisorError):
+        report = commands.status(home)
+        names += [part.name for part in report.processes] if report else []
+    return names
+
+
+COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "start": _operate,
+    "stop": _operate,
+    "restart": _operate,
+    "kill": _operate,
+    "scale": _scale,
+    "logs": _logs,
+    "doctor": _doctor,
+    "redispatch": _redispatch,
+    "nginx-conf": _nginx_conf,
+    guard.COMMAND: _guard,
+}
+
+
+# How it is told.
+
+
+class Progress:
+    """Tells on standard error on whom something waits: a line that is written anew on a terminal, else now and then."""
+
+    EVERY = 5.0
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live = self._console.status("") if self._console.is_terminal else None
+        self._told_at = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def starting(self, report: Report) -> None:
+        """Tell what is not ready yet."""
+        if report.phase is Phase.STARTING:
+            self._tell(f"starting; waiting for {not_ready(report)}")
+
+    def stopping(self, report: Report | None) -> None:
+        """Tell what has been told to end and has not yet."""
+        if report is not None and report.holding:
+            self._tell(f"{waiting_for(report)}; Ctrl-C kills now")
+
+    def _tell(self, text: str) -> None:
+        shown = Text(logs.printable(text))
+        if self._live is not None:
+            self._live.update(shown)
+        elif time.monotonic() - self._told_at >= self.EVERY:
+            self._told_at = time.monotonic()
+            self._console.print(shown, soft_wrap=True)
+
+
+def _attended(home: Home, work: Callable[[], T], stopping: Sequence[str]) -> T:
+    """Do what may take long, and tell on whom it waits; an interrupt kills at once what is to stop."""
+    with Progress() as progress:
+
+        def tell() -> None:
+            with contextlib.suppress(SupervisorError):
+                progress.stopping(commands.status(home))
+
+        return attend(work, tell, lambda: commands.hasten(home, stopping))
+
+
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        _write_json(report)
+    else:
+        _print(report)
+
+
+def _announce(report: Report, farewell: str, *, as_json: bool) -> None:
     if as_json:
         _write_json(report)
         return
@@ -164,27 +352,45 @@ def _announce(report: Report, *, as_json: bool, detached: bool) -> None:
         lines.append(f'  python -m core.client submit --server {report.listen} --kind wordcount "uno dos tres" --wait')
     lines.append(f"  python -m core.monitor{where}")
     lines.append(f"  python -m {MODULE} status{where}")
-    lines.append(f"  python -m {MODULE} down{where}" if detached else "Ctrl-C takes everything down")
-    sys.stdout.write("\n".join(lines) + "\n")
+    lines.append(farewell or f"  python -m {MODULE} down{where}")
+    sys.stdout.write("\n".join(map(logs.printable, lines)) + "\n")
     sys.stdout.flush()
 
 
 def _print(report: Report) -> None:
-    table = Table(
-        "process", "state", "pid", "address", "restarts", "note", box=None, pad_edge=False, header_style="bold"
-    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("process", "state", "pid", "address"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("up", "restarts", "cpu", "memory"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("note", overflow="fold")
+    now = time.time()
     for part in report.processes:
-        state = Text(str(part.state), STYLES.get(part.state, ""))
-        pid = "" if part.pid is None else str(part.pid)
-        note = Text(logs.printable(part.note))
-        table.add_row(part.name, state, pid, part.address, str(part.restarts or ""), note)
+        state = str(part.state) if part.kill_in is None else f"{part.state}, killed in {part.kill_in:.0f} s"
+        table.add_row(
+            part.name,
+            Text(state, STYLES.get(part.state, "")),
+            "" if part.pid is None else str(part.pid),
+            part.address,
+            "" if part.started_at is None else duration(now - part.started_at),
+            str(part.restarts or ""),
+            processor(part.cpu),
+            memory(part.memory),
+            Text(logs.printable(part.note)),
+        )
     console = Console()
     console.print(table)
     # Text, not markup: a path may hold brackets.
-    told = [
-        f"clients connect to {report.listen or 'no server'}; broker: {report.broker}; directory: {report.directory}"
-    ]
-    console.print(Text("\n".join(map(logs.printable, [*told, *report.remarks]))), soft_wrap=True)
+    told = f"clients connect to {report.listen or 'no server'}; broker: {report.broker}; directory: {report.directory}"
+    console.print(Text("\n".join(map(logs.printable, [told, *report.remarks]))), soft_wrap=True)
+
+
+def _print_finding(console: Console, finding: Finding) -> None:
+    heading = Text(f"{finding.verdict:8}", VERDICTS[finding.verdict])
+    heading.append(f"{finding.check:14}", "bold").append(logs.printable(finding.text), "default not bold")
+    console.print(heading, soft_wrap=True)
+    if finding.remedy:
+        console.print(Text(f"{'':8}{'':14}→ {logs.printable(finding.remedy)}", "cyan"), soft_wrap=True)
 
 
 def _tell_stopped(stopped: Stopped) -> str:
@@ -201,4 +407,4 @@ def _write_json(value: msgspec.Struct) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from core.signals import REBALANCE
 from core.supervisor.home import Home
 from core.supervisor.plan import MARK, Duty
 
@@ -67,6 +68,13 @@ def ask_child_to_leave(pid: int, duty: Duty) -> None:
     """Ask a child of this process, not waited for yet, to end in good order."""
     with _gone_is_fine():
         _signal_polite(pid, duty)
+
+
+def ask_to_rebalance(identity: Identity) -> None:
+    """Ask a server that is ready to have its clients connect anew; nothing where there is no such signal."""
+    if REBALANCE is not None and is_alive(identity):
+        with _gone_is_fine():
+            os.kill(identity.pid, REBALANCE)
 
 
 def kill(identity: Identity) -> None:

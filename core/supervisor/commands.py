@@ -1,17 +1,19 @@
-"""What can be asked of a system that runs, or ran: its status, its end, its queue anew.
+"""What can be asked of a system that runs, or ran: its status, other processes, its end, its queue anew.
 
 Nothing here prints: each returns values or raises errors.
 """
 
 import contextlib
 import time
+from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from core.errors import AlreadyRunning, ConfigurationError, SupervisorError
 from core.repository.opening import Journal
 from core.supervisor import census, orphans, state
-from core.supervisor.control import ask
+from core.supervisor.control import Ask, ask
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held
 from core.supervisor.report import Report, Stopped
@@ -24,7 +26,12 @@ ENDING = 15.0
 """Seconds in which a supervisor that has taken everything down is gone itself."""
 
 STATUS_WITHIN = 5.0
+
+OPERATION_WITHIN = 600.0
+"""Seconds in which an operation is done: a worker may have a long task to finish."""
+
 PAUSE = 0.05
+_STATUS = Ask("", "status")
 
 
 def status(home: Home) -> Report | None:
@@ -37,7 +44,7 @@ def status(home: Home) -> Report | None:
         return None
     found = _reachable(home)
     if found is not None:
-        return _read(ask(found, "status", wait=STATUS_WITHIN))
+        return _read(ask(found, _STATUS, STATUS_WITHIN))
     if is_held(home.lock):
         raise SupervisorError(f"a supervisor runs in {home.directory} and doesn't say how to reach it; try again")
     return None
@@ -46,7 +53,7 @@ def status(home: Home) -> Report | None:
 def ask_status(found: SupervisorState) -> Report | None:
     """Ask a supervisor how the system is; None when it doesn't answer now."""
     try:
-        return _read(ask(found, "status", wait=STATUS_WITHIN))
+        return _read(ask(found, _STATUS, STATUS_WITHIN))
     except SupervisorError:
         return None
 
@@ -70,7 +77,42 @@ def down(home: Home, timeout: float) -> Stopped:
             raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, swept.left))}")
         state.remove(home.state)
         state.remove(home.children)
+        state.remove(home.intention)
     return Stopped(stopped=told.stopped + swept.stopped, killed=told.killed + swept.killed)
+
+
+def operate(
+    home: Home,
+    what: Literal["start", "stop", "restart", "kill"],
+    names: Sequence[str],
+    *,
+    timeout: float | None = None,
+    patience: float = OPERATION_WITHIN,
+) -> Report:
+    """Have processes started, stopped, restarted one after the other, or killed; how the system is then.
+
+    Args:
+        home: of the data directory.
+        what: is to be done.
+        names: of processes; `servers`, `workers`, `declared` and `all` stand for several.
+        timeout: how long an end may take before it is forced; the supervisor's own setting when None.
+        patience: seconds to wait until it is done.
+
+    Raises:
+        SupervisorError: no supervisor runs, there is no such process, or it can't be done; says why.
+    """
+    return _order(home, Ask("", what, names=tuple(names), timeout=timeout, patience=patience))
+
+
+def scale(
+    home: Home, *, servers: int | None = None, workers: int | None = None, patience: float = OPERATION_WITHIN
+) -> Report:
+    """Run so many servers and workers; how the system is when those that are new are ready, and the others gone.
+
+    Raises:
+        SupervisorError: no supervisor runs, or it can't be done; says why.
+    """
+    return _order(home, Ask("", "scale", servers=servers, workers=workers, patience=patience))
 
 
 def redispatch(journal: Journal) -> int:
@@ -94,6 +136,30 @@ def where_it_runs(home: Home) -> str:
         return f"a supervisor is just beginning, or ending, in {home.directory}"
     entrance = f", clients connect to {report.listen}" if report.listen else ""
     return f"a supervisor (pid {found.identity.pid}) runs in {home.directory} already{entrance}; `down` ends it"
+
+
+def hasten(home: Home, stopping: Sequence[str] = ()) -> None:
+    """Have a stop that is under way kill at once what still runs. It does not wait for the end.
+
+    Args:
+        home: of the data directory.
+        stopping: the processes that are being stopped; everything when there are none.
+    """
+    found = state.load(home.state, SupervisorState)
+    if found is None:
+        return
+    what: Literal["stop", "down"] = "stop" if stopping else "down"
+    with contextlib.suppress(SupervisorError):
+        ask(found, Ask("", what, names=tuple(stopping), timeout=0.0, patience=0.0), STATUS_WITHIN)
+
+
+def _order(home: Home, request: Ask) -> Report:
+    if not is_held(home.lock):
+        raise SupervisorError(f"no supervisor runs in {home.directory}; `up` starts one")
+    found = _reachable(home)
+    if found is None:
+        raise SupervisorError(f"the supervisor of {home.directory} doesn't answer; try again, or end it with `down`")
+    return _read(ask(found, request, request.patience + STATUS_WITHIN))
 
 
 def _read(answer: bytes) -> Report:
@@ -122,7 +188,7 @@ def _end_supervisor(home: Home, timeout: float) -> Stopped:
     reachable = _reachable(home)
     if reachable is not None:
         with contextlib.suppress(SupervisorError, msgspec.MsgspecError):
-            answer = ask(reachable, "down", timeout=timeout, wait=timeout + ENDING)
+            answer = ask(reachable, Ask("", "down", timeout=timeout), timeout + ENDING)
             return msgspec.json.decode(answer, type=Stopped)
         # It may have ended without a word, which is fine.
         _wait_for_lock(home, STATUS_WITHIN)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from core.addresses import LOOPBACK, Address
 from core.closing import Closing
@@ -20,6 +21,9 @@ from core.supervisor.state import SupervisorState
 from core.threads import OnDeath, vital_thread
 
 LONGEST_LINE = 65_536
+LONGEST_ANSWER = 4 * 1024 * 1024
+"""Bytes; it grows with the number of processes and their notes."""
+
 MOST_CONNECTIONS = 32
 REQUEST_WITHIN = 5.0
 """Seconds that a caller has to say what it wants."""
@@ -28,13 +32,23 @@ _ACCEPT_FOR = 0.25
 _FAREWELL = 5.0
 
 
+Operation = Literal["status", "down", "start", "stop", "restart", "kill", "scale"]
+
+
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request."""
 
     token: str
-    op: Literal["status", "down"]
+    op: Operation
+    names: tuple[str, ...] = ()
+    """For `start`, `stop`, `restart` and `kill`: which processes."""
+    servers: int | None = None
+    """For `scale`: how many there shall be; as many as there are when None."""
+    workers: int | None = None
     timeout: float | None = None
-    """For `down`: how long it may take; the supervisor's own setting when None."""
+    """For `down`, `stop` and `restart`: how long an end may take; the supervisor's own setting when None."""
+    patience: float = 600.0
+    """Seconds after which the caller wants an answer, whatever it is."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -122,44 +136,41 @@ class ControlServer(Closing):
             return Answer(error=str(error))
 
 
-def ask(
-    state: SupervisorState, op: Literal["status", "down"], *, timeout: float | None = None, wait: float = 10.0
-) -> bytes:
+def ask(state: SupervisorState, request: Ask, wait: float) -> bytes:
     """Ask something of a supervisor; its answer, as JSON.
 
     Args:
         state: how to reach it.
-        op: what to ask.
-        timeout: goes with `down`.
+        request: what to ask; its token is set here.
         wait: seconds to wait for the answer.
 
     Raises:
         SupervisorError: it can't be reached, or refuses.
     """
-    request = msgspec.json.encode(Ask(state.token, op, timeout)) + b"\n"
+    line = msgspec.json.encode(replace(request, token=state.token)) + b"\n"
     try:
         with socket.create_connection(Address.parse(state.control).pair, REQUEST_WITHIN) as connection:
-            connection.sendall(request)
+            connection.sendall(line)
             connection.settimeout(wait)
-            line = read_line(connection)
+            reply = read_line(connection, LONGEST_ANSWER)
     except OSError as error:
         raise SupervisorError(f"the supervisor (pid {state.identity.pid}) doesn't answer: {error}") from error
-    if line is None:
+    if reply is None:
         raise SupervisorError(f"the supervisor (pid {state.identity.pid}) left without an answer")
     try:
-        answer = msgspec.json.decode(line, type=Answer)
+        answer = msgspec.json.decode(reply, type=Answer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SupervisorError(f"the supervisor (pid {state.identity.pid}) answers nonsense: {error}") from error
     if answer.error is not None:
-        raise SupervisorError(f"the supervisor (pid {state.identity.pid}) refuses: {answer.error}")
+        raise SupervisorError(answer.error)
     return bytes(answer.ok)
 
 
-def read_line(connection: socket.socket) -> bytes | None:
-    """Read one line; None when it doesn't end, or is longer than `LONGEST_LINE`."""
+def read_line(connection: socket.socket, longest: int = LONGEST_LINE) -> bytes | None:
+    """Read one line; None when it doesn't end, or is longer than `longest` bytes."""
     received = bytearray()
-    while len(received) <= LONGEST_LINE:
-        piece = connection.recv(4096)
+    while len(received) <= longest:
+        piece = connection.recv(65_536)
         if not piece:
             return None
         received += piece

@@ -17,7 +17,9 @@ class Home:
         lock: held by the supervisor as long as it lives.
         state: how to reach it.
         children: which processes it has started.
+        intention: what it was asked to run.
         nginx: the directory that NGINX runs in.
+        rabbitmq: the directory of the private RabbitMQ node.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -26,12 +28,18 @@ class Home:
         self.lock = self.path / "supervisor.lock"
         self.state = self.path / "supervisor.json"
         self.children = self.path / "children.json"
+        self.intention = self.path / "intention.json"
         self.nginx = self.path / "nginx"
+        self.rabbitmq = self.path / "rabbitmq"
         self._logs = self.path / "logs"
 
     def log(self, name: str) -> Path:
         """The file that holds what a process prints."""
         return self._logs / f"{name}.log"
+
+    def logs(self) -> list[Path]:
+        """The logs that there are, without those set aside."""
+        return sorted(self._logs.glob("*.log"))
 
     def create(self) -> None:
         """Make the directories, for their owner alone.

@@ -3,7 +3,6 @@
 Nothing here prints: it returns values or raises errors.
 """
 
-import logging
 import subprocess
 import sys
 import threading
@@ -16,29 +15,38 @@ from core.broker.opening import open_broker
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
 from core.repository.opening import Journal
-from core.supervisor import census, commands, nginx, options, orphans, plan, ports, state
+from core.supervisor import census, commands, options, plan, service, state
+from core.supervisor.arguments import MODULE
+from core.supervisor.assembling import assemble
+from core.supervisor.guard import guarding
 from core.supervisor.home import Home
+from core.supervisor.keeper import LogKeeper
 from core.supervisor.lock import Lock, is_held
 from core.supervisor.logfiles import last_lines, open_log
-from core.supervisor.nginx_configuration import render
-from core.supervisor.plan import MARK, Layout
+from core.supervisor.plan import LOCAL, MARK, Duty
 from core.supervisor.process import HIDDEN
-from core.supervisor.program import Supervisor, Undertaking
+from core.supervisor.program import Supervisor
 from core.supervisor.report import Phase, Report
+from core.supervisor.service import Notifier
 from core.supervisor.state import SupervisorState
+from core.supervisor.watcher import Seen, Watcher
+from core.threads import OnDeath
 
-MODULE = "core.supervisor"
 LOG = "supervisor"
 PAUSE = 0.05
+CALM = 0.5
 
 OWN_TIME = 60.0
 """Seconds that a supervisor in the background may need beside the time of what it starts."""
 
-_log = logging.getLogger("cauce.supervisor")
+STAGES = 5
+"""How many times the start time-out may be needed: what is started together has one."""
 
 
 def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[Report], None]) -> int:
     """Run the system until it is told to end; the exit code.
+
+    What a supervisor that was killed has left running goes on under this one.
 
     Args:
         settings: as `options` describes them.
@@ -52,37 +60,39 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[R
     token = config.read_token(settings)
     plan.check(settings, token=token is not None)
     home = Home(settings[config.DIRECTORY])
-    journal = Journal(settings[config.DATABASE], home.directory)
-    broker = open_broker(settings[config.BROKER], home.directory)
     home.create()
     with _lock(home):
-        _end_orphans(home, settings[options.STOP_TIMEOUT])
-        broker.prepare()
-        choice = ports.choose(settings)
-        for remark in choice.remarks:
-            _log.warning("%s", remark)
-        program = _prepare_nginx(home, choice.layout)
-        undertaking = Undertaking(
-            specs=plan.make(settings, home, choice.layout, sys.executable, program),
-            layout=choice.layout,
-            broker=broker.description,
-            remarks=choice.remarks,
-            token=token,
-            start_timeout=settings[options.START_TIMEOUT],
-            stop_timeout=settings[options.STOP_TIMEOUT],
+        inherited = service.without_socket(environment)
+        assembly = assemble(settings, inherited, home)
+        journal = Journal(assembly.settings[config.DATABASE], home.directory)
+        local = assembly.settings[config.BROKER] == LOCAL
+
+        def make_watcher(on_seen: Callable[[Seen], None], on_death: OnDeath) -> Watcher:
+            return Watcher(journal.reading(), assembly.broker if local else None, token, on_seen, on_death)
+
+        rotate_access_log = assembly.balancer.rotate if assembly.balancer is not None else _nothing
+        supervisor = Supervisor(
+            assembly.undertaking,
+            home,
+            make_watcher,
+            LogKeeper(home.logs, rotate_access_log),
+            Notifier(environment),
+            announce,
         )
-        return Supervisor(undertaking, home, journal.reading(), environment, announce).run()
+        with guarding(home, assembly.settings, inherited):
+            return supervisor.run()
 
 
-def up_detached(settings: Settings, environment: Mapping[str, str]) -> Report:
+def up_detached(settings: Settings, environment: Mapping[str, str], tell: Callable[[Report], None]) -> Report:
     """Run the system in the background, and return when everything is ready.
 
     Args:
         settings: as `options` describes them.
         environment: what the supervisor and its processes inherit.
+        tell: called again and again until then, with how it stands.
 
     Raises:
-        AlreadyRunning: a supervisor runs in this directory.
+        AlreadyRunning: a supervisor runs in this directory, or has just won the race for it.
         SupervisorError: something can't be started; says what, and nothing is left running.
     """
     home = Home(settings[config.DIRECTORY])
@@ -93,17 +103,17 @@ def up_detached(settings: Settings, environment: Mapping[str, str]) -> Report:
     with open_log(log) as output:
         log_start = output.tell()
         process = subprocess.Popen(  # noqa: S603 - no shell, and the command is our own
-            [sys.executable, "-m", MODULE, "up", "--json", "--dir", str(home.directory)],
+            [sys.executable, "-m", MODULE, "up", "--no-attach", "--json", "--dir", str(home.directory)],
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=output,
             env=_told(settings, environment),
             start_new_session=True,
             creationflags=HIDDEN,
         )
-    patience = 3 * settings[options.START_TIMEOUT] + settings[options.STOP_TIMEOUT] + OWN_TIME
+    patience = STAGES * settings[options.START_TIMEOUT] + settings[options.STOP_TIMEOUT] + OWN_TIME
     try:
-        report = _wait_until_ready(process, home, patience)
+        report = _wait_until_ready(process, home, patience, tell)
     except BaseException:
         _give_up(process, settings[options.STOP_TIMEOUT])
         raise
@@ -114,6 +124,57 @@ def up_detached(settings: Settings, environment: Mapping[str, str]) -> Report:
     return report
 
 
+def attach(settings: Settings) -> Report | None:
+    """Wait until the supervisor that runs in the directory has everything ready; None when it has ended before.
+
+    Raises:
+        AlreadyRunning: it runs something else than is asked for here.
+        SupervisorError: it is not ready in time, or doesn't answer.
+    """
+    home = Home(settings[config.DIRECTORY])
+    deadline = time.monotonic() + STAGES * settings[options.START_TIMEOUT] + OWN_TIME
+    while True:
+        report = commands.status(home)
+        if report is None or report.phase is Phase.STOPPING:
+            return None
+        if report.phase is Phase.RUNNING:
+            break
+        if time.monotonic() > deadline:
+            raise SupervisorError(f"the supervisor (pid {report.pid}) does not get everything ready; look at `status`")
+        time.sleep(PAUSE)
+    differences = _differences(settings, report)
+    if differences:
+        raise AlreadyRunning(f"{commands.where_it_runs(home)}, but {'; '.join(differences)}")
+    return report
+
+
+def wait_for_end(settings: Settings) -> None:
+    """Wait until the supervisor of the directory has ended."""
+    home = Home(settings[config.DIRECTORY])
+    while is_held(home.lock):
+        time.sleep(CALM)
+
+
+def _differences(settings: Settings, report: Report) -> list[str]:
+    """What runs otherwise than it is asked for: sentences for people. What nobody asked for may be as it is."""
+    found = []
+    sizes = {options.SERVER_COUNT: Duty.SERVER, options.WORKER_COUNT: Duty.WORKER}
+    for option, duty in sizes.items():
+        runs = sum(1 for part in report.processes if part.duty is duty)
+        if settings.given(option) and settings[option] != runs:
+            found.append(
+                f"with {runs} {duty}s, not {settings[option]} (`scale {duty}s={settings[option]}` changes that)"
+            )
+    has_nginx = any(part.duty is Duty.NGINX for part in report.processes)
+    if settings.given(options.NGINX) and settings[options.NGINX] != has_nginx:
+        found.append("with NGINX" if has_nginx else "without NGINX")
+    if settings.given(config.BROKER):
+        asked = open_broker(settings[config.BROKER], Path(report.directory)).description
+        if asked != report.broker:
+            found.append(f"on {report.broker}, not {asked}")
+    return found
+
+
 def _lock(home: Home) -> Lock:
     try:
         return Lock(home.lock)
@@ -121,31 +182,8 @@ def _lock(home: Home) -> Lock:
         raise AlreadyRunning(commands.where_it_runs(home)) from error
 
 
-def _end_orphans(home: Home, timeout: float) -> None:
-    """End what a supervisor that was killed left running: it would take tasks and ports from what is to start."""
-    found = orphans.find(home)
-    if not found:
-        return
-    names = ", ".join(f"{orphan.name} (pid {orphan.identity.pid})" for orphan in found)
-    _log.warning("a former supervisor was killed and left %s running: ending them first", names)
-    left = orphans.sweep(home, timeout).left
-    if left:
-        raise SupervisorError(f"these processes of a former supervisor can't be ended: {', '.join(map(str, left))}")
-
-
-def _prepare_nginx(home: Home, layout: Layout) -> Path | None:
-    """Make NGINX's directory, and let it test its configuration."""
-    if layout.listen is None:
-        return None
-    program = nginx.find_nginx()
-    if program is None:
-        raise SupervisorError(
-            "NGINX is not on this machine: install it (Debian: apt-get install nginx libnginx-mod-stream), "
-            "or leave --nginx out: clients can share themselves out over several servers"
-        )
-    nginx.prepare_prefix(program, home.nginx, render(layout.listen, layout.servers))
-    nginx.check(program, home.nginx)
-    return program
+def _nothing() -> None:
+    """Without NGINX there is no access log."""
 
 
 def _told(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
@@ -157,7 +195,9 @@ def _told(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     return told
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", home: Home, patience: float) -> Report | None:
+def _wait_until_ready(
+    process: "subprocess.Popen[bytes]", home: Home, patience: float, tell: Callable[[Report], None]
+) -> Report | None:
     """Wait for a supervisor in the background; None when it has ended."""
     deadline = time.monotonic() + patience
     while process.poll() is None:
@@ -166,6 +206,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", home: Home, patience: 
             report = commands.ask_status(found)
             if report is not None and report.phase is Phase.RUNNING:
                 return report
+            if report is not None:
+                tell(report)
         if time.monotonic() > deadline:
             raise SupervisorError(f"the supervisor was not ready within {patience:g} seconds; see {home.log(LOG)}")
         time.sleep(PAUSE)

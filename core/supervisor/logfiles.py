@@ -1,28 +1,35 @@
-"""The files that hold what the processes print: one each, set aside when it has grown large."""
+"""The files that hold what the processes print: one each, set aside when it has grown large.
+
+A process writes to its own file at its end, and nobody stands between the two: it never waits for a reader,
+and goes on when the supervisor is gone. What all files of one process may take is bounded: `KEPT` + 1 times `LARGEST`,
+and what is written within a second.
+"""
 
 import contextlib
 import os
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
+from core.errors import SupervisorError
 from core.logs import printable
 
 LARGEST = 10 * 1024 * 1024
-"""Bytes beyond which a file is set aside at the next start of its process."""
+"""Bytes beyond which a file is set aside."""
 
 KEPT = 3
 """How many former files are kept."""
 
 LAST_LINES = 15
 _LAST_BYTES = 8192
+_BLOCK = 1024 * 1024
+_HALF = "half"
 
 
 def open_log(path: Path) -> BinaryIO:
     """Open a log to write at its end, for its owner only; one that is too large is set aside before."""
-    if path.exists() and path.stat().st_size > LARGEST:
-        # On Windows a file that somebody reads can't be moved: it grows on, and is set aside another time.
-        with contextlib.suppress(PermissionError):
-            _set_aside(path)
+    with contextlib.suppress(SupervisorError):
+        set_aside(path)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
@@ -48,8 +55,81 @@ def last_lines(path: Path, since: int = 0, most: int = LAST_LINES) -> list[str]:
     return [printable(line, 1000) for line in lines if line.strip()][-most:]
 
 
-def _set_aside(path: Path) -> None:
-    former = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT + 1))]
-    for older, newer in zip(reversed(former), reversed(former[:-1]), strict=False):
-        if newer.exists():
-            os.replace(newer, older)
+def set_aside(path: Path) -> bool:
+    """Set a file aside when it has grown large; whether it was. Whoever writes to it has to open it anew then.
+
+    Raises:
+        SupervisorError: it can't be, such as for a full disk.
+    """
+    try:
+        if not _is_large(path):
+            return False
+        _make_room(path)
+        os.replace(path, _aside(path, 1))
+    except PermissionError:
+        # On Windows a file that somebody reads can't be moved: it grows on, and is set aside another time.
+        return False
+    except OSError as error:
+        raise SupervisorError(f"can't set {path} aside: {error.strerror or error}") from error
+    return True
+
+
+def rotate(path: Path) -> bool:
+    """Set aside what is in a file that a process goes on writing to at its end; whether that was necessary.
+
+    It is copied and then cut off. What is written between the last look at the file and the cut, a few microseconds,
+    is lost; a log may lose that, and its writer never waits. A rotation that dies on its way has cut nothing off.
+
+    Raises:
+        SupervisorError: it can't be done, such as for a full disk.
+    """
+    try:
+        if not _is_large(path):
+            return False
+        half = path.with_name(f"{path.name}.{_HALF}")
+        with path.open("r+b", buffering=0) as source:
+            with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as copy:
+                _copy_and_cut(source, copy)
+            _make_room(path)
+            os.replace(half, _aside(path, 1))
+    except PermissionError:
+        return False
+    except OSError as error:
+        raise SupervisorError(f"can't set {path} aside: {error.strerror or error}") from error
+    return True
+
+
+def _copy_and_cut(source: RawIOBase, copy: RawIOBase) -> None:
+    """Copy all that there is, and what arrives meanwhile, and cut it off."""
+    while block := source.read(_BLOCK):
+        _write(copy, block)
+    source.truncate(0)
+
+
+def _write(stream: RawIOBase, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[stream.write(rest) or 0 :]
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size > LARGEST
+    except FileNotFoundError:
+        return False
+
+
+def _aside(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")
+
+
+def former(path: Path) -> list[Path]:
+    """The files that were set aside and are still there, the oldest first."""
+    return [each for number in range(KEPT, 0, -1) if (each := _aside(path, number)).exists()]
+
+
+def _make_room(path: Path) -> None:
+    """Number the files that were set aside one higher; the oldest goes."""
+    for number in range(KEPT - 1, 0, -1):
+        if _aside(path, number).exists():
+            os.replace(_aside(path, number), _aside(path, number + 1))

@@ -15,9 +15,10 @@ from typing import Literal
 import msgspec
 
 from core.errors import SupervisorError
+from core.supervisor.logfiles import set_aside
 
-Control = Literal["reload", "quit", "stop"]
-"""What can be asked of a running NGINX: read the configuration again, end politely, end at once."""
+Control = Literal["reload", "reopen", "quit", "stop"]
+"""What can be asked of a running NGINX: read the configuration again, open new log files, end politely, end at once."""
 
 CONFIGURATION = "nginx.conf"
 ACCESS_LOG = Path("logs", "access.log")
@@ -120,6 +121,22 @@ def command(nginx: Path, directory: Path) -> list[str]:
 def control_command(nginx: Path, directory: Path, control: Control) -> list[str]:
     """Write the command line that asks something of the NGINX running in a directory."""
     return [*_base(nginx, directory), "-s", control]
+
+
+def control(nginx: Path, directory: Path, what: Control) -> None:
+    """Ask something of the NGINX running in a directory.
+
+    Raises:
+        SupervisorError: it can't be asked; the message holds NGINX's own text.
+    """
+    ended = _run(control_command(nginx, directory, what))
+    if ended.returncode:
+        raise SupervisorError(f"NGINX can't be told to {what}:\n{ended.stderr.strip()}")
+
+
+def set_access_log_aside(directory: Path) -> bool:
+    """Set the access log aside when it has grown large; whether it was. NGINX has to be told to reopen it then."""
+    return set_aside(directory / ACCESS_LOG)
 
 
 def _base(nginx: Path, directory: Path) -> list[str]:

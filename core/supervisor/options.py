@@ -62,6 +62,23 @@ STOP_TIMEOUT = Option(
     ("--stop-timeout",),
     "SECONDS",
 )
+HUNG_AFTER = Option(
+    "supervisor.hung-after",
+    config.seconds(0, 86_400),
+    30.0,
+    "a server or worker that has shown no sign of life for so long is killed and started again; 0 for never",
+    ("--hung-after",),
+    "SECONDS",
+)
+WHEN_KILLED = Option(
+    "supervisor.when-killed",
+    config.choice("keep", "drain"),
+    "keep",
+    "what becomes of the processes when the supervisor itself is killed: keep them at work for the next supervisor, "
+    "or drain: let them finish what they have in hand and end",
+    ("--when-killed",),
+    "keep|drain",
+)
 
 OPTIONS = (
     *config.COMMON,
@@ -75,6 +92,8 @@ OPTIONS = (
     LAB,
     START_TIMEOUT,
     STOP_TIMEOUT,
+    HUNG_AFTER,
+    WHEN_KILLED,
     config.TOKEN,
     config.TOKEN_FILE,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from core.supervisor import census, state
 from core.supervisor.census import Identity
 from core.supervisor.home import Home
-from core.supervisor.plan import Duty
+from core.supervisor.plan import STOP_ORDER, Duty
 from core.supervisor.report import Stopped
 from core.supervisor.state import ChildRecords
 from core.supervisor.stopping import KILLED_WITHIN, Patience, stop_in_order
@@ -71,10 +71,7 @@ def sweep(home: Home, timeout: float) -> Stopped:
         timeout: how long it may take before what still runs is killed.
     """
     orphans = find(home)
-    stages: list[list[Orphan]] = [[orphan for orphan in orphans if orphan.duty is duty] for duty in Duty]
-    # Those without a name are mostly children of the others, and end with them.
-    stages.append([orphan for orphan in orphans if orphan.duty is None])
-    killed = stop_in_order(stages, Patience(timeout, time.monotonic()), _pause, time.monotonic)
+    killed = stop(orphans, timeout)
     left = end_rest(home)
     names = [orphan.name for orphan in orphans if orphan.gone()]
     return Stopped(
@@ -82,6 +79,19 @@ def sweep(home: Home, timeout: float) -> Stopped:
         killed=tuple(name for name in names if name in killed),
         left=left,
     )
+
+
+def stop(orphans: Sequence[Orphan], timeout: float) -> list[str]:
+    """End these in order; the names of those that had to be killed.
+
+    Args:
+        orphans: what to end.
+        timeout: how long it may take before what still runs is killed.
+    """
+    stages = [[orphan for orphan in orphans if orphan.duty is duty] for duty in STOP_ORDER]
+    # Those without a name are mostly children of the others, and end with them. epmd would end before its node.
+    stages.insert(-1, [orphan for orphan in orphans if orphan.duty is None])
+    return stop_in_order(stages, Patience(timeout, time.monotonic()), _pause, time.monotonic)
 
 
 def end_rest(home: Home) -> tuple[int, ...]:

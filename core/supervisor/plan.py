@@ -1,6 +1,9 @@
-"""From settings to the list of processes to run: names, command lines, environments, addresses. It is pure."""
+"""From settings to the processes to run: names, command lines, environments, addresses. It is pure."""
 
 import enum
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,30 +18,35 @@ from core.supervisor.home import Home
 MARK = "CAUCE_SUPERVISED_BY"
 """In the environment of every child and of what it starts: the data directory that it works for."""
 
+LOCAL = "local"
+"""The broker that is a private RabbitMQ node of this directory."""
+
 
 class Duty(enum.StrEnum):
-    """What a process is for, in the order in which they are started, and stopped.
+    """What a process is for."""
 
-    Stopped in the same order: what takes tasks in ends before what works on them,
-    and NGINX last, so that clients get the servers' answers until the end.
-    """
-
+    EPMD = "epmd"
+    """Erlang's port mapper, which RabbitMQ needs."""
+    RABBITMQ = "rabbitmq"
     SERVER = "server"
     WORKER = "worker"
     NGINX = "nginx"
+    DECLARED = "declared"
+    """A process that the user has declared in the settings file."""
 
 
-class Layout(msgspec.Struct, frozen=True):
-    """Who listens where."""
+START_STAGES: tuple[tuple[Duty, ...], ...] = (
+    (Duty.EPMD,),
+    (Duty.RABBITMQ,),
+    (Duty.SERVER, Duty.WORKER),
+    (Duty.NGINX,),
+    (Duty.DECLARED,),
+)
+"""What is started together, after everything before it is ready."""
 
-    listen: Address | None
-    """NGINX; None when there is none."""
-    servers: tuple[Address, ...]
-
-    @property
-    def entrance(self) -> Address | None:
-        """Where clients connect; None without any server."""
-        return self.listen or (self.servers[0] if self.servers else None)
+STOP_ORDER: tuple[Duty, ...] = (Duty.DECLARED, Duty.SERVER, Duty.WORKER, Duty.NGINX, Duty.RABBITMQ, Duty.EPMD)
+"""What takes tasks in ends before what works on them, NGINX after them, so that clients get the servers' answers
+until the end, and last what they all stand on."""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +55,30 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     duty: Duty
     command: tuple[str, ...]
-    environment: dict[str, str]
+    environment: Mapping[str, str]
     """What it has beside the supervisor's own."""
     directory: Path | None = None
     """Where it runs; where the supervisor does when None."""
     address: Address | None = None
     """Where it listens."""
+    ready_after: float | None = None
+    """Seconds of life after which it counts as ready, where nothing better can be looked at."""
+    stop_timeout: float | None = None
+    """Seconds that it has to end; the supervisor's setting when None."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two specifications that run the same thing in the same way."""
+        whole = msgspec.json.encode(
+            (self.duty, self.command, sorted(self.environment.items()), str(self.directory), str(self.address))
+        )
+        return hashlib.sha256(whole).hexdigest()
+
+
+def number_of(name: str) -> int:
+    """The number in the name of a server or worker; 0 where there is none."""
+    found = re.fullmatch(r"[sw](\d+)", name)
+    return int(found[1]) if found else 0
 
 
 def check(settings: Settings, *, token: bool) -> None:
@@ -74,52 +100,75 @@ def check(settings: Settings, *, token: bool) -> None:
         )
 
 
-def make(
-    settings: Settings, home: Home, layout: Layout, python: str, nginx_program: Path | None = None
-) -> list[ProcessSpec]:
-    """List the processes, in the order of their start.
+class Planner:
+    """Writes the specification of each process.
 
     Args:
         settings: of the supervisor.
         home: of the data directory.
-        layout: who listens where.
         python: the interpreter to run servers and workers with.
-        nginx_program: where NGINX is, when the layout has it.
     """
-    environment = _environment(settings, home)
-    specs = [
-        ProcessSpec(
-            name=f"s{number}",
+
+    def __init__(self, settings: Settings, home: Home, python: str) -> None:
+        self._home = home
+        self._python = python
+        self._environment = _environment(settings, home)
+        self._worker_flags = _worker_flags(settings)
+
+    def server(self, number: int, address: Address) -> ProcessSpec:
+        """A server that listens there."""
+        name = f"s{number}"
+        return ProcessSpec(
+            name=name,
             duty=Duty.SERVER,
-            command=(python, "-m", "core.server", "--name", f"s{number}", "--listen", str(address)),
-            environment=environment,
+            command=(self._python, "-m", "core.server", "--name", name, "--listen", str(address)),
+            environment=self._environment,
             address=address,
         )
-        for number, address in enumerate(layout.servers, 1)
-    ]
-    flags = _worker_flags(settings)
-    specs += [
-        ProcessSpec(
-            name=f"w{number}",
+
+    def worker(self, number: int) -> ProcessSpec:
+        """A worker."""
+        name = f"w{number}"
+        return ProcessSpec(
+            name=name,
             duty=Duty.WORKER,
-            command=(python, "-m", "core.worker", "--name", f"w{number}", *flags),
-            environment=environment,
+            command=(self._python, "-m", "core.worker", "--name", name, *self._worker_flags),
+            environment=self._environment,
         )
-        for number in range(1, settings[options.WORKER_COUNT] + 1)
-    ]
-    if layout.listen is not None and nginx_program is not None:
-        specs.append(
-            ProcessSpec(
-                name="nginx",
-                duty=Duty.NGINX,
-                command=tuple(nginx.command(nginx_program, home.nginx)),
-                environment={MARK: str(home.directory)},
-                # NGINX wipes its environment, so it is known by the directory that it runs in.
-                directory=home.nginx,
-                address=layout.listen,
-            )
+
+    def nginx(self, program: Path, listen: Address) -> ProcessSpec:
+        """NGINX, listening there. It wipes its environment, so it is known by the directory that it runs in."""
+        return ProcessSpec(
+            name="nginx",
+            duty=Duty.NGINX,
+            command=tuple(nginx.command(program, self._home.nginx)),
+            environment={MARK: str(self._home.directory)},
+            directory=self._home.nginx,
+            address=listen,
         )
-    return specs
+
+    def other(
+        self,
+        name: str,
+        duty: Duty,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        address: Address | None = None,
+        ready_after: float | None = None,
+        stop_timeout: float | None = None,
+    ) -> ProcessSpec:
+        """Any other process, with our mark."""
+        return ProcessSpec(
+            name=name,
+            duty=duty,
+            command=tuple(command),
+            environment={**environment, MARK: str(self._home.directory)},
+            directory=directory,
+            address=address,
+            ready_after=ready_after,
+            stop_timeout=stop_timeout,
+        )
 
 
 def _environment(settings: Settings, home: Home) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Whether and when a process that ended by itself is started again. Pure: the times are arguments.
 
 The first death is mended after half a second, and each further one after twice as long, up to half a minute.
-A minute of health and all is forgotten; more than five deaths within a minute and it is given up:
-to start what can't run only burns the processor and fills the logs.
+A death after some seconds of health begins the count anew; more than five deaths without such health within a minute
+and the process is given up: to start what can't run only burns the processor and fills the logs.
+Whoever tells a part to stop is always obeyed: what is not wanted is never started again.
 """
 
 from collections.abc import Sequence
@@ -11,12 +12,12 @@ import msgspec
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
-HEALTHY = 60.0
+HEALTHY = 10.0
 """Seconds of readiness after which earlier deaths no longer count."""
 
 WINDOW = 60.0
 MOST_DEATHS = 5
-"""How many deaths within `WINDOW` seconds are still mended."""
+"""How many deaths within `WINDOW` seconds, each before it was healthy, are still mended."""
 
 SPREAD = 0.4
 """How much of a wait is left to chance, so that processes that died together don't start together."""
@@ -30,7 +31,7 @@ class Exit(msgspec.Struct, frozen=True):
     healthy: float
     """Seconds for which it had been ready; 0 when it never was."""
     clean: bool = False
-    """It left by its own decision, with exit code 0: not a death, only to be followed by the next."""
+    """It left by its own decision, with exit code 0, or an operator killed it: not a death of its own."""
 
 
 class Restart(msgspec.Struct, frozen=True):
@@ -41,21 +42,30 @@ class Restart(msgspec.Struct, frozen=True):
 
 
 class GiveUp(msgspec.Struct, frozen=True):
-    """Leave it down until somebody asks for it."""
+    """Leave it down: it can't run."""
 
     deaths: int
-    """How many there were within `WINDOW` seconds."""
+    """How often it died within `WINDOW` seconds."""
 
 
-def decide(exits: Sequence[Exit], now: float, jitter: float = 0.5) -> Restart | GiveUp:
+class StayDown(msgspec.Struct, frozen=True):
+    """Leave it down: nobody wants it."""
+
+
+def decide(
+    exits: Sequence[Exit], now: float, jitter: float = 0.5, *, wanted: bool = True
+) -> Restart | GiveUp | StayDown:
     """Say what to do after the last of `exits`.
 
     Args:
         exits: all that are remembered, the oldest first.
         now: by the clock of `exits`.
         jitter: chance, from 0 to 1; 0.5 is the plain wait.
+        wanted: whether it is to run at all.
     """
-    recent = sum(1 for each in exits if not each.clean and now - each.at <= WINDOW)
+    if not wanted:
+        return StayDown()
+    recent = sum(1 for each in exits if not each.clean and each.healthy < HEALTHY and now - each.at <= WINDOW)
     if recent > MOST_DEATHS:
         return GiveUp(recent)
     wait: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** max(0, _streak(exits) - 1))

@@ -3,7 +3,7 @@
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import psutil
@@ -12,13 +12,27 @@ from core.addresses import LOOPBACK, Address
 from core.config import Settings
 from core.errors import ConfigurationError, SupervisorError
 from core.supervisor import options
-from core.supervisor.plan import Layout
 
 REACH = 200
 """How many ports after the wanted one are looked at."""
 
+_TITLES = {"nginx": "NGINX"}
+
 Holder = Callable[[Address], str]
 """Says who keeps an address from being listened on; empty when it is free."""
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Who listens where."""
+
+    listen: Address | None
+    """NGINX; None when there is none."""
+    servers: tuple[Address, ...]
+
+    @property
+    def entrance(self) -> Address | None:
+        """Where clients connect; None without any server."""
+        return self.listen or (self.servers[0] if self.servers else None)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -35,12 +49,13 @@ class Chooser:
     Args:
         holder: looks at an address.
         any_port: finds a free port on a host.
+        taken: what is not to be chosen.
     """
 
-    def __init__(self, holder: Holder, any_port: Callable[[str], int]) -> None:
+    def __init__(self, holder: Holder, any_port: Callable[[str], int], taken: Iterable[Address] = ()) -> None:
         self._holder = holder
         self._any_port = any_port
-        self._chosen: set[int] = set()
+        self._chosen = {address.port for address in taken}
         self.remarks: list[str] = []
 
     def choose(self, whose: str, wanted: Address, *, insisted: bool = False) -> Address:
@@ -71,33 +86,60 @@ class Chooser:
         return address
 
 
-def choose(settings: Settings, holder: Holder | None = None, any_port: Callable[[str], int] | None = None) -> Choice:
+def choose(
+    settings: Settings,
+    holder: Holder | None = None,
+    any_port: Callable[[str], int] | None = None,
+    kept: Mapping[str, Address] | None = None,
+) -> Choice:
     """Choose who listens where.
 
     Args:
         settings: of the supervisor.
         holder: looks at an address; at this machine's when left out.
         any_port: finds a free port; on this machine when left out.
+        kept: by name, the addresses of processes that run and go on.
 
     Raises:
         SupervisorError: an address that was insisted on is taken.
         ConfigurationError: an address is none of this machine's.
     """
-    chooser = Chooser(holder or holder_of, any_port or free_port)
-    count = settings[options.SERVER_COUNT]
+    kept = kept or {}
+    chooser = Chooser(holder or holder_of, any_port or free_port, kept.values())
     listen = settings[options.LISTEN]
     insisted = settings.given(options.LISTEN)
-    first: list[Address] = []
-    balancer: Address | None = None
-    if settings[options.NGINX]:
-        balancer = chooser.choose("NGINX", listen, insisted=insisted)
-    elif count and insisted:
-        first = [chooser.choose("s1", listen, insisted=True)]
+
+    def chosen(name: str, wanted: Address, *, insisted: bool = False) -> Address:
+        runs_at = kept.get(name)
+        as_wanted = runs_at is not None and (not insisted or wanted.port == 0 or runs_at == wanted)
+        return (
+            runs_at
+            if runs_at is not None and as_wanted
+            else chooser.choose(_TITLES.get(name, name), wanted, insisted=insisted)
+        )
+
+    balancer = chosen("nginx", listen, insisted=insisted) if settings[options.NGINX] else None
     servers = [
-        chooser.choose(f"s{number}", Address(LOOPBACK, settings[options.SERVER_PORT]))
-        for number in range(len(first) + 1, count + 1)
+        chosen("s1", listen, insisted=True)
+        if number == 1 and insisted and balancer is None
+        else chosen(f"s{number}", Address(LOOPBACK, settings[options.SERVER_PORT]))
+        for number in range(1, settings[options.SERVER_COUNT] + 1)
     ]
-    return Choice(Layout(balancer, (*first, *servers)), tuple(chooser.remarks))
+    return Choice(Layout(balancer, tuple(servers)), tuple(chooser.remarks))
+
+
+def another(name: str, first: int, taken: Iterable[Address]) -> Address:
+    """Choose the address of one more server.
+
+    Args:
+        name: whose.
+        first: the port from which to look; 0 for any.
+        taken: what the others have.
+
+    Raises:
+        SupervisorError: no port is free.
+    """
+    return Chooser(holder_of, free_port, taken).choose(name, Address(LOOPBACK, first))
 
 
 def holder_of(address: Address) -> str:

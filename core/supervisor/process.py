@@ -1,13 +1,15 @@
-"""One child process: how it is started, watched and ended. It belongs to one thread.
+"""One process of a part: how it is started, watched and ended. It belongs to one thread.
 
-It is the leader of a session of its own, so a Ctrl-C at the terminal reaches only the supervisor,
-and whatever it starts can be ended with it.
+A child is the leader of a session of its own, so a Ctrl-C at the terminal reaches only the supervisor,
+and whatever it starts can be ended with it. Its output goes straight to its log file, so that it never waits
+for the supervisor, and goes on when that is killed; the next supervisor adopts it then.
 """
 
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
 from core.errors import SupervisorError
 from core.supervisor import census
@@ -15,6 +17,7 @@ from core.supervisor.census import Identity
 from core.supervisor.home import Home
 from core.supervisor.logfiles import last_lines, open_log
 from core.supervisor.plan import ProcessSpec
+from core.supervisor.state import ChildRecord
 
 if sys.platform == "win32":
     GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
@@ -23,6 +26,58 @@ if sys.platform == "win32":
     """The same, with a console that nobody sees: without any it could not send Ctrl-Break to its children."""
 else:
     GROUP = HIDDEN = 0
+
+
+UNSEEN = 1000
+"""In the place of an exit code: the process has ended, and only its parent, which is gone, could tell how."""
+
+
+class Running(Protocol):
+    """A process of a part, started here or adopted."""
+
+    @property
+    def name(self) -> str:
+        """Its name in this system."""
+        ...
+
+    @property
+    def identity(self) -> Identity:
+        """Which process it is."""
+        ...
+
+    @property
+    def spawned_at(self) -> float:
+        """When it was started, seconds since the epoch."""
+        ...
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The ids under which it may know itself."""
+        ...
+
+    def poll(self) -> int | None:
+        """The exit code, minus the signal that killed it, or `UNSEEN`; None while it runs."""
+        ...
+
+    def ask_to_leave(self) -> None:
+        """Ask it to end in good order."""
+        ...
+
+    def kill(self) -> None:
+        """End it and all that belongs to it at once."""
+        ...
+
+    def gone(self) -> bool:
+        """Whether it has ended; what it started may not have."""
+        ...
+
+    def clean(self) -> None:
+        """End what it left behind when it ended."""
+        ...
+
+    def last_words(self) -> list[str]:
+        """The last lines that it printed."""
+        ...
 
 
 class Child:
@@ -103,8 +158,58 @@ class Child:
         return last_lines(self._log, self._log_start)
 
 
+class Adopted:
+    """A process that a former supervisor has started, and that goes on under this one.
+
+    Args:
+        spec: what it runs.
+        home: of the data directory that it works for.
+        record: what the former supervisor wrote down of it.
+    """
+
+    def __init__(self, spec: ProcessSpec, home: Home, record: ChildRecord) -> None:
+        self.name = spec.name
+        self.identity = record.identity
+        self.spawned_at = record.spawned_at
+        self._duty = spec.duty
+        self._home = home
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The ids under which it may know itself."""
+        return census.family(self.identity.pid)
+
+    def poll(self) -> int | None:
+        """None while it runs, else `UNSEEN`."""
+        return None if census.is_alive(self.identity) else UNSEEN
+
+    def ask_to_leave(self) -> None:
+        """Ask it to end in good order."""
+        census.ask_to_leave(self.identity, self._duty)
+
+    def kill(self) -> None:
+        """End it and all that belongs to it at once."""
+        census.kill(self.identity)
+        self.clean()
+
+    def gone(self) -> bool:
+        """Whether it has ended; what it started may not have."""
+        return self.poll() is not None
+
+    def clean(self) -> None:
+        """End what it left behind when it ended."""
+        for member in census.group_of(self.identity.pid, self._home):
+            census.kill(member)
+
+    def last_words(self) -> list[str]:
+        """The last lines that it printed."""
+        return last_lines(self._home.log(self.name))
+
+
 def describe_exit(code: int) -> str:
     """Say how a process ended."""
+    if code == UNSEEN:
+        return "ended, and nobody saw how"
     if code < 0:
         return f"killed by signal {-code}"
     return f"ended with code {code}"

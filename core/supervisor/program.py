@@ -1,6 +1,7 @@
 """The supervisor as a whole: what it starts, watches, mends and takes down, in one thread.
 
 Requests, signals and what the watcher found come to that thread by one queue.
+At each turn it takes them in, lets every part mend itself, and lets every operation under way go on a step.
 """
 
 import logging
@@ -9,23 +10,27 @@ import queue
 import secrets
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
-from core.errors import SupervisorError
-from core.repository.base import OpenRepository
+from core.errors import CauceError, SupervisorError
 from core.signals import on_stop
-from core.supervisor import census, orphans, state
+from core.supervisor import census, intention, orphans, state
 from core.supervisor.control import Ask, ControlServer
+from core.supervisor.crew import Crew
 from core.supervisor.home import Home
-from core.supervisor.part import Part
-from core.supervisor.plan import Duty, Layout, ProcessSpec
-from core.supervisor.process import Child, describe_exit
-from core.supervisor.report import Phase, Report, Stopped
-from core.supervisor.state import ChildRecord, ChildRecords, SupervisorState
+from core.supervisor.keeper import LogKeeper
+from core.supervisor.operations import Operations, Story
+from core.supervisor.plan import STOP_ORDER, Duty
+from core.supervisor.process import Running
+from core.supervisor.report import PartReport, PartState, Phase, Report, Stopped
+from core.supervisor.service import Notifier
+from core.supervisor.state import ChildRecord, ChildRecords, Intention, SupervisorState
 from core.supervisor.stopping import Patience, stop_in_order
 from core.supervisor.watcher import Seen, Watcher
+from core.supervisor.wording import not_ready, waiting_for
 
 TURN = 0.1
 """Seconds between two looks at whether a process has ended."""
@@ -34,6 +39,9 @@ STOPPING_TURN = 0.02
 
 LAST_ANSWER = 60.0
 """Seconds beyond its time that a stop may take at the very most before whoever asked for it is sent away."""
+
+COUNTDOWN_EVERY = 5.0
+"""Seconds between two lines that tell on whom a stop waits."""
 
 _log = logging.getLogger("cauce.supervisor")
 
@@ -47,16 +55,27 @@ class StopAsked(msgspec.Struct, frozen=True):
     """Where to say what came of it."""
 
 
+class Errand(msgspec.Struct, frozen=True):
+    """Something that an operator wants done."""
+
+    begin: Callable[[], Story]
+    answer: "queue.SimpleQueue[CauceError | None]"
+    """Where to say that it is done, or why it can't be."""
+
+
 class Undertaking(msgspec.Struct, frozen=True, kw_only=True):
     """What a supervisor is to run."""
 
-    specs: Sequence[ProcessSpec]
-    layout: Layout
+    crew: Crew
+    operations: Operations
+    intention: Intention
+    adopting: bool = False
+    """Whether some of it runs already: then nothing that goes wrong at the start takes it down."""
     broker: str
     """What carries the tasks, for people."""
     remarks: tuple[str, ...] = ()
-    token: str | None = None
-    """What servers want to be shown."""
+    nginx_change: Callable[[], str]
+    """The last change of NGINX's configuration, as a diff."""
     start_timeout: float
     stop_timeout: float
 
@@ -67,8 +86,9 @@ class Supervisor:
     Args:
         undertaking: what to run.
         home: of the data directory.
-        open_repository: opens the journal, for reading only.
-        environment: what the processes inherit.
+        make_watcher: makes the watcher, given what to call after each look and when it dies.
+        log_keeper: keeps the logs from growing without end.
+        notifier: tells the system's own service manager how things are.
         announce: called once, when everything is ready.
     """
 
@@ -76,27 +96,33 @@ class Supervisor:
         self,
         undertaking: Undertaking,
         home: Home,
-        open_repository: OpenRepository,
-        environment: Mapping[str, str],
+        make_watcher: Callable[[Callable[[Seen], None], Callable[[BaseException], None]], Watcher],
+        log_keeper: LogKeeper,
+        notifier: Notifier,
         announce: Callable[[Report], None],
     ) -> None:
         self._undertaking = undertaking
+        self._crew = undertaking.crew
         self._home = home
+        self._log_keeper = log_keeper
+        self._notifier = notifier
         self._announce = announce
-        self._events: queue.SimpleQueue[StopAsked | Seen | BaseException] = queue.SimpleQueue()
-        self._parts = [Part(spec, home, environment) for spec in undertaking.specs]
-        self._watcher = Watcher(open_repository, undertaking.token, self._events.put, self._events.put)
+        self._events: queue.SimpleQueue[StopAsked | Errand | Seen | BaseException] = queue.SimpleQueue()
+        self._watcher = make_watcher(self._events.put, self._events.put)
         self._phase = Phase.STARTING
         self._patience: Patience | None = None
         self._waiting: list[queue.SimpleQueue[Stopped]] = []
+        self._errands: list[tuple[Story, queue.SimpleQueue[CauceError | None]]] = []
         self._recorded: tuple[ChildRecord, ...] | None = None
+        self._intention: Intention | None = None
+        self._countdown_at = 0.0
         self._report = self._describe()
 
     def run(self) -> int:
         """Run everything until a signal or a request ends it; the exit code.
 
         Raises:
-            SupervisorError: something could not be started, or could not be ended.
+            CauceError: something could not be started, or could not be ended.
         """
         listen_to_signals(self._events.put)
         token = secrets.token_urlsafe(32)
@@ -115,6 +141,7 @@ class Supervisor:
                 state.remove(self._home.state)
                 if not stopped.left:
                     state.remove(self._home.children)
+                    state.remove(self._home.intention)
         if stopped.left:
             raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, stopped.left))}")
         return code
@@ -127,44 +154,37 @@ class Supervisor:
 
     def _live(self) -> int:
         """Start everything and watch over it until it is to end; the exit code."""
-        for duty in Duty:
-            self._start([part for part in self._parts if part.spec.duty is duty])
-            if self._patience is not None:
-                _log.warning("told to stop before everything was ready")
-                return 1
+        beginning = self._undertaking.operations.bring_up(lenient=self._undertaking.adopting)
+        while not self._told_to_stop and _goes_on(beginning):
+            self._turn(TURN)
+            self._notifier.busy(f"starting; waiting for {not_ready(self._report)}", time.monotonic())
+        if self._told_to_stop:
+            _log.warning("told to stop before everything was ready")
+            return 1
         self._phase = Phase.RUNNING
         self._turn(0.0)
         self._announce(self._report)
-        while self._patience is None:
-            self._turn(TURN)
+        self._notifier.ready(f"{len(self._report.processes)} processes, clients connect to {self._report.listen}")
+        self._run_until_told()
         return 0
 
-    def _start(self, parts: Sequence[Part]) -> None:
-        """Start some parts and wait until all are ready, or until everything is to end."""
-        for part in parts:
-            part.start()
-        deadline = time.monotonic() + self._undertaking.start_timeout
-        while self._patience is None:
+    def _run_until_told(self) -> None:
+        while not self._told_to_stop:
             self._turn(TURN)
-            if all(part.proven for part in parts):
-                return
-            if time.monotonic() > deadline:
-                late = next(part for part in parts if not part.proven)
-                raise SupervisorError(
-                    late.complaint(f"was not ready within {self._undertaking.start_timeout:g} seconds")
-                )
+
+    @property
+    def _told_to_stop(self) -> bool:
+        return self._patience is not None
 
     def _turn(self, wait: float) -> None:
-        """Take in what has come, mend what has died, tell what is."""
+        """Take in what has come, mend what has died, go on with what was asked for, tell what is."""
         self._take_events(wait)
         now = time.monotonic()
-        for part in self._parts:
-            code = part.take_end(now)
-            if code is not None and self._phase is Phase.STARTING:
-                raise SupervisorError(part.complaint(f"{describe_exit(code)} before everything was ready"))
-            if code is not None:
-                part.plan_restart(now)
-            part.restart_if_due(now)
+        for part in self._crew:
+            part.turn(now)
+        self._errands = [errand for errand in self._errands if _goes_on_for(*errand)]
+        self._log_keeper.look(now)
+        self._notifier.alive(now)
         self._tell()
 
     def _take_events(self, wait: float) -> None:
@@ -175,15 +195,23 @@ class Supervisor:
         except queue.Empty:
             return
 
-    def _take(self, event: StopAsked | Seen | BaseException) -> None:
+    def _take(self, event: StopAsked | Errand | Seen | BaseException) -> None:
         now = time.monotonic()
         if isinstance(event, Seen):
-            for part in self._parts:
-                part.learn(event.target, event.condition, now)
+            for part in self._crew:
+                part.learn(event.target, event.condition, now, event.usage)
         elif isinstance(event, StopAsked):
             self._agree_to_stop(event, now)
+        elif isinstance(event, Errand):
+            self._take_errand(event)
         elif self._phase is not Phase.STOPPING:
             raise SupervisorError(f"the supervisor has a fault of its own: {event!r}") from event
+
+    def _take_errand(self, errand: Errand) -> None:
+        if self._phase is not Phase.RUNNING:
+            errand.answer.put(SupervisorError(f"the system is {self._phase}: wait until it runs, or take it down"))
+        else:
+            self._errands.append((errand.begin(), errand.answer))
 
     def _agree_to_stop(self, asked: StopAsked, now: float) -> None:
         timeout = self._undertaking.stop_timeout if asked.timeout is None else asked.timeout
@@ -199,15 +227,15 @@ class Supervisor:
     def _take_down(self) -> Stopped:
         """End everything in order, and make sure of it."""
         self._phase = Phase.STOPPING
+        self._notifier.stopping("ending servers, then workers, then NGINX")
+        for _, answer in self._errands:
+            answer.put(SupervisorError("the whole system is being taken down"))
         patience = self._patience = self._patience or Patience(self._undertaking.stop_timeout, time.monotonic())
-        self._tell()
-        stages: list[list[Child]] = [
-            [part.child for part in self._parts if part.spec.duty is duty and part.child] for duty in Duty
+        stages: list[list[Running]] = [
+            [part.process for part in self._crew.of(duty) if part.process] for duty in STOP_ORDER
         ]
-        killed = stop_in_order(stages, patience, lambda: self._take_events(STOPPING_TURN), time.monotonic)
-        names = [child.name for stage in stages for child in stage if child.gone()]
-        for part in self._parts:
-            part.stopped()
+        killed = stop_in_order(stages, patience, self._while_stopping, time.monotonic)
+        names = [process.name for stage in stages for process in stage if process.gone()]
         left = orphans.end_rest(self._home)
         for name in killed:
             _log.warning("%s had to be killed", name)
@@ -218,10 +246,34 @@ class Supervisor:
             left=left,
         )
 
+    def _while_stopping(self) -> None:
+        """Take in what comes while everything is ended, and tell on whom it waits."""
+        self._take_events(STOPPING_TURN)
+        self._report = self._describe()
+        now = time.monotonic()
+        self._notifier.busy(waiting_for(self._report), now)
+        if self._report.holding and now >= self._countdown_at:
+            if self._countdown_at:
+                _log.info("%s", waiting_for(self._report))
+            self._countdown_at = now + COUNTDOWN_EVERY
+
     def _answer(self, ask: Ask) -> Report | Stopped:
         """Do what a caller asks for; called in the thread of its connection."""
         if ask.op == "status":
             return self._report
+        if ask.op == "down":
+            return self._answer_down(ask)
+        answer: queue.SimpleQueue[CauceError | None] = queue.SimpleQueue()
+        self._events.put(Errand(lambda: self._story(ask), answer))
+        try:
+            trouble = answer.get(timeout=ask.patience)
+        except queue.Empty:
+            raise SupervisorError(f"{ask.op} is still under way; look at `status`") from None
+        if trouble is not None:
+            raise trouble
+        return self._report
+
+    def _answer_down(self, ask: Ask) -> Stopped:
         answer: queue.SimpleQueue[Stopped] = queue.SimpleQueue()
         self._events.put(StopAsked(ask.timeout, answer))
         timeout = self._undertaking.stop_timeout if ask.timeout is None else ask.timeout
@@ -230,32 +282,89 @@ class Supervisor:
         except queue.Empty:
             raise SupervisorError("it is still stopping") from None
 
+    def _story(self, ask: Ask) -> Story:
+        """What the main thread has to do for a caller."""
+        operations = self._undertaking.operations
+        match ask.op:
+            case "start":
+                yield from operations.start(ask.names)
+            case "stop":
+                yield from operations.stop(ask.names, ask.timeout)
+            case "restart":
+                yield from operations.restart(ask.names, ask.timeout)
+            case "kill":
+                yield from operations.kill(ask.names)
+            case _:
+                yield from operations.scale(ask.servers, ask.workers)
+        self._tell()
+
     def _tell(self) -> None:
         """Let the watcher, the disk and callers know what is."""
         self._report = self._describe()
-        self._watcher.watch([target for part in self._parts if (target := part.target())])
-        records = tuple(record for part in self._parts if (record := part.record()))
-        if records == self._recorded:
+        self._watcher.watch([target for part in self._crew if (target := part.target())])
+        records = tuple(record for part in self._crew if (record := part.record()))
+        wish = self._wish()
+        if records == self._recorded and wish == self._intention:
             return
         try:
             state.save(self._home.children, ChildRecords(records))
+            state.save(self._home.intention, wish)
         except SupervisorError as error:
             # A full disk must not take the system down; the census finds the processes without the file too.
             _log.warning("%s", error)
-        self._recorded = records
+        self._recorded, self._intention = records, wish
+
+    def _wish(self) -> Intention:
+        """What the system is to be, as operators have changed it."""
+        servers, workers = self._crew.of(Duty.SERVER), self._crew.of(Duty.WORKER)
+        sized = intention.with_sizes(self._undertaking.intention, len(servers), len(workers))
+        return intention.with_stopped(sized, [part.name for part in self._crew if not part.wanted])
 
     def _describe(self) -> Report:
-        layout = self._undertaking.layout
         return Report(
             phase=self._phase,
-            listen=str(layout.entrance or ""),
-            servers=tuple(str(address) for address in layout.servers),
+            listen=str(self._crew.entrance or ""),
+            servers=tuple(str(part.spec.address) for part in self._crew.of(Duty.SERVER)),
             broker=self._undertaking.broker,
             directory=str(self._home.directory),
             pid=os.getpid(),
-            processes=tuple(part.report() for part in self._parts),
+            processes=tuple(self._describe_parts(time.monotonic())),
             remarks=self._undertaking.remarks,
+            nginx_change=self._undertaking.nginx_change(),
         )
+
+    def _describe_parts(self, now: float) -> list[PartReport]:
+        reports = [part.report(now) for part in self._crew]
+        if self._phase is not Phase.STOPPING or self._patience is None:
+            return reports
+        kill_in = max(0.0, self._patience.left(now, now))
+        return [
+            replace(report, state=PartState.STOPPED, pid=None, note="")
+            if part.process is None or part.process.gone()
+            else replace(report, state=PartState.STOPPING, kill_in=kill_in)
+            for report, part in zip(reports, self._crew, strict=True)
+        ]
+
+
+def _goes_on(story: Story) -> bool:
+    """Let a story go on a step; whether there is more of it."""
+    try:
+        next(story)
+    except StopIteration:
+        return False
+    return True
+
+
+def _goes_on_for(story: Story, answer: "queue.SimpleQueue[CauceError | None]") -> bool:
+    """Let a story go on a step, and say so when it has come to its end; whether there is more of it."""
+    try:
+        if _goes_on(story):
+            return True
+    except CauceError as error:
+        answer.put(error)
+        return False
+    answer.put(None)
+    return False
 
 
 def listen_to_signals(put: Callable[[StopAsked], None]) -> None:

@@ -1,6 +1,6 @@
 """Whether a process does its work: a server when it answers, a worker when it says so in the journal.
 
-What the records mean is told by a pure function; the greeting of a server is the only I/O.
+What the records mean is told by a pure function; the greeting of a server and a look at a port are the only I/O.
 """
 
 import socket
@@ -14,6 +14,7 @@ from core.errors import ProtocolError
 from core.model import ProcessRecord
 from core.presence import Liveness
 from core.protocol import ClientConnection, Reply
+from core.supervisor.census import Identity
 from core.supervisor.plan import Duty
 
 CLOCK_SLACK = 2.0
@@ -34,7 +35,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """This machine's name, as it appears there."""
     spawned_at: float
     """Seconds since the epoch; an older record is another process's."""
+    identity: Identity
     address: Address | None = None
+    ready_after: float | None = None
+    """Seconds of life after which it is ready, when nothing better can be looked at."""
     ready: bool = False
     """Whether it has been ready before: then there is no need to greet it again."""
     proven: bool = False
@@ -47,6 +51,8 @@ class Condition(msgspec.Struct, frozen=True):
     ready: bool
     note: str = ""
     """What is wrong, or not yet right; empty when nothing is."""
+    silent: bool = False
+    """It has shown no sign of life for a while."""
 
 
 def judge(target: Target, records: Sequence[ProcessRecord], liveness: Liveness, now: float) -> Condition:
@@ -62,7 +68,7 @@ def judge(target: Target, records: Sequence[ProcessRecord], liveness: Liveness, 
     if record is None:
         return Condition(False, "not in the journal yet")
     if not liveness.is_alive(record, now):
-        return Condition(False, "silent: it writes no heartbeat")
+        return Condition(False, "silent: it writes no heartbeat", silent=True)
     status, _, trouble = record.status.partition("; ")
     ready = status == "ready"
     return Condition(ready, trouble if ready else record.status)
@@ -73,16 +79,35 @@ def _is_of(record: ProcessRecord, target: Target) -> bool:
     return same_process and record.started_at >= target.spawned_at - CLOCK_SLACK
 
 
+def listens(address: Address, timeout: float) -> str:
+    """Whether somebody takes connections there: what went wrong, or nothing."""
+    try:
+        socket.create_connection(_reachable(address).pair, timeout).close()
+    except OSError as error:
+        return f"{address} takes no connection: {error}"
+    return ""
+
+
+def has_lived(target: Target, wall: float) -> Condition:
+    """Say how a process is of which only its life can be seen.
+
+    Args:
+        target: the process.
+        wall: seconds since the epoch.
+    """
+    lived = wall - target.spawned_at >= (target.ready_after or 0.0)
+    return Condition(lived, "" if lived else "has just begun")
+
+
 def greet(address: Address, token: str | None, timeout: float) -> str:
     """Greet a server and wait for its answer; what went wrong, or nothing.
 
     A server that refuses the token answers too: it works.
     """
     deadline = time.monotonic() + timeout
-    reachable = Address(_EVERYWHERE.get(address.host, address.host), address.port)
     client = ClientConnection()
     try:
-        with socket.create_connection(reachable.pair, timeout) as stream:
+        with socket.create_connection(_reachable(address).pair, timeout) as stream:
             stream.sendall(client.hello(0, token=token, client="supervisor"))
             while True:
                 stream.settimeout(max(0.01, deadline - time.monotonic()))
@@ -93,3 +118,8 @@ def greet(address: Address, token: str | None, timeout: float) -> str:
                     return ""
     except (OSError, ProtocolError) as error:
         return f"{address} doesn't answer: {error}"
+
+
+def _reachable(address: Address) -> Address:
+    """Where a program of this machine reaches what listens there."""
+    return Address(_EVERYWHERE.get(address.host, address.host), address.port)

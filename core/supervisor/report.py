@@ -4,7 +4,7 @@ import enum
 
 import msgspec
 
-from core.supervisor.plan import Duty
+from core.supervisor.plan import Duty, number_of
 
 
 class Phase(enum.StrEnum):
@@ -30,6 +30,8 @@ class PartState(enum.StrEnum):
     """It died, and will be started again."""
     CRASHED = "crashed"
     """It died too often, and stays down."""
+    STOPPING = "stopping"
+    """It was told to end, and has not yet."""
     STOPPED = "stopped"
     """It was told to end, and has."""
 
@@ -49,6 +51,12 @@ class PartReport(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     note: str = ""
     """What is wrong, or how the last one ended."""
+    kill_in: float | None = None
+    """Seconds until it is killed, when it was told to end and has not yet."""
+    cpu: float | None = None
+    """Share of one processor, 1.0 for all of one, of late, with all that it started; None when not known."""
+    memory: int | None = None
+    """Resident bytes, with all that it started; None when not known."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +75,30 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     processes: tuple[PartReport, ...]
     remarks: tuple[str, ...] = ()
     """What is not as wished for, and why."""
+    nginx_change: str = ""
+    """The last change of NGINX's configuration, as a unified diff."""
 
     @property
     def ready(self) -> bool:
-        """Whether everything does its work."""
-        return self.phase is Phase.RUNNING and all(part.state is PartState.READY for part in self.processes)
+        """Whether everything does its work that nobody has told to stop."""
+        return self.phase is Phase.RUNNING and all(part.state in _WELL for part in self.processes)
+
+    @property
+    def holding(self) -> tuple[PartReport, ...]:
+        """The processes that were told to end and have not yet."""
+        return tuple(part for part in self.processes if part.state is PartState.STOPPING)
+
+    def surplus(self, servers: int | None, workers: int | None) -> tuple[str, ...]:
+        """The names of those that are too many when there shall be so many; None for as many as there are."""
+        most = {Duty.SERVER: servers, Duty.WORKER: workers}
+        return tuple(
+            part.name
+            for part in self.processes
+            if (limit := most.get(part.duty)) is not None and number_of(part.name) > limit
+        )
+
+
+_WELL = frozenset({PartState.READY, PartState.STOPPED})
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):

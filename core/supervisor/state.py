@@ -28,18 +28,35 @@ class SupervisorState(msgspec.Struct, frozen=True):
     """What has to be shown there."""
 
 
-class ChildRecord(msgspec.Struct, frozen=True):
+class ChildRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started."""
 
     name: str
     duty: Duty
     identity: Identity
+    spawned_at: float
+    """When it was started, seconds since the epoch, as its supervisor's clock had it."""
+    address: str = ""
+    """Where it listens."""
+    fingerprint: str = ""
+    """Of its specification."""
 
 
 class ChildRecords(msgspec.Struct, frozen=True):
     """All processes that were started and have not been seen to end."""
 
     children: tuple[ChildRecord, ...] = ()
+
+
+class Intention(msgspec.Struct, frozen=True, kw_only=True):
+    """What the system of a directory is to be: for the supervisor that comes after one that was killed."""
+
+    asked: dict[str, str]
+    """The settings that were given when it was started, by their keys, as text."""
+    current: dict[str, str]
+    """The same, with what operators have changed since."""
+    stopped: tuple[str, ...] = ()
+    """The parts that an operator has stopped."""
 
 
 def save(path: Path, value: msgspec.Struct) -> None:

@@ -57,7 +57,11 @@ class Patience:
 
     def over(self, stage_began: float, now: float) -> bool:
         """Whether a stage that began then has had its time."""
-        return now >= max(self._ends, stage_began + self._least)
+        return self.left(stage_began, now) <= 0
+
+    def left(self, stage_began: float, now: float) -> float:
+        """Seconds that a stage that began then still has."""
+        return max(self._ends, stage_began + self._least) - now
 
 
 def stop_in_order(

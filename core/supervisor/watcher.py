@@ -6,25 +6,35 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from core.errors import JournalError
+from core.addresses import Address
+from core.broker.base import Broker
+from core.errors import BrokerError, JournalError
 from core.model import ProcessRecord
 from core.presence import Liveness
 from core.repository.base import OpenRepository, Repository
+from core.supervisor.census import Identity
 from core.supervisor.plan import Duty
-from core.supervisor.readiness import Condition, Target, greet, judge
+from core.supervisor.readiness import Condition, Target, greet, has_lived, judge, listens
+from core.supervisor.usage import Meter, Usage
 from core.threads import OnDeath, vital_thread
 
 QUICK = 0.1
 """Seconds between two looks while something was never without trouble."""
 
 CALM = 1.0
-"""Seconds between two looks later."""
+"""Seconds between two looks later, and between two measurements."""
 
-GREETING = 1.0
-"""Seconds that a server has to answer."""
+PROBE_TIMEOUT = 1.0
+"""Seconds that a server, or a port, has to answer."""
 
-ENTRANCE_EVERY = 15.0
-"""Seconds between two looks through NGINX once it is ready: each is a line in its log."""
+CANARY_TIMEOUT = 3.0
+"""Seconds that RabbitMQ has to confirm a message and give it back."""
+
+PROBE_EVERY = 15.0
+"""Seconds between two probes of what is ready: each is a line in NGINX's log, or a connection to RabbitMQ."""
+
+_PROBED = frozenset({Duty.EPMD, Duty.RABBITMQ, Duty.NGINX, Duty.DECLARED})
+"""Those that write no heartbeat: they are asked to do something."""
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -32,6 +42,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     target: Target
     condition: Condition
+    usage: Usage | None = None
 
 
 class Watcher:
@@ -39,6 +50,7 @@ class Watcher:
 
     Args:
         open_repository: opens the journal, for reading only.
+        broker: the private node's, when there is one.
         token: what servers want to be shown.
         on_seen: called from the watcher's thread after each look at a process.
         on_death: called when the thread dies of an error.
@@ -47,11 +59,13 @@ class Watcher:
     def __init__(
         self,
         open_repository: OpenRepository,
+        broker: Broker | None,
         token: str | None,
         on_seen: Callable[[Seen], None],
         on_death: OnDeath,
     ) -> None:
         self._open = open_repository
+        self._broker = broker
         self._token = token
         self._on_seen = on_seen
         self._targets: Sequence[Target] = ()
@@ -59,8 +73,10 @@ class Watcher:
         self._leaving = False
         self._repository: Repository | None = None
         self._liveness = Liveness()
-        self._entrance_seen = 0.0
-        self._entrance_open = False
+        self._probed: dict[Identity, tuple[float, Condition]] = {}
+        self._meter = Meter()
+        self._usage: dict[Identity, Usage] = {}
+        self._metered_at = float("-inf")
         self._thread = vital_thread("watcher", self._run, on_death)
 
     def start(self) -> None:
@@ -92,36 +108,54 @@ class Watcher:
 
     def _look(self, targets: Sequence[Target]) -> None:
         now = time.monotonic()
+        if now - self._metered_at >= CALM:
+            self._usage = self._meter.look(targets, now)
+            self._metered_at = now
         records, trouble = self._read()
         if not trouble:
             self._liveness.observe(records, now)
         for target in targets:
-            if target.duty is Duty.NGINX:
-                condition = self._look_through(target, now)
+            if self._leaving:
+                return
+            if target.duty in _PROBED:
+                condition = self._probe(target, now)
             elif trouble:
                 condition = Condition(False, f"journal: {trouble}")
             else:
                 condition = self._confirmed(target, judge(target, records, self._liveness, now))
-            if condition is not None:
-                self._on_seen(Seen(target, condition))
+            self._on_seen(Seen(target, condition, self._usage.get(target.identity)))
+        living = {target.identity for target in targets}
+        self._probed = {identity: probed for identity, probed in self._probed.items() if identity in living}
 
     def _confirmed(self, target: Target, condition: Condition) -> Condition:
         """A server that says it is ready has to answer too, the first time."""
         if condition.ready and target.address is not None and not target.ready:
-            trouble = greet(target.address, self._token, GREETING)
+            trouble = greet(target.address, self._token, PROBE_TIMEOUT)
             if trouble:
                 return Condition(False, trouble)
         return condition
 
-    def _look_through(self, target: Target, now: float) -> Condition | None:
-        """Ask a server for an answer through NGINX; None when it is too early to ask again."""
-        fresh = self._entrance_open and now - self._entrance_seen < ENTRANCE_EVERY
-        if target.address is None or (target.ready and fresh):
-            return None
-        trouble = greet(target.address, self._token, GREETING)
-        self._entrance_seen = now
-        self._entrance_open = not trouble
+    def _probe(self, target: Target, now: float) -> Condition:
+        """Ask a process to do something, unless it did a short while ago."""
+        at, condition = self._probed.get(target.identity, (float("-inf"), Condition(False)))
+        if condition.ready and now - at < PROBE_EVERY:
+            return condition
+        condition = self._ask(target)
+        self._probed[target.identity] = (now, condition)
+        return condition
+
+    def _ask(self, target: Target) -> Condition:
+        if target.address is None:
+            return has_lived(target, time.time())
+        trouble = self._knock(target, target.address)
+        if not trouble and target.duty is Duty.RABBITMQ and self._broker is not None:
+            return _canary(self._broker)
         return Condition(not trouble, trouble)
+
+    def _knock(self, target: Target, address: Address) -> str:
+        if target.duty is Duty.NGINX:
+            return greet(address, self._token, PROBE_TIMEOUT)
+        return listens(address, PROBE_TIMEOUT)
 
     def _read(self) -> tuple[list[ProcessRecord], str]:
         """The records, or why there are none to be had."""
@@ -137,3 +171,12 @@ class Watcher:
         if self._repository is not None:
             self._repository.close()
             self._repository = None
+
+
+def _canary(broker: Broker) -> Condition:
+    """Have RabbitMQ confirm a message and give it back."""
+    try:
+        broker.check(CANARY_TIMEOUT)
+    except BrokerError as error:
+        return Condition(False, str(error))
+    return Condition(True)

@@ -77,8 +77,8 @@ class Supervised(Closing):
         assert ended.code == 0, ended.errors
         return ended.report
 
-    def up_in_front(self, servers: int = 1, workers: int = 1) -> Report:
-        """Start it in the foreground, as the leader of a session, and wait until it is ready."""
+    def start_in_front(self, servers: int = 1, workers: int = 1) -> Report:
+        """Start it in the foreground, as the leader of a session, or attach to it; return when it is ready."""
         self._foreground = subprocess.Popen(
             self._arguments("up", "--json", *self.sizes(servers, workers)),
             stdin=subprocess.DEVNULL,

@@ -78,7 +78,7 @@ def test_state_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> 
 
 
 def test_children_are_written_and_read_again(tmp_path: Path) -> None:
-    records = ChildRecords((ChildRecord("s1", Duty.SERVER, Identity(1, 2.5)),))
+    records = ChildRecords((ChildRecord(name="s1", duty=Duty.SERVER, identity=Identity(1, 2.5), spawned_at=2.25),))
     state.save(tmp_path / "children.json", records)
     assert state.load(tmp_path / "children.json", ChildRecords) == records
 

@@ -2,97 +2,244 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from core.errors import SupervisorError
 from core.supervisor import census
 from core.supervisor.home import Home
 from core.supervisor.part import Part
 from core.supervisor.plan import MARK, Duty, ProcessSpec
-from core.supervisor.policy import MOST_DEATHS
+from core.supervisor.policy import HEALTHY, MOST_DEATHS
+from core.supervisor.process import UNSEEN, describe_exit
 from core.supervisor.readiness import Condition
 from core.supervisor.report import PartState
 from tests.services.waiting import wait_until
 
+NOW = 1000.0
 PRINTS_AND_DIES = "print('about to die', flush=True); raise SystemExit(3)"
 LIVES = "import sys, time; print('here', flush=True); time.sleep(600)"
+STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {LIVES}"
 HAS_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {LIVES!r}]); {LIVES}"
 
 
-@contextmanager
-def part_of(directory: Path, program: str) -> Iterator[Part]:
-    home = Home(directory)
-    home.create()
-    spec = ProcessSpec(
+def spec_of(home: Home, program: str) -> ProcessSpec:
+    return ProcessSpec(
         name="w1",
         duty=Duty.WORKER,
         command=(sys.executable, "-c", program),
         environment={MARK: str(home.directory)},
     )
-    part = Part(spec, home, os.environ)
-    part.start()
+
+
+@contextmanager
+def part_of(
+    directory: Path, program: str, hung_after: float = 0.0, before_start: Callable[[], None] = lambda: None
+) -> Iterator[Part]:
+    home = Home(directory)
+    home.create()
+    part = Part(spec_of(home, program), home, os.environ, hung_after, before_start)
+    part.want()
     try:
         yield part
     finally:
-        if part.child:
-            part.child.kill()
-            wait_until(part.child.gone, "the child to end")
+        if part.process:
+            part.process.kill()
+            wait_until(part.process.gone, "the child to end")
         wait_until(lambda: not census.ours(home), "everything to end")
 
 
-def await_end(part: Part, now: float) -> int:
-    codes: list[int] = []
+def await_end(part: Part, now: float) -> None:
+    process = part.process
+    assert process is not None
+    wait_until(process.gone, "the process to end")
+    part.turn(now)
+    assert part.process is None
 
-    def ended() -> bool:
-        code = part.take_end(now)
-        codes.extend([] if code is None else [code])
-        return code is not None
 
-    wait_until(ended, "the process to end")
-    return codes[0]
+def await_output(part: Part) -> None:
+    wait_until(lambda: part.process is not None and bool(part.process.last_words()), "the process to be at work")
+
+
+def make_ready(part: Part, now: float = NOW) -> None:
+    target = part.target()
+    assert target is not None
+    part.learn(target, Condition(True), now)
 
 
 def test_what_keeps_dying_is_started_again_and_then_given_up(tmp_path: Path) -> None:
-    now = 1000.0
+    now = NOW
     with part_of(tmp_path, PRINTS_AND_DIES) as part:
         for death in range(MOST_DEATHS):
-            assert await_end(part, now) == 3
-            assert "about to die" in part.complaint("has died")
-            part.plan_restart(now)
-            assert part.report().state is PartState.RESTARTING
-            assert not part.restart_if_due(now + 0.3)
+            await_end(part, now)
+            assert "w1 ended with code 3 before everything was ready" in part.failure
+            assert "about to die" in part.failure
+            assert part.report(now).state is PartState.RESTARTING
+            part.turn(now + 0.3)
+            assert part.process is None
             now += 9.7
-            assert part.restart_if_due(now)
-            assert part.report().restarts == death + 1
-        assert await_end(part, now) == 3
-        part.plan_restart(now)
-        report = part.report()
+            part.turn(now)
+            assert part.report(now).restarts == death + 1
+        await_end(part, now)
+        report = part.report(now)
         assert report.state is PartState.CRASHED
         assert report.pid is None
         assert "ended with code 3" in report.note
-        assert not part.restart_if_due(now + 1000)
+        assert f"died {MOST_DEATHS + 1} times" in report.note
+        part.turn(now + 1000)
+        assert part.process is None
+        part.want()
+        assert part.failure == ""
+        assert part.report(now).state is PartState.STARTING
+
+
+def test_a_stop_beats_a_restart_that_is_due(tmp_path: Path) -> None:
+    with part_of(tmp_path, PRINTS_AND_DIES) as part:
+        await_end(part, NOW)
+        assert part.report(NOW).state is PartState.RESTARTING
+        part.leave(10.0, NOW)
+        assert part.report(NOW).state is PartState.STOPPED
+        part.turn(NOW + 1000)
+        assert part.process is None
+        assert part.report(NOW).note == ""
+
+
+def test_what_leaves_when_told_stays_away(tmp_path: Path) -> None:
+    with part_of(tmp_path, LIVES) as part:
+        await_output(part)
+        make_ready(part)
+        part.leave(10.0, NOW)
+        assert part.report(NOW + 4).kill_in == pytest.approx(6.0)
+        assert part.report(NOW).state is PartState.STOPPING
+        await_end(part, NOW + 1)
+        assert part.report(NOW).state is PartState.STOPPED
+        assert part.report(NOW).kill_in is None
+        part.turn(NOW + 1000)
+        assert part.process is None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
+def test_who_does_not_leave_is_killed_when_the_time_is_over(tmp_path: Path) -> None:
+    with part_of(tmp_path, STUBBORN) as part:
+        await_output(part)
+        part.leave(10.0, NOW)
+        part.turn(NOW + 9.9)
+        assert part.process is not None
+        assert part.process.poll() is None
+        part.turn(NOW + 10.1)
+        await_end(part, NOW + 10.2)
+        assert part.report(NOW).state is PartState.STOPPED
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
+def test_a_second_stop_can_only_hasten_the_first(tmp_path: Path) -> None:
+    with part_of(tmp_path, STUBBORN) as part:
+        await_output(part)
+        part.leave(10.0, NOW)
+        part.leave(100.0, NOW + 1)
+        assert part.report(NOW + 1).kill_in == pytest.approx(9.0)
+        part.leave(0.0, NOW + 2)
+        part.turn(NOW + 2)
+        await_end(part, NOW + 2)
+
+
+def test_what_an_operator_kills_is_started_again_and_not_blamed(tmp_path: Path) -> None:
+    now = NOW
+    with part_of(tmp_path, LIVES) as part:
+        for _ in range(MOST_DEATHS + 3):
+            await_output(part)
+            part.kill()
+            await_end(part, now)
+            assert part.report(NOW).state is PartState.RESTARTING
+            assert part.failure == ""
+            now += 0.7
+            part.turn(now)
+            assert part.process is not None
+
+
+def test_health_makes_the_next_wait_short_again(tmp_path: Path) -> None:
+    with part_of(tmp_path, LIVES) as part:
+        make_ready(part, NOW)
+        assert part.process is not None
+        census.kill(part.process.identity)
+        await_end(part, NOW + HEALTHY)
+        part.turn(NOW + HEALTHY + 0.7)
+        assert part.process is not None
+
+
+def test_what_is_silent_for_long_is_killed(tmp_path: Path) -> None:
+    with part_of(tmp_path, LIVES, hung_after=30.0) as part:
+        target = part.target()
+        assert target is not None
+        part.learn(target, Condition(True), NOW)
+        part.learn(target, Condition(False, "silent", silent=True), NOW + 1)
+        part.turn(NOW + 30)
+        assert part.process is not None
+        assert part.process.poll() is None
+        part.turn(NOW + 31)
+        await_end(part, NOW + 31)
+        assert part.report(NOW).state is PartState.RESTARTING
+
+
+def test_what_cannot_be_started_is_tried_again_and_breaks_nothing(tmp_path: Path) -> None:
+    refusals: list[str] = []
+
+    def before_start() -> None:
+        if refusals:
+            raise SupervisorError(refusals.pop())
+
+    with part_of(tmp_path, PRINTS_AND_DIES, before_start=before_start) as part:
+        await_end(part, NOW)
+        refusals.append("NGINX refuses its configuration")
+        part.turn(NOW + 0.7)
+        assert part.process is None
+        assert part.report(NOW).state is PartState.RESTARTING
+        assert "NGINX refuses" in part.report(NOW).note
+        part.turn(NOW + 10)
+        assert part.process is not None
+
+
+def test_a_process_is_adopted_and_its_end_noticed(tmp_path: Path) -> None:
+    with part_of(tmp_path, LIVES) as former:
+        record = former.record()
+        assert record is not None
+        home = Home(tmp_path)
+        adopter = Part(former.spec, home, os.environ)
+        adopter.adopt(record)
+        assert adopter.process is not None
+        assert adopter.process.identity == record.identity
+        assert adopter.record() == record
+        make_ready(adopter)
+        census.kill(record.identity)
+        assert former.process is not None
+        wait_until(former.process.gone, "the process to end")
+        assert adopter.process.poll() == UNSEEN
+        adopter.turn(NOW + 1)
+        assert adopter.state is PartState.RESTARTING
+        assert adopter.report(NOW).note == "ended, and nobody saw how"
 
 
 def test_how_a_part_is_told_to_be(tmp_path: Path) -> None:
     with part_of(tmp_path, LIVES) as part:
         target = part.target()
         assert target is not None
-        assert part.report().state is PartState.STARTING
+        assert part.report(NOW).state is PartState.STARTING
         part.learn(target, Condition(False, "starting"), 1000.0)
         assert (part.state, part.proven) == (PartState.STARTING, False)
         part.learn(target, Condition(True, "broker: connecting"), 1000.5)
         assert (part.state, part.proven) == (PartState.TROUBLED, False)
         part.learn(target, Condition(True), 1001.0)
-        assert (part.state, part.report().note, part.proven) == (PartState.READY, "", True)
+        assert (part.state, part.report(NOW).note, part.proven) == (PartState.READY, "", True)
         part.learn(target, Condition(True, "broker: away"), 1002.0)
-        assert (part.state, part.report().note) == (PartState.TROUBLED, "broker: away")
+        assert (part.state, part.report(NOW).note) == (PartState.TROUBLED, "broker: away")
         part.learn(target, Condition(False, "silent"), 1003.0)
-        assert (part.state, part.report().note) == (PartState.TROUBLED, "silent")
+        assert (part.state, part.report(NOW).note) == (PartState.TROUBLED, "silent")
         part.learn(target, Condition(True), 1004.0)
-        assert (part.state, part.report().note) == (PartState.READY, "")
+        assert (part.state, part.report(NOW).note) == (PartState.READY, "")
 
 
 def test_what_is_heard_of_a_former_process_is_not_taken_for_the_present_one(tmp_path: Path) -> None:
@@ -100,15 +247,15 @@ def test_what_is_heard_of_a_former_process_is_not_taken_for_the_present_one(tmp_
         target = part.target()
         assert target is not None
         part.learn(msgspec.structs.replace(target, spawned_at=target.spawned_at - 1), Condition(True), 1000.0)
-        assert part.state is PartState.STARTING
+        assert part.report(NOW).state is PartState.STARTING
 
 
 def test_a_child_that_dies_takes_its_own_children_with_it(tmp_path: Path) -> None:
     home = Home(tmp_path)
     with part_of(tmp_path, HAS_A_CHILD) as part:
         wait_until(lambda: len(census.ours(home)) == 2, "the child's child")
-        assert part.child is not None
-        census.kill(part.child.identity)
+        assert part.process is not None
+        census.kill(part.process.identity)
         await_end(part, 1000.0)
         wait_until(lambda: not census.ours(home), "the child's child to end")
 
@@ -116,10 +263,16 @@ def test_a_child_that_dies_takes_its_own_children_with_it(tmp_path: Path) -> Non
 def test_a_stranger_is_not_ours_and_not_killed_by_its_number(tmp_path: Path) -> None:
     with part_of(tmp_path / "one", LIVES) as part:
         assert census.ours(Home(tmp_path / "two")) == []
-        assert part.child is not None
-        former = msgspec.structs.replace(part.child.identity, started=part.child.identity.started - 100)
+        assert part.process is not None
+        former = msgspec.structs.replace(part.process.identity, started=part.process.identity.started - 100)
         assert not census.is_alive(former)
         census.kill(former)
         census.ask_to_leave(former, None)
-        assert census.is_alive(part.child.identity)
-        assert part.child.poll() is None
+        census.ask_to_rebalance(former)
+        assert census.is_alive(part.process.identity)
+        assert part.process.poll() is None
+
+
+@pytest.mark.parametrize(("code", "text"), [(3, "ended with code 3"), (-9, "killed by signal 9"), (UNSEEN, "nobody")])
+def test_how_an_end_is_described(code: int, text: str) -> None:
+    assert text in describe_exit(code)

@@ -13,8 +13,8 @@ from core.config import Settings
 from core.errors import ConfigurationError, SupervisorError
 from core.supervisor import options, plan, ports
 from core.supervisor.home import Home
-from core.supervisor.plan import MARK, Duty, Layout
-from core.supervisor.ports import choose, holder_of
+from core.supervisor.plan import MARK, Duty, Planner
+from core.supervisor.ports import Layout, another, choose, holder_of
 
 PYTHON = "/usr/bin/python"
 
@@ -95,39 +95,73 @@ def test_an_address_of_another_machine_is_a_wrong_setting() -> None:
         holder_of(Address("192.0.2.1", 7100))
 
 
-def test_the_processes_and_their_order(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    settings = settings_of(
-        tmp_path, "--nginx", "--workers", "1", "-c", "8", "--tasks", "mine", "--tasks", "b.py", "--lab"
+def test_what_runs_keeps_its_address(tmp_path: Path) -> None:
+    kept = {"s1": at(7101), "s3": at(7400), "nginx": at(7100)}
+    settings = settings_of(tmp_path, "--nginx", "--servers", "3")
+    assert choose(settings, holding(7100, 7101, 7400), no_port, kept).layout == Layout(
+        at(7100), (at(7101), at(7102), at(7400))
     )
-    layout = Layout(at(7100), (at(7101), at(7102)))
-    specs = plan.make(settings, home, layout, PYTHON, Path("/usr/sbin/nginx"))
-    assert [(spec.name, spec.duty, spec.address) for spec in specs] == [
-        ("s1", Duty.SERVER, at(7101)),
+
+
+def test_what_runs_elsewhere_than_it_is_asked_for_moves(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "--nginx", "--listen", "127.0.0.1:7300", "--servers", "1")
+    assert choose(settings, holding(), no_port, {"nginx": at(7100)}).layout.listen == at(7300)
+
+
+def test_one_more_server_takes_a_port_that_no_other_has() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        chosen = another("s3", taken, [at(taken + 1)])
+    assert chosen.port not in {taken, taken + 1}
+    assert another("s3", 0, []).port > 0
+
+
+def test_the_specifications_of_each_process(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    planner = Planner(settings_of(tmp_path, "-c", "8", "--tasks", "mine", "--tasks", "b.py", "--lab"), home, PYTHON)
+    server, worker, nginx = planner.server(2, at(7102)), planner.worker(1), planner.nginx(Path("/nginx"), at(7100))
+    assert [(spec.name, spec.duty, spec.address) for spec in (server, worker, nginx)] == [
         ("s2", Duty.SERVER, at(7102)),
         ("w1", Duty.WORKER, None),
         ("nginx", Duty.NGINX, at(7100)),
     ]
-    commands = {spec.name: list(spec.command) for spec in specs}
-    assert commands["s2"] == [PYTHON, "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
-    assert commands["w1"] == [
+    assert list(server.command) == [PYTHON, "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
+    assert list(worker.command) == [
         *(PYTHON, "-m", "core.worker", "--name", "w1", "--concurrency", "8"),
         *("--tasks", "mine", "--tasks", "b.py", "--lab"),
     ]
-    assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in specs)
-    assert specs[-1].directory == home.nginx
+    assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in (server, worker, nginx))
+    assert nginx.directory == home.nginx
+    other = planner.other("reports", Duty.DECLARED, ["x"], {"LANG": "C", MARK: "elsewhere"}, tmp_path, stop_timeout=3.0)
+    assert other.environment == {"LANG": "C", MARK: str(tmp_path.resolve())}
+    assert other.stop_timeout == 3.0
+
+
+def test_what_runs_otherwise_has_another_fingerprint(tmp_path: Path) -> None:
+    def fingerprints(*flags: str) -> list[str]:
+        planner = Planner(settings_of(tmp_path, *flags), Home(tmp_path), PYTHON)
+        return [planner.server(1, at(7101)).fingerprint, planner.worker(1).fingerprint]
+
+    plain = fingerprints()
+    assert fingerprints("--servers", "5", "--stop-timeout", "3") == plain
+    more = fingerprints("-c", "9")
+    assert more[0] == plain[0]
+    assert more[1] != plain[1]
+    assert not set(fingerprints("--broker", "amqp://me:x@127.0.0.1/")) & set(plain)
+    planner = Planner(settings_of(tmp_path), Home(tmp_path), PYTHON)
+    assert planner.server(1, at(7102)).fingerprint != plain[0]
 
 
 def test_what_nobody_chose_is_left_to_the_workers_own_settings(tmp_path: Path) -> None:
-    specs = plan.make(settings_of(tmp_path, "--servers", "0"), Home(tmp_path), Layout(None, ()), PYTHON)
-    assert [spec.command for spec in specs] == [(PYTHON, "-m", "core.worker", "--name", name) for name in ("w1", "w2")]
-    assert set(specs[0].environment) == {MARK, "CAUCE_DIRECTORY"}
+    spec = Planner(settings_of(tmp_path), Home(tmp_path), PYTHON).worker(2)
+    assert spec.command == (PYTHON, "-m", "core.worker", "--name", "w2")
+    assert set(spec.environment) == {MARK, "CAUCE_DIRECTORY"}
 
 
 def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:
     url = "amqp://me:secret@127.0.0.1/"
-    layout = Layout(None, (at(7101),))
-    for spec in plan.make(settings_of(tmp_path, "--broker", url), Home(tmp_path), layout, PYTHON):
+    planner = Planner(settings_of(tmp_path, "--broker", url), Home(tmp_path), PYTHON)
+    for spec in (planner.server(1, at(7101)), planner.worker(1)):
         assert "secret" not in " ".join(spec.command)
         assert spec.environment["CAUCE_BROKER"] == url
 

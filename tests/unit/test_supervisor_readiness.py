@@ -9,14 +9,18 @@ from msgspec.structs import replace
 from core.addresses import Address
 from core.model import ProcessRecord, Role
 from core.presence import SILENCE, Liveness
+from core.supervisor.census import Identity
 from core.supervisor.plan import Duty
-from core.supervisor.readiness import Condition, Target, greet, judge
+from core.supervisor.readiness import Condition, Target, greet, has_lived, judge, listens
 
-TARGET = Target(name="w1", duty=Duty.WORKER, pids=frozenset({42}), host="here", spawned_at=100.0)
+TARGET = Target(
+    name="w1", duty=Duty.WORKER, pids=frozenset({42}), host="here", spawned_at=100.0, identity=Identity(42, 100.0)
+)
 RECORD = ProcessRecord(
     number=7, role=Role.WORKER, name="w1", host="here", pid=42, started_at=100.5, beat=1, status="ready"
 )
 ABSENT = Condition(False, "not in the journal yet")
+SILENT = Condition(False, "silent: it writes no heartbeat", silent=True)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +31,7 @@ ABSENT = Condition(False, "not in the journal yet")
         ([replace(RECORD, status="starting")], Condition(False, "starting")),
         ([replace(RECORD, status="draining; broker: away")], Condition(False, "draining; broker: away")),
         ([replace(RECORD, status="ready; broker: away")], Condition(True, "broker: away")),
-        ([replace(RECORD, status="left")], Condition(False, "silent: it writes no heartbeat")),
+        ([replace(RECORD, status="left")], SILENT),
         ([replace(RECORD, pid=43)], ABSENT),
         ([replace(RECORD, host="there")], ABSENT),
         ([replace(RECORD, started_at=90.0)], ABSENT),
@@ -42,7 +46,7 @@ def test_a_heartbeat_that_stands_still_is_noticed() -> None:
     liveness = Liveness()
     liveness.observe([RECORD], 1000.0)
     liveness.observe([RECORD], 1000.0 + SILENCE)
-    assert judge(TARGET, [RECORD], liveness, 1000.0 + SILENCE) == Condition(False, "silent: it writes no heartbeat")
+    assert judge(TARGET, [RECORD], liveness, 1000.0 + SILENCE) == SILENT
 
 
 @pytest.mark.parametrize(
@@ -74,3 +78,24 @@ def test_greeting_a_server(answer: bytes, trouble: str) -> None:
 def test_a_server_that_accepts_and_hangs_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert "doesn't answer" in greet(Address("127.0.0.1", listener.getsockname()[1]), None, 0.05)
+
+
+def test_a_port_takes_connections_or_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address("127.0.0.1", listener.getsockname()[1])
+        assert listens(address, 5.0) == ""
+    assert f"{address} takes no connection" in listens(address, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("ready_after", "wall", "expected"),
+    [
+        (None, 100.0, Condition(True)),
+        (2.0, 101.9, Condition(False, "has just begun")),
+        (2.0, 102.0, Condition(True)),
+    ],
+)
+def test_what_shows_nothing_but_its_life_is_ready_when_it_has_lived(
+    ready_after: float | None, wall: float, expected: Condition
+) -> None:
+    assert has_lived(replace(TARGET, duty=Duty.DECLARED, ready_after=ready_after), wall) == expected

@@ -38,6 +38,10 @@ class EmbeddedBroker(Broker):
         with self._open() as file:
             file.probe()
 
+    def check(self, timeout: float) -> None:
+        """Make sure that the file can be written; that is all that a message needs here."""
+        self.prepare()
+
     def publisher(self, on_settled: OnSettled) -> Publisher:
         """Make a publisher."""
         return EmbeddedPublisher(self._open, on_settled)

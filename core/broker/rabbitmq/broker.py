@@ -1,5 +1,6 @@
 """RabbitMQ as it is configured: makes publishers, consumers and gauges."""
 
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
@@ -7,6 +8,7 @@ from pika.channel import Channel
 
 from core.broker.base import Broker, Consumer, Gauge, OnSettled, Publisher, Queue
 from core.broker.rabbitmq.addresses import Address, read_addresses
+from core.broker.rabbitmq.canary import Canary
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.consumer import RabbitConsumer
 from core.broker.rabbitmq.gauge import RabbitGauge
@@ -16,6 +18,9 @@ from core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable
 
 HEARTBEAT = 15
 """Seconds. A connection on which nothing came for about twice as long is given up."""
+
+CLOSE_WITHIN = 1.0
+"""Seconds that the end of a check's connection is waited for; the rest of it happens by itself."""
 
 BLOCKED_SECONDS = 60.0
 """How long the broker may refuse to take messages before what it did not confirm is given up."""
@@ -52,9 +57,19 @@ class RabbitBroker(Broker):
         link = Link(self._addresses, knock, "check")
         link.start()
         try:
-            _await_answer(knock.answers, self._addresses)
+            _await_answer(knock.answers, self._addresses, 2 * SETUP_SECONDS * len(self._addresses))
         finally:
             link.close()
+
+    def check(self, timeout: float) -> None:
+        """Send a canary to the first of the addresses that answers, and get it back."""
+        canary = Canary()
+        link = Link(self._addresses, canary, "canary")
+        link.start()
+        try:
+            _await_answer(canary.answers, self._addresses, timeout)
+        finally:
+            link.close(CLOSE_WITHIN)
 
     def publisher(self, on_settled: OnSettled) -> Publisher:
         """Make a publisher, with a connection and a thread of its own."""
@@ -86,12 +101,13 @@ class _Knock(Duty):
         pass
 
 
-def _await_answer(answers: SimpleQueue[BrokerError | None], addresses: Sequence[Address]) -> None:
+def _await_answer(answers: SimpleQueue[BrokerError | None], addresses: Sequence[Address], timeout: float) -> None:
     """Return when one of the addresses answers well; raise when one refuses, or when none answers."""
     failures: list[BrokerError] = []
+    deadline = time.monotonic() + timeout
     for address in addresses:
         try:
-            answer = answers.get(timeout=2 * SETUP_SECONDS)
+            answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
             answer = BrokerUnavailable(f"{address.place}: it did not answer in time")
         if answer is None:

@@ -1,0 +1,63 @@
+"""A message that goes to RabbitMQ and comes back, on a queue of its own that ends with the connection.
+
+A port that is open proves little: a node opens it before it can take messages, and one that is full keeps it open.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+
+from pika.channel import Channel
+from pika.frame import Method
+from pika.spec import Basic
+
+from core.broker.rabbitmq.connection import Connection
+from core.broker.rabbitmq.link import Duty
+from core.errors import BrokerError, BrokerUnavailable
+
+BODY = b"canary"
+
+
+class Canary(Duty):
+    """Sends the message as soon as there is a connection, and tells how it went: None for well.
+
+    Attributes:
+        answers: one for each try at a connection, or for the message's way.
+    """
+
+    def __init__(self) -> None:
+        self.answers: SimpleQueue[BrokerError | None] = SimpleQueue()
+
+    def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
+        """Have messages confirmed, and send one."""
+        done()
+        channel.confirm_delivery(
+            ack_nack_callback=partial(self._confirmed, channel), callback=partial(self._send, channel)
+        )
+
+    def lost(self, error: BrokerError) -> None:
+        """Tell that there is no connection."""
+        self.answers.put(error)
+
+    def turned(self) -> None:
+        """There is nothing to do for many at once."""
+
+    def _send(self, channel: Channel, _frame: Method) -> None:
+        # Without a name RabbitMQ makes one; the last queue of a channel is what an empty name stands for.
+        channel.queue_declare("", exclusive=True, auto_delete=True, callback=partial(self._declared, channel))
+
+    def _declared(self, channel: Channel, frame: Method) -> None:
+        channel.basic_publish("", frame.method.queue, BODY, mandatory=True)
+
+    def _confirmed(self, channel: Channel, frame: Method) -> None:
+        if not isinstance(frame.method, Basic.Ack):
+            self.answers.put(BrokerUnavailable("RabbitMQ does not take messages"))
+            return
+        channel.add_callback(self._missing, [Basic.GetEmpty])
+        channel.basic_get("", callback=self._back, auto_ack=True)
+
+    def _missing(self, _frame: object) -> None:
+        self.answers.put(BrokerUnavailable("RabbitMQ has confirmed a message and does not give it back"))
+
+    def _back(self, _channel: Channel, _method: object, _properties: object, _body: bytes) -> None:
+        self.answers.put(None)

@@ -1,0 +1,220 @@
+"""From settings, and from what a killed supervisor has left running, to what a supervisor is to run."""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from core import config
+from core.addresses import LOOPBACK, Address
+from core.broker.base import Broker
+from core.broker.opening import open_broker
+from core.config import Settings
+from core.errors import BrokerError, SupervisorError
+from core.supervisor import adoption, declared, intention, nginx, options, ports, rabbitmq, state
+from core.supervisor.adoption import Survivors
+from core.supervisor.balancer import Balancer
+from core.supervisor.crew import Crew
+from core.supervisor.home import Home
+from core.supervisor.operations import Operations
+from core.supervisor.part import Part
+from core.supervisor.plan import LOCAL, Duty, Planner, ProcessSpec
+from core.supervisor.ports import Choice
+from core.supervisor.program import Undertaking
+from core.supervisor.state import ChildRecord, Intention
+
+_log = logging.getLogger("cauce.supervisor")
+
+
+class Assembly(msgspec.Struct, frozen=True):
+    """What was put together."""
+
+    undertaking: Undertaking
+    settings: Settings
+    """As they count: a system that goes on keeps what it was."""
+    broker: Broker
+    balancer: Balancer | None
+
+
+def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> Assembly:
+    """Put a system together; of what runs already, end what is not wanted so. The lock is held.
+
+    Args:
+        settings: of the supervisor.
+        environment: what the processes inherit.
+        home: of the data directory.
+
+    Raises:
+        CauceError: something that is needed is missing, taken or wrong.
+    """
+    survivors = adoption.look(home)
+    settings, wish = _wish(settings, home, survivors)
+    choice = ports.choose(settings, kept=survivors.addresses)
+    for remark in choice.remarks:
+        _log.warning("%s", remark)
+    planner = Planner(settings, home, sys.executable)
+    program = _find_nginx() if choice.layout.listen is not None else None
+    specs = _specs(settings, home, planner, choice, program, survivors)
+    records = adoption.match(survivors, specs)
+    left = adoption.end_others(home, survivors, list(records.values()), settings[options.STOP_TIMEOUT])
+    if left:
+        raise SupervisorError(f"these processes of a former supervisor can't be ended: {', '.join(map(str, left))}")
+    broker = open_broker(settings[config.BROKER], home.directory)
+    local = settings[config.BROKER] == LOCAL
+    if not local:
+        _reach(broker, lenient=bool(records))
+    balancer = _balancer(home, choice, program)
+    crew = _crew(settings, environment, home, balancer)
+    for spec in specs:
+        crew.add(spec)
+    _take_up(crew, records, wish, settings[options.STOP_TIMEOUT])
+    if balancer is not None:
+        balancer.distrust()
+    undertaking = Undertaking(
+        crew=crew,
+        operations=_operations(settings, crew, planner, balancer, broker.prepare if local else _nothing),
+        intention=wish,
+        adopting=bool(records),
+        broker=broker.description,
+        remarks=choice.remarks,
+        nginx_change=lambda: balancer.change if balancer is not None else "",
+        start_timeout=settings[options.START_TIMEOUT],
+        stop_timeout=settings[options.STOP_TIMEOUT],
+    )
+    return Assembly(undertaking, settings, broker, balancer)
+
+
+def _take_up(crew: Crew, records: Mapping[str, ChildRecord], wish: Intention, stop_timeout: float) -> None:
+    """Go on with what runs, and let be what an operator has stopped."""
+    for part in crew:
+        if part.name in records:
+            part.adopt(records[part.name])
+        if part.name in wish.stopped:
+            part.leave(stop_timeout, time.monotonic())
+    if records:
+        _log.warning("a former supervisor was killed; these go on: %s", ", ".join(records))
+
+
+def _wish(settings: Settings, home: Home, survivors: Survivors) -> tuple[Settings, Intention]:
+    """What is to run: as asked, or, where something goes on, as it had become."""
+    former = state.load(home.intention, Intention) if survivors.known else None
+    if former is None:
+        at_rest = [each.name for each in declared.read(settings, home.directory) if not each.start]
+        return settings, intention.with_stopped(intention.begin(settings), at_rest)
+    return intention.follow(settings, former)
+
+
+def _specs(
+    settings: Settings, home: Home, planner: Planner, choice: Choice, program: Path | None, survivors: Survivors
+) -> list[ProcessSpec]:
+    specs = []
+    if settings[config.BROKER] == LOCAL:
+        specs += _rabbitmq(home, planner, survivors)
+    specs += [planner.server(number, address) for number, address in enumerate(choice.layout.servers, 1)]
+    specs += [planner.worker(number) for number in range(1, settings[options.WORKER_COUNT] + 1)]
+    if choice.layout.listen is not None and program is not None:
+        specs.append(planner.nginx(program, choice.layout.listen))
+    return specs + _declared(settings, home, planner)
+
+
+def _rabbitmq(home: Home, planner: Planner, survivors: Survivors) -> list[ProcessSpec]:
+    """The private node, and the port mapper that it needs."""
+    programs = rabbitmq.find_programs()
+    node = rabbitmq.prepare(home.rabbitmq, running=survivors.runs(Duty.RABBITMQ) or survivors.runs(Duty.EPMD))
+    environment = rabbitmq.environment(node, home.rabbitmq)
+    return [
+        planner.other(
+            "epmd",
+            Duty.EPMD,
+            rabbitmq.epmd_command(programs, node),
+            environment,
+            home.rabbitmq,
+            Address(LOOPBACK, node.epmd_port),
+        ),
+        planner.other(
+            "rabbitmq",
+            Duty.RABBITMQ,
+            rabbitmq.node_command(programs),
+            environment,
+            home.rabbitmq,
+            Address(LOOPBACK, node.port),
+        ),
+    ]
+
+
+def _declared(settings: Settings, home: Home, planner: Planner) -> list[ProcessSpec]:
+    """What the user has declared in the settings file."""
+    return [
+        planner.other(
+            each.name,
+            Duty.DECLARED,
+            each.command,
+            each.environment,
+            each.directory,
+            each.ready,
+            each.ready_after,
+            each.stop_timeout,
+        )
+        for each in declared.read(settings, home.directory)
+    ]
+
+
+def _find_nginx() -> Path:
+    program = nginx.find_nginx()
+    if program is None:
+        raise SupervisorError(
+            "NGINX is not on this machine: install it (Debian: apt-get install nginx libnginx-mod-stream), "
+            "or leave --nginx out: clients can share themselves out over several servers"
+        )
+    return program
+
+
+def _balancer(home: Home, choice: Choice, program: Path | None) -> Balancer | None:
+    """NGINX's configuration, tested by NGINX before anything is started."""
+    if choice.layout.listen is None or program is None:
+        return None
+    balancer = Balancer(program, home.nginx, choice.layout.listen)
+    balancer.configure(choice.layout.servers)
+    return balancer
+
+
+def _crew(settings: Settings, environment: Mapping[str, str], home: Home, balancer: Balancer | None) -> Crew:
+    def make(spec: ProcessSpec) -> Part:
+        before = balancer.test if balancer is not None and spec.duty is Duty.NGINX else _nothing
+        return Part(spec, home, environment, settings[options.HUNG_AFTER], before)
+
+    return Crew(make)
+
+
+def _operations(
+    settings: Settings, crew: Crew, planner: Planner, balancer: Balancer | None, prepare_broker: Callable[[], None]
+) -> Operations:
+    first = settings[options.SERVER_PORT]
+
+    def another_address(name: str, taken: Sequence[Address]) -> Address:
+        return ports.another(name, first, taken)
+
+    return Operations(
+        crew,
+        planner,
+        balancer,
+        another_address=another_address,
+        holder_of=ports.holder_of,
+        prepare_broker=prepare_broker,
+        start_timeout=settings[options.START_TIMEOUT],
+        stop_timeout=settings[options.STOP_TIMEOUT],
+    )
+
+
+def _reach(broker: Broker, *, lenient: bool) -> None:
+    """Make sure that the broker can be used, before anything is started."""
+    with contextlib.suppress(*((BrokerError,) if lenient else ())):
+        broker.prepare()
+
+
+def _nothing() -> None:
+    """What there is to do where there is nothing to do."""

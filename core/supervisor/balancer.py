@@ -1,0 +1,97 @@
+"""NGINX's configuration, always that of the servers that are wanted: tested before it counts, shown as a diff."""
+
+import contextlib
+import difflib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.addresses import Address
+from core.errors import SupervisorError
+from core.supervisor import nginx
+from core.supervisor.nginx_configuration import render
+
+_log = logging.getLogger("cauce.supervisor")
+
+
+class Balancer:
+    """Keeps the configuration of one NGINX.
+
+    Args:
+        program: NGINX.
+        directory: where it runs.
+        listen: where it listens.
+    """
+
+    def __init__(self, program: Path, directory: Path, listen: Address) -> None:
+        self._program = program
+        self._directory = directory
+        self._listen = listen
+        self._unread = False
+        self.change = ""
+        """The last change of the configuration, as a unified diff."""
+
+    def configure(self, servers: Sequence[Address]) -> bool:
+        """Write the configuration for these servers and let NGINX test it; whether it has changed.
+
+        Raises:
+            SupervisorError: NGINX refuses it, or there is no server; the former configuration stays then.
+        """
+        former = self._read()
+        text = render(self._listen, servers)
+        nginx.prepare_prefix(self._program, self._directory, text)
+        try:
+            nginx.check(self._program, self._directory)
+        except SupervisorError:
+            if former:
+                nginx.prepare_prefix(self._program, self._directory, former)
+            raise
+        if text == former:
+            return False
+        self._unread = True
+        self.change = difference(former, text)
+        if former:
+            _log.info("NGINX's configuration changes:\n%s", self.change)
+        return True
+
+    def reload(self) -> None:
+        """Have the running NGINX read its configuration, if that has changed since it last did.
+
+        Raises:
+            SupervisorError: it can't be told; then the next call tells it again.
+        """
+        if self._unread:
+            nginx.control(self._program, self._directory, "reload")
+            self._unread = False
+
+    def distrust(self) -> None:
+        """Take it that the running NGINX may not have read the configuration that is on the disk."""
+        self._unread = True
+
+    def test(self) -> None:
+        """Let NGINX test the configuration as it is on the disk.
+
+        Raises:
+            SupervisorError: it refuses it.
+        """
+        nginx.check(self._program, self._directory)
+
+    def rotate(self) -> None:
+        """Set the access log aside when it has grown large, and have NGINX open a new one."""
+        with contextlib.suppress(SupervisorError):
+            if nginx.set_access_log_aside(self._directory):
+                nginx.control(self._program, self._directory, "reopen")
+
+    def _read(self) -> str:
+        try:
+            return (self._directory / nginx.CONFIGURATION).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+
+def difference(former: str, text: str) -> str:
+    """What has changed between two configurations, as a unified diff with a line of context."""
+    lines = difflib.unified_diff(
+        former.splitlines(), text.splitlines(), "nginx.conf, before", "nginx.conf, now", n=1, lineterm=""
+    )
+    return "\n".join(lines)

@@ -1,0 +1,348 @@
+"""What the doctor finds in real directories, on real ports, with real processes; and that it leaves no trace."""
+
+import argparse
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from core import config
+from core.database import Database
+from core.repository.opening import Journal
+from core.repository.sqlite import FAULTS
+from core.supervisor import census, options, state
+from core.supervisor.doctor import Finding, Verdict, examine
+from core.supervisor.home import Home
+from core.supervisor.lock import Lock
+from core.supervisor.plan import MARK, Duty
+from core.supervisor.state import ChildRecord, ChildRecords, SupervisorState
+from tests.integration.supervised import Supervised, settled
+from tests.services.ports import free_port
+
+ANY_PORTS = ("--listen", "127.0.0.1:0", "--server-port", "0")
+WAITING = "import sys; sys.stdin.read()"
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Supervised]:
+    with Supervised(tmp_path) as supervised:
+        yield supervised
+
+
+def look(directory: Path, *flags: str, environment: Mapping[str, str] | None = None) -> list[Finding]:
+    """Examine a directory as `python -m core.supervisor doctor` would with these flags."""
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, options.OPTIONS)
+    own = {"PATH": os.environ["PATH"]} if environment is None else environment
+    settings = config.load(options.OPTIONS, parser.parse_args(["--dir", str(directory), *flags]), own)
+    return list(examine(settings, own, Home(directory)))
+
+
+def problems(findings: list[Finding]) -> list[str]:
+    """The checks that found a problem."""
+    return [finding.check for finding in findings if finding.verdict is Verdict.PROBLEM]
+
+
+def one(findings: list[Finding], check: str) -> Finding:
+    """The only finding of a check."""
+    [found] = [finding for finding in findings if finding.check == check]
+    return found
+
+
+def content(directory: Path) -> dict[Path, tuple[int, bytes]]:
+    """Every file, with the time of its last change."""
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in directory.rglob("*") if path.is_file()}
+
+
+def make_journal(directory: Path) -> Path:
+    """A new journal without any task."""
+    journal = Journal("resultados.db", directory)
+    journal.writing()().close()
+    return journal.path
+
+
+def test_a_healthy_directory_has_no_problem_and_stays_as_it_was(tmp_path: Path) -> None:
+    make_journal(tmp_path)
+    before = content(tmp_path)
+    findings = look(tmp_path, *ANY_PORTS)
+    assert problems(findings) == []
+    assert content(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["resultados.db"]
+    assert all(finding.remedy for finding in findings if finding.verdict is not Verdict.OK)
+    assert one(findings, "directory").text == f"{tmp_path} can be written"
+    assert one(findings, "sqlite").text.startswith("SQLite 3.")
+
+
+def test_a_directory_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+    directory = tmp_path / "new" / "deep"
+    findings = look(directory, *ANY_PORTS)
+    assert problems(findings) == []
+    assert one(findings, "directory").text == f"{directory} is not there yet, and can be made"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = one(look(tmp_path / "file" / "under", *ANY_PORTS), "directory")
+    assert found.verdict is Verdict.PROBLEM
+    assert found.text.startswith(f"{tmp_path / 'file'} is not a directory")
+    assert "--dir" in found.remedy
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory where not even root can write")
+def test_a_directory_where_nobody_can_write_is_a_problem() -> None:
+    assert one(look(Path("/proc/self"), *ANY_PORTS), "directory").verdict is Verdict.PROBLEM
+    found = one(look(Path("/proc/new"), *ANY_PORTS), "directory")
+    assert found.verdict is Verdict.PROBLEM
+    assert 'install -d -o "$(id -un)" /proc/new' in found.remedy
+
+
+def test_a_file_in_the_place_of_the_own_directory_is_a_problem(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.path.write_text("")
+    assert one(look(tmp_path, *ANY_PORTS), "directory").text == f"{home.path} is not a directory"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the rights of Unix files")
+def test_files_that_others_may_read_are_told_of(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.create()
+    assert one(look(tmp_path, *ANY_PORTS), "permissions").verdict is Verdict.OK
+    home.log("s1").touch(0o600)
+    home.log("s1").chmod(0o644)
+    found = one(look(tmp_path, *ANY_PORTS), "permissions")
+    assert found.verdict is Verdict.WARNING
+    assert "s1.log" in found.text
+    subprocess.run(found.remedy, shell=True, check=True)  # noqa: S602 - it is written for a shell
+    assert one(look(tmp_path, *ANY_PORTS), "permissions").verdict is Verdict.OK
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs the users of Unix")
+def test_root_is_warned_of_what_will_belong_to_it(tmp_path: Path) -> None:
+    expected = Verdict.WARNING if os.geteuid() == 0 else Verdict.OK
+    assert one(look(tmp_path, *ANY_PORTS), "user").verdict is expected
+
+
+def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
+    path = make_journal(tmp_path)
+    with Journal(path.name, tmp_path).writing()() as repository:
+        with repository.transaction():
+            assert repository.redispatch() == 0
+        assert one(look(tmp_path, *ANY_PORTS), "journal").verdict is Verdict.OK
+        assert Path(f"{path}-wal").exists()
+
+
+def test_a_journal_that_is_none_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "resultados.db").write_bytes(b"not a database at all" * 1000)
+    found = one(look(tmp_path, *ANY_PORTS), "journal")
+    assert found.verdict is Verdict.PROBLEM
+    assert "not a database" in found.text
+    assert "resultados.db-wal" in found.remedy
+
+
+def test_a_damaged_journal_is_a_problem(tmp_path: Path) -> None:
+    path = make_journal(tmp_path)
+    whole = path.read_bytes()
+    # Its first page stays as it is, so that it can be opened.
+    path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+    found = one(look(tmp_path, *ANY_PORTS), "journal")
+    assert found.verdict is Verdict.PROBLEM
+    assert str(path) in found.text
+
+
+def test_a_journal_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
+    path = make_journal(tmp_path)
+    with Database(path, FAULTS) as database:
+        database.execute("PRAGMA user_version = 999")
+    found = one(look(tmp_path, *ANY_PORTS), "journal")
+    assert found.verdict is Verdict.PROBLEM
+    assert "a newer Cauce: its schema is 999" in found.text
+
+
+def test_a_journal_that_cannot_be_where_it_is_wanted_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for database in ("file/under.db", "."):
+        found = one(look(tmp_path, *ANY_PORTS, "--database", database), "journal")
+        assert found.verdict is Verdict.PROBLEM
+        assert "--database" in found.remedy
+
+
+def test_a_database_of_another_kind_is_a_problem(tmp_path: Path) -> None:
+    assert problems(look(tmp_path, *ANY_PORTS, "--database", "postgres://here/there")) == ["journal"]
+
+
+def test_settings_that_cannot_go_together_are_a_problem(tmp_path: Path) -> None:
+    findings = look(tmp_path, *ANY_PORTS, "--token-file", str(tmp_path / "missing"))
+    assert problems(findings) == ["settings"]
+    assert "missing can't be read" in one(findings, "settings").text
+
+
+def test_the_holder_of_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        found = one(look(tmp_path, "--servers", "1", "--server-port", str(port)), "ports")
+    assert found.verdict is Verdict.WARNING
+    assert f"127.0.0.1:{port} is held by" in found.text
+    assert f"(pid {os.getpid()})" in found.text
+    assert "s1 listens on 127.0.0.1:" in found.text
+    assert f"kill {os.getpid()}" in found.remedy
+
+
+def test_a_taken_port_that_was_asked_for_is_a_problem(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listen = f"127.0.0.1:{listener.getsockname()[1]}"
+        found = one(look(tmp_path, "--servers", "1", "--listen", listen), "ports")
+    assert found.verdict is Verdict.PROBLEM
+    assert f"{listen} is held by" in found.text
+    assert f"(pid {os.getpid()})" in found.text
+    assert "--listen" in found.remedy
+
+
+def test_an_address_of_another_machine_is_a_problem(tmp_path: Path) -> None:
+    flags = ("--servers", "1", "--listen", "192.0.2.1:7100")
+    found = one(look(tmp_path, *flags, environment={"CAUCE_TOKEN": "shown"}), "ports")
+    assert found.verdict is Verdict.PROBLEM
+    assert "nothing can listen on 192.0.2.1:7100" in found.text
+
+
+def test_a_port_that_a_process_of_this_system_holds_is_fine(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.create()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        identity = census.identify(os.getpid())
+        assert identity is not None
+        record = ChildRecord(
+            name="s1", duty=Duty.SERVER, identity=identity, spawned_at=identity.started, address=address
+        )
+        state.save(home.children, ChildRecords((record,)))
+        found = one(look(tmp_path, "--servers", "1", "--listen", address), "ports")
+    assert found == Finding("ports", Verdict.OK, f"{address} is held by s1 of this system")
+
+
+def test_a_broker_that_is_not_there_is_a_problem_and_its_password_is_not_told(tmp_path: Path) -> None:
+    port = free_port()
+    findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": f"amqp://me:hushhush@127.0.0.1:{port}/"})
+    assert problems(findings) == ["broker"]
+    found = one(findings, "broker")
+    assert str(port) in found.text
+    assert "CAUCE_BROKER" in found.remedy
+    assert not any("hushhush" in finding.text + finding.remedy for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "url", ["amqp://me:hushhush@127.0.0.1:99999999/", "rabbit://me:hushhush@here", "amqp://me:hushhush@[::1/%zz"]
+)
+def test_a_broker_that_cannot_be_understood_is_a_problem_and_its_password_is_not_told(tmp_path: Path, url: str) -> None:
+    findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": url})
+    assert problems(findings) == ["broker"]
+    assert one(findings, "broker").remedy == "correct CAUCE_BROKER"
+    assert not any("hushhush" in finding.text + finding.remedy for finding in findings)
+
+
+@pytest.mark.rabbitmq
+def test_a_broker_that_can_be_used_and_one_that_refuses_us(tmp_path: Path, rabbitmq_url: str) -> None:
+    assert one(look(tmp_path, *ANY_PORTS, "--broker", rabbitmq_url), "broker").verdict is Verdict.OK
+    refused = re.sub(r"//([^:]*):[^@]*@", r"//\1:hushhush@", rabbitmq_url)
+    found = one(look(tmp_path, *ANY_PORTS, "--broker", refused), "broker")
+    assert found.verdict is Verdict.PROBLEM
+    assert found.remedy.startswith("correct the user, the password or the virtual host in --broker")
+    assert "hushhush" not in found.text
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.usefixtures("make_rabbitmq_node")
+def test_the_programs_of_rabbitmq_are_found(tmp_path: Path) -> None:
+    findings = look(tmp_path, *ANY_PORTS, "--broker", "local")
+    assert re.match(r"RabbitMQ \d+\.\d+.* is installed", one(findings, "broker").text)
+    assert [finding for finding in findings if finding.check == "rabbitmq"] == []
+
+
+def test_an_embedded_queue_that_is_damaged_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "queue.db").write_bytes(b"not a database at all" * 1000)
+    found = one(look(tmp_path, *ANY_PORTS, "--broker", "embedded:queue.db"), "broker")
+    assert found.verdict is Verdict.PROBLEM
+    assert "redispatch" in found.remedy
+
+
+@pytest.mark.nginx
+def test_the_nginx_of_this_machine_will_do(tmp_path: Path, nginx_program: Path) -> None:
+    assert nginx_program.exists()
+    assert one(look(tmp_path, *ANY_PORTS, "--nginx"), "nginx").verdict is Verdict.OK
+
+
+def test_a_declared_process_without_its_command_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "cauce.toml").write_text(
+        f'[processes.lamp]\ncommand = ["{Path(sys.executable).as_posix()}"]\n\n'
+        '[processes.clock]\ncommand = ["no-such-program-anywhere"]\n'
+    )
+    findings = look(tmp_path, *ANY_PORTS)
+    assert problems(findings) == ["declared"]
+    found = one(findings, "declared")
+    assert found.text == "clock: its command no-such-program-anywhere is not found"
+    assert "cauce.toml" in found.remedy
+
+
+def test_what_a_killed_supervisor_has_left_running_is_told(tmp_path: Path) -> None:
+    environment = {**os.environ, MARK: str(Home(tmp_path).directory)}
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdin=subprocess.PIPE, env=environment) as left:
+        found = one(look(tmp_path, *ANY_PORTS), "supervisor")
+        left.communicate(timeout=10)
+    assert found.verdict is Verdict.WARNING
+    assert f"(pid {left.pid})" in found.text
+    assert f"python -m core.supervisor up --dir {tmp_path}" in found.remedy
+    assert f"python -m core.supervisor down --dir {tmp_path}" in found.remedy
+
+
+def test_a_supervisor_that_does_not_answer_is_told_of_soon(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.create()
+    identity = census.identify(os.getpid())
+    assert identity is not None
+    begun = time.monotonic()
+    with Lock(home.lock):
+        assert one(look(tmp_path, *ANY_PORTS), "supervisor").text == "a supervisor runs here, and does not answer"
+        state.save(home.state, SupervisorState(identity, f"127.0.0.1:{free_port()}", "token"))
+        found = one(look(tmp_path, *ANY_PORTS), "supervisor")
+    assert found.verdict is Verdict.WARNING
+    assert "core.supervisor down" in found.remedy
+    assert time.monotonic() - begun < 10
+    # Nothing runs there any more, and the file is only what was left.
+    assert one(look(tmp_path, *ANY_PORTS), "supervisor").text.startswith("none runs here; the last one was killed")
+
+
+def test_a_system_that_runs_is_fine_and_goes_on(system: Supervised) -> None:
+    report = system.up(2, 1)
+    findings = look(system.home.directory, "--servers", "2", *ANY_PORTS)
+    assert problems(findings) == []
+    found = one(findings, "supervisor")
+    assert found.verdict is Verdict.OK
+    assert f"(pid {report.pid})" in found.text
+    ports = one(findings, "ports")
+    assert ports.verdict is Verdict.OK
+    for name, address in zip(("s1", "s2"), report.servers, strict=True):
+        assert f"{address} is held by {name} of this system" in ports.text
+    assert settled(system.status())
+
+
+def test_text_of_strangers_reaches_no_terminal_as_it_is(tmp_path: Path) -> None:
+    hostile = tmp_path / "a\x1b]0;owned\x07\n\u202eb"
+    hostile.write_text("")
+    findings = look(hostile / "under", *ANY_PORTS, "--database", "\x1b[2J.db")
+    assert "directory" in problems(findings)
+    assert all((finding.check + finding.text + finding.remedy).isprintable() for finding in findings)
+
+
+def test_a_check_that_fails_unforeseen_is_a_finding_and_the_others_are_made(tmp_path: Path) -> None:
+    usual = look(tmp_path, *ANY_PORTS)
+    findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_DATABASE": "no\x00file"})
+    assert [finding.check for finding in findings] == [finding.check for finding in usual]
+    found = one(findings, "file system")
+    assert found.verdict is Verdict.PROBLEM
+    assert "ValueError" in found.text
