@@ -279,8 +279,8 @@ def test_the_nginx_of_this_machine_will_do(tmp_path: Path, nginx_program: Path) 
 
 def test_a_declared_process_without_its_command_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "cauce.toml").write_text(
-        f'[processes.lamp]\ncommand = ["{Path(sys.executable).as_posix()}"]\n\n'
-        '[processes.clock]\ncommand = ["no-such-program-anywhere"]\n'
+        f'[process.lamp]\ncommand = ["{Path(sys.executable).as_posix()}"]\n\n'
+        '[process.clock]\ncommand = ["no-such-program-anywhere"]\n'
     )
     findings = look(tmp_path, *ANY_PORTS)
     assert problems(findings) == ["declared"]

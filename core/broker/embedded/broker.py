@@ -39,8 +39,9 @@ class EmbeddedBroker(Broker):
             file.probe()
 
     def check(self, timeout: float) -> None:
-        """Make sure that the file can be written; that is all that a message needs here."""
-        self.prepare()
+        """Make sure that the file can be written; whoever needs one makes it, so that one which is missing is fine."""
+        if self._path.exists():
+            self.prepare()
 
     def publisher(self, on_settled: OnSettled) -> Publisher:
         """Make a publisher."""
