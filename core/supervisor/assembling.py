@@ -72,8 +72,6 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     for spec in specs:
         crew.add(spec)
     _take_up(crew, records, wish, settings[options.STOP_TIMEOUT])
-    if balancer is not None:
-        balancer.distrust()
     undertaking = Undertaking(
         crew=crew,
         operations=_operations(settings, crew, planner, balancer, broker.prepare if local else _nothing),

@@ -11,6 +11,9 @@ from core.errors import SupervisorError
 from core.supervisor import nginx
 from core.supervisor.nginx_configuration import render
 
+UNREAD = "unread"
+"""A file beside the configuration: it is there as long as the running NGINX may not have read that."""
+
 _log = logging.getLogger("cauce.supervisor")
 
 
@@ -27,7 +30,7 @@ class Balancer:
         self._program = program
         self._directory = directory
         self._listen = listen
-        self._unread = False
+        self._unread = directory / UNREAD
         self.change = ""
         """The last change of the configuration, as a unified diff."""
 
@@ -39,6 +42,9 @@ class Balancer:
         """
         former = self._read()
         text = render(self._listen, servers)
+        if text == former:
+            return False
+        self._mark_unread()
         nginx.prepare_prefix(self._program, self._directory, text)
         try:
             nginx.check(self._program, self._directory)
@@ -46,9 +52,6 @@ class Balancer:
             if former:
                 nginx.prepare_prefix(self._program, self._directory, former)
             raise
-        if text == former:
-            return False
-        self._unread = True
         self.change = difference(former, text)
         if former:
             _log.info("NGINX's configuration changes:\n%s", self.change)
@@ -60,21 +63,26 @@ class Balancer:
         Raises:
             SupervisorError: it can't be told; then the next call tells it again.
         """
-        if self._unread:
+        if self._unread.exists():
             nginx.control(self._program, self._directory, "reload")
-            self._unread = False
-
-    def distrust(self) -> None:
-        """Take it that the running NGINX may not have read the configuration that is on the disk."""
-        self._unread = True
+            self._unread.unlink(missing_ok=True)
 
     def test(self) -> None:
-        """Let NGINX test the configuration as it is on the disk.
+        """Let NGINX test the configuration as it is on the disk, before it begins with it.
 
         Raises:
             SupervisorError: it refuses it.
         """
         nginx.check(self._program, self._directory)
+        self._unread.unlink(missing_ok=True)
+
+    def _mark_unread(self) -> None:
+        """Note, for a later supervisor too, that NGINX has not read what is on the disk."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._unread.touch()
+        except OSError as error:
+            raise SupervisorError(f"can't write {self._unread}: {error.strerror or error}") from error
 
     def rotate(self) -> None:
         """Set the access log aside when it has grown large, and have NGINX open a new one."""

@@ -72,13 +72,23 @@ def down(home: Home, timeout: float) -> Stopped:
         return Stopped()
     told = _end_supervisor(home, timeout) if is_held(home.lock) else Stopped()
     with _lock_when_free(home, ENDING):
-        swept = orphans.sweep(home, timeout)
-        if swept.left:
-            raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, swept.left))}")
-        state.remove(home.state)
-        state.remove(home.children)
-        state.remove(home.intention)
+        swept = sweep(home, timeout)
     return Stopped(stopped=told.stopped + swept.stopped, killed=told.killed + swept.killed)
+
+
+def sweep(home: Home, timeout: float) -> Stopped:
+    """End what a supervisor that is gone has left, and forget it. Whoever calls this holds the lock.
+
+    Raises:
+        SupervisorError: something can't be ended.
+    """
+    swept = orphans.sweep(home, timeout)
+    if swept.left:
+        raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, swept.left))}")
+    state.remove(home.state)
+    state.remove(home.children)
+    state.remove(home.intention)
+    return swept
 
 
 def operate(

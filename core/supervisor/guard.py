@@ -1,8 +1,8 @@
 """The guard: where a system is to drain when its supervisor is killed, this process sees to it.
 
-It waits until the supervisor's lock is free. A supervisor that has ended in good order has taken its own state away;
-one that was killed has not, and then everything that it has left is ended in order. A supervisor that comes first
-holds the lock, and has its own guard.
+It waits until it can have the supervisor's lock itself. A supervisor that has ended in good order has taken its own
+state away; one that was killed has not, and then everything that it has left is ended in order, while the lock is
+held. A supervisor that comes first holds the lock, and goes on with what is there; then the guard waits for that.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator, Mapping
 
 from core.config import Settings
-from core.errors import SupervisorError
+from core.errors import AlreadyRunning, SupervisorError
 from core.supervisor import commands, options
 from core.supervisor.home import Home
-from core.supervisor.lock import is_held
+from core.supervisor.lock import Lock
 from core.supervisor.logfiles import open_log
 from core.supervisor.process import HIDDEN
 
@@ -58,15 +58,23 @@ def guarding(home: Home, settings: Settings, environment: Mapping[str, str]) -> 
 
 def run(home: Home, timeout: float) -> int:
     """Wait for the supervisor's end, and end what a killed one leaves; the exit code."""
-    while is_held(home.lock):
-        time.sleep(LOOK_EVERY)
-    if not home.state.exists():
-        return 0
-    _log.warning("the supervisor was killed: ending what it has left (guard, pid %d)", os.getpid())
-    try:
-        stopped = commands.down(home, timeout)
-    except SupervisorError as error:
-        _log.error("%s", error)
-        return 1
-    _log.warning("ended: %s", ", ".join((*stopped.stopped, *stopped.killed)) or "nothing was left")
+    with _lock_when_free(home):
+        if not home.state.exists():
+            return 0
+        _log.warning("the supervisor was killed: ending what it has left (guard, pid %d)", os.getpid())
+        try:
+            swept = commands.sweep(home, timeout)
+        except SupervisorError as error:
+            _log.error("%s", error)
+            return 1
+    _log.warning("ended: %s", ", ".join((*swept.stopped, *swept.killed)) or "nothing was left")
     return 0
+
+
+def _lock_when_free(home: Home) -> Lock:
+    """Hold the lock as soon as nobody else does: otherwise a new supervisor's processes might be taken for orphans."""
+    while True:
+        try:
+            return Lock(home.lock)
+        except AlreadyRunning:
+            time.sleep(LOOK_EVERY)

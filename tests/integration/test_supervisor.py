@@ -127,6 +127,7 @@ def test_an_up_that_wants_something_else_is_told_what_runs(system: Supervised, f
     assert settled(system.status())
 
 
+@pytest.mark.timeout(400)
 def test_of_many_that_start_at_once_one_runs_and_the_others_attach(system: Supervised) -> None:
     for _ in range(RACES):
         owners = race(system, "--detach")

@@ -1,0 +1,266 @@
+"""The supervisor under attack, with tasks on the way: kills of every role, of itself, and of what can't run at all."""
+
+import itertools
+import random
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.addresses import Address
+from core.client import Client
+from core.model import State
+from core.repository.opening import Journal
+from core.supervisor import census
+from core.supervisor.policy import MOST_DEATHS
+from core.supervisor.report import PartReport, PartState, Report
+from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.services.rabbitmq import find_programs
+from tests.services.waiting import wait_until
+
+ROUNDS = 50
+"""How often something is killed."""
+
+SUPERVISOR_KILLS = 10
+MENDING = 60.0
+PATIENCE = 120.0
+RATE = 100
+"""Tasks a second that are submitted meanwhile."""
+
+BREAKABLE = """
+from pathlib import Path
+from core.tasks import task
+
+if Path({flag!r}).exists():
+    raise RuntimeError("this module is broken")
+
+
+@task("mine")
+def mine(payload: str) -> str:
+    return payload
+"""
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Supervised]:
+    with Supervised(tmp_path) as supervised:
+        yield supervised
+
+
+class Load:
+    """Submits tasks until it is told to end, each by a name of its own.
+
+    Attributes:
+        accepted: the names of those that were accepted.
+        errors: what the client, with all its retries, could not do.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.accepted: list[str] = []
+        self.errors: list[Exception] = []
+        self._address = Address.parse(address)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Submit nothing more."""
+        self._ending.set()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        with Client(self._address, patience=PATIENCE) as client:
+            for number in itertools.count():
+                if self._ending.wait(1 / RATE):
+                    return
+                try:
+                    client.submit("echo", number, id=f"load-{number}")
+                except Exception as error:  # noqa: BLE001 - whatever it is, the test has to know
+                    self.errors.append(error)
+                    return
+                self.accepted.append(f"load-{number}")
+
+
+@contextmanager
+def under_load(system: Supervised, address: str) -> Iterator[Load]:
+    """Tasks are on the way within the block; after it every one is done, once, and nothing else is in the books."""
+    load = Load(address)
+    load.start()
+    try:
+        wait_until(lambda: len(load.accepted) > 20 or bool(load.errors), "the load to begin", PATIENCE)
+        yield load
+    finally:
+        load.end()
+    assert load.errors == []
+    with Journal("resultados.db", system.home.directory).reading()() as repository:
+        wait_until(
+            lambda: repository.counts().get(State.DONE, 0) >= len(load.accepted), "all tasks to be done", PATIENCE
+        )
+        tasks = repository.find_all(load.accepted)
+        assert {task.id: task.state for task in tasks} == dict.fromkeys(load.accepted, State.DONE)
+        assert repository.audit().clean
+
+
+def all_well(system: Supervised) -> bool:
+    return settled(system.status())
+
+
+def part_of(system: Supervised, name: str) -> PartReport:
+    report = system.status()
+    assert report is not None
+    return next(part for part in report.processes if part.name == name)
+
+
+def pids(report: Report | None) -> dict[str, int | None]:
+    assert report is not None
+    return {part.name: part.pid for part in report.processes}
+
+
+def listeners(report: Report) -> set[int]:
+    """The ports that the processes of a system listen on."""
+    found = set()
+    for part in report.processes:
+        assert part.pid is not None
+        for process in (psutil.Process(part.pid), *psutil.Process(part.pid).children(recursive=True)):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    assert connection.laddr.ip in {"127.0.0.1", "::1"}, (part.name, connection)
+                    found.add(connection.laddr.port)
+    return found
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.nginx
+@pytest.mark.timeout(600)
+def test_whatever_is_killed_comes_back_and_nothing_is_lost(system: Supervised, nginx_program: Path) -> None:
+    assert nginx_program.exists()
+    assert find_programs()
+    report = system.up(3, 4, "--nginx", "--broker", "local")
+    names = ["epmd", "rabbitmq", "s1", "s2", "s3", "w1", "w2", "w3", "w4", "nginx"]
+    assert [part.name for part in report.processes] == names
+    assert report.ready
+    assert submit(report.listen, "wordcount", "uno dos tres") == 3
+    ports = listeners(report)
+    assert {Address.parse(part.address).port for part in report.processes if part.address} <= ports
+
+    chance = random.Random(20261125)  # noqa: S311 - it chooses what to kill
+    with under_load(system, report.listen) as load:
+        deck: list[str] = []
+        for _ in range(ROUNDS):
+            # Each is killed as often as the others, in an order of chance.
+            deck = deck or chance.sample(names, len(names))
+            name = deck.pop()
+            former = pid_of(system.status(), name)
+            kill(former)
+            wait_until(
+                lambda name=name, former=former: all_well(system) and pid_of(system.status(), name) != former,  # type: ignore[misc]  # the defaults bind the variables of this round
+                f"{name} to come back",
+                MENDING,
+            )
+    assert len(load.accepted) > ROUNDS
+    system.down()
+    system.assert_nothing_left(report)
+    for port in ports:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, port
+
+
+@pytest.mark.nginx
+@pytest.mark.timeout(300)
+def test_a_supervisor_that_is_killed_again_and_again_is_followed_by_one_that_goes_on(
+    system: Supervised, nginx_program: Path
+) -> None:
+    assert nginx_program.exists()
+    report = system.up(2, 2, "--nginx")
+    everything = {identity.pid for identity in census.ours(system.home)} - {report.pid}
+    with under_load(system, report.listen):
+        for _ in range(SUPERVISOR_KILLS):
+            system.kill_supervisor()
+            again = system.up(2, 2, "--nginx")
+            assert pids(again) == pids(report)
+            assert {identity.pid for identity in census.ours(system.home)} - {again.pid} == everything
+            assert all_well(system)
+    # What was adopted is mended like everything else, and ends like everything else.
+    former = pid_of(report, "w1")
+    kill(former)
+    wait_until(lambda: all_well(system) and pid_of(system.status(), "w1") != former, "a new worker", MENDING)
+    assert system.down().stopped == ("s1", "s2", "w1", "w2", "nginx")
+    system.assert_nothing_left(report)
+
+
+def test_what_follows_a_killed_supervisor_keeps_what_operators_have_changed(system: Supervised) -> None:
+    system.up(1, 1)
+    assert system.run("scale", "servers=2", "workers=3").code == 0
+    assert system.run("stop", "w2").code == 0
+    before = pids(system.status())
+    assert before["w2"] is None
+    system.kill_supervisor()
+    again = system.up(1, 1)
+    assert pids(again) == before
+    assert part_of(system, "w2").state is PartState.STOPPED
+    assert system.run("start", "w2").code == 0
+    assert part_of(system, "w2").state is PartState.READY
+
+
+def test_what_is_wanted_otherwise_after_a_kill_is_replaced_and_the_rest_goes_on(system: Supervised) -> None:
+    report = system.up(1, 1)
+    system.kill_supervisor()
+    again = system.up(1, 1, "--lab")
+    assert pid_of(again, "s1") == pid_of(report, "s1")
+    assert pid_of(again, "w1") != pid_of(report, "w1")
+    assert submit(again.listen, "echo", "both work") == "both work"
+
+
+def test_a_system_that_is_to_drain_drains_when_its_supervisor_is_killed(system: Supervised) -> None:
+    report = system.up(1, 1, "--when-killed", "drain")
+    assert submit(report.listen, "echo", "before") == "before"
+    system.kill_supervisor()
+    wait_until(lambda: not system.home.state.exists(), "everything to drain", MENDING)
+    assert census.ours(system.home) == []
+    log = system.home.log("guard")
+    wait_until(lambda: "ended: s1, w1" in log.read_text("utf-8"), "the guard to say so")
+
+
+@pytest.mark.timeout(240)
+def test_a_task_module_that_breaks_is_given_up_and_harms_nobody_else(system: Supervised, tmp_path: Path) -> None:
+    flag, module = tmp_path / "broken", tmp_path / "mine.py"
+    module.write_text(BREAKABLE.format(flag=str(flag)), "utf-8")
+    report = system.up(1, 2, "--tasks", str(module))
+    flag.touch()
+    kill(pid_of(report, "w1"))
+    wait_until(lambda: part_of(system, "w1").state is PartState.CRASHED, "the worker to be given up", MENDING)
+    crashed = part_of(system, "w1")
+    assert crashed.restarts == MOST_DEATHS
+    assert f"died {MOST_DEATHS + 1} times" in crashed.note
+    status = system.run("status")
+    assert status.code == 1
+    assert "stays down" in " ".join(status.output.split())
+    log = system.home.log("w1").read_text("utf-8")
+    assert log.count("this module is broken") <= 2 * MOST_DEATHS
+    assert part_of(system, "w2").restarts == 0
+    assert submit(report.listen, "mine", "the other works") == "the other works"
+
+    ended = system.run("start", "w1")
+    assert ended.code == 1
+    assert "this module is broken" in ended.errors
+    flag.unlink()
+    assert system.run("start", "w1").code == 0
+    assert all_well(system)
+
+
+def test_a_module_that_cannot_be_loaded_at_all_is_shown_with_its_last_lines(system: Supervised, tmp_path: Path) -> None:
+    module = tmp_path / "mine.py"
+    module.write_text("raise RuntimeError('this module is broken')\n", "utf-8")
+    ended = system.run("up", "--detach", *system.sizes(1, 1), "--tasks", str(module))
+    assert ended.code == 1
+    assert "w1 ended with code" in ended.errors
+    assert "this module is broken" in ended.errors
+    assert census.ours(system.home) == []
