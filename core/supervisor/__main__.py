@@ -39,7 +39,7 @@ from core.supervisor.doctor import Finding, Verdict
 from core.supervisor.home import Home
 from core.supervisor.logreading import Level, LogFilter, LogLine
 from core.supervisor.report import PartState, Phase, Report, Stopped
-from core.supervisor.wording import duration, memory, not_ready, processor, waiting_for
+from core.supervisor.wording import duration, left_behind, memory, not_ready, processor, waiting_for
 
 STYLES = {
     PartState.READY: "green",
@@ -177,11 +177,12 @@ def _status(settings: Settings, given: argparse.Namespace) -> int:
     if report is not None:
         _show(report, as_json=given.json)
         return 0 if report.ready else 1
-    left = [f"{orphan.name} (pid {orphan.identity.pid})" for orphan in orphans.find(home)]
+    left = orphans.find(home)
     if given.json:
         sys.stdout.write("null\n")
     elif left:
-        what = f"no supervisor runs in {home.directory}, but these do: {', '.join(left)}"
+        named = [(orphan.name, orphan.identity.pid) for orphan in left if orphan.duty is not None]
+        what = f"no supervisor runs in {home.directory}, but these do: {left_behind(named, len(left) - len(named))}"
         sys.stdout.write(f"{logs.printable(what)}; `up` goes on with them, `down` ends them\n")
     else:
         sys.stdout.write(f"nothing is running in {logs.printable(str(home.directory))}\n")

@@ -1,5 +1,7 @@
 """What the supervisor says to people in a few characters. Pure: values in, text out."""
 
+from collections.abc import Sequence
+
 from core.supervisor.report import Report
 
 _SPANS = ((60.0, "s", 1.0), (3600.0, "min", 60.0), (172_800.0, "h", 3600.0))
@@ -34,3 +36,16 @@ def not_ready(report: Report) -> str:
     """Say which processes are not ready, and why as far as it is known."""
     late = [part for part in report.processes if part.state not in {"ready", "stopped"}]
     return ", ".join(f"{part.name} ({part.note})" if part.note else part.name for part in late)
+
+
+def left_behind(named: Sequence[tuple[str, int]], others: int) -> str:
+    """Say what runs without a supervisor.
+
+    Args:
+        named: the processes that it had started, by name and process id.
+        others: how many more there are, which those have started.
+    """
+    told = [f"{name} (pid {pid})" for name, pid in named]
+    if others:
+        told.append(f"{others} more{' that they have started' if told else ', which are known by no name'}")
+    return ", ".join(told)

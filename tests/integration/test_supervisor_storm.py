@@ -101,16 +101,27 @@ def under_load(system: Supervised, address: str) -> Iterator[Load]:
         load.end()
     assert load.errors == []
     with Journal("resultados.db", system.home.directory).reading()() as repository:
-        wait_until(
-            lambda: repository.counts().get(State.DONE, 0) >= len(load.accepted), "all tasks to be done", PATIENCE
-        )
-        tasks = repository.find_all(load.accepted)
-        assert {task.id: task.state for task in tasks} == dict.fromkeys(load.accepted, State.DONE)
+
+        def states() -> dict[str, State]:
+            return {task.id: task.state for task in repository.find_all(load.accepted)}
+
+        done = dict.fromkeys(load.accepted, State.DONE)
+        wait_until(lambda: states() == done, "all tasks to be done", PATIENCE)
         assert repository.audit().clean
 
 
 def all_well(system: Supervised) -> bool:
     return settled(system.status())
+
+
+def wait_for_another(system: Supervised, name: str, former: int | None) -> None:
+    """Wait until another process has taken the place of one that was killed, and everything is ready again."""
+
+    def mended() -> bool:
+        report = system.status()
+        return settled(report) and pid_of(report, name) not in {None, former}
+
+    wait_until(mended, f"{name} to come back", MENDING)
 
 
 def part_of(system: Supervised, name: str) -> PartReport:
@@ -160,11 +171,7 @@ def test_whatever_is_killed_comes_back_and_nothing_is_lost(system: Supervised, n
             name = deck.pop()
             former = pid_of(system.status(), name)
             kill(former)
-            wait_until(
-                lambda name=name, former=former: all_well(system) and pid_of(system.status(), name) != former,  # type: ignore[misc]  # the defaults bind the variables of this round
-                f"{name} to come back",
-                MENDING,
-            )
+            wait_for_another(system, name, former)
     assert len(load.accepted) > ROUNDS
     system.down()
     system.assert_nothing_left(report)
@@ -191,7 +198,7 @@ def test_a_supervisor_that_is_killed_again_and_again_is_followed_by_one_that_goe
     # What was adopted is mended like everything else, and ends like everything else.
     former = pid_of(report, "w1")
     kill(former)
-    wait_until(lambda: all_well(system) and pid_of(system.status(), "w1") != former, "a new worker", MENDING)
+    wait_for_another(system, "w1", former)
     assert system.down().stopped == ("s1", "s2", "w1", "w2", "nginx")
     system.assert_nothing_left(report)
 

@@ -1,0 +1,246 @@
+"""What a killed supervisor has left: what goes on, what is ended, and whom nobody touches. The processes are real."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from core.addresses import Address
+from core.supervisor import adoption, census, state
+from core.supervisor.adoption import Survivors, known_among, match
+from core.supervisor.census import TOLERANCE, Identity
+from core.supervisor.home import Home
+from core.supervisor.part import Part
+from core.supervisor.plan import MARK, Duty, ProcessSpec
+from core.supervisor.process import Child
+from core.supervisor.report import PartState
+from core.supervisor.state import ChildRecord, ChildRecords
+from tests.services.waiting import wait_until
+
+NOW = 1000.0
+LIVES = "import time; print('here', flush=True); time.sleep(600)"
+HAS_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {LIVES!r}]); {LIVES}"
+STARTED = 5000.0
+
+
+def record_of(pid: int, started: float = STARTED, name: str = "w1") -> ChildRecord:
+    return ChildRecord(name=name, duty=Duty.WORKER, identity=Identity(pid, started), spawned_at=started)
+
+
+class _Former:
+    """A supervisor that starts processes, writes them down and is heard of no more."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.children: list[Child] = []
+        self.parts: list[Part] = []
+
+    def spec(self, name: str, program: str = LIVES) -> ProcessSpec:
+        return ProcessSpec(
+            name=name,
+            duty=Duty.WORKER,
+            command=(sys.executable, "-c", program),
+            environment={MARK: str(self.home.directory)},
+        )
+
+    def start(self, name: str, program: str = LIVES) -> ChildRecord:
+        spec = self.spec(name, program)
+        child = Child(spec, self.home, os.environ)
+        self.children.append(child)
+        wait_until(lambda: "here" in child.last_words(), f"{name} to be at work")
+        return ChildRecord(
+            name=name,
+            duty=spec.duty,
+            identity=child.identity,
+            spawned_at=child.spawned_at,
+            fingerprint=spec.fingerprint,
+        )
+
+    def follower(self, name: str, record: ChildRecord) -> Part:
+        """A part of the next supervisor, which has adopted a process."""
+        part = Part(self.spec(name), self.home, os.environ)
+        self.parts.append(part)
+        part.adopt(record)
+        return part
+
+    def write_down(self, *records: ChildRecord) -> None:
+        state.save(self.home.children, ChildRecords(records))
+
+    def close(self) -> None:
+        for process in [*self.children, *(part.process for part in self.parts)]:
+            if process is not None:
+                process.kill()
+                wait_until(process.gone, f"{process.name} to end")
+        wait_until(lambda: not census.ours(self.home), "everything to end")
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Iterator[_Former]:
+    home = Home(tmp_path / "one")
+    home.create()
+    made = _Former(home)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Iterator[_Former]:
+    """Processes of another directory, which is no business of the first."""
+    home = Home(tmp_path / "two")
+    home.create()
+    made = _Former(home)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize(
+    ("alive", "known"),
+    [
+        pytest.param([Identity(42, STARTED)], True, id="the same process"),
+        pytest.param([Identity(42, STARTED + TOLERANCE)], True, id="the clock was set a little"),
+        pytest.param([Identity(42, STARTED + TOLERANCE + 0.01)], False, id="a later process with the same id"),
+        pytest.param([Identity(42, STARTED - TOLERANCE - 0.01)], False, id="an earlier one"),
+        pytest.param([Identity(43, STARTED)], False, id="another id with the same start"),
+        pytest.param([], False, id="nothing is alive"),
+        pytest.param([Identity(7, 1.0), Identity(42, STARTED), Identity(8, STARTED)], True, id="one of several"),
+    ],
+)
+def test_a_process_is_known_by_its_id_and_its_start(alive: list[Identity], known: bool) -> None:
+    record = record_of(42)
+    assert known_among([record], alive) == ((record,) if known else ())
+
+
+def test_each_record_is_looked_at_by_itself() -> None:
+    records = [record_of(42), record_of(43, name="w2"), record_of(44, name="w3")]
+    assert known_among(records, [Identity(44, STARTED), Identity(42, STARTED), Identity(43, 1.0)]) == (
+        records[0],
+        records[2],
+    )
+
+
+def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
+    def spec(name: str, *command: str) -> ProcessSpec:
+        return ProcessSpec(name=name, duty=Duty.WORKER, command=command, environment={})
+
+    same, changed = spec("w1", "x"), spec("w2", "x", "--new")
+    records = (
+        replace(record_of(1), fingerprint=same.fingerprint),
+        replace(record_of(2, name="w2"), fingerprint=spec("w2", "x").fingerprint),
+        replace(record_of(3, name="w3"), fingerprint=same.fingerprint),
+        record_of(4, name="w4"),
+    )
+    assert match(Survivors(records), [same, changed, spec("w4", "x")]) == {"w1": records[0]}
+    assert match(Survivors(), [same]) == {}
+    assert match(Survivors(records), []) == {}
+
+
+def test_addresses_are_told_where_they_make_sense() -> None:
+    survivors = Survivors(
+        (
+            replace(record_of(1, name="s1"), address="127.0.0.1:7101", duty=Duty.SERVER),
+            replace(record_of(2, name="s2"), address="nonsense"),
+            record_of(3, name="w1"),
+        )
+    )
+    assert survivors.addresses == {"s1": Address("127.0.0.1", 7101)}
+    assert survivors.runs(Duty.SERVER)
+    assert not survivors.runs(Duty.NGINX)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense", b'{"children": 3}'])
+def test_what_is_ours_is_found_even_when_the_file_says_nothing(former: _Former, content: bytes | None) -> None:
+    record = former.start("w1")
+    if content is not None:
+        former.home.children.write_bytes(content)
+    survivors = adoption.look(former.home)
+    assert survivors.known == ()
+    assert [orphan.identity for orphan in survivors.all] == [record.identity]
+
+
+def test_a_file_that_names_a_stranger_does_not_make_it_ours(former: _Former, stranger: _Former) -> None:
+    mine, other = former.start("w1"), stranger.start("w2")
+    former.write_down(mine, other)
+    survivors = adoption.look(former.home)
+    assert survivors.known == (mine,)
+    assert [orphan.identity for orphan in survivors.all] == [mine.identity]
+    assert adoption.end_others(former.home, survivors, [], 10.0) == ()
+    assert not census.is_alive(mine.identity)
+    assert census.is_alive(other.identity)
+
+
+def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
+    """It bears no mark of ours; the file has its id with the start of the process that had it before."""
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
+        now = census.identify(process.pid)
+        assert now is not None
+        old = replace(record_of(process.pid), identity=Identity(process.pid, now.started - 100))
+        former.write_down(old)
+        survivors = adoption.look(former.home)
+        assert survivors == Survivors()
+        adoption.end_others(former.home, survivors, [], 10.0)
+        part = former.follower("w1", old)
+        part.kill()
+        part.leave(0.0, NOW)
+        part.turn(NOW)
+        assert part.process is None
+        assert process.poll() is None
+        process.communicate()
+
+
+def test_what_runs_under_another_start_is_ended_and_not_adopted(former: _Former) -> None:
+    record = former.start("w1")
+    former.write_down(replace(record, identity=Identity(record.identity.pid, record.identity.started - 100)))
+    survivors = adoption.look(former.home)
+    assert match(survivors, [former.spec("w1")]) == {}
+    assert adoption.end_others(former.home, survivors, [], 10.0) == ()
+    assert not census.is_alive(record.identity)
+
+
+def test_what_goes_on_is_let_be_with_all_that_it_has_started(former: _Former) -> None:
+    kept, ended = former.start("w1", HAS_A_CHILD), former.start("w2", HAS_A_CHILD)
+    wait_until(lambda: len(census.ours(former.home)) == 4, "the children's children")
+    former.write_down(kept, ended)
+    survivors = adoption.look(former.home)
+    adopted = match(survivors, [former.spec("w1", HAS_A_CHILD)])
+    assert adopted == {"w1": kept}
+    assert adoption.end_others(former.home, survivors, list(adopted.values()), 10.0) == ()
+    wait_until(lambda: len(census.ours(former.home)) == 2, "the others to end")
+    assert census.is_alive(kept.identity)
+    assert not census.is_alive(ended.identity)
+
+
+def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Former) -> None:
+    record = former.start("w1")
+    former.write_down(record)
+    part = former.follower("w1", adoption.look(former.home).known[0])
+    part.turn(NOW)
+    assert part.report(NOW).pid == record.identity.pid
+    census.kill(record.identity)
+    wait_until(lambda: not census.is_alive(record.identity), "the process to end")
+    part.turn(NOW + 1)
+    assert part.state is PartState.RESTARTING
+    part.turn(NOW + 2)
+    assert part.process is not None
+    assert part.process.identity != record.identity
+    assert census.ours(former.home) == [part.process.identity]
+    assert part.report(NOW + 2).restarts == 1
+
+
+def test_an_adopted_process_leaves_when_it_is_told(former: _Former) -> None:
+    record = former.start("w1")
+    part = former.follower("w1", record)
+    part.leave(10.0, NOW)
+    assert part.report(NOW + 4).kill_in == pytest.approx(6.0)
+    wait_until(lambda: not census.is_alive(record.identity), "the process to end")
+    part.turn(NOW + 1)
+    assert (part.state, part.process) == (PartState.STOPPED, None)
+    part.turn(NOW + 1000)
+    assert part.process is None

@@ -1,0 +1,593 @@
+"""What operators can have done: over real parts with small processes, a step at a time. The test moves the time."""
+
+import argparse
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from core import config
+from core.addresses import Address
+from core.errors import BrokerError, SupervisorError
+from core.signals import REBALANCE
+from core.supervisor import census, options, ports
+from core.supervisor.balancer import Balancer
+from core.supervisor.crew import Crew
+from core.supervisor.home import Home
+from core.supervisor.operations import MOVES, Operations, Story
+from core.supervisor.part import Part
+from core.supervisor.plan import MARK, Duty, Planner, ProcessSpec
+from core.supervisor.policy import MOST_DEATHS
+from core.supervisor.readiness import Condition
+from core.supervisor.report import PartState
+from tests.services.waiting import wait_until
+
+START_TIMEOUT = 20.0
+STOP_TIMEOUT = 10.0
+
+HERE = "import time; print('here', flush=True); time.sleep(600)"
+LIVES = (
+    "import signal\n"
+    "if hasattr(signal, 'SIGUSR2'): signal.signal(signal.SIGUSR2, lambda *_: print('anew', flush=True))\n"
+    f"{HERE}"
+)
+PRINTS_AND_DIES = "print('about to die', flush=True); raise SystemExit(3)"
+LISTENS = (
+    "import socket, sys; host, port = sys.argv[1].rsplit(':', 1); s = socket.create_server((host, int(port)));" + HERE
+)
+IGNORES = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+STUBBORN = IGNORES + HERE
+STUBBORN_WITH_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]); {STUBBORN}"
+
+posix = pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
+
+DUTIES = {"s": Duty.SERVER, "w": Duty.WORKER, "n": Duty.NGINX, "d": Duty.DECLARED}
+"""By the first letter of a name."""
+
+
+class _SmallPlanner(Planner):
+    """Plans small programs in the place of servers and workers."""
+
+    def __init__(self, home: Home) -> None:
+        flags = argparse.Namespace(directory=home.directory)
+        super().__init__(config.load(options.OPTIONS, flags, {}), home, sys.executable)
+        self._mark = {MARK: str(home.directory)}
+        self.programs: dict[str, str] = {}
+
+    def server(self, number: int, address: Address) -> ProcessSpec:
+        return self.small(f"s{number}", address)
+
+    def worker(self, number: int) -> ProcessSpec:
+        return self.small(f"w{number}")
+
+    def small(self, name: str, address: Address | None = None) -> ProcessSpec:
+        command = (sys.executable, "-c", self.programs.get(name, LIVES), str(address or ""))
+        return ProcessSpec(name=name, duty=DUTIES[name[0]], command=command, environment=self._mark, address=address)
+
+
+class _System:
+    """A crew with a clock that stands still until it is moved. What has printed `here` is ready, if it may be."""
+
+    def __init__(self, directory: Path) -> None:
+        self.home = Home(directory)
+        self.home.create()
+        self.now = 1000.0
+        self.planner = _SmallPlanner(self.home)
+        self.crew = Crew(lambda spec: Part(spec, self.home, os.environ, 0.0, lambda: self.before_start(spec)))
+        self.before_start: Callable[[ProcessSpec], None] = lambda _: None
+        self.prepare_broker: Callable[[], None] = lambda: None
+        self.holder_of: ports.Holder = ports.holder_of
+        self.unready: set[str] = set()
+        self.operations = self.tell()
+
+    def tell(self, balancer: Balancer | None = None) -> Operations:
+        return Operations(
+            self.crew,
+            self.planner,
+            balancer,
+            another_address=lambda name, taken: ports.another(name, 0, taken),
+            holder_of=lambda address: self.holder_of(address),
+            prepare_broker=lambda: self.prepare_broker(),
+            start_timeout=START_TIMEOUT,
+            stop_timeout=STOP_TIMEOUT,
+            clock=lambda: self.now,
+        )
+
+    def add(self, name: str, program: str = LIVES) -> Part:
+        self.planner.programs[name] = program
+        address = Address("127.0.0.1", ports.free_port("127.0.0.1")) if name[0] == "s" else None
+        return self.crew.add(self.planner.small(name, address))
+
+    def part(self, name: str) -> Part:
+        return self.crew.find([name])[0]
+
+    def names(self) -> list[str]:
+        return [part.name for part in self.crew]
+
+    def state(self, name: str) -> PartState:
+        return self.part(name).state
+
+    def pid(self, name: str) -> int | None:
+        return self.part(name).report(self.now).pid
+
+    def words(self, name: str) -> list[str]:
+        process = self.part(name).process
+        return process.last_words() if process else []
+
+    def turn(self) -> None:
+        """Go on as the supervisor's main thread does."""
+        for part in self.crew:
+            part.turn(self.now)
+            target = part.target()
+            if target is not None and part.name not in self.unready and "here" in self.words(part.name):
+                part.learn(target, Condition(True), self.now)
+
+    def step(self, story: Story) -> bool:
+        """Let a story go on by one step; whether it has ended."""
+        self.turn()
+        try:
+            next(story)
+        except StopIteration:
+            return True
+        return False
+
+    def follow(self, story: Story) -> None:
+        """Let a story go on to its end."""
+        wait_until(lambda: self.step(story), "the story to end")
+
+    def follow_until(self, story: Story, condition: Callable[[], bool], what: str) -> None:
+        """Let a story, which does not end before, go on until something holds."""
+
+        def holds() -> bool:
+            assert not self.step(story), f"the story has ended before {what}"
+            return condition()
+
+        wait_until(holds, what)
+
+    def turn_until(self, condition: Callable[[], bool], what: str) -> None:
+        def holds() -> bool:
+            self.turn()
+            return condition()
+
+        wait_until(holds, what)
+
+    def crash(self, name: str) -> None:
+        """End a process as a crash would, and have its end noticed."""
+        process = self.part(name).process
+        assert process is not None
+        census.kill(process.identity)
+        self.turn_until(lambda: self.part(name).process is None, f"the end of {name}")
+
+    def give_up(self, name: str) -> None:
+        """Let a part that can't run die until it is given up."""
+        self.part(name).want()
+
+        def given_up() -> bool:
+            self.turn()
+            self.now += 1.0 if self.part(name).process is None else 0.0
+            return self.state(name) is PartState.CRASHED
+
+        wait_until(given_up, f"{name} to be given up")
+
+    def close(self) -> None:
+        for part in self.crew:
+            if part.process is not None:
+                part.process.kill()
+                wait_until(part.process.gone, f"{part.name} to end")
+        wait_until(lambda: not census.ours(self.home), "everything to end")
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[_System]:
+    made = _System(tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def brought_up(system: _System, *names: str, program: str = LIVES) -> None:
+    for name in names:
+        system.add(name, program)
+    system.follow(system.operations.bring_up())
+
+
+# Starting.
+
+
+def test_a_stage_begins_when_everything_before_it_is_ready(system: _System) -> None:
+    for name in ("d1", "w1", "s1"):
+        system.add(name)
+    system.unready.add("w1")
+    prepared: list[list[str]] = []
+    system.prepare_broker = lambda: prepared.append([part.name for part in system.crew if part.process])
+    story = system.operations.bring_up()
+    system.follow_until(story, lambda: "here" in system.words("w1") and system.part("s1").proven, "the first stage")
+    system.step(story)
+    assert system.state("d1") is PartState.WAITING
+    assert system.state("w1") is PartState.STARTING
+    system.unready.clear()
+    system.follow(story)
+    assert [system.state(name) for name in ("s1", "w1", "d1")] == [PartState.READY] * 3
+    assert prepared == [[]]
+
+
+def test_what_an_operator_has_stopped_is_not_brought_up(system: _System) -> None:
+    system.add("w1")
+    system.add("w2").leave(STOP_TIMEOUT, system.now)
+    system.follow(system.operations.bring_up())
+    assert (system.state("w1"), system.state("w2")) == (PartState.READY, PartState.STOPPED)
+
+
+def test_a_failed_start_carries_the_last_lines_of_the_log(system: _System) -> None:
+    system.add("w1", PRINTS_AND_DIES)
+    with pytest.raises(SupervisorError) as caught:
+        system.follow(system.operations.bring_up())
+    assert "w1 ended with code 3 before everything was ready" in str(caught.value)
+    assert str(system.home.log("w1")) in str(caught.value)
+    assert str(caught.value).endswith("about to die")
+
+
+def test_what_is_not_ready_in_time_is_named_with_its_last_lines(system: _System) -> None:
+    system.add("w1")
+    system.add("w2")
+    system.unready.add("w2")
+    story = system.operations.bring_up()
+    system.follow_until(story, lambda: system.part("w1").proven and bool(system.words("w2")), "one of the two")
+    system.now += START_TIMEOUT
+    assert not system.step(story)
+    system.now += 0.1
+    with pytest.raises(SupervisorError, match=r"^w2 was not ready within 20 seconds.*\n.*here$"):
+        system.step(story)
+
+
+def test_a_lenient_start_goes_on_after_what_cannot_be_started(system: _System) -> None:
+    system.add("w1", PRINTS_AND_DIES)
+    system.add("d1")
+    system.follow(system.operations.bring_up(lenient=True))
+    assert system.state("d1") is PartState.READY
+
+
+def test_a_broker_that_cannot_be_prepared_holds_up_the_servers(system: _System) -> None:
+    def refuse() -> None:
+        raise BrokerError("the queues can't be made")
+
+    system.add("s1")
+    system.prepare_broker = refuse
+    with pytest.raises(BrokerError, match="the queues"):
+        system.follow(system.operations.bring_up())
+    assert system.part("s1").process is None
+
+
+def test_what_was_given_up_gets_a_fresh_chance_when_it_is_started(system: _System) -> None:
+    system.add("w1", PRINTS_AND_DIES)
+    system.give_up("w1")
+    system.now += 1.0
+    system.turn()
+    assert system.part("w1").process is None
+    system.part("w1").spec = replace(system.part("w1").spec, command=(sys.executable, "-c", LIVES))
+    system.follow(system.operations.start(["w1"]))
+    assert system.state("w1") is PartState.READY
+    system.crash("w1")
+    assert system.state("w1") is PartState.RESTARTING
+
+
+def test_starting_what_runs_changes_nothing(system: _System) -> None:
+    brought_up(system, "w1")
+    pid = system.pid("w1")
+    system.follow(system.operations.start(["w1"]))
+    assert system.pid("w1") == pid
+
+
+def test_a_refusal_before_a_start_ends_the_story_and_breaks_nothing_else(system: _System) -> None:
+    def refuse(spec: ProcessSpec) -> None:
+        if spec.name == "nginx":
+            raise SupervisorError("NGINX refuses its configuration")
+
+    brought_up(system, "w1")
+    system.before_start = refuse
+    system.add("nginx")
+    with pytest.raises(SupervisorError, match="refuses"):
+        system.follow(system.operations.start(["nginx"]))
+    system.crash("w1")
+    system.now += 1.0
+    system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
+    system.before_start = lambda _: None
+    system.follow(system.operations.start(["nginx"]))
+    assert system.state("nginx") is PartState.READY
+
+
+def test_a_refusal_at_a_restart_is_tried_again_and_the_turns_go_on(system: _System) -> None:
+    refusals: list[str] = []
+
+    def refuse(spec: ProcessSpec) -> None:
+        if spec.name == "nginx":
+            refusals.append(spec.name)
+            raise SupervisorError("NGINX refuses its configuration")
+
+    brought_up(system, "nginx", "w1")
+    system.before_start = refuse
+    system.crash("nginx")
+    system.crash("w1")
+    system.now += 1.0
+    system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
+    assert refusals == ["nginx"]
+    assert system.state("nginx") is PartState.RESTARTING
+    assert "refuses" in system.part("nginx").report(system.now).note
+    system.before_start = lambda _: None
+    system.now += 10.0
+    system.turn_until(lambda: system.part("nginx").proven, "NGINX to be mended")
+
+
+# A port that somebody else has taken.
+
+
+def test_a_server_whose_port_was_taken_meanwhile_moves(system: _System) -> None:
+    part = system.add("s1", LISTENS)
+    first = part.spec.address
+    assert first is not None
+    with socket.create_server(first.pair):
+        system.follow(system.operations.bring_up())
+    second = part.spec.address
+    assert second is not None
+    assert second != first
+    socket.create_connection(second.pair, 10.0).close()
+
+
+def test_a_server_that_dies_for_another_reason_does_not_move(system: _System) -> None:
+    part = system.add("s1", PRINTS_AND_DIES)
+    first = part.spec.address
+    with pytest.raises(SupervisorError, match="about to die"):
+        system.follow(system.operations.bring_up())
+    assert part.spec.address == first
+
+
+def test_a_server_moves_a_bounded_number_of_times(system: _System) -> None:
+    part = system.add("s1", PRINTS_AND_DIES)
+    seen = []
+
+    def somebody(address: Address) -> str:
+        seen.append(address)
+        return "redis (pid 4711)"
+
+    system.holder_of = somebody
+    with pytest.raises(SupervisorError, match="about to die"):
+        system.follow(system.operations.bring_up())
+    assert len(set(seen)) == len(seen) == MOVES
+    assert part.spec.address not in seen
+
+
+# Stopping.
+
+
+def test_a_stop_during_a_pending_restart_wins_and_stays(system: _System) -> None:
+    brought_up(system, "w1")
+    system.crash("w1")
+    assert system.state("w1") is PartState.RESTARTING
+    system.follow(system.operations.stop(["w1"]))
+    assert system.state("w1") is PartState.STOPPED
+    system.now += 1000.0
+    system.turn()
+    assert system.part("w1").process is None
+    assert system.state("w1") is PartState.STOPPED
+
+
+def test_what_takes_tasks_in_ends_before_what_works_on_them(system: _System) -> None:
+    brought_up(system, "w1")
+    system.add("s1", STUBBORN if os.name == "posix" else LIVES)
+    system.follow(system.operations.start(["s1"]))
+    story = system.operations.stop(["all"])
+    assert not system.step(story)
+    assert system.state("s1") is PartState.STOPPING
+    assert system.state("w1") is PartState.READY
+    system.now += STOP_TIMEOUT
+    system.follow(story)
+    assert (system.state("s1"), system.state("w1")) == (PartState.STOPPED, PartState.STOPPED)
+
+
+@posix
+def test_what_ignores_the_signal_is_killed_with_its_group_when_its_time_is_over(system: _System) -> None:
+    brought_up(system, "w1", program=STUBBORN_WITH_A_CHILD)
+    wait_until(lambda: system.words("w1").count("here") == 2, "the child's child")
+    story = system.operations.stop(["w1"], 10.0)
+    assert not system.step(story)
+    assert system.part("w1").report(system.now).kill_in == pytest.approx(10.0)
+    system.now += 4.0
+    assert not system.step(story)
+    assert system.part("w1").report(system.now).kill_in == pytest.approx(6.0)
+    system.now += 5.9
+    assert not system.step(story)
+    assert len(census.ours(system.home)) == 2
+    system.now += 0.1
+    system.follow(story)
+    assert system.part("w1").report(system.now).kill_in is None
+    wait_until(lambda: not census.ours(system.home), "the group to end")
+
+
+@posix
+def test_a_second_stop_without_patience_kills_at_once(system: _System) -> None:
+    brought_up(system, "w1", program=STUBBORN)
+    first, second = system.operations.stop(["w1"], 100.0), system.operations.stop(["w1"], 0.0)
+    assert not system.step(first)
+    system.step(second)
+    system.follow(first)
+    assert system.state("w1") is PartState.STOPPED
+
+
+@posix
+def test_a_part_has_the_time_to_stop_that_it_was_given(system: _System) -> None:
+    part = system.add("w1", STUBBORN)
+    part.spec = replace(part.spec, stop_timeout=3.0)
+    system.follow(system.operations.bring_up())
+    story = system.operations.stop(["w1"])
+    assert not system.step(story)
+    assert part.report(system.now).kill_in == pytest.approx(3.0)
+    system.now += 3.0
+    system.follow(story)
+
+
+def test_a_start_that_is_stopped_meanwhile_says_so(system: _System) -> None:
+    system.add("w1")
+    system.unready.add("w1")
+    starting = system.operations.start(["w1"])
+    assert not system.step(starting)
+    system.follow(system.operations.stop(["w1"]))
+    with pytest.raises(SupervisorError, match="w1 was told to stop before it was ready"):
+        system.step(starting)
+    assert system.state("w1") is PartState.STOPPED
+
+
+@posix
+def test_a_stop_that_is_countermanded_says_so(system: _System) -> None:
+    brought_up(system, "w1", program=STUBBORN)
+    stopping = system.operations.stop(["w1"])
+    assert not system.step(stopping)
+    starting = system.operations.start(["w1"])
+    system.step(starting)
+    with pytest.raises(SupervisorError, match="told to start again before it had stopped"):
+        system.step(stopping)
+
+
+# Restarting and killing.
+
+
+def test_a_restart_goes_from_one_to_the_next(system: _System) -> None:
+    brought_up(system, "w1", "w2")
+    former = [system.pid("w1"), system.pid("w2")]
+    system.unready.add("w1")
+    story = system.operations.restart(["workers"])
+    system.follow_until(story, lambda: system.pid("w1") not in {None, former[0]}, "the first to be started again")
+    assert system.pid("w2") == former[1]
+    assert system.state("w2") is PartState.READY
+    system.unready.clear()
+    system.follow(story)
+    assert not {system.pid("w1"), system.pid("w2")} & {*former, None}
+
+
+def test_what_an_operator_kills_is_started_again_and_not_counted(system: _System) -> None:
+    brought_up(system, "w1", "w2")
+    other = system.pid("w2")
+    for _ in range(MOST_DEATHS + 2):
+        former = system.pid("w1")
+        system.follow(system.operations.kill(["w1"]))
+        assert system.state("w1") is PartState.RESTARTING
+        system.now += 0.7
+        system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
+        assert system.pid("w1") != former
+    assert system.part("w1").report(system.now).restarts == MOST_DEATHS + 2
+    assert system.pid("w2") == other
+
+
+def test_killing_what_does_not_run_is_done_at_once(system: _System) -> None:
+    system.add("w1")
+    assert system.step(system.operations.kill(["w1"]))
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "restart", "kill"])
+def test_a_name_that_is_none_is_refused_before_anything_happens(system: _System, name: str) -> None:
+    brought_up(system, "w1")
+    pid = system.pid("w1")
+    stories: dict[str, Callable[[Sequence[str]], Story]] = {
+        "start": system.operations.start,
+        "stop": system.operations.stop,
+        "restart": system.operations.restart,
+        "kill": system.operations.kill,
+    }
+    with pytest.raises(SupervisorError, match="there is no process w7"):
+        system.step(stories[name](["w1", "w7"]))
+    assert (system.pid("w1"), system.state("w1")) == (pid, PartState.READY)
+
+
+# Scaling.
+
+
+def test_scaling_up_adds_the_next_numbers_and_waits_until_they_are_ready(system: _System) -> None:
+    brought_up(system, "s1", "w1")
+    former = [system.pid("s1"), system.pid("w1")]
+    system.follow(system.operations.scale(3, 3))
+    assert system.names() == ["s1", "s2", "s3", "w1", "w2", "w3"]
+    assert all(part.state is PartState.READY for part in system.crew)
+    assert [system.pid("s1"), system.pid("w1")] == former
+    assert len(set(system.crew.server_addresses)) == 3
+
+
+@pytest.mark.skipif(REBALANCE is None, reason="there is no signal for it")
+def test_clients_of_the_former_servers_connect_anew_when_one_is_added(system: _System) -> None:
+    brought_up(system, "s1", "w1")
+    system.follow(system.operations.scale(2, None))
+    wait_until(lambda: "anew" in system.words("s1"), "the signal")
+    assert "anew" not in system.words("s2")
+    assert "anew" not in system.words("w1")
+
+
+def test_scaling_down_ends_the_highest_numbers_and_forgets_them(system: _System) -> None:
+    brought_up(system, "s1", "s2", "s3", "w1", "w2", "w3")
+    former = [system.pid("s1"), system.pid("w1")]
+    system.follow(system.operations.scale(1, 1))
+    assert system.names() == ["s1", "w1"]
+    assert [system.pid("s1"), system.pid("w1")] == former
+    assert len(census.ours(system.home)) == 2
+
+
+def test_scaling_one_kind_leaves_the_other_alone(system: _System) -> None:
+    brought_up(system, "s1", "w1", "w2")
+    system.follow(system.operations.scale(None, 1))
+    assert system.names() == ["s1", "w1"]
+    system.follow(system.operations.scale(None, 0))
+    assert system.names() == ["s1"]
+
+
+def test_scaling_starts_what_was_stopped_below_the_number(system: _System) -> None:
+    brought_up(system, "w1", "w2")
+    system.follow(system.operations.stop(["w1"]))
+    system.follow(system.operations.scale(None, 2))
+    assert system.names() == ["w1", "w2"]
+    assert system.state("w1") is PartState.READY
+
+
+def test_what_is_scaled_away_is_not_started_again_when_it_had_just_died(system: _System) -> None:
+    brought_up(system, "w1", "w2")
+    system.crash("w2")
+    system.follow(system.operations.scale(None, 1))
+    system.now += 1000.0
+    system.turn()
+    assert system.names() == ["w1"]
+    assert len(census.ours(system.home)) == 1
+
+
+def test_nginx_without_any_server_is_refused(system: _System, tmp_path: Path) -> None:
+    brought_up(system, "s1", "w1")
+    balancer = Balancer(Path("nginx"), tmp_path / "nginx", Address("127.0.0.1", 7100))
+    with pytest.raises(SupervisorError, match="at least one server"):
+        system.step(system.tell(balancer).scale(0, 5))
+    assert system.names() == ["s1", "w1"]
+    assert all(part.state is PartState.READY for part in system.crew)
+
+
+def test_without_nginx_the_last_server_may_go(system: _System) -> None:
+    brought_up(system, "s1", "w1")
+    system.follow(system.operations.scale(0, None))
+    assert system.names() == ["w1"]
+
+
+# Several stories at once.
+
+
+def test_a_story_that_waits_does_not_hold_up_the_mending_of_others(system: _System) -> None:
+    brought_up(system, "w1")
+    system.add("d1")
+    system.unready.add("d1")
+    story = system.operations.start(["d1"])
+    assert not system.step(story)
+    former = system.pid("w1")
+    system.crash("w1")
+    system.now += 1.0
+    system.follow_until(story, lambda: system.part("w1").proven, "the worker to be mended")
+    assert system.pid("w1") != former
+    with contextlib.closing(story):
+        assert system.state("d1") is PartState.STARTING
