@@ -57,6 +57,12 @@ class JournalUnusable(JournalError):
     """The journal can't be used as it is (too new, damaged, wrong file system): a person has to mend it."""
 
 
+class SearchError(CauceError):
+    """What was typed to look for can't be understood: write it as the message says."""
+
+    exit_code = 2
+
+
 class TaskDefinitionError(CauceError):
     """A task function can't be registered or loaded: mend the module that defines it."""
 

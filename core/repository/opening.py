@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from core.errors import ConfigurationError
+from core.repository.archive import Archive, OpenArchive
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
+from core.repository.sqlite_archive import open_archive
 
 
 class Journal:
@@ -47,5 +49,13 @@ class Journal:
 
         def open_it() -> Repository:
             return open_sqlite(self.path, readonly=True)
+
+        return open_it
+
+    def archive(self, *, readonly: bool) -> OpenArchive:
+        """For people who look through it, and settle what has failed unless `readonly`."""
+
+        def open_it() -> Archive:
+            return open_archive(self.path, readonly=readonly)
 
         return open_it

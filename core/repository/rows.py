@@ -51,15 +51,18 @@ def text(value: Value) -> str:
     return value
 
 
-def _number_or_none(value: Value) -> float | None:
+def number_or_none(value: Value) -> float | None:
+    """A column that is a number, or NULL."""
     return None if value is None else number(value)
 
 
-def _integer_or_none(value: Value) -> int | None:
+def integer_or_none(value: Value) -> int | None:
+    """A column that is an integer, or NULL."""
     return None if value is None else integer(value)
 
 
-def _text_or_none(value: Value) -> str | None:
+def text_or_none(value: Value) -> str | None:
+    """A column that is text, or NULL."""
     return None if value is None else text(value)
 
 
@@ -78,14 +81,14 @@ def assignment(row: Row) -> Assignment:
         state=State(text(row[4])),
         attempts=integer(row[5]),
         strikes=integer(row[6]),
-        retries=_integer_or_none(row[7]),
+        retries=integer_or_none(row[7]),
         due_at=number(row[8]) or None,
     )
 
 
 def task(row: Row) -> Task:
     """A row of `TASK_COLUMNS`."""
-    times = [_number_or_none(value) for value in row[15:23]]
+    times = [number_or_none(value) for value in row[15:23]]
     return Task(
         seq=integer(row[0]),
         id=text(row[1]),
@@ -94,10 +97,10 @@ def task(row: Row) -> Task:
         state=State(text(row[4])),
         attempts=integer(row[5]),
         strikes=integer(row[6]),
-        retries=_integer_or_none(row[7]),
+        retries=integer_or_none(row[7]),
         due_at=number(row[8]) or None,
-        worker=_text_or_none(row[9]),
-        result=_text_or_none(row[10]),
+        worker=text_or_none(row[9]),
+        result=text_or_none(row[10]),
         failure=_failure(row[11:15]),
         times=Times(
             sent=times[0],

@@ -58,14 +58,15 @@ def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, pat
     database = Database(path, FAULTS, durable=durable, readonly=readonly, patience=patience)
     try:
         if not readonly:
-            database.migrate(_schema())
+            database.migrate(schema())
         return SqliteRepository(database)
     except BaseException:
         database.close()
         raise
 
 
-def _schema() -> list[str]:
+def schema() -> list[str]:
+    """The scripts that make the journal's tables, in order."""
     folder = resources.files("core.repository") / "schema"
     return [file.read_text("utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]
 

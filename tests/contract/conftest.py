@@ -7,8 +7,9 @@ import pytest
 
 from core.broker.base import Broker
 from core.broker.embedded import EmbeddedBroker
+from core.repository.archive import Archive
 from core.repository.base import OpenRepository, Repository
-from tests.contract.repositories import JOURNALS
+from tests.contract.repositories import JOURNALS, Openers
 
 
 @pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
@@ -27,13 +28,26 @@ def _rabbitmq(request: pytest.FixtureRequest) -> Broker:
 
 
 @pytest.fixture(params=sorted(JOURNALS))
-def open_repository(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenRepository]:
-    """Open connections to one new journal, of each kind."""
-    with JOURNALS[str(request.param)](tmp_path) as opener:
-        yield opener
+def openers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Openers]:
+    """What opens connections to one new journal, of each kind."""
+    with JOURNALS[str(request.param)](tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def open_repository(openers: Openers) -> OpenRepository:
+    """Open connections to one new journal."""
+    return openers.repository
 
 
 @pytest.fixture
 def journal(open_repository: OpenRepository) -> Repository:
     """One connection to a new journal."""
     return open_repository()
+
+
+@pytest.fixture
+def archive(openers: Openers, journal: Repository) -> Archive:
+    """The archive of the same journal."""
+    assert journal.counts()
+    return openers.archive()

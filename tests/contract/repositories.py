@@ -8,11 +8,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+from core.closing import Closing
 from core.model import Counters, Dispatch, Failure, InHand, NewTask, Outcome, ProcessRecord, Role, State
+from core.repository.archive import Archive, OpenArchive
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
+from core.repository.sqlite_archive import open_archive
 
+T = TypeVar("T", bound=Closing)
 NOW = 1_000_000.0
 """The time at which the tests play."""
 
@@ -20,26 +25,39 @@ NOTHING_COUNTED = Counters()
 FAILURE = Failure(type="ValueError", message="no", traceback="line 1\nline 2", signature="abc")
 
 
+class Openers(NamedTuple):
+    """What opens connections to one journal."""
+
+    repository: OpenRepository
+    archive: OpenArchive
+
+
 @contextmanager
-def sqlite_journal(directory: Path) -> Iterator[OpenRepository]:
+def sqlite_journal(directory: Path) -> Iterator[Openers]:
     """A journal in an SQLite file."""
-    opened: list[Repository] = []
+    opened: list[Closing] = []
     lock = threading.Lock()
+    path = directory / "resultados.db"
+
+    def keep(connection: T) -> T:
+        with lock:
+            opened.append(connection)
+        return connection
 
     def open_it() -> Repository:
-        repository = open_sqlite(directory / "resultados.db")
-        with lock:
-            opened.append(repository)
-        return repository
+        return keep(open_sqlite(path))
+
+    def open_its_archive() -> Archive:
+        return keep(open_archive(path))
 
     try:
-        yield open_it
+        yield Openers(open_it, open_its_archive)
     finally:
-        for repository in opened:
-            repository.close()
+        for connection in opened:
+            connection.close()
 
 
-JOURNALS: dict[str, Callable[[Path], AbstractContextManager[OpenRepository]]] = {"sqlite": sqlite_journal}
+JOURNALS: dict[str, Callable[[Path], AbstractContextManager[Openers]]] = {"sqlite": sqlite_journal}
 
 
 def new_task(

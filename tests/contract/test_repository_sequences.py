@@ -255,8 +255,8 @@ def test_any_sequence_of_operations_keeps_the_books(kind: str, tmp_path_factory:
             """Begins with an empty journal."""
 
             def __init__(self) -> None:
-                opener = journals.enter_context(JOURNALS[kind](tmp_path_factory.mktemp("book")))
-                super().__init__(opener)
+                openers = journals.enter_context(JOURNALS[kind](tmp_path_factory.mktemp("book")))
+                super().__init__(openers.repository)
 
         run_state_machine_as_test(
             NewBook,

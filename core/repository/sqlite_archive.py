@@ -1,0 +1,288 @@
+"""The archive in SQLite, beside the journal's own statements."""
+
+import json
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from core.database import Database, Row, Value
+from core.model import State, Task
+from core.repository import rows
+from core.repository.archive import MOST_RESULTS, SHOWN, Act, Archive, Operation, TaskRow, Timing
+from core.repository.search import (
+    NEWEST_FIRST,
+    Column,
+    Comparison,
+    Field,
+    Measure,
+    Order,
+    Search,
+    Term,
+)
+from core.repository.sqlite import FAULTS, schema
+
+_WAITED = "(started_at - coalesce(queued_at, accepted_at))"
+_TOOK = "(finished_at - started_at)"
+_OUTCOME = "coalesce(result, error_type || ': ' || error_message, '')"
+_ROW_COLUMNS = (
+    f"seq, id, kind, state, attempts, worker, substr(payload, 1, {SHOWN}),"
+    f" substr({_OUTCOME}, 1, {SHOWN}), accepted_at, started_at, finished_at, stored_at, {_WAITED}"
+)
+_TEXTS = {
+    Field.ID: ("id",),
+    Field.KIND: ("kind",),
+    Field.STATE: ("state",),
+    Field.WORKER: ("worker",),
+    Field.PAYLOAD: ("payload",),
+    Field.RESULT: ("result",),
+    Field.ERROR: ("error_type", "error_message"),
+    Field.ANY: ("id", "kind", "worker", "payload", "result", "error_type", "error_message"),
+}
+_MEASURES = {
+    Measure.TOOK: _TOOK,
+    Measure.WAITED: _WAITED,
+    Measure.ATTEMPTS: "attempts",
+    Measure.ENDED: "stored_at",
+}
+_ORDERS = {
+    Column.ENDED: "stored_at",
+    Column.NUMBER: "seq",
+    Column.ID: "id",
+    Column.KIND: "kind",
+    Column.STATE: "state",
+    Column.WORKER: "worker",
+    Column.PAYLOAD: f"substr(payload, 1, {SHOWN})",
+    Column.OUTCOME: f"substr({_OUTCOME}, 1, {SHOWN})",
+    Column.ATTEMPTS: "attempts",
+    Column.WAITED: _WAITED,
+    Column.TOOK: _TOOK,
+}
+_SIGNS = frozenset({"<", "<=", "=", ">", ">="})
+_UNSUCCESSFUL = frozenset({State.FAILED, State.CANCELLED})
+_BLOCK = 64 * 1024
+
+
+def open_archive(path: Path, *, readonly: bool = False, patience: float = 2.0) -> Archive:
+    """Open the journal at `path` for people.
+
+    Args:
+        path: the database file.
+        readonly: never write, nor make what is not there.
+        patience: how many seconds to wait for another process's write lock.
+
+    Raises:
+        JournalUnavailable: it can't be opened now.
+        JournalUnusable: it can't be opened as it is.
+    """
+    database = Database(path, FAULTS, readonly=readonly, patience=patience)
+    try:
+        if not readonly:
+            database.migrate(schema())
+        return SqliteArchive(database)
+    except BaseException:
+        database.close()
+        raise
+
+
+class SqliteArchive(Archive):
+    """The archive on one SQLite connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # To sort a million results in memory would take more of it than a whole console.
+        database.execute("PRAGMA temp_store = file")
+
+    def matching(self, search: Search, order: Order = NEWEST_FIRST, limit: int = MOST_RESULTS) -> "array[int]":
+        """The numbers of the ended tasks that are wanted, in order."""
+        where, values = _where(search)
+        way = "DESC" if order.descending else "ASC"
+        ordered = (
+            f"SELECT seq FROM tasks WHERE {where} ORDER BY {_ORDERS[order.column]} {way}, stored_at {way}, seq {way}"
+        )
+        return self._numbers(f"{ordered} LIMIT ?", (*values, limit))
+
+    def matching_since(self, search: Search, moment: float) -> "array[int]":
+        """The numbers of those that ended at `moment` or later, the first ended first."""
+        where, values = _where(search)
+        ordered = f"SELECT seq FROM tasks WHERE stored_at >= ? AND {where} ORDER BY stored_at, seq"
+        return self._numbers(ordered, (moment, *values))
+
+    def _numbers(self, ordered: str, values: Sequence[Value]) -> "array[int]":
+        """The numbers that a statement selects. As one text: that is made without holding up other threads."""
+        [(joined,)] = self._database.execute(f"SELECT group_concat(seq) FROM ({ordered})", values)
+        numbers = array("q")
+        for piece in _pieces(joined if isinstance(joined, str) else ""):
+            numbers.extend(map(int, piece.split(",")))
+        return numbers
+
+    def rows(self, seqs: Collection[int]) -> Mapping[int, TaskRow]:
+        """A row for each of these tasks, by number."""
+        found = self._database.execute(
+            f"SELECT {_ROW_COLUMNS} FROM tasks WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(list(seqs)),)
+        )
+        return {row.seq: row for row in map(_row, found)}
+
+    def task(self, seq: int) -> Task | None:
+        """Everything about one task."""
+        found = self._database.execute(f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE seq = ?", (seq,))
+        return rows.task(found[0]) if found else None
+
+    def timings(self, since: float, limit: int) -> Sequence[Timing]:
+        """How long tasks waited and ran that ended at `since` or later."""
+        found = self._database.execute(
+            f"SELECT worker, {_WAITED}, {_TOOK} FROM tasks WHERE stored_at >= ? AND worker IS NOT NULL"
+            " AND started_at IS NOT NULL AND finished_at IS NOT NULL ORDER BY stored_at DESC LIMIT ?",
+            (since, limit),
+        )
+        return [Timing(rows.text(row[0]), max(0.0, rows.number(row[1])), rows.number(row[2])) for row in found]
+
+    def kinds(self, limit: int = 1000) -> Sequence[str]:
+        """The kinds of the last tasks."""
+        found = self._database.execute(
+            "SELECT DISTINCT kind FROM (SELECT kind FROM tasks ORDER BY seq DESC LIMIT ?) ORDER BY kind", (limit,)
+        )
+        return [rows.text(row[0]) for row in found]
+
+    def begin(self, act: Act, who: str, now: float) -> int:
+        """Note that an operator begins to do something."""
+        [(number,)] = self._database.execute(
+            "INSERT INTO operations (kind, at, who) VALUES (?, ?, ?) RETURNING number", (act.value, now, who)
+        )
+        return rows.integer(number)
+
+    def apply(self, operation: int, act: Act, seqs: Sequence[int], now: float) -> int:
+        """Do it to those of these tasks that have failed."""
+        after, stored = (State.ACCEPTED, "NULL") if act is Act.RETRY else (State.CANCELLED, "stored_at")
+        with self._database.transaction():
+            moved = self._database.execute_many(
+                f"UPDATE tasks SET state = ?, stored_at = {stored}, owner = NULL, due_at = 0, strikes = 0,"
+                " operation = ? WHERE state = 'failed' AND seq IN (SELECT value FROM json_each(?))",
+                [(after.value, operation, json.dumps(list(seqs)))],
+            )
+            self._move({State.FAILED: -moved, after: moved})
+            self._database.execute("UPDATE operations SET tasks = tasks + ? WHERE number = ?", (moved, operation))
+        return moved
+
+    def undo(self, operation: int, running: Collection[str], now: float) -> int:
+        """Make failed again what an operation has moved."""
+        with self._database.transaction():
+            found = self._database.execute(
+                "SELECT seq, state FROM tasks WHERE operation = ? AND state IN ('accepted', 'queued', 'cancelled')"
+                " AND id NOT IN (SELECT value FROM json_each(?))",
+                (operation, json.dumps(list(running))),
+            )
+            self._database.execute(
+                "UPDATE tasks SET state = 'failed', stored_at = coalesce(stored_at, ?), owner = NULL, operation = NULL"
+                " WHERE seq IN (SELECT value FROM json_each(?))",
+                (now, json.dumps([row[0] for row in found])),
+            )
+            moved = {State.FAILED: len(found)}
+            for _, state in found:
+                before = State(rows.text(state))
+                moved[before] = moved.get(before, 0) - 1
+            self._move(moved)
+            self._database.execute("UPDATE operations SET undone_at = ? WHERE number = ?", (now, operation))
+        return len(found)
+
+    def operations(self, limit: int) -> Sequence[Operation]:
+        """What operators did, the last first."""
+        found = self._database.execute(
+            "SELECT number, kind, at, who, tasks, undone_at FROM operations ORDER BY number DESC LIMIT ?", (limit,)
+        )
+        return [_operation(row) for row in found]
+
+    def version(self) -> int:
+        """A number that changes when another connection has committed something."""
+        return self._database.version()
+
+    def interrupt(self) -> None:
+        """Make what runs in the archive's thread end."""
+        self._database.interrupt()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+    def _move(self, changes: Mapping[State, int]) -> None:
+        """Keep the ledger's running totals by what was moved."""
+        self._database.execute_many(
+            "UPDATE ledger SET tasks = tasks + ? WHERE state = ?",
+            [(change, state.value) for state, change in changes.items() if change],
+        )
+
+
+def _pieces(joined: str) -> Iterator[str]:
+    """A long list of numbers in pieces, so that they are never all held as texts."""
+    start = 0
+    while start < len(joined):
+        end = joined.find(",", start + _BLOCK)
+        end = len(joined) if end < 0 else end
+        yield joined[start:end]
+        start = end + 1
+
+
+def _where(search: Search) -> tuple[str, list[Value]]:
+    """The condition of a search: constants of ours, and values that are bound."""
+    parts = ["stored_at IS NOT NULL"]
+    values: list[Value] = []
+    if search.states:
+        parts.append(f"state IN ({', '.join('?' * len(search.states))})")
+        values += [state.value for state in search.states]
+        if _UNSUCCESSFUL.issuperset(search.states):
+            # Said in the words of the index, so that it is used.
+            parts.append("state IN ('failed', 'cancelled')")
+    for term in search.terms:
+        part, bound = _term(term)
+        parts.append(part)
+        values += bound
+    for comparison in search.comparisons:
+        parts.append(_comparison(comparison))
+        values.append(comparison.number)
+    return " AND ".join(parts), values
+
+
+def _term(term: Term) -> tuple[str, list[Value]]:
+    columns = _TEXTS[term.field]
+    pattern = _escaped(term.text)
+    pattern = pattern.replace("*", "%") if term.exact else f"%{pattern}%"
+    alike = " OR ".join(f"coalesce({column}, '') LIKE ? ESCAPE '\\'" for column in columns)
+    return f"{'NOT ' if term.negated else ''}({alike})", [pattern] * len(columns)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _comparison(comparison: Comparison) -> str:
+    assert comparison.sign in _SIGNS
+    told = f"coalesce({_MEASURES[comparison.measure]} {comparison.sign} ?, 0)"
+    return f"NOT {told}" if comparison.negated else told
+
+
+def _row(row: Row) -> TaskRow:
+    return TaskRow(
+        seq=rows.integer(row[0]),
+        id=rows.text(row[1]),
+        kind=rows.text(row[2]),
+        state=State(rows.text(row[3])),
+        attempts=rows.integer(row[4]),
+        worker=rows.text_or_none(row[5]) or "",
+        payload=rows.text(row[6]),
+        outcome=rows.text(row[7]),
+        accepted=rows.number(row[8]),
+        started=rows.number_or_none(row[9]),
+        finished=rows.number_or_none(row[10]),
+        stored=rows.number_or_none(row[11]),
+        waited=rows.number_or_none(row[12]),
+    )
+
+
+def _operation(row: Row) -> Operation:
+    return Operation(
+        number=rows.integer(row[0]),
+        act=Act(rows.text(row[1])),
+        at=rows.number(row[2]),
+        who=rows.text(row[3]),
+        tasks=rows.integer(row[4]),
+        undone_at=rows.number_or_none(row[5]),
+    )

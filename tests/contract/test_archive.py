@@ -1,0 +1,238 @@
+"""The contract of the archive, for every kind of journal: what a person looks for, and what an operator does."""
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from core.errors import JournalError
+from core.model import Failure, InHand, State
+from core.repository.archive import Act, Archive
+from core.repository.base import Repository
+from core.repository.search import Column, Order, Search, parse
+from tests.contract.repositories import (
+    NOW,
+    Openers,
+    booked,
+    end,
+    enter,
+    mark,
+    new_task,
+    outcome,
+    queue,
+    settle,
+    state_of,
+)
+
+BROKEN = Failure(type="ValueError", message="100% of it_is broken", traceback="line 1", signature="abc")
+
+
+def fail(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[int]:
+    """Enter tasks and let them fail; their numbers."""
+    seqs = queue(repository, *task_ids)
+    settle(repository, *[outcome(seq, state=State.FAILED, failure=BROKEN) for seq in seqs], now=now)
+    return seqs
+
+
+def found(archive: Archive, text: str, order: Order | None = None) -> list[str]:
+    """The ids of what is found, in order."""
+    seqs = archive.matching(parse(text, NOW + 100), order or Order())
+    rows = archive.rows(seqs)
+    return [rows[seq].id for seq in seqs]
+
+
+def test_an_empty_book_has_no_results(archive: Archive) -> None:
+    assert list(archive.matching(Search())) == []
+    assert archive.rows([1]) == {}
+    assert archive.task(1) is None
+    assert archive.timings(0.0, 10) == []
+    assert archive.kinds() == []
+    assert archive.operations(10) == []
+
+
+def test_ended_tasks_are_found_the_last_ended_first(journal: Repository, archive: Archive) -> None:
+    enter(journal, "open")
+    end(journal, "a", now=NOW + 7)
+    end(journal, "b", "c", now=NOW + 8)
+    assert found(archive, "") == ["c", "b", "a"]
+    assert len(archive.matching(Search(), limit=2)) == 2
+
+
+def test_results_that_come_later_are_found_from_a_moment_on(journal: Repository, archive: Archive) -> None:
+    end(journal, "a", now=NOW + 7)
+    second, third = end(journal, "b", now=NOW + 8), end(journal, "c", now=NOW + 9)
+    assert list(archive.matching_since(Search(), NOW + 8)) == [*second, *third]
+    assert list(archive.matching_since(parse("id:b", NOW), NOW)) == second
+
+
+def test_a_row_is_a_task_in_short(journal: Repository, archive: Archive) -> None:
+    with journal.transaction():
+        [receipt] = journal.accept([new_task("long", '"' + "x" * 1000 + '"')], None, NOW)
+    mark(journal, [receipt.seq], now=NOW + 2)
+    settle(journal, outcome(receipt.seq, result="4" * 1000))
+    row = archive.rows([receipt.seq])[receipt.seq]
+    assert (row.id, row.kind, row.state, row.worker, row.attempts) == ("long", "echo", State.DONE, "w1", 1)
+    assert (len(row.payload), len(row.outcome)) == (200, 200)
+    assert (row.accepted, row.stored) == (NOW, NOW + 7)
+    assert (row.waited, row.took) == (3.0, 1.0)
+    whole = archive.task(receipt.seq)
+    assert whole is not None
+    assert len(whole.payload) == 1002
+
+
+def test_a_row_of_an_open_task_has_no_outcome(journal: Repository, archive: Archive) -> None:
+    [seq] = enter(journal, "open")
+    row = archive.rows([seq])[seq]
+    assert (row.state, row.outcome, row.worker, row.stored, row.waited, row.took) == (
+        *(State.ACCEPTED, "", ""),
+        *(None, None, None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("state:done", ["good"]),
+        ("state:failed", ["bad_1", "bad"]),
+        ("-state:failed", ["good"]),
+        ("bad", ["bad_1", "bad"]),
+        ("id:bad_1", ["bad_1"]),
+        ("kind:ech", []),
+        ("kind:ech* good", ["good"]),
+        ("worker:w1", ["bad_1", "bad", "good"]),
+        ("worker:w", []),
+        ("error:100%", ["bad_1", "bad"]),
+        ("error:1%0", []),
+        ("error:it_is", ["bad_1", "bad"]),
+        ("error:itxis", []),
+        ("ERROR:valueerror", []),
+        ("error:valueerror", ["bad_1", "bad"]),
+        ("-error:broken", ["good"]),
+        ("result:42", ["good"]),
+        ("took>500ms", ["bad_1", "bad", "good"]),
+        ("took>1m", []),
+        ("-took>1m", ["bad_1", "bad", "good"]),
+        ("attempts=1 state:done", ["good"]),
+        ("since:91s", ["bad_1"]),
+        ("before:91s", ["bad", "good"]),
+        ("'; DROP TABLE tasks; --", []),
+    ],
+)
+def test_a_search_finds_what_it_says(journal: Repository, archive: Archive, text: str, ids: Sequence[str]) -> None:
+    end(journal, "good", now=NOW + 7)
+    fail(journal, "bad", now=NOW + 8)
+    fail(journal, "bad_1", now=NOW + 9.5)
+    assert found(archive, text) == ids
+
+
+@pytest.mark.parametrize("column", list(Column))
+@pytest.mark.parametrize("descending", [True, False])
+def test_every_order_gives_everything_once(
+    journal: Repository, archive: Archive, column: Column, *, descending: bool
+) -> None:
+    end(journal, *(f"t{number}" for number in range(20)))
+    fail(journal, *(f"f{number}" for number in range(5)), now=NOW + 8)
+    both = [list(archive.matching(Search(), Order(column, way))) for way in (descending, not descending)]
+    assert both[0] == both[1][::-1]
+    assert len(set(both[0])) == 25
+
+
+def test_an_order_by_time_taken_puts_the_slowest_first(journal: Repository, archive: Archive) -> None:
+    slow, quick = queue(journal, "slow", "quick")
+    settle(journal, replace(outcome(slow), finished_at=NOW + 60), outcome(quick))
+    assert found(archive, "", Order(Column.TOOK)) == ["slow", "quick"]
+
+
+def test_very_many_results_come_in_order(journal: Repository, archive: Archive) -> None:
+    end(journal, *(f"t{number}" for number in range(30_000)))
+    seqs = archive.matching(Search())
+    assert list(seqs) == sorted(seqs, reverse=True)
+    assert len(seqs) == 30_000
+
+
+def test_timings_and_kinds_are_those_of_late(journal: Repository, archive: Archive) -> None:
+    end(journal, "a", now=NOW + 7)
+    [timing] = archive.timings(NOW + 7, 10)
+    assert (timing.worker, timing.waited, timing.took) == ("w1", 5.0, 1.0)
+    assert archive.timings(NOW + 8, 10) == []
+    assert archive.kinds() == ["echo"]
+
+
+def begin(archive: Archive, act: Act, seqs: Sequence[int], now: float = NOW + 20) -> tuple[int, int]:
+    """Do something about tasks; the operation, and how many it moved."""
+    number = archive.begin(act, "ana", now)
+    return number, archive.apply(number, act, seqs, now)
+
+
+def test_a_failed_task_that_is_retried_is_open_and_runs_again(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "a", "b")
+    done = end(journal, "c")
+    number, moved = begin(archive, Act.RETRY, [*seqs[:1], *done, 999])
+    assert moved == 1
+    assert booked(journal) == {"accepted": 1, "failed": 1, "done": 1}
+    with journal.transaction():
+        [dispatch] = journal.claim(1, NOW + 20, 10)
+        assert (dispatch.id, dispatch.attempt) == ("a", 1)
+        journal.mark_queued([dispatch], NOW + 20)
+    assert settle(journal, outcome(seqs[0], 1)) == [True]
+    assert state_of(journal, "a") is State.DONE
+    assert journal.audit().clean
+    [operation] = archive.operations(10)
+    assert (operation.number, operation.act, operation.who, operation.tasks) == (number, Act.RETRY, "ana", 1)
+    assert operation.undone_at is None
+
+
+def test_a_failed_task_that_is_discarded_is_cancelled_and_keeps_its_failure(
+    journal: Repository, archive: Archive
+) -> None:
+    seqs = fail(journal, "a")
+    begin(archive, Act.DISCARD, seqs)
+    task = journal.find("a")
+    assert task is not None
+    assert (task.state, task.failure) == (State.CANCELLED, BROKEN)
+    assert booked(journal) == {"cancelled": 1}
+    assert journal.audit().clean
+
+
+@pytest.mark.parametrize("act", list(Act))
+def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act: Act) -> None:
+    seqs = fail(journal, "a", "b")
+    number, _ = begin(archive, act, seqs)
+    assert archive.undo(number, [], NOW + 30) == 2
+    assert booked(journal) == {"failed": 2}
+    assert journal.audit().clean
+    assert archive.operations(1)[0].undone_at == NOW + 30
+    assert archive.undo(number, [], NOW + 31) == 0
+
+
+def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "ended", "runs", "waits")
+    number, _ = begin(archive, Act.RETRY, seqs)
+    mark(journal, seqs, attempt=1)
+    settle(journal, outcome(seqs[0], 1))
+    running = InHand("runs", "echo", NOW)
+    assert archive.undo(number, [running.id], NOW + 30) == 1
+    assert booked(journal) == {"done": 1, "queued": 1, "failed": 1}
+    # What was already on its way changes nothing any more.
+    assert settle(journal, outcome(seqs[2], 1)) == [False]
+    assert journal.audit().clean
+
+
+def test_only_the_last_operation_on_a_task_can_be_undone(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "a")
+    first, _ = begin(archive, Act.RETRY, seqs)
+    mark(journal, seqs, attempt=1)
+    settle(journal, outcome(seqs[0], 1, State.FAILED))
+    begin(archive, Act.DISCARD, seqs)
+    assert archive.undo(first, [], NOW + 30) == 0
+    assert state_of(journal, "a") is State.CANCELLED
+
+
+def test_an_operation_that_cannot_be_written_moves_nothing(openers: Openers, journal: Repository) -> None:
+    seqs = fail(journal, "a")
+    archive = openers.archive()
+    number = archive.begin(Act.RETRY, "ana", NOW)
+    archive.close()
+    with pytest.raises(JournalError):
+        archive.apply(number, Act.RETRY, seqs, NOW)
+    assert booked(journal) == {"failed": 1}

@@ -1,0 +1,85 @@
+"""What a person types to look for tasks, read word by word."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import SearchError
+from core.repository.search import Comparison, Field, Measure, Search, Term, parse
+
+NOW = 1_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [
+        ("boom", Term("boom")),
+        ("-boom", Term("boom", negated=True)),
+        ('"two words"', Term("two words")),
+        ('-"two words"', Term("two words", negated=True)),
+        ("-", Term("-")),
+        ("kind:echo", Term("echo", Field.KIND)),
+        ('error:"no such file"', Term("no such file", Field.ERROR)),
+        ("-worker:w*", Term("w*", Field.WORKER, negated=True)),
+        ("state:failed", Term("failed", Field.STATE)),
+        ("http://host", Term("http://host")),
+        ("took", Term("took")),
+        ('"', Term('"')),
+    ],
+)
+def test_words(text: str, term: Term) -> None:
+    assert parse(text, NOW) == Search(terms=(term,))
+
+
+@pytest.mark.parametrize(
+    ("text", "comparison"),
+    [
+        ("took>500ms", Comparison(Measure.TOOK, ">", 0.5)),
+        ("took<=2", Comparison(Measure.TOOK, "<=", 2.0)),
+        ("waited>=1.5m", Comparison(Measure.WAITED, ">=", 90.0)),
+        ("attempts=3", Comparison(Measure.ATTEMPTS, "=", 3.0)),
+        ("-attempts>1", Comparison(Measure.ATTEMPTS, ">", 1.0, negated=True)),
+        ("since:10m", Comparison(Measure.ENDED, ">=", NOW - 600)),
+        ("before:1d", Comparison(Measure.ENDED, "<", NOW - 86_400)),
+    ],
+)
+def test_comparisons(text: str, comparison: Comparison) -> None:
+    assert parse(text, NOW) == Search(comparisons=(comparison,))
+
+
+def test_all_words_together() -> None:
+    found = parse("  kind:echo  -boom took>1s ", NOW)
+    assert found.terms == (Term("echo", Field.KIND), Term("boom", negated=True))
+    assert found.comparisons == (Comparison(Measure.TOOK, ">", 1.0),)
+    assert not found.everything
+
+
+def test_nothing_is_everything() -> None:
+    assert parse("   ", NOW).everything
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kind:", "kind: needs something to look for, such as kind:echo"),
+        ('id:""', "id: needs something to look for"),
+        ("state:doen", "must be one of done, failed, cancelled"),
+        ("took>", "needs a time, such as 500ms"),
+        ("took>soon", "needs a time"),
+        ("attempts>1s", "needs a whole number"),
+        ("since:yesterday", "needs a time"),
+        ("x" * 501, "at most 500 characters"),
+        ("a " * 21, "at most 20 words"),
+    ],
+)
+def test_what_cannot_be_understood_is_explained(text: str, told: str) -> None:
+    with pytest.raises(SearchError, match=told.replace("(", r"\(")):
+        parse(text, NOW)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read_or_explained(text: str) -> None:
+    with contextlib.suppress(SearchError):
+        assert parse(text, NOW).everything == (not text.split())
