@@ -119,11 +119,12 @@ def _begin(settings: Settings, environment: dict[str, str], given: argparse.Name
 
 
 def _attached(settings: Settings, report: Report, given: argparse.Namespace) -> int:
-    farewell = "" if given.detach else "another supervisor runs it, and goes on after Ctrl-C here"
-    _announce(report, farewell, as_json=given.json)
-    if not given.detach:
-        with contextlib.suppress(KeyboardInterrupt):
-            launching.wait_for_end(settings)
+    if given.detach:
+        _announce(report, "", as_json=given.json)
+        return 0
+    with contextlib.suppress(KeyboardInterrupt):
+        _announce(report, "another supervisor runs it, and goes on after Ctrl-C here", as_json=given.json)
+        launching.wait_for_end(settings)
     return 0
 
 

@@ -70,9 +70,14 @@ def down(home: Home, timeout: float) -> Stopped:
     """
     if not home.path.is_dir():
         return Stopped()
+    found = state.load(home.state, SupervisorState)
     told = _end_supervisor(home, timeout) if is_held(home.lock) else Stopped()
     with _lock_when_free(home, ENDING):
         swept = sweep(home, timeout)
+    # It lets the lock go a moment before it is gone itself.
+    deadline = time.monotonic() + STATUS_WITHIN
+    while found is not None and census.is_alive(found.identity) and time.monotonic() < deadline:
+        time.sleep(PAUSE)
     return Stopped(stopped=told.stopped + swept.stopped, killed=told.killed + swept.killed)
 
 

@@ -5,24 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from core.supervisor import remedies
-from core.supervisor.doctor import (
-    ENOUGH_SPACE,
-    LEAST_SPACE,
-    Finding,
-    Verdict,
-    judge_nginx,
-    judge_open_files,
-    judge_packages,
-    judge_python,
-    judge_space,
-    least_version,
-    missing_of,
-    numbers,
-    version_in_path,
-)
+from core.supervisor.doctor import Finding, Verdict, remedies
+from core.supervisor.doctor.configuration import missing_of
+from core.supervisor.doctor.disk import ENOUGH_SPACE, LEAST_SPACE, judge_space
+from core.supervisor.doctor.interpreter import judge_packages, judge_python
+from core.supervisor.doctor.limits import judge_open_files
+from core.supervisor.doctor.programs import judge_nginx
+from core.supervisor.doctor.remedies import Family, Need, Platform
+from core.supervisor.doctor.versions import least_version, numbers, version_in_path
 from core.supervisor.nginx import Build
-from core.supervisor.remedies import Family, Need, Platform
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
 UBUNTU = 'NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n'

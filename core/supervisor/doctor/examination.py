@@ -1,0 +1,72 @@
+"""Every check, in the order in which a person wants to read of them; one that fails keeps none from being made."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from msgspec.structs import replace
+
+from core import config
+from core.config import Settings
+from core.errors import CauceError
+from core.logs import printable
+from core.supervisor.doctor.configuration import check_declared, check_settings
+from core.supervisor.doctor.directory import check_directory
+from core.supervisor.doctor.disk import check_file_system, check_space
+from core.supervisor.doctor.finding import Finding, Findings, Subject, problem
+from core.supervisor.doctor.interpreter import check_packages, check_python, check_sqlite
+from core.supervisor.doctor.journal import check_journal
+from core.supervisor.doctor.limits import check_open_files, check_user
+from core.supervisor.doctor.machine import this_platform
+from core.supervisor.doctor.programs import check_broker, check_nginx, check_rabbitmq
+from core.supervisor.doctor.rights import check_permissions
+from core.supervisor.doctor.running import check_ports, check_supervisor
+from core.supervisor.home import Home
+
+_MEND = "mend what this says, and run doctor again"
+
+_CHECKS: tuple[tuple[str, Callable[[Subject], Findings]], ...] = (
+    ("python", check_python),
+    ("packages", check_packages),
+    ("sqlite", check_sqlite),
+    ("settings", check_settings),
+    ("user", check_user),
+    ("directory", check_directory),
+    ("permissions", check_permissions),
+    ("file system", check_file_system),
+    ("space", check_space),
+    ("journal", check_journal),
+    ("supervisor", check_supervisor),
+    ("ports", check_ports),
+    ("broker", check_broker),
+    ("rabbitmq", check_rabbitmq),
+    ("nginx", check_nginx),
+    ("open files", check_open_files),
+    ("declared", check_declared),
+)
+
+
+def examine(settings: Settings, environment: Mapping[str, str], home: Home) -> Iterator[Finding]:
+    """Look at everything that a system in this directory needs.
+
+    Args:
+        settings: of the supervisor.
+        environment: what its processes would inherit.
+        home: of the data directory, which need not be there.
+    """
+    subject = Subject(settings, environment, home, this_platform())
+    for check, look in _CHECKS:
+        for finding in _guarded(check, look, subject):
+            yield replace(finding, text=printable(finding.text), remedy=printable(finding.remedy))
+
+
+def _guarded(check: str, look: Callable[[Subject], Findings], subject: Subject) -> Findings:
+    """Make one check; whatever goes wrong with it is a finding too."""
+    try:
+        yield from look(subject)
+    except CauceError as error:
+        yield problem(check, str(error), _MEND)
+    except OSError as error:
+        yield problem(check, f"can't be examined: {error}", _MEND)
+    except Exception as error:  # noqa: BLE001 - the other checks are to be made, whatever this is
+        # It may quote anything, a broker's URL too.
+        text = config.mask_password(f"can't be examined: {type(error).__name__}: {error}")
+        yield problem(check, text, "nothing that this program foresees; please report it with this text")

@@ -1,0 +1,89 @@
+"""The checks of what runs in the directory, and of where it would listen."""
+
+import re
+
+from core.addresses import Address
+from core.errors import ConfigurationError, SupervisorError
+from core.supervisor import census, commands, orphans, ports, state
+from core.supervisor.adoption import Survivors
+from core.supervisor.doctor import remedies
+from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
+from core.supervisor.doctor.remedies import Platform
+from core.supervisor.home import Home
+from core.supervisor.lock import is_held
+from core.supervisor.report import PartState, Report
+from core.supervisor.state import ChildRecords, SupervisorState
+
+
+def check_supervisor(subject: Subject) -> Findings:
+    """Whether one runs in the directory, and what one that was killed has left."""
+    home = subject.home
+    found = state.load(home.state, SupervisorState)
+    if is_held(home.lock):
+        report = commands.ask_status(found) if found is not None else None
+        yield _judge_running(report, subject)
+        return
+    left = [f"{orphan.name} (pid {orphan.identity.pid})" for orphan in orphans.find(home)]
+    if left:
+        up, down = (remedies.supervisor(subject.platform, command, home.directory) for command in ("up", "down"))
+        text = f"a supervisor was killed here, and left running: {', '.join(left)}"
+        yield warning("supervisor", text, f"{up} goes on with them, {down} ends them")
+    elif found is not None:
+        yield ok("supervisor", "none runs here; the last one was killed, and left only files, which the next replaces")
+    else:
+        yield ok("supervisor", "none runs here")
+
+
+def _judge_running(report: Report | None, subject: Subject) -> Finding:
+    if report is None:
+        remedy = f"try again; if it stays so: {remedies.supervisor(subject.platform, 'down', subject.home.directory)}"
+        return warning("supervisor", "a supervisor runs here, and does not answer", remedy)
+    text = f"a supervisor runs here (pid {report.pid}); it is {report.phase}"
+    if report.ready:
+        return ok("supervisor", f"{text}, and everything is ready")
+    troubled = [
+        f"{part.name} is {part.state}{f' ({part.note})' if part.note else ''}"
+        for part in report.processes
+        if part.state not in {PartState.READY, PartState.STOPPED}
+    ]
+    remedy = remedies.supervisor(subject.platform, "status", subject.home.directory)
+    return warning("supervisor", f"{text}, and not everything is ready: {', '.join(troubled) or 'wait'}", remedy)
+
+
+def check_ports(subject: Subject) -> Findings:
+    """Whether the addresses that would be listened on are free, or are held by this system itself."""
+    own = _own_addresses(subject.home)
+    names = {address.port: name for name, address in own.items()}
+
+    def holder(address: Address) -> str:
+        name = names.get(address.port)
+        return f"{name} of this system" if name else ports.holder_of(address)
+
+    try:
+        choice = ports.choose(subject.settings, holder, kept=own)
+    except SupervisorError as error:
+        remedy = f"{_end(str(error), subject.platform)}, or choose another address with --listen"
+        yield problem("ports", str(error), remedy)
+        return
+    except ConfigurationError as error:
+        yield problem("ports", str(error), "choose an address of this machine with --listen")
+        return
+    if choice.remarks:
+        remedy = f"{_end(choice.remarks[0], subject.platform)}, or choose others with --listen and --server-port"
+        yield warning("ports", "; ".join(choice.remarks), remedy)
+        return
+    wanted = [at for at in (choice.layout.listen, *choice.layout.servers) if at is not None]
+    told = [f"{at} is {f'held by {names[at.port]} of this system' if at.port in names else 'free'}" for at in wanted]
+    yield ok("ports", ", ".join(told) or "no server is wanted, so none is needed")
+
+
+def _own_addresses(home: Home) -> dict[str, Address]:
+    """Where the live processes of this system listen, by their names."""
+    records = state.load(home.children, ChildRecords) or ChildRecords()
+    return Survivors(tuple(each for each in records.children if census.is_alive(each.identity))).addresses
+
+
+def _end(text: str, platform: Platform) -> str:
+    """Say how to end the program that a sentence names as the holder of a port."""
+    found = re.search(r"\(pid (\d+)\)", text)
+    return f"end that program ({remedies.end_process(platform, int(found[1]))})" if found else "end that program"
