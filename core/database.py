@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -226,7 +226,8 @@ class Database(Closing):
 
     def interrupt(self) -> None:
         """Make a statement that runs in another thread end with the passing fault."""
-        self._connection.interrupt()
+        with suppress(apsw.ConnectionClosedError):
+            self._connection.interrupt()
 
     def close(self) -> None:
         """Let go of the file."""

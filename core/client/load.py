@@ -73,13 +73,22 @@ class Load:
         order: what to do.
         patience: for how many seconds to go on when nothing but trouble comes.
         progress: shows it.
+        stop: set from outside to end early.
     """
 
-    def __init__(self, pool: Pool, client: Client, order: LoadOrder, patience: float, progress: Progress) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        client: Client,
+        order: LoadOrder,
+        patience: float,
+        progress: Progress,
+        stop: threading.Event | None = None,
+    ) -> None:
         self._client = client
         self._order = order
         self._progress = progress
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
         self._error: BaseException | None = None
         run_id = f"load-{new_id()[-12:]}"
         self._connections = [

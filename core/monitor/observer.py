@@ -78,6 +78,7 @@ class Observer:
         presence = presence_of(record, alive=self._liveness.is_alive(record, now))
         gone = presence in {Presence.LOST, Presence.LEFT}
         return ProcessView(
+            number=record.number,
             role=record.role,
             name=record.name,
             host=record.host,

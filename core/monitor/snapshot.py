@@ -27,6 +27,8 @@ class Presence(enum.StrEnum):
 class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     """One server or worker."""
 
+    number: int = 0
+    """By which the journal knows it."""
     role: Role
     name: str
     host: str

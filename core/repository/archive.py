@@ -97,6 +97,10 @@ class Archive(Closing):
         """A row for each of these tasks, ended or not, by number."""
 
     @abstractmethod
+    def rows_by_id(self, ids: Collection[str]) -> Mapping[str, TaskRow]:
+        """The same by the tasks' ids."""
+
+    @abstractmethod
     def task(self, seq: int) -> Task | None:
         """Everything about one task."""
 

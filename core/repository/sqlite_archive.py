@@ -117,10 +117,18 @@ class SqliteArchive(Archive):
 
     def rows(self, seqs: Collection[int]) -> Mapping[int, TaskRow]:
         """A row for each of these tasks, by number."""
+        return {row.seq: row for row in self._rows("seq", list(seqs))}
+
+    def rows_by_id(self, ids: Collection[str]) -> Mapping[str, TaskRow]:
+        """The same by the tasks' ids."""
+        return {row.id: row for row in self._rows("id", list(ids))}
+
+    def _rows(self, column: str, values: Sequence[int] | Sequence[str]) -> list[TaskRow]:
         found = self._database.execute(
-            f"SELECT {_ROW_COLUMNS} FROM tasks WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(list(seqs)),)
+            f"SELECT {_ROW_COLUMNS} FROM tasks WHERE {column} IN (SELECT value FROM json_each(?))",
+            (json.dumps(values),),
         )
-        return {row.seq: row for row in map(_row, found)}
+        return [_row(row) for row in found]
 
     def task(self, seq: int) -> Task | None:
         """Everything about one task."""

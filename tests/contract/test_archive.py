@@ -75,6 +75,7 @@ def test_a_row_is_a_task_in_short(journal: Repository, archive: Archive) -> None
     assert (len(row.payload), len(row.outcome)) == (200, 200)
     assert (row.accepted, row.stored) == (NOW, NOW + 7)
     assert (row.waited, row.took) == (3.0, 1.0)
+    assert archive.rows_by_id(["long", "unknown"]) == {"long": row}
     whole = archive.task(receipt.seq)
     assert whole is not None
     assert len(whole.payload) == 1002

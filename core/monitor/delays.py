@@ -1,0 +1,46 @@
+"""How long the tasks of each worker waited and ran of late. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from core.repository.archive import Timing
+
+
+class Delays(msgspec.Struct, frozen=True):
+    """Seconds, of the tasks of late."""
+
+    waited_p50: float
+    waited_p95: float
+    took_p50: float
+    took_p95: float
+
+
+def by_worker(timings: Iterable[Timing]) -> Mapping[str, Delays]:
+    """The delays of each worker that has ended a task, by its name; of all together under the empty name."""
+    waited: dict[str, list[float]] = {}
+    took: dict[str, list[float]] = {}
+    for timing in timings:
+        for name in (timing.worker, ""):
+            waited.setdefault(name, []).append(timing.waited)
+            took.setdefault(name, []).append(timing.took)
+    return {
+        name: Delays(
+            percentile(waited[name], 0.50),
+            percentile(waited[name], 0.95),
+            percentile(took[name], 0.50),
+            percentile(took[name], 0.95),
+        )
+        for name in waited
+    }
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The least of these values that at least such a share of them does not exceed.
+
+    Args:
+        values: at least one.
+        share: between 0 and 1.
+    """
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]

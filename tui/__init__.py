@@ -1,0 +1,1 @@
+"""The console: one full-screen terminal application over a whole system. `python -m tui`."""

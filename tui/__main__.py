@@ -1,0 +1,135 @@
+"""`python -m tui`: the full-screen console over the system of one directory."""
+
+import io
+import logging
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from core import config, logs
+from core.config import Settings
+from core.errors import AlreadyRunning
+from core.launch import parser_for, settled
+from core.supervisor import options as supervisor
+from core.supervisor.home import Home
+from tui import options
+
+MODULE = "tui"
+NOT_A_TERMINAL = 2
+
+
+def main() -> int:
+    """Do what the command line says; the exit code."""
+    parser = parser_for(MODULE, "Watch and run a whole task system from one terminal.")
+    config.add_arguments(parser, options.OPTIONS)
+    return settled(MODULE, options.OPTIONS, parser.parse_args(), run)
+
+
+def run(settings: Settings) -> int:
+    """Show the console, or dump what it would show."""
+    if settings[options.DUMP]:
+        return _dump(settings)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        sys.stderr.write(
+            f"python -m {MODULE}: this needs a terminal; without one, use `python -m core.monitor`, "
+            "`python -m core.supervisor` or --dump\n"
+        )
+        return NOT_A_TERMINAL
+    if settings[options.UP]:
+        _start(settings)
+    return _show(settings)
+
+
+def _dump(settings: Settings) -> int:
+    from tui.services import LocalSource  # what only one of the ways needs is loaded there
+
+    with LocalSource(settings, os.environ).watching() as watching:
+        watching.look(time.monotonic(), time.time())
+        view = watching.look(time.monotonic(), time.time())
+    sys.stdout.write(msgspec.json.encode(view).decode() + "\n")
+    return 0
+
+
+def _start(settings: Settings) -> None:
+    """Start the system, or see that it runs; tell how far it is."""
+    from core.supervisor import launching
+    from core.supervisor.report import Report
+    from core.supervisor.wording import not_ready
+
+    told = ""
+
+    def tell(report: Report) -> None:
+        nonlocal told
+        text = f"starting; waiting for {not_ready(report)}"
+        if text != told:
+            told = text
+            sys.stderr.write(f"\r\x1b[K{logs.printable(text, 100)}")
+            sys.stderr.flush()
+
+    try:
+        launching.up_detached(settings, dict(os.environ), tell)
+    except AlreadyRunning:
+        launching.attach(settings)
+    finally:
+        if told:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _show(settings: Settings) -> int:
+    from tui.app import Console
+    from tui.preferences import Preferences
+    from tui.services import LocalSource
+    from tui.tabs import all_tabs
+    from tui.words import choose
+
+    words = choose(settings[options.LANGUAGE], os.environ)
+    log = _log_to_file(settings)
+    preferences = Preferences(Home(settings[config.DIRECTORY]).path / "console.json")
+    app = Console(
+        LocalSource(settings, os.environ),
+        words,
+        all_tabs(words, _kinds(settings)),
+        first=preferences.text("tab", "monitor"),
+        theme=settings[options.THEME] or preferences.text("theme", ""),
+        compact=preferences.flag("compact"),
+        on_change=preferences.put,
+        editor=shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""),
+    )
+    try:
+        app.run()
+    except Exception as error:
+        logging.getLogger("cauce.tui").exception("the console broke down")
+        sys.stderr.write(f"python -m {MODULE}: the console broke down ({type(error).__name__}); see {log}\n")
+        return 1
+    if app.return_code == 1:
+        sys.stderr.write(f"python -m {MODULE}: the console broke down; see {log}\n")
+    return app.return_code or 0
+
+
+def _kinds(settings: Settings) -> dict[str, str]:
+    """Descriptions of the built-in kinds, by name, the one that takes a plausible time first."""
+    from core.tasks.builtin import DEFAULT_KIND
+    from core.tasks.registry import builtin_registry
+
+    found = {each.kind: each.description for each in builtin_registry(settings[supervisor.LAB]).definitions}
+    return {DEFAULT_KIND: found.pop(DEFAULT_KIND), **found}
+
+
+def _log_to_file(settings: Settings) -> Path:
+    """Nothing but the console itself writes to the terminal: our log goes to a file beside the others."""
+    home = Home(settings[config.DIRECTORY])
+    home.create()
+    from core.supervisor.logfiles import open_log
+
+    path = home.log("console")
+    stream = io.TextIOWrapper(open_log(path), encoding="utf-8", write_through=True)
+    logs.set_up(settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], "console", stream)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

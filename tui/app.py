@@ -1,0 +1,154 @@
+"""The application: its life, its looks, and nothing of what it shows."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from tui import themes
+from tui.belt import NoControl
+from tui.commands import BY_ID, Command, Where
+from tui.dialogs.help import Help
+from tui.messages import EditWanted
+from tui.palette import Commands
+from tui.screen import MainScreen, Maker
+from tui.source import Source
+from tui.words import Words
+
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Console(App[None]):
+    """The console.
+
+    Args:
+        source: of everything that is shown and done.
+        words: what it says things in.
+        tabs: label and maker of each tab, by its id.
+        first: the id of the tab to open.
+        theme: its looks.
+        compact: draw with less room.
+        keymap: other keys, by the ids of commands.
+        on_change: told of a theme or density that a person has chosen, and of the tab that is open at the end.
+        editor: the command of the person's own editor.
+    """
+
+    CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
+    COMMANDS: ClassVar = {Commands}
+    TITLE = "Cauce"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        source: Source,
+        words: Words,
+        tabs: Mapping[str, tuple[str, Maker]],
+        *,
+        first: str,
+        theme: str = themes.DARK.name,
+        compact: bool = False,
+        keymap: Mapping[str, str] | None = None,
+        on_change: Callable[[str, object], None] | None = None,
+        editor: Sequence[str] = (),
+    ) -> None:
+        self._belt = NoControl()
+        super().__init__()
+        self.words = words
+        self._main = MainScreen(source, words, tabs, first)
+        self._compact = compact
+        self._on_change = on_change
+        self._editor = tuple(editor)
+        for each in themes.THEMES:
+            self.register_theme(each)
+        self.theme = themes.named(theme)
+        if keymap:
+            self.set_keymap(dict(keymap))
+
+    def get_default_screen(self) -> Screen[None]:
+        """The one screen."""
+        return self._main
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """The belt goes over everything that is drawn."""
+        return [*super().get_line_filters(), self._belt]
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """None but ours."""
+        return ()
+
+    def on_mount(self) -> None:
+        """Give the terminal back whatever ends us."""
+        self.set_class(self._compact, "-compact")
+        loop = asyncio.get_running_loop()
+        for number in _ENDING:
+            # A loop on Windows has no signal handlers.
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self._end, 128 + int(number))
+
+    def on_unmount(self) -> None:
+        """Keep which tab was open."""
+        self._changed("tab", self._main.tab_name)
+
+    @on(EditWanted)
+    def _edit(self, event: EditWanted) -> None:
+        """Give the terminal to the person's editor, and take the text back."""
+        if not self._editor:
+            self._main.tell(self.words("Set $EDITOR to the editor that you want."), trouble=True)
+            return
+        with tempfile.TemporaryDirectory(prefix="cauce-") as place:
+            file = Path(place, "payload.txt")
+            file.write_text(event.text, "utf-8")
+            try:
+                with self.suspend():
+                    code = subprocess.run([*self._editor, str(file)], check=False).returncode  # noqa: S603 - the person's own choice
+                text = file.read_text("utf-8").removesuffix("\n")
+            except (OSError, UnicodeDecodeError, SuspendNotSupported) as error:
+                self._main.tell(f"{self._editor[0]}: {error}", trouble=True)
+                return
+        if code == 0:
+            event.done(text)
+
+    def _end(self, code: int) -> None:
+        self.exit(return_code=code)
+
+    def action_help(self) -> None:
+        """Show what the keys do that count where the focus is."""
+        found: dict[Where, list[tuple[str, Command]]] = {}
+        seen = set()
+        for active in self.screen.active_bindings.values():
+            command = BY_ID.get(active.binding.id or "")
+            if command is not None and active.enabled and command.id not in seen:
+                seen.add(command.id)
+                found.setdefault(command.where, []).append((self._keys_of(command), command))
+        parts = sorted(found.items(), key=lambda item: item[0] is Where.EVERYWHERE)
+        self.push_screen(Help(self.words, [(where.value, commands) for where, commands in parts]))
+
+    def _keys_of(self, command: Command) -> str:
+        keys = self._keymap.get(command.id, command.key)
+        signs = {"question_mark": "?", "colon": ":", "slash": "/", "plus": "+", "minus": "-", "equals_sign": "="}
+        return " ".join(signs.get(key.strip(), key.strip()) for key in keys.split(","))
+
+    def action_next_theme(self) -> None:
+        """Change to the next theme."""
+        names = [theme.name for theme in themes.THEMES]
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self._changed("theme", self.theme)
+
+    def action_density(self) -> None:
+        """Draw with more room, or with less."""
+        self._compact = not self._compact
+        self.set_class(self._compact, "-compact")
+        self._changed("compact", self._compact)
+
+    def _changed(self, name: str, value: object) -> None:
+        if self._on_change is not None:
+            self._on_change(name, value)

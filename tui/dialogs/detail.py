@@ -1,0 +1,125 @@
+"""Everything about one task: its way hop by hop, its payload, and what came of it."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from core.model import Task
+from tui import formatting
+from tui.messages import CopyWanted
+from tui.widgets.text_view import Line, TextView
+from tui.words import Words
+
+_HOPS = ("sent", "received", "accepted", "queued", "taken", "started", "finished", "stored")
+
+
+class Detail(ModalScreen[None]):
+    """The sheet.
+
+    Args:
+        words: of the console.
+        task: what it is about.
+    """
+
+    BINDINGS: ClassVar = [
+        Binding("escape,q", "close", "Close"),
+        Binding("y", "copy", "Copy"),
+        Binding("w", "wrap", "Wrap"),
+    ]
+
+    def __init__(self, words: Words, task: Task) -> None:
+        super().__init__()
+        self.words = words
+        self.subject = task
+        self._text = TextView(id="text")
+
+    def compose(self) -> ComposeResult:
+        """The text, and the keys."""
+        with Vertical(classes="sheet") as sheet:
+            yield self._text
+            yield Static(
+                self.words("escape close   y copy everything   w wrap or cut lines   ↑↓ scroll"),
+                classes="hint",
+                markup=False,
+            )
+        sheet.border_title = Content(self.words("Task {id}", id=formatting.clean(self.subject.id, 64)))
+
+    def on_mount(self) -> None:
+        """Write the text."""
+        self._text.show(lines(self.subject, self.words))
+        self._text.focus()
+
+    def action_close(self) -> None:
+        """Go back."""
+        self.dismiss()
+
+    def action_wrap(self) -> None:
+        """Break long lines, or cut them."""
+        self._text.set_wrap(not self._text.wrap)
+
+    def action_copy(self) -> None:
+        """Copy everything that is written here."""
+        text = "\n".join(text for text, _ in self._text.lines)
+        self.app.post_message(CopyWanted(text, self.words("the task")))
+
+
+def lines(task: Task, words: Words) -> list[Line]:
+    """The text about a task."""
+    return [
+        *_summary(task, words),
+        *_way(task, words),
+        *_part(words("Payload"), formatting.pretty(task.payload)),
+        *(_part(words("Result"), formatting.pretty(task.result)) if task.result is not None else []),
+        *_failure(task, words),
+    ]
+
+
+def _summary(task: Task, words: Words) -> list[Line]:
+    style = {"done": "good", "failed": "bad"}.get(task.state.value, "warn")
+    told = [
+        (f"{words('state'):<12}{words(task.state.value)}", style),
+        (f"{words('kind'):<12}{formatting.clean(task.kind)}", ""),
+        (f"{words('worker'):<12}{formatting.clean(task.worker or '-')}", ""),
+        (f"{words('tries'):<12}{task.attempts}", ""),
+    ]
+    if task.retries is not None:
+        told.append((f"{words('retries'):<12}{task.retries}", ""))
+    if task.strikes:
+        told.append((words("Its worker died {count} times while it ran.", count=task.strikes), "bad"))
+    if task.due_at:
+        told.append((f"{words('due'):<12}{formatting.stamp(task.due_at)}", "warn"))
+    return told
+
+
+def _way(task: Task, words: Words) -> list[Line]:
+    told: list[Line] = [("", ""), (words("Way"), "heading")]
+    before: float | None = None
+    for name in _HOPS:
+        moment: float | None = getattr(task.times, name)
+        if moment is None:
+            continue
+        since = "" if before is None else f"+{formatting.span(moment - before)}"
+        told.append((f"  {words(name):<12}{formatting.stamp(moment)}  {since}", ""))
+        before = moment
+    return told
+
+
+def _part(title: str, text: str) -> list[Line]:
+    return [("", ""), (title, "heading"), *((f"  {line}", "") for line in formatting.clean_lines(text))]
+
+
+def _failure(task: Task, words: Words) -> list[Line]:
+    failure = task.failure
+    if failure is None:
+        return []
+    told: list[Line] = [("", ""), (words("Error"), "heading")]
+    told += [(f"  {line}", "bad") for line in formatting.clean_lines(f"{failure.type}: {failure.message}")]
+    if failure.traceback:
+        told += [("", ""), (words("Traceback"), "heading")]
+        told += [(f"  {line}", "dim") for line in formatting.clean_lines(failure.traceback)]
+    return told

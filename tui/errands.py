@@ -1,0 +1,467 @@
+"""The errands of the screen: what a tab or a command wants done is done here, in the background, and told.
+
+Nothing here draws. What takes its time runs in a thread of its own; what can't simply be taken back asks first.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from textual import on
+from textual.screen import Screen
+
+from core.client import NewSubmission
+from core.client.load import LoadOrder
+from core.errors import ConfigurationError
+from core.repository.archive import Act
+from tui import commands, formatting, payloads
+from tui.acting import Progress, Settled, Submitted, Tally
+from tui.answers import Accepted, Answer, Finished, Progressed, Refused
+from tui.background import Delivered, Job
+from tui.dialogs.ask import Ask
+from tui.dialogs.confirm import Choice, confirm
+from tui.dialogs.load import LoadDialog
+from tui.messages import (
+    CopyWanted,
+    ExportWanted,
+    LoadAsked,
+    ManyWanted,
+    OperationWanted,
+    ScaleWanted,
+    SettleWanted,
+    StopWanted,
+    SubmitWanted,
+    Told,
+    UndoWanted,
+)
+from tui.source import Acts, Source
+from tui.view import EMPTY
+from tui.words import Words
+
+T = TypeVar("T")
+
+DOWN_WITHIN = 60.0
+"""Seconds that a system has to end before what still runs is killed."""
+
+TELL_EVERY = 0.2
+"""Seconds between two words about how far something is."""
+
+
+class Errands(Screen[None]):
+    """Has things done.
+
+    Args:
+        source: of everything that is done.
+        words: of the console.
+        poke: has the system looked at.
+    """
+
+    def __init__(self, source: Source, words: Words) -> None:
+        super().__init__()
+        self.words = words
+        self.view = EMPTY
+        self._source = source
+        self._cancelling = threading.Event()
+        self._busy = ""
+        self._last_settled: list[Settled] = []
+
+    def poke(self) -> None:
+        """Have the system looked at, now that something was done."""
+
+    def settled(self) -> None:
+        """Have what has failed looked for anew."""
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the tab that submits what has come of it."""
+
+    # Tasks.
+
+    @on(SubmitWanted)
+    def _submit(self, event: SubmitWanted) -> None:
+        event.stop()
+        acts = self.acting()
+        if acts is None:
+            return
+        listen = self.view.listen
+
+        def done(submitted: Submitted) -> None:
+            self.answer(Accepted(event.task, submitted, time.time()))
+
+        self.work("submit", lambda: acts.submit(event.task, listen), done, self._refused)
+
+    @on(ManyWanted)
+    def _submit_many(self, event: ManyWanted) -> None:
+        event.stop()
+        if event.text is not None:
+            lines = event.text.split("\n")
+            self._submit_lines(event, lambda: iter(lines), sum(bool(line.strip()) for line in lines))
+            return
+
+        def named(name: str | None) -> None:
+            if name:
+                path = Path(name).expanduser()
+                self._submit_lines(event, lambda: _lines_of(path), None)
+
+        self.app.push_screen(Ask(self.words, self.words("Submit each line of which file?")), named)
+
+    def _submit_lines(self, event: ManyWanted, lines: Callable[[], Iterator[str]], total: int | None) -> None:
+        def tasks() -> Iterable[NewSubmission]:
+            return payloads.tasks_of_lines(lines(), event.task, as_text=event.as_text)
+
+        listen = self.view.listen
+        self._long(
+            "submitting",
+            total,
+            lambda acts, progress: acts.submit_many(tasks(), listen, progress, self._cancelling),
+        )
+
+    @on(LoadAsked)
+    def _ask_for_load(self, event: LoadAsked) -> None:
+        event.stop()
+        if self.acting() is None:
+            return
+
+        def ordered(order: LoadOrder | None) -> None:
+            if order is not None:
+                listen = self.view.listen
+                self._long(
+                    "load", order.tasks, lambda acts, progress: acts.load(order, listen, progress, self._cancelling)
+                )
+
+        self.app.push_screen(LoadDialog(self.words, event.task), ordered)
+
+    def _long(self, name: str, total: int | None, work: Callable[[Acts, Progress], Tally]) -> None:
+        """Have something done that takes long: one at a time, with a word now and then about how far it is."""
+        acts = self.acting()
+        if acts is None:
+            return
+        if self._busy:
+            self.tell(self.words("Something is being submitted already; Ctrl+X cancels it."), trouble=True)
+            return
+        self._busy = name
+        self._cancelling.clear()
+        progress = Teller(total, self.answer, self.deliver)
+
+        def done(tally: Tally) -> None:
+            self._busy = ""
+            self.answer(Finished(tally, self._cancelling.is_set()))
+
+        def failed(reason: str) -> None:
+            self._busy = ""
+            self._refused(reason)
+
+        self.work(name, lambda: work(acts, progress), done, failed)
+
+    def _refused(self, reason: str) -> None:
+        self.answer(Refused(reason))
+        self.tell(reason, trouble=True)
+
+    @on(StopWanted)
+    def _stop(self, event: StopWanted) -> None:
+        event.stop()
+        if self._busy:
+            self._cancelling.set()
+        else:
+            self.tell(self.words("There is nothing to cancel."))
+
+    # What is to be done.
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this console only looks."""
+        return self._source.acts is None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A console that only looks has not got the commands that change something."""
+        return not (self.read_only and commands.acting(action, commands.GLOBAL))
+
+    def acting(self) -> Acts | None:
+        """What has things done; says so when this console only looks."""
+        if self._source.acts is None:
+            self.tell(self.words("This console only looks (--read-only)."), trouble=True)
+        return self._source.acts
+
+    def work(
+        self,
+        name: str,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[str], None] | None = None,
+    ) -> None:
+        """Have something done that takes its time, and then look at once.
+
+        Args:
+            name: of the thread.
+            work: what is to be done.
+            done: takes what came of it.
+            failed: takes the reason when it can't be done; the person is told when left out.
+        """
+
+        def finished(found: T) -> None:
+            done(found)
+            self.poke()
+
+        def refused(reason: str) -> None:
+            if failed is None:
+                self.tell(reason, trouble=True)
+            else:
+                failed(reason)
+            self.poke()
+
+        Job(name, self.post_message, work, finished, refused)
+
+    def deliver(self, work: Callable[[], None]) -> None:
+        """Have something done in this screen's own thread. Any thread may call it."""
+        self.post_message(Delivered(work))
+
+    @on(Delivered)
+    def _do_delivered(self, event: Delivered) -> None:
+        event.stop()
+        event.work()
+
+    def tell(self, text: str, *, trouble: bool = False) -> None:
+        """Say something to the person."""
+        self.notify(
+            formatting.clean(text, 600),
+            severity="error" if trouble else "information",
+            timeout=8 if trouble else 4,
+            markup=False,
+        )
+
+    @on(Told)
+    def _tell(self, event: Told) -> None:
+        event.stop()
+        self.tell(event.text, trouble=event.trouble)
+
+    @on(CopyWanted)
+    def _copy(self, event: CopyWanted) -> None:
+        event.stop()
+        self.app.copy_to_clipboard(event.text)
+        self.tell(self.words("Copied {what}, if the terminal lets programs copy.", what=event.what))
+
+    @on(OperationWanted)
+    def _operate(self, event: OperationWanted) -> None:
+        event.stop()
+        acts = self.acting()
+        if acts is None:
+            return
+        names = ", ".join(event.names)
+        if event.what == "kill" or (event.what == "stop" and event.names == ("all",)):
+            question = (
+                self.words("Kill {names}?", names=names) if event.what == "kill" else self.words("Stop everything?")
+            )
+            self._ask_first(question, self.words(event.what.capitalize()), lambda: self._operate_now(acts, event))
+        else:
+            self._operate_now(acts, event)
+
+    def _operate_now(self, acts: Acts, event: OperationWanted) -> None:
+        told = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}[event.what]
+        names = ", ".join(event.names)
+        self.tell(self.words("{what} {names} …", what=self.words(event.what), names=names))
+        self.work(
+            event.what,
+            lambda: acts.operate(event.what, event.names),
+            lambda _: self.tell(self.words("{names} {told}", names=names, told=self.words(told))),
+        )
+
+    @on(ScaleWanted)
+    def _scale(self, event: ScaleWanted) -> None:
+        event.stop()
+        acts = self.acting()
+        if acts is None:
+            return
+        told = self.words("{count} servers", count=event.servers) if event.servers is not None else ""
+        told = told or self.words("{count} workers", count=event.workers)
+        self.tell(f"→ {told} …")
+        self.work("scale", lambda: acts.scale(event.servers, event.workers), lambda _: self.tell(f"✓ {told}"))
+
+    @on(SettleWanted)
+    def _settle(self, event: SettleWanted) -> None:
+        event.stop()
+        acts = self.acting()
+        if acts is None or not len(event.seqs):
+            return
+        count = len(event.seqs)
+        more = self.words("{count} match the filter.", count=formatting.count(event.matching))
+        if event.act is Act.RETRY:
+            question = self.words.count(count, "Run this task once more?", "Run {count} tasks once more?")
+            yes = self.words("Retry")
+        else:
+            question = self.words.count(count, "Discard this task?", "Discard {count} tasks?")
+            yes = self.words("Discard")
+        self._ask_first(
+            question, yes, lambda: self._settle_now(acts, event), more=f"{more} {self.words('z undoes it.')}"
+        )
+
+    def _settle_now(self, acts: Acts, event: SettleWanted) -> None:
+        self._cancelling.clear()
+
+        def done(settled: Settled) -> None:
+            self._last_settled.append(settled)
+            told = ("{count} task runs again", "{count} tasks run again")
+            if settled.act is Act.DISCARD:
+                told = ("{count} task discarded", "{count} tasks discarded")
+            self.tell(self.words.count(settled.moved, *told))
+            self.settled()
+
+        self.work("settle", lambda: acts.settle(event.act, event.seqs, _quiet, self._cancelling), done)
+
+    @on(UndoWanted)
+    def _undo(self, event: UndoWanted) -> None:
+        event.stop()
+        acts = self.acting()
+        if acts is None:
+            return
+        undone = {operation.number for operation in self.view.operations if operation.undone_at is not None}
+        known = [settled.operation for settled in self._last_settled] or [each.number for each in self.view.operations]
+        open_ones = sorted(number for number in known if number not in undone)
+        if not open_ones:
+            self.tell(self.words("There is nothing to undo."))
+            return
+        running = self.view.running_ids
+
+        def done(count: int) -> None:
+            self._last_settled = [each for each in self._last_settled if each.operation != open_ones[-1]]
+            self.tell(self.words.count(count, "{count} task is failed again", "{count} tasks are failed again"))
+            self.settled()
+
+        self.work("undo", lambda: acts.undo(open_ones[-1], running), done)
+
+    @on(ExportWanted)
+    def _export(self, event: ExportWanted) -> None:
+        event.stop()
+        acts = self.acting()
+        if acts is None:
+            return
+        question = self.words(
+            "Write {count} tasks to which new file? (.jsonl or .csv)", count=formatting.count(event.count)
+        )
+
+        def begin(name: str | None) -> None:
+            if not name:
+                return
+            path = Path(name).expanduser()
+            self._cancelling.clear()
+            self.work(
+                "export",
+                lambda: acts.export(event.search, event.order, path, _quiet, self._cancelling),
+                lambda count: self.tell(
+                    self.words("{count} tasks written to {path}", count=formatting.count(count), path=str(path))
+                ),
+            )
+
+        self.app.push_screen(Ask(self.words, question, "results.jsonl"), begin)
+
+    def _ask_first(self, question: str, yes: str, work: Callable[[], None], *, more: str = "") -> None:
+        """Ask, and do it only when the answer is yes."""
+
+        def answered(answer: str | None) -> None:
+            if answer == "yes":
+                work()
+
+        self.app.push_screen(confirm(self.words, question, yes, more=more), answered)
+
+    def action_system_up(self) -> None:
+        """Start the system."""
+        acts = self.acting()
+        if acts is None:
+            return
+        if self.view.report is not None:
+            self.tell(self.words("The system runs already."))
+            return
+        self.tell(self.words("Starting the system …"))
+        self.work(
+            "up",
+            lambda: acts.up(lambda _: self.poke()),
+            lambda _: self.tell(self.words("The system is ready.")),
+        )
+
+    def action_system_down(self) -> None:
+        """Take the system down."""
+        acts = self.acting()
+        if acts is None:
+            return
+        count = len(self.view.report.processes) if self.view.report else 0
+        question = self.words("Stop the whole system ({count} processes)?", count=count)
+        more = self.words("Servers and workers finish what they hold; nothing that was accepted is lost.")
+        self._ask_first(question, self.words("Stop"), lambda: self._down(acts), more=more)
+
+    def _down(self, acts: Acts, then: Callable[[], None] | None = None) -> None:
+        def done(_: object) -> None:
+            self.tell(self.words("The system has ended."))
+            if then is not None:
+                then()
+
+        self.tell(self.words("Stopping the system …"))
+        self.work("down", lambda: acts.down(DOWN_WITHIN), done)
+
+    def action_leave(self) -> None:
+        """Leave the console; ask what becomes of the system that runs here."""
+        acts = self._source.acts
+        if self.view.report is None or acts is None:
+            self.app.exit()
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "leave":
+                self.app.exit()
+            elif answer == "stop":
+                self._down(acts, self.app.exit)
+
+        answers = [
+            ("", self.words("Stay"), "-safe"),
+            ("leave", self.words("Leave it running"), "-plain"),
+            ("stop", self.words("Stop it, and leave"), "-danger"),
+        ]
+        count = len(self.view.report.processes)
+        question = self.words("Leave the console. What becomes of the system ({count} processes)?", count=count)
+        self.app.push_screen(Choice(self.words, question, answers), answered)
+
+
+class Teller:
+    """Tells how far something is, now and then. It is called in the thread that does it.
+
+    Args:
+        total: how many there are; None when that isn't known.
+        answer: takes it, in the screen's thread.
+        deliver: has something done in the screen's thread.
+    """
+
+    def __init__(
+        self, total: int | None, answer: Callable[[Answer], None], deliver: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._total = total
+        self._answer = answer
+        self._deliver = deliver
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        """So many are done."""
+        now = time.monotonic()
+        if now - self._told < TELL_EVERY:
+            return
+        self._told = now
+        progressed = Progressed(count, self._total, now - self._began)
+        self._deliver(lambda: self._answer(progressed))
+
+
+def _lines_of(path: Path) -> Iterator[str]:
+    """The lines of a file.
+
+    Raises:
+        ConfigurationError: it can't be read, or is no text.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            while line := file.readline(payloads.LONGEST_LINE):
+                yield line
+    except OSError as error:
+        raise ConfigurationError(f"{path} can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8: {error.reason}") from error
+
+
+def _quiet(_: int) -> None:
+    """Shows no progress."""

@@ -1,0 +1,311 @@
+"""The feed of one table of tasks: finds what is searched for, follows what comes, and reads the rows that are in view.
+
+It has a thread and a connection of its own, so that a search through millions holds up nothing else.
+A newer search interrupts the one before. What it finds is handed over as values, marked with the number of the search.
+"""
+
+import logging
+import queue
+import threading
+import time
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from core.errors import CauceError, JournalError
+from core.model import Task
+from core.repository.archive import MOST_RESULTS, Archive, OpenArchive, TaskRow
+from core.repository.search import Column, Order, Search
+
+FIRST_ROWS = 200
+"""How many are found first, before the whole list is made."""
+
+NEW_ROWS = 80
+"""Rows of the newest tasks that are read along, so that they can be drawn at once."""
+
+FOLLOW_EVERY = 0.25
+"""Seconds between two looks at what has come."""
+
+OVERLAP = 2.0
+"""Seconds for which the newest results may still change their order: workers store side by side."""
+
+REFRESH_EVERY = 1.0
+"""Seconds between two looks at the rows in view, when the journal has changed."""
+
+RETRY_EVERY = 1.0
+
+_log = logging.getLogger("cauce.tui")
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a table wants to see."""
+
+    number: int = 0
+    """Of the search; grows with each."""
+    search: Search = Search()
+    order: Order = Order()
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What a search has found: numbers of tasks in the order in which they are shown, turned around when it is live."""
+
+    number: int
+    seqs: "array[int]"
+    rows: Mapping[int, TaskRow]
+    """Of those that are shown first."""
+    complete: bool
+    """Otherwise these are only the first, and the rest is on its way."""
+
+
+class Grown(msgspec.Struct, frozen=True):
+    """What has come since, for a live list: the last `cut` numbers are replaced by others, and more follow."""
+
+    number: int
+    cut: int
+    seqs: "array[int]"
+    rows: Mapping[int, TaskRow]
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Rows that were asked for, or have changed."""
+
+    rows: Mapping[int, TaskRow]
+
+
+class ReadById(msgspec.Struct, frozen=True):
+    """Rows that were asked for by the ids of their tasks, or have changed."""
+
+    rows: Mapping[str, TaskRow]
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """Everything about one task; None when it is not in the book."""
+
+    seq: int
+    task: Task | None
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """The journal can't be read now; empty when it can again."""
+
+    text: str
+
+
+News: TypeAlias = Listed | Grown | Read | ReadById | Whole | Trouble
+
+
+class Feed:
+    """Owns the thread.
+
+    Args:
+        open_archive: opens the journal, in the thread.
+        hand_over: takes what is found; may be called from any thread.
+        name: of the thread.
+    """
+
+    def __init__(self, open_archive: OpenArchive, hand_over: Callable[[News], object], name: str) -> None:
+        self._open = open_archive
+        self._hand_over = hand_over
+        self._archive: Archive | None = None
+        self._asks: queue.SimpleQueue[Callable[[Archive], None] | None] = queue.SimpleQueue()
+        self._wish = Wish()
+        self._tail: _Tail | None = None
+        self._visible: tuple[int, ...] = ()
+        self._visible_ids: tuple[str, ...] = ()
+        self._following = False
+        self._trouble = ""
+        self._leaving = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """End, also in the middle of a search."""
+        self._leaving = True
+        self._asks.put(None)
+        self._interrupt()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def look_for(self, search: Search, order: Order) -> int:
+        """Look for something else from now on; the number of this search, which its results bear."""
+        self._wish = wish = Wish(self._wish.number + 1, search, order)
+        self._interrupt()
+        self._asks.put(lambda archive: self._list(archive, wish))
+        return wish.number
+
+    def want(self, seqs: Sequence[int]) -> None:
+        """Read these rows, and keep them fresh: they are in view."""
+        wanted = tuple(seqs)
+        self._asks.put(lambda archive: self._read(archive, wanted))
+
+    def want_ids(self, ids: Sequence[str]) -> None:
+        """The same by the ids of the tasks."""
+        wanted = tuple(ids)
+        self._asks.put(lambda archive: self._read_ids(archive, wanted))
+
+    def want_whole(self, seq: int) -> None:
+        """Read everything about one task."""
+        self._asks.put(lambda archive: self._tell(Whole(seq, archive.task(seq))))
+
+    def follow(self, following: bool) -> None:
+        """Follow what comes, or rest: nobody is looking."""
+        self._following = following
+        self._asks.put(_nothing)
+
+    def _interrupt(self) -> None:
+        archive = self._archive
+        if archive is not None:
+            archive.interrupt()
+
+    def _tell(self, news: News) -> None:
+        if not self._leaving:
+            self._hand_over(news)
+
+    # What runs in the thread.
+
+    def _run(self) -> None:
+        while not self._leaving:
+            try:
+                self._archive = self._open()
+                self._serve(self._archive)
+            except CauceError as error:
+                self._tell_trouble(str(error))
+            except Exception as error:  # noqa: BLE001 - a table that stays empty without a word would be worse
+                _log.exception("the tasks could not be read")
+                self._tell_trouble(f"{type(error).__name__}: {error}")
+            finally:
+                self._close()
+            if not self._leaving:
+                self._pause(RETRY_EVERY)
+
+    def _close(self) -> None:
+        archive, self._archive = self._archive, None
+        if archive is not None:
+            archive.close()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, and then begin anew with the present search."""
+        time.sleep(seconds)
+        wish = self._wish
+        if wish.number:
+            self._asks.put(lambda archive: self._list(archive, wish))
+
+    def _tell_trouble(self, text: str) -> None:
+        if text != self._trouble:
+            self._trouble = text
+            self._tell(Trouble(text))
+
+    def _serve(self, archive: Archive) -> None:
+        seen, refreshed_at = -1, 0.0
+        while not self._leaving:
+            self._tell_trouble("")
+            ask = self._next_ask()
+            if ask is not None:
+                self._answer(archive, ask)
+                continue
+            if not self._following:
+                continue
+            version = archive.version()
+            if version == seen:
+                continue
+            seen = version
+            self._answer(archive, self._follow)
+            if time.monotonic() - refreshed_at > REFRESH_EVERY:
+                refreshed_at = time.monotonic()
+                self._answer(archive, self._refresh)
+
+    def _next_ask(self) -> Callable[[Archive], None] | None:
+        try:
+            return self._asks.get(timeout=FOLLOW_EVERY if self._following else None)
+        except queue.Empty:
+            return None
+
+    def _answer(self, archive: Archive, ask: Callable[[Archive], None]) -> None:
+        try:
+            ask(archive)
+        except JournalError:
+            # A newer search may have interrupted it. What belongs to an older one does nothing the second time.
+            if not self._leaving:
+                ask(archive)
+
+    def _list(self, archive: Archive, wish: Wish) -> None:
+        if wish is not self._wish:
+            return
+        self._tail = None
+        live = wish.order.is_live
+        first = archive.matching(wish.search, wish.order, FIRST_ROWS)
+        rows = archive.rows(first[:NEW_ROWS])
+        whole = len(first) < FIRST_ROWS
+        horizon = time.time() - OVERLAP
+        self._tell(Listed(wish.number, first[::-1] if live else first, rows, whole and not live))
+        if whole and not live:
+            return
+        tail = archive.matching_since(wish.search, horizon) if live else array("q")
+        seqs = first if whole else archive.matching(wish.search, wish.order, MOST_RESULTS)
+        if live:
+            seqs = seqs[::-1]
+            seqs = _joined(seqs, tail)
+            self._tail = _Tail(horizon, tail)
+        self._tell(Listed(wish.number, seqs, rows, True))
+
+    def _follow(self, archive: Archive) -> None:
+        """Look at what has come. What is older than some seconds is settled, the rest may still change its order."""
+        wish, tail = self._wish, self._tail
+        if tail is None:
+            return
+        found = archive.matching_since(wish.search, tail.horizon)
+        if found == tail.seqs:
+            return
+        rows = archive.rows(found[-NEW_ROWS:])
+        self._tell(Grown(wish.number, len(tail.seqs), found, rows))
+        horizon = time.time() - OVERLAP
+        if horizon - tail.horizon < OVERLAP:
+            self._tail = _Tail(tail.horizon, found)
+            return
+        unsettled = archive.matching_since(wish.search, horizon)
+        # Between the two looks more may have come; then the tail stays long until the next time.
+        settled = len(unsettled) <= len(found) and (not unsettled or found[-len(unsettled) :] == unsettled)
+        self._tail = _Tail(horizon, unsettled) if settled else _Tail(tail.horizon, found)
+
+    def _refresh(self, archive: Archive) -> None:
+        self._read(archive, self._visible)
+        self._read_ids(archive, self._visible_ids)
+
+    def _read_ids(self, archive: Archive, ids: Sequence[str]) -> None:
+        self._visible_ids = tuple(ids)
+        if ids:
+            self._tell(ReadById(archive.rows_by_id(ids)))
+
+    def _read(self, archive: Archive, seqs: Sequence[int]) -> None:
+        self._visible = tuple(seqs)
+        if seqs:
+            self._tell(Read(archive.rows(seqs)))
+
+
+class _Tail(msgspec.Struct, frozen=True):
+    """The end of a live list."""
+
+    horizon: float
+    """What ended from here on."""
+    seqs: "array[int]"
+
+
+def _joined(seqs: "array[int]", tail: "array[int]") -> "array[int]":
+    """A list that ends with a tail, though the two were read one after the other."""
+    known = set(tail)
+    end = len(seqs)
+    while end and seqs[end - 1] in known:
+        end -= 1
+    return seqs[:end] + tail
+
+
+def _nothing(_: Archive) -> None:
+    """Wakes the thread."""
+
+
+NEWEST = Order(Column.ENDED)

@@ -1,0 +1,26 @@
+"""The settings of the console."""
+
+from core import config
+from core.config import Option
+from core.supervisor import options as supervisor
+
+UP = Option("tui.up", config.switch, False, "start the system first, if it does not run", ("--up",))
+READ_ONLY = Option(
+    "tui.read-only", config.switch, False, "only look: every command that acts is away", ("--read-only",)
+)
+DUMP = Option(
+    "tui.dump", config.switch, False, "print what the console would show, as one JSON object, and end", ("--dump",)
+)
+LANGUAGE = Option(
+    "tui.lang", config.optional_text, "", "en or es; what the environment says when left out", ("--lang",), "LANGUAGE"
+)
+THEME = Option(
+    "tui.theme",
+    config.optional_text,
+    "",
+    "cauce, cauce-light or cauce-contrast; the one that was used last when left out",
+    ("--theme",),
+    "THEME",
+)
+HZ = Option("tui.hz", config.seconds(0.1, 10), 2.0, "how many times a second to look at the system", ("--hz",), "N")
+OPTIONS = (*supervisor.OPTIONS, UP, READ_ONLY, DUMP, LANGUAGE, THEME, HZ)

@@ -1,0 +1,59 @@
+"""Every command by its name, for the command palette."""
+
+from collections.abc import Iterable
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.dom import DOMNode
+
+from tui.commands import BY_ID, Command
+from tui.words import Words
+
+
+class Commands(Provider):
+    """Finds the commands that can be given where the focus is, and those of everywhere."""
+
+    async def discover(self) -> Hits:
+        """All of them, before anything is typed."""
+        for command, node in self._available():
+            yield DiscoveryHit(self._name(command), self._giver(command, node), help=self._words(command.help))
+
+    async def search(self, query: str) -> Hits:
+        """Those whose name is like it."""
+        matcher = self.matcher(query)
+        for command, node in self._available():
+            name = self._name(command)
+            score = max(matcher.match(name), matcher.match(command.label))
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), self._giver(command, node), help=self._words(command.help))
+
+    @property
+    def _words(self) -> Words:
+        words = getattr(self.screen, "words", None)
+        return words if isinstance(words, Words) else Words()
+
+    def _name(self, command: Command) -> str:
+        return f"{self._words(command.where)}: {self._words(command.label)}"
+
+    def _available(self) -> Iterable[tuple[Command, DOMNode]]:
+        seen = set()
+        for active in self.screen.active_bindings.values():
+            command = BY_ID.get(active.binding.id or "")
+            if command is not None and active.enabled and command.id not in seen:
+                seen.add(command.id)
+                yield command, active.node
+
+    def _giver(self, command: Command, node: DOMNode) -> "Giver":
+        return Giver(self, command, node)
+
+
+class Giver:
+    """Gives one command when it is called."""
+
+    def __init__(self, provider: Provider, command: Command, node: DOMNode) -> None:
+        self._provider = provider
+        self._command = command
+        self._node = node
+
+    async def __call__(self) -> None:
+        """Give it."""
+        await self._provider.app.run_action(self._command.action, self._node)

@@ -1,0 +1,95 @@
+"""From what a person has written to payloads and tasks. Pure."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from core import jsontext
+from core.client import NewSubmission
+from core.jsontext import Json
+from tui.words import Words
+
+LONGEST_LINE = 1024 * 1024
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written in the form."""
+
+    kind: str = ""
+    payload: str = ""
+    id: str = ""
+    delay: str = ""
+    retries: str = ""
+    as_text: bool = False
+    """Never take the payload for JSON."""
+
+
+class DraftError(ValueError):
+    """A field of the form is wrong; says which and what would be right."""
+
+
+def payload_of(text: str, *, as_text: bool) -> tuple[Json, bool]:
+    """The payload, and whether it is JSON: a text that is JSON, unless it is to stay a text."""
+    if as_text:
+        return text, False
+    try:
+        return jsontext.parse(text.encode()), True
+    except (jsontext.JsonError, UnicodeEncodeError):
+        return text, False
+
+
+def describe(text: str, words: Words, *, as_text: bool) -> str:
+    """Say as what a payload will be sent."""
+    if not text:
+        return words("an empty text")
+    value, is_json = payload_of(text, as_text=as_text)
+    if not is_json:
+        return words("a text of {count} characters", count=f"{len(text):,}")
+    names = {dict: "a JSON object", list: "a JSON list", str: "a JSON text", bool: "a JSON truth value"}
+    return words(names.get(type(value), "a JSON number" if value is not None else "JSON null"))
+
+
+def task_of(draft: Draft, words: Words) -> NewSubmission:
+    """The task that is written in the form.
+
+    Raises:
+        DraftError: a field is wrong.
+    """
+    payload, _ = payload_of(draft.payload, as_text=draft.as_text)
+    return NewSubmission(
+        draft.kind or None,
+        payload,
+        draft.id.strip() or None,
+        _delay(draft.delay, words),
+        _retries(draft.retries, words),
+    )
+
+
+def tasks_of_lines(lines: Iterator[str], draft: NewSubmission, *, as_text: bool) -> Iterator[NewSubmission]:
+    """A task for each line that is not blank; the id of the draft and the number of the line are its id."""
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\r\n")
+        if text.strip():
+            payload, _ = payload_of(text, as_text=as_text)
+            task_id = f"{draft.id}-{number}" if draft.id else None
+            yield NewSubmission(draft.kind, payload, task_id, draft.delay, draft.retries)
+
+
+def _delay(text: str, words: Words) -> float:
+    if not text.strip():
+        return 0.0
+    try:
+        delay = float(text)
+    except ValueError:
+        delay = -1.0
+    if not 0 <= delay < 10 * 365 * 86_400:
+        raise DraftError(words("delay: must be a number of seconds, such as 60"))
+    return delay
+
+
+def _retries(text: str, words: Words) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal() or len(text.strip()) > 4:
+        raise DraftError(words("retries: must be a whole number, such as 3"))
+    return int(text)

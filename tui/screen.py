@@ -1,0 +1,239 @@
+"""The screen: the one place that handles what the tabs say, and hands them what they show."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.widgets import ContentSwitcher, Static
+
+from tui import commands
+from tui.answers import Answer
+from tui.dialogs.detail import Detail
+from tui.errands import Errands
+from tui.feed import Whole
+from tui.messages import (
+    DetailWanted,
+    LogsRead,
+    LogsWanted,
+    RowsWanted,
+    SearchWanted,
+    TasksRead,
+    ViewTaken,
+)
+from tui.source import LogSource, Source, TaskFeed
+from tui.tabs.base import Tab
+from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
+from tui.words import Words
+
+T = TypeVar("T")
+
+DOWN_WITHIN = 60.0
+"""Seconds that a system has to end before what still runs is killed."""
+
+Maker = Callable[[Words], Tab]
+
+
+class MainScreen(Errands):
+    """Header, ledger, tabs, keys.
+
+    Args:
+        source: of everything that is shown and done.
+        words: of the console.
+        tabs: label and maker of each, by its id.
+        first: the id of the tab to open.
+    """
+
+    BINDINGS: ClassVar = commands.bindings(commands.GLOBAL)
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-short"), (32, "-tall")]  # noqa: RUF012 - as Textual declares it
+
+    def __init__(self, source: Source, words: Words, tabs: Mapping[str, tuple[str, Maker]], first: str) -> None:
+        super().__init__(source, words)
+        self._makers = tabs
+        self._made: dict[str, Tab] = {}
+        self._opened = first
+        self._feeds: dict[str, TaskFeed] = {}
+        self._logs: LogSource | None = None
+        self._watcher = source.watcher(lambda view: self.post_message(ViewTaken(view)))
+        self._frozen = False
+        self.header = Header(words, id="header")
+        self.header.read_only = source.acts is None
+        self.ledger = LedgerLine(words, id="ledger")
+        self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")
+
+    def compose(self) -> ComposeResult:
+        """The lines around, and the place for the tabs."""
+        yield Static(
+            self.words("The window is too small: Cauce needs 60 columns and 16 lines."), id="too-small", markup=False
+        )
+        with Container(id="everything"):
+            yield self.header
+            yield self.ledger
+            yield self.bar
+            yield ContentSwitcher(id="tab")
+            yield KeyBar(self.words, id="keys")
+
+    async def on_mount(self) -> None:
+        """Open the first tab, and begin to look."""
+        await self._open(self._opened)
+        self._watcher.start()
+
+    def on_unmount(self) -> None:
+        """End what was begun."""
+        self._cancelling.set()
+        self._watcher.stop()
+        for feed in self._feeds.values():
+            feed.stop()
+        if self._logs is not None:
+            self._logs.stop()
+        if self._source.acts is not None:
+            self._source.acts.close()
+
+    def poke(self) -> None:
+        """Have the system looked at."""
+        self._watcher.poke()
+
+    def settled(self) -> None:
+        """Have what has failed looked for anew."""
+        for tab in self._made.values():
+            tab.settled()
+
+    def answer(self, answer: Answer) -> None:
+        """Tell the tab that submits what has come of it."""
+        for tab in self._made.values():
+            tab.answered(answer)
+
+    # What is shown.
+
+    @property
+    def tab(self) -> Tab:
+        """The tab that is open."""
+        return self._made[self._opened]
+
+    @property
+    def tab_name(self) -> str:
+        """The id of the tab that is open."""
+        return self._opened
+
+    @on(ViewTaken)
+    def _show_view(self, event: ViewTaken) -> None:
+        event.stop()
+        self._watcher.taken()
+        if self._frozen:
+            return
+        self.view = event.view
+        self.header.show(event.view)
+        self.ledger.show(event.view)
+        self.bar.count("failed", event.view.ledger.failed)
+        self.tab.show(event.view)
+
+    @on(TasksRead)
+    def _take_tasks(self, event: TasksRead) -> None:
+        event.stop()
+        if isinstance(event.news, Whole):
+            self._show_detail(event.news)
+            return
+        for tab in self._made.values():
+            if event.name in tab.feeds:
+                tab.take(event.name, event.news)
+
+    @on(LogsRead)
+    def _take_logs(self, event: LogsRead) -> None:
+        event.stop()
+        for tab in self._made.values():
+            if tab.reads_logs:
+                tab.take_logs(event.news)
+
+    async def _open(self, name: str) -> None:
+        """Open a tab; it is made when it is opened for the first time."""
+        switcher = self.query_one(ContentSwitcher)
+        if name not in self._made:
+            tab = self._made[name] = self._makers[name][1](self.words)
+            await switcher.mount(tab)
+        switcher.current = self._opened = name
+        self.bar.show(name)
+        tab = self._made[name]
+        self._rest(tab)
+        tab.show(self.view)
+        if tab.first_focus is not None:
+            tab.first_focus.focus()
+        self.refresh_bindings()
+
+    def _rest(self, active: Tab) -> None:
+        """Let the feeds of the open tab follow, and the others rest."""
+        for name, feed in self._feeds.items():
+            feed.follow(name in active.feeds and not self._frozen)
+        if self._logs is not None:
+            self._logs.follow(active.reads_logs and not self._frozen)
+
+    # What tabs want to know.
+
+    def _feed(self, name: str) -> TaskFeed:
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._source.tasks(lambda news: self.post_message(TasksRead(name, news)), name)
+            self._feeds[name] = feed
+            feed.start()
+            feed.follow(name in self.tab.feeds and not self._frozen)
+        return feed
+
+    @on(SearchWanted)
+    def _search(self, event: SearchWanted) -> None:
+        event.stop()
+        number = self._feed(event.feed).look_for(event.search, event.order)
+        for tab in self._made.values():
+            if event.feed in tab.feeds:
+                tab.searching(event.feed, number)
+
+    @on(RowsWanted)
+    def _read_rows(self, event: RowsWanted) -> None:
+        event.stop()
+        if event.ids:
+            self._feed(event.feed).want_ids(event.ids)
+        else:
+            self._feed(event.feed).want(event.seqs)
+
+    @on(DetailWanted)
+    def _read_detail(self, event: DetailWanted) -> None:
+        event.stop()
+        feeds = self.tab.feeds
+        if feeds:
+            self._feed(feeds[0]).want_whole(event.seq)
+
+    def _show_detail(self, news: Whole) -> None:
+        if news.task is None:
+            self.tell(self.words("This task is not in the book."), trouble=True)
+        else:
+            self.app.push_screen(Detail(self.words, news.task))
+
+    @on(LogsWanted)
+    def _read_logs(self, event: LogsWanted) -> None:
+        event.stop()
+        if self._logs is None:
+            self._logs = self._source.logs(lambda news: self.post_message(LogsRead(news)))
+            self._logs.start()
+            self._logs.follow(self.tab.reads_logs)
+        number = self._logs.choose(event.names)
+        for tab in self._made.values():
+            if tab.reads_logs:
+                tab.choosing(number)
+
+    # The commands of everywhere.
+
+    @on(TabBar.Chosen)
+    async def _tab_chosen(self, event: TabBar.Chosen) -> None:
+        event.stop()
+        await self._open(event.tab)
+
+    async def action_show_tab(self, name: str) -> None:
+        """Open a tab."""
+        await self._open(name)
+
+    def action_freeze(self) -> None:
+        """Hold the picture still, or let it go on."""
+        self._frozen = self.header.frozen = not self._frozen
+        self.header.refresh()
+        self._rest(self.tab)
+        self._watcher.poke()

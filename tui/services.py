@@ -1,0 +1,87 @@
+"""The real source: what the console shows and does of the system of one directory."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from core import config
+from core.broker.opening import open_broker
+from core.config import Settings
+from core.errors import CauceError, ConfigurationError
+from core.monitor.depth import DepthWatch
+from core.repository.opening import Journal
+from core.supervisor.home import Home
+from core.supervisor.plan import LOCAL
+from core.supervisor.report import Report
+from tui.acting import Operator
+from tui.feed import Feed, News
+from tui.log_feed import LogFeed, LogNews
+from tui.options import HZ, READ_ONLY
+from tui.poller import Poller
+from tui.source import Acts, LogSource, TaskFeed, Watcher
+from tui.view import View
+from tui.watching import Watching
+
+
+class LocalSource:
+    """The system of the directory that the settings name.
+
+    Args:
+        settings: of the console.
+        environment: what processes inherit that it starts.
+    """
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._home = Home(settings[config.DIRECTORY])
+        self._journal = Journal(settings[config.DATABASE], self._home.directory)
+        self._acts: Acts | None = None
+        if not settings[READ_ONLY]:
+            token = config.read_token(settings)
+            self._acts = Operator(settings, environment, self._journal, self._home, token)
+
+    def watching(self) -> Watching:
+        """What looks at the system, in whichever thread."""
+        return Watching(self._journal, self._home, self._open_gauge, self._describe_broker())
+
+    def watcher(self, hand_over: Callable[[View], object]) -> Watcher:
+        """What looks at the system again and again."""
+        watching = self.watching()
+        return Poller(watching.look, hand_over, 1.0 / self._settings[HZ], watching.close)
+
+    def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
+        """What finds tasks for one table."""
+        return Feed(self._journal.archive(readonly=True), hand_over, f"tasks-{name}")
+
+    def logs(self, hand_over: Callable[[LogNews], object]) -> LogSource:
+        """What reads logs."""
+        return LogFeed(self._home, hand_over)
+
+    @property
+    def acts(self) -> Acts | None:
+        """What has things done; None for a console that only looks."""
+        return self._acts
+
+    def _describe_broker(self) -> str:
+        try:
+            return open_broker(self._settings[config.BROKER], self._home.directory).description
+        except ConfigurationError:
+            # A private node that was never started has no address yet.
+            return self._settings[config.BROKER]
+
+    def _open_gauge(self, report: Report | None) -> DepthWatch | None:
+        """What watches the queue: of the broker that the supervisor runs the system on, as far as it can be reached."""
+        for url in dict.fromkeys((self._settings[config.BROKER], LOCAL)):
+            try:
+                broker = open_broker(url, self._home.directory)
+            except CauceError:
+                continue
+            if report is None or broker.description == report.broker:
+                return DepthWatch(broker.gauge) if self._may_look(url) else None
+        return None
+
+    def _may_look(self, url: str) -> bool:
+        """Whether looking makes nothing: an embedded queue that is not there yet is left so."""
+        if not url.startswith("embedded"):
+            return True
+        name = url.partition(":")[2] or str(Path(".cauce") / "queue.db")
+        return (self._home.directory / name).exists()

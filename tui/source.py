@@ -1,0 +1,132 @@
+"""What the console needs of the world, as interfaces: the programs give it the real ones, tests give it values."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from core.client import NewSubmission
+from core.client.load import LoadOrder
+from core.repository.archive import Act
+from core.repository.search import Order, Search
+from core.supervisor.report import Report, Stopped
+from tui.acting import Operation, Progress, Settled, Submitted, Tally
+from tui.feed import News
+from tui.log_feed import LogNews
+from tui.view import View
+
+
+class Watcher(Protocol):
+    """Looks at the system again and again."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def poke(self) -> None:
+        """Look now."""
+
+    def taken(self) -> None:
+        """Note that the last view has been taken in."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class TaskFeed(Protocol):
+    """Finds tasks for a table."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def look_for(self, search: Search, order: Order) -> int:
+        """Look for something else; the number of the search."""
+
+    def want(self, seqs: Sequence[int]) -> None:
+        """Read these rows, and keep them fresh."""
+
+    def want_ids(self, ids: Sequence[str]) -> None:
+        """The same by the ids of the tasks."""
+
+    def want_whole(self, seq: int) -> None:
+        """Read everything about one task."""
+
+    def follow(self, following: bool) -> None:
+        """Follow what comes, or rest."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class LogSource(Protocol):
+    """Reads logs."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def choose(self, names: Sequence[str] | None) -> int:
+        """Read the logs of these processes, of all when None; the number of this choice."""
+
+    def follow(self, following: bool) -> None:
+        """Go on reading, or rest."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+class Acts(Protocol):
+    """Has things done. Every call takes its time, and may raise `CauceError`."""
+
+    def submit(self, task: NewSubmission, listen: str) -> Submitted:
+        """Submit one task."""
+
+    def submit_many(
+        self, tasks: Iterable[NewSubmission], listen: str, progress: Progress, cancelled: threading.Event
+    ) -> Tally:
+        """Submit many tasks."""
+
+    def load(self, order: LoadOrder, listen: str, progress: Progress, cancelled: threading.Event) -> Tally:
+        """Submit as many tasks as are ordered, at a rate."""
+
+    def up(self, tell: Callable[[Report], None]) -> Report:
+        """Start the system in the background."""
+
+    def down(self, timeout: float) -> Stopped:
+        """Take the system down."""
+
+    def operate(self, what: Operation, names: Sequence[str]) -> Report:
+        """Have processes started, stopped, restarted or killed."""
+
+    def scale(self, servers: int | None, workers: int | None) -> Report:
+        """Run so many servers and workers."""
+
+    def hasten(self, names: Sequence[str]) -> None:
+        """Have a stop that is under way kill at once what still runs."""
+
+    def settle(self, act: Act, seqs: Sequence[int], progress: Progress, cancelled: threading.Event) -> Settled:
+        """Retry or discard failed tasks."""
+
+    def undo(self, operation: int, running: frozenset[str]) -> int:
+        """Take that back; how many."""
+
+    def export(self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event) -> int:
+        """Write what a search finds to a file; how many."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class Source(Protocol):
+    """Makes all of these for one system."""
+
+    def watcher(self, hand_over: Callable[[View], object]) -> Watcher:
+        """What looks at the system."""
+
+    def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
+        """What finds tasks for one table."""
+
+    def logs(self, hand_over: Callable[[LogNews], object]) -> LogSource:
+        """What reads logs."""
+
+    @property
+    def acts(self) -> Acts | None:
+        """What has things done; None for a console that only looks."""

@@ -1,0 +1,27 @@
+"""The tabs. Each is a function of the view; none knows of another, or of a service."""
+
+from collections.abc import Callable, Mapping
+
+from tui.tabs.base import Tab
+from tui.tabs.diagram import DiagramTab
+from tui.tabs.failed import FailedTab
+from tui.tabs.monitor import MonitorTab
+from tui.tabs.processes import ProcessesTab
+from tui.tabs.submit import SubmitTab
+from tui.words import Words
+
+
+def all_tabs(words: Words, kinds: Mapping[str, str]) -> Mapping[str, tuple[str, Callable[[Words], Tab]]]:
+    """Label and maker of each, by its id, in their order.
+
+    Args:
+        words: of the console.
+        kinds: descriptions of the kinds of task that are known from the start, by name.
+    """
+    return {
+        "submit": (words("Submit"), lambda each: SubmitTab(each, kinds, id="submit")),
+        "monitor": (words("Monitor"), lambda each: MonitorTab(each, id="monitor")),
+        "processes": (words("Processes"), lambda each: ProcessesTab(each, id="processes")),
+        "failed": (words("Failed"), lambda each: FailedTab(each, id="failed")),
+        "diagram": (words("Diagram"), lambda each: DiagramTab(each, id="diagram")),
+    }

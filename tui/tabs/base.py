@@ -1,0 +1,55 @@
+"""What every tab is: made when it is first opened, shown the view while it is open, at rest while it is not."""
+
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from tui.answers import Answer
+from tui.feed import News
+from tui.log_feed import LogNews
+from tui.view import EMPTY, View
+from tui.words import Words
+
+
+class Tab(Vertical):
+    """One tab.
+
+    Args:
+        words: of the console.
+        id: of the tab.
+    """
+
+    feeds: tuple[str, ...] = ()
+    """The names of the feeds that it needs while it is open."""
+    reads_logs = False
+
+    def __init__(self, words: Words, *, id: str) -> None:
+        super().__init__(id=id)
+        self.words = words
+        self.view = EMPTY
+
+    def show(self, view: View) -> None:
+        """Show this moment."""
+        self.view = view
+
+    @property
+    def first_focus(self) -> Widget | None:
+        """What has the focus when the tab is opened."""
+        return None
+
+    def take(self, feed: str, news: News) -> None:
+        """Take in what a feed has found."""
+
+    def searching(self, feed: str, number: int) -> None:
+        """A feed has begun a search of this number."""
+
+    def answered(self, answer: Answer) -> None:
+        """Take in what has come of what the tab has asked for."""
+
+    def settled(self) -> None:
+        """Look anew for what has failed: something was done about it."""
+
+    def take_logs(self, news: LogNews) -> None:
+        """Take in lines of logs."""
+
+    def choosing(self, number: int) -> None:
+        """The logs of a choice of this number are being read."""

@@ -1,0 +1,97 @@
+"""The tab of what has failed: the error in the table itself, and what can be done about it, and undone."""
+
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.widget import Widget
+
+from core.model import State
+from core.repository.archive import Act
+from tui import commands
+from tui.feed import News
+from tui.messages import SettleWanted, UndoWanted
+from tui.tabs.base import Tab
+from tui.widgets.browser import Browser
+from tui.widgets.task_rows import failed_columns
+from tui.words import Words
+
+FEED = "failed"
+
+
+class Failures(Browser):
+    """Failed tasks, which can be marked, retried and discarded."""
+
+    BINDINGS: ClassVar = commands.bindings(commands.FAILED)
+
+    def action_mark(self) -> None:
+        """Mark the task, or take the mark away, and go on to the next."""
+        key = self.table.cursor_key
+        if isinstance(key, int):
+            self.model.marks ^= {key}
+            self.table.changed()
+            self.table.action_move(1)
+            self._title_it()
+
+    def action_mark_all(self) -> None:
+        """Mark everything that is found, or nothing."""
+        everything = self.model.all_seqs
+        if len(self.model.marks) == len(everything):
+            self.model.marks.clear()
+        else:
+            self.model.marks = set(everything)
+        self.table.changed()
+        self._title_it()
+
+    def action_settle(self, what: Literal["retry", "discard"]) -> None:
+        """Have what is marked run once more, or have done with it; without marks the task under the cursor."""
+        key = self.table.cursor_key
+        chosen = sorted(self.model.marks) or ([key] if isinstance(key, int) else [])
+        if chosen:
+            self.post_message(SettleWanted(Act(what), chosen, self.matching))
+
+    def action_undo(self) -> None:
+        """Take back the last of these."""
+        self.post_message(UndoWanted())
+
+    def refreshed(self) -> None:
+        """Look anew: what was settled is no longer here."""
+        self._search()
+
+
+class FailedTab(Tab):
+    """Everything that has failed."""
+
+    feeds = (FEED,)
+
+    def __init__(self, words: Words, *, id: str) -> None:
+        super().__init__(words, id=id)
+        self.failures = Failures(
+            words,
+            FEED,
+            words("Failed"),
+            failed_columns(words),
+            states=(State.FAILED,),
+            empty=words("Nothing has failed."),
+            id="failures",
+        )
+
+    def compose(self) -> ComposeResult:
+        """The table."""
+        yield self.failures
+
+    @property
+    def first_focus(self) -> Widget:
+        """The table."""
+        return self.failures.table
+
+    def take(self, feed: str, news: News) -> None:
+        """Take in what was found."""
+        self.failures.take(news)
+
+    def settled(self) -> None:
+        """Look anew: what was retried or discarded is no longer here."""
+        self.failures.refreshed()
+
+    def searching(self, feed: str, number: int) -> None:
+        """The search has begun."""
+        self.failures.searching(number)

@@ -1,0 +1,227 @@
+"""The tab that shows the work: a row for each worker, what comes in and goes out, and everything that has ended."""
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from core.monitor.delays import Delays
+from core.monitor.snapshot import Presence
+from core.repository.search import NEWEST_FIRST, Order
+from core.repository.search import Column as By
+from tui import commands, formatting
+from tui.feed import News
+from tui.messages import WorkerPicked
+from tui.tabs.base import Tab
+from tui.view import View, WorkerRow
+from tui.widgets.browser import Browser
+from tui.widgets.chart import Chart
+from tui.widgets.panel import Panel
+from tui.widgets.table import Cell, Column, ListModel, Row, Table
+from tui.widgets.task_rows import result_columns
+from tui.words import Words
+
+FEED = "results"
+SPARK_SECONDS = 120
+SPARK = 14
+
+_PRESENCES = {
+    Presence.ONLINE: ("●", "good"),
+    Presence.BUSY: ("●", "good"),
+    Presence.STARTING: ("◐", "warn"),
+    Presence.DRAINING: ("◑", "warn"),
+    Presence.TROUBLED: ("▲", "warn"),
+    Presence.LOST: ("✖", "bad"),
+    Presence.LEFT: ("○", "dim"),
+}
+
+
+def _columns(words: Words) -> tuple[Column, ...]:
+    return (
+        Column(key="name", label=words("worker"), width=7, grow=1, sortable=False),
+        Column(key="state", label=words("state"), width=10, grow=1, sortable=False),
+        Column(key="rate", label=words("tasks/s"), width=7, right=True, sortable=False),
+        Column(key="history", label=words("2 minutes"), width=SPARK, sortable=False, rank=4),
+        Column(key="done", label=words("done"), width=7, right=True, sortable=False),
+        Column(key="failed", label=words("failed"), width=6, right=True, sortable=False),
+        Column(key="hand", label=words("in hand"), width=7, right=True, sortable=False),
+        Column(key="waited", label=words("waited p50/p95"), width=16, right=True, sortable=False, rank=3),
+        Column(key="took", label=words("took p50/p95"), width=16, right=True, sortable=False),
+        Column(key="cpu", label=words("cpu"), width=5, right=True, sortable=False, rank=2),
+        Column(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
+        Column(key="host", label=words("host"), width=8, sortable=False, rank=5),
+    )
+
+
+class Workers(Panel):
+    """The workers, a row each, and one for all together."""
+
+    BINDINGS: ClassVar = commands.bindings(commands.WORKERS)
+
+    def __init__(self, words: Words, *, id: str) -> None:
+        super().__init__(id=id)
+        self.words = words
+        self.table = Table(_columns(words))
+
+    def compose(self) -> ComposeResult:
+        """The table."""
+        yield self.table
+
+    def show(self, view: View) -> None:
+        """Draw this moment."""
+        rows: list[tuple[Hashable, Row]] = [(row.process.number, self._row(row, view.now)) for row in view.workers]
+        if len(rows) > 1:
+            rows.append(("", self._total(view)))
+        self.table.show(ListModel(rows))
+        alive = sum(row.process.presence is not Presence.LOST for row in view.workers)
+        count = self.words.count(alive, "{count} worker", "{count} workers")
+        servers = sum(row.process.presence is not Presence.LOST for row in view.servers)
+        more = self.words.count(servers, "{count} server", "{count} servers")
+        self.titled(self.words("Workers"), count=f"{count} · {more}")
+
+    def _row(self, row: WorkerRow, now: float) -> Row:
+        process, part, delays = row.process, row.part, row.delays
+        counters = process.counters
+        failed = counters.failed
+        return [
+            Cell(formatting.clean(process.name, 40)),
+            self._state(row, now),
+            Cell(formatting.rate(process.rate), "" if process.rate else "dim"),
+            Cell(formatting.sparkline(row.history[-SPARK_SECONDS:], SPARK), "accent"),
+            Cell(formatting.short(counters.done)),
+            Cell(formatting.short(failed), "bad" if failed else "dim"),
+            Cell(f"{len(process.in_hand)}/{process.threads}", "" if process.in_hand else "dim"),
+            Cell(_waited(delays)),
+            Cell(_took(delays)),
+            Cell(formatting.share(part.cpu if part else None), "dim"),
+            Cell(formatting.memory(part.memory if part else None), "dim"),
+            Cell(formatting.clean(process.host, 40), "dim"),
+        ]
+
+    def _state(self, row: WorkerRow, now: float) -> Cell:
+        process = row.process
+        sign, style = _PRESENCES[process.presence]
+        told = self.words(process.presence.value)
+        if process.presence is Presence.LOST:
+            told = self.words("lost {span}", span=formatting.span(now - process.seen_at))
+        elif process.presence is Presence.TROUBLED:
+            told = formatting.clean(process.status.partition("; ")[2], 40)
+        return Cell(f"{sign} {told}", style)
+
+    def _total(self, view: View) -> Row:
+        rows = [row for row in view.workers if row.process.presence is not Presence.LOST]
+        sums = [sum(column) for column in zip(*(row.history[-SPARK_SECONDS:] for row in rows), strict=False)]
+        processes = [row.process for row in rows]
+        parts = [row.part for row in rows if row.part is not None]
+        delays = view.delays
+        cpu = [part.cpu for part in parts if part.cpu is not None]
+        memory = [part.memory for part in parts if part.memory is not None]
+        failed = sum(process.counters.failed for process in processes)
+        return [
+            Cell(self.words("all"), "dim"),
+            Cell(""),
+            Cell(formatting.rate(sum(process.rate for process in processes)), "accent"),
+            Cell(formatting.sparkline(tuple(sums), SPARK), "accent"),
+            Cell(formatting.short(sum(process.counters.done for process in processes)), "dim"),
+            Cell(formatting.short(failed), "dim"),
+            Cell(f"{sum(len(p.in_hand) for p in processes)}/{sum(p.threads for p in processes)}", "dim"),
+            Cell(_waited(delays), "dim"),
+            Cell(_took(delays), "dim"),
+            Cell(formatting.share(sum(cpu)) if cpu else "", "dim"),
+            Cell(formatting.memory(sum(memory)) if memory else "", "dim"),
+            Cell(""),
+        ]
+
+    @on(Table.Picked)
+    def _pick(self, event: Table.Picked) -> None:
+        event.stop()
+        self.action_pick()
+
+    @on(Table.Moved)
+    def _moved(self, event: Table.Moved) -> None:
+        event.stop()
+
+    @on(Table.Wanting)
+    def _wanting(self, event: Table.Wanting) -> None:
+        event.stop()
+
+    def action_pick(self) -> None:
+        """Show what this worker has done."""
+        row = self.table.model.row(self.table.cursor) if len(self.table.model) else None
+        if row is not None:
+            name = "" if self.table.cursor_key == "" else row[0].text
+            self.post_message(WorkerPicked(name))
+
+    def action_everything(self) -> None:
+        """Show the results of all workers."""
+        self.post_message(WorkerPicked(""))
+
+
+class MonitorTab(Tab):
+    """Workers above, results below."""
+
+    feeds = (FEED,)
+
+    def __init__(self, words: Words, *, id: str) -> None:
+        super().__init__(words, id=id)
+        self._workers = Workers(words, id="workers")
+        self.chart = Chart(id="chart")
+        self.results = Browser(
+            words,
+            FEED,
+            words("Results"),
+            result_columns(words),
+            empty=words("Nothing has ended yet. Submit a task on tab 1, or press u to start the system."),
+            id="results",
+        )
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        with Horizontal(id="above"):
+            yield self._workers
+            panel = Panel(id="flow")
+            panel.titled(self.words("In and out"), count=self.words("tasks/s, 5 minutes"))
+            with panel:
+                yield self.chart
+        yield self.results
+
+    @property
+    def first_focus(self) -> Widget:
+        """The results."""
+        return self.results.table
+
+    def show(self, view: View) -> None:
+        """Show this moment."""
+        super().show(view)
+        self._workers.show(view)
+        self.chart.show(view.chart.taken_in, view.chart.ended)
+
+    def take(self, feed: str, news: News) -> None:
+        """Take in results."""
+        self.results.take(news)
+
+    def searching(self, feed: str, number: int) -> None:
+        """The search for results has begun."""
+        self.results.searching(number)
+
+    @on(WorkerPicked)
+    def _show_results_of(self, event: WorkerPicked) -> None:
+        """From a worker to its results, the slowest first, so that the next Enter tells the reason."""
+        event.stop()
+        if event.name:
+            quoted = f'"{event.name}"' if " " in event.name else event.name
+            self.results.look_for(f"worker:{quoted}", Order(By.TOOK))
+        else:
+            self.results.look_for("", NEWEST_FIRST)
+        self.results.table.focus()
+
+
+def _waited(delays: Delays | None) -> str:
+    return f"{formatting.span(delays.waited_p50)} / {formatting.span(delays.waited_p95)}" if delays else ""
+
+
+def _took(delays: Delays | None) -> str:
+    return f"{formatting.span(delays.took_p50)} / {formatting.span(delays.took_p95)}" if delays else ""

@@ -1,0 +1,208 @@
+"""The tab of the local processes: what the supervisor runs, what it can be told, and what the processes say."""
+
+from collections.abc import Hashable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.widget import Widget
+from textual.widgets import Static
+
+from core.supervisor.plan import Duty
+from core.supervisor.report import PartReport, PartState
+from tui import commands, formatting
+from tui.acting import Operation
+from tui.log_feed import LogNews
+from tui.messages import LogsWanted, OperationWanted, ScaleWanted, Told
+from tui.tabs.base import Tab
+from tui.view import View
+from tui.widgets.log_panel import LogPanel
+from tui.widgets.panel import Panel
+from tui.widgets.table import Cell, Column, ListModel, Row, Table
+from tui.words import Words
+
+_STATES = {
+    PartState.READY: ("●", "good"),
+    PartState.WAITING: ("○", "dim"),
+    PartState.STARTING: ("◐", "warn"),
+    PartState.RESTARTING: ("↻", "warn"),
+    PartState.TROUBLED: ("▲", "warn"),
+    PartState.STOPPING: ("◑", "warn"),
+    PartState.STOPPED: ("○", "dim"),
+    PartState.CRASHED: ("✖", "bad"),
+}
+SUPERVISOR = "supervisor"
+
+
+def _columns(words: Words) -> tuple[Column, ...]:
+    return (
+        Column(key="name", label=words("process"), width=10, grow=1, sortable=False),
+        Column(key="state", label=words("state"), width=12, grow=1, sortable=False),
+        Column(key="pid", label=words("pid"), width=7, right=True, sortable=False),
+        Column(key="address", label=words("address"), width=15, sortable=False),
+        Column(key="up", label=words("up"), width=7, right=True, sortable=False),
+        Column(key="restarts", label=words("restarts"), width=8, right=True, sortable=False, rank=1),
+        Column(key="cpu", label=words("cpu"), width=5, right=True, sortable=False),
+        Column(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
+        Column(key="note", label=words("note"), width=10, grow=5, sortable=False, rank=3),
+    )
+
+
+class ProcessPanel(Panel):
+    """The processes, a row each.
+
+    Args:
+        words: of the console.
+        id: of the widget.
+    """
+
+    BINDINGS: ClassVar = commands.bindings(commands.PROCESSES)
+
+    def __init__(self, words: Words, *, id: str) -> None:
+        super().__init__(id=id)
+        self.words = words
+        self.table = Table(_columns(words))
+        self._note = Static(classes="note", markup=False)
+        self.view = View()
+
+    def compose(self) -> ComposeResult:
+        """A note for what there is to say; the table."""
+        yield self._note
+        yield self.table
+
+    def show(self, view: View) -> None:
+        """Draw this moment."""
+        self.view = view
+        report = view.report
+        rows: list[tuple[Hashable, Row]] = []
+        if report is not None:
+            rows = [(part.name, self._row(part, view.now)) for part in report.processes]
+        self.table.show(ListModel(rows))
+        self._note.update(self._say(view))
+        self._note.display = bool(self._say(view))
+        count = self.words.count(len(rows), "{count} process", "{count} processes")
+        where = f" · {report.listen}" if report is not None and report.listen else ""
+        pid = self.words(" · supervisor {pid}", pid=report.pid) if report is not None else ""
+        self.titled(self.words("Processes"), count=f"{count}{where}{pid}")
+
+    def _say(self, view: View) -> str:
+        if view.report is not None:
+            return "\n".join(formatting.clean(remark, 300) for remark in view.report.remarks)
+        if view.supervisor_trouble:
+            return formatting.clean(view.supervisor_trouble)
+        if view.alive:
+            return self.words("The system was started by others: no supervisor of this directory runs it.")
+        return self.words("Nothing runs here. Press u to start the system.")
+
+    def _row(self, part: PartReport, now: float) -> Row:
+        sign, style = _STATES[part.state]
+        told = self.words(part.state.value)
+        if part.kill_in is not None:
+            told = self.words("killed in {span}", span=formatting.span(part.kill_in))
+        return [
+            Cell(formatting.clean(part.name, 40)),
+            Cell(f"{sign} {told}", style),
+            Cell("" if part.pid is None else str(part.pid), "dim"),
+            Cell(part.address),
+            Cell("" if part.started_at is None else formatting.span(now - part.started_at)),
+            Cell(str(part.restarts or ""), "warn"),
+            Cell(formatting.share(part.cpu)),
+            Cell(formatting.memory(part.memory)),
+            Cell(formatting.clean(part.note, 200), "warn" if part.state is not PartState.STOPPED else "dim"),
+        ]
+
+    @property
+    def chosen(self) -> PartReport | None:
+        """The process that the cursor is on."""
+        key = self.table.cursor_key
+        report = self.view.report
+        return next((part for part in report.processes if part.name == key), None) if report else None
+
+    @on(Table.Picked)
+    def _pick(self, event: Table.Picked) -> None:
+        event.stop()
+        self.action_pick()
+
+    @on(Table.Moved)
+    @on(Table.Wanting)
+    def _passed_by(self, event: Table.Moved | Table.Wanting) -> None:
+        event.stop()
+
+    # What the commands do.
+
+    def action_pick(self) -> None:
+        """Read the log of this process."""
+        part = self.chosen
+        if part is not None:
+            self.post_message(LogsWanted([part.name]))
+
+    def action_everything(self) -> None:
+        """Read all logs together."""
+        self.post_message(LogsWanted(None))
+
+    def action_operate(self, what: Operation) -> None:
+        """Have the process started, stopped, restarted or killed."""
+        part = self.chosen
+        if part is None:
+            self.post_message(Told(self.words("There is no process here."), trouble=True))
+        else:
+            self.post_message(OperationWanted(what, [part.name]))
+
+    def action_operate_all(self, what: Operation) -> None:
+        """Have all processes started, or stopped."""
+        self.post_message(OperationWanted(what, ["all"]))
+
+    def action_scale(self, more: int) -> None:
+        """Run one more of these, or one fewer."""
+        part, report = self.chosen, self.view.report
+        if part is None or report is None or part.duty not in {Duty.SERVER, Duty.WORKER}:
+            self.post_message(Told(self.words("Only servers and workers can be more or fewer."), trouble=True))
+            return
+        count = max(0, sum(each.duty is part.duty for each in report.processes) + more)
+        if part.duty is Duty.SERVER:
+            self.post_message(ScaleWanted(servers=count))
+        else:
+            self.post_message(ScaleWanted(workers=count))
+
+
+class ProcessesTab(Tab):
+    """Processes above, logs below."""
+
+    reads_logs = True
+
+    def __init__(self, words: Words, *, id: str) -> None:
+        super().__init__(words, id=id)
+        self.processes = ProcessPanel(words, id="processes-panel")
+        self.logs = LogPanel(words, id="logs")
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        yield self.processes
+        yield self.logs
+
+    def on_mount(self) -> None:
+        """Begin with all logs."""
+        self.post_message(LogsWanted(None))
+
+    @property
+    def first_focus(self) -> Widget:
+        """The processes."""
+        return self.processes.table
+
+    def show(self, view: View) -> None:
+        """Show this moment."""
+        super().show(view)
+        self.processes.show(view)
+
+    @on(LogsWanted)
+    def _choose(self, event: LogsWanted) -> None:
+        """Say whose log it is; the message goes on to the screen, which has it read."""
+        self.logs.choose(event.names[0] if event.names else "")
+
+    def choosing(self, number: int) -> None:
+        """The logs of a choice are on their way."""
+        self.logs.choosing(number)
+
+    def take_logs(self, news: LogNews) -> None:
+        """Take in lines."""
+        self.logs.take(news)

@@ -1,0 +1,417 @@
+"""The tab that submits tasks: one, each line of many, or a load; and what becomes of them."""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Checkbox, Input, Label, ProgressBar, Select, Static, TextArea
+
+from core.client import NewSubmission
+from core.model import State
+from core.repository.archive import TaskRow
+from tui import commands, formatting, payloads
+from tui.answers import Accepted, Answer, Finished, Progressed, Refused
+from tui.feed import News, ReadById
+from tui.messages import DetailWanted, EditWanted, LoadAsked, ManyWanted, RowsWanted, StopWanted, SubmitWanted, Told
+from tui.payloads import Draft, DraftError
+from tui.tabs.base import Tab
+from tui.view import View
+from tui.widgets.panel import Panel
+from tui.widgets.table import Cell, Column, ListModel, Row, Table
+from tui.widgets.task_rows import state_cell
+from tui.words import Words
+
+FEED = "submitted"
+MOST_KEPT = 200
+"""How many submissions are kept in view."""
+
+
+class Payload(TextArea):
+    """The editor of the payload: Enter submits, Ctrl+J breaks the line, and a paste keeps its lines."""
+
+    class Sent(Message):
+        """Enter was pressed."""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Sent())
+            return
+        if event.key in {"ctrl+j", "shift+enter"}:
+            event.stop()
+            event.prevent_default()
+            self.insert("\n")
+            return
+        await super()._on_key(event)
+
+
+class Form(Panel):
+    """What is to be submitted.
+
+    Args:
+        words: of the console.
+        kinds: descriptions of the kinds that are known from the start, by name.
+        id: of the widget.
+    """
+
+    def __init__(self, words: Words, kinds: Mapping[str, str], *, id: str) -> None:
+        super().__init__(id=id)
+        self.words = words
+        self._kinds = dict(kinds)
+        first = next(iter(self._kinds), "")
+        self._kind: Select[str] = Select(self._options(), value=first, allow_blank=False, id="kind", compact=True)
+        self.payload = Payload(
+            soft_wrap=True,
+            show_line_numbers=False,
+            placeholder=words("Type a task and press Enter."),
+            id="payload",
+        )
+        self._delay = Input(placeholder="0", id="delay", compact=True)
+        self._retries = Input(placeholder=words("of the kind"), id="retries", compact=True)
+        self._task_id = Input(placeholder=words("made by itself"), id="task-id", compact=True)
+        self._as_text = Checkbox(words("always as text"), id="as-text", compact=True)
+        self._about = Static(id="about-kind", markup=False)
+        self._note = Static(id="about-payload", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """The fields."""
+        words = self.words
+        with Horizontal(classes="field"):
+            yield Label(words("kind"))
+            yield self._kind
+            yield self._about
+        yield self.payload
+        yield self._note
+        with Horizontal(classes="field", id="small-fields"):
+            yield Label(words("delay, s"))
+            yield self._delay
+            yield Label(words("retries"))
+            yield self._retries
+            yield Label(words("id"))
+            yield self._task_id
+            yield self._as_text
+
+    def on_mount(self) -> None:
+        """Say what it is."""
+        self.titled(self.words("New task"), count=self.words("Enter submits · Ctrl+J new line"))
+        self._describe()
+
+    @property
+    def draft(self) -> Draft:
+        """What is written."""
+        kind = self._kind.value
+        return Draft(
+            kind=kind if isinstance(kind, str) else "",
+            payload=self.payload.text,
+            id=self._task_id.value,
+            delay=self._delay.value,
+            retries=self._retries.value,
+            as_text=self._as_text.value,
+        )
+
+    def write(self, task: NewSubmission, text: str) -> None:
+        """Write a former submission into the form, to be changed; its id is left out, for it is another task."""
+        if task.kind:
+            self.learn([task.kind])
+            self._kind.value = task.kind
+        self.payload.text = text
+        self._delay.value = f"{task.delay:g}" if task.delay else ""
+        self._retries.value = "" if task.retries is None else str(task.retries)
+        self._task_id.value = ""
+
+    def learn(self, kinds: "tuple[str, ...] | list[str]") -> None:
+        """Offer these kinds too."""
+        new = [kind for kind in kinds if kind not in self._kinds]
+        if new:
+            chosen = self._kind.value
+            self._kinds.update(dict.fromkeys(new, ""))
+            self._kind.set_options(self._options())
+            self._kind.value = chosen
+
+    def _options(self) -> list[tuple[str, str]]:
+        return [(formatting.clean(kind, 40), kind) for kind in self._kinds]
+
+    @on(Select.Changed)
+    @on(TextArea.Changed)
+    @on(Checkbox.Changed)
+    def _changed(self) -> None:
+        self._describe()
+
+    def _describe(self) -> None:
+        draft = self.draft
+        self._about.update(self.words(self._kinds.get(draft.kind, "")))
+        told = payloads.describe(draft.payload, self.words, as_text=draft.as_text)
+        self._note.update(self.words("payload: {what}", what=told))
+
+
+class History(Panel):
+    """What was submitted here, and what has become of it."""
+
+    BINDINGS: ClassVar = commands.bindings(commands.HISTORY)
+
+    def __init__(self, words: Words, *, id: str) -> None:
+        super().__init__(id=id)
+        self.words = words
+        self.table = Table(
+            (
+                Column(key="at", label=words("at"), width=8, sortable=False),
+                Column(key="kind", label=words("kind"), width=9, grow=1, sortable=False),
+                Column(key="payload", label=words("payload"), width=12, grow=3, sortable=False, rank=2),
+                Column(key="answer", label=words("answered in"), width=11, right=True, sortable=False),
+                Column(key="state", label=words("state"), width=11, sortable=False),
+                Column(key="result", label=words("result"), width=14, grow=4, sortable=False),
+                Column(key="id", label=words("task"), width=12, grow=2, sortable=False, rank=1),
+            )
+        )
+        self._sent: OrderedDict[str, Accepted] = OrderedDict()
+        self._rows: dict[str, TaskRow] = {}
+
+    def compose(self) -> ComposeResult:
+        """The table."""
+        yield self.table
+
+    def on_mount(self) -> None:
+        """Say what it is."""
+        self._show()
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the tasks that are kept in view."""
+        return list(self._sent)
+
+    @property
+    def chosen(self) -> Accepted | None:
+        """The submission that the cursor is on."""
+        key = self.table.cursor_key
+        return self._sent.get(key) if isinstance(key, str) else None
+
+    @property
+    def chosen_row(self) -> TaskRow | None:
+        """What is known of it."""
+        chosen = self.chosen
+        return self._rows.get(chosen.submitted.id) if chosen else None
+
+    def add(self, accepted: Accepted) -> None:
+        """Keep a submission."""
+        self._sent[accepted.submitted.id] = accepted
+        self._sent.move_to_end(accepted.submitted.id)
+        while len(self._sent) > MOST_KEPT:
+            gone, _ = self._sent.popitem(last=False)
+            self._rows.pop(gone, None)
+        self._show(to_top=True)
+
+    def read(self, rows: Mapping[str, TaskRow]) -> None:
+        """Take in what has become of them."""
+        known = {task_id: row for task_id, row in rows.items() if task_id in self._sent}
+        if any(self._rows.get(task_id) != row for task_id, row in known.items()):
+            self._rows.update(known)
+            self._show()
+
+    def _show(self, *, to_top: bool = False) -> None:
+        rows: list[tuple[Hashable, Row]] = [(key, self._row(each)) for key, each in reversed(self._sent.items())]
+        self.table.show(ListModel(rows))
+        if to_top:
+            self.table.go_to(0)
+        ended = sum(row.state.ended for row in self._rows.values())
+        count = self.words("{ended} of {count} have ended", ended=ended, count=len(rows)) if rows else ""
+        self.titled(self.words("Submitted from here"), count=count)
+
+    def _row(self, each: Accepted) -> Row:
+        row = self._rows.get(each.submitted.id)
+        state = row.state if row is not None else each.submitted.state
+        outcome = formatting.clean(row.outcome, 200) if row is not None else ""
+        text = each.task.payload if isinstance(each.task.payload, str) else formatting.as_json(each.task.payload)
+        return [
+            Cell(formatting.clock(each.at), "dim"),
+            Cell(formatting.clean(each.task.kind or "simulate", 40), "accent"),
+            Cell(formatting.clean(text, 200), "dim"),
+            Cell(formatting.span(each.submitted.seconds)),
+            state_cell(state, self.words),
+            Cell(outcome, "bad" if state is State.FAILED else ""),
+            Cell(formatting.clean(each.submitted.id, 64), "dim"),
+        ]
+
+    @on(Table.Moved)
+    @on(Table.Wanting)
+    def _passed_by(self, event: Table.Moved | Table.Wanting) -> None:
+        event.stop()
+
+    @on(Table.Picked)
+    def _pick(self, event: Table.Picked) -> None:
+        event.stop()
+        self.action_pick()
+
+    def action_pick(self) -> None:
+        """Show everything about the task."""
+        row = self.chosen_row
+        if row is not None:
+            self.post_message(DetailWanted(row.seq))
+
+
+class SubmitTab(Tab):
+    """The form, how far a long submission is, and what was submitted."""
+
+    BINDINGS: ClassVar = commands.bindings(commands.SUBMIT)
+    feeds = (FEED,)
+
+    def __init__(self, words: Words, kinds: Mapping[str, str], *, id: str) -> None:
+        super().__init__(words, id=id)
+        self._form = Form(words, kinds, id="form")
+        self._history = History(words, id="history")
+        self._bar = ProgressBar(show_eta=False, show_percentage=False, id="bar")
+        self._told = Static(id="told", markup=False)
+        self._progress = Horizontal(self._bar, self._told, id="progress")
+
+    def compose(self) -> ComposeResult:
+        """The parts."""
+        self._progress.display = False
+        with Vertical():
+            yield self._form
+            yield self._progress
+            yield self._history
+
+    @property
+    def first_focus(self) -> Widget:
+        """The payload."""
+        return self._form.payload
+
+    def show(self, view: View) -> None:
+        """Offer the kinds that others have submitted."""
+        super().show(view)
+        self._form.learn(view.kinds)
+
+    def take(self, feed: str, news: News) -> None:
+        """Take in what has become of what was submitted."""
+        if isinstance(news, ReadById):
+            self._history.read(news.rows)
+
+    def answered(self, answer: Answer) -> None:
+        """Take in what has come of what was asked for."""
+        match answer:
+            case Accepted():
+                self._history.add(answer)
+                self.post_message(RowsWanted(FEED, ids=self._history.ids))
+            case Progressed(count=count, total=total, seconds=seconds):
+                self._show_progress(count, total, seconds)
+            case Finished():
+                self._show_end(answer)
+            case Refused(reason=reason):
+                self._told.update(formatting.clean(reason, 300))
+                self._told.set_class(True, "-bad")
+                self._progress.display = True
+                self._bar.display = False
+
+    def _show_progress(self, count: int, total: int | None, seconds: float) -> None:
+        self._progress.display = True
+        self._bar.display = total is not None
+        self._bar.update(total=total, progress=count)
+        rate = formatting.rate(count / seconds) if seconds > 0 else "0"
+        of = self.words(" of {total}", total=formatting.count(total)) if total is not None else ""
+        text = self.words(
+            "{count}{of} answered · {rate}/s · Ctrl+X cancels", count=formatting.count(count), of=of, rate=rate
+        )
+        self._told.update(text)
+        self._told.set_class(False, "-bad")
+
+    def _show_end(self, finished: Finished) -> None:
+        words, tally = self.words, finished.tally
+        rate = formatting.rate(tally.accepted / tally.seconds) if tally.seconds > 0 else "0"
+        told = [
+            words(
+                "{count} accepted in {span} ({rate}/s)",
+                count=formatting.count(tally.accepted),
+                span=formatting.span(tally.seconds),
+                rate=rate,
+            )
+        ]
+        if tally.latency_p50 is not None:
+            told.append(f"p50 {formatting.span(tally.latency_p50)}, p99 {formatting.span(tally.latency_p99)}")
+        if tally.refused:
+            told.append(
+                words(
+                    "{count} refused: {reason}", count=tally.refused, reason=formatting.clean(tally.first_refusal, 200)
+                )
+            )
+        if finished.cancelled:
+            told.append(words("cancelled"))
+        self._progress.display = True
+        self._bar.display = False
+        self._told.update(" · ".join(told))
+        self._told.set_class(bool(tally.refused), "-bad")
+
+    # What the commands do.
+
+    @on(Payload.Sent)
+    def _sent(self, event: Payload.Sent) -> None:
+        event.stop()
+        self.action_send()
+
+    @on(Input.Submitted)
+    def _field_done(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_send()
+
+    def _written(self) -> NewSubmission | None:
+        """The task that is written; says what is wrong with it."""
+        try:
+            return payloads.task_of(self._form.draft, self.words)
+        except DraftError as error:
+            self.post_message(Told(str(error), trouble=True))
+            return None
+
+    def action_send(self) -> None:
+        """Submit what is written."""
+        task = self._written()
+        if task is not None:
+            self.post_message(SubmitWanted(task))
+
+    def action_send_lines(self) -> None:
+        """Submit each line as a task of its own."""
+        task = self._written()
+        if task is not None:
+            draft = self._form.draft
+            self.post_message(ManyWanted(task, text=draft.payload, as_text=draft.as_text))
+
+    def action_send_file(self) -> None:
+        """Submit each line of a file."""
+        task = self._written()
+        if task is not None:
+            self.post_message(ManyWanted(task, as_text=self._form.draft.as_text))
+
+    def action_load(self) -> None:
+        """Submit many tasks at a rate."""
+        task = self._written()
+        if task is not None:
+            self.post_message(LoadAsked(task))
+
+    def action_edit(self) -> None:
+        """Write the payload in an editor of one's own."""
+        self.post_message(EditWanted(self._form.payload.text, self._edited))
+
+    def _edited(self, text: str) -> None:
+        self._form.payload.text = text
+        self._form.payload.focus()
+
+    def action_stop(self) -> None:
+        """Stop submitting."""
+        self.post_message(StopWanted())
+
+    def action_leave(self) -> None:
+        """Leave the editor."""
+        self._history.table.focus()
+
+    def action_again(self) -> None:
+        """Take a former submission up again."""
+        chosen = self._history.chosen
+        if chosen is None:
+            self.post_message(Told(self.words("Nothing was submitted from here yet."), trouble=True))
+            return
+        payload = chosen.task.payload
+        self._form.write(chosen.task, payload if isinstance(payload, str) else formatting.as_json(payload))
+        self._form.payload.focus()

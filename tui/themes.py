@@ -1,0 +1,82 @@
+"""How the console looks: its themes. Colours are here and in `styles/`, and nowhere else."""
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="cauce",
+    dark=True,
+    primary="#4db6ac",
+    secondary="#7aa2c8",
+    accent="#5fd7c8",
+    foreground="#d3dce2",
+    background="#0d1317",
+    surface="#11191e",
+    panel="#1a252c",
+    boost="#22313a",
+    success="#8fcf7a",
+    warning="#e3b862",
+    error="#ef7a78",
+    variables={
+        "block-cursor-background": "#1f5f5b",
+        "block-cursor-foreground": "#ffffff",
+        "footer-key-foreground": "#e3b862",
+        "border": "#2c414a",
+        "border-blurred": "#22313a",
+        "input-selection-background": "#1f5f5b",
+    },
+)
+
+LIGHT = Theme(
+    name="cauce-light",
+    dark=False,
+    primary="#00796b",
+    secondary="#3b6ea5",
+    accent="#00695c",
+    foreground="#1d2b31",
+    background="#f4f6f5",
+    surface="#ffffff",
+    panel="#e3e9e7",
+    boost="#d5dedb",
+    success="#2e7d32",
+    warning="#9a6700",
+    error="#c62828",
+    variables={
+        "block-cursor-background": "#00796b",
+        "block-cursor-foreground": "#ffffff",
+        "footer-key-foreground": "#9a6700",
+        "border": "#b4c4bf",
+        "border-blurred": "#cdd8d4",
+        "input-selection-background": "#b2dfdb",
+    },
+)
+
+CONTRAST = Theme(
+    name="cauce-contrast",
+    dark=True,
+    primary="#00ffff",
+    secondary="#8ab4ff",
+    accent="#ffff00",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#1c1c1c",
+    boost="#303030",
+    success="#00ff00",
+    warning="#ffff00",
+    error="#ff6060",
+    variables={
+        "block-cursor-background": "#ffff00",
+        "block-cursor-foreground": "#000000",
+        "footer-key-foreground": "#ffff00",
+        "border": "#ffffff",
+        "border-blurred": "#808080",
+        "input-selection-background": "#0000ff",
+    },
+)
+
+THEMES = (DARK, LIGHT, CONTRAST)
+
+
+def named(name: str) -> str:
+    """The theme of this name, or the first one."""
+    return name if any(theme.name == name for theme in THEMES) else DARK.name

@@ -1,0 +1,157 @@
+"""The view: everything that the console shows of one moment, as one value. Widgets are functions of it.
+
+It is made by a poller in its own thread, and knows nothing of widgets.
+"""
+
+import enum
+from collections.abc import Mapping
+
+import msgspec
+
+from core.model import Ledger, Role
+from core.monitor.delays import Delays
+from core.monitor.history import Chart
+from core.monitor.snapshot import EMPTY as NOTHING_SEEN
+from core.monitor.snapshot import Presence, ProcessView, Snapshot
+from core.repository.archive import Operation
+from core.supervisor.report import PartReport, Phase, Report
+
+CHART_SECONDS = 300
+"""How far back the charts reach."""
+
+
+class Light(enum.StrEnum):
+    """How the system is, in a word."""
+
+    EMPTY = "nothing runs"
+    STARTING = "starting"
+    READY = "ready"
+    TROUBLED = "trouble"
+    STOPPING = "stopping"
+    UNKNOWN = "looking"
+    """Nothing was looked at yet."""
+
+
+class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker, or all together."""
+
+    process: ProcessView
+    history: tuple[float, ...] = ()
+    """Tasks in each of the last seconds, the oldest first."""
+    delays: Delays | None = None
+    part: PartReport | None = None
+    """What the supervisor knows of it, when it runs here."""
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything of one moment."""
+
+    number: int = 0
+    """Grows with each; 0 when nothing was looked at yet."""
+    snapshot: Snapshot = NOTHING_SEEN
+    chart: Chart = Chart()
+    workers: tuple[WorkerRow, ...] = ()
+    servers: tuple[WorkerRow, ...] = ()
+    delays: Delays | None = None
+    """Of all workers together."""
+    report: Report | None = None
+    """None when no supervisor runs in this directory."""
+    supervisor_trouble: str = ""
+    """Why the supervisor can't be asked."""
+    broker: str = ""
+    """What carries the tasks, without a password."""
+    directory: str = ""
+    database: str = ""
+    kinds: tuple[str, ...] = ()
+    """Kinds of task that have been submitted of late."""
+    operations: tuple[Operation, ...] = ()
+    """What operators did of late, the last first."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books."""
+        return self.snapshot.ledger
+
+    @property
+    def now(self) -> float:
+        """When it was taken, in seconds since the epoch."""
+        return self.snapshot.taken_at
+
+    @property
+    def listen(self) -> str:
+        """Where clients connect; empty when nothing listens."""
+        if self.report is not None:
+            return self.report.listen
+        alive = (row.process for row in self.servers if row.process.presence not in _GONE)
+        return next((process.address for process in alive if process.address), "")
+
+    @property
+    def alive(self) -> bool:
+        """Whether any server or worker works, started by whomever."""
+        return any(process.presence not in _GONE for process in self.snapshot.processes)
+
+    @property
+    def light(self) -> Light:
+        """How the system is."""
+        if not self.number:
+            return Light.UNKNOWN
+        if self.report is not None and self.report.phase is not Phase.RUNNING:
+            return Light.STARTING if self.report.phase is Phase.STARTING else Light.STOPPING
+        if self.report is None and not self.alive:
+            return Light.EMPTY
+        return Light.TROUBLED if self.troubles else Light.READY
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong, in sentences."""
+        told = [self.snapshot.trouble, self.supervisor_trouble]
+        if self.report is not None:
+            told += [
+                f"{part.name}: {part.note or part.state}"
+                for part in self.report.processes
+                if part.state in {"troubled", "restarting", "crashed"}
+            ]
+        known = {part.pid for part in self.report.processes} if self.report else set()
+        for process in self.snapshot.processes:
+            if process.presence is Presence.TROUBLED and process.pid not in known:
+                told.append(f"{process.name}: {process.status.partition('; ')[2]}")
+        return tuple(dict.fromkeys(text for text in told if text))
+
+    @property
+    def running_ids(self) -> frozenset[str]:
+        """The tasks that workers have in hand."""
+        return frozenset(task.id for process in self.snapshot.processes for task in process.in_hand)
+
+
+_GONE = frozenset({Presence.LOST, Presence.LEFT})
+
+EMPTY = View()
+
+
+def rows_of(
+    snapshot: Snapshot,
+    role: Role,
+    histories: Mapping[int, tuple[float, ...]],
+    delays: Mapping[str, Delays],
+    report: Report | None,
+) -> tuple[WorkerRow, ...]:
+    """Put together what is known of each process of a role.
+
+    Args:
+        snapshot: the processes.
+        role: which of them.
+        histories: rates by process number.
+        delays: by worker's name.
+        report: of the supervisor.
+    """
+    parts = {part.pid: part for part in report.processes if part.pid is not None} if report else {}
+    return tuple(
+        WorkerRow(
+            process=process,
+            history=histories.get(process.number, ()),
+            delays=delays.get(process.name),
+            part=parts.get(process.pid),
+        )
+        for process in snapshot.processes
+        if process.role is role and process.presence is not Presence.LEFT
+    )

@@ -1,0 +1,247 @@
+"""The lines around the tabs: what runs, the ledger, the tabs themselves, and the keys of the part with the focus."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from core import __version__
+from tui import formatting
+from tui.commands import BY_ID
+from tui.view import EMPTY, Light, View
+from tui.words import Words
+
+_LIGHTS = {
+    Light.READY: ("●", "light--ready"),
+    Light.STARTING: ("◐", "light--waiting"),
+    Light.STOPPING: ("◑", "light--waiting"),
+    Light.TROUBLED: ("▲", "light--trouble"),
+    Light.EMPTY: ("○", "light--empty"),
+    Light.UNKNOWN: ("○", "light--empty"),
+}
+_MOST_KEYS = 7
+
+
+class _Line(Widget):
+    """One line that is a function of the view."""
+
+    def __init__(self, words: Words, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.words = words
+        self.view = EMPTY
+
+    def show(self, view: View) -> None:
+        """Draw this moment."""
+        self.view = view
+        self.refresh()
+
+
+class Header(_Line):
+    """What runs, and how it is."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "header--name",
+        "header--dim",
+        "light--ready",
+        "light--waiting",
+        "light--trouble",
+        "light--empty",
+        "header--frozen",
+    }
+    frozen = False
+    read_only = False
+
+    def render(self) -> Content:
+        """Name and light on the left, surroundings on the right as far as there is room for them."""
+        view, words = self.view, self.words
+        sign, style = _LIGHTS[view.light]
+        left: list[tuple[str, str]] = [
+            (" Cauce", "header--name"),
+            (f" {__version__}  ", "header--dim"),
+            (f"{sign} {words(view.light)}", style),
+        ]
+        if view.troubles:
+            left.append((f"  {formatting.clean(view.troubles[0], 200)}", "light--trouble"))
+        if self.frozen:
+            left.append((f"  {words('FROZEN')}", "header--frozen"))
+        if self.read_only:
+            left.append((f"  {words('read only')}", "header--dim"))
+        return self._spread(left, self._around())
+
+    def _around(self) -> list[str]:
+        view = self.view
+        told = [view.broker, view.database, view.directory]
+        return [formatting.clean(text, 60) for text in told if text]
+
+    def _spread(self, left: Sequence[tuple[str, str]], right: list[str]) -> Content:
+        clock = formatting.clock(self.view.now) if self.view.now else ""
+        used = sum(cell_len(text) for text, _ in left) + cell_len(clock) + 2
+        while right and used + sum(cell_len(text) + 3 for text in right) > self.size.width:
+            right.pop()
+        tail = " · ".join([*right, clock] if clock else right) + " "
+        room = self.size.width - sum(cell_len(text) for text, _ in left) - cell_len(tail)
+        parts = [(text, self.get_visual_style(style)) for text, style in left]
+        if room < 0:
+            return Content.assemble(*parts).truncate(self.size.width, ellipsis=True)
+        dim = self.get_visual_style("header--dim")
+        return Content.assemble(*parts, (" " * room, dim), (tail, dim))
+
+
+class LedgerLine(_Line):
+    """Where every task is: the books in one line."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"ledger--label", "ledger--number", "ledger--failed", "ledger--rate"}
+
+    def render(self) -> Content:
+        """Numbers and what they count; words are left out where there is no room."""
+        for brief in (0, 1, 2):
+            line = self._line(brief)
+            if line.cell_length <= self.size.width:
+                return line
+        return line.truncate(self.size.width, ellipsis=True)
+
+    def _line(self, brief: int) -> Content:
+        view, words = self.view, self.words
+        ledger, snapshot = view.ledger, view.snapshot
+        label, number = self.get_visual_style("ledger--label"), self.get_visual_style("ledger--number")
+        failed, rate = self.get_visual_style("ledger--failed"), self.get_visual_style("ledger--rate")
+        say = formatting.count if brief == 0 else formatting.short
+        waiting = ledger.waiting + ledger.queued + ledger.retrying
+        counts = [
+            (ledger.total, words("accepted"), number),
+            (waiting, words("waiting"), number),
+            (ledger.running, words("running"), number),
+            (ledger.done, words("done"), number),
+            (ledger.failed, words("failed"), failed if ledger.failed else number),
+        ]
+        if ledger.cancelled and brief < 2:
+            counts.append((ledger.cancelled, words("cancelled"), number))
+        parts: list[object] = [(" ", label)]
+        for place, (count, name, style) in enumerate(counts):
+            parts += [(" " if place == 0 else "  ", label), (say(count), style), (f" {name}", label)]
+        parts += [
+            ("   ↓", label),
+            (f"{formatting.rate(snapshot.rate_in)}/s", rate),
+            (" ↑", label),
+            (f"{formatting.rate(snapshot.rate_out)}/s", rate),
+        ]
+        if brief == 0 and snapshot.depth is not None and snapshot.depth.dead:
+            parts += [("  ", label), (f"{snapshot.depth.dead:,}", failed), (f" {words('dead letters')}", label)]
+        return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
+
+
+class TabBar(Widget):
+    """The tabs by number.
+
+    Args:
+        tabs: their ids and labels.
+        id: of the widget.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"tabs--tab", "tabs--active", "tabs--number", "tabs--count"}
+
+    class Chosen(Message):
+        """A tab was clicked."""
+
+        def __init__(self, tab: str) -> None:
+            super().__init__()
+            self.tab = tab
+
+    def __init__(self, tabs: Sequence[tuple[str, str]], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._tabs = tuple(tabs)
+        self._counts: dict[str, int] = {}
+        self._active = tabs[0][0]
+
+    def show(self, active: str) -> None:
+        """Show which tab is open."""
+        self._active = active
+        self.refresh()
+
+    def count(self, tab: str, number: int) -> None:
+        """Show a number beside a tab's name; none for 0."""
+        if self._counts.get(tab, 0) != number:
+            self._counts[tab] = number
+            self.refresh()
+
+    def render(self) -> Content:
+        """The tabs in a line."""
+        parts: list[Content] = []
+        for number, (tab, label) in enumerate(self._tabs, 1):
+            active = tab == self._active
+            name = self.get_visual_style("tabs--active" if active else "tabs--tab")
+            sign = self.get_visual_style("tabs--active" if active else "tabs--number")
+            count = self._counts.get(tab, 0)
+            each = [Content.styled(f" {number} ", sign), Content.styled(f"{label} ", name)]
+            if count:
+                style = self.get_visual_style("tabs--active" if active else "tabs--count")
+                each.append(Content.styled(f"{formatting.short(count)} ", style))
+            parts.append(Content("").join(each))
+        return Content(" ").join([Content(""), *parts])
+
+    def on_click(self, event: events.Click) -> None:
+        """Open the tab that was clicked."""
+        end = 1
+        for tab, label in self._tabs:
+            count = self._counts.get(tab, 0)
+            end += cell_len(f" 1 {label} ") + (cell_len(formatting.short(count)) + 1 if count else 0) + 1
+            if event.x < end:
+                self.post_message(self.Chosen(tab))
+                return
+
+
+class KeyBar(Widget):
+    """The keys of the part that has the focus: one widget, however many keys."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"keys--key", "keys--label"}
+
+    def __init__(self, words: Words, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._words = words
+        self._places: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        """Draw anew when other keys count."""
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
+
+    def render(self) -> Content:
+        """Key and label, as many as there is room for; those of everywhere come last."""
+        key_style, label_style = self.get_visual_style("keys--key"), self.get_visual_style("keys--label")
+        shown = self._shown()
+        parts: list[tuple[str, object]] = []
+        self._places = []
+        used = 0
+        for key, label, action in shown:
+            length = cell_len(key) + cell_len(label) + 4
+            if used + length > self.size.width:
+                break
+            self._places.append((used, used + length, action))
+            parts += [(f" {key} ", key_style), (f"{label}  ", label_style)]
+            used += length
+        return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
+
+    def _shown(self) -> list[tuple[str, str, str]]:
+        found: dict[str, tuple[str, str, str]] = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            command = BY_ID.get(binding.id or "")
+            if command is None or not command.footer or not active.enabled or command.id in found:
+                continue
+            key = self.app.get_key_display(binding)
+            found[command.id] = (key, self._words(command.label), command.id)
+        own = [each for each in found.values() if not each[2].startswith("app.")]
+        common = [each for each in found.values() if each[2].startswith("app.")]
+        return [*own[: _MOST_KEYS - len(common)], *common]
+
+    async def on_click(self, event: events.Click) -> None:
+        """Do what the key that was clicked does."""
+        for begin, end, command_id in self._places:
+            if begin <= event.x < end:
+                for active in self.screen.active_bindings.values():
+                    if active.binding.id == command_id:
+                        await self.app.run_action(active.binding.action, active.node)
+                        return

@@ -1,0 +1,98 @@
+"""A chart of two lines over time, drawn in dots of braille, with its scale beside it."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui import formatting
+
+_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+_BRAILLE = 0x2800
+_SCALE = 7
+"""Characters for the numbers beside it."""
+
+_STEPS = (1, 2, 5, 10)
+
+
+class Chart(Widget):
+    """Draws what came in and what went out, from zero up, the newest at the right."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"chart--in", "chart--out", "chart--both", "chart--axis"}
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: tuple[Sequence[float], Sequence[float]] = ((), ())
+        self._drawn: tuple[tuple[int, int], list[Strip]] | None = None
+
+    def show(self, taken_in: Sequence[float], ended: Sequence[float]) -> None:
+        """Draw these, the oldest first."""
+        if (taken_in, ended) != self._lines:
+            self._lines = (taken_in, ended)
+            self._drawn = None
+            self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Forget what was drawn in other colours."""
+        self._drawn = None
+        super().notify_style_update()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        size = (self.size.width, self.size.height)
+        if self._drawn is None or self._drawn[0] != size:
+            self._drawn = (size, self._draw(*size))
+        return self._drawn[1][y] if y < len(self._drawn[1]) else Strip.blank(size[0], self.rich_style)
+
+    def _draw(self, width: int, height: int) -> list[Strip]:
+        room = width - _SCALE
+        if room < 4 or height < 1:
+            return []
+        points = [_shrunk(line, room * 2) for line in self._lines]
+        top = ceiling(max((value for line in points for value in line), default=0.0))
+        grids = [_plot(line, room, height, top) for line in points]
+        axis = self.get_component_rich_style("chart--axis")
+        styles = [self.get_component_rich_style(f"chart--{name}") for name in ("in", "out", "both")]
+        strips = []
+        for y in range(height):
+            scale = formatting.short(round(top * (height - y) / height)) if y % 2 == 0 or height < 4 else ""
+            segments = [Segment(f"{scale:>{_SCALE - 1}}│", axis)]
+            for first, second in zip(grids[0][y], grids[1][y], strict=True):
+                style = styles[2] if first and second else styles[0] if first else styles[1]
+                segments.append(Segment(chr(_BRAILLE + (first | second)), style))
+            strips.append(Strip(segments, width).simplify())
+        return strips
+
+
+def ceiling(most: float) -> float:
+    """The top of a scale: the next of 1, 2, 5, 10, 20, 50 … that is not below `most`."""
+    size = 1.0
+    while True:
+        for step in _STEPS:
+            if step * size >= most:
+                return step * size
+        size *= 10
+
+
+def _shrunk(values: Sequence[float], width: int) -> list[float]:
+    """As many means as there is room for."""
+    each = max(1, -(-len(values) // width))
+    kept = values[len(values) % each :]
+    return [sum(kept[place : place + each]) / each for place in range(0, len(kept), each)]
+
+
+def _plot(values: Sequence[float], width: int, height: int, top: float) -> list[list[int]]:
+    """The dots of a line, as one number for each character."""
+    grid = [[0] * width for _ in range(height)]
+    most = height * 4 - 1
+    first = width * 2 - len(values)
+    before: int | None = None
+    for place, value in enumerate(values, first):
+        row = most - round(min(1.0, value / top) * most)
+        begin, end = (row, row) if before is None else (min(row, before), max(row, before))
+        for each in range(begin, end + 1):
+            grid[each // 4][place // 2] |= _DOTS[place % 2][each % 4]
+        before = row
+    return grid

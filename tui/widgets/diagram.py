@@ -1,0 +1,147 @@
+"""The picture of a system: pure lines of text with styles, made of a view, and the widget that shows them."""
+
+from collections.abc import Callable, Sequence
+
+from core.monitor.snapshot import Presence, ProcessView
+from core.supervisor.plan import Duty
+from core.supervisor.report import PartReport, PartState
+from tui import formatting
+from tui.view import View
+from tui.widgets.text_view import Line, TextView
+from tui.words import Words
+
+MOST_BOXES = 4
+WIDTH = 18
+"""Of a box, with its edges."""
+
+_GAP = 3
+_SIGNS = {
+    Presence.ONLINE: "●",
+    Presence.BUSY: "●",
+    Presence.STARTING: "◐",
+    Presence.DRAINING: "◑",
+    Presence.TROUBLED: "▲",
+    Presence.LOST: "✖",
+    Presence.LEFT: "○",
+}
+
+
+class Diagram(TextView):
+    """Draws the view."""
+
+    def __init__(self, words: Words, *, id: str | None = None) -> None:
+        super().__init__(wrap=False, id=id)
+        self.words = words
+
+    def show_view(self, view: View) -> None:
+        """Draw this moment; only when something has changed."""
+        drawn = draw(view, self.words)
+        if drawn != list(self.lines):
+            top = self.scroll_offset.y
+            super().show(drawn)
+            self.scroll_to(y=top, animate=False, immediate=True)
+
+
+def draw(view: View, words: Words) -> list[Line]:
+    """The picture: clients, balancer, servers, journal and broker, workers, results, from top to bottom."""
+    return [
+        *_box([f"{words('clients')} ▶ {view.listen or words('nowhere to connect')}"], "accent"),
+        *_servers(view, words),
+        *_journal(view, words),
+        *_broker(view, words),
+        *_workers(view, words),
+    ]
+
+
+def _servers(view: View, words: Words) -> list[Line]:
+    rate = f"{formatting.rate(view.snapshot.rate_in)}/s"
+    lines = _edge(words("submitted {rate}", rate=rate), "accent")
+    balancer = _part(view, Duty.NGINX)
+    if balancer is not None:
+        ready = balancer.state is PartState.READY
+        lines += _box([f"{'●' if ready else '▲'} nginx {balancer.address}"], "" if ready else "warn")
+        lines += _edge(words("to the server with the fewest connections"), "dim")
+    return [*lines, *_row([row.process for row in view.servers], words("no server"), _about_server)]
+
+
+def _journal(view: View, words: Words) -> list[Line]:
+    ledger = view.ledger
+    told = words(
+        "① committed: {count} accepted, {waiting} waiting",
+        count=formatting.count(ledger.total),
+        waiting=formatting.count(ledger.waiting + ledger.retrying),
+    )
+    style = "bad" if view.snapshot.trouble else "good"
+    return [*_edge(told, "good"), *_box([f"{words('journal')} {formatting.clean(view.database, 40)}"], style)]
+
+
+def _broker(view: View, words: Words) -> list[Line]:
+    depth = view.snapshot.depth
+    told = words("depth unknown") if depth is None else words("{count} messages", count=formatting.count(depth.ready))
+    if depth is not None and depth.dead:
+        told += f" · {depth.dead:,} {words('dead letters')}"
+    edge = words("② published, confirmed: {count} queued", count=formatting.count(view.ledger.queued))
+    style = "bad" if depth is not None and depth.dead else ""
+    return [*_edge(edge, ""), *_box([f"{words('broker')} {formatting.clean(view.broker, 60)}", told], style)]
+
+
+def _workers(view: View, words: Words) -> list[Line]:
+    ledger = view.ledger
+    rate = f"{formatting.rate(view.snapshot.rate_out)}/s"
+    done = words("{count} done", count=formatting.count(ledger.done))
+    failed = words("{count} failed", count=formatting.count(ledger.failed))
+    return [
+        *_edge(words("③ delivered: {count} in hand", count=formatting.count(ledger.running)), ""),
+        *_row([row.process for row in view.workers], words("no worker"), _about_worker),
+        *_edge(words("④ outcome committed, then acknowledged: {rate}", rate=rate), "accent"),
+        *_box([f"{words('results')} {done} · {failed}"], "bad" if ledger.failed else "good"),
+    ]
+
+
+def _part(view: View, duty: Duty) -> PartReport | None:
+    parts = view.report.processes if view.report else ()
+    return next((part for part in parts if part.duty is duty), None)
+
+
+def _box(texts: Sequence[str], style: str) -> list[Line]:
+    width = max(WIDTH, *(len(text) + 4 for text in texts))
+    middle = [(f"  │{text:^{width - 2}}│", style) for text in texts if text]
+    return [(f"  ╭{'─' * (width - 2)}╮", style), *middle, (f"  ╰{'─' * (width - 2)}╯", style)]
+
+
+def _edge(text: str, style: str) -> list[Line]:
+    return [(f"  {'▼':>{WIDTH // 2}}  {text}", style)]
+
+
+def _row(processes: Sequence[ProcessView], none: str, about: Callable[[ProcessView], Sequence[str]]) -> list[Line]:
+    """Boxes beside each other; those that there is no room for are counted."""
+    if not processes:
+        return _box([none], "dim")
+    shown = [about(process) for process in processes[:MOST_BOXES]]
+    gap = " " * _GAP
+    troubled = any(process.presence in {Presence.LOST, Presence.TROUBLED} for process in processes)
+    style = "warn" if troubled else ""
+    inner = WIDTH - 2
+    lines: list[Line] = [("  " + gap.join(f"╭{'─' * inner}╮" for _ in shown), style)]
+    for place in range(max(len(texts) for texts in shown)):
+        cells = [texts[place] if place < len(texts) else "" for texts in shown]
+        lines.append(("  " + gap.join(f"│{cell[:inner]:^{inner}}│" for cell in cells), style))
+    more = len(processes) - len(shown)
+    lines.append(("  " + gap.join(f"╰{'─' * inner}╯" for _ in shown) + (f"{gap}+ {more}" if more else ""), style))
+    return lines
+
+
+def _about_server(process: ProcessView) -> list[str]:
+    return [
+        f"{_SIGNS[process.presence]} {formatting.clean(process.name, 12)}",
+        formatting.clean(process.address, 15),
+        f"{formatting.rate(process.rate)}/s",
+    ]
+
+
+def _about_worker(process: ProcessView) -> list[str]:
+    return [
+        f"{_SIGNS[process.presence]} {formatting.clean(process.name, 12)}",
+        f"{'▪' * min(len(process.in_hand), 8)}{'·' * max(0, min(process.threads, 8) - len(process.in_hand))}",
+        f"{formatting.rate(process.rate)}/s",
+    ]

@@ -1,0 +1,205 @@
+"""Many lines of text, of which only those in view are drawn: a log, a traceback, a result of any length."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, TypeAlias
+
+from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.segment import Segment
+from textual.binding import Binding
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+Line: TypeAlias = tuple[str, str]
+"""A clean text, and its style: `good`, `bad`, `warn`, `dim`, `accent`, `heading`, or empty for plain."""
+
+MOST_LINES = 20_000
+_SLACK = 2_000
+_STRIPS = 512
+
+
+class TextView(ScrollView, can_focus=True):
+    """Shows lines.
+
+    Args:
+        follow: stay at the end when more lines come, until a person goes up.
+        wrap: break lines that are too long; otherwise they are cut, and can be shifted.
+        most: how many lines are kept.
+        id: of the widget.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "text--plain",
+        "text--good",
+        "text--bad",
+        "text--warn",
+        "text--dim",
+        "text--accent",
+        "text--heading",
+    }
+    BINDINGS: ClassVar = [
+        Binding("up,k", "scroll_up", "Up", show=False),
+        Binding("down,j", "scroll_down", "Down", show=False),
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("pagedown,space", "page_down", "Page down", show=False),
+        Binding("home,g", "scroll_home", "First", show=False),
+        Binding("end,G", "scroll_end", "Last", show=False),
+        Binding("left,h", "shift(-8)", "Left", show=False),
+        Binding("right,l", "shift(8)", "Right", show=False),
+    ]
+
+    def __init__(
+        self, *, follow: bool = False, wrap: bool = True, most: int = MOST_LINES, id: str | None = None
+    ) -> None:
+        super().__init__(id=id)
+        self.follow = follow
+        self.wrap = wrap
+        self._most = most
+        self._lines: list[Line] = []
+        self._drawn: list[Line] = []
+        self._dropped = 0
+        self._width = 0
+        self._longest = 0
+        self._strips: dict[int, Strip] = {}
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """What is shown, whole lines."""
+        return self._lines
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Show other lines."""
+        self._lines = list(lines)[-self._most :]
+        self._lay_out()
+        if not self.follow:
+            self.scroll_to(x=0, y=0, animate=False, immediate=True)
+
+    def extend(self, lines: Sequence[Line]) -> None:
+        """Show more lines after those that are there; the oldest go when there are too many."""
+        self._lines.extend(lines[-self._most :])
+        if len(self._lines) > self._most + _SLACK:
+            del self._lines[: len(self._lines) - self._most]
+            before = len(self._drawn)
+            self._lay_out()
+            self._hold(before - len(self._drawn))
+            return
+        self._drawn.extend(piece for line in lines[-self._most :] for piece in self._pieces(line))
+        self._resize()
+
+    def set_wrap(self, wrap: bool) -> None:
+        """Break long lines, or cut them."""
+        self.wrap = wrap
+        self._lay_out()
+
+    def set_follow(self) -> None:
+        """Go to the end and stay there."""
+        self.follow = True
+        self._to_end()
+
+    # Drawing.
+
+    def notify_style_update(self) -> None:
+        """Forget what was drawn in other colours."""
+        self._strips.clear()
+        super().notify_style_update()
+
+    def on_resize(self) -> None:
+        """Lay the lines out anew where their width counts."""
+        if self.scrollable_content_region.width != self._width:
+            self._lay_out()
+        elif self.follow:
+            self._to_end()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        width = self.scrollable_content_region.width
+        shift, top = self.scroll_offset
+        place = top + y
+        if place >= len(self._drawn):
+            return Strip.blank(width, self.rich_style)
+        strip = self._strips.get(place)
+        if strip is None:
+            if len(self._strips) > _STRIPS:
+                self._strips.clear()
+            text, style = self._drawn[place]
+            look = self.get_component_rich_style(f"text--{style or 'plain'}")
+            strip = self._strips[place] = Strip([Segment(text, look)])
+        if not self.wrap and shift == 0 and strip.cell_length > width:
+            text, style = self._drawn[place]
+            look = self.get_component_rich_style(f"text--{style or 'plain'}")
+            return Strip([Segment(set_cell_size(text, width - 1) + "…", look)])
+        return strip.crop_extend(shift, shift + width, self.rich_style)
+
+    def _lay_out(self) -> None:
+        self._width = self.scrollable_content_region.width
+        self._longest = 0
+        self._drawn = [piece for line in self._lines for piece in self._pieces(line)]
+        self._resize()
+
+    def _pieces(self, line: Line) -> list[Line]:
+        text, style = line
+        length = len(text) if text.isascii() else cell_len(text)
+        if not self.wrap or length <= self._width or self._width <= 1:
+            self._longest = max(self._longest, length)
+            return [line]
+        return [(piece, style) for piece in chop_cells(text, self._width)]
+
+    def _resize(self) -> None:
+        self._strips.clear()
+        width = self._width if self.wrap else max(self._width, self._longest)
+        self.virtual_size = Size(width, len(self._drawn))
+        if self.follow:
+            self._to_end()
+        self.refresh()
+
+    def _hold(self, dropped: int) -> None:
+        """Keep the view on the lines that it shows, when lines above them have gone."""
+        if not self.follow and dropped > 0:
+            self.scroll_to(y=max(0, self.scroll_offset.y - dropped), animate=False, immediate=True)
+
+    def _to_end(self) -> None:
+        end = max(0, len(self._drawn) - self.scrollable_content_region.height)
+        self.scroll_to(y=end, animate=False, immediate=True, force=True)
+
+    # Moving. A person who goes up wants to read: it stays there then.
+
+    def _moved(self) -> None:
+        self.follow = False
+
+    def action_scroll_up(self) -> None:
+        """Go up a line."""
+        self._moved()
+        self.scroll_to(y=self.scroll_offset.y - 1, animate=False, immediate=True)
+
+    def action_scroll_down(self) -> None:
+        """Go down a line."""
+        self.scroll_to(y=self.scroll_offset.y + 1, animate=False, immediate=True)
+
+    def action_page_up(self) -> None:
+        """Go up a page."""
+        self._moved()
+        self.scroll_to(y=self.scroll_offset.y - self.size.height + 1, animate=False, immediate=True)
+
+    def action_page_down(self) -> None:
+        """Go down a page."""
+        self.scroll_to(y=self.scroll_offset.y + self.size.height - 1, animate=False, immediate=True)
+
+    def action_scroll_home(self) -> None:
+        """Go to the beginning."""
+        self._moved()
+        self.scroll_to(y=0, animate=False, immediate=True)
+
+    def action_scroll_end(self) -> None:
+        """Go to the end."""
+        self._to_end()
+
+    def action_shift(self, columns: int) -> None:
+        """Show what is farther right, or left."""
+        self.scroll_to(x=max(0, self.scroll_offset.x + columns), animate=False, immediate=True)
+
+    def _on_mouse_scroll_up(self, event: object) -> None:
+        self._moved()
+        self.scroll_to(y=self.scroll_offset.y - 3, animate=False, immediate=True)
+
+    def _on_mouse_scroll_down(self, event: object) -> None:
+        self.scroll_to(y=self.scroll_offset.y + 3, animate=False, immediate=True)
