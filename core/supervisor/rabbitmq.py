@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
@@ -47,13 +48,23 @@ disk_free_limit.absolute = {disk}
 vm_memory_high_watermark.relative = {memory}
 """
 
+_SETTINGS = (
+    *("NODE_PORT", "NODE_IP_ADDRESS", "ADVANCED_CONFIG_FILE", "CONFIG_FILES", "DEFAULT_USER", "DEFAULT_PASS"),
+    *("DEFAULT_VHOST", "ERLANG_COOKIE", "SERVER_START_ARGS", "SERVER_ERL_ARGS", "CTL_ERL_ARGS", "SERVER_CODE_PATH"),
+    *("USE_LONGNAME", "PLUGINS_DIR", "PLUGINS_EXPAND_DIR", "ENABLED_PLUGINS", "MNESIA_DIR", "QUORUM_DIR", "STREAM_DIR"),
+    *("FEATURE_FLAGS_FILE", "PID_FILE", "LOG", "DBG", "SCRIPTS_DIR", "BOOT_MODULE", "NODE_ONLY", "ENV_LOADED"),
+)
+"""What a node takes from variables of these names, with RABBITMQ_ before them or, where that is empty, without."""
+
 _FOREIGN = (
-    *("RABBITMQ_NODE_PORT", "RABBITMQ_NODE_IP_ADDRESS", "RABBITMQ_ADVANCED_CONFIG_FILE", "RABBITMQ_CONFIG_FILES"),
-    *("RABBITMQ_SERVER_START_ARGS", "RABBITMQ_SERVER_ERL_ARGS", "RABBITMQ_USE_LONGNAME", "RABBITMQ_PLUGINS_DIR"),
-    *("RABBITMQ_MNESIA_DIR", "RABBITMQ_PID_FILE", "RABBITMQ_ENABLED_PLUGINS", "RABBITMQ_LOG", "RABBITMQ_CTL_ERL_ARGS"),
+    *(f"RABBITMQ_{name}" for name in _SETTINGS),
+    *_SETTINGS,
     *("ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_LIBS", "ERL_EPMD_RELAXED_COMMAND_CHECK"),
 )
 """Variables of the user's own that would change the node; an empty one counts as none."""
+
+_ENVIRONMENT_FILE = "unset RABBITMQ_FEATURE_FLAGS FEATURE_FLAGS\n"
+"""What the scripts of the node read before all else. An empty variable of this name would forbid every feature."""
 
 
 class Programs(msgspec.Struct, frozen=True):
@@ -63,14 +74,18 @@ class Programs(msgspec.Struct, frozen=True):
     epmd: Path
 
 
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+"""A port as a record may hold it."""
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One node, which keeps its name and what it has stored from one run to the next."""
 
     name: str
-    port: int
+    port: Port
     """Where clients connect."""
-    distribution_port: int
-    epmd_port: int
+    distribution_port: Port
+    epmd_port: Port
     user: str
     password: str
 
@@ -112,6 +127,7 @@ def prepare(directory: Path, *, running: bool) -> Node:
     _check(directory)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
         former = state.load(directory / RECORD, Node)
         node = former or _new()
         if former is None or (not running and _is_disturbed(former)):
@@ -131,7 +147,7 @@ def environment(node: Node, directory: Path) -> Mapping[str, str]:
         "HOME": str(directory),
         "RABBITMQ_NODENAME": node.name,
         "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq"),
-        # An empty file of our own, so that the machine's is not read.
+        # A file of our own, so that the machine's is not read.
         "RABBITMQ_CONF_ENV_FILE": str(directory / "environment.conf"),
         "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
         "RABBITMQ_LOG_BASE": str(directory / "log"),
@@ -216,7 +232,7 @@ def _write_files(directory: Path, node: Node) -> None:
         host=LOOPBACK, port=node.port, user=node.user, password=node.password, disk=LEAST_DISK, memory=MOST_MEMORY
     )
     _write(directory / "rabbitmq.conf", settings)
-    _write(directory / "environment.conf", "")
+    _write(directory / "environment.conf", _ENVIRONMENT_FILE)
     _write(directory / "enabled_plugins", "[].\n")
     _write(directory / URL_FILE, f"{node.url}\n")
 

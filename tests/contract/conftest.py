@@ -13,11 +13,16 @@ from tests.contract.repositories import JOURNALS, Openers
 
 
 @pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
+def unprepared(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
+    """A broker that nobody has used."""
+    return _rabbitmq(request) if request.param == "rabbitmq" else EmbeddedBroker(tmp_path / "queue.db")
+
+
+@pytest.fixture
+def broker(unprepared: Broker) -> Broker:
     """A broker whose queues exist and are empty."""
-    made = _rabbitmq(request) if request.param == "rabbitmq" else EmbeddedBroker(tmp_path / "queue.db")
-    made.prepare()
-    return made
+    unprepared.prepare()
+    return unprepared
 
 
 def _rabbitmq(request: pytest.FixtureRequest) -> Broker:

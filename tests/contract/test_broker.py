@@ -4,11 +4,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Delivery, Message, Publisher, Queue, Settled
+from core.errors import BrokerError, BrokerUnavailable
 from tests.services.waiting import wait_until
 
 PATIENCE = 20.0
@@ -475,6 +476,71 @@ def test_preparing_again_changes_nothing(broker: Broker) -> None:
     broker.prepare()
     broker.prepare()
     wait_for_depth(broker, 1, 0)
+
+
+def test_a_check_of_a_healthy_broker_passes_again_and_again_and_changes_nothing(broker: Broker) -> None:
+    publish(broker, b"good", b"bad")
+    with broker.consumer(Queue.TASKS, 2) as consumer:
+        consumer.reject(collect(consumer, 2)[1])
+    wait_for_depth(broker, 1, 1)
+    for _ in range(3):
+        broker.check(PATIENCE)
+    wait_for_depth(broker, 1, 1)
+    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as undertaker:
+        assert [(each.body, each.redeliveries) for each in collect(consumer, 1)] == [(b"good", 1)]
+        assert bodies_of(collect(undertaker, 1)) == [b"bad"]
+        assert consumer.receive(1, QUIET) == []
+        assert undertaker.receive(1, 0.0) == []
+
+
+def test_a_check_shows_nothing_to_those_who_wait_for_messages(broker: Broker) -> None:
+    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as undertaker:
+        for _ in range(3):
+            broker.check(PATIENCE)
+        assert consumer.receive(1, QUIET) == []
+        assert undertaker.receive(1, 0.0) == []
+        publish(broker, b"after")
+        assert bodies_of(collect(consumer, 1)) == [b"after"]
+
+
+def test_a_check_needs_no_queues_to_be_there_before(unprepared: Broker) -> None:
+    unprepared.check(PATIENCE)
+    unprepared.prepare()
+    wait_for_depth(unprepared, 0, 0)
+
+
+def test_a_check_without_any_time_ends_at_once_whatever_it_finds_and_disturbs_no_other(broker: Broker) -> None:
+    began = time.monotonic()
+    with suppress(BrokerUnavailable):
+        broker.check(0.0)
+    assert time.monotonic() - began < 5
+    broker.check(PATIENCE)
+    wait_for_depth(broker, 0, 0)
+
+
+def test_several_may_check_at_once(broker: Broker) -> None:
+    failures: list[BrokerError] = []
+
+    def check() -> None:
+        try:
+            broker.check(PATIENCE)
+        except BrokerError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * PATIENCE)
+    assert not any(thread.is_alive() for thread in threads)
+    assert failures == []
+    wait_for_depth(broker, 0, 0)
+
+
+def test_a_check_leaves_no_thread_behind(broker: Broker) -> None:
+    before = set(threading.enumerate())
+    broker.check(PATIENCE)
+    wait_until(lambda: set(threading.enumerate()) <= before, "the threads to end")
 
 
 def test_the_description_names_the_broker(broker: Broker) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Gauge, OnSettled, Publisher, Queue
 from core.broker.embedded.consumer import EmbeddedConsumer
 from core.broker.embedded.publisher import EmbeddedPublisher
-from core.broker.embedded.queuefile import QueueFile
+from core.broker.embedded.queuefile import PATIENCE, QueueFile
 from core.errors import BrokerError, BrokerUnavailable
 from core.model import Depth
 
@@ -41,7 +41,8 @@ class EmbeddedBroker(Broker):
     def check(self, timeout: float) -> None:
         """Make sure that the file can be written; whoever needs one makes it, so that one which is missing is fine."""
         if self._path.exists():
-            self.prepare()
+            with self._open(min(timeout, PATIENCE)) as file:
+                file.probe()
 
     def publisher(self, on_settled: OnSettled) -> Publisher:
         """Make a publisher."""
@@ -61,8 +62,8 @@ class EmbeddedBroker(Broker):
             raise BrokerUnavailable(f"there is no queue in {self._path} yet")
         return self._open()
 
-    def _open(self) -> QueueFile:
-        return QueueFile(self._path, self._delivery_limit)
+    def _open(self, patience: float = PATIENCE) -> QueueFile:
+        return QueueFile(self._path, self._delivery_limit, patience=patience)
 
 
 class EmbeddedGauge(Gauge):

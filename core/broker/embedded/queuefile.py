@@ -82,14 +82,21 @@ class QueueFile(Closing):
         delivery_limit: how often a message is delivered again before it becomes a dead letter.
         clock: tells the time. It is asked within a transaction, never before: while a process waits for its turn,
             or is suspended, others renew their leases, which would then seem to lie in the future.
+        patience: seconds to wait for another process's transaction.
     """
 
-    def __init__(self, path: Path, delivery_limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        delivery_limit: int,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = PATIENCE,
+    ) -> None:
         self._clock = clock
         self._delivery_limit = delivery_limit
         self._filled: set[Queue] = set()
         faults = Faults(BrokerUnavailable, BrokerMisconfigured)
-        self._database = Database(path, faults, durable=False, patience=PATIENCE)
+        self._database = Database(path, faults, durable=False, patience=patience)
         try:
             self._database.migrate([(files("core.broker.embedded") / "schema.sql").read_text(encoding="utf-8")])
             self._identity = _identity(path)

@@ -3,6 +3,7 @@
 A port that is open proves little: a node opens it before it can take messages, and one that is full keeps it open.
 """
 
+import secrets
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
@@ -13,9 +14,13 @@ from pika.spec import Basic
 
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.link import Duty
+from core.broker.rabbitmq.topology import EXCHANGE
 from core.errors import BrokerError, BrokerUnavailable
 
 BODY = b"canary"
+
+PREFIX = "cauce.canary."
+"""What the names of the queues begin with."""
 
 
 class Canary(Duty):
@@ -27,6 +32,7 @@ class Canary(Duty):
 
     def __init__(self) -> None:
         self.answers: SimpleQueue[BrokerError | None] = SimpleQueue()
+        self._queue = ""
 
     def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
         """Have messages confirmed, and send one."""
@@ -43,21 +49,27 @@ class Canary(Duty):
         """There is nothing to do for many at once."""
 
     def _send(self, channel: Channel, _frame: Method) -> None:
-        # Without a name RabbitMQ makes one; the last queue of a channel is what an empty name stands for.
-        channel.queue_declare("", exclusive=True, auto_delete=True, callback=partial(self._declared, channel))
+        # RabbitMQ's own names for queues, and its default exchange, need not be allowed to a user of ours.
+        self._queue = f"{PREFIX}{secrets.token_hex(8)}"
+        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, callback=_ignore)
+        channel.queue_bind(self._queue, EXCHANGE, routing_key=self._queue, callback=partial(self._bound, channel))
 
-    def _declared(self, channel: Channel, frame: Method) -> None:
-        channel.basic_publish("", frame.method.queue, BODY, mandatory=True)
+    def _bound(self, channel: Channel, _frame: Method) -> None:
+        channel.basic_publish(EXCHANGE, self._queue, BODY, mandatory=True)
 
     def _confirmed(self, channel: Channel, frame: Method) -> None:
         if not isinstance(frame.method, Basic.Ack):
             self.answers.put(BrokerUnavailable("RabbitMQ does not take messages"))
             return
         channel.add_callback(self._missing, [Basic.GetEmpty])
-        channel.basic_get("", callback=self._back, auto_ack=True)
+        channel.basic_get(self._queue, callback=self._back, auto_ack=True)
 
     def _missing(self, _frame: object) -> None:
         self.answers.put(BrokerUnavailable("RabbitMQ has confirmed a message and does not give it back"))
 
     def _back(self, _channel: Channel, _method: object, _properties: object, _body: bytes) -> None:
         self.answers.put(None)
+
+
+def _ignore(_frame: object) -> None:
+    """Wait for an answer, so that pika asks one thing after the other."""
