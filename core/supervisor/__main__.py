@@ -53,6 +53,9 @@ STYLES = {
 VERDICTS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
 T = TypeVar("T")
 
+WIDE = 300
+"""Columns for what is read by no terminal: nothing is cut off there."""
+
 LEVELS = {Level.DEBUG: "dim", Level.WARNING: "yellow", Level.ERROR: "red", Level.CRITICAL: "bold red"}
 
 
@@ -381,6 +384,8 @@ def _print(report: Report) -> None:
             Text(logs.printable(part.note)),
         )
     console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
     console.print(table)
     # Text, not markup: a path may hold brackets.
     told = f"clients connect to {report.listen or 'no server'}; broker: {report.broker}; directory: {report.directory}"

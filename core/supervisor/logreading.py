@@ -9,7 +9,7 @@ import enum
 import heapq
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -289,14 +289,9 @@ class _Track:
             # A new file, or one that was cut off: what is in it now came after that.
             yield from self._rest_of_former()
             self._file, self._place, self._partial = file, 0, b""
-        skipped = length - self._place - MOST_AT_ONCE
-        if skipped > 0:
-            self._place += skipped
-            self._partial = b""
-            yield LogLine(self._path.stem, f"({skipped:,} bytes were written too quickly to be shown)")
-        yield from self._lines(self._take(self._path, length - self._place))
+        yield from self._read_on(self._path, length)
 
-    def _rest_of_former(self) -> Iterable[LogLine]:
+    def _rest_of_former(self) -> Iterator[LogLine]:
         """What the file had got before it was set aside."""
         for path in reversed(former(self._path)):
             try:
@@ -304,8 +299,17 @@ class _Track:
             except OSError:
                 continue
             if length >= self._place > 0:
-                return self._lines(self._take(path, min(length - self._place, MOST_AT_ONCE)))
-        return ()
+                yield from self._read_on(path, length)
+                return
+
+    def _read_on(self, path: Path, length: int) -> Iterator[LogLine]:
+        """What a file holds behind the place; of very much, the end."""
+        skipped = length - self._place - MOST_AT_ONCE
+        if skipped > 0:
+            self._place += skipped
+            self._partial = b""
+            yield LogLine(self._path.stem, f"({skipped:,} bytes were written too quickly to be shown)")
+        yield from self._lines(self._take(path, length - self._place))
 
     def _look(self) -> tuple[int, int]:
         try:

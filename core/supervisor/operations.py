@@ -67,6 +67,12 @@ class Operations:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._clock = clock
+        self._restarting: set[Part] = set()
+
+    @property
+    def stopped(self) -> list[str]:
+        """The names of what operators have stopped. What is down only to be started again is not among them."""
+        return [part.name for part in self._crew if not part.wanted and part not in self._restarting]
 
     def bring_up(self, *, lenient: bool = False) -> Story:
         """Start everything that is wanted, stage after stage, and wait until it is ready.
@@ -100,8 +106,12 @@ class Operations:
     def restart(self, names: Sequence[str], timeout: float | None = None) -> Story:
         """Stop and start what is named, one process after the other, so that the others do the work meanwhile."""
         for part in self._crew.find(names):
+            self._restarting.add(part)
             part.leave(self._patience(part, timeout), self._clock())
             yield from self._until_down([part])
+            if part not in self._restarting:
+                raise SupervisorError(f"{part.name} was told to stop before it was started again")
+            self._restarting.remove(part)
             yield from self._start([part])
 
     def kill(self, names: Sequence[str]) -> Story:
@@ -177,6 +187,8 @@ class Operations:
         """Stop parts stage after stage. NGINX learns first which servers it must not use any more."""
         for part in parts:
             part.wanted = False
+            # A restart that is under way does not start it again.
+            self._restarting.discard(part)
         self._balance()
         for duty in STOP_ORDER:
             stage = [part for part in parts if part.spec.duty is duty]

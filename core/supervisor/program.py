@@ -318,7 +318,7 @@ class Supervisor:
         """What the system is to be, as operators have changed it."""
         servers, workers = self._crew.of(Duty.SERVER), self._crew.of(Duty.WORKER)
         sized = intention.with_sizes(self._undertaking.intention, len(servers), len(workers))
-        return intention.with_stopped(sized, [part.name for part in self._crew if not part.wanted])
+        return intention.with_stopped(sized, self._undertaking.operations.stopped)
 
     def _describe(self) -> Report:
         return Report(

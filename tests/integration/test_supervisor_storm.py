@@ -1,23 +1,18 @@
 """The supervisor under attack, with tasks on the way: kills of every role, of itself, and of what can't run at all."""
 
-import itertools
 import random
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from core.addresses import Address
-from core.client import Client
-from core.model import State
-from core.repository.opening import Journal
 from core.supervisor import census
 from core.supervisor.policy import MOST_DEATHS
 from core.supervisor.report import PartReport, PartState, Report
+from tests.integration.loaded import under_load
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
 from tests.services.rabbitmq import find_programs
 from tests.services.waiting import wait_until
@@ -27,9 +22,6 @@ ROUNDS = 50
 
 SUPERVISOR_KILLS = 10
 MENDING = 60.0
-PATIENCE = 120.0
-RATE = 100
-"""Tasks a second that are submitted meanwhile."""
 
 BREAKABLE = """
 from pathlib import Path
@@ -49,65 +41,6 @@ def mine(payload: str) -> str:
 def system(tmp_path: Path) -> Iterator[Supervised]:
     with Supervised(tmp_path) as supervised:
         yield supervised
-
-
-class Load:
-    """Submits tasks until it is told to end, each by a name of its own.
-
-    Attributes:
-        accepted: the names of those that were accepted.
-        errors: what the client, with all its retries, could not do.
-    """
-
-    def __init__(self, address: str) -> None:
-        self.accepted: list[str] = []
-        self.errors: list[Exception] = []
-        self._address = Address.parse(address)
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def end(self) -> None:
-        """Submit nothing more."""
-        self._ending.set()
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive()
-
-    def _run(self) -> None:
-        with Client(self._address, patience=PATIENCE) as client:
-            for number in itertools.count():
-                if self._ending.wait(1 / RATE):
-                    return
-                try:
-                    client.submit("echo", number, id=f"load-{number}")
-                except Exception as error:  # noqa: BLE001 - whatever it is, the test has to know
-                    self.errors.append(error)
-                    return
-                self.accepted.append(f"load-{number}")
-
-
-@contextmanager
-def under_load(system: Supervised, address: str) -> Iterator[Load]:
-    """Tasks are on the way within the block; after it every one is done, once, and nothing else is in the books."""
-    load = Load(address)
-    load.start()
-    try:
-        wait_until(lambda: len(load.accepted) > 20 or bool(load.errors), "the load to begin", PATIENCE)
-        yield load
-    finally:
-        load.end()
-    assert load.errors == []
-    with Journal("resultados.db", system.home.directory).reading()() as repository:
-
-        def states() -> dict[str, State]:
-            return {task.id: task.state for task in repository.find_all(load.accepted)}
-
-        done = dict.fromkeys(load.accepted, State.DONE)
-        wait_until(lambda: states() == done, "all tasks to be done", PATIENCE)
-        assert repository.audit().clean
 
 
 def all_well(system: Supervised) -> bool:

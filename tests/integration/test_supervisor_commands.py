@@ -1,0 +1,334 @@
+"""What operators have the supervisor do with single processes, and the processes that users declare themselves."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.addresses import Address
+from core.supervisor import census, commands
+from core.supervisor.report import PartReport, PartState, Report
+from tests.integration import kinds
+from tests.integration.commanding import Command
+from tests.integration.programs import find
+from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.integration.wire import once
+from tests.services.ports import free_port
+from tests.services.waiting import wait_until
+
+PATIENCE = 60.0
+OPERATIONS = ("start", "stop", "restart", "kill")
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Supervised]:
+    with Supervised(tmp_path) as supervised:
+        yield supervised
+
+
+class Held:
+    """A task that ends when the test lets it.
+
+    Args:
+        directory: the system's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._trace = directory / "trace"
+        self._gate = directory / "gate"
+
+    def begin(self, report: Report) -> None:
+        """Submit it and wait until it runs."""
+        payload = {"trace": str(self._trace), "gate": str(self._gate)}
+        once(Address.parse(report.listen), "submit", id="held", kind="gated", payload=payload)
+        wait_until(lambda: self.runs == 1, "the task to run", PATIENCE)
+
+    def let_go(self) -> None:
+        """Have it end."""
+        self._gate.touch()
+
+    @property
+    def runs(self) -> int:
+        """How often it was begun."""
+        return self._trace.read_text("utf-8").count("\n") if self._trace.exists() else 0
+
+    @property
+    def state(self) -> str:
+        """Where it stands."""
+        found = find(self._directory, "held")
+        return "" if found is None else str(found.state)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Held:
+    return Held(tmp_path)
+
+
+def part_of(system: Supervised, name: str) -> PartReport:
+    """How a process is, asked without a command's delay."""
+    report = commands.status(system.home)
+    assert report is not None
+    return next(part for part in report.processes if part.name == name)
+
+
+def becomes(system: Supervised, name: str, state: PartState) -> Callable[[], bool]:
+    return lambda: part_of(system, name).state is state
+
+
+def pids(report: Report | None) -> dict[str, int | None]:
+    assert report is not None
+    return {part.name: part.pid for part in report.processes}
+
+
+# Start, stop, restart, kill.
+
+
+def test_single_processes_and_kinds_of_them_are_stopped_started_restarted_and_killed(system: Supervised) -> None:
+    first = system.up(1, 2)
+    before = pids(first)
+
+    stopped = system.run("stop", "w2", "--json").report
+    assert pids(stopped) == {**before, "w2": None}
+    assert part_of(system, "w2").state is PartState.STOPPED
+    # What an operator has stopped is no trouble.
+    assert system.run("status").code == 0
+
+    started = system.run("start", "w2", "--json").report
+    assert settled(started)
+    assert {**pids(started), "w2": None} == {**before, "w2": None}
+    assert pids(started)["w2"] not in {None, before["w2"]}
+
+    restarted = system.run("restart", "servers", "w1", "--json").report
+    assert settled(restarted)
+    assert pids(restarted)["w2"] == pids(started)["w2"]
+    assert {pids(restarted)["s1"], pids(restarted)["w1"]}.isdisjoint({before["s1"], before["w1"], None})
+    assert restarted.servers == first.servers
+    assert submit(restarted.listen, "echo", "still there") == "still there"
+
+    killed = system.run("kill", "w1", "--json").report
+    assert pids(killed)["w1"] != pids(restarted)["w1"]
+    wait_until(becomes(system, "w1", PartState.READY), "the worker to come back by itself", PATIENCE)
+    assert part_of(system, "w1").restarts == 1
+
+    assert set(pids(system.run("stop", "all", "--json").report).values()) == {None}
+    assert census.ours(system.home) == []
+    again = system.run("start", "workers", "servers", "--json").report
+    assert settled(again)
+    assert None not in pids(again).values()
+
+
+def test_a_name_that_is_none_is_an_error_that_names_those_that_there_are(system: Supervised) -> None:
+    for operation in OPERATIONS:
+        ended = system.run(operation, "w1")
+        assert ended.code == 1
+        assert "no supervisor runs in" in ended.errors
+        assert system.run(operation).code == 2
+    assert list(system.home.directory.iterdir()) == []
+
+    before = pids(system.up(1, 1))
+    for operation in OPERATIONS:
+        # The names that there are come to no harm by the one that there is not.
+        ended = system.run(operation, "w1", "w9")
+        assert ended.code == 1
+        assert ended.output == ""
+        assert ended.errors == "core.supervisor: there is no process w9; there are: s1, w1\n"
+    ended = system.run("stop", "\x1b[2Jw1")
+    assert ended.code == 1
+    assert "\x1b" not in ended.errors
+    assert pids(system.status()) == before
+
+
+def test_a_stop_beats_a_restart_that_is_due(system: Supervised) -> None:
+    report = system.up(1, 1)
+    kill(pid_of(report, "w1"))
+    wait_until(becomes(system, "w1", PartState.RESTARTING), "the death to be noticed", PATIENCE)
+    now = commands.operate(system.home, "stop", ["w1"])
+    assert pids(now)["w1"] is None
+    # It would have been started again before another process has been twice.
+    for _ in range(2):
+        commands.operate(system.home, "restart", ["s1"])
+    assert part_of(system, "w1").state is PartState.STOPPED
+    assert part_of(system, "w1").pid is None
+
+
+def test_a_stop_beats_a_restart_that_is_under_way(system: Supervised, held: Held) -> None:
+    report = system.up(1, 1, "--tasks", kinds.__name__)
+    held.begin(report)
+    with Command(system, "restart", "w1") as restarting:
+        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
+        with Command(system, "stop", "w1", "--timeout", "30") as stopping:
+            wait_until(lambda: kill_in(system) <= 30.0, "the stop to be asked for", PATIENCE)
+            held.let_go()
+            assert stopping.end().code == 0
+        ended = restarting.end()
+    assert ended.code == 1
+    assert "w1 was told to stop" in ended.errors
+    assert part_of(system, "w1").state is PartState.STOPPED
+    assert part_of(system, "w1").pid is None
+    assert held.state == "done"
+    assert held.runs == 1
+
+
+def test_what_was_to_be_restarted_when_the_supervisor_was_killed_is_not_left_stopped(
+    system: Supervised, held: Held
+) -> None:
+    flags = ("--tasks", kinds.__name__)
+    report = system.up(1, 1, *flags)
+    held.begin(report)
+    with Command(system, "restart", "w1") as restarting:
+        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
+        # What is written down is of the same turn, or of the next, which a later answer comes after.
+        commands.operate(system.home, "start", ["s1"])
+        system.kill_supervisor()
+        assert restarting.end().code == 1
+    held.let_go()
+    again = system.up(1, 1, *flags)
+    assert pid_of(again, "s1") == pid_of(report, "s1")
+    wait_until(becomes(system, "w1", PartState.READY), "the worker to come", PATIENCE)
+    assert part_of(system, "w1").pid != pid_of(report, "w1")
+
+
+def kill_in(system: Supervised) -> float:
+    left = part_of(system, "w1").kill_in
+    return PATIENCE if left is None else left
+
+
+# An interrupt of a command that waits.
+
+
+def test_an_interrupt_of_down_skips_the_waiting_and_nothing_is_left(system: Supervised, held: Held) -> None:
+    report = system.up(1, 1, "--tasks", kinds.__name__)
+    held.begin(report)
+    with Command(system, "down", "--json") as down:
+        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "s1", PartState.STOPPED), "the server to end before", PATIENCE)
+        assert down.process.poll() is None
+        down.interrupt()
+        stopped = down.end().stopped
+    assert (stopped.stopped, stopped.killed) == (("s1",), ("w1",))
+    system.assert_nothing_left(report)
+    # The task waits for the next one that can do it.
+    assert held.state in {"queued", "running"}
+
+
+@pytest.mark.parametrize("command", [("stop", "w1"), ("scale", "workers=0")], ids=["stop", "scale"])
+def test_an_interrupt_kills_only_what_is_to_stop(system: Supervised, held: Held, command: tuple[str, ...]) -> None:
+    report = system.up(1, 1, "--tasks", kinds.__name__)
+    held.begin(report)
+    with Command(system, *command, "--json") as waiting:
+        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
+        waiting.interrupt()
+        now = waiting.end().report
+    assert {name: pid for name, pid in pids(now).items() if pid is not None} == {"s1": pid_of(report, "s1")}
+    assert settled(now)
+    assert [identity.pid for identity in census.ours(system.home)] == [pid_of(report, "s1")]
+
+
+# What users declare.
+
+DECLARED = """
+[process.website]
+command = [{python}, "-m", "http.server", "--bind", "127.0.0.1", "{port}"]
+ready = "127.0.0.1:{port}"
+directory = "pages"
+
+[process.diary]
+command = [{python}, "-c", {program}]
+environment = {{ GREETING = "good morning" }}
+ready-after = 0.2
+stop-timeout = 30
+
+[process.late]
+command = [{python}, "-c", {program}]
+start = false
+"""
+
+KEEPS_A_DIARY = """
+import os, signal
+signal.signal(signal.SIGTERM, lambda *_: (print("good night", flush=True), exit(0)))
+print(os.environ.get("GREETING", "nothing"), flush=True)
+signal.pause()
+"""
+
+
+def declare(directory: Path) -> Address:
+    """Declare three processes; the address of the one that listens."""
+    port = free_port()
+    text = DECLARED.format(python=quoted(sys.executable), program=quoted(KEEPS_A_DIARY), port=port)
+    (directory / "cauce.toml").write_text(text, "utf-8")
+    (directory / "pages").mkdir()
+    return Address("127.0.0.1", port)
+
+
+def quoted(text: str) -> str:
+    """As a text of the settings file."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def test_what_is_declared_is_run_with_everything_else(system: Supervised, tmp_path: Path) -> None:
+    address = declare(tmp_path)
+    report = system.up(1, 1)
+    assert [part.name for part in report.processes] == ["s1", "w1", "diary", "late", "website"]
+    assert report.ready
+    website = part_of(system, "website")
+    assert (website.state, website.address) == (PartState.READY, str(address))
+    assert psutil.Process(website.pid).cwd() == str(tmp_path / "pages")
+    assert part_of(system, "late").state is PartState.STOPPED
+    started = {name: part_of(system, name).started_at or 0.0 for name in ("s1", "w1", "diary", "website")}
+    assert max(started["s1"], started["w1"]) < min(started["diary"], started["website"])
+    assert "good morning" in system.run("logs", "diary").output
+
+    kill(website.pid)
+    wait_until(lambda: part_of(system, "website").pid not in {None, website.pid}, "it to be started again", PATIENCE)
+    wait_until(becomes(system, "website", PartState.READY), "it to be ready", PATIENCE)
+    assert part_of(system, "website").restarts == 1
+
+    assert settled(system.run("start", "late", "--json").report)
+    assert part_of(system, "late").state is PartState.READY
+    assert set(pids(system.run("stop", "declared", "--json").report)) == {"s1", "w1", "diary", "late", "website"}
+    assert part_of(system, "website").pid is None
+    assert settled(system.run("start", "declared", "--json").report)
+
+    stopped = system.down()
+    # It is stopped before what it may need.
+    assert set(stopped.stopped[:3]) == {"diary", "late", "website"}
+    assert stopped.stopped[3:] == ("s1", "w1")
+    assert stopped.killed == ()
+    # Politely: each had its word, at the stop and at the end.
+    assert system.home.log("diary").read_text("utf-8") == "good morning\ngood night\n" * 2
+    system.assert_nothing_left(report)
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ('[process.website]\ncommand = "python3 -m http.server"', "process.website.command must be a list of texts"),
+        ('[process.website]\ncommand = ["true"]\nredy = "127.0.0.1:1"', "do you mean 'ready'?"),
+        ('[process.s1]\ncommand = ["true"]', "process.s1 is what a part of the system is called"),
+    ],
+    ids=["no list", "slip", "name of a part"],
+)
+@pytest.mark.parametrize("flags", [[], ["--detach"]], ids=["in front", "detached"])
+def test_what_is_declared_wrongly_is_told_before_anything_starts(
+    system: Supervised, tmp_path: Path, table: str, complaint: str, flags: list[str]
+) -> None:
+    file = tmp_path / "cauce.toml"
+    file.write_text(table, "utf-8")
+    ended = system.run("up", *system.sizes(1, 1), *flags)
+    assert ended.code == 2
+    assert f"core.supervisor: {file}: process." in ended.errors
+    assert complaint in ended.errors
+    assert census.ours(system.home) == []
+    assert not system.home.log("s1").exists()
+
+
+def test_what_is_declared_and_can_not_run_takes_the_start_back(system: Supervised, tmp_path: Path) -> None:
+    (tmp_path / "cauce.toml").write_text('[process.website]\ncommand = ["no-such-program"]\n', "utf-8")
+    ended = system.run("up", "--detach", *system.sizes(1, 1))
+    assert ended.code == 1
+    assert "can't start website" in ended.errors
+    assert "no-such-program" in ended.errors
+    assert census.ours(system.home) == []
