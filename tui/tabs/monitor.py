@@ -26,7 +26,7 @@ from tui.words import Words
 
 FEED = "results"
 SPARK_SECONDS = 120
-SPARK = 14
+SPARK = 10
 
 _PRESENCES = {
     Presence.ONLINE: ("●", "good"),
@@ -41,15 +41,15 @@ _PRESENCES = {
 
 def _columns(words: Words) -> tuple[Column, ...]:
     return (
-        Column(key="name", label=words("worker"), width=7, grow=1, sortable=False),
-        Column(key="state", label=words("state"), width=10, grow=1, sortable=False),
+        Column(key="name", label=words("worker"), width=6, grow=1, sortable=False),
+        Column(key="state", label=words("state"), width=9, grow=2, sortable=False),
         Column(key="rate", label=words("tasks/s"), width=7, right=True, sortable=False),
-        Column(key="history", label=words("2 minutes"), width=SPARK, sortable=False, rank=4),
-        Column(key="done", label=words("done"), width=7, right=True, sortable=False),
+        Column(key="history", label=words("2 minutes"), width=SPARK, sortable=False, rank=1),
+        Column(key="done", label=words("done"), width=6, right=True, sortable=False),
         Column(key="failed", label=words("failed"), width=6, right=True, sortable=False),
         Column(key="hand", label=words("in hand"), width=7, right=True, sortable=False),
-        Column(key="waited", label=words("waited p50/p95"), width=16, right=True, sortable=False, rank=3),
-        Column(key="took", label=words("took p50/p95"), width=16, right=True, sortable=False),
+        Column(key="waited", label=words("waited p50/p95"), width=15, right=True, sortable=False, rank=4),
+        Column(key="took", label=words("took p50/p95"), width=15, right=True, sortable=False),
         Column(key="cpu", label=words("cpu"), width=5, right=True, sortable=False, rank=2),
         Column(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
         Column(key="host", label=words("host"), width=8, sortable=False, rank=5),

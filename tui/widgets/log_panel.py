@@ -22,6 +22,13 @@ _STYLES = {
     Level.ERROR: "bad",
     Level.CRITICAL: "bad",
 }
+_NAMES = {
+    Level.DEBUG: "DEBUG",
+    Level.INFO: "INFO",
+    Level.WARNING: "WARN",
+    Level.ERROR: "ERROR",
+    Level.CRITICAL: "FATAL",
+}
 _LEVELS = (Level.DEBUG, Level.WARNING, Level.ERROR)
 LONGEST = 2000
 MOST_COPIED = 2000
@@ -89,7 +96,7 @@ class LogPanel(Panel):
 
     def _line(self, line: LogLine) -> Line:
         who = "" if self._whose else f"{formatting.clean(line.process, 12):<10} "
-        level = line.level.name[:5] if line.level is not None else ""
+        level = _NAMES.get(line.level, "") if line.level is not None else ""
         text = f"{formatting.clock(line.at):8} {level:5} {who}{formatting.clean(line.text, LONGEST)}"
         return text, _STYLES.get(line.level, "") if line.level is not None else "dim"
 
