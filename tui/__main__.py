@@ -11,12 +11,13 @@ from pathlib import Path
 import msgspec
 
 from core import config, logs
+from core.addresses import LOOPBACK, Address
 from core.config import Settings
 from core.errors import AlreadyRunning
 from core.launch import parser_for, settled
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
-from tui import options
+from tui import options, web
 
 MODULE = "tui"
 NOT_A_TERMINAL = 2
@@ -33,7 +34,9 @@ def run(settings: Settings) -> int:
     """Show the console, or dump what it would show."""
     if settings[options.DUMP]:
         return _dump(settings)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if settings[options.WEB]:
+        return _serve(settings)
+    if not (web.is_served(os.environ) or (sys.stdin.isatty() and sys.stdout.isatty())):
         sys.stderr.write(
             f"python -m {MODULE}: this needs a terminal; without one, use `python -m core.monitor`, "
             "`python -m core.supervisor` or --dump\n"
@@ -52,6 +55,23 @@ def _dump(settings: Settings) -> int:
         view = watching.look(time.monotonic(), time.time())
     sys.stdout.write(msgspec.json.encode(view).decode() + "\n")
     return 0
+
+
+def _serve(settings: Settings) -> int:
+    """Serve the console to a browser, until Ctrl-C."""
+    web.require_library()
+    if settings[options.UP]:
+        _start(settings)
+    address = Address(LOOPBACK, settings[options.WEB_PORT])
+    web.serve(address, web.repeated(settings, off=(options.WEB, options.UP)), _tell_address)
+    return 0
+
+
+def _tell_address(address: str) -> None:
+    sys.stdout.write(
+        f"Open this in a browser of this machine. It works once, for one browser; Ctrl-C ends it.\n{address}\n"
+    )
+    sys.stdout.flush()
 
 
 def _start(settings: Settings) -> None:

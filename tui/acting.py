@@ -1,5 +1,6 @@
 """What an operator can have done: each is a call that takes its time, made in a thread of its own by no widget."""
 
+import contextlib
 import csv
 import getpass
 import itertools
@@ -34,7 +35,6 @@ AT_ONCE = 1000
 """Tasks that are moved in one transaction: others write in between."""
 
 EXPORTED_AT_ONCE = 500
-LOCKED_FOR = 10.0
 
 Progress = Callable[[int], None]
 """Takes how far it is; may be called from any thread."""
@@ -238,7 +238,7 @@ class Operator:
                 if cancelled.is_set():
                     break
                 moved += archive.apply(operation, act, list(seqs[place : place + AT_ONCE]), time.time())
-                progress(place)
+                progress(min(len(seqs), place + AT_ONCE))
         return Settled(act, operation, moved)
 
     def undo(self, operation: int, running: frozenset[str]) -> int:
@@ -260,14 +260,14 @@ class Operator:
     def export(self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event) -> int:
         """Write what a search finds to a new file: as JSON lines, or as CSV when its name ends so; how many.
 
-        A file that is there is not overwritten; one that is cancelled half-way is taken away.
+        A file that is there is not overwritten; one that is left half-way, cancelled or not, is taken away.
 
         Raises:
             JournalError: the journal can't be read.
             ConfigurationError: the file can't be written.
         """
         try:
-            with self._journal.archive(readonly=True)() as archive, path.open("x", encoding="utf-8", newline="") as out:
+            with self._journal.archive(readonly=True)() as archive, _new_file(path) as out:
                 written = _export(archive, search, order, out, path.suffix.lower() == ".csv", progress, cancelled)
         except FileExistsError as error:
             raise ConfigurationError(f"{path} is there already: choose another name") from error
@@ -276,6 +276,20 @@ class Operator:
         if cancelled.is_set():
             path.unlink(missing_ok=True)
         return written
+
+
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[IO[str]]:
+    """A file that was not there, and is not there afterwards either when it could not be written to its end."""
+    with path.open("x", encoding="utf-8", newline="") as out:
+        try:
+            yield out
+            out.flush()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                out.close()
+            path.unlink(missing_ok=True)
+            raise
 
 
 _COLUMNS = ("number", "id", "kind", "state", "attempts", "worker", "payload", "result", "error", "accepted", "ended")

@@ -85,6 +85,10 @@ class Console(App[None]):
         """None but ours."""
         return ()
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What a theme that is not ours lacks: the colour of what is less important."""
+        return {"dim": "#84959e"}
+
     def on_mount(self) -> None:
         """Give the terminal back whatever ends us."""
         self.set_class(self._compact, "-compact")

@@ -85,7 +85,7 @@ GLOBAL = _made(
         ("diagram", "5,f6", "Diagram", "Go to the live picture of the system.", "show_tab('diagram')"),
         ("up", "u", "Start system", "Start the system of this directory.", "system_up", "!", "cauce up --detach"),
         ("down", "U", "Stop system", "Take the whole system down, in order.", "system_down", "!", "cauce down"),
-        ("palette", "ctrl+p,colon", "Commands", "Find any command by its name.", "app.command_palette", "f"),
+        ("palette", "ctrl+p,colon", "Commands", "Find any command by its name.", "app.command_palette"),
         ("help", "question_mark,f1", "Help", "Show what the keys of this part do.", "app.help", "f"),
         ("freeze", "ctrl+f", "Freeze", "Hold the picture still, or let it go on.", "freeze"),
         ("theme", "ctrl+t", "Theme", "Change to the next theme: dark, light, high contrast.", "app.next_theme"),
@@ -147,7 +147,7 @@ FAILED = _made(
     Where.FAILED,
     "failed",
     [
-        _TABLE[0],
+        ("detail", "enter", "Detail", "Show everything about the task.", "pick"),
         ("mark", "space", "Mark", "Mark the task, or take the mark away.", "mark", "f"),
         ("mark_all", "a", "Mark all", "Mark everything that the filter finds, or nothing.", "mark_all"),
         ("retry", "R", "Retry", "Run what is marked once more; without marks this task.", "settle('retry')", "f!"),
@@ -160,7 +160,8 @@ FAILED = _made(
             "f!",
         ),
         ("undo", "z", "Undo", "Take back the last retry or discard.", "undo", "f!"),
-        *_TABLE[1:],
+        _TABLE[1],
+        *((*row[:5], "") for row in _TABLE[2:]),
     ],
 )
 

@@ -4,6 +4,7 @@ It has a thread and a connection of its own, so that a search through millions h
 A newer search interrupts the one before. What it finds is handed over as values, marked with the number of the search.
 """
 
+import contextlib
 import logging
 import queue
 import threading
@@ -13,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from core.errors import CauceError, JournalError
 from core.model import Task
 from core.repository.archive import MOST_RESULTS, Archive, OpenArchive, TaskRow
-from core.repository.search import Column, Order, Search
+from core.repository.search import Column, Comparison, Measure, Order, Search
 
 FIRST_ROWS = 200
 """How many are found first, before the whole list is made."""
@@ -35,6 +37,9 @@ REFRESH_EVERY = 1.0
 """Seconds between two looks at the rows in view, when the journal has changed."""
 
 RETRY_EVERY = 1.0
+
+INTERRUPTIONS = 3
+"""How often something is tried anew that searches have interrupted."""
 
 _log = logging.getLogger("cauce.tui")
 
@@ -114,9 +119,15 @@ class Feed:
         self._tail: _Tail | None = None
         self._visible: tuple[int, ...] = ()
         self._visible_ids: tuple[str, ...] = ()
+        self._listed: Wish | None = None
+        """What was listed since the journal was opened."""
         self._following = False
+        self._version = -1
+        self._stale = False
+        self._refreshed_at = 0.0
         self._trouble = ""
         self._leaving = False
+        self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -126,6 +137,7 @@ class Feed:
     def stop(self, timeout: float = 2.0) -> None:
         """End, also in the middle of a search."""
         self._leaving = True
+        self._end.set()
         self._asks.put(None)
         self._interrupt()
         if self._thread.is_alive():
@@ -172,6 +184,7 @@ class Feed:
         while not self._leaving:
             try:
                 self._archive = self._open()
+                self._begin()
                 self._serve(self._archive)
             except CauceError as error:
                 self._tell_trouble(str(error))
@@ -180,18 +193,17 @@ class Feed:
                 self._tell_trouble(f"{type(error).__name__}: {error}")
             finally:
                 self._close()
-            if not self._leaving:
-                self._pause(RETRY_EVERY)
+            self._end.wait(RETRY_EVERY)
 
     def _close(self) -> None:
         archive, self._archive = self._archive, None
         if archive is not None:
             archive.close()
 
-    def _pause(self, seconds: float) -> None:
-        """Wait, and then begin anew with the present search."""
-        time.sleep(seconds)
-        wish = self._wish
+    def _begin(self) -> None:
+        """Begin anew with the present search: the journal may be another one."""
+        wish, self._listed, self._tail = self._wish, None, None
+        self._version, self._stale = -1, True
         if wish.number:
             self._asks.put(lambda archive: self._list(archive, wish))
 
@@ -201,23 +213,23 @@ class Feed:
             self._tell(Trouble(text))
 
     def _serve(self, archive: Archive) -> None:
-        seen, refreshed_at = -1, 0.0
         while not self._leaving:
-            self._tell_trouble("")
             ask = self._next_ask()
             if ask is not None:
                 self._answer(archive, ask)
-                continue
-            if not self._following:
-                continue
-            version = archive.version()
-            if version == seen:
-                continue
-            seen = version
+            elif self._following:
+                self._look(archive)
+            self._tell_trouble("")
+
+    def _look(self, archive: Archive) -> None:
+        """Look at what has changed, if anything has."""
+        version = archive.version()
+        if version != self._version:
+            self._version, self._stale = version, True
             self._answer(archive, self._follow)
-            if time.monotonic() - refreshed_at > REFRESH_EVERY:
-                refreshed_at = time.monotonic()
-                self._answer(archive, self._refresh)
+        if self._stale and time.monotonic() - self._refreshed_at > REFRESH_EVERY:
+            self._refreshed_at, self._stale = time.monotonic(), False
+            self._answer(archive, self._refresh)
 
     def _next_ask(self) -> Callable[[Archive], None] | None:
         try:
@@ -226,51 +238,50 @@ class Feed:
             return None
 
     def _answer(self, archive: Archive, ask: Callable[[Archive], None]) -> None:
-        try:
-            ask(archive)
-        except JournalError:
-            # A newer search may have interrupted it. What belongs to an older one does nothing the second time.
-            if not self._leaving:
-                ask(archive)
+        # Newer searches may interrupt it. What belongs to an older one does nothing the second time.
+        for _ in range(INTERRUPTIONS):
+            with contextlib.suppress(JournalError):
+                return ask(archive)
+            if self._leaving:
+                return None
+        return ask(archive)
 
     def _list(self, archive: Archive, wish: Wish) -> None:
-        if wish is not self._wish:
+        if wish is not self._wish or wish is self._listed:
             return
         self._tail = None
         live = wish.order.is_live
         first = archive.matching(wish.search, wish.order, FIRST_ROWS)
         rows = archive.rows(first[:NEW_ROWS])
         whole = len(first) < FIRST_ROWS
-        horizon = time.time() - OVERLAP
         self._tell(Listed(wish.number, first[::-1] if live else first, rows, whole and not live))
-        if whole and not live:
-            return
-        tail = archive.matching_since(wish.search, horizon) if live else array("q")
-        seqs = first if whole else archive.matching(wish.search, wish.order, MOST_RESULTS)
         if live:
-            seqs = seqs[::-1]
-            seqs = _joined(seqs, tail)
-            self._tail = _Tail(horizon, tail)
-        self._tell(Listed(wish.number, seqs, rows, True))
+            horizon = time.time() - OVERLAP
+            settled = archive.matching(_before(wish.search, horizon), wish.order, MOST_RESULTS)
+            tail = archive.matching_since(wish.search, horizon)
+            self._tail = _Tail(wish, horizon, tail)
+            self._tell(Listed(wish.number, settled[::-1] + tail, rows, True))
+        elif not whole:
+            self._tell(Listed(wish.number, archive.matching(wish.search, wish.order, MOST_RESULTS), rows, True))
+        self._listed = wish
 
     def _follow(self, archive: Archive) -> None:
         """Look at what has come. What is older than some seconds is settled, the rest may still change its order."""
-        wish, tail = self._wish, self._tail
-        if tail is None:
+        tail = self._tail
+        if tail is None or tail.wish is not self._wish:
             return
-        found = archive.matching_since(wish.search, tail.horizon)
+        found = archive.matching_since(tail.wish.search, tail.horizon)
         if found == tail.seqs:
             return
         rows = archive.rows(found[-NEW_ROWS:])
-        self._tell(Grown(wish.number, len(tail.seqs), found, rows))
         horizon = time.time() - OVERLAP
-        if horizon - tail.horizon < OVERLAP:
-            self._tail = _Tail(tail.horizon, found)
-            return
-        unsettled = archive.matching_since(wish.search, horizon)
-        # Between the two looks more may have come; then the tail stays long until the next time.
-        settled = len(unsettled) <= len(found) and (not unsettled or found[-len(unsettled) :] == unsettled)
-        self._tail = _Tail(horizon, unsettled) if settled else _Tail(tail.horizon, found)
+        shorter = tail.horizon
+        unsettled = found
+        if horizon - tail.horizon >= OVERLAP:
+            shorter = horizon
+            unsettled = archive.matching_since(tail.wish.search, horizon)
+        self._tell(Grown(tail.wish.number, len(tail.seqs), found, rows))
+        self._tail = _Tail(tail.wish, shorter, _end_from(found, unsettled))
 
     def _refresh(self, archive: Archive) -> None:
         self._read(archive, self._visible)
@@ -290,18 +301,22 @@ class Feed:
 class _Tail(msgspec.Struct, frozen=True):
     """The end of a live list."""
 
+    wish: Wish
     horizon: float
     """What ended from here on."""
     seqs: "array[int]"
 
 
-def _joined(seqs: "array[int]", tail: "array[int]") -> "array[int]":
-    """A list that ends with a tail, though the two were read one after the other."""
-    known = set(tail)
-    end = len(seqs)
-    while end and seqs[end - 1] in known:
-        end -= 1
-    return seqs[:end] + tail
+def _before(search: Search, moment: float) -> Search:
+    """What of it ended before a moment."""
+    return replace(search, comparisons=(*search.comparisons, Comparison(Measure.ENDED, "<", moment)))
+
+
+def _end_from(found: "array[int]", unsettled: "array[int]") -> "array[int]":
+    """The end of what was found, from the first of those that are not settled; more of them may have come since."""
+    known = set(found)
+    first = next((seq for seq in unsettled if seq in known), None)
+    return array("q") if first is None else found[found.index(first) :]
 
 
 def _nothing(_: Archive) -> None:

@@ -30,10 +30,10 @@ def count(number: float) -> str:
 
 def short(number: int) -> str:
     """A number in at most six characters."""
-    for above, sign in ((10_000_000_000, "G"), (10_000_000, "M"), (100_000, "k")):
+    for above, size, sign in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e5, 1e3, "k")):
         if number >= above:
-            size = {"G": 1e9, "M": 1e6, "k": 1e3}[sign]
-            return f"{number / size:.0f}{sign}"
+            whole = number / size
+            return f"{whole:.{2 if whole < 10 else 1 if whole < 100 and sign != 'k' else 0}f}{sign}"
     return f"{number:,}"
 
 
@@ -53,13 +53,16 @@ def span(seconds: float | None) -> str:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:
         return f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f} ms"
-    if seconds < 60:
-        return f"{seconds:.{1 if seconds < 10 else 0}f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f}m {seconds % 60:02.0f}s"
-    if seconds < 86_400:
-        return f"{seconds // 3600:.0f}h {seconds % 3600 // 60:02.0f}m"
-    return f"{seconds // 86_400:.0f}d {seconds % 86_400 // 3600:02.0f}h"
+    if seconds < 59.5:
+        return f"{seconds:.{1 if seconds < 9.95 else 0}f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h {whole % 3600 // 60:02}m"
+    if whole < 100 * 86_400:
+        return f"{whole // 86_400}d {whole % 86_400 // 3600:02}h"
+    return f"{whole // 86_400:,}d"
 
 
 def clock(moment: float | None, zone: datetime.tzinfo | None = None) -> str:

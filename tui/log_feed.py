@@ -16,6 +16,9 @@ FIRST_LINES = 2000
 READ_EVERY = 0.1
 """Seconds between two looks at what was written."""
 
+RETRY_EVERY = 1.0
+"""Seconds between two looks for a log that is not there yet."""
+
 
 class LogNews(msgspec.Struct, frozen=True):
     """Lines of logs."""
@@ -72,22 +75,29 @@ class LogFeed:
     def _run(self) -> None:
         shown, follower = 0, None
         while not self._leaving:
-            self._wake.wait(READ_EVERY if self._following and follower else None)
+            self._wake.wait(self._pause(shown, follower))
             self._wake.clear()
             number, names = self._number, self._names
             if self._leaving or not self._following or not number:
                 continue
             if number != shown or follower is None:
-                shown, follower = number, self._begin(number, names)
+                follower = self._begin(number, names, told=number == shown)
+                shown = number
             elif lines := follower.read():
                 self._hand_over(LogNews(number, tuple(lines), anew=False))
 
-    def _begin(self, number: int, names: tuple[str, ...] | None) -> Follower | None:
+    def _pause(self, shown: int, follower: Follower | None) -> float | None:
+        if not self._following or not shown:
+            return None
+        return READ_EVERY if follower else RETRY_EVERY
+
+    def _begin(self, number: int, names: tuple[str, ...] | None, *, told: bool) -> Follower | None:
         try:
             follower = Follower(self._home, names)
             lines = logreading.tail(self._home, names, FIRST_LINES, LogFilter())
         except SupervisorError as error:
-            self._hand_over(LogNews(number, (), anew=True, trouble=str(error)))
+            if not told:
+                self._hand_over(LogNews(number, (), anew=True, trouble=str(error)))
             return None
         self._hand_over(LogNews(number, tuple(lines), anew=True))
         return follower

@@ -23,4 +23,13 @@ THEME = Option(
     "THEME",
 )
 HZ = Option("tui.hz", config.seconds(0.1, 10), 2.0, "how many times a second to look at the system", ("--hz",), "N")
-OPTIONS = (*supervisor.OPTIONS, UP, READ_ONLY, DUMP, LANGUAGE, THEME, HZ)
+WEB = Option("tui.web", config.switch, False, "serve the console to a browser of this machine", ("--web",))
+WEB_PORT = Option(
+    "tui.web-port",
+    config.whole_number(0, 65535),
+    0,
+    "where --web serves; 0 takes one that is free",
+    ("--web-port",),
+    "N",
+)
+OPTIONS = (*supervisor.OPTIONS, UP, READ_ONLY, DUMP, LANGUAGE, THEME, HZ, WEB, WEB_PORT)

@@ -37,7 +37,6 @@ class Poller:
         self._close = close
         self._wake = threading.Event()
         self._taken = threading.Event()
-        self._taken.set()
         self._leaving = False
         self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
 
@@ -63,9 +62,13 @@ class Poller:
 
     def _run(self) -> None:
         try:
-            while not self._leaving:
+            while True:
                 began = time.monotonic()
+                # First these, then the question whether to leave: else an end that comes in between would be missed.
                 self._wake.clear()
+                self._taken.clear()
+                if self._leaving:
+                    return
                 self._step(began)
                 self._taken.wait()
                 self._wake.wait(max(0.0, began + self._interval - time.monotonic()))
@@ -78,5 +81,5 @@ class Poller:
         except Exception as error:  # noqa: BLE001 - a console that shows nothing new is worse than one that says why
             _log.exception("the system could not be looked at")
             view = View(number=-1, supervisor_trouble=f"the system can't be looked at: {type(error).__name__}: {error}")
-        self._taken.clear()
-        self._hand_over(view)
+        if not self._leaving:
+            self._hand_over(view)

@@ -152,6 +152,9 @@ class MainScreen(Errands):
         if name not in self._made:
             tab = self._made[name] = self._makers[name][1](self.words)
             await switcher.mount(tab)
+            if not tab.is_attached:
+                # The console is being left already.
+                return
         switcher.current = self._opened = name
         self.bar.show(name)
         tab = self._made[name]

@@ -17,6 +17,7 @@ DARK = Theme(
     warning="#e3b862",
     error="#ef7a78",
     variables={
+        "dim": "#84959e",
         "block-cursor-background": "#1f5f5b",
         "block-cursor-foreground": "#ffffff",
         "footer-key-foreground": "#e3b862",
@@ -41,6 +42,7 @@ LIGHT = Theme(
     warning="#9a6700",
     error="#c62828",
     variables={
+        "dim": "#62727a",
         "block-cursor-background": "#00796b",
         "block-cursor-foreground": "#ffffff",
         "footer-key-foreground": "#9a6700",
@@ -65,6 +67,7 @@ CONTRAST = Theme(
     warning="#ffff00",
     error="#ff6060",
     variables={
+        "dim": "#c8c8c8",
         "block-cursor-background": "#ffff00",
         "block-cursor-foreground": "#000000",
         "footer-key-foreground": "#ffff00",

@@ -97,7 +97,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return Light.UNKNOWN
         if self.report is not None and self.report.phase is not Phase.RUNNING:
             return Light.STARTING if self.report.phase is Phase.STARTING else Light.STOPPING
-        if self.report is None and not self.alive:
+        if self.report is None and not self.alive and not self.supervisor_trouble:
             return Light.EMPTY
         return Light.TROUBLED if self.troubles else Light.READY
 
@@ -111,9 +111,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
                 for part in self.report.processes
                 if part.state in {"troubled", "restarting", "crashed"}
             ]
-        known = {part.pid for part in self.report.processes} if self.report else set()
+        known = {(part.name, part.pid) for part in self.report.processes} if self.report else set()
         for process in self.snapshot.processes:
-            if process.presence is Presence.TROUBLED and process.pid not in known:
+            if process.presence is Presence.TROUBLED and (process.name, process.pid) not in known:
                 told.append(f"{process.name}: {process.status.partition('; ')[2]}")
         return tuple(dict.fromkeys(text for text in told if text))
 
@@ -144,13 +144,14 @@ def rows_of(
         delays: by worker's name.
         report: of the supervisor.
     """
-    parts = {part.pid: part for part in report.processes if part.pid is not None} if report else {}
+    # The name too: a process of another machine may have the same number.
+    parts = {(part.name, part.pid): part for part in report.processes if part.pid is not None} if report else {}
     return tuple(
         WorkerRow(
             process=process,
             history=histories.get(process.number, ()),
             delays=delays.get(process.name),
-            part=parts.get(process.pid),
+            part=parts.get((process.name, process.pid)),
         )
         for process in snapshot.processes
         if process.role is role and process.presence is not Presence.LEFT

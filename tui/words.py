@@ -2,6 +2,7 @@
 
 A text in the code is its own key: the English one. A catalogue is a TOML file in `locales/`, named by its language,
 that maps each to another language; what it lacks is shown in English. `{name}` in a text is filled in when it is shown.
+Where one English word needs two of another language, what follows a `|` tells them apart and is not shown.
 """
 
 import tomllib
@@ -28,7 +29,7 @@ class Words:
 
     def __call__(self, text: str, /, **values: object) -> str:
         """The text in this language, filled in with the values."""
-        told = self._catalogue.get(text, text)
+        told = self._catalogue.get(text) or text.partition("|")[0]
         return told.format(**values) if values else told
 
     def count(self, number: int, one: str, many: str, /, **values: object) -> str:
@@ -39,8 +40,8 @@ class Words:
 def languages() -> tuple[str, ...]:
     """The languages that there are words in."""
     files = resources.files("tui") / "locales"
-    found = [file.name.removesuffix(_ENDING) for file in files.iterdir() if file.name.endswith(_ENDING)]
-    return (ENGLISH, *sorted(found))
+    names = [file.name for file in files.iterdir()] if files.is_dir() else []
+    return (ENGLISH, *sorted(name.removesuffix(_ENDING) for name in names if name.endswith(_ENDING)))
 
 
 def choose(wanted: str, environment: Mapping[str, str]) -> Words:

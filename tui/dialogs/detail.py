@@ -15,7 +15,7 @@ from tui.messages import CopyWanted
 from tui.widgets.text_view import Line, TextView
 from tui.words import Words
 
-_HOPS = ("sent", "received", "accepted", "queued", "taken", "started", "finished", "stored")
+HOPS = ("sent", "received", "accepted", "queued", "taken", "started", "finished", "stored")
 
 
 class Detail(ModalScreen[None]):
@@ -99,7 +99,7 @@ def _summary(task: Task, words: Words) -> list[Line]:
 def _way(task: Task, words: Words) -> list[Line]:
     told: list[Line] = [("", ""), (words("Way"), "heading")]
     before: float | None = None
-    for name in _HOPS:
+    for name in HOPS:
         moment: float | None = getattr(task.times, name)
         if moment is None:
             continue

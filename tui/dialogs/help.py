@@ -18,7 +18,7 @@ from tui.words import Words
 
 _KEY = 16
 _LABEL = 14
-_MOVES = (
+MOVES = (
     ("↑ ↓  j k", "Up and down."),
     ("PgUp PgDn", "A page up, a page down."),
     ("Home End  g G", "The first, the last."),
@@ -64,7 +64,7 @@ class Help(ModalScreen[None]):
                 if command.line:
                     told.append((f"{'':<{_KEY + _LABEL + 2}}$ {command.line}", "dim"))
         told += [("", ""), (self.words("In every table"), "heading")]
-        for keys, what in _MOVES:
+        for keys, what in MOVES:
             told += self._entry(keys, "", self.words(what))
         self._text.show(told[1:])
 

@@ -18,7 +18,7 @@ from tui.words import Words
 FEED = "failed"
 
 
-class Failures(Browser):
+class Failures(Browser, inherit_bindings=False):
     """Failed tasks, which can be marked, retried and discarded."""
 
     BINDINGS: ClassVar = commands.bindings(commands.FAILED)

@@ -115,11 +115,11 @@ class LedgerLine(_Line):
             (ledger.total, words("accepted"), number),
             (waiting, words("waiting"), number),
             (ledger.running, words("running"), number),
-            (ledger.done, words("done"), number),
-            (ledger.failed, words("failed"), failed if ledger.failed else number),
+            (ledger.done, words("done|many"), number),
+            (ledger.failed, words("failed|many"), failed if ledger.failed else number),
         ]
         if ledger.cancelled and brief < 2:
-            counts.append((ledger.cancelled, words("cancelled"), number))
+            counts.append((ledger.cancelled, words("cancelled|many"), number))
         parts: list[object] = [(" ", label)]
         for place, (count, name, style) in enumerate(counts):
             parts += [(" " if place == 0 else "  ", label), (say(count), style), (f" {name}", label)]

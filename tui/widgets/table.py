@@ -206,12 +206,15 @@ class Table(ScrollView, can_focus=True):
 
     def show(self, model: TableModel, *, keep: Hashable | None = None) -> None:
         """Show other rows. The cursor stays on the row that it is on, or goes to the one of the key `keep`."""
-        key = keep if keep is not None else self.cursor_key
+        before, place_before = self.cursor_key, self.cursor
+        key = keep if keep is not None else before
         self.model = model
         self._strips.clear()
         self._measure()
         place = None if key is None else model.place(key)
         self._put_cursor(place if place is not None else self.cursor)
+        if self.cursor == place_before and self.cursor_key != before:
+            self.post_message(self.Moved(self, self.cursor_key))
         self.refresh()
         self._ask()
 

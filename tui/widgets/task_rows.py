@@ -1,5 +1,6 @@
 """Tasks as rows of a table: their columns, their cells, and the model that knows the rows in view of millions."""
 
+import contextlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -44,7 +45,7 @@ def result_columns(words: Words) -> tuple[Column, ...]:
 def failed_columns(words: Words) -> tuple[Column, ...]:
     """Of everything that has failed: the error has most of the room."""
     return (
-        Column(key=By.ENDED, label=words("failed at"), width=9),
+        Column(key=By.ENDED, label=words("ended"), width=8),
         Column(key=By.ID, label=words("task"), width=13, grow=2),
         Column(key=By.KIND, label=words("kind"), width=9, grow=1),
         Column(key=By.OUTCOME, label=words("error"), width=24, grow=6),
@@ -157,10 +158,14 @@ class TaskModel(TableModel):
 
     def place(self, key: Hashable) -> int | None:
         """Where a task stands: looked for near both ends only, since a list may be very long."""
+        if not isinstance(key, int):
+            return None
         size, reach = len(self._seqs), 20_000
-        for place in range(min(size, reach)):
-            if self.key(place) == key:
-                return place
+        ends = [(0, reach), (max(reach, size - reach), size)]
+        for first, end in reversed(ends) if self._turned else ends:
+            with contextlib.suppress(ValueError):
+                found = self._seqs.index(key, first, end)
+                return size - 1 - found if self._turned else found
         return None
 
     def row(self, place: int) -> Row | None:

@@ -5,6 +5,7 @@ from typing import ClassVar, TypeAlias
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
+from textual import events
 from textual.binding import Binding
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -57,7 +58,6 @@ class TextView(ScrollView, can_focus=True):
         self._most = most
         self._lines: list[Line] = []
         self._drawn: list[Line] = []
-        self._dropped = 0
         self._width = 0
         self._longest = 0
         self._strips: dict[int, Strip] = {}
@@ -78,10 +78,11 @@ class TextView(ScrollView, can_focus=True):
         """Show more lines after those that are there; the oldest go when there are too many."""
         self._lines.extend(lines[-self._most :])
         if len(self._lines) > self._most + _SLACK:
-            del self._lines[: len(self._lines) - self._most]
-            before = len(self._drawn)
+            surplus = len(self._lines) - self._most
+            gone = sum(len(self._pieces(line)) for line in self._lines[:surplus])
+            del self._lines[:surplus]
             self._lay_out()
-            self._hold(before - len(self._drawn))
+            self._hold(gone)
             return
         self._drawn.extend(piece for line in lines[-self._most :] for piece in self._pieces(line))
         self._resize()
@@ -197,9 +198,15 @@ class TextView(ScrollView, can_focus=True):
         """Show what is farther right, or left."""
         self.scroll_to(x=max(0, self.scroll_offset.x + columns), animate=False, immediate=True)
 
-    def _on_mouse_scroll_up(self, event: object) -> None:
+    def _on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        if event.shift or event.ctrl:
+            return  # it goes sideways: that is the base's
+        event.prevent_default().stop()
         self._moved()
         self.scroll_to(y=self.scroll_offset.y - 3, animate=False, immediate=True)
 
-    def _on_mouse_scroll_down(self, event: object) -> None:
+    def _on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        if event.shift or event.ctrl:
+            return
+        event.prevent_default().stop()
         self.scroll_to(y=self.scroll_offset.y + 3, animate=False, immediate=True)

@@ -1,0 +1,282 @@
+"""A source of values for the console: everything is handed over at once, and what is to be done is only noted."""
+
+import threading
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from core.client import NewSubmission
+from core.client.load import LoadOrder
+from core.errors import ServerUnavailable
+from core.model import State, Task
+from core.repository.archive import Act
+from core.repository.search import Order, Search
+from core.supervisor.logreading import LogLine
+from core.supervisor.report import Report, Stopped
+from tests.tui import scene
+from tui.acting import Operation, Progress, Settled, Submitted, Tally
+from tui.app import Console
+from tui.feed import Grown, Listed, News, Read, ReadById, Trouble, Whole
+from tui.log_feed import LogNews
+from tui.tabs import all_tabs
+from tui.view import View
+from tui.words import Words
+
+
+class FakeWatcher:
+    """Shows one view, and another when a test sets it."""
+
+    def __init__(self, view: View, hand_over: Callable[[View], object]) -> None:
+        self.view = view
+        self._hand_over = hand_over
+        self.pokes = 0
+        self.stopped = False
+
+    def start(self) -> None:
+        """Hand the view over."""
+        self._hand_over(self.view)
+
+    def show(self, view: View) -> None:
+        """Hand another view over."""
+        self.view = view
+        self._hand_over(view)
+
+    def poke(self) -> None:
+        """Hand it over again."""
+        self.pokes += 1
+        self._hand_over(self.view)
+
+    def taken(self) -> None:
+        """Nothing follows by itself."""
+
+    def stop(self) -> None:
+        """End."""
+        self.stopped = True
+
+
+class FakeFeed:
+    """Finds tasks among values: by state, and by words that stand in the id, kind, worker or error."""
+
+    def __init__(self, tasks: Mapping[int, Task], hand_over: Callable[[News], object], trouble: str) -> None:
+        self._tasks = tasks
+        self._hand_over = hand_over
+        self._trouble = trouble
+        self.number = 0
+        self.searches: list[tuple[Search, Order]] = []
+        self.following = False
+        self.ids: tuple[str, ...] = ()
+
+    def start(self) -> None:
+        """Say what is wrong, if something is."""
+        if self._trouble:
+            self._hand_over(Trouble(self._trouble))
+
+    def look_for(self, search: Search, order: Order) -> int:
+        """Find what is wanted, in the order of the numbers."""
+        self.number += 1
+        self.searches.append((search, order))
+        if not self._trouble:
+            found = [seq for seq, task in self._tasks.items() if _wanted(task, search)]
+            found.sort(reverse=not order.is_live and order.descending)
+            rows = {seq: scene.row(self._tasks[seq]) for seq in found[-80:]}
+            self._hand_over(Listed(self.number, array("q", found), rows, True))
+        return self.number
+
+    def grow(self, *tasks: Task) -> None:
+        """More tasks have ended."""
+        rows = {task.seq: scene.row(task) for task in tasks}
+        self._hand_over(Grown(self.number, 0, array("q", rows), rows))
+
+    def want(self, seqs: Sequence[int]) -> None:
+        """Read rows."""
+        self._hand_over(Read({seq: scene.row(self._tasks[seq]) for seq in seqs if seq in self._tasks}))
+
+    def want_ids(self, ids: Sequence[str]) -> None:
+        """Read rows by ids."""
+        self.ids = tuple(ids)
+        self._hand_over(ReadById({task.id: scene.row(task) for task in self._tasks.values() if task.id in self.ids}))
+
+    def want_whole(self, seq: int) -> None:
+        """Read a task."""
+        self._hand_over(Whole(seq, self._tasks.get(seq)))
+
+    def follow(self, following: bool) -> None:
+        """Follow, or rest."""
+        self.following = following
+
+    def stop(self) -> None:
+        """End."""
+
+
+def _wanted(task: Task, search: Search) -> bool:
+    if search.states and task.state not in search.states:
+        return False
+    told = f"{task.id} {task.kind} {task.worker} {task.failure}"
+    return all((term.text in told) != term.negated for term in search.terms)
+
+
+class FakeLogs:
+    """Reads lines that are values."""
+
+    def __init__(self, lines: Sequence[LogLine], hand_over: Callable[[LogNews], object]) -> None:
+        self._lines = lines
+        self._hand_over = hand_over
+        self.number = 0
+        self.chosen: Sequence[str] | None = None
+        self.following = False
+
+    def start(self) -> None:
+        """Begin."""
+
+    def choose(self, names: Sequence[str] | None) -> int:
+        """Read the lines of these."""
+        self.number += 1
+        self.chosen = names
+        lines = tuple(line for line in self._lines if names is None or line.process in names)
+        self._hand_over(LogNews(self.number, lines, anew=True))
+        return self.number
+
+    def write(self, *lines: LogLine) -> None:
+        """More lines were written."""
+        self._hand_over(LogNews(self.number, lines, anew=False))
+
+    def follow(self, following: bool) -> None:
+        """Go on reading, or rest."""
+        self.following = following
+
+    def stop(self) -> None:
+        """End."""
+
+
+class FakeActs:
+    """Notes what is to be done."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[object, ...]] = []
+        self.trouble = ""
+        self.submitted = 0
+
+    def submit(self, task: NewSubmission, listen: str) -> Submitted:
+        """Submit one task."""
+        self._note("submit", task, listen)
+        self.submitted += 1
+        return Submitted(task.id or f"order-{48_900 + self.submitted}", State.ACCEPTED, False, 0.0023)
+
+    def submit_many(
+        self, tasks: Iterable[NewSubmission], listen: str, progress: Progress, cancelled: threading.Event
+    ) -> Tally:
+        """Submit many tasks."""
+        every = list(tasks)
+        self._note("submit_many", tuple(every), listen)
+        return Tally(len(every), 0, "", 2.0)
+
+    def load(self, order: LoadOrder, listen: str, progress: Progress, cancelled: threading.Event) -> Tally:
+        """Submit at a rate."""
+        self._note("load", order, listen)
+        return Tally(order.tasks, 0, "", 4.0, 0.002, 0.009)
+
+    def up(self, tell: Callable[[Report], None]) -> Report:
+        """Start the system."""
+        self._note("up")
+        return scene.report()
+
+    def down(self, timeout: float) -> Stopped:
+        """Take it down."""
+        self._note("down")
+        return Stopped()
+
+    def operate(self, what: Operation, names: Sequence[str]) -> Report:
+        """Start, stop, restart, kill."""
+        self._note(what, *names)
+        return scene.report()
+
+    def scale(self, servers: int | None, workers: int | None) -> Report:
+        """Run so many."""
+        self._note("scale", servers, workers)
+        return scene.report()
+
+    def hasten(self, names: Sequence[str]) -> None:
+        """Kill now."""
+        self._note("hasten", *names)
+
+    def settle(self, act: Act, seqs: Sequence[int], progress: Progress, cancelled: threading.Event) -> Settled:
+        """Retry or discard."""
+        self._note(act.value, *seqs)
+        return Settled(act, 5, len(seqs))
+
+    def undo(self, operation: int, running: frozenset[str]) -> int:
+        """Take it back."""
+        self._note("undo", operation)
+        return 1
+
+    def export(self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event) -> int:
+        """Write to a file."""
+        self._note("export", path)
+        return 12
+
+    def close(self) -> None:
+        """Let go."""
+
+    def _note(self, *what: object) -> None:
+        self.done.append(what)
+        if self.trouble:
+            raise ServerUnavailable(self.trouble)
+
+
+class FakeSource:
+    """Makes all of these.
+
+    Args:
+        view: what the console shows.
+        tasks: what has ended.
+        lines: of logs.
+        read_only: a console that only looks.
+        trouble: what is wrong with the journal.
+    """
+
+    def __init__(
+        self,
+        view: View | None = None,
+        *,
+        tasks: Mapping[int, Task] | None = None,
+        lines: Sequence[LogLine] | None = None,
+        read_only: bool = False,
+        trouble: str = "",
+    ) -> None:
+        self._view = scene.view() if view is None else view
+        self._tasks = scene.tasks() if tasks is None else tasks
+        self._lines = scene.log_lines() if lines is None else lines
+        self._trouble = trouble
+        self.orders = FakeActs()
+        self._read_only = read_only
+        self.watchers: list[FakeWatcher] = []
+        self.feeds: dict[str, FakeFeed] = {}
+        self.log_sources: list[FakeLogs] = []
+
+    def watcher(self, hand_over: Callable[[View], object]) -> FakeWatcher:
+        """What looks at the system."""
+        self.watchers.append(FakeWatcher(self._view, hand_over))
+        return self.watchers[-1]
+
+    def tasks(self, hand_over: Callable[[News], object], name: str) -> FakeFeed:
+        """What finds tasks."""
+        self.feeds[name] = FakeFeed(self._tasks, hand_over, self._trouble)
+        return self.feeds[name]
+
+    def logs(self, hand_over: Callable[[LogNews], object]) -> FakeLogs:
+        """What reads logs."""
+        self.log_sources.append(FakeLogs(self._lines, hand_over))
+        return self.log_sources[-1]
+
+    @property
+    def acts(self) -> FakeActs | None:
+        """What has things done."""
+        return None if self._read_only else self.orders
+
+
+def console(source: FakeSource, tab: str = "monitor", *, theme: str = "cauce", words: Words | None = None) -> Console:
+    """The console over a source, without animation."""
+    words = words or Words()
+    app = Console(source, words, all_tabs(words, scene.KINDS), first=tab, theme=theme)
+    app.animation_level = "none"
+    return app

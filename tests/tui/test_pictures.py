@@ -1,0 +1,132 @@
+"""How the console looks: one picture a screen, state and size. What it does is tested by messages and cells."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.tui import scene
+from tests.tui.fakes import FakeSource, console
+from tui.view import View
+from tui.words import Words, load
+
+SIZES = [(80, 24), (120, 40)]
+Compare: TypeAlias = Callable[..., bool]
+
+
+def looks(
+    snap_compare: Compare,
+    tab: str,
+    size: tuple[int, int],
+    keys: Sequence[str] = (),
+    *,
+    source: FakeSource | None = None,
+    theme: str = "cauce",
+    words: Words | None = None,
+) -> bool:
+    """Compare the console with its picture."""
+    app = console(source or FakeSource(), tab, theme=theme, words=words)
+    return snap_compare(app, terminal_size=size, run_before=pressing(keys))
+
+
+def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
+    """Press keys, and wait until what they cause is shown."""
+
+    async def press(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await settle(pilot)
+
+    return press
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Wait until nothing is left to do."""
+    for _ in range(4):
+        await pilot.pause()
+        await pilot.app.workers.wait_for_complete()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("tab", ["submit", "monitor", "processes", "failed", "diagram"])
+def test_tab(snap_compare: Compare, tab: str, size: tuple[int, int]) -> None:
+    assert looks(snap_compare, tab, size)
+
+
+@pytest.mark.parametrize("theme", ["cauce-light", "cauce-contrast"])
+def test_theme(snap_compare: Compare, theme: str) -> None:
+    assert looks(snap_compare, "monitor", (120, 40), theme=theme)
+
+
+def test_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert looks(snap_compare, "processes", (80, 24))
+
+
+@pytest.mark.parametrize("tab", ["submit", "monitor", "failed"])
+def test_in_spanish(snap_compare: Compare, tab: str) -> None:
+    assert looks(snap_compare, tab, (120, 40), words=Words("es", load("es")))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("tab", ["monitor", "processes", "failed", "diagram"])
+def test_nothing_runs(snap_compare: Compare, tab: str, size: tuple[int, int]) -> None:
+    source = FakeSource(scene.nothing_runs(), tasks={}, lines=())
+    assert looks(snap_compare, tab, size, source=source)
+
+
+def test_nothing_was_looked_at_yet(snap_compare: Compare) -> None:
+    assert looks(snap_compare, "monitor", (80, 24), source=FakeSource(View(), tasks={}))
+
+
+def test_the_journal_cannot_be_read(snap_compare: Compare) -> None:
+    source = FakeSource(trouble="/srv/tasks/resultados.db can't be used now: database is locked")
+    assert looks(snap_compare, "monitor", (80, 24), source=source)
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 15)])
+def test_too_small(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert looks(snap_compare, "monitor", size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("tab", "keys"),
+    [
+        ("monitor", ["down", "down", "enter"]),
+        ("failed", ["enter"]),
+        ("monitor", ["question_mark"]),
+        ("monitor", ["q"]),
+        ("monitor", ["ctrl+p"]),
+        ("monitor", ["slash", *"import"]),
+        ("failed", ["space", "space", "R"]),
+        ("failed", ["E"]),
+        ("processes", ["down", "X"]),
+        ("processes", ["U"]),
+        ("submit", [*"uno", "enter", *"42", "enter"]),
+        ("submit", ["ctrl+g"]),
+    ],
+    ids=["detail", "traceback", "help", "quit", "palette", "filter", "retry", "export", "kill", "down", "sent", "load"],
+)
+def test_dialog(snap_compare: Compare, tab: str, keys: Sequence[str], size: tuple[int, int]) -> None:
+    assert looks(snap_compare, tab, size, keys, source=FakeSource())
+
+
+def test_marked_rows(snap_compare: Compare) -> None:
+    assert looks(snap_compare, "failed", (80, 24), ["space", "space", "down", "space"])
+
+
+def test_nothing_matches(snap_compare: Compare) -> None:
+    assert looks(snap_compare, "monitor", (80, 24), ["slash", *"nowhere", "enter"])
+
+
+def test_frozen_and_read_only(snap_compare: Compare) -> None:
+    assert looks(snap_compare, "monitor", (120, 40), ["ctrl+f"], source=FakeSource(read_only=True))
+
+
+def test_what_was_submitted_and_what_became_of_it(snap_compare: Compare) -> None:
+    source = FakeSource()
+    source.orders.submitted = -1
+    assert looks(snap_compare, "submit", (120, 40), [*"tres", "enter", "enter"], source=source)
