@@ -5,6 +5,7 @@ import contextlib
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -40,6 +41,7 @@ class Console(App[None]):
         keymap: other keys, by the ids of commands.
         on_change: told of a theme or density that a person has chosen, and of the tab that is open at the end.
         editor: the command of the person's own editor.
+        clock: tells the time, in seconds since the epoch.
     """
 
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
@@ -59,11 +61,12 @@ class Console(App[None]):
         keymap: Mapping[str, str] | None = None,
         on_change: Callable[[str, object], None] | None = None,
         editor: Sequence[str] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._belt = NoControl()
         super().__init__()
         self.words = words
-        self._main = MainScreen(source, words, tabs, first)
+        self._main = MainScreen(source, words, tabs, first, clock)
         self._compact = compact
         self._on_change = on_change
         self._editor = tuple(editor)

@@ -137,7 +137,7 @@ _TABLE = [
     ("sort", "o", "Sort", "Order by the next column; a click on a heading does too.", "sort", "f"),
     ("turn", "O", "Turn", "Turn the order around.", "turn"),
     ("clear", "escape", "All", "Show everything again, the newest first.", "clear"),
-    ("export", "E", "Export", "Write what the filter finds to a file.", "export", "f"),
+    ("export", "E", "Export", "Write what the filter finds to a file.", "export", "f!"),
     ("copy", "y", "Copy id", "Copy the id of the task.", "copy"),
 ]
 
@@ -161,7 +161,7 @@ FAILED = _made(
         ),
         ("undo", "z", "Undo", "Take back the last retry or discard.", "undo", "f!"),
         _TABLE[1],
-        *((*row[:5], "") for row in _TABLE[2:]),
+        *((*row[:5], row[5].replace("f", "") if len(row) > 5 else "") for row in _TABLE[2:]),
     ],
 )
 
@@ -254,6 +254,9 @@ def bindings(commands: Iterable[Command]) -> list[BindingType]:
     return [command.binding for command in commands]
 
 
-def acting(action: str, commands: Iterable[Command]) -> bool:
-    """Whether an action, by the name of its method, belongs to a command that changes something."""
-    return any(command.acts and command.action.partition("(")[0] == action for command in commands)
+def allowed(action: str, *, read_only: bool) -> bool:
+    """Whether an action, by the name of its method, may be done: a console that only looks changes nothing."""
+    return not (read_only and action in _ACTING)
+
+
+_ACTING = frozenset(command.action.partition("(")[0] for command in EVERY if command.acts)

@@ -55,12 +55,13 @@ class Errands(Screen[None]):
     Args:
         source: of everything that is done.
         words: of the console.
-        poke: has the system looked at.
+        clock: tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, source: Source, words: Words) -> None:
+    def __init__(self, source: Source, words: Words, clock: Callable[[], float]) -> None:
         super().__init__()
         self.words = words
+        self._clock = clock
         self.view = EMPTY
         self._source = source
         self._cancelling = threading.Event()
@@ -87,7 +88,7 @@ class Errands(Screen[None]):
         listen = self.view.listen
 
         def done(submitted: Submitted) -> None:
-            self.answer(Accepted(event.task, submitted, time.time()))
+            self.answer(Accepted(event.task, submitted, self._clock()))
 
         self.work("submit", lambda: acts.submit(event.task, listen), done, self._refused)
 
@@ -175,7 +176,7 @@ class Errands(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A console that only looks has not got the commands that change something."""
-        return not (self.read_only and commands.acting(action, commands.GLOBAL))
+        return commands.allowed(action, read_only=self.read_only)
 
     def acting(self) -> Acts | None:
         """What has things done; says so when this console only looks."""

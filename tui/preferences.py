@@ -17,7 +17,7 @@ class Preferences:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._values: dict[str, object] = {}
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             self._values = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
 
     def text(self, name: str, default: str) -> str:
@@ -33,6 +33,6 @@ class Preferences:
         """Keep a choice."""
         self._values[name] = value
         scratch = self._path.with_suffix(f".{os.getpid()}")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             scratch.write_bytes(msgspec.json.encode(self._values))
             scratch.replace(self._path)

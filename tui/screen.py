@@ -1,5 +1,6 @@
 """The screen: the one place that handles what the tabs say, and hands them what they show."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeVar
 
@@ -43,14 +44,22 @@ class MainScreen(Errands):
         words: of the console.
         tabs: label and maker of each, by its id.
         first: the id of the tab to open.
+        clock: tells the time, in seconds since the epoch.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.GLOBAL)
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as Textual declares it
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-short"), (32, "-tall")]  # noqa: RUF012 - as Textual declares it
 
-    def __init__(self, source: Source, words: Words, tabs: Mapping[str, tuple[str, Maker]], first: str) -> None:
-        super().__init__(source, words)
+    def __init__(
+        self,
+        source: Source,
+        words: Words,
+        tabs: Mapping[str, tuple[str, Maker]],
+        first: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(source, words, clock)
         self._makers = tabs
         self._made: dict[str, Tab] = {}
         self._opened = first

@@ -277,6 +277,6 @@ class FakeSource:
 def console(source: FakeSource, tab: str = "monitor", *, theme: str = "cauce", words: Words | None = None) -> Console:
     """The console over a source, without animation."""
     words = words or Words()
-    app = Console(source, words, all_tabs(words, scene.KINDS), first=tab, theme=theme)
+    app = Console(source, words, all_tabs(words, scene.KINDS), first=tab, theme=theme, clock=lambda: scene.NOW)
     app.animation_level = "none"
     return app

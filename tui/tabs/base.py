@@ -3,6 +3,7 @@
 from textual.containers import Vertical
 from textual.widget import Widget
 
+from tui import commands
 from tui.answers import Answer
 from tui.feed import News
 from tui.log_feed import LogNews
@@ -26,6 +27,10 @@ class Tab(Vertical):
         super().__init__(id=id)
         self.words = words
         self.view = EMPTY
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A console that only looks has not got the commands that change something."""
+        return commands.allowed(action, read_only=getattr(self.screen, "read_only", False))
 
     def show(self, view: View) -> None:
         """Show this moment."""

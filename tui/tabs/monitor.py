@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
+from textual.widgets import Static
 
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence
@@ -65,9 +66,11 @@ class Workers(Panel):
         super().__init__(id=id)
         self.words = words
         self.table = Table(_columns(words))
+        self._note = Static(classes="note", markup=False)
 
     def compose(self) -> ComposeResult:
-        """The table."""
+        """A note for what there is to say; the table."""
+        yield self._note
         yield self.table
 
     def show(self, view: View) -> None:
@@ -76,6 +79,8 @@ class Workers(Panel):
         if len(rows) > 1:
             rows.append(("", self._total(view)))
         self.table.show(ListModel(rows))
+        self._note.update("" if rows else self.words("No worker has shown itself. Press u to start the system."))
+        self._note.display = not rows and view.number > 0
         alive = sum(row.process.presence is not Presence.LOST for row in view.workers)
         count = self.words.count(alive, "{count} worker", "{count} workers")
         servers = sum(row.process.presence is not Presence.LOST for row in view.servers)

@@ -98,7 +98,7 @@ class LedgerLine(_Line):
 
     def render(self) -> Content:
         """Numbers and what they count; words are left out where there is no room."""
-        for brief in (0, 1, 2):
+        for brief in range(4):
             line = self._line(brief)
             if line.cell_length <= self.size.width:
                 return line
@@ -118,13 +118,18 @@ class LedgerLine(_Line):
             (ledger.done, words("done|many"), number),
             (ledger.failed, words("failed|many"), failed if ledger.failed else number),
         ]
+        if brief > 2:
+            counts = [each for each in counts if each[1] != words("running")]
         if ledger.cancelled and brief < 2:
             counts.append((ledger.cancelled, words("cancelled|many"), number))
         parts: list[object] = [(" ", label)]
         for place, (count, name, style) in enumerate(counts):
-            parts += [(" " if place == 0 else "  ", label), (say(count), style), (f" {name}", label)]
+            gap = "" if place == 0 else "  " if brief < 2 else " "
+            parts += [(gap, label), (say(count), style), (f" {name}", label)]
+        if brief > 2:
+            return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
         parts += [
-            ("   ↓", label),
+            ("   ↓" if brief < 2 else "  ↓", label),
             (f"{formatting.rate(snapshot.rate_in)}/s", rate),
             (" ↑", label),
             (f"{formatting.rate(snapshot.rate_out)}/s", rate),

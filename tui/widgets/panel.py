@@ -3,9 +3,15 @@
 from textual.containers import Vertical
 from textual.content import Content
 
+from tui import commands
+
 
 class Panel(Vertical):
     """The border is bright when the focus is within."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A console that only looks has not got the commands that change something."""
+        return commands.allowed(action, read_only=getattr(self.screen, "read_only", False))
 
     def titled(self, title: str, *, count: str = "") -> None:
         """Say what it is; neither is taken for markup."""

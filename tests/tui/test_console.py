@@ -1,0 +1,677 @@
+"""What the console does, by messages and cells: the source is made of values, and notes what is to be done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from msgspec.structs import replace
+from textual.pilot import Pilot
+from textual.widgets import Button, Input
+
+from core.client import NewSubmission
+from core.repository.search import Column, Field, Order, Term
+from core.supervisor.logreading import Level, LogLine
+from core.supervisor.report import Phase
+from tests.tui import scene
+from tests.tui.fakes import FakeSource, console
+from tui.app import Console
+from tui.commands import EVERY, Where
+from tui.dialogs.confirm import Choice
+from tui.dialogs.detail import Detail
+from tui.dialogs.help import Help
+from tui.screen import MainScreen
+from tui.tabs.failed import FailedTab
+from tui.tabs.monitor import MonitorTab
+from tui.tabs.processes import ProcessesTab
+from tui.tabs.submit import SubmitTab
+
+Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
+
+
+def play(
+    scenario: Scenario, source: FakeSource | None = None, tab: str = "monitor", size: tuple[int, int] = (120, 40)
+) -> Console:
+    """Play a scenario in a console; the console, after its end."""
+    app = console(source or FakeSource(), tab)
+
+    async def run() -> None:
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await pilot.pause()
+            await scenario(app, pilot)
+
+    asyncio.run(run())
+    return app
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
+    """Let the console work until something holds."""
+    for _ in range(200):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError(f"in vain for {what}")
+
+
+def main(app: Console) -> MainScreen:
+    """The screen under all dialogs."""
+    screen = app.screen_stack[0]
+    assert isinstance(screen, MainScreen)
+    return screen
+
+
+def text(app: Console) -> str:
+    """What is on the screen."""
+    width, height = app.size
+    lines = app.screen._compositor.render_strips()  # noqa: SLF001 - Textual has no public way to read its cells
+    return "\n".join("".join(segment.text for segment in line)[:width] for line in lines[:height])
+
+
+def following(source: FakeSource) -> dict[str, bool]:
+    """Which feeds follow what comes."""
+    return {name: feed.following for name, feed in source.feeds.items()}
+
+
+def told(app: Console) -> list[str]:
+    """What the console has said."""
+    return [notification.message for notification in app._notifications]  # noqa: SLF001 - nor its toasts
+
+
+# Tabs and frame.
+
+
+@pytest.mark.parametrize(
+    ("key", "tab"), [("1", "submit"), ("2", "monitor"), ("3", "processes"), ("4", "failed"), ("5", "diagram")]
+)
+def test_a_number_opens_a_tab(key: str, tab: str) -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press(key)
+        assert main(app).tab_name == tab
+
+    play(scenario, tab="diagram" if tab == "monitor" else "monitor")
+
+
+def test_the_ledger_is_in_a_line_whatever_the_width() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        for width in (60, 80, 120, 200):
+            await pilot.resize_terminal(width, 24)
+            await pilot.pause()
+            line = text(app).split("\n")[1]
+            assert "312 failed" in line, (width, line)
+
+    play(scenario)
+
+
+def test_a_click_opens_a_tab() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.click("#tabs", offset=(14, 0))
+        await until(pilot, lambda: main(app).tab_name == "monitor", "the tab")
+
+    play(scenario, tab="submit")
+
+
+def test_a_hidden_tab_lets_its_feed_rest() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        assert following(source) == {"results": True}
+        await pilot.press("4")
+        assert following(source) == {"results": False, "failed": True}
+        await pilot.press("3")
+        assert following(source) == {"results": False, "failed": False}
+        assert source.log_sources[0].following
+
+    play(scenario, source)
+
+
+def test_a_frozen_picture_stays_until_it_is_let_go() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+f")
+        ledger = replace(scene.view().snapshot.ledger, failed=999)
+        source.watchers[0].show(replace(scene.view(), snapshot=replace(scene.view().snapshot, ledger=ledger)))
+        await pilot.pause()
+        assert "312 failed" in text(app)
+        await pilot.press("ctrl+f")
+        await until(pilot, lambda: "999 failed" in text(app), "the new picture")
+
+    play(scenario, source)
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 15), (1, 1)])
+def test_a_window_that_is_too_small_says_so_and_comes_back(size: tuple[int, int]) -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        assert not main(app).query_one("#everything").display
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "Results" in text(app), "the console to come back")
+
+    play(scenario)
+
+
+def test_help_is_made_of_the_commands_that_count() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, Help), "the help")
+        shown = text(app)
+        assert "Failed" in shown
+        for command in EVERY:
+            if command.where is Where.FAILED:
+                assert command.label in shown
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the help to go")
+
+    play(scenario, tab="failed", size=(140, 60))
+
+
+def test_every_command_has_a_key_of_its_own_where_it_counts() -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for command in EVERY:
+        for key in command.key.split(","):
+            place = (command.id.partition(".")[0], key)
+            assert place not in seen, (command.id, seen.get(place))
+            seen[place] = command.id
+    assert len({command.id for command in EVERY}) == len(EVERY)
+
+
+def test_the_palette_gives_commands() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"Diagram")
+        await until(pilot, lambda: "live picture" in text(app), "the command")
+        await pilot.press("enter")
+        await until(pilot, lambda: main(app).tab_name == "diagram", "the tab")
+
+    play(scenario, source)
+
+
+def test_theme_and_density_are_told_so_that_they_can_be_kept() -> None:
+    kept: dict[str, object] = {}
+    app = console(FakeSource())
+    app._on_change = kept.__setitem__  # noqa: SLF001 - what a program gives it
+
+    async def run() -> None:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.press("ctrl+t", "ctrl+d")
+            await pilot.pause()
+
+    asyncio.run(run())
+    assert kept == {"theme": "cauce-light", "compact": True, "tab": "monitor"}
+
+
+# Monitor.
+
+
+def monitor(app: Console) -> MonitorTab:
+    """The tab."""
+    tab = main(app).tab
+    assert isinstance(tab, MonitorTab)
+    return tab
+
+
+def test_three_keys_lead_from_a_slow_worker_to_the_task_and_its_reason() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("shift+tab", "down", "down")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(source.feeds["results"].searches) == 2, "the search")
+        search, order = source.feeds["results"].searches[-1]
+        assert search.terms == (Term("w3", Field.WORKER),)
+        assert order == Order(Column.TOOK)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+        assert "worker      w3" in text(app)
+
+    play(scenario, source)
+
+
+def test_a_filter_is_looked_for_and_taken_away() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        results = monitor(app).results
+        assert results.matching == 1000
+        await pilot.press("slash", *"import-orders", "enter")
+        await until(pilot, lambda: results.matching == 250, "the filter")
+        assert "250 tasks · filtered" in text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: results.matching == 1000, "everything")
+
+    play(scenario, source)
+
+
+def test_a_filter_that_cannot_be_understood_is_explained() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", *"took>soon")
+        await until(pilot, lambda: "needs a time" in text(app), "the reason")
+
+    play(scenario)
+
+
+def test_results_that_come_are_shown_at_the_top_and_do_not_move_what_is_read() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        table = monitor(app).results.table
+        source.feeds["results"].grow(scene.task(1001))
+        await until(pilot, lambda: table.cursor_key == 1001, "the new one under the cursor at the top")
+        await pilot.press("down", "down", "down")
+        key = table.cursor_key
+        source.feeds["results"].grow(scene.task(1002), scene.task(1003))
+        await until(pilot, lambda: "▲ 2 new" in text(app), "the number of new ones")
+        assert table.cursor_key == key
+        await pilot.press("home")
+        await until(pilot, lambda: "▲ 2 new" not in text(app), "the number to go")
+
+    play(scenario, source)
+
+
+@pytest.mark.parametrize(("keys", "column"), [(["o"], Column.STATE), (["o", "o"], Column.ID)])
+def test_the_order_can_be_changed(keys: list[str], column: Column) -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press(*keys, "O")
+        await until(pilot, lambda: len(source.feeds["results"].searches) == len(keys) + 2, "the searches")
+        assert source.feeds["results"].searches[-1][1] == Order(column, descending=False)
+
+    play(scenario, source)
+
+
+def test_what_is_found_is_exported_to_the_named_file() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("E")
+        app.screen.query_one(Input).value = "/tmp/found.csv"  # noqa: S108 - nothing is written there
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(source.orders.done), "the export")
+        assert [str(part) for part in source.orders.done[0]] == ["export", "/tmp/found.csv"]  # noqa: S108 - nor here
+        await until(pilot, lambda: any("12 tasks written" in each for each in told(app)), "the word")
+
+    play(scenario, source)
+
+
+# Submit.
+
+
+def test_what_is_typed_is_submitted_with_enter_and_its_outcome_followed() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press(*"uno dos", "enter")
+        await until(pilot, lambda: bool(source.orders.done), "the task")
+        assert source.orders.done == [("submit", NewSubmission("simulate", "uno dos"), "127.0.0.1:7100")]
+        await until(pilot, lambda: source.feeds["submitted"].ids == ("order-48901",), "the outcome to be asked for")
+        await until(pilot, lambda: "✓ done" in text(app), "the outcome")
+        assert "2.3 ms" in text(app)
+
+    play(scenario, source, "submit")
+
+
+@pytest.mark.parametrize(
+    ("typed", "payload", "described"),
+    [
+        ("42", 42, "a JSON number"),
+        ('{"a": 1}', {"a": 1}, "a JSON object"),
+        ("[1", "[1", "a text of 2 characters"),
+        ("true", True, "a JSON truth value"),
+        ("null", None, "JSON null"),
+        ("", "", "an empty text"),
+    ],
+)
+def test_a_payload_that_is_json_is_sent_as_json(typed: str, payload: object, described: str) -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press(*typed)
+        await pilot.pause()
+        assert f"payload: {described}" in text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(source.orders.done), "the task")
+        assert source.orders.done[0][1] == NewSubmission("simulate", payload)
+
+    play(scenario, source, "submit")
+
+
+def test_each_line_is_a_task_of_its_own() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press(*"uno", "ctrl+j", *"dos", "ctrl+j", "ctrl+l")
+        await until(pilot, lambda: bool(source.orders.done), "the tasks")
+        assert source.orders.done[0][1] == (NewSubmission("simulate", "uno"), NewSubmission("simulate", "dos"))
+        await until(pilot, lambda: "2 accepted in 2.0 s (1.0/s)" in text(app), "the tally")
+
+    play(scenario, source, "submit")
+
+
+def test_a_wrong_field_is_explained_and_nothing_is_sent() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        main(app).query_one("#delay", Input).value = "soon"
+        await pilot.press("enter")
+        await until(pilot, lambda: any("delay" in each for each in told(app)), "the reason")
+        assert source.orders.done == []
+
+    play(scenario, source, "submit")
+
+
+def test_a_refusal_stays_to_be_read() -> None:
+    source = FakeSource()
+    source.orders.trouble = "no server answers at 127.0.0.1:7100"
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("x", "enter")
+        await until(pilot, lambda: "no server answers" in text(app), "the reason")
+
+    play(scenario, source, "submit")
+
+
+def test_a_former_submission_can_be_changed_and_sent_again() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        tab = main(app).tab
+        assert isinstance(tab, SubmitTab)
+        await pilot.press(*"uno", "enter")
+        await until(pilot, lambda: len(source.orders.done) == 1, "the first")
+        await pilot.press(*"backspace " * 3)
+        await pilot.press("ctrl+r")
+        await pilot.pause()
+        await pilot.press("ctrl+end", "x", "enter")
+        await until(pilot, lambda: len(source.orders.done) == 2, "the second")
+
+    play(scenario, source, "submit")
+
+
+def test_a_load_is_ordered_in_a_dialog() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+g")
+        app.screen.query_one("#tasks", Input).value = "0"
+        await pilot.press("enter")
+        await until(pilot, lambda: "must be a whole number from 1" in text(app), "the reason")
+        app.screen.query_one("#tasks", Input).value = "500"
+        app.screen.query_one("#rate", Input).value = "0"
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(source.orders.done), "the load")
+        order = source.orders.done[0][1]
+        assert (order.tasks, order.rate, order.connections) == (500, None, 4)  # type: ignore[attr-defined]  # an order
+        await until(pilot, lambda: "p50 2.0 ms" in text(app), "the figures")
+
+    play(scenario, source, "submit")
+
+
+# Processes.
+
+
+def test_keys_start_and_stop_the_process_under_the_cursor() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("down", "down", "s", "x", "r")
+        await until(pilot, lambda: len(source.orders.done) == 3, "the orders")
+        assert sorted(map(str, source.orders.done)) == sorted(
+            map(str, [("start", "s1"), ("stop", "s1"), ("restart", "s1")])
+        )
+
+    play(scenario, source, "processes")
+
+
+def test_a_kill_asks_first_and_the_safe_answer_has_the_focus() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("X")
+        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        assert "Kill epmd?" in text(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert source.orders.done == []
+        await pilot.press("X")
+        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: source.orders.done == [("kill", "epmd")], "the kill")
+
+    play(scenario, source, "processes")
+
+
+@pytest.mark.parametrize(
+    ("down", "key", "order"), [(3, "+", ("scale", 4, None)), (5, "-", ("scale", None, 3)), (0, "+", None)]
+)
+def test_there_can_be_one_more_or_one_fewer(down: int, key: str, order: tuple[object, ...] | None) -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press(*["down"] * down, "plus" if key == "+" else "minus")
+        if order is None:
+            await until(pilot, lambda: any("Only servers and workers" in each for each in told(app)), "the reason")
+            assert source.orders.done == []
+        else:
+            await until(pilot, lambda: source.orders.done == [order], "the order")
+
+    play(scenario, source, "processes")
+
+
+def test_the_log_of_one_process_and_of_all() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        tab = main(app).tab
+        assert isinstance(tab, ProcessesTab)
+        await until(pilot, lambda: len(tab.logs.text.lines) == 7, "all lines")
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: "Log of s1" in text(app) and len(tab.logs.text.lines) == 1, "its line")
+        source.log_sources[0].write(LogLine("s1", "cauce.server: something new", Level.INFO, scene.NOW))
+        await until(pilot, lambda: "something new" in text(app), "the new line")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(tab.logs.text.lines) == 7, "all lines again")
+
+    play(scenario, source, "processes")
+
+
+def test_logs_are_filtered_by_text_and_level() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        tab = main(app).tab
+        assert isinstance(tab, ProcessesTab)
+        tab.logs.text.focus()
+        await pilot.press("v")
+        await until(pilot, lambda: len(tab.logs.text.lines) == 3, "warnings and worse")
+        await pilot.press("slash", *"module", "enter")
+        await until(pilot, lambda: len(tab.logs.text.lines) == 1, "the line")
+        await pilot.press("escape")
+        await until(pilot, lambda: len(tab.logs.text.lines) == 7, "every line")
+
+    play(scenario, tab="processes")
+
+
+def test_the_system_is_started_where_nothing_runs_and_not_twice() -> None:
+    source = FakeSource(scene.nothing_runs(), tasks={}, lines=())
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("u")
+        await until(pilot, lambda: source.orders.done == [("up",)], "the start")
+        source.watchers[0].show(scene.view())
+        await pilot.pause()
+        await pilot.press("u")
+        await until(pilot, lambda: any("runs already" in each for each in told(app)), "the word")
+        assert source.orders.done == [("up",)]
+
+    play(scenario, source)
+
+
+# Failed.
+
+
+def failures(app: Console) -> FailedTab:
+    """The tab."""
+    tab = main(app).tab
+    assert isinstance(tab, FailedTab)
+    return tab
+
+
+def test_only_failed_tasks_are_listed_with_their_errors() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        assert failures(app).failures.matching == 200
+        assert "KeyError: 'customer_id'" in text(app)
+
+    play(scenario, tab="failed")
+
+
+@pytest.mark.parametrize(("key", "act"), [("R", "retry"), ("D", "discard")])
+def test_one_task_or_the_marked_ones_are_settled_after_a_question(key: str, act: str) -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        assert "this task" in text(app)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: source.orders.done == [(act, 1000)], "the order")
+        await until(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
+        await pilot.press("space", "down", "space", key)
+        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        assert "2 tasks" in text(app)
+        assert "200 match the filter" in text(app)
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(source.orders.done) == 2, "the order")
+        assert source.orders.done[1] == (act, 990, 1000)
+
+    play(scenario, source, "failed")
+
+
+def test_everything_that_matches_can_be_marked() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", *"KeyError", "enter")
+        await until(pilot, lambda: failures(app).failures.matching == 67, "the filter")
+        await pilot.press("a")
+        assert len(failures(app).failures.model.marks) == 67
+        await pilot.press("R")
+        await until(pilot, lambda: "Run 67 tasks once more?" in text(app), "the question")
+        await pilot.press("escape")
+        await pilot.press("a")
+        assert failures(app).failures.model.marks == set()
+        assert source.orders.done == []
+
+    play(scenario, source, "failed")
+
+
+def test_the_last_of_these_is_undone() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("z")
+        await until(pilot, lambda: any("nothing to undo" in each for each in told(app)), "the word")
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: len(source.orders.done) == 1, "the order")
+        await until(pilot, lambda: any("discarded" in each for each in told(app)), "its end")
+        await pilot.press("z")
+        await until(pilot, lambda: source.orders.done[-1] == ("undo", 5), "the undo")
+
+    play(scenario, source, "failed")
+
+
+# Leaving, and a console that only looks.
+
+
+@pytest.mark.parametrize(
+    ("keys", "ends", "orders"),
+    [
+        (["enter"], False, []),
+        (["escape"], False, []),
+        (["right", "enter"], True, []),
+        (["right", "right", "enter"], True, [("down",)]),
+    ],
+)
+def test_leaving_asks_what_becomes_of_the_system(keys: list[str], ends: bool, orders: list[tuple[object, ...]]) -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        assert app.screen.query_one("#answer-0", Button).has_focus
+        await pilot.press(*keys)
+        if ends:
+            await until(pilot, lambda: app._exit, "the end")  # noqa: SLF001 - whether it ends
+        await until(pilot, lambda: source.orders.done == orders, "the orders")
+
+    app = play(scenario, source)
+    assert app.return_code in {0, None}
+
+
+def test_leaving_asks_nothing_where_nothing_runs() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit, "the end")  # noqa: SLF001 - whether it ends
+
+    play(scenario, FakeSource(scene.nothing_runs(), tasks={}))
+
+
+def test_the_watcher_is_stopped_when_the_console_ends() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.pause()
+
+    play(scenario, source)
+    assert source.watchers[0].stopped
+
+
+@pytest.mark.parametrize("tab", ["submit", "processes", "failed", "monitor"])
+def test_a_console_that_only_looks_has_no_command_that_acts(tab: str) -> None:
+    source = FakeSource(read_only=True)
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        ids = {active.binding.id for active in app.screen.active_bindings.values() if active.enabled}
+        assert [command.id for command in EVERY if command.acts and command.id in ids] == []
+        await pilot.press("s", "x", "R", "D", "U", "u", "X", "ctrl+s", "ctrl+l", "ctrl+g")
+        await pilot.pause()
+        assert source.orders.done == []
+        assert isinstance(app.screen, MainScreen)
+
+    play(scenario, source, tab)
+
+
+def test_what_cannot_be_done_is_told() -> None:
+    source = FakeSource()
+    source.orders.trouble = "no supervisor runs in /srv/tasks; `up` starts one"
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("s")
+        await until(pilot, lambda: any("no supervisor runs" in each for each in told(app)), "the reason")
+
+    play(scenario, source, "processes")
+
+
+def test_a_system_that_starts_says_so() -> None:
+    view = replace(scene.view(), report=scene.report(Phase.STARTING))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.pause()
+        assert "starting" in text(app).split("\n")[0]
+
+    play(scenario, FakeSource(view))
+
+
+def test_a_task_that_is_gone_is_told() -> None:
+    tasks = dict(scene.tasks(10))
+    source = FakeSource(tasks=tasks)
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        tasks.clear()
+        await pilot.press("enter")
+        await until(pilot, lambda: any("not in the book" in each for each in told(app)), "the word")
+
+    play(scenario, source)
