@@ -19,9 +19,10 @@ GAP = 5
 class _Line:
     """One process."""
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, most: int) -> None:
         self.role = role
-        self.points: deque[tuple[int, int]] = deque()
+        # With a limit: the points of a process whose clock is ahead don't become too old.
+        self.points: deque[tuple[int, int]] = deque(maxlen=most)
         """Second, and what was handled until then."""
 
     def add(self, second: int, count: int) -> None:
@@ -79,7 +80,7 @@ class History:
             now: the present second.
         """
         for sample in samples:
-            line = self._lines.setdefault(sample.number, _Line(sample.role))
+            line = self._lines.setdefault(sample.number, _Line(sample.role, self._length + 3 * GAP))
             line.add(sample.second, handled(sample.role, sample.counters))
             self._last = max(self._last, min(sample.second, now))
         oldest = now - self._length - GAP

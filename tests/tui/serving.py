@@ -82,7 +82,7 @@ class Serving(Closing):
         """The processes that it has started and that still run."""
         found = psutil.Process(self.process.pid).children(recursive=True)
         self._family.update(found)
-        return [each for each in found if each.status() != psutil.STATUS_ZOMBIE]
+        return [each for each in found if _runs(each)]
 
     def wait_for_consoles(self, count: int) -> None:
         """Wait until so many run."""
@@ -191,3 +191,10 @@ class Tab:
     async def press(self, keys: str) -> None:
         """Type."""
         await self.socket.send_str(json.dumps(["stdin", keys]))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -23,7 +23,6 @@ from tui.screen import MainScreen
 from tui.tabs.failed import FailedTab
 from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
-from tui.tabs.submit import SubmitTab
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
 
@@ -378,15 +377,16 @@ def test_a_former_submission_can_be_changed_and_sent_again() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        tab = main(app).tab
-        assert isinstance(tab, SubmitTab)
         await pilot.press(*"uno", "enter")
-        await until(pilot, lambda: len(source.orders.done) == 1, "the first")
-        await pilot.press(*"backspace " * 3)
-        await pilot.press("ctrl+r")
-        await pilot.pause()
-        await pilot.press("ctrl+end", "x", "enter")
-        await until(pilot, lambda: len(source.orders.done) == 2, "the second")
+        await until(pilot, lambda: "order-48901" in text(app), "the first")
+        await pilot.press(*"dos", "enter")
+        await until(pilot, lambda: "order-48902" in text(app), "the second, typed over the first")
+        await pilot.press("escape", "down", "ctrl+r")
+        await until(pilot, lambda: "payload: a text of 3 characters" in text(app), "the first in the form")
+        await pilot.press("x", "enter")
+        await until(pilot, lambda: len(source.orders.done) == 3, "the third")
+        payloads = [submission.payload for _, submission, _ in source.orders.done]  # type: ignore[attr-defined]  # tasks
+        assert payloads == ["uno", "dos", "unox"]
 
     play(scenario, source, "submit")
 

@@ -121,6 +121,7 @@ class Form(Panel):
             self.learn([task.kind])
             self._kind.value = task.kind
         self.payload.text = text
+        self.payload.move_cursor(self.payload.document.end)
         self._delay.value = f"{task.delay:g}" if task.delay else ""
         self._retries.value = "" if task.retries is None else str(task.retries)
         self._task_id.value = ""
@@ -296,6 +297,8 @@ class SubmitTab(Tab):
         match answer:
             case Accepted():
                 self._history.add(answer)
+                # What is typed next takes its place; Enter submits the same once more.
+                self._form.payload.select_all()
                 self.post_message(RowsWanted(FEED, ids=self._history.ids))
             case Progressed(count=count, total=total, seconds=seconds):
                 self._show_progress(count, total, seconds)

@@ -141,8 +141,9 @@ class Browser(Panel):
     def _listed(self, news: Listed) -> None:
         self._complete = news.complete
         first = not news.complete or self.table.at_top
+        key = _TOP if first else self.table.cursor_key
         self.model.listed(news.seqs, news.rows, turned=self._order.is_live)
-        self.table.show(self.model, keep=None if not first else _TOP)
+        self.table.show(self.model, keep=key)
         if first:
             self.table.go_to(0)
         self._title_it()

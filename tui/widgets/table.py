@@ -427,10 +427,11 @@ class Table(ScrollView, can_focus=True):
         top, height = self.scroll_offset.y, self._height
         if height <= 0:
             return
+        # By force: the scrollbar of rows that are shown for the first time comes a turn later.
         if place < top:
-            self.scroll_to(y=place, animate=False, immediate=True)
+            self.scroll_to(y=place, animate=False, immediate=True, force=True)
         elif place >= top + height:
-            self.scroll_to(y=place - height + 1, animate=False, immediate=True)
+            self.scroll_to(y=place - height + 1, animate=False, immediate=True, force=True)
 
     def action_move(self, rows: int) -> None:
         """Go down, or up."""

@@ -111,6 +111,10 @@ class TextView(ScrollView, can_focus=True):
         elif self.follow:
             self._to_end()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """The lines have become narrower, or wider, though the widget is as wide as before."""
+        self.call_later(self.on_resize)
+
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
         width = self.scrollable_content_region.width
@@ -196,7 +200,8 @@ class TextView(ScrollView, can_focus=True):
 
     def action_shift(self, columns: int) -> None:
         """Show what is farther right, or left."""
-        self.scroll_to(x=max(0, self.scroll_offset.x + columns), animate=False, immediate=True)
+        # By force: there may be no scrollbar.
+        self.scroll_to(x=max(0, self.scroll_offset.x + columns), animate=False, immediate=True, force=True)
 
     def _on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         if event.shift or event.ctrl:

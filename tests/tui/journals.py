@@ -1,0 +1,64 @@
+"""A journal in a file, filled by the tests of the console: what ends in it, ends now."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from core.model import Failure, State
+from core.repository.archive import Archive
+from core.repository.base import Repository
+from core.repository.opening import Journal
+from tests.contract.repositories import mark, new_task, outcome, settle
+
+BROKEN = Failure(type="ValueError", message="broken", traceback="line 1", signature="abc")
+
+
+class Book:
+    """Writes to a journal.
+
+    Args:
+        directory: where its file is.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.journal = Journal("resultados.db", directory)
+        self.repository: Repository = self.journal.writing()()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.repository.close()
+
+    def enter(self, *ids: str, payload: str = "1", kind: str = "echo") -> list[int]:
+        """Enter tasks; their numbers."""
+        now = time.time()
+        with self.repository.transaction():
+            tasks = [new_task(each, payload, kind=kind) for each in ids]
+            seqs = [receipt.seq for receipt in self.repository.accept(tasks, 1, now)]
+        mark(self.repository, seqs, now=now)
+        return seqs
+
+    def finish(self, seqs: Sequence[int], *, ago: float = 0.0, result: str = "42") -> None:
+        """Have tasks done, stored so many seconds ago."""
+        settle(self.repository, *[outcome(seq, result=result) for seq in seqs], now=time.time() - ago)
+
+    def end(self, *ids: str, ago: float = 0.0, payload: str = "1", kind: str = "echo") -> list[int]:
+        """Enter tasks and have them done; their numbers."""
+        seqs = self.enter(*ids, payload=payload, kind=kind)
+        self.finish(seqs, ago=ago)
+        return seqs
+
+    def fail(self, *ids: str, ago: float = 0.0, failure: Failure = BROKEN) -> list[int]:
+        """Enter tasks and have them fail; their numbers."""
+        seqs = self.enter(*ids)
+        failed = [replace(outcome(seq, state=State.FAILED), failure=failure) for seq in seqs]
+        settle(self.repository, *failed, now=time.time() - ago)
+        return seqs
+
+    @contextmanager
+    def archive(self) -> Iterator[Archive]:
+        """The archive of it, to write to."""
+        with self.journal.archive(readonly=False)() as archive:
+            yield archive

@@ -1,0 +1,144 @@
+"""A real console in a real terminal: a private tmux server, driven by keys, read by its cells and by its raw bytes."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from core.closing import Closing
+from tests.services.waiting import wait_until
+
+_TOP = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+
+
+class Terminal(Closing):
+    """Runs one program in a terminal.
+
+    Args:
+        arguments: of `python -m tui`.
+        directory: where it runs.
+        size: columns and lines.
+        environment: more variables.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        directory: Path,
+        *,
+        size: tuple[int, int] = (120, 40),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        tmux = shutil.which("tmux")
+        if tmux is None:
+            pytest.fail("tmux is missing: sudo apt-get install tmux")
+        self._tmux = tmux
+        # The path of a socket is short: a directory of the test's own would be too long for it.
+        self._place = Path(tempfile.mkdtemp(prefix="cauce-"))
+        self._code = self._place / "code"
+        self.raw = self._place / "raw"
+        told = {"TERM": "tmux-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(_TOP)}
+        told |= environment or {}
+        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in told.items())
+        program = shlex.join([sys.executable, "-m", "tui", *arguments])
+        command = f"cd {shlex.quote(str(directory))} && env {variables} {program}"
+        code = shlex.quote(str(self._code))
+        # The shell stays, so that what the program leaves behind on the screen can be looked at.
+        script = f"read -r _; {command}; echo $? > {code}.new; mv {code}.new {code}; read -r _"
+        self._run(
+            *("-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),
+            *("sh", "-c", script),
+            *(";", "set-option", "-g", "status", "off", ";", "set-option", "-g", "escape-time", "0"),
+        )
+        self.resize(*size)
+        self._run("pipe-pane", "-o", f"cat > {shlex.quote(str(self.raw))}")
+        self.keys("Enter")
+
+    def keys(self, *names: str) -> None:
+        """Press keys, by the names that tmux has for them."""
+        self._run("send-keys", *names)
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        self._run("send-keys", "-l", "--", text)
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the window another size."""
+        self._run("resize-window", "-x", str(columns), "-y", str(lines))
+
+    def screen(self) -> str:
+        """What is on the screen."""
+        return self._run("capture-pane", "-p")
+
+    def value(self, name: str) -> str:
+        """What tmux knows of the pane, such as its title."""
+        return self._run("display-message", "-p", f"#{{{name}}}").strip()
+
+    def wait_for(self, pattern: str, seconds: float = PATIENCE) -> str:
+        """Wait until something is on the screen; the screen then."""
+        shown = ""
+
+        def there() -> bool:
+            nonlocal shown
+            shown = self.screen()
+            if self._code.exists() and not re.search(pattern, shown):
+                raise AssertionError(f"the console has ended with {self.code} before {pattern!r} came:\n{shown}")
+            return re.search(pattern, shown) is not None
+
+        try:
+            wait_until(there, repr(pattern), seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; on the screen is\n{shown}") from None
+        return shown
+
+    def leave(self, gone: str) -> None:
+        """Press Escape, and wait until something is no longer on the screen.
+
+        A key that follows too soon would be taken for one with Alt.
+        """
+        self.keys("Escape")
+        wait_until(lambda: re.search(gone, self.screen()) is None, f"{gone!r} to go", PATIENCE)
+
+    def wait_for_end(self) -> int:
+        """Wait until the program has ended; its exit code."""
+        wait_until(self._code.exists, "the console to end", PATIENCE)
+        return self.code
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return int(self._code.read_text("utf-8"))
+
+    @property
+    def pid(self) -> int:
+        """The process id of the program."""
+        shell = int(self.value("pane_pid"))
+        found = subprocess.run(["pgrep", "-P", str(shell)], capture_output=True, text=True, check=True).stdout.split()
+        return int(found[0])
+
+    def close(self) -> None:
+        """End it, with the terminal."""
+        subprocess.run([self._tmux, "-S", str(self._place / "socket"), "kill-server"], capture_output=True, check=False)
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _run(self, *arguments: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "CAUCE_"))}
+        ended = subprocess.run(
+            [self._tmux, "-u", "-S", str(self._place / "socket"), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            env=environment,
+            check=False,
+        )
+        assert ended.returncode == 0, f"tmux {arguments[:3]}: {ended.stderr}"
+        return ended.stdout

@@ -1,0 +1,239 @@
+"""The real console, in a real terminal, over a real system."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.client import Client
+from core.model import State
+from core.repository.opening import Journal
+from core.supervisor import census, commands
+from core.supervisor.home import Home
+from core.supervisor.report import Report
+from tests.integration.supervised import Supervised
+from tests.services.waiting import wait_until
+from tests.tui.terminal import PATIENCE, Terminal
+
+_TOP = Path(__file__).resolve().parents[2]
+UP = ("--up", "--servers", "1", "--workers", "2", "-c", "2", "--listen", "127.0.0.1:0", "--server-port", "0")
+HOSTILE = (
+    "\x1b]2;PWNED\x07",
+    "\x1b[2J\x1b[?1049l",
+    "\x9b31m\x00\x07",
+    "[red]x[/red] [/foo] [@click=app.quit]click[/]",
+    "a\u202egnp.exe \u200b\u2066",
+    "\ud83d\ude00 👩‍👩‍👧 ﷽ ｗｉｄｅ",
+    "x" * 20_000,
+    "line\nline\r\n\tend",
+)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Supervised]:
+    with Supervised(tmp_path) as supervised:
+        yield supervised
+
+
+def report(home: Home) -> Report:
+    """How the system is."""
+    found = commands.status(home)
+    assert found is not None
+    return found
+
+
+@pytest.mark.timeout(240)
+def test_command_one_starts_everything_and_a_person_does_everything_with_keys(system: Supervised) -> None:
+    directory = system.home.directory
+    with Terminal(UP, directory) as terminal:
+        terminal.wait_for(r"● ready")
+        before = report(system.home)
+        terminal.keys("1")
+        terminal.wait_for("Type a task and press Enter")
+        terminal.type("hello river")
+        terminal.keys("Enter")
+        terminal.wait_for(r"simulate +hello river.*✓ done")
+        assert "1 of 1 have ended" in terminal.screen()
+
+        # Kill a worker, and see that it comes back and that work goes on.
+        terminal.leave("Keys")
+        terminal.keys("3")
+        terminal.wait_for(r"w2 .*● ready")
+        terminal.keys("End", "X")
+        terminal.wait_for(r"Kill w2\?")
+        terminal.keys("Right", "Enter")
+        wait_until(lambda: _worker_pid(system.home) not in {None, before.processes[-1].pid}, "another worker", PATIENCE)
+        terminal.wait_for(r"w2 .*● ready")
+        terminal.keys("1")
+        terminal.wait_for("New task")
+        terminal.type("still works")
+        terminal.keys("Enter")
+        terminal.wait_for(r"still works.*✓ done")
+        terminal.leave("Keys")
+        terminal.keys("2")
+        terminal.wait_for(r"2 done")
+        terminal.wait_for("─ Results ─")
+
+        # Leave it, and everything with it.
+        terminal.keys("q")
+        terminal.wait_for(r"Stop it, and leave")
+        terminal.keys("Right")
+        terminal.keys("Right")
+        terminal.keys("Enter")
+        assert terminal.wait_for_end() == 0
+        assert terminal.value("alternate_on") == "0"
+        assert terminal.value("mouse_any_flag") == "0"
+    assert census.ours(system.home) == []
+    assert commands.status(system.home) is None
+
+
+def _worker_pid(home: Home) -> int | None:
+    return next((part.pid for part in report(home).processes if part.name == "w2"), None)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_console_that_is_ended_gives_the_terminal_back_and_stops_nothing(
+    system: Supervised, number: signal.Signals, code: int
+) -> None:
+    before = system.up(1, 1)
+    with Terminal((), system.home.directory) as terminal:
+        terminal.wait_for("● ready")
+        os.kill(terminal.pid, number)
+        assert terminal.wait_for_end() == code
+        assert terminal.value("alternate_on") == "0"
+        assert terminal.value("mouse_any_flag") == "0"
+        assert terminal.value("cursor_flag") == "1"
+    assert [part.pid for part in report(system.home).processes] == [part.pid for part in before.processes]
+
+
+def test_a_console_that_is_killed_and_a_terminal_that_is_closed_stop_nothing(system: Supervised) -> None:
+    before = system.up(1, 1)
+    with Terminal((), system.home.directory) as terminal:
+        terminal.wait_for("● ready")
+        pid = terminal.pid
+    wait_until(lambda: not psutil.pid_exists(pid), "the console to end with its terminal", PATIENCE)
+    with Terminal((), system.home.directory) as terminal:
+        terminal.wait_for("● ready")
+        os.kill(terminal.pid, signal.SIGKILL)
+        assert terminal.wait_for_end() == 137
+    assert [part.pid for part in report(system.home).processes] == [part.pid for part in before.processes]
+
+
+@pytest.mark.timeout(240)
+def test_hostile_text_reaches_no_terminal_from_any_screen(system: Supervised) -> None:
+    started = system.up(1, 1, "--lab")
+    ids = []
+    with Client(started.listen) as client:
+        for kind in ("echo", "fail"):
+            ids += [client.submit(kind, text.encode("utf-8", "replace").decode(), retries=0).id for text in HOSTILE]
+        for outcome in client.results(ids):
+            assert getattr(outcome, "state", None) in {State.DONE, State.FAILED}, outcome
+    with (system.home.directory / ".cauce" / "logs" / "w1.log").open("ab") as log:
+        log.write(b"\x1b]2;PWNED\x07 \x9b2J \xff\xfe \x1b[2J\n")
+    with Terminal((), system.home.directory, size=(100, 30)) as terminal:
+        title = terminal.value("pane_title")
+        terminal.wait_for("16 tasks")
+        for _ in HOSTILE:
+            terminal.keys("Enter")
+            terminal.wait_for("escape close")
+            terminal.keys("End")
+            terminal.leave("escape close")
+            terminal.keys("Down")
+        for key, shown in (("3", "Processes"), ("4", "Failed"), ("5", "The way of a task"), ("1", "New task")):
+            terminal.keys(key)
+            terminal.wait_for(f"─ {shown} ─")
+        terminal.type("[/foo]")
+        terminal.keys("Enter")
+        terminal.wait_for(r"\[/foo\].*(done|queued|accepted)")
+        terminal.leave("Keys")
+        terminal.keys("4")
+        terminal.wait_for("─ Failed ─")
+        assert terminal.value("pane_title") == title
+        assert terminal.value("alternate_on") == "1"
+        raw = terminal.raw.read_bytes()
+        assert b"\x1b]2;" not in raw
+        assert b"\x9b" not in raw.replace("蛛".encode(), b"").replace(b"\xe2\x9b", b"")
+        assert b"\x00" not in raw
+        terminal.keys("q")
+        terminal.wait_for("Leave it running")
+        terminal.keys("Right")
+        terminal.keys("Enter")
+        assert terminal.wait_for_end() == 0
+
+
+def test_without_a_terminal_it_says_so() -> None:
+    ended = run()
+    assert ended.returncode == 2
+    assert "this needs a terminal" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_a_dump_is_what_the_console_would_show(system: Supervised) -> None:
+    started = system.up(1, 1)
+    with Client(started.listen) as client:
+        assert client.submit("echo", "x").result(30) == "x"
+    ended = run("--dump", "--dir", str(system.home.directory))
+    assert ended.returncode == 0, ended.stderr
+    dumped = json.loads(ended.stdout)
+    assert dumped["snapshot"]["ledger"]["done"] == 1
+    assert [part["name"] for part in dumped["report"]["processes"]] == ["s1", "w1"]
+    assert dumped["report"]["listen"] == started.listen
+
+
+def test_a_dump_where_nothing_is_makes_nothing(tmp_path: Path) -> None:
+    ended = run("--dump", "--dir", str(tmp_path))
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["report"] is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_system_that_others_started_is_watched_and_used(tmp_path: Path) -> None:
+    from tests.services.system import LocalSystem
+
+    with LocalSystem(tmp_path, servers=1, workers=1), Terminal((), tmp_path, size=(80, 24)) as terminal:
+        terminal.wait_for(r"1 worker .*1 server")
+        terminal.keys("1")
+        terminal.wait_for("New task")
+        terminal.type("tres")
+        terminal.keys("Enter")
+        terminal.wait_for(r"✓ done")
+        terminal.leave("Keys")
+        terminal.keys("3")
+        terminal.wait_for("started by others")
+        terminal.keys("q")
+        assert terminal.wait_for_end() == 0
+    with Journal("resultados.db", tmp_path).reading()() as repository:
+        assert repository.counts()[State.DONE] == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--lang", "xx"), "'xx' is not known; there are en, es"),
+        (("--hz", "0"), "must be from 0.1 to 10"),
+        (("--database", "ftp://x"), "database: 'ftp' is not known"),
+    ],
+)
+def test_a_wrong_setting_is_explained(tmp_path: Path, flags: tuple[str, str], told: str) -> None:
+    with Terminal(flags, tmp_path) as terminal:
+        assert terminal.wait_for_end() == 2
+        assert told in terminal.screen().replace("\n", "")
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run it without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "tui", *arguments],
+        cwd=_TOP,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )

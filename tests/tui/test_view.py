@@ -1,0 +1,144 @@
+"""The view: how the system is, in a word; what is wrong with it, in sentences."""
+
+import pytest
+from msgspec.structs import replace
+
+from core.model import Counters, InHand, Role
+from core.monitor.delays import Delays
+from core.monitor.snapshot import Presence, ProcessView, Snapshot
+from core.supervisor.plan import Duty
+from core.supervisor.report import PartReport, PartState, Phase, Report
+from tui.view import EMPTY, Light, View, WorkerRow, rows_of
+
+
+def seen(name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, status: str = "ready") -> ProcessView:
+    """A process as the journal tells of it."""
+    return ProcessView(
+        number=pid,
+        role=Role.SERVER if name.startswith("s") else Role.WORKER,
+        name=name,
+        host="here",
+        pid=pid,
+        address="127.0.0.1:7101" if name.startswith("s") else "",
+        threads=1,
+        presence=presence,
+        status=status,
+        seen_at=0.0,
+        counters=Counters(),
+        rate=0.0,
+        in_hand=(),
+    )
+
+
+def part(name: str, state: PartState = PartState.READY, *, pid: int | None = 7, note: str = "") -> PartReport:
+    """A process as the supervisor tells of it."""
+    return PartReport(name=name, duty=Duty.WORKER, state=state, pid=pid, note=note)
+
+
+def told(*parts: PartReport, phase: Phase = Phase.RUNNING) -> Report:
+    """What the supervisor tells."""
+    return Report(
+        phase=phase, listen="127.0.0.1:7100", servers=(), broker="b", directory="/d", pid=1, processes=tuple(parts)
+    )
+
+
+def view(
+    *processes: ProcessView, report: Report | None = None, trouble: str = "", supervisor: str = "", number: int = 1
+) -> View:
+    """A view of these."""
+    rows = tuple(WorkerRow(process=each) for each in processes if each.role is Role.SERVER)
+    return View(
+        number=number,
+        snapshot=Snapshot(processes=processes, trouble=trouble),
+        servers=rows,
+        report=report,
+        supervisor_trouble=supervisor,
+    )
+
+
+AWAY = "ready; broker away"
+
+LIGHTS: dict[str, tuple[View, Light]] = {
+    "nothing was looked at": (EMPTY, Light.UNKNOWN),
+    "nothing was ever here": (view(), Light.EMPTY),
+    "there is no journal": (view(trouble="there is no journal"), Light.EMPTY),
+    "everything has left": (view(seen("w1", Presence.LEFT), seen("w2", Presence.LOST)), Light.EMPTY),
+    "the look itself failed": (view(supervisor="it can't be looked at", number=-1), Light.TROUBLED),
+    "the supervisor does not answer": (view(supervisor="no answer"), Light.TROUBLED),
+    "started by somebody else": (view(seen("w1")), Light.READY),
+    "busy": (view(seen("w1", Presence.BUSY)), Light.READY),
+    "a worker without the broker": (view(seen("w1", Presence.TROUBLED, status=AWAY)), Light.TROUBLED),
+    "the broker is away": (view(seen("w1"), trouble="broker away"), Light.TROUBLED),
+    "one was lost, others live": (view(seen("w1", Presence.LOST), seen("w2", pid=8)), Light.READY),
+    "a supervisor without processes": (view(report=told()), Light.READY),
+    "starting": (view(report=told(part("w1", PartState.STARTING), phase=Phase.STARTING)), Light.STARTING),
+    "starting with trouble": (view(report=told(part("w1", PartState.CRASHED), phase=Phase.STARTING)), Light.STARTING),
+    "stopping": (view(seen("w1"), report=told(part("w1"), phase=Phase.STOPPING)), Light.STOPPING),
+    "all is well": (view(seen("w1"), report=told(part("w1"))), Light.READY),
+    "one was stopped by hand": (view(report=told(part("w1", PartState.STOPPED))), Light.READY),
+    "one crashed": (view(seen("w1"), report=told(part("w1"), part("w2", PartState.CRASHED))), Light.TROUBLED),
+}
+
+
+@pytest.mark.parametrize(("shown", "light"), LIGHTS.values(), ids=LIGHTS)
+def test_the_light_tells_how_the_system_is(shown: View, light: Light) -> None:
+    assert shown.light is light
+
+
+TROUBLES: dict[str, tuple[View, tuple[str, ...]]] = {
+    "none": (view(seen("w1"), report=told(part("w1"))), ()),
+    "the journal": (view(trouble="locked"), ("locked",)),
+    "both": (view(trouble="locked", supervisor="no answer"), ("locked", "no answer")),
+    "the same twice": (view(trouble="away", supervisor="away"), ("away",)),
+    "a part with a note": (view(report=told(part("w1", PartState.CRASHED, note="died"))), ("w1: died",)),
+    "a part without one": (view(report=told(part("w1", PartState.RESTARTING))), ("w1: restarting",)),
+    "parts that are on their way": (
+        view(report=told(*(part("w1", state) for state in (PartState.WAITING, PartState.STARTING)))),
+        (),
+    ),
+    "a process of another machine": (view(seen("w1", Presence.TROUBLED, status=AWAY)), ("w1: broker away",)),
+    "one that the supervisor tells of already": (
+        view(seen("w1", Presence.TROUBLED, status=AWAY), report=told(part("w1", PartState.TROUBLED, note="away"))),
+        ("w1: away",),
+    ),
+    "one of another machine with the number of ours": (
+        view(seen("w9", Presence.TROUBLED, status=AWAY), report=told(part("w1"))),
+        ("w9: broker away",),
+    ),
+    "two things at once": (
+        view(seen("w1", Presence.TROUBLED, status="ready; broker away; journal away")),
+        ("w1: broker away; journal away",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("shown", "troubles"), TROUBLES.values(), ids=TROUBLES)
+def test_what_is_wrong_is_told_once_and_in_sentences(shown: View, troubles: tuple[str, ...]) -> None:
+    assert shown.troubles == troubles
+
+
+def test_clients_connect_where_the_supervisor_says_or_else_to_a_server_that_lives() -> None:
+    assert view(seen("s1"), report=told()).listen == "127.0.0.1:7100"
+    assert view(seen("s1", Presence.LOST)).listen == ""
+    alive = replace(seen("s2", pid=8), address="127.0.0.1:7102")
+    assert view(seen("s1", Presence.LEFT), seen("w1", pid=9), alive).listen == "127.0.0.1:7102"
+    assert EMPTY.listen == ""
+
+
+def test_the_tasks_in_hand_are_those_of_all_workers() -> None:
+    hands = [replace(seen(name), in_hand=(InHand(f"of-{name}", "echo", 0.0),)) for name in ("w1", "w2")]
+    assert view(*hands).running_ids == {"of-w1", "of-w2"}
+
+
+def test_a_row_holds_all_that_is_known_of_a_process() -> None:
+    known = Delays(1.0, 2.0, 3.0, 4.0)
+    snapshot = Snapshot(
+        processes=(seen("s1", pid=1), seen("w1", pid=2), seen("w2", pid=3), seen("w3", Presence.LEFT, pid=4))
+    )
+    report = told(part("w1", pid=2), part("w4", pid=3), part("w5", pid=None))
+    rows = rows_of(snapshot, Role.WORKER, {2: (1.0, 2.0)}, {"w1": known}, report)
+    assert [row.process.name for row in rows] == ["w1", "w2"]
+    assert (rows[0].history, rows[0].delays, rows[0].part) == ((1.0, 2.0), known, report.processes[0])
+    # The supervisor's w4 has the number that w2 has on another machine.
+    assert (rows[1].history, rows[1].delays, rows[1].part) == ((), None, None)
+    assert [row.process.name for row in rows_of(snapshot, Role.SERVER, {}, {}, None)] == ["s1"]

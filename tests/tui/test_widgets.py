@@ -1,0 +1,854 @@
+"""The widgets that draw much: tables, texts, the chart. Each in an app that has nothing else."""
+
+import asyncio
+import time
+from array import array
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import TypeAlias
+
+import pytest
+from msgspec.structs import replace
+from textual import events
+from textual.app import App, ComposeResult
+from textual.message import Message
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from core.model import State
+from tests.tui import scene
+from tui.widgets.chart import Chart, ceiling
+from tui.widgets.table import Cell, Column, ListModel, Row, Table, TableModel
+from tui.widgets.task_rows import MOST_ROWS, TaskModel, cells, failed_columns, result_columns, state_cell
+from tui.widgets.text_view import Line, TextView
+from tui.words import Words
+
+WORDS = Words()
+COLUMNS = (
+    Column(key="name", label="name", width=6),
+    Column(key="note", label="note", width=8, grow=1, rank=1),
+    Column(key="count", label="count", width=5, right=True),
+)
+
+
+class Bench(App[None]):
+    """Shows one widget, and keeps what it says."""
+
+    CSS = """
+    Table, TextView, Chart { width: 1fr; height: 1fr; scrollbar-size: 1 1; }
+    TextView { overflow-x: hidden; }
+    Table > .table--cursor { background: blue; }
+    Table > .table--cursor-blurred { background: green; }
+    Chart > .chart--in { color: blue; }
+    Chart > .chart--both { color: green; }
+    """
+
+    def __init__(self, widget: Widget) -> None:
+        super().__init__()
+        self.widget = widget
+        self.said: list[Message] = []
+
+    def compose(self) -> ComposeResult:
+        """The widget alone."""
+        yield self.widget
+
+    def on_table_picked(self, event: Table.Picked) -> None:
+        """Keep it."""
+        self.said.append(event)
+
+    def on_table_moved(self, event: Table.Moved) -> None:
+        """Keep it."""
+        self.said.append(event)
+
+    def on_table_wanting(self, event: Table.Wanting) -> None:
+        """Keep it."""
+        self.said.append(event)
+
+    def on_table_heading_clicked(self, event: Table.HeadingClicked) -> None:
+        """Keep it."""
+        self.said.append(event)
+
+
+Steps: TypeAlias = Callable[[Pilot[None], Bench], Awaitable[None]]
+
+
+def run(widget: Widget, steps: Steps, size: tuple[int, int] = (40, 10)) -> None:
+    """Take steps with a widget that is shown."""
+
+    async def play() -> None:
+        bench = Bench(widget)
+        async with bench.run_test(size=size) as pilot:
+            await pilot.pause()
+            widget.focus()
+            await pilot.pause()
+            await steps(pilot, bench)
+
+    asyncio.run(play())
+
+
+def line(widget: Table | TextView | Chart, y: int) -> str:
+    """A line as it is drawn."""
+    return widget.render_line(y).text
+
+
+def lines(widget: Table | TextView | Chart) -> list[str]:
+    """What is drawn, without the blanks at the ends."""
+    return [line(widget, y).rstrip() for y in range(widget.scrollable_content_region.height)]
+
+
+# The table.
+
+
+def rows(*names: str, note: str = "-") -> ListModel:
+    """Rows by their names, with their places."""
+    return ListModel([(name, [Cell(name), Cell(note), Cell(str(place))]) for place, name in enumerate(names)])
+
+
+def names(count: int, first: int = 0) -> tuple[str, ...]:
+    """Names of rows."""
+    return tuple(f"r{number}" for number in range(first, first + count))
+
+
+def shown_table(model: TableModel, columns: Sequence[Column] = COLUMNS) -> Table:
+    """A table that shows this from the beginning."""
+    table = Table(columns)
+    table.model = model
+    return table
+
+
+def keys(bench: Bench, kind: type[Table.Moved] | type[Table.Picked]) -> list[Hashable | None]:
+    """The keys of what was said of a kind."""
+    return [event.key for event in bench.said if isinstance(event, kind)]
+
+
+def test_cells_stand_in_their_columns() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("one", "two"))
+        await pilot.pause()
+        # The room that is left goes to the column that grows; numbers stand at the right.
+        assert line(table, 0) == "name   note" + " " * 24 + "count"
+        assert line(table, 1) == "one    -" + " " * 31 + "0"
+        assert line(table, 2) == "two    -" + " " * 31 + "1"
+        assert line(table, 3).strip() == ""
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_what_does_not_fit_is_cut_also_in_wide_characters() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(ListModel([("x", [Cell("abcdefghi"), Cell("日本語" * 20), Cell("1234567")])]))
+        await pilot.pause()
+        drawn = table.render_line(1)
+        assert drawn.text.startswith("abcde… 日本語")
+        assert drawn.text.endswith("… 1234…")
+        assert drawn.cell_length == 40
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_nothing_in_a_cell_is_interpreted() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("r", note="[red]a[/] $b"))
+        await pilot.pause()
+        assert "[red]a[/] $b" in line(table, 1)
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_columns_of_the_highest_rank_are_left_out_where_there_is_no_room() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("one"))
+        await pilot.pause()
+        assert "note" in line(table, 0)
+        await pilot.resize_terminal(18, 10)
+        await pilot.pause()
+        assert line(table, 0).split() == ["name", "count"]
+        assert line(table, 1).split() == ["one", "0"]
+        await pilot.resize_terminal(60, 10)
+        await pilot.pause()
+        assert line(table, 0).split() == ["name", "note", "count"]
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_what_is_still_too_wide_can_be_shifted() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("one"))
+        await pilot.pause()
+        assert line(table, 0) == "name   coun"
+        await pilot.press("right")
+        assert line(table, 0) == "ame   count"
+        await pilot.press("left")
+        assert line(table, 0) == "name   coun"
+
+    table = Table(COLUMNS)
+    run(table, steps, size=(11, 10))
+
+
+def test_keys_move_the_cursor_and_say_where_it_stands() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows(*names(100)))
+        await pilot.pause()
+        bench.said.clear()
+        for key, place in (
+            ("down", 1), ("j", 2), ("k", 1), ("up", 0), ("up", 0), ("end", 99), ("down", 99), ("home", 0),
+            ("pagedown", 8), ("pageup", 0), ("G", 99), ("g", 0),
+        ):  # fmt: skip
+            await pilot.press(key)
+            assert table.cursor == place, key
+            assert table.cursor_key == f"r{place}"
+            first, end = table.rows_in_view
+            assert first <= place < end
+        assert keys(bench, Table.Moved) == [f"r{n}" for n in (1, 2, 1, 0, 99, 0, 8, 0, 99, 0)]
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_the_cursor_stays_on_its_key_when_rows_change() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows(*names(50)))
+        table.go_to(7)
+        await pilot.pause()
+        table.show(rows(*names(50, first=100), *names(50)))
+        await pilot.pause()
+        assert (table.cursor, table.cursor_key) == (57, "r7")
+        first, end = table.rows_in_view
+        assert first <= 57 < end
+        table.show(rows("r9", "r7", "r8"))
+        await pilot.pause()
+        assert (table.cursor, table.cursor_key) == (1, "r7")
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_when_the_row_of_the_cursor_goes_it_says_which_it_is_on_now() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("a", "b", "c"))
+        table.go_to(1)
+        await pilot.pause()
+        bench.said.clear()
+        table.show(rows("a", "c", "d"))
+        await pilot.pause()
+        assert (table.cursor, table.cursor_key) == (1, "c")
+        assert keys(bench, Table.Moved) == ["c"]
+        table.show(rows("a"))
+        await pilot.pause()
+        assert table.cursor_key == "a"
+        table.show(ListModel())
+        await pilot.pause()
+        assert table.cursor == 0
+        assert keys(bench, Table.Moved) == ["c", "a", None]
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_nothing_is_said_when_the_cursor_stays_where_it_is() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("a", "b"))
+        await pilot.pause()
+        bench.said.clear()
+        table.show(rows("a", "b", note="changed"))
+        await pilot.pause()
+        assert "changed" in line(table, 1)
+        assert keys(bench, Table.Moved) == []
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_keep_puts_the_cursor_on_another_key() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows(*names(100)))
+        table.show(rows(*names(100)), keep="r60")
+        await pilot.pause()
+        assert table.cursor == 60
+        first, end = table.rows_in_view
+        assert first <= 60 < end
+        table.show(rows(*names(100)), keep="unknown")
+        assert table.cursor == 60
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_an_empty_table_bears_every_key() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        await pilot.press("down", "up", "pagedown", "end", "home", "right", "left")
+        table.action_pick()
+        await pilot.pause()
+        assert (table.cursor, table.cursor_key, table.rows_in_view) == (0, None, (0, 0))
+        assert keys(bench, Table.Picked) == []
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_a_click_on_a_row_chooses_it_and_a_second_one_picks_it() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows(*names(5)))
+        await pilot.pause()
+        await pilot.click(table, offset=(2, 3))
+        assert table.cursor_key == "r2"
+        assert keys(bench, Table.Picked) == []
+        await pilot.click(table, offset=(2, 3), times=2)
+        await pilot.pause()
+        assert keys(bench, Table.Picked) == ["r2"]
+        await pilot.click(table, offset=(2, 8))
+        assert table.cursor_key == "r2"
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_a_click_on_a_heading_asks_for_that_order_where_there_is_one() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows(*names(5)))
+        await pilot.pause()
+        await pilot.click(table, offset=(2, 0))
+        await pilot.click(table, offset=(9, 0))
+        await pilot.pause()
+        assert [event.column for event in bench.said if isinstance(event, Table.HeadingClicked)] == ["name"]
+
+    table = Table((Column(key="name", label="name", width=6), Column(key="x", label="no", width=6, sortable=False)))
+    run(table, steps)
+
+
+def test_the_heading_tells_the_order() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("a"))
+        table.order("name", descending=True)
+        assert line(table, 0).startswith("name ▼")
+        table.order("name", descending=False)
+        assert line(table, 0).startswith("name ▲")
+        table.order("note", descending=True)
+        assert "note ▼" in line(table, 0)
+        assert line(table, 0).startswith("name  ")
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+class Growing(TableModel):
+    """As many rows as there are to be, each made when it is asked for; what was asked for is kept."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.above = 0
+        self.asked: set[int] = set()
+        self.known = True
+
+    def __len__(self) -> int:
+        return self.count
+
+    def key(self, place: int) -> Hashable:
+        """The number of the row, which stays the same when others come above it."""
+        return place - self.above
+
+    def place(self, key: Hashable) -> int | None:
+        """Where it stands now."""
+        return key + self.above if isinstance(key, int) else None
+
+    def row(self, place: int) -> Row | None:
+        """Its number."""
+        self.asked.add(place)
+        return [Cell(f"n{place - self.above}")] if self.known else None
+
+    def grow(self, above: int) -> None:
+        """More rows above the first."""
+        self.count += above
+        self.above += above
+
+
+def test_of_a_million_rows_only_those_in_view_are_asked_for() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        model.asked.clear()
+        began = time.perf_counter()
+        for key in ("end", "home", "pagedown", "end", "up"):
+            await pilot.press(key)
+            first, end = table.rows_in_view
+            lines(table)
+            assert model.asked >= set(range(first, end))
+        assert time.perf_counter() - began < 5.0
+        assert len(model.asked) < 200
+        assert table.cursor_key == 999_998
+        assert "n999998" in "".join(lines(table))
+
+    model = Growing(1_000_000)
+    table = shown_table(model, [Column(key="number", label="number", width=10)])
+    run(table, steps)
+
+
+def test_a_screenful_of_a_million_rows_is_drawn_in_a_moment() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.go_to(500_000)
+        await pilot.pause()
+        began = time.perf_counter()
+        for _ in range(20):
+            table.changed()
+            lines(table)
+        assert (time.perf_counter() - began) / 20 < 0.1
+
+    table = shown_table(Growing(1_000_000))
+    run(table, steps, size=(140, 50))
+
+
+def test_growth_above_keeps_the_view_and_the_cursor() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.go_to(50)
+        await pilot.pause()
+        before, key = lines(table), table.cursor_key
+        for above in (1, 7, 300):
+            model.grow(above)
+            table.grown(above)
+            await pilot.pause()
+            assert lines(table) == before
+            assert table.cursor_key == key
+        first, end = table.rows_in_view
+        assert first <= table.cursor < end
+
+    model = Growing(1000)
+    table = shown_table(model)
+    run(table, steps)
+
+
+def test_at_the_top_what_comes_is_shown() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        assert table.at_top
+        model.grow(3)
+        table.grown(3)
+        await pilot.pause()
+        assert line(table, 1).startswith("n-3")
+        assert table.at_top
+        await pilot.press("down")
+        assert not table.at_top
+
+    model = Growing(1000)
+    table = shown_table(model)
+    run(table, steps)
+
+
+def test_the_end_can_be_reached_after_growth() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        await pilot.press("end")
+        model.grow(20)
+        table.grown(20)
+        await pilot.press("end")
+        assert lines(table)[-1] == "n19"
+
+    model = Growing(20)
+    table = shown_table(model)
+    run(table, steps)
+
+
+def test_rows_that_are_not_known_are_asked_for_and_drawn_when_they_are() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        assert line(table, 1).strip() == ""
+        await pilot.pause()
+        wanting = [event for event in bench.said if isinstance(event, Table.Wanting)]
+        assert (wanting[-1].first, wanting[-1].end) == (0, 9)
+        model.known = True
+        table.changed()
+        assert line(table, 1).startswith("n0")
+
+    model = Growing(1000)
+    model.known = False
+    table = shown_table(model)
+    run(table, steps)
+
+
+def test_scrolling_asks_for_what_comes_into_view_once_a_turn() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        bench.said.clear()
+        for place in range(100, 900, 10):
+            table.go_to(place)
+        await pilot.pause()
+        wanting = [event for event in bench.said if isinstance(event, Table.Wanting)]
+        assert 1 <= len(wanting) <= 3
+        assert (wanting[-1].first, wanting[-1].end) == table.rows_in_view
+
+    table = shown_table(Growing(1000))
+    run(table, steps)
+
+
+def test_the_cursor_is_seen_and_looks_different_without_the_focus() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("a", "b", "c"))
+        await pilot.pause()
+        focused = [list(table.render_line(y)) for y in (1, 3)]
+        assert focused[0][0].style != focused[1][0].style
+        bench.screen.set_focus(None)
+        await pilot.pause()
+        [blurred, *_] = table.render_line(1)
+        assert blurred.style not in {focused[0][0].style, focused[1][0].style}
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+# Tasks as rows.
+
+
+def test_every_column_of_a_task_has_a_cell() -> None:
+    task = scene.row(scene.task(5))
+    for columns in (result_columns(WORDS), failed_columns(WORDS)):
+        drawn = {column.key: cell.text for column, cell in zip(columns, cells(task, columns, WORDS), strict=True)}
+        assert drawn["id"] == "order-48005"
+        assert drawn["attempts"] == "4"
+        assert drawn["outcome"].startswith(("TimeoutError", "KeyError", "ValueError"))
+
+
+def test_a_state_is_told_by_a_sign_and_a_word() -> None:
+    told = [state_cell(state, WORDS).text for state in State]
+    assert len(set(told)) == len(State)
+    assert all(text.split()[1] == state.value for text, state in zip(told, State, strict=True))
+
+
+def test_the_texts_of_a_task_are_cleaned() -> None:
+    hostile = "\x1b[2J\x9b\x00\u202e"
+    task = replace(scene.row(scene.task(5)), id=hostile, kind=hostile, payload=hostile, outcome=hostile, worker=hostile)
+    assert all(cell.text.isprintable() for cell in cells(task, result_columns(WORDS), WORDS))
+
+
+def model_of(count: int, *, turned: bool) -> TaskModel:
+    """Tasks of which no row is known."""
+    model = TaskModel(result_columns(WORDS), WORDS)
+    model.listed(array("q", range(1, count + 1)), {}, turned=turned)
+    return model
+
+
+@pytest.mark.parametrize("turned", [True, False])
+@pytest.mark.parametrize("count", [1, 10, 100_000])
+def test_a_task_is_found_near_both_ends(count: int, *, turned: bool) -> None:
+    model = model_of(count, turned=turned)
+    for place in {0, count // 7 if count < 20_000 else 7, count - 1}:
+        key = model.key(place)
+        assert key == (count - place if turned else place + 1)
+        assert model.place(key) == place
+    assert model.place(0) is None
+    assert model.place("x") is None
+    assert model.place(None) is None
+
+
+def test_what_comes_is_above_in_a_list_that_is_turned_around() -> None:
+    model = model_of(3, turned=True)
+    assert model.grown(1, array("q", [9, 3, 10]), {}) == 2
+    assert model.seqs(0, 99) == [10, 3, 9, 2, 1]
+    assert model.grown(99, array("q", [7]), {}) == -4
+    assert model.seqs(-5, 99) == [7]
+    assert list(model.all_seqs) == [7]
+
+
+def test_rows_are_told_to_be_new_or_changed_only_when_they_are() -> None:
+    model = model_of(10, turned=True)
+    row = scene.row(scene.task(3))
+    assert model.unread(0, 10)
+    assert model.row(7) is None
+    assert model.read({3: row})
+    assert not model.read({3: row})
+    found = model.row(7)
+    assert found is not None
+    assert model.task(3) == row
+    assert model.task(4) is None
+    assert not model.unread(7, 8)
+
+
+def test_only_so_many_rows_are_kept_those_that_were_read_last() -> None:
+    model = model_of(MOST_ROWS + 100, turned=False)
+    row = scene.row(scene.task(1))
+    for seq in range(1, MOST_ROWS + 1):
+        model.read({seq: row})
+    model.read({1: row})
+    model.read(dict.fromkeys(range(MOST_ROWS + 1, MOST_ROWS + 101), row))
+    assert model.task(1) == row
+    assert [model.task(seq) for seq in (2, 101)] == [None, None]
+    assert model.task(102) == row
+
+
+def test_marks_are_of_tasks_wherever_they_stand() -> None:
+    model = model_of(3, turned=True)
+    model.marks.add(3)
+    assert [model.marked(place) for place in range(3)] == [True, False, False]
+    model.grown(0, array("q", [4]), {})
+    assert [model.marked(place) for place in range(4)] == [False, True, False, False]
+
+
+def test_a_table_draws_tasks() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        assert "order-49000" not in line(table, 1)
+        model.read({seq: scene.row(scene.task(seq)) for seq in model.seqs(*table.rows_in_view)})
+        table.changed()
+        assert "order-49000" in line(table, 1)
+        assert "✖ failed" in line(table, 1)
+        await pilot.resize_terminal(80, 12)
+        await pilot.pause()
+        assert "payload" not in line(table, 0)
+        assert "tries" not in line(table, 0)
+        assert "result" in line(table, 0)
+
+    model = model_of(1000, turned=True)
+    table = shown_table(model, result_columns(WORDS))
+    run(table, steps, size=(120, 12))
+
+
+# Texts.
+
+
+def plain(*texts: str) -> list[Line]:
+    """Lines without a style."""
+    return [(text, "") for text in texts]
+
+
+def numbered(count: int, first: int = 0) -> list[Line]:
+    """Lines that tell their number."""
+    return plain(*(f"line {number}" for number in range(first, first + count)))
+
+
+def test_lines_are_shown_from_the_first() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        view.show(numbered(100))
+        assert lines(view) == [f"line {number}" for number in range(10)]
+        assert len(view.lines) == 100
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_long_lines_are_broken_at_the_width_and_anew_when_it_changes() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        view.show(plain("x" * 50, "日本語" * 10))
+        await pilot.pause()
+        assert lines(view)[:4] == ["x" * 40, "x" * 10, ("日本語" * 10)[:20], ("日本語" * 10)[20:]]
+        await pilot.resize_terminal(30, 10)
+        await pilot.pause()
+        assert lines(view)[:2] == ["x" * 30, "x" * 20]
+        assert all(view.render_line(y).cell_length == 30 for y in range(10))
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_lines_are_broken_where_the_scrollbar_begins() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        text = "".join(f"{number:>10}" for number in range(1, 41))
+        view.show(plain(text))
+        await pilot.pause()
+        view.extend(plain(text))
+        await pilot.pause()
+        assert view.show_vertical_scrollbar
+        assert "".join(line(view, y) for y in range(10)) == text[: 10 * 39]
+        view.show(plain("x" * 50))
+        await pilot.pause()
+        assert lines(view)[:2] == ["x" * 40, "x" * 10]
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_without_breaks_long_lines_are_cut_and_can_be_shifted() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        text = "".join(f"{number:>10}" for number in range(1, 11))
+        view.show(plain(text, "short"))
+        assert line(view, 0) == text[:39] + "…"
+        await pilot.press("right")
+        assert line(view, 0) == text[8:48]
+        await pilot.press("l", "l", "l", "l", "l", "l", "l", "l", "l")
+        assert line(view, 0) == text[60:]
+        await pilot.press(*["h"] * 12)
+        assert line(view, 0) == text[:39] + "…"
+        view.set_wrap(True)
+        assert line(view, 1).rstrip() == text[40:80]
+
+    view = TextView(wrap=False)
+    run(view, steps)
+
+
+def test_what_comes_is_shown_as_long_as_it_is_followed() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        view.show(numbered(50))
+        assert lines(view)[-1] == "line 49"
+        view.extend(numbered(50, 50))
+        assert lines(view)[-1] == "line 99"
+        await pilot.resize_terminal(40, 5)
+        await pilot.pause()
+        assert lines(view)[-1] == "line 99"
+
+    view = TextView(follow=True)
+    run(view, steps)
+
+
+@pytest.mark.parametrize("key", ["up", "k", "pageup", "home", "g"])
+def test_it_is_followed_no_more_when_a_person_goes_up(key: str) -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        view.show(numbered(50))
+        await pilot.press(key)
+        assert not view.follow
+        before = lines(view)
+        view.extend(numbered(500, 50))
+        assert lines(view) == before
+        view.set_follow()
+        assert lines(view)[-1] == "line 549"
+        view.extend(numbered(1, 550))
+        assert lines(view)[-1] == "line 550"
+
+    view = TextView(follow=True)
+    run(view, steps)
+
+
+def test_the_wheel_goes_three_lines_and_stops_the_following() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        view.show(numbered(50))
+        await pilot.pause()
+        await wheel(pilot, view, events.MouseScrollUp)
+        assert lines(view)[0] == "line 37"
+        assert not view.follow
+        await wheel(pilot, view, events.MouseScrollDown)
+        assert lines(view)[0] == "line 40"
+
+    view = TextView(follow=True)
+    run(view, steps)
+
+
+async def wheel(pilot: Pilot[None], view: TextView, kind: type[events.MouseScrollUp | events.MouseScrollDown]) -> None:
+    """Turn the wheel over a widget by one step."""
+    view.post_message(kind(view, 1, 1, 0, 0, 0, False, False, False))
+    await pilot.pause()
+
+
+def test_keys_go_through_a_text() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        view.show(numbered(100))
+        for key, first in (("down", 1), ("j", 2), ("pagedown", 11), ("space", 20), ("k", 19), ("end", 90), ("home", 0)):
+            await pilot.press(key)
+            assert lines(view)[0] == f"line {first}", key
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_only_so_many_lines_are_kept() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        for place in range(0, 20_000, 500):
+            view.extend(numbered(500, place))
+            assert len(view.lines) <= 100 + 2000
+        assert view.lines[-1] == ("line 19999", "")
+        assert lines(view)[-1] == "line 19999"
+        view.show(numbered(5000))
+        assert [text for text, _ in view.lines] == [f"line {number}" for number in range(4900, 5000)]
+        view.extend(numbered(50_000))
+        assert len(view.lines) <= 100 + 2000
+
+    view = TextView(follow=True, most=100)
+    run(view, steps)
+
+
+@pytest.mark.parametrize("wrap", [True, False])
+def test_the_view_stays_on_its_lines_when_lines_above_them_go(*, wrap: bool) -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        long = [(f"line {number} " + "x" * 50, "") for number in range(3000)]
+        view.show(long)
+        await pilot.pause()
+        await pilot.press("end", "up", "up")
+        before = lines(view)
+        view.extend(numbered(1900))
+        assert lines(view) == before
+        # More lines go than the view becomes shorter by, since others come at the end; the long ones were broken.
+        view.extend(numbered(700, 1900))
+        assert len(view.lines) == 3000
+        assert lines(view) == before
+
+    view = TextView(most=3000, wrap=wrap)
+    run(view, steps)
+
+
+def test_very_many_lines_at_once_are_taken_in_quickly() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        began = time.perf_counter()
+        for place in range(0, 50_000, 500):
+            view.extend(numbered(500, place))
+            lines(view)
+        assert time.perf_counter() - began < 10.0
+        assert lines(view)[-1] == "line 49999"
+
+    view = TextView(follow=True)
+    run(view, steps)
+
+
+def test_nothing_in_a_line_is_interpreted_and_styles_are_told_apart() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        view.show([("[bold]x[/] $y", ""), ("bad", "bad")])
+        assert lines(view)[0] == "[bold]x[/] $y"
+        assert lines(view)[1] == "bad"
+
+    view = TextView()
+    run(view, steps)
+
+
+# The chart.
+
+
+@pytest.mark.parametrize(
+    ("most", "top"), [(0, 1), (0.3, 1), (1, 1), (1.1, 2), (3, 5), (7, 10), (806, 1000), (1001, 2000)]
+)
+def test_the_top_of_a_scale_is_a_round_number_that_is_not_below(most: float, top: float) -> None:
+    assert ceiling(most) == top
+
+
+def test_a_chart_is_drawn_with_its_scale() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        chart.show((500.0,) * 66, (0.0,) * 66)
+        drawn = lines(chart)
+        assert drawn[0].startswith("   500│")
+        assert all(each[6] == "│" for each in drawn)
+        assert all(chart.render_line(y).cell_length == 40 for y in range(10))
+        assert set(drawn[0][7:]) == {"⠉"}
+        assert set(drawn[-1][7:]) == {"⣀"}
+        assert set("".join(each[7:] for each in drawn[1:-1])) == {"⠀"}
+
+    chart = Chart()
+    run(chart, steps)
+
+
+def test_the_newest_stands_at_the_right() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        chart.show((*(0.0,) * 10, 8.0), ())
+        drawn = lines(chart)
+        assert drawn[0].startswith("    10│")
+        assert drawn[2][-1] != "⠀"
+        assert set(drawn[2][7:-1]) == {"⠀"}
+        assert drawn[-1][7 : 7 + 27] == "⠀" * 27
+
+    chart = Chart()
+    run(chart, steps)
+
+
+def test_a_chart_without_values_or_without_room_is_blank() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        assert all(set(each[7:]) <= {"⠀"} for each in lines(chart))
+        chart.show((1.0,) * 300, (2.0,) * 300)
+        await pilot.resize_terminal(8, 2)
+        await pilot.pause()
+        assert all(each == "" for each in lines(chart))
+        await pilot.resize_terminal(40, 10)
+        await pilot.pause()
+        assert lines(chart)[0].startswith("     2│")
+
+    chart = Chart()
+    run(chart, steps)
+
+
+def test_two_lines_at_one_place_are_told_apart_from_each() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        chart.show((5.0,) * 300, (5.0,) * 300)
+        both = list(chart.render_line(0))[-1].style
+        chart.show((5.0,) * 300, (0.0,) * 300)
+        alone = list(chart.render_line(0))[-1].style
+        assert both != alone
+
+    chart = Chart()
+    run(chart, steps)
