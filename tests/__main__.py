@@ -1,8 +1,8 @@
 """The gate: `python3 -m tests` prepares whatever is missing, then runs every check and every test.
 
 It needs nothing but Python 3.11. What it runs with comes from `pip install -e .[test]`, in the virtual environment
-that it runs in, or else in `.venv` beside this directory. RabbitMQ and NGINX are real in the tests: as root on a
-Debian-like system they are installed, elsewhere the command to do so is printed.
+that it runs in, or else in `.venv` beside this directory. RabbitMQ, NGINX, the terminal and the browser are real in the
+tests: as root on a Debian-like system they are installed, elsewhere the command to do so is printed.
 
 Arguments go to pytest, and then nothing else is run: `python3 -m tests -k broker`.
 `CAUCE_SKIP_SERVICES=1` goes on without RabbitMQ and NGINX; the tests that need them are skipped.
@@ -40,6 +40,13 @@ PLACES = os.pathsep.join(
 )
 
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""Any of these shows the console in a browser."""
+
+AT_ONCE = 3
+"""Processes that run tests: most tests wait for others most of the time. Each file is run by one of them."""
+
+
 class GateError(Exception):
     """The checks can't be run; the message says what to do."""
 
@@ -61,22 +68,33 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def prepare_services() -> None:
-    """Make sure that RabbitMQ and NGINX are on this machine."""
+    """Make sure that RabbitMQ, NGINX, tmux and a browser are on this machine."""
     if os.environ.get("CAUCE_SKIP_SERVICES") == "1":
         return
-    packages = [] if find("rabbitmq-server") else ["rabbitmq-server"]
-    if not has_nginx():
-        packages += ["nginx", "libnginx-mod-stream"]
+    packages = missing()
     if not packages:
         return
     if can_install():
         install(packages)
-    if not (find("rabbitmq-server") and has_nginx()):
+    still = missing()
+    if still:
         raise GateError(
-            "RabbitMQ, or NGINX with its stream module, is missing. Install them and try again:\n"
-            f"    {advice(packages)}\n"
-            "or go on without the tests that need them: CAUCE_SKIP_SERVICES=1 python3 -m tests"
+            f"{', '.join(still)} is missing. Install what is, and try again:\n"
+            f"    {advice(still)}\n"
+            "or go on without the tests that need RabbitMQ or NGINX: CAUCE_SKIP_SERVICES=1 python3 -m tests"
         )
+
+
+def missing() -> list[str]:
+    """Tell what is missing, by the names of Debian's packages."""
+    packages = [] if find("rabbitmq-server") else ["rabbitmq-server"]
+    if not has_nginx():
+        packages += ["nginx", "libnginx-mod-stream"]
+    if not find("tmux"):
+        packages.append("tmux")
+    if not any(find(browser) for browser in BROWSERS):
+        packages.append("chromium")
+    return packages
 
 
 def find(program: str) -> str | None:
@@ -104,9 +122,9 @@ def can_install() -> bool:
 def advice(packages: Sequence[str]) -> str:
     """Write the command with which a person installs Debian's packages, or what they are called elsewhere."""
     if sys.platform == "darwin":
-        return "brew install rabbitmq nginx"
+        return "brew install rabbitmq nginx tmux chromium"
     if sys.platform == "win32":
-        return "choco install rabbitmq nginx"
+        return "choco install rabbitmq nginx chromium"
     return f"sudo apt-get install --yes {' '.join(packages)}"
 
 
@@ -204,7 +222,8 @@ def check(name: str, command: Sequence[str]) -> bool:
 
 def run_pytest(python: str, arguments: Sequence[str]) -> bool:
     """Run pytest with its output on ours; tell whether all was well."""
-    process = subprocess.Popen([python, "-m", "pytest", *arguments], cwd=TOP)
+    told = arguments or ["-n", str(AT_ONCE), "--dist", "loadfile"]
+    process = subprocess.Popen([python, "-m", "pytest", *told], cwd=TOP)
     try:
         return process.wait(PYTEST_LIMIT) == 0
     except subprocess.TimeoutExpired:

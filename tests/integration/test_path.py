@@ -116,7 +116,7 @@ def test_a_file_goes_through_nginx_and_rabbitmq_and_every_server_takes_a_share(
                 return [each.counters.accepted for each in repository.processes() if each.role is Role.SERVER]
 
         wait_until(lambda: sum(shares()) == LINES, "the servers to have said what they took")
-        # A file may go over fewer connections than there are servers; of those that follow each other each has its turn.
+        # A file may go over fewer connections than there are servers; those that follow each other have their turns.
         for _ in system.addresses:
             with Client(nginx.address) as another:
                 another.submit("echo", "one more")
