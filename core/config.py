@@ -26,6 +26,9 @@ _CREDENTIALS = re.compile(r"(?P<user>(?:[^:]*://)?+[^:]*):.*@", re.DOTALL)
 PROCESSES = "process"
 """The table whose members are tables: processes of the user's own, which only the supervisor reads."""
 
+KEYS = "keys"
+"""The table whose members are keys of the console, by the ids of its commands; only the console reads it."""
+
 TABLES = ("server", "worker", "client", "monitor", "supervisor", "tui")
 
 
@@ -77,6 +80,8 @@ class Settings:
     """The settings file; empty when there is none."""
     processes: Mapping[str, object] = field(default_factory=dict)
     """What the file has in the table `[process]`, unchecked, by name."""
+    keys: Mapping[str, object] = field(default_factory=dict)
+    """What the file has in the table `[keys]`, unchecked, by the ids of commands."""
 
     def __getitem__(self, option: Option[T]) -> T:
         return cast("T", self.values[option.key])
@@ -284,6 +289,9 @@ def load(options: Sequence[Option[object]], arguments: argparse.Namespace, envir
     processes = tables.pop(PROCESSES, {})
     if not isinstance(processes, dict):
         raise ConfigurationError(f"{file}: process must hold tables, such as [{PROCESSES}.reports]")
+    keys = tables.pop(KEYS, {})
+    if not isinstance(keys, dict):
+        raise ConfigurationError(f'{file}: keys must be a table, such as [{KEYS}] with "app.quit" = "f10"')
     content = _texts(file, tables, options) if file else {}
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
@@ -291,7 +299,7 @@ def load(options: Sequence[Option[object]], arguments: argparse.Namespace, envir
         origin = _given(option, arguments, environment, content, str(file))
         origins[option.key] = origin
         values[option.key] = _value(option, origin)
-    return Settings(values, origins, options, str(file or ""), processes)
+    return Settings(values, origins, options, str(file or ""), processes, keys)
 
 
 def _given(

@@ -101,6 +101,7 @@ def _start(settings: Settings) -> None:
 
 def _show(settings: Settings) -> int:
     from tui.app import Console
+    from tui.commands import keymap
     from tui.preferences import Preferences
     from tui.services import LocalSource
     from tui.tabs import all_tabs
@@ -116,6 +117,7 @@ def _show(settings: Settings) -> int:
         first=preferences.text("tab", "monitor"),
         theme=settings[options.THEME] or preferences.text("theme", ""),
         compact=preferences.flag("compact"),
+        keymap=keymap(settings.keys, settings.file),
         on_change=preferences.put,
         editor=shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""),
     )

@@ -4,11 +4,15 @@
 Keys in upper case do what can't be taken back without more ado: they ask first.
 """
 
+import difflib
 import enum
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from textual.binding import Binding, BindingType
+
+from core.errors import ConfigurationError
 
 
 class Where(enum.StrEnum):
@@ -252,6 +256,31 @@ BY_ID = {command.id: command for command in EVERY}
 def bindings(commands: Iterable[Command]) -> list[BindingType]:
     """As a widget has them."""
     return [command.binding for command in commands]
+
+
+def keymap(wanted: Mapping[str, object], file: str) -> dict[str, str]:
+    """Check the keys that a person has chosen, by the ids of commands.
+
+    Args:
+        wanted: as the settings file has them.
+        file: its name.
+
+    Raises:
+        ConfigurationError: there is no such command, or that is no key; names the file and the place.
+    """
+    for name, key in wanted.items():
+        if name not in BY_ID:
+            near = difflib.get_close_matches(name, BY_ID, 1)
+            hint = f"; do you mean {near[0]!r}?" if near else ""
+            raise ConfigurationError(f"{file}: keys.{name!r} is no command of the console{hint}")
+        if not isinstance(key, str) or not all(_KEY.fullmatch(part.strip()) for part in key.split(",")):
+            raise ConfigurationError(
+                f'{file}: keys.{name!r} must be keys parted by commas, such as "f10" or "ctrl+k,K"'
+            )
+    return {name: str(key) for name, key in wanted.items()}
+
+
+_KEY = re.compile(r"(?:(?:ctrl|shift|alt)\+)*[A-Za-z0-9_]+")
 
 
 def allowed(action: str, *, read_only: bool) -> bool:

@@ -49,7 +49,7 @@ def span(seconds: float | None) -> str:
     if seconds is None:
         return ""
     seconds = max(0.0, seconds)
-    if seconds < 0.001:
+    if seconds < 0.0009995:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 1:
         return f"{seconds * 1000:.{0 if seconds >= 0.01 else 1}f} ms"

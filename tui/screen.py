@@ -12,7 +12,6 @@ from textual.widgets import ContentSwitcher, Static
 from tui import commands
 from tui.answers import Answer
 from tui.dialogs.detail import Detail
-from tui.errands import Errands
 from tui.feed import Whole
 from tui.messages import (
     DetailWanted,
@@ -23,8 +22,10 @@ from tui.messages import (
     TasksRead,
     ViewTaken,
 )
+from tui.process_errands import ProcessErrands
 from tui.source import LogSource, Source, TaskFeed
 from tui.tabs.base import Tab
+from tui.task_errands import TaskErrands
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
 from tui.words import Words
 
@@ -36,7 +37,7 @@ DOWN_WITHIN = 60.0
 Maker = Callable[[Words], Tab]
 
 
-class MainScreen(Errands):
+class MainScreen(TaskErrands, ProcessErrands):
     """Header, ledger, tabs, keys.
 
     Args:

@@ -83,27 +83,42 @@ def rotate(path: Path) -> bool:
     Raises:
         SupervisorError: it can't be done, such as for a full disk.
     """
+    half = path.with_name(f"{path.name}.{_HALF}")
     try:
         if not _is_large(path):
             return False
-        half = path.with_name(f"{path.name}.{_HALF}")
-        with path.open("r+b", buffering=0) as source:
-            with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as copy:
-                _copy_and_cut(source, copy)
-            _make_room(path)
-            os.replace(half, _aside(path, 1))
+        _copy_and_cut(path, half)
     except PermissionError:
+        _discard(half)
         return False
     except OSError as error:
+        _discard(half)
         raise SupervisorError(f"can't set {path} aside: {error.strerror or error}") from error
     return True
 
 
-def _copy_and_cut(source: RawIOBase, copy: RawIOBase) -> None:
-    """Copy all that there is, and what arrives meanwhile, and cut it off."""
+def _copy_and_cut(path: Path, half: Path) -> None:
+    with path.open("r+b", buffering=0) as source:
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as copy:
+            _copy(source, copy)
+        # The copy is where readers look for it before anything is cut off.
+        _make_room(path)
+        os.replace(half, _aside(path, 1))
+        with _aside(path, 1).open("ab", buffering=0) as copy:
+            _copy(source, copy)
+            source.truncate(0)
+
+
+def _copy(source: RawIOBase, copy: RawIOBase) -> None:
+    """Copy all that there is, and what arrives meanwhile."""
     while block := source.read(_BLOCK):
         _write(copy, block)
-    source.truncate(0)
+
+
+def _discard(half: Path) -> None:
+    """A copy that can't be ended takes no room on a full disk."""
+    with contextlib.suppress(OSError):
+        half.unlink(missing_ok=True)
 
 
 def _write(stream: RawIOBase, block: bytes) -> None:

@@ -29,6 +29,8 @@ MOST_AT_ONCE = 4 * 1024 * 1024
 """Bytes of one file that are read at once; older ones are passed over, and told."""
 
 _BLOCK = 256 * 1024
+_FIRST_MOMENT, _END_OF_TIME = 86_400.0, 253_370_764_800.0
+"""From a day after the epoch to the year 9999: other times can't be shown in every zone and on every system."""
 
 
 class Level(enum.IntEnum):
@@ -139,7 +141,7 @@ class _JsonLog(msgspec.Struct):
 def _parse_json(text: str, process: str) -> LogLine | None:
     try:
         read = msgspec.json.decode(text.encode("utf-8", "replace"), type=_JsonLog)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     parts = [f"{read.logger}: {read.message}" if read.logger else read.message, read.traceback]
     shown = printable(" | ".join(part for part in parts if part), LONGEST)
@@ -147,11 +149,12 @@ def _parse_json(text: str, process: str) -> LogLine | None:
 
 
 def _moment(text: str) -> float | None:
-    """Seconds since the epoch; a time without a zone is of this machine's."""
+    """Seconds since the epoch, None when it can't be told or shown; a time without a zone is of this machine's."""
     try:
-        return datetime.datetime.fromisoformat(text).timestamp()
+        at = datetime.datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
+    return at if _FIRST_MOMENT <= at < _END_OF_TIME else None
 
 
 def as_text(line: LogLine) -> str:
@@ -218,7 +221,8 @@ def _last_of(path: Path, most: int, wanted: LogFilter) -> list[LogLine]:
         content, whole = _end_of([*former(path), path], size)
         lines = _parsed(content, path.stem, skip_first=not whole)
         found = [line for line in lines if wanted.passes(line)]
-        too_old = wanted.since is not None and bool(lines) and _when(lines[0]) < wanted.since
+        first = next((line.at for line in lines if line.at is not None), None)
+        too_old = wanted.since is not None and first is not None and first < wanted.since
         if whole or too_old or len(found) >= most:
             return found[-most:] if most else []
         size *= 4
@@ -280,27 +284,44 @@ class _Track:
         self._place = 0
         self._partial = b""
         self._before: LogLine | None = None
+        # Before the file itself is looked at: what is set aside from then on was set aside since.
+        self._aside = self._newest_aside()
         if at_end:
-            self._file, self._place = self._look()
+            self._file, self._place = _look(path)
 
     def read(self) -> Iterator[LogLine]:
-        file, length = self._look()
-        if file != self._file or length < self._place:
+        # What is cut off is shorter than its copy, also when it has grown beyond the place again.
+        copies = self._set_aside_since()
+        copied = _look(copies[-1])[1] if copies else 0
+        file, length = _look(self._path)
+        if file != self._file or length < max(self._place, copied):
             # A new file, or one that was cut off: what is in it now came after that.
-            yield from self._rest_of_former()
-            self._file, self._place, self._partial = file, 0, b""
+            yield from self._rest(same_file=file == self._file)
+            self._file, self._place = file, 0
         yield from self._read_on(self._path, length)
 
-    def _rest_of_former(self) -> Iterator[LogLine]:
-        """What the file had got before it was set aside."""
-        for path in reversed(former(self._path)):
-            try:
-                length = path.stat().st_size
-            except OSError:
-                continue
-            if length >= self._place > 0:
-                yield from self._read_on(path, length)
-                return
+    def _rest(self, *, same_file: bool) -> Iterator[LogLine]:
+        """What the file had got before it was set aside; nothing when somebody else has cut it off."""
+        paths = self._set_aside_since()
+        self._aside = self._newest_aside()
+        for path in paths:
+            yield from self._read_on(path, _look(path)[1])
+            self._place = 0
+        if not (same_file and paths):
+            # Nothing goes on with a line that had no end.
+            yield from self._lines(b"\n")
+
+    def _set_aside_since(self) -> list[Path]:
+        """What was set aside since the last time, the oldest first; none when that can't be told any more."""
+        paths = former(self._path)
+        if not self._aside:
+            return paths
+        known = [place for place, path in enumerate(paths) if _look(path)[0] == self._aside]
+        return paths[known[-1] + 1 :] if known else []
+
+    def _newest_aside(self) -> int:
+        paths = former(self._path)
+        return _look(paths[-1])[0] if paths else 0
 
     def _read_on(self, path: Path, length: int) -> Iterator[LogLine]:
         """What a file holds behind the place; of very much, the end."""
@@ -310,13 +331,6 @@ class _Track:
             self._partial = b""
             yield LogLine(self._path.stem, f"({skipped:,} bytes were written too quickly to be shown)")
         yield from self._lines(self._take(path, length - self._place))
-
-    def _look(self) -> tuple[int, int]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return 0, 0
-        return found.st_ino, found.st_size
 
     def _take(self, path: Path, size: int) -> bytes:
         if size <= 0:
@@ -340,3 +354,12 @@ class _Track:
             if text.strip():
                 self._before = parse(text, self._path.stem, self._before)
                 yield self._before
+
+
+def _look(path: Path) -> tuple[int, int]:
+    """Which file this is, and how large; zeros when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_ino, found.st_size

@@ -155,10 +155,13 @@ class FakeActs:
         self.done: list[tuple[object, ...]] = []
         self.trouble = ""
         self.submitted = 0
+        self.tasks: list[NewSubmission] = []
+        self.loads: list[LoadOrder] = []
 
     def submit(self, task: NewSubmission, listen: str) -> Submitted:
         """Submit one task."""
         self._note("submit", task, listen)
+        self.tasks.append(task)
         self.submitted += 1
         return Submitted(task.id or f"order-{48_900 + self.submitted}", State.ACCEPTED, False, 0.0023)
 
@@ -173,6 +176,7 @@ class FakeActs:
     def load(self, order: LoadOrder, listen: str, progress: Progress, cancelled: threading.Event) -> Tally:
         """Submit at a rate."""
         self._note("load", order, listen)
+        self.loads.append(order)
         return Tally(order.tasks, 0, "", 4.0, 0.002, 0.009)
 
     def up(self, tell: Callable[[Report], None]) -> Report:

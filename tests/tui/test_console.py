@@ -9,20 +9,23 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
 from core.client import NewSubmission
+from core.errors import ConfigurationError
 from core.repository.search import Column, Field, Order, Term
 from core.supervisor.logreading import Level, LogLine
 from core.supervisor.report import Phase
 from tests.tui import scene
 from tests.tui.fakes import FakeSource, console
 from tui.app import Console
-from tui.commands import EVERY, Where
+from tui.commands import EVERY, Where, keymap
 from tui.dialogs.confirm import Choice
 from tui.dialogs.detail import Detail
 from tui.dialogs.help import Help
 from tui.screen import MainScreen
+from tui.tabs import all_tabs
 from tui.tabs.failed import FailedTab
 from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
+from tui.words import Words
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
 
@@ -385,8 +388,7 @@ def test_a_former_submission_can_be_changed_and_sent_again() -> None:
         await until(pilot, lambda: "payload: a text of 3 characters" in text(app), "the first in the form")
         await pilot.press("x", "enter")
         await until(pilot, lambda: len(source.orders.done) == 3, "the third")
-        payloads = [submission.payload for _, submission, _ in source.orders.done]  # type: ignore[attr-defined]  # tasks
-        assert payloads == ["uno", "dos", "unox"]
+        assert [task.payload for task in source.orders.tasks] == ["uno", "dos", "unox"]
 
     play(scenario, source, "submit")
 
@@ -403,8 +405,8 @@ def test_a_load_is_ordered_in_a_dialog() -> None:
         app.screen.query_one("#rate", Input).value = "0"
         await pilot.press("enter")
         await until(pilot, lambda: bool(source.orders.done), "the load")
-        order = source.orders.done[0][1]
-        assert (order.tasks, order.rate, order.connections) == (500, None, 4)  # type: ignore[attr-defined]  # an order
+        [order] = source.orders.loads
+        assert (order.tasks, order.rate, order.connections) == (500, None, 4)
         await until(pilot, lambda: "p50 2.0 ms" in text(app), "the figures")
 
     play(scenario, source, "submit")
@@ -675,3 +677,43 @@ def test_a_task_that_is_gone_is_told() -> None:
         await until(pilot, lambda: any("not in the book" in each for each in told(app)), "the word")
 
     play(scenario, source)
+
+
+# Keys of one's own.
+
+
+def test_a_command_can_have_another_key() -> None:
+    source = FakeSource()
+    app = Console(
+        source,
+        Words(),
+        all_tabs(Words(), scene.KINDS),
+        first="processes",
+        keymap=keymap({"processes.start": "f8", "app.help": "f12"}, "cauce.toml"),
+    )
+
+    async def run() -> None:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.pause()
+            await pilot.press("s", "f8")
+            await until(pilot, lambda: source.orders.done == [("start", "epmd")], "the order")
+            assert "f8 Start" in text(app)
+            await pilot.press("f12")
+            await until(pilot, lambda: isinstance(app.screen, Help), "the help")
+            assert "f8" in text(app)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"processes.strat": "f8"}, "is no command of the console; do you mean 'processes.start'"),
+        ({"app.quit": 8}, "must be keys parted by commas"),
+        ({"app.quit": "ctrl+"}, "must be keys parted by commas"),
+        ({"app.quit": ""}, "must be keys parted by commas"),
+    ],
+)
+def test_a_key_that_is_none_is_explained(wanted: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        keymap(wanted, "cauce.toml")

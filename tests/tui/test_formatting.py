@@ -173,3 +173,8 @@ def test_a_payload_is_written_as_json_that_can_be_read_back() -> None:
     value = {"a": [1, "ñ", None]}
     assert json.loads(formatting.as_json(value)) == value
     assert "ñ" in formatting.as_json(value)
+
+
+def test_nearly_a_millisecond_is_one() -> None:
+    assert formatting.span(0.0009999) == "1.0 ms"
+    assert formatting.span(0.00099) == "990 µs"

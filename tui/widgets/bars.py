@@ -24,6 +24,7 @@ _LIGHTS = {
     Light.UNKNOWN: ("○", "light--empty"),
 }
 _MOST_KEYS = 7
+_PLACES = {name: place for place, name in enumerate(BY_ID)}
 
 
 class _Line(Widget):
@@ -238,8 +239,11 @@ class KeyBar(Widget):
                 continue
             key = self.app.get_key_display(binding)
             found[command.id] = (key, self._words(command.label), command.id)
-        own = [each for each in found.values() if not each[2].startswith("app.")]
-        common = [each for each in found.values() if each[2].startswith("app.")]
+        # A key of one's own changes the order in which Textual has them: the parts as they are, each in our order.
+        parts = list(dict.fromkeys(BY_ID[name].where for name in found))
+        names = sorted(found, key=lambda name: (parts.index(BY_ID[name].where), _PLACES[name]))
+        own = [found[name] for name in names if not name.startswith("app.")]
+        common = [found[name] for name in names if name.startswith("app.")]
         return [*own[: _MOST_KEYS - len(common)], *common]
 
     async def on_click(self, event: events.Click) -> None:

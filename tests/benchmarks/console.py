@@ -1,0 +1,180 @@
+"""`python -m tests.benchmarks.console`: what the console takes, and how fast it answers, over a large journal in use.
+
+It runs in a pseudo-terminal of its own: from the byte of a key to the text that it causes. Figures are printed and
+nothing is judged. It needs a system with pseudo-terminals: not Windows.
+"""
+
+import argparse
+import os
+import pty
+import select
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Sequence
+from fcntl import ioctl
+from pathlib import Path
+
+import psutil
+
+from core.closing import Closing
+from core.database import Database
+from core.repository.sqlite import FAULTS, open_sqlite
+from tests.services.system import LocalSystem
+
+SIZE = (40, 120)
+PATIENCE = 60.0
+KEYS = 60
+AT_ONCE = 50_000
+FLOW_SECONDS = 120
+_TOP = Path(__file__).resolve().parents[2]
+
+
+class Screen(Closing):
+    """The console in a pseudo-terminal.
+
+    Args:
+        directory: of the system.
+
+    Attributes:
+        began: when, by the counter of performance.
+        process: of the console.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.began = time.perf_counter()
+        pid, self._terminal = pty.fork()
+        if pid == 0:
+            environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
+            os.chdir(_TOP)
+            arguments = [sys.executable, "-m", "tui", "--dir", str(directory), "--theme", "cauce"]
+            os.execvpe(sys.executable, arguments, environment)  # noqa: S606 - no shell is wanted
+        ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
+        self.process = psutil.Process(pid)
+
+    def until(self, text: str) -> float:
+        """Read until a text comes; seconds since the beginning."""
+        wanted, seen = text.encode(), b""
+        deadline = time.perf_counter() + PATIENCE
+        while wanted not in seen:
+            left = deadline - time.perf_counter()
+            if left <= 0 or not select.select([self._terminal], [], [], left)[0]:
+                raise TimeoutError(f"{text!r} did not come; the last was {seen[-500:]!r}")
+            seen = seen[-4096:] + os.read(self._terminal, 1 << 20)
+        return time.perf_counter() - self.began
+
+    def rest(self, seconds: float) -> float:
+        """Read for some seconds; the share of one processor that the console took."""
+        before, deadline = sum(self.process.cpu_times()[:2]), time.perf_counter() + seconds
+        while (left := deadline - time.perf_counter()) > 0:
+            if select.select([self._terminal], [], [], left)[0]:
+                os.read(self._terminal, 1 << 20)
+        return (sum(self.process.cpu_times()[:2]) - before) / seconds
+
+    def press(self, keys: bytes, text: str) -> float:
+        """Press keys; milliseconds until a text comes."""
+        began = time.perf_counter()
+        os.write(self._terminal, keys)
+        self.until(text)
+        return (time.perf_counter() - began) * 1000
+
+    def close(self) -> None:
+        """End it."""
+        self.process.kill()
+        os.waitpid(self.process.pid, 0)
+        os.close(self._terminal)
+
+
+def fill(path: Path, rows: int) -> None:
+    """Make a journal with so many results."""
+    open_sqlite(path, durable=False).close()
+    kinds, now = ("echo", "wordcount", "sha256", "simulate"), time.time() - rows / 1000
+    database = Database(path, FAULTS, durable=False)
+    with database:
+        for first in range(1, rows + 1, AT_ONCE):
+            with database.transaction():
+                database.execute_many(
+                    "INSERT INTO tasks (seq, id, kind, payload, state, attempts, worker, result, received_at,"
+                    " accepted_at, queued_at, taken_at, started_at, finished_at, stored_at)"
+                    " VALUES (?, ?, ?, ?, 'done', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (n, f"task-{n}", kinds[n % 4], f'"payload {n}"', f"w{n % 4}", str(n), *[now + n / 1000] * 7)
+                        for n in range(first, min(rows + 1, first + AT_ONCE))
+                    ],
+                )
+        database.execute("UPDATE ledger SET tasks = ? WHERE state = 'done'", (rows,))
+
+
+def measure(directory: Path, rows: int, rate: int) -> list[tuple[str, str]]:
+    """Measure everything; names and figures."""
+    fill(directory / "resultados.db", rows)
+    figures = []
+    with LocalSystem(directory, servers=1, workers=2) as system, Screen(directory) as screen:
+        figures.append(("start to first frame", f"{screen.until('Results') * 1000:.0f} ms"))
+        screen.until(f"{rows:,} tasks")
+        figures.append((f"start to all {rows:,} rows listed", f"{time.perf_counter() - screen.began:.2f} s"))
+        screen.rest(2.0)
+        figures.append(("processor, idle", f"{screen.rest(10.0):.1%} of one"))
+        figures.append(("memory, idle", f"{screen.process.memory_info().rss / 2**20:.0f} MiB"))
+        load = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "core.client", "load", "--server", str(system.addresses[0])),
+                *("--tasks", str(rate * FLOW_SECONDS), "--rate", str(rate), "--kind", "echo", "--connections", "2"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=_TOP,
+        )
+        try:
+            screen.rest(3.0)
+            figures.append((f"processor, {rate:,} tasks/s", f"{screen.rest(10.0):.1%} of one"))
+            figures += _keys(screen)
+            figures.append(("memory at the end", f"{screen.process.memory_info().rss / 2**20:.0f} MiB"))
+        finally:
+            load.kill()
+            load.wait()
+    return figures
+
+
+def _keys(screen: Screen) -> list[tuple[str, str]]:
+    """How long keys take while tasks flow: a row that is opened, and a letter that is typed."""
+    opened = []
+    for _ in range(KEYS):
+        opened.append(screen.press(b"\r", "escape close"))
+        screen.rest(0.1)
+        screen.press(b"\x1b", "Detail")
+        screen.rest(0.1)
+    screen.press(b"1", "New task")
+    typed = []
+    for length in range(1, KEYS + 1):
+        screen.rest(0.07)
+        typed.append(screen.press(b"x", f"a text of {length} characters"))
+    return [
+        ("Enter to the task on the screen", _spread(opened)),
+        ("a letter to what is said of it", _spread(typed)),
+    ]
+
+
+def _spread(values: Sequence[float]) -> str:
+    parts = statistics.quantiles(values, n=100, method="inclusive")
+    return f"p50 {parts[49]:.0f} ms, p95 {parts[94]:.0f} ms, p99 {parts[98]:.0f} ms"
+
+
+def main() -> int:
+    """Measure, and print; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.console", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="results in the journal (default: 1,000,000)")
+    parser.add_argument("--rate", type=int, default=2000, help="tasks a second that flow (default: 2,000)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cauce-") as directory:
+        for name, figure in measure(Path(directory), arguments.rows, arguments.rate):
+            sys.stdout.write(f"{name:<40}{figure}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

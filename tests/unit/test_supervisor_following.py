@@ -1,0 +1,310 @@
+"""Logs, read as they are written: over rotations, cuts and new files, without a line that is missing or there twice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import SupervisorError
+from core.supervisor import logfiles, logreading
+from core.supervisor.home import Home
+from core.supervisor.logfiles import open_log, rotate, set_aside
+from core.supervisor.logreading import Follower, Level, LogFilter, LogLine
+from core.supervisor.logs_command import LOOK_EVERY, show
+from tests.services.waiting import wait_until
+
+PATIENCE = 60.0
+ERROR = "2026-11-25 12:00:00.000 ERROR   w1 it broke"
+LATER = "2026-11-25 12:00:01.000 INFO    s1 later"
+WRITES = """
+import sys
+for number in range(2000):
+    sys.stdin.readline() if number % 100 == 0 else None
+    print("line", number, flush=True)
+"""
+
+
+class _Logs:
+    """The logs of one directory, followed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.home = Home(directory)
+        self.home.create()
+        self.path = self.home.log("w1")
+
+    def follow(self, *names: str) -> None:
+        self.follower = Follower(self.home, names or None)
+
+    def write(self, text: str, name: str = "w1") -> None:
+        """Write at the end of a log, as its process does."""
+        with self.home.log(name).open("ab") as stream:
+            stream.write(text.encode())
+
+    def read(self) -> list[str]:
+        """What the lines since the last time say."""
+        return [line.text for line in self.follower.read()]
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Logs:
+    """A log with a line, which is followed from now on; what has a byte is large."""
+    monkeypatch.setattr(logfiles, "LARGEST", 0)
+    made = _Logs(tmp_path)
+    made.write("before\n")
+    made.follow()
+    return made
+
+
+def test_what_is_written_from_now_on_is_read_once(logs: _Logs) -> None:
+    assert logs.read() == []
+    logs.write("one\ntwo\r\n\n")
+    assert logs.read() == ["one", "two"]
+    assert logs.read() == []
+
+
+def test_a_line_is_read_when_it_has_its_end(logs: _Logs) -> None:
+    logs.write("ha")
+    assert logs.read() == []
+    logs.write("lf\nnex")
+    assert logs.read() == ["half"]
+    logs.write("t\n")
+    assert logs.read() == ["next"]
+
+
+def test_a_character_that_comes_in_two_parts_is_whole(logs: _Logs) -> None:
+    with logs.path.open("ab", buffering=0) as stream:
+        stream.write("ñ".encode()[:1])
+        assert logs.read() == []
+        stream.write("ñ".encode()[1:] + b"\n")
+    assert logs.read() == ["ñ"]
+
+
+def test_a_line_without_an_end_is_not_collected_without_an_end(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logreading, "LONGEST_PART", 10)
+    logs.write("x" * 10)
+    assert logs.read() == []
+    logs.write("x")
+    assert logs.read() == ["x" * 11]
+    logs.write("y\n")
+    assert logs.read() == ["y"]
+
+
+def test_what_was_written_too_quickly_is_told_and_passed_over(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logreading, "MOST_AT_ONCE", 12)
+    logs.write("a part")
+    logs.read()
+    logs.write("0123456789\n" * 1000)
+    told, *lines = logs.read()
+    assert told == "(10,988 bytes were written too quickly to be shown)"
+    assert lines == ["0123456789"]
+    logs.write("next\n")
+    assert logs.read() == ["next"]
+
+
+def test_a_line_without_a_time_goes_with_the_one_before_it_also_at_the_next_look(logs: _Logs) -> None:
+    logs.write(f"{ERROR}\n")
+    logs.read()
+    logs.write("  at here\n")
+    (line,) = logs.follower.read()
+    assert line.level is Level.ERROR
+    assert line.at is not None
+
+
+def test_the_lines_of_several_are_in_the_order_of_time(logs: _Logs) -> None:
+    logs.write(f"{LATER}\n", "s1")
+    assert logs.read() == ["later"]
+    logs.write(f"{LATER}\n", "s1")
+    logs.write(f"{ERROR}\n  at here\n")
+    assert logs.read() == ["it broke", "  at here", "later"]
+
+
+def test_what_comes_later_is_followed_when_it_is_wanted(logs: _Logs) -> None:
+    logs.write("of s1\n", "s1")
+    logs.follow("w1")
+    logs.write("of s2\n", "s2")
+    logs.write("of w1\n")
+    logs.write("of s1\n", "s1")
+    assert logs.read() == ["of w1"]
+    logs.follow()
+    logs.write("of s3\n", "s3")
+    assert logs.read() == ["of s3"]
+    with pytest.raises(SupervisorError, match="there is no log of 'w9'"):
+        logs.follow("w1", "w9")
+
+
+def test_a_rotation_costs_nothing_that_is_followed(logs: _Logs) -> None:
+    logs.write("one\n")
+    assert logs.read() == ["one"]
+    logs.write("two\n")
+    assert rotate(logs.path)
+    logs.write("three\n")
+    assert logs.read() == ["two", "three"]
+    assert rotate(logs.path)
+    assert logs.read() == []
+    logs.write("four\n")
+    assert logs.read() == ["four"]
+
+
+def test_several_rotations_between_two_looks_cost_nothing(logs: _Logs) -> None:
+    for number in range(3):
+        logs.write(f"line {number}\n")
+        assert rotate(logs.path)
+    logs.write("last\n")
+    assert logs.read() == ["line 0", "line 1", "line 2", "last"]
+
+
+def test_the_rest_of_an_empty_log_is_read_after_its_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfiles, "LARGEST", 0)
+    logs = _Logs(tmp_path)
+    logs.path.touch()
+    logs.follow()
+    logs.write("one\n")
+    assert set_aside(logs.path)
+    logs.write("two\n")
+    assert logs.read() == ["one", "two"]
+
+
+def test_a_line_that_a_rotation_parts_is_whole(logs: _Logs) -> None:
+    logs.write("one ha")
+    logs.read()
+    assert rotate(logs.path)
+    logs.write("lf\n")
+    assert logs.read() == ["one half"]
+    logs.write("another ha")
+    assert rotate(logs.path)
+    logs.write("lf\n")
+    assert logs.read() == ["another half"]
+
+
+def test_a_new_file_does_not_go_on_with_a_line_of_the_former_one(logs: _Logs) -> None:
+    logs.write("it died in the mid")
+    logs.read()
+    assert set_aside(logs.path)
+    assert logs.read() == ["it died in the mid"]
+    with open_log(logs.path) as stream:
+        stream.write(b"a new one\n")
+    assert logs.read() == ["a new one"]
+
+
+def test_a_log_that_somebody_empties_goes_on_and_nothing_old_comes_again(logs: _Logs) -> None:
+    logs.write("one\n" * 10)
+    assert rotate(logs.path)
+    logs.write("two\n" * 5)
+    assert logs.read() == ["one"] * 10 + ["two"] * 5
+    os.truncate(logs.path, 0)
+    logs.write("three\n")
+    assert logs.read() == ["three"]
+    logs.path.unlink()
+    assert logs.read() == []
+    logs.write("four\n")
+    assert logs.read() == ["four"]
+
+
+def test_former_files_that_somebody_removes_are_not_missed(logs: _Logs) -> None:
+    for text in ("one\n" * 10, "two\n" * 10):
+        logs.write(text)
+        assert rotate(logs.path)
+    logs.write("three\n")
+    assert logs.read()[-1] == "three"
+    logs.path.with_name("w1.log.1").unlink()
+    logs.write("four\n")
+    assert logs.read() == ["four"]
+    assert rotate(logs.path)
+    logs.write("five\n")
+    assert logs.read() == ["five"]
+
+
+def test_followed_over_many_rotations_no_line_of_a_process_is_missing(
+    logs: _Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logfiles, "LARGEST", 2000)
+    found: list[str] = []
+    rotations = 0
+    with open_log(logs.path) as output:
+        process = subprocess.Popen([sys.executable, "-c", WRITES], stdin=subprocess.PIPE, stdout=output)
+    assert process.stdin is not None
+    try:
+        for block in range(20):
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            last = f"line {block * 100 + 99}"
+
+            def has_come(last: str = last) -> bool:
+                found.extend(logs.read())
+                return found[-1:] == [last]
+
+            wait_until(has_come, last, PATIENCE)
+            # Nothing is written now: what comes at a cut may be lost.
+            rotations += rotate(logs.path)
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+    assert rotations >= 5
+    assert found == [f"line {number}" for number in range(2000)]
+
+
+# What the command does with them.
+
+
+def shown(logs: _Logs, *names: str, most: int = 100, wanted: LogFilter | None = None) -> list[str]:
+    """What is shown without following."""
+    lines: list[LogLine] = []
+
+    def stop(_: float) -> bool:
+        raise AssertionError("it doesn't wait")
+
+    chosen = wanted or LogFilter()
+    show(logs.home, names or None, most=most, follow=False, wanted=chosen, write=lines.append, stop=stop)
+    return [line.text for line in lines]
+
+
+def test_the_last_lines_are_handed_over(logs: _Logs) -> None:
+    logs.write(f"{ERROR}\n")
+    assert shown(logs) == ["before", "it broke"]
+    assert shown(logs, "w1", most=1) == ["it broke"]
+    assert shown(logs, most=0) == []
+    assert shown(logs, wanted=LogFilter(containing="BROKE")) == ["it broke"]
+    with pytest.raises(SupervisorError, match="there is no log of 'w9'"):
+        shown(logs, "w9")
+
+
+def test_what_is_followed_is_handed_over_as_it_comes_until_it_is_to_stop(logs: _Logs) -> None:
+    lines: list[str] = []
+    coming = [f"{ERROR}\nquiet\n", "", f"{LATER}\nnot wanted\n"]
+    before: list[list[str]] = []
+
+    def stop(seconds: float) -> bool:
+        assert seconds == LOOK_EVERY
+        before.append(list(lines))
+        if not coming:
+            return True
+        logs.write(coming.pop(0))
+        return False
+
+    def take(line: LogLine) -> None:
+        lines.append(line.text)
+
+    wanted = LogFilter(least_level=Level.ERROR)
+    show(logs.home, None, most=100, follow=True, wanted=wanted, write=take, stop=stop)
+    # What follows an error is a part of it; a line of less weight ends that.
+    assert before == [[], ["it broke", "quiet"], ["it broke", "quiet"], ["it broke", "quiet"]]
+
+
+def test_what_is_written_while_the_last_lines_are_shown_is_not_missed(logs: _Logs) -> None:
+    lines: list[str] = []
+
+    def take(line: LogLine) -> None:
+        if not lines:
+            logs.write("written meanwhile\n")
+        lines.append(line.text)
+
+    looks = iter([False, True])
+    show(logs.home, ["w1"], most=10, follow=True, wanted=LogFilter(), write=take, stop=lambda _: next(looks))
+    assert lines == ["before", "written meanwhile"]
+
+
+def test_nothing_is_followed_of_a_name_that_is_none(logs: _Logs) -> None:
+    with pytest.raises(SupervisorError, match="there is no log of 'w9'"):
+        show(logs.home, ["w9"], most=1, follow=True, wanted=LogFilter(), write=lambda _: None, stop=lambda _: True)

@@ -1,0 +1,132 @@
+"""What processes take of the processor and the memory, measured on real ones. The test gives the time."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from core.supervisor.census import Identity, identify
+from core.supervisor.plan import Duty
+from core.supervisor.readiness import Target
+from core.supervisor.usage import Meter
+
+PATIENCE = 60.0
+BURNT = 0.2
+BURNS = f"""
+import sys, time
+while time.process_time() < {BURNT}:
+    pass
+print("burnt", flush=True)
+sys.stdin.read()
+"""
+HAS_A_CHILD = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {BURNS!r}], stdin=subprocess.PIPE)
+sys.stdin.readline()
+child.communicate()
+print("alone", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def running(program: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A program that has printed its first line; it ends with its standard input."""
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == b"burnt"
+        yield process
+    finally:
+        process.communicate(timeout=PATIENCE)
+
+
+def target(pid: int, duty: Duty = Duty.WORKER) -> Target:
+    """A process to measure."""
+    identity = identify(pid)
+    assert identity is not None
+    return Target(name="w1", duty=duty, pids=frozenset({pid}), host="here", spawned_at=0.0, identity=identity)
+
+
+def burn(seconds: float) -> None:
+    """Use the processor."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_the_share_is_of_the_time_between_two_looks() -> None:
+    meter, me = Meter(), target(os.getpid())
+    first = meter.look([me], 100.0)[me.identity]
+    assert first.cpu is None
+    assert first.memory > 2**20
+    began = time.process_time()
+    burn(0.1)
+    second = meter.look([me], 110.0)[me.identity]
+    spent = time.process_time() - began
+    assert second.cpu is not None
+    # The system counts in hundredths of a second.
+    assert 0.008 <= second.cpu <= (spent + 0.04) / 10.0
+    burn(0.2)
+    third = meter.look([me], 110.5)[me.identity]
+    assert third.cpu is not None
+    assert third.cpu > 0.3
+
+
+def test_at_the_same_moment_there_is_no_share() -> None:
+    meter, me = Meter(), target(os.getpid())
+    meter.look([me], 100.0)
+    assert meter.look([me], 100.0)[me.identity].cpu is None
+
+
+def test_nothing_is_measured_of_nobody_and_what_is_gone_is_left_out() -> None:
+    meter, me = Meter(), target(os.getpid())
+    assert meter.look([], 100.0) == {}
+    with running(BURNS) as process:
+        other = target(process.pid)
+        assert set(meter.look([me, other], 101.0)) == {me.identity, other.identity}
+    assert set(meter.look([other, me], 102.0)) == {me.identity}
+
+
+def test_what_was_not_looked_at_last_time_begins_anew() -> None:
+    meter, me = Meter(), target(os.getpid())
+    meter.look([me], 100.0)
+    meter.look([], 101.0)
+    assert meter.look([me], 102.0)[me.identity].cpu is None
+
+
+def test_another_process_with_the_same_id_begins_anew() -> None:
+    meter, me = Meter(), target(os.getpid())
+    meter.look([me], 100.0)
+    other = Target(
+        name="w1",
+        duty=Duty.WORKER,
+        pids=me.pids,
+        host="here",
+        spawned_at=0.0,
+        identity=Identity(me.identity.pid, me.identity.started + 100.0),
+    )
+    assert meter.look([other], 101.0)[other.identity].cpu is None
+
+
+@pytest.mark.parametrize("duty", [Duty.NGINX, Duty.DECLARED])
+def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(duty: Duty) -> None:
+    with running(HAS_A_CHILD) as process:
+        family, alone = target(process.pid, duty), target(process.pid)
+        of_family, of_one = Meter(), Meter()
+        with_child = of_family.look([family], 100.0)[family.identity]
+        without = of_one.look([alone], 100.0)[alone.identity]
+        assert with_child.memory > without.memory + 2**20
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().strip() == b"alone"
+        after = of_family.look([family], 101.0)[family.identity]
+        # The child has taken what it had spent with it, which is more than the other one has spent meanwhile.
+        assert after.cpu == 0.0
+        assert after.memory < with_child.memory
