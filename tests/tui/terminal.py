@@ -57,6 +57,18 @@ class Terminal(Closing):
             *("-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),
             *("sh", "-c", script),
             *(";", "set-option", "-g", "status", "off", ";", "set-option", "-g", "escape-time", "0"),
+            *(
+                ";",
+                "set-option",
+                "-g",
+                "window-size",
+                "manual",
+                ";",
+                "set-option",
+                "-g",
+                "default-size",
+                "x".join(map(str, size)),
+            ),
         )
         self.resize(*size)
         self._run("pipe-pane", "-o", f"cat > {shlex.quote(str(self.raw))}")
@@ -72,7 +84,13 @@ class Terminal(Closing):
 
     def resize(self, columns: int, lines: int) -> None:
         """Give the window another size."""
-        self._run("resize-window", "-x", str(columns), "-y", str(lines))
+
+        def has_it() -> bool:
+            # A window that is just being made may take the usual size after it was told another.
+            self._run("resize-window", "-x", str(columns), "-y", str(lines))
+            return self.value("pane_width") == str(columns) and self.value("pane_height") == str(lines)
+
+        wait_until(has_it, "the window to have its size", PATIENCE)
 
     def screen(self) -> str:
         """What is on the screen."""
