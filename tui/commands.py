@@ -20,6 +20,7 @@ class Where(enum.StrEnum):
 
     EVERYWHERE = "Everywhere"
     SUBMIT = "Submit"
+    HISTORY = "Submitted from here"
     WORKERS = "Workers"
     RESULTS = "Results"
     PROCESSES = "Processes"
@@ -121,7 +122,7 @@ SUBMIT = _made(
 )
 
 HISTORY = _made(
-    Where.SUBMIT,
+    Where.HISTORY,
     "history",
     [("detail", "enter", "Detail", "Show everything about the task that was submitted.", "pick", "f")],
 )

@@ -277,6 +277,13 @@ class SubmitTab(Tab):
             yield self._progress
             yield self._history
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The editor can only be left by whoever is in it."""
+        focused = self.screen.focused
+        if action == "leave" and (focused is None or self._form not in focused.ancestors):
+            return False
+        return super().check_action(action, parameters)
+
     @property
     def first_focus(self) -> Widget:
         """The payload."""
