@@ -113,7 +113,7 @@ def _show(settings: Settings) -> int:
     app = Console(
         LocalSource(settings, os.environ),
         words,
-        all_tabs(words, _kinds(settings)),
+        all_tabs(words, _kinds(settings), preferences.everything),
         first=preferences.text("tab", "monitor"),
         theme=settings[options.THEME] or preferences.text("theme", ""),
         compact=preferences.flag("compact"),

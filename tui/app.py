@@ -102,8 +102,9 @@ class Console(App[None]):
                 loop.add_signal_handler(number, self._end, 128 + int(number))
 
     def on_unmount(self) -> None:
-        """Keep which tab was open."""
-        self._changed("tab", self._main.tab_name)
+        """Keep which tab was open, and what it showed."""
+        for name, value in self._main.remembered.items():
+            self._changed(name, value)
 
     @on(EditWanted)
     def _edit(self, event: EditWanted) -> None:

@@ -40,6 +40,9 @@ class Errands(Screen[None]):
     def settled(self) -> None:
         """Have what has failed looked for anew."""
 
+    def note(self, text: str) -> None:
+        """Show how far something is that takes long; nothing when it is over."""
+
     def answer(self, answer: Answer) -> None:
         """Tell the tab that submits what has come of it."""
 
@@ -79,6 +82,7 @@ class Errands(Screen[None]):
             self.poke()
 
         def refused(reason: str) -> None:
+            self.note("")
             if failed is None:
                 self.tell(reason, trouble=True)
             else:

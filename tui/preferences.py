@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,11 @@ class Preferences:
         self._values: dict[str, object] = {}
         with contextlib.suppress(OSError, ValueError, RecursionError):
             self._values = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+
+    @property
+    def everything(self) -> Mapping[str, object]:
+        """All of them, by names."""
+        return self._values
 
     def text(self, name: str, default: str) -> str:
         """A text."""

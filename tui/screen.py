@@ -105,6 +105,11 @@ class MainScreen(TaskErrands, ProcessErrands):
         """Have the system looked at."""
         self._watcher.poke()
 
+    def note(self, text: str) -> None:
+        """Show in the header how far something is."""
+        self.header.note = text
+        self.header.refresh()
+
     def settled(self) -> None:
         """Have what has failed looked for anew."""
         for tab in self._made.values():
@@ -126,6 +131,14 @@ class MainScreen(TaskErrands, ProcessErrands):
     def tab_name(self) -> str:
         """The id of the tab that is open."""
         return self._opened
+
+    @property
+    def remembered(self) -> Mapping[str, object]:
+        """What a person finds again the next time, by names."""
+        found: dict[str, object] = {"tab": self._opened}
+        for tab in self._made.values():
+            found |= tab.remembered
+        return found
 
     @on(ViewTaken)
     def _show_view(self, event: ViewTaken) -> None:

@@ -165,10 +165,12 @@ class TaskErrands(Errands):
             told = ("{count} task runs again", "{count} tasks run again")
             if settled.act is Act.DISCARD:
                 told = ("{count} task discarded", "{count} tasks discarded")
+            self.note("")
             self.tell(self.words.count(settled.moved, *told))
             self.settled()
 
-        self.work("settle", lambda: acts.settle(event.act, event.seqs, _quiet, self._cancelling), done)
+        progress = self._noting(len(event.seqs))
+        self.work("settle", lambda: acts.settle(event.act, event.seqs, progress, self._cancelling), done)
 
     @on(UndoWanted)
     def _undo(self, event: UndoWanted) -> None:
@@ -206,15 +208,25 @@ class TaskErrands(Errands):
                 return
             path = Path(name).expanduser()
             self._cancelling.clear()
-            self.work(
-                "export",
-                lambda: acts.export(event.search, event.order, path, _quiet, self._cancelling),
-                lambda count: self.tell(
-                    self.words("{count} tasks written to {path}", count=formatting.count(count), path=str(path))
-                ),
-            )
+            progress = self._noting(event.count)
+
+            def done(count: int) -> None:
+                self.note("")
+                self.tell(self.words("{count} tasks written to {path}", count=formatting.count(count), path=str(path)))
+
+            self.work("export", lambda: acts.export(event.search, event.order, path, progress, self._cancelling), done)
 
         self.app.push_screen(Ask(self.words, question, "results.jsonl"), begin)
+
+    def _noting(self, total: int) -> "Teller":
+        """Tells in the header how far something is."""
+
+        def note(progressed: Answer) -> None:
+            if isinstance(progressed, Progressed):
+                count, of = formatting.count(progressed.count), formatting.count(total)
+                self.note(self.words("{count} of {total} …", count=count, total=of))
+
+        return Teller(total, note, self.deliver)
 
 
 class Teller:
@@ -258,7 +270,3 @@ def _lines_of(path: Path) -> Iterator[str]:
         raise ConfigurationError(f"{path} can't be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8: {error.reason}") from error
-
-
-def _quiet(_: int) -> None:
-    """Shows no progress."""

@@ -202,7 +202,31 @@ def test_theme_and_density_are_told_so_that_they_can_be_kept() -> None:
             await pilot.pause()
 
     asyncio.run(run())
-    assert kept == {"theme": "cauce-light", "compact": True, "tab": "monitor"}
+    order = {"filter": "", "sort": "ended", "descending": True}
+    assert kept == {"theme": "cauce-light", "compact": True, "tab": "monitor", **order}
+
+
+@pytest.mark.parametrize(
+    ("remembered", "text_of", "order"),
+    [
+        ({"filter": "kind:echo", "sort": "took", "descending": False}, "kind:echo", Order(Column.TOOK, False)),
+        ({"filter": 8, "sort": "nonsense", "descending": "x"}, "8", Order()),
+        ({}, "", Order()),
+    ],
+)
+def test_the_filter_and_the_order_of_the_last_time_are_found_again(
+    remembered: dict[str, object], text_of: str, order: Order
+) -> None:
+    source = FakeSource()
+    app = Console(source, Words(), all_tabs(Words(), scene.KINDS, remembered), first="monitor")
+
+    async def run() -> None:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: bool(source.feeds), "the search")
+            assert (monitor(app).results.text, monitor(app).results.order) == (text_of, order)
+            assert source.feeds["results"].searches[0][1] == order
+
+    asyncio.run(run())
 
 
 # Monitor.

@@ -10,17 +10,22 @@ from tui.tabs.processes import ProcessesTab
 from tui.tabs.submit import SubmitTab
 from tui.words import Words
 
+_NOTHING: Mapping[str, object] = {}
 
-def all_tabs(words: Words, kinds: Mapping[str, str]) -> Mapping[str, tuple[str, Callable[[Words], Tab]]]:
+
+def all_tabs(
+    words: Words, kinds: Mapping[str, str], remembered: Mapping[str, object] = _NOTHING
+) -> Mapping[str, tuple[str, Callable[[Words], Tab]]]:
     """Label and maker of each, by its id, in their order.
 
     Args:
         words: of the console.
         kinds: descriptions of the kinds of task that are known from the start, by name.
+        remembered: what a person has chosen the last time, by names.
     """
     return {
         "submit": (words("Submit"), lambda each: SubmitTab(each, kinds, id="submit")),
-        "monitor": (words("Monitor"), lambda each: MonitorTab(each, id="monitor")),
+        "monitor": (words("Monitor"), lambda each: MonitorTab(each, remembered, id="monitor")),
         "processes": (words("Processes"), lambda each: ProcessesTab(each, id="processes")),
         "failed": (words("Failed"), lambda each: FailedTab(each, id="failed")),
         "diagram": (words("Diagram"), lambda each: DiagramTab(each, id="diagram")),

@@ -1,5 +1,7 @@
 """What every tab is: made when it is first opened, shown the view while it is open, at rest while it is not."""
 
+from collections.abc import Mapping
+
 from textual.containers import Vertical
 from textual.widget import Widget
 
@@ -35,6 +37,11 @@ class Tab(Vertical):
     def show(self, view: View) -> None:
         """Show this moment."""
         self.view = view
+
+    @property
+    def remembered(self) -> Mapping[str, object]:
+        """What a person finds again the next time, by names."""
+        return {}
 
     @property
     def first_focus(self) -> Widget | None:

@@ -1,6 +1,6 @@
 """The tab that shows the work: a row for each worker, what comes in and goes out, and everything that has ended."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import ClassVar
 
 from textual import on
@@ -166,11 +166,17 @@ class Workers(Panel):
 
 
 class MonitorTab(Tab):
-    """Workers above, results below."""
+    """Workers above, results below.
+
+    Args:
+        words: of the console.
+        remembered: the filter and the order of the last time.
+        id: of the tab.
+    """
 
     feeds = (FEED,)
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Words, remembered: Mapping[str, object], *, id: str) -> None:
         super().__init__(words, id=id)
         self._workers = Workers(words, id="workers")
         self.chart = Chart(id="chart")
@@ -180,6 +186,8 @@ class MonitorTab(Tab):
             words("Results"),
             result_columns(words),
             empty=words("Nothing has ended yet. Submit a task on tab 1, or press u to start the system."),
+            text=str(remembered.get("filter", "")),
+            order=_order(remembered),
             id="results",
         )
 
@@ -192,6 +200,12 @@ class MonitorTab(Tab):
             with panel:
                 yield self.chart
         yield self.results
+
+    @property
+    def remembered(self) -> Mapping[str, object]:
+        """The filter and the order of the results."""
+        order = self.results.order
+        return {"filter": self.results.text, "sort": order.column.value, "descending": order.descending}
 
     @property
     def first_focus(self) -> Widget:
@@ -222,6 +236,12 @@ class MonitorTab(Tab):
         else:
             self.results.look_for("", NEWEST_FIRST)
         self.results.table.focus()
+
+
+def _order(remembered: Mapping[str, object]) -> Order:
+    known = {column.value: column for column in By}
+    column = known.get(str(remembered.get("sort", "")), NEWEST_FIRST.column)
+    return Order(column, remembered.get("descending", True) is not False)
 
 
 def _waited(delays: Delays | None) -> str:

@@ -55,6 +55,8 @@ class Header(_Line):
     }
     frozen = False
     read_only = False
+    note = ""
+    """How far something is that takes long."""
 
     def render(self) -> Content:
         """Name and light on the left, surroundings on the right as far as there is room for them."""
@@ -65,6 +67,8 @@ class Header(_Line):
             (f" {__version__}  ", "header--dim"),
             (f"{sign} {words(view.light)}", style),
         ]
+        if self.note:
+            left.append((f"  {self.note}", "header--frozen"))
         if view.troubles:
             left.append((f"  {formatting.clean(view.troubles[0], 200)}", "light--trouble"))
         if self.frozen:

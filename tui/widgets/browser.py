@@ -32,6 +32,8 @@ class Browser(Panel):
         columns: of the table.
         states: only these; all when empty.
         empty: what to say when there is nothing at all.
+        text: what to look for at first.
+        order: in which order.
         id: of the widget.
     """
 
@@ -46,6 +48,8 @@ class Browser(Panel):
         *,
         states: tuple[State, ...] = (),
         empty: str = "",
+        text: str = "",
+        order: Order = NEWEST_FIRST,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -60,8 +64,8 @@ class Browser(Panel):
             placeholder=words("words  kind:echo  worker:w1  -state:done  error:text  took>500ms  since:10m")
         )
         self._note = Static(classes="note", markup=False)
-        self._text = ""
-        self._order = NEWEST_FIRST
+        self._text = text
+        self._order = order
         self._number = 0
         self._complete = False
         self._trouble = ""
@@ -69,7 +73,8 @@ class Browser(Panel):
 
     def compose(self) -> ComposeResult:
         """The filter, hidden at first; a note for what there is to say; the table."""
-        self._input.display = False
+        self._input.display = bool(self._text)
+        self._input.value = self._text
         yield self._input
         yield self._note
         yield self.table
@@ -100,6 +105,16 @@ class Browser(Panel):
         """
         found = search.parse(self._text, time.time())
         return Search(self._states, found.terms, found.comparisons)
+
+    @property
+    def text(self) -> str:
+        """What was typed to look for."""
+        return self._text
+
+    @property
+    def order(self) -> Order:
+        """The order of what is found."""
+        return self._order
 
     @property
     def matching(self) -> int:
