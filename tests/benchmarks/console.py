@@ -146,8 +146,8 @@ def _keys(screen: Screen) -> list[tuple[str, str]]:
     for _ in range(KEYS):
         opened.append(screen.press(b"\r", "escape close"))
         screen.rest(0.1)
-        screen.press(b"\x1b", "Detail")
-        screen.rest(0.1)
+        screen.press(b"q", "Results")
+        screen.rest(0.15)
     screen.press(b"1", "New task")
     typed = []
     for length in range(1, KEYS + 1):
