@@ -154,11 +154,18 @@ class Operator:
             CauceError: no server answers any more.
         """
         client = self._client_for(listen)
+        ending = threading.Event()
+
+        def step(accepted: int) -> None:
+            # The load sets its own event at its end; the person's says that it was cancelled.
+            if cancelled.is_set():
+                ending.set()
+            progress(accepted)
+
         with Pool(
             [Address.parse(each) for each in _addresses(listen, self._servers)], self._token, ANSWER_TIMEOUT
         ) as pool:
-            load = Load(pool, client, order, PATIENCE, progress, cancelled)
-            figures = load.run()
+            figures = Load(pool, client, order, PATIENCE, step, ending).run()
         return Tally(
             figures.accepted,
             sum(figures.errors.values()),

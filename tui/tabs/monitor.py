@@ -185,7 +185,7 @@ class MonitorTab(Tab):
             FEED,
             words("Results"),
             result_columns(words),
-            empty=words("Nothing has ended yet. Submit a task on tab 1, or press u to start the system."),
+            empty=words("Nothing has ended yet. Submit a task on tab 1."),
             text=str(remembered.get("filter", "")),
             order=_order(remembered),
             id="results",

@@ -55,15 +55,20 @@ class Chart(Widget):
         grids = [_plot(line, room, height, top) for line in points]
         axis = self.get_component_rich_style("chart--axis")
         styles = [self.get_component_rich_style(f"chart--{name}") for name in ("in", "out", "both")]
+        labels = {height - 1: "0", height // 2: _label(top * (1 - (height // 2) / max(1, height - 1))), 0: _label(top)}
         strips = []
         for y in range(height):
-            scale = formatting.short(round(top * (height - y) / height)) if y % 2 == 0 or height < 4 else ""
+            scale = labels.get(y, "")
             segments = [Segment(f"{scale:>{_SCALE - 1}}│", axis)]
             for first, second in zip(grids[0][y], grids[1][y], strict=True):
                 style = styles[2] if first and second else styles[0] if first else styles[1]
                 segments.append(Segment(chr(_BRAILLE + (first | second)), style))
             strips.append(Strip(segments, width).simplify())
         return strips
+
+
+def _label(value: float) -> str:
+    return formatting.short(round(value)) if value >= 10 or value == round(value) else f"{value:.1f}"
 
 
 def ceiling(most: float) -> float:
