@@ -14,6 +14,9 @@ from core.errors import CauceError
 
 T = TypeVar("T")
 
+PREFIX = "job-"
+"""What the names of such threads begin with."""
+
 _log = logging.getLogger("cauce.tui")
 
 
@@ -48,7 +51,7 @@ class Job(Generic[T]):
         self._work = work
         self._done = done
         self._failed = failed
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        threading.Thread(target=self._run, name=f"{PREFIX}{name}", daemon=True).start()
 
     def _run(self) -> None:
         try:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from pika import BasicProperties
+from pika.exceptions import ChannelClosedByBroker
 
 from core.broker.base import Publisher, Queue
 from core.broker.rabbitmq import RabbitBroker
@@ -94,7 +95,14 @@ def test_a_message_that_finds_no_queue_is_not_confirmed_and_the_queue_comes_back
     # The broker has confirmed them all; those that it returned are lost all the same, and are called so.
     assert 0 in book.reasons
     assert "no queue" in book.reasons[0]
-    assert depth(rabbitmq_url) == len(book.confirmed)
+
+    def there() -> bool:
+        try:
+            return depth(rabbitmq_url) == len(book.confirmed)
+        except ChannelClosedByBroker:
+            return False
+
+    wait_until(there, "the queue to come back with what is confirmed")
     sent = 500
 
     def confirmed() -> bool:

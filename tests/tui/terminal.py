@@ -49,7 +49,7 @@ class Terminal(Closing):
         told |= environment or {}
         variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in told.items())
         program = shlex.join([sys.executable, "-m", "tui", *arguments])
-        command = f"cd {shlex.quote(str(directory))} && env {variables} {program}"
+        command = f"cd {shlex.quote(str(directory))} && env -u COLUMNS -u LINES {variables} {program}"
         code = shlex.quote(str(self._code))
         # The shell stays, so that what the program leaves behind on the screen can be looked at.
         script = f"read -r _; {command}; echo $? > {code}.new; mv {code}.new {code}; read -r _"

@@ -1,5 +1,6 @@
 """How the console looks: one picture a screen, state and size. What it does is tested by messages and cells."""
 
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
@@ -8,6 +9,7 @@ from textual.pilot import Pilot
 
 from tests.tui import scene
 from tests.tui.fakes import FakeSource, console
+from tui.background import PREFIX
 from tui.view import View
 from tui.words import Words, load
 
@@ -44,6 +46,8 @@ def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
 
 async def settle(pilot: Pilot[None]) -> None:
     """Wait until nothing is left to do."""
+    while any(thread.name.startswith(PREFIX) for thread in threading.enumerate()):
+        await pilot.pause(0.01)
     for _ in range(4):
         await pilot.pause()
         await pilot.app.workers.wait_for_complete()
