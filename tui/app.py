@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ from tui.screen import MainScreen, Maker
 from tui.source import Source
 from tui.words import Words
 
+_log = logging.getLogger("cauce.tui")
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -124,6 +126,11 @@ class Console(App[None]):
                 return
         if code == 0:
             event.done(text)
+
+    def _fatal_error(self) -> None:
+        """End after a fault. Textual would print it with the values of all variables: ours goes to the log."""
+        _log.error("the console broke down", exc_info=True)
+        self._close_messages_no_wait()
 
     def _end(self, code: int) -> None:
         self.exit(return_code=code)

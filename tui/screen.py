@@ -1,5 +1,6 @@
 """The screen: the one place that handles what the tabs say, and hands them what they show."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar, TypeVar
@@ -9,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static
 
-from tui import commands
+from tui import commands, formatting
 from tui.answers import Answer
 from tui.dialogs.detail import Detail
 from tui.feed import Whole
@@ -34,6 +35,7 @@ T = TypeVar("T")
 DOWN_WITHIN = 60.0
 """Seconds that a system has to end before what still runs is killed."""
 
+_log = logging.getLogger("cauce.tui")
 Maker = Callable[[Words], Tab]
 
 
@@ -118,7 +120,7 @@ class MainScreen(TaskErrands, ProcessErrands):
     def answer(self, answer: Answer) -> None:
         """Tell the tab that submits what has come of it."""
         for tab in self._made.values():
-            tab.answered(answer)
+            self._shielded(tab, lambda tab: tab.answered(answer))
 
     # What is shown.
 
@@ -150,7 +152,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         self.header.show(event.view)
         self.ledger.show(event.view)
         self.bar.count("failed", event.view.ledger.failed)
-        self.tab.show(event.view)
+        self._shielded(self.tab, lambda tab: tab.show(event.view))
 
     @on(TasksRead)
     def _take_tasks(self, event: TasksRead) -> None:
@@ -160,14 +162,23 @@ class MainScreen(TaskErrands, ProcessErrands):
             return
         for tab in self._made.values():
             if event.name in tab.feeds:
-                tab.take(event.name, event.news)
+                self._shielded(tab, lambda tab: tab.take(event.name, event.news))
 
     @on(LogsRead)
     def _take_logs(self, event: LogsRead) -> None:
         event.stop()
         for tab in self._made.values():
             if tab.reads_logs:
-                tab.take_logs(event.news)
+                self._shielded(tab, lambda tab: tab.take_logs(event.news))
+
+    def _shielded(self, tab: Tab, call: Callable[[Tab], None]) -> None:
+        """Hand something to a tab. A fault in it is shown there, and all else goes on."""
+        try:
+            call(tab)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other tabs are not to blame
+            _log.exception("the tab %s is broken", tab.id)
+            told = self.words("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
+            tab.broken(formatting.clean(told))
 
     async def _open(self, name: str) -> None:
         """Open a tab; it is made when it is opened for the first time."""
@@ -182,7 +193,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         self.bar.show(name)
         tab = self._made[name]
         self._rest(tab)
-        tab.show(self.view)
+        self._shielded(tab, lambda tab: tab.show(self.view))
         if tab.first_focus is not None:
             tab.first_focus.focus()
         self.refresh_bindings()

@@ -1,7 +1,9 @@
 """What the console does, by messages and cells: the source is made of values, and notes what is to be done."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -22,9 +24,11 @@ from tui.dialogs.detail import Detail
 from tui.dialogs.help import Help
 from tui.screen import MainScreen
 from tui.tabs import all_tabs
+from tui.tabs.base import Tab
 from tui.tabs.failed import FailedTab
 from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
+from tui.view import View
 from tui.words import Words
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
@@ -741,3 +745,64 @@ def test_a_command_can_have_another_key() -> None:
 def test_a_key_that_is_none_is_explained(wanted: dict[str, object], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         keymap(wanted, "cauce.toml")
+
+
+# Faults of our own.
+
+
+class BrokenTab(Tab):
+    """Can't show anything."""
+
+    def show(self, view: View) -> None:
+        """Fail."""
+        word = "sesame"
+        raise RuntimeError(f"no way of {len(word)}")
+
+
+def test_a_tab_that_is_broken_says_so_and_the_others_go_on() -> None:
+    tabs = dict(all_tabs(Words(), scene.KINDS))
+    tabs["diagram"] = ("Diagram", lambda words: BrokenTab(words, id="diagram"))
+    source = FakeSource()
+    app = Console(source, Words(), tabs, first="diagram")
+
+    async def run() -> None:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: "This tab has a fault" in text(app), "the word")
+            assert "no way of 6" in text(app)
+            source.watchers[0].show(scene.view())
+            await pilot.press("2")
+            await until(pilot, lambda: "order-49000" in text(app), "another tab")
+            await pilot.press("5")
+            await pilot.pause()
+            assert text(app).count("This tab has a fault") == 1
+
+    asyncio.run(run())
+
+
+def test_a_console_that_breaks_down_prints_no_values_and_writes_its_log(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    app = console(FakeSource())
+    log = logging.FileHandler(tmp_path / "log")
+
+    def fail() -> None:
+        word = "sesame"
+        raise RuntimeError(f"broken by {len(word)}")
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.call_later(fail)
+            await pilot.pause()
+
+    logging.getLogger("cauce.tui").addHandler(log)
+    try:
+        with pytest.raises(RuntimeError, match="broken by 6"):
+            asyncio.run(run())
+    finally:
+        logging.getLogger("cauce.tui").removeHandler(log)
+        log.close()
+    assert app.return_code == 1
+    printed = capsys.readouterr()
+    assert "sesame" not in printed.out + printed.err
+    assert "Traceback" not in printed.out + printed.err
+    assert "the console broke down" in (tmp_path / "log").read_text("utf-8")

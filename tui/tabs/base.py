@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from textual.containers import Vertical
 from textual.widget import Widget
+from textual.widgets import Static
 
 from tui import commands
 from tui.answers import Answer
@@ -37,6 +38,14 @@ class Tab(Vertical):
     def show(self, view: View) -> None:
         """Show this moment."""
         self.view = view
+
+    def broken(self, reason: str) -> None:
+        """Say what is wrong with this tab; the others go on."""
+        found = self.query(".fault")
+        if found:
+            found.first(Static).update(reason)
+        else:
+            self.mount(Static(reason, classes="fault", markup=False), before=0)
 
     @property
     def remembered(self) -> Mapping[str, object]:
