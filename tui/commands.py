@@ -107,8 +107,8 @@ SUBMIT = _made(
         ("lines", "ctrl+l", "Each line", "Submit each line of the payload as a task of its own.", "send_lines", "f!"),
         ("file", "ctrl+o", "From file", "Submit each line of a file as a task.", "send_file", "f!"),
         ("load", "ctrl+g", "Load", "Submit many tasks at a steady rate, and measure.", "load", "f!"),
-        ("editor", "ctrl+e", "Editor", "Write the payload in your own editor ($EDITOR).", "edit", "!"),
-        ("stop", "ctrl+x", "Cancel", "Stop submitting; what was accepted stays.", "stop", "!"),
+        ("editor", "ctrl+n", "Editor", "Write the payload in your own editor ($EDITOR).", "edit", "!"),
+        ("stop", "f8", "Cancel", "Stop submitting; what was accepted stays.", "stop", "!"),
         (
             "leave",
             "escape",

@@ -111,7 +111,7 @@ class TaskErrands(Errands):
         if acts is None:
             return
         if self._busy:
-            self.tell(self.words("Something is being submitted already; Ctrl+X cancels it."), trouble=True)
+            self.tell(self.words("Something is being submitted already; F8 cancels it."), trouble=True)
             return
         self._busy = name
         self._cancelling.clear()

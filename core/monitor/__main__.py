@@ -38,6 +38,7 @@ LONGEST = 60
 STYLES = {
     Presence.ONLINE: "green",
     Presence.BUSY: "bold green",
+    Presence.STALLED: "bold yellow",
     Presence.STARTING: "yellow",
     Presence.DRAINING: "yellow",
     Presence.TROUBLED: "yellow",

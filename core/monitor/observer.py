@@ -12,6 +12,9 @@ from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.presence import LEFT, Liveness
 from core.repository.base import OpenRepository, Repository
 
+STALLED_AFTER = 60.0
+"""Seconds that every thread of a worker has held its task, after which the worker is called stalled."""
+
 LOST_SHOWN = 3600.0
 """Seconds for which a process that died is shown."""
 
@@ -95,7 +98,12 @@ class Observer:
 
 
 def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
-    """How a process is, from its record."""
+    """How a process is, from its record.
+
+    Args:
+        record: as its heartbeat wrote it.
+        alive: whether the heartbeat goes on.
+    """
     status, _, trouble = record.status.partition("; ")
     if status == LEFT:
         return Presence.LEFT
@@ -105,4 +113,9 @@ def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
         return Presence(status)
     if trouble:
         return Presence.TROUBLED
-    return Presence.BUSY if record.in_hand else Presence.ONLINE
+    if not record.in_hand:
+        return Presence.ONLINE
+    # The times in hand are of that process's clock, as the time of its heartbeat is.
+    latest = max(task.since for task in record.in_hand)
+    full = len(record.in_hand) >= record.threads
+    return Presence.STALLED if full and record.seen_at - latest > STALLED_AFTER else Presence.BUSY

@@ -13,6 +13,8 @@ class Presence(enum.StrEnum):
     ONLINE = "online"
     """Ready, with nothing in hand."""
     BUSY = "busy"
+    STALLED = "stalled"
+    """Every thread has held its task for long, and none of them ends: it lives, and does nothing for anybody else."""
     STARTING = "starting"
     DRAINING = "draining"
     """Finishing what it holds, taking nothing more."""

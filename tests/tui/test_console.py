@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
-from textual.widgets import Button, Input
+from textual.widgets import Button, Input, TextArea
 
 from core.client import NewSubmission
 from core.errors import ConfigurationError
@@ -17,6 +18,7 @@ from core.supervisor.logreading import Level, LogLine
 from core.supervisor.report import Phase
 from tests.tui import scene
 from tests.tui.fakes import FakeSource, console
+from tui import commands
 from tui.app import Console
 from tui.commands import EVERY, Where, keymap
 from tui.dialogs.confirm import Choice
@@ -806,3 +808,14 @@ def test_a_console_that_breaks_down_prints_no_values_and_writes_its_log(
     assert "sesame" not in printed.out + printed.err
     assert "Traceback" not in printed.out + printed.err
     assert "the console broke down" in (tmp_path / "log").read_text("utf-8")
+
+
+def test_no_key_of_the_form_is_one_that_its_editor_takes_for_itself() -> None:
+    taken = {key for binding in TextArea.BINDINGS for key in key_names(binding)}
+    mine = {key for command in commands.SUBMIT for key in command.key.split(",")}
+    assert mine & taken == set()
+
+
+def key_names(binding: BindingType) -> list[str]:
+    """The keys of a binding."""
+    return (binding.key if isinstance(binding, Binding) else binding[0]).split(",")

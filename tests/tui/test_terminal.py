@@ -97,6 +97,29 @@ def _worker_pid(home: Home) -> int | None:
     return next((part.pid for part in report(home).processes if part.name == "w2"), None)
 
 
+def test_a_payload_is_written_in_an_editor_of_ones_own(system: Supervised, tmp_path: Path) -> None:
+    system.up(1, 1)
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "in the editor"; printf "changed" >> "$1"\n', "utf-8")
+    editor.chmod(0o700)
+    with Terminal((), system.home.directory, environment={"EDITOR": str(editor), "VISUAL": ""}) as terminal:
+        terminal.wait_for("● ready")
+        terminal.keys("1")
+        terminal.wait_for("New task")
+        terminal.type("un")
+        terminal.wait_for("a text of 2 characters")
+        terminal.keys("C-n")
+        terminal.wait_for("unchanged")
+        terminal.keys("Enter")
+        terminal.wait_for(r"unchanged.*✓ done")
+        terminal.leave("Keys")
+        terminal.keys("q")
+        terminal.wait_for("Leave it running")
+        terminal.keys("Right")
+        terminal.keys("Enter")
+        assert terminal.wait_for_end() == 0
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_console_that_is_ended_gives_the_terminal_back_and_stops_nothing(
     system: Supervised, number: signal.Signals, code: int

@@ -32,6 +32,7 @@ SPARK = 10
 _PRESENCES = {
     Presence.ONLINE: ("●", "good"),
     Presence.BUSY: ("●", "good"),
+    Presence.STALLED: ("▲", "warn"),
     Presence.STARTING: ("◐", "warn"),
     Presence.DRAINING: ("◑", "warn"),
     Presence.TROUBLED: ("▲", "warn"),

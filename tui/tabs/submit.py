@@ -324,7 +324,7 @@ class SubmitTab(Tab):
         rate = formatting.rate(count / seconds) if seconds > 0 else "0"
         of = self.words(" of {total}", total=formatting.count(total)) if total is not None else ""
         text = self.words(
-            "{count}{of} answered · {rate}/s · Ctrl+X cancels", count=formatting.count(count), of=of, rate=rate
+            "{count}{of} answered · {rate}/s · F8 cancels", count=formatting.count(count), of=of, rate=rate
         )
         self._told.update(text)
         self._told.set_class(False, "-bad")

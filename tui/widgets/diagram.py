@@ -18,6 +18,7 @@ _GAP = 3
 _SIGNS = {
     Presence.ONLINE: "●",
     Presence.BUSY: "●",
+    Presence.STALLED: "▲",
     Presence.STARTING: "◐",
     Presence.DRAINING: "◑",
     Presence.TROUBLED: "▲",
@@ -119,7 +120,7 @@ def _row(processes: Sequence[ProcessView], none: str, about: Callable[[ProcessVi
         return _box([none], "dim")
     shown = [about(process) for process in processes[:MOST_BOXES]]
     gap = " " * _GAP
-    troubled = any(process.presence in {Presence.LOST, Presence.TROUBLED} for process in processes)
+    troubled = any(process.presence in {Presence.LOST, Presence.TROUBLED, Presence.STALLED} for process in processes)
     style = "warn" if troubled else ""
     inner = WIDTH - 2
     lines: list[Line] = [("  " + gap.join(f"╭{'─' * inner}╮" for _ in shown), style)]
