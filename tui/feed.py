@@ -122,6 +122,7 @@ class Feed:
         self._listed: Wish | None = None
         """What was listed since the journal was opened."""
         self._following = False
+        self._look_at = 0.0
         self._version = -1
         self._stale = False
         self._refreshed_at = 0.0
@@ -217,7 +218,9 @@ class Feed:
             ask = self._next_ask()
             if ask is not None:
                 self._answer(archive, ask)
-            elif self._following:
+            # However often rows are asked for, what comes is looked at in its turn.
+            if self._following and time.monotonic() >= self._look_at:
+                self._look_at = time.monotonic() + FOLLOW_EVERY
                 self._look(archive)
             self._tell_trouble("")
 
@@ -233,7 +236,8 @@ class Feed:
 
     def _next_ask(self) -> Callable[[Archive], None] | None:
         try:
-            return self._asks.get(timeout=FOLLOW_EVERY if self._following else None)
+            left = max(0.0, self._look_at - time.monotonic())
+            return self._asks.get(timeout=left if self._following else None)
         except queue.Empty:
             return None
 

@@ -154,6 +154,19 @@ def test_what_ends_is_told_as_long_as_it_is_followed(book: Book, reader: Reader)
     assert grown.rows[seqs[-1]].id == "later-4"
 
 
+def test_what_ends_is_told_however_often_rows_are_asked_for(book: Book, reader: Reader) -> None:
+    seqs = book.end("a", ago=60)
+    assert reader.whole() == seqs
+    reader.feed.follow(True)
+    later = book.end("b")
+    deadline = time.monotonic() + 20
+    while list(reader.seqs) != [*seqs, *later]:
+        assert time.monotonic() < deadline, "what has ended was never looked at"
+        # The next is asked for as soon as the one before was answered.
+        reader.feed.want_whole(seqs[0])
+        reader.until(Whole)
+
+
 def test_a_list_at_rest_does_not_grow(book: Book, reader: Reader) -> None:
     seqs = book.end("a", ago=60)
     assert reader.whole(order=OLDEST) == seqs
