@@ -100,6 +100,7 @@ def _start(settings: Settings) -> None:
 
 
 def _show(settings: Settings) -> int:
+    from tui import memory
     from tui.app import Console
     from tui.commands import keymap
     from tui.preferences import Preferences
@@ -117,6 +118,7 @@ def _show(settings: Settings) -> int:
         first=preferences.text("tab", "monitor"),
         theme=settings[options.THEME] or preferences.text("theme", ""),
         compact=preferences.flag("compact"),
+        on_ready=memory.settle,
         keymap=keymap(settings.keys, settings.file),
         on_change=preferences.put,
         editor=shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""),

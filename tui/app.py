@@ -44,6 +44,7 @@ class Console(App[None]):
         on_change: told of a theme or density that a person has chosen, and of the tab that is open at the end.
         editor: the command of the person's own editor.
         clock: tells the time, in seconds since the epoch.
+        on_ready: called once when the console is on the screen.
     """
 
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
@@ -64,6 +65,7 @@ class Console(App[None]):
         on_change: Callable[[str, object], None] | None = None,
         editor: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
+        on_ready: Callable[[], None] | None = None,
     ) -> None:
         self._belt = NoControl()
         super().__init__()
@@ -72,6 +74,7 @@ class Console(App[None]):
         self._compact = compact
         self._on_change = on_change
         self._editor = tuple(editor)
+        self._on_ready = on_ready
         for each in themes.THEMES:
             self.register_theme(each)
         self.theme = themes.named(theme)
@@ -97,6 +100,8 @@ class Console(App[None]):
     def on_mount(self) -> None:
         """Give the terminal back whatever ends us."""
         self.set_class(self._compact, "-compact")
+        if self._on_ready is not None:
+            self.call_after_refresh(self._on_ready)
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             # A loop on Windows has no signal handlers.

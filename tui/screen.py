@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static
 
-from tui import commands, formatting
+from tui import commands, formatting, memory
 from tui.answers import Answer
 from tui.dialogs.detail import Detail
 from tui.feed import Whole
@@ -70,6 +70,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         self._logs: LogSource | None = None
         self._watcher = source.watcher(lambda view: self.post_message(ViewTaken(view)))
         self._frozen = False
+        self._covered = False
         self.header = Header(words, id="header")
         self.header.read_only = source.acts is None
         self.ledger = LedgerLine(words, id="ledger")
@@ -135,6 +136,11 @@ class MainScreen(TaskErrands, ProcessErrands):
         return self._opened
 
     @property
+    def _at_rest(self) -> bool:
+        """Whether nothing that comes is shown now."""
+        return self._frozen or self._covered
+
+    @property
     def remembered(self) -> Mapping[str, object]:
         """What a person finds again the next time, by names."""
         found: dict[str, object] = {"tab": self._opened}
@@ -149,10 +155,28 @@ class MainScreen(TaskErrands, ProcessErrands):
         if self._frozen:
             return
         self.view = event.view
-        self.header.show(event.view)
-        self.ledger.show(event.view)
-        self.bar.count("failed", event.view.ledger.failed)
-        self._shielded(self.tab, lambda tab: tab.show(event.view))
+        if not self._covered:
+            self._draw()
+
+    def _draw(self) -> None:
+        view = self.view
+        self.header.show(view)
+        self.ledger.show(view)
+        self.bar.count("failed", view.ledger.failed)
+        self._shielded(self.tab, lambda tab: tab.show(view))
+
+    def on_screen_suspend(self) -> None:
+        """Rest while a dialog lies over the tabs: to draw what is under it would cost most of what it costs itself."""
+        self._covered = True
+        self._rest(self.tab)
+
+    def on_screen_resume(self) -> None:
+        """Show what has come meanwhile."""
+        self._covered = False
+        memory.forget_dialogs()
+        if self._opened in self._made:
+            self._rest(self.tab)
+            self._draw()
 
     @on(TasksRead)
     def _take_tasks(self, event: TasksRead) -> None:
@@ -201,9 +225,9 @@ class MainScreen(TaskErrands, ProcessErrands):
     def _rest(self, active: Tab) -> None:
         """Let the feeds of the open tab follow, and the others rest."""
         for name, feed in self._feeds.items():
-            feed.follow(name in active.feeds and not self._frozen)
+            feed.follow(name in active.feeds and not self._at_rest)
         if self._logs is not None:
-            self._logs.follow(active.reads_logs and not self._frozen)
+            self._logs.follow(active.reads_logs and not self._at_rest)
 
     # What tabs want to know.
 
@@ -213,7 +237,7 @@ class MainScreen(TaskErrands, ProcessErrands):
             feed = self._source.tasks(lambda news: self.post_message(TasksRead(name, news)), name)
             self._feeds[name] = feed
             feed.start()
-            feed.follow(name in self.tab.feeds and not self._frozen)
+            feed.follow(name in self.tab.feeds and not self._at_rest)
         return feed
 
     @on(SearchWanted)
@@ -251,7 +275,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         if self._logs is None:
             self._logs = self._source.logs(lambda news: self.post_message(LogsRead(news)))
             self._logs.start()
-            self._logs.follow(self.tab.reads_logs)
+            self._logs.follow(self.tab.reads_logs and not self._at_rest)
         number = self._logs.choose(event.names)
         for tab in self._made.values():
             if tab.reads_logs:

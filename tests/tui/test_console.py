@@ -1,6 +1,7 @@
 """What the console does, by messages and cells: the source is made of values, and notes what is to be done."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widgets import Button, Input, TextArea
 
 from core.client import NewSubmission
@@ -819,3 +821,26 @@ def test_no_key_of_the_form_is_one_that_its_editor_takes_for_itself() -> None:
 def key_names(binding: BindingType) -> list[str]:
     """The keys of a binding."""
     return (binding.key if isinstance(binding, Binding) else binding[0]).split(",")
+
+
+def test_dialogs_that_were_closed_are_let_go() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        async def open_and_close() -> None:
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, Detail), "the sheet")
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
+
+        def drawn() -> int:
+            gc.collect()
+            return sum(isinstance(each, Strip) for each in gc.get_objects())
+
+        for _ in range(3):
+            await open_and_close()
+        before = drawn()
+        for _ in range(10):
+            await open_and_close()
+        # Ten sheets of forty lines would be four hundred at least.
+        assert drawn() - before < 200
+
+    play(scenario)
