@@ -202,7 +202,7 @@ def test_giving_up_says_what_is_not_known() -> None:
             answers.append(answer.id)
 
     answers: list[str] = []
-    with FakeServer(after(1, close_without_an_answer), drop) as server, Client(server.address, patience=0.3) as client:
+    with FakeServer(after(1, close_without_an_answer), drop) as server, Client(server.address, patience=2.0) as client:
         with pytest.raises(ServerUnavailable, match=r"4 requests, from t1 on, without an answer"):
             submit()
         assert answers == ["t0"]

@@ -9,6 +9,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
+from tui.widgets.field import Field
 from tui.words import Words
 
 
@@ -33,7 +34,7 @@ class Ask(ModalScreen[str]):
         """The question, and the place for the answer."""
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False, classes="question")
-            yield Input(self._proposal)
+            yield Field(self._proposal)
             yield Static(self.words("Enter does it, Escape does not"), classes="hint", markup=False)
 
     def on_mount(self) -> None:

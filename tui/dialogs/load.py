@@ -11,6 +11,7 @@ from textual.widgets import Input, Label, Static
 
 from core.client import NewSubmission
 from core.client.load import LoadOrder
+from tui.widgets.field import Field
 from tui.words import Words
 
 MOST_TASKS = 100_000_000
@@ -49,7 +50,7 @@ class LoadDialog(ModalScreen[LoadOrder | None]):
             ):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
-                    yield Input(value, id=name, type="integer", compact=True)
+                    yield Field(value, id=name, type="integer", compact=True)
             yield self._trouble
             yield Static(words("Enter begins, Escape does not"), classes="hint", markup=False)
 

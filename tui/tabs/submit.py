@@ -21,6 +21,7 @@ from tui.messages import DetailWanted, EditWanted, LoadAsked, ManyWanted, RowsWa
 from tui.payloads import Draft, DraftError
 from tui.tabs.base import Tab
 from tui.view import View
+from tui.widgets.field import Field
 from tui.widgets.panel import Panel
 from tui.widgets.table import Cell, Column, ListModel, Row, Table
 from tui.widgets.task_rows import state_cell
@@ -33,6 +34,10 @@ MOST_KEPT = 200
 
 class Payload(TextArea):
     """The editor of the payload: Enter submits, Ctrl+J breaks the line, and a paste keeps its lines."""
+
+    def on_mount(self) -> None:
+        """Keep the cursor calm."""
+        self.cursor_blink = False
 
     class Sent(Message):
         """Enter was pressed."""
@@ -72,9 +77,9 @@ class Form(Panel):
             placeholder=words("Type a task and press Enter."),
             id="payload",
         )
-        self._delay = Input(placeholder="0", id="delay", compact=True)
-        self._retries = Input(placeholder=words("of the kind"), id="retries", compact=True)
-        self._task_id = Input(placeholder=words("made by itself"), id="task-id", compact=True)
+        self._delay = Field(placeholder="0", id="delay", compact=True)
+        self._retries = Field(placeholder=words("of the kind"), id="retries", compact=True)
+        self._task_id = Field(placeholder=words("made by itself"), id="task-id", compact=True)
         self._as_text = Checkbox(words("always as text"), id="as-text", compact=True)
         self._about = Static(id="about-kind", markup=False)
         self._note = Static(id="about-payload", markup=False)

@@ -11,6 +11,7 @@ from core.supervisor.logreading import Level, LogFilter, LogLine
 from tui import commands, formatting
 from tui.log_feed import LogNews
 from tui.messages import CopyWanted
+from tui.widgets.field import Field
 from tui.widgets.panel import Panel
 from tui.widgets.text_view import MOST_LINES, Line, TextView
 from tui.words import Words
@@ -48,7 +49,7 @@ class LogPanel(Panel):
         super().__init__(id=id)
         self.words = words
         self.text = TextView(follow=True, wrap=False)
-        self._input = Input(placeholder=words("only lines that hold this"))
+        self._input = Field(placeholder=words("only lines that hold this"))
         self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
         self._filter = LogFilter()
         self._whose = ""
