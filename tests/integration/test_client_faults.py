@@ -202,8 +202,9 @@ def test_giving_up_says_what_is_not_known() -> None:
             answers.append(answer.id)
 
     answers: list[str] = []
-    with FakeServer(after(1, close_without_an_answer), drop) as server, Client(server.address, patience=2.0) as client:
-        with pytest.raises(ServerUnavailable, match=r"4 requests, from t1 on, without an answer"):
+    with FakeServer(after(1, close_without_an_answer), drop) as server, Client(server.address, patience=0.3) as client:
+        # How many had been sent when the first connection was closed is a matter of which side was quicker.
+        with pytest.raises(ServerUnavailable, match=r"(1 request t1|[2-4] requests, from t1 on,) without an answer"):
             submit()
         assert answers == ["t0"]
 
