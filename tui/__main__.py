@@ -5,6 +5,7 @@ import logging
 import os
 import shlex
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tui import options, web
 
 MODULE = "tui"
 NOT_A_TERMINAL = 2
+GIVEN_BACK_WITHIN = 5.0
+"""Seconds in which a terminal that is still there is given back."""
 
 
 def main() -> int:
@@ -119,6 +122,7 @@ def _show(settings: Settings) -> int:
         theme=settings[options.THEME] or preferences.text("theme", ""),
         compact=preferences.flag("compact"),
         on_ready=memory.settle,
+        on_leaving=_insist,
         keymap=keymap(settings.keys, settings.file),
         on_change=preferences.put,
         editor=shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""),
@@ -132,6 +136,13 @@ def _show(settings: Settings) -> int:
     if app.return_code == 1:
         sys.stderr.write(f"python -m {MODULE}: the console broke down; see {log}\n")
     return app.return_code or 0
+
+
+def _insist(code: int) -> None:
+    """End, also when the terminal is gone: Textual waits for ever then for what it can't write any more."""
+    timer = threading.Timer(GIVEN_BACK_WITHIN, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
 
 
 def _kinds(settings: Settings) -> dict[str, str]:

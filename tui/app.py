@@ -45,6 +45,7 @@ class Console(App[None]):
         editor: the command of the person's own editor.
         clock: tells the time, in seconds since the epoch.
         on_ready: called once when the console is on the screen.
+        on_leaving: called with the exit code when everything has been let go, before the terminal is given back.
     """
 
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
@@ -66,6 +67,7 @@ class Console(App[None]):
         editor: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         on_ready: Callable[[], None] | None = None,
+        on_leaving: Callable[[int], None] | None = None,
     ) -> None:
         self._belt = NoControl()
         super().__init__()
@@ -75,6 +77,7 @@ class Console(App[None]):
         self._on_change = on_change
         self._editor = tuple(editor)
         self._on_ready = on_ready
+        self._on_leaving = on_leaving
         for each in themes.THEMES:
             self.register_theme(each)
         self.theme = themes.named(theme)
@@ -112,6 +115,8 @@ class Console(App[None]):
         """Keep which tab was open, and what it showed."""
         for name, value in self._main.remembered.items():
             self._changed(name, value)
+        if self._on_leaving is not None:
+            self._on_leaving(self.return_code or 0)
 
     @on(EditWanted)
     def _edit(self, event: EditWanted) -> None:
