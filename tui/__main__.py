@@ -14,7 +14,7 @@ import msgspec
 from core import config, logs
 from core.addresses import LOOPBACK, Address
 from core.config import Settings
-from core.errors import AlreadyRunning
+from core.errors import AlreadyRunning, ConfigurationError
 from core.launch import parser_for, settled
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
@@ -22,6 +22,9 @@ from tui import options, web
 
 MODULE = "tui"
 NOT_A_TERMINAL = 2
+FIRST_ANSWER = 4.0
+"""Seconds in which a broker has to answer before a dump is made without its depth."""
+
 GIVEN_BACK_WITHIN = 5.0
 """Seconds in which a terminal that is still there is given back."""
 
@@ -53,7 +56,7 @@ def run(settings: Settings) -> int:
 def _dump(settings: Settings) -> int:
     from tui.services import LocalSource  # what only one of the ways needs is loaded there
 
-    with LocalSource(settings, os.environ).watching() as watching:
+    with LocalSource(settings, os.environ).watching(FIRST_ANSWER) as watching:
         watching.look(time.monotonic(), time.time())
         view = watching.look(time.monotonic(), time.time())
     sys.stdout.write(msgspec.json.encode(view).decode() + "\n")
@@ -125,7 +128,7 @@ def _show(settings: Settings) -> int:
         on_leaving=_insist,
         keymap=keymap(settings.keys, settings.file),
         on_change=preferences.put,
-        editor=shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""),
+        editor=_editor(),
     )
     try:
         app.run()
@@ -143,6 +146,15 @@ def _insist(code: int) -> None:
     timer = threading.Timer(GIVEN_BACK_WITHIN, os._exit, (code,))
     timer.daemon = True
     timer.start()
+
+
+def _editor() -> list[str]:
+    """The command of the person's own editor."""
+    told = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
+    try:
+        return shlex.split(told)
+    except ValueError as error:
+        raise ConfigurationError(f"the editor in $VISUAL or $EDITOR can't be read: {error}") from error
 
 
 def _kinds(settings: Settings) -> dict[str, str]:

@@ -35,6 +35,8 @@ AT_ONCE = 1000
 """Tasks that are moved in one transaction: others write in between."""
 
 EXPORTED_AT_ONCE = 500
+EVERYTHING = 2**62
+"""A table lists the first of very many results; a file gets them all."""
 
 Progress = Callable[[int], None]
 """Takes how far it is; may be called from any thread."""
@@ -311,7 +313,7 @@ def _export(
     progress: Progress,
     cancelled: threading.Event,
 ) -> int:
-    seqs = archive.matching(search, order)
+    seqs = archive.matching(search, order, EVERYTHING)
     writer = csv.writer(out)
     if as_csv:
         writer.writerow(_COLUMNS)

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from core.errors import CauceError, JournalError
 from core.model import Task
 from core.repository.archive import MOST_RESULTS, Archive, OpenArchive, TaskRow
-from core.repository.search import Column, Comparison, Measure, Order, Search
+from core.repository.search import Comparison, Measure, Order, Search
 
 FIRST_ROWS = 200
 """How many are found first, before the whole list is made."""
@@ -325,6 +325,3 @@ def _end_from(found: "array[int]", unsettled: "array[int]") -> "array[int]":
 
 def _nothing(_: Archive) -> None:
     """Wakes the thread."""
-
-
-NEWEST = Order(Column.ENDED)

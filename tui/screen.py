@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -29,11 +29,6 @@ from tui.tabs.base import Tab
 from tui.task_errands import TaskErrands
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
 from tui.words import Words
-
-T = TypeVar("T")
-
-DOWN_WITHIN = 60.0
-"""Seconds that a system has to end before what still runs is killed."""
 
 _log = logging.getLogger("cauce.tui")
 Maker = Callable[[Words], Tab]
@@ -65,7 +60,8 @@ class MainScreen(TaskErrands, ProcessErrands):
         super().__init__(source, words, clock)
         self._makers = tabs
         self._made: dict[str, Tab] = {}
-        self._opened = first
+        # What was remembered may be of another version.
+        self._opened = first if first in tabs else next(iter(tabs))
         self._feeds: dict[str, TaskFeed] = {}
         self._logs: LogSource | None = None
         self._watcher = source.watcher(lambda view: self.post_message(ViewTaken(view)))
@@ -96,6 +92,7 @@ class MainScreen(TaskErrands, ProcessErrands):
     def on_unmount(self) -> None:
         """End what was begun."""
         self._cancelling.set()
+        self._leaving.set()
         self._watcher.stop()
         for feed in self._feeds.values():
             feed.stop()

@@ -39,9 +39,13 @@ class LocalSource:
             token = config.read_token(settings)
             self._acts = Operator(settings, environment, self._journal, self._home, token)
 
-    def watching(self) -> Watching:
-        """What looks at the system, in whichever thread."""
-        return Watching(self._journal, self._home, self._open_gauge, self._describe_broker())
+    def watching(self, patience: float = 0.0) -> Watching:
+        """What looks at the system, in whichever thread.
+
+        Args:
+            patience: seconds to wait for the first answer of the queue.
+        """
+        return Watching(self._journal, self._home, self._open_gauge, self._describe_broker(), patience)
 
     def watcher(self, hand_over: Callable[[View], object]) -> Watcher:
         """What looks at the system again and again."""

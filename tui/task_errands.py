@@ -48,6 +48,7 @@ class TaskErrands(Errands):
     def __init__(self, source: Source, words: Words, clock: Callable[[], float]) -> None:
         super().__init__(source, words, clock)
         self._cancelling = threading.Event()
+        self._leaving = threading.Event()
         self._busy = ""
         self._last_settled: list[Settled] = []
 
@@ -158,8 +159,6 @@ class TaskErrands(Errands):
         )
 
     def _settle_now(self, acts: Acts, event: SettleWanted) -> None:
-        self._cancelling.clear()
-
         def done(settled: Settled) -> None:
             self._last_settled.append(settled)
             told = ("{count} task runs again", "{count} tasks run again")
@@ -170,7 +169,7 @@ class TaskErrands(Errands):
             self.settled()
 
         progress = self._noting(len(event.seqs))
-        self.work("settle", lambda: acts.settle(event.act, event.seqs, progress, self._cancelling), done)
+        self.work("settle", lambda: acts.settle(event.act, event.seqs, progress, self._leaving), done)
 
     @on(UndoWanted)
     def _undo(self, event: UndoWanted) -> None:
@@ -207,14 +206,13 @@ class TaskErrands(Errands):
             if not name:
                 return
             path = Path(name).expanduser()
-            self._cancelling.clear()
             progress = self._noting(event.count)
 
             def done(count: int) -> None:
                 self.note("")
                 self.tell(self.words("{count} tasks written to {path}", count=formatting.count(count), path=str(path)))
 
-            self.work("export", lambda: acts.export(event.search, event.order, path, progress, self._cancelling), done)
+            self.work("export", lambda: acts.export(event.search, event.order, path, progress, self._leaving), done)
 
         self.app.push_screen(Ask(self.words, question, "results.jsonl"), begin)
 

@@ -33,7 +33,7 @@ class Light(enum.StrEnum):
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker, or all together."""
+    """One worker or server."""
 
     process: ProcessView
     history: tuple[float, ...] = ()

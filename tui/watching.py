@@ -41,13 +41,15 @@ class Watching(Closing):
         home: of its directory.
         open_gauge: makes what watches the queue.
         broker: what carries the tasks, when no supervisor says it.
+        patience: seconds to wait for the first answer of the queue.
     """
 
-    def __init__(self, journal: Journal, home: Home, open_gauge: OpenGauge, broker: str) -> None:
+    def __init__(self, journal: Journal, home: Home, open_gauge: OpenGauge, broker: str, patience: float = 0.0) -> None:
         self._journal = journal
         self._home = home
         self._open_gauge = open_gauge
         self._broker = broker
+        self._patience = patience
         self._observer = Observer(journal.reading(), 0)
         self._history = History(CHART_SECONDS)
         self._book: _Book | None = None
@@ -114,7 +116,7 @@ class Watching(Closing):
             self._gauged = named
             self._gauge = self._open_gauge(report)
             if self._gauge is not None:
-                self._gauge.start(0.0)
+                self._gauge.start(self._patience)
         return self._gauge
 
     def _read_book(self, now: float, wall: float) -> "_Nothing":

@@ -207,6 +207,7 @@ def test_a_dump_is_what_the_console_would_show(system: Supervised) -> None:
     assert dumped["snapshot"]["ledger"]["done"] == 1
     assert [part["name"] for part in dumped["report"]["processes"]] == ["s1", "w1"]
     assert dumped["report"]["listen"] == started.listen
+    assert dumped["snapshot"]["depth"] == {"ready": 0, "dead": 0}
 
 
 def test_a_dump_where_nothing_is_makes_nothing(tmp_path: Path) -> None:
@@ -247,6 +248,23 @@ def test_a_wrong_setting_is_explained(tmp_path: Path, flags: tuple[str, str], to
     with Terminal(flags, tmp_path) as terminal:
         assert terminal.wait_for_end() == 2
         assert told in terminal.screen().replace("\n", "")
+
+
+def test_an_editor_that_cannot_be_read_is_explained(tmp_path: Path) -> None:
+    with Terminal((), tmp_path, environment={"VISUAL": "vi 'unclosed"}) as terminal:
+        assert terminal.wait_for_end() == 2
+        assert "can't be read: No closing quotation" in terminal.screen().replace("\n", "")
+
+
+def test_a_choice_of_another_version_keeps_no_console_from_starting(tmp_path: Path) -> None:
+    kept = tmp_path / ".cauce" / "console.json"
+    kept.parent.mkdir()
+    kept.write_text('{"tab": "elsewhere", "theme": 8, "filter": ["x"], "sort": {}, "compact": "yes"}', "utf-8")
+    with Terminal((), tmp_path) as terminal:
+        terminal.wait_for("New task")
+        terminal.leave("Keys")
+        terminal.keys("q")
+        assert terminal.wait_for_end() == 0
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -11,6 +11,7 @@ from textual.widgets import Input, Static
 from core.errors import SearchError
 from core.model import State
 from core.repository import search
+from core.repository.archive import MOST_RESULTS
 from core.repository.search import NEWEST_FIRST, Order, Search
 from core.repository.search import Column as By
 from tui import commands, formatting
@@ -174,6 +175,8 @@ class Browser(Panel):
         words = self.words
         count = words.count(self.matching, "{count} task", "{count} tasks")
         told = [count if self._complete else words("{count} and more …", count=count)]
+        if self.matching >= MOST_RESULTS:
+            told = [words("the first {count}", count=count)]
         if self._text:
             told.append(words("filtered"))
         if not self._order.is_live:
