@@ -723,6 +723,9 @@ async def wheel(pilot: Pilot[None], view: TextView, kind: type[events.MouseScrol
 def test_keys_go_through_a_text() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(numbered(100))
+        while not view.max_scroll_y:
+            # What can be scrolled is known when it has been laid out.
+            await pilot.pause(0.01)
         for key, first in (("down", 1), ("j", 2), ("pagedown", 11), ("space", 20), ("k", 19), ("end", 90), ("home", 0)):
             await pilot.press(key)
             assert lines(view)[0] == f"line {first}", key
