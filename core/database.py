@@ -192,14 +192,17 @@ class Database(Closing):
         if self._connection.in_transaction:
             self.execute("ROLLBACK")
 
-    def migrate(self, scripts: Sequence[str]) -> None:
+    def migrate(self, scripts: Sequence[str]) -> int:
         """Bring the schema up to date: run those of the numbered `scripts` that this file has not seen, all or none.
+
+        Returns:
+            How many of them it had seen; 0 for a new file.
 
         Raises:
             CauceError: the lasting fault, when the file was written by a newer version.
         """
         if self._schema_version() == len(scripts):
-            return
+            return len(scripts)
         with self.transaction():
             version = self._schema_version()
             if version > len(scripts):
@@ -210,6 +213,7 @@ class Database(Closing):
             for script in scripts[version:]:
                 self.execute(script)
             self.execute(f"PRAGMA user_version = {len(scripts)}")
+        return version
 
     def _schema_version(self) -> int:
         return self.number("PRAGMA user_version")

@@ -44,10 +44,20 @@ class Dispatcher:
         open_publisher: makes the publisher, given what to call when messages are settled.
         owner: the server's number in the journal.
         now: the monotonic time.
+        births: tells how often the tasks queue was missing and was made: what was queued is published again then.
     """
 
-    def __init__(self, open_publisher: Callable[[OnSettled], Publisher], owner: int, now: float) -> None:
+    def __init__(
+        self,
+        open_publisher: Callable[[OnSettled], Publisher],
+        owner: int,
+        now: float,
+        births: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._owner = owner
+        self._births = births
+        self._births_seen = 0
+        self._births_written = 0
         self._settled: queue.SimpleQueue[Sequence[Settled]] = queue.SimpleQueue()
         self._publisher = open_publisher(self._settled.put)
         self._in_hand: dict[int, Dispatch] = {}
@@ -92,7 +102,13 @@ class Dispatcher:
         """Whether a transaction should be made for it now."""
         self._collect(now)
         self._watch(now)
-        return bool(self._to_mark) or self._may_claim(now) or now >= self._next_look or self._overdue(now)
+        return (
+            bool(self._to_mark)
+            or self._births() > self._births_seen
+            or self._may_claim(now)
+            or now >= self._next_look
+            or self._overdue(now)
+        )
 
     def write(self, repository: Repository, now: float, wall: float) -> None:
         """Write, inside a transaction, what was confirmed, and claim what is due.
@@ -104,6 +120,7 @@ class Dispatcher:
         """
         self._collect(now)
         self._watch(now)
+        self._redispatch(repository)
         repository.mark_queued(self._to_mark, wall)
         self._claimed = []
         self._releasing = self._overdue(now)
@@ -116,6 +133,7 @@ class Dispatcher:
 
     def committed(self, now: float) -> None:
         """The transaction of the last `write` is stored."""
+        self._births_seen = self._births_written
         for task in self._to_mark:
             if self._holds(task):
                 del self._in_hand[task.seq]
@@ -149,6 +167,17 @@ class Dispatcher:
         self._to_mark.clear()
         self._to_publish.clear()
         self._in_hand.clear()
+
+    def _redispatch(self, repository: Repository) -> None:
+        """Have everything published again that was on a queue which is gone.
+
+        What this server has published since, and notes as queued only now, is not among it.
+        """
+        self._births_written = self._births()
+        if self._births_written > self._births_seen:
+            moved = repository.redispatch()
+            if moved:
+                _log.warning("the broker had lost its queue: %d tasks are published again", moved)
 
     def _message(self, task: Dispatch, wall: float) -> Message:
         # Not tagged by its number: a task that was released and claimed again can be on its way twice.

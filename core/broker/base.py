@@ -6,6 +6,7 @@ Nothing here knows which broker is behind it.
 """
 
 import enum
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -142,7 +143,23 @@ class Gauge(Closing):
 
 
 class Broker(ABC):
-    """A message broker, as it is configured: makes the things above. It holds no connection itself."""
+    """A message broker, as it is configured: makes the things above. It holds no connection itself.
+
+    Attributes:
+        on_birth: called, from any thread, each time the tasks queue was missing and was made by this process.
+            What was on it is gone: the journal has to have its queued tasks published again, at once,
+            before much has come to the new queue.
+    """
+
+    def __init__(self) -> None:
+        self.on_birth: Callable[[], None] = _nothing
+        self._counting = threading.Lock()
+        self._births = 0
+
+    @property
+    def births(self) -> int:
+        """How often this process has found the tasks queue missing, and made it."""
+        return self._births
 
     @property
     @abstractmethod
@@ -160,7 +177,7 @@ class Broker(ABC):
 
     @abstractmethod
     def check(self, timeout: float) -> None:
-        """Have the broker take a message and give it back, on a queue that nobody else sees. It may make the queues.
+        """Have the broker take a message and give it back, on a queue that nobody else sees.
 
         Args:
             timeout: seconds that it has for that.
@@ -181,3 +198,12 @@ class Broker(ABC):
     @abstractmethod
     def gauge(self) -> Gauge:
         """Make a gauge."""
+
+    def _count_birth(self) -> None:
+        with self._counting:
+            self._births += 1
+        self.on_birth()
+
+
+def _nothing() -> None:
+    """Be told nothing."""

@@ -70,8 +70,9 @@ class Worker:
         self._concurrency = settings[options.CONCURRENCY]
         # As many as run, until it is known how long they take: a second worker gets its share of the first ones.
         self._prefetch = settings[options.PREFETCH] or self._concurrency
-        self._consumer: Consumer = broker.consumer(Queue.TASKS, self._prefetch)
         self._recorder = Recorder(journal.writing(), self._acknowledge, self._events.put)
+        broker.on_birth = self._recorder.redispatch
+        self._consumer: Consumer = broker.consumer(Queue.TASKS, self._prefetch)
         self._handlers = Handlers(
             self._concurrency,
             registry,

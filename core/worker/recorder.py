@@ -46,7 +46,11 @@ class Dropped(msgspec.Struct):
     held: Held
 
 
-Item = Finished | Strike | Dropped
+class QueueLost(msgspec.Struct):
+    """The broker had lost its queue: what was on it has to be published again."""
+
+
+Item = Finished | Strike | Dropped | QueueLost
 
 
 class Recorder:
@@ -90,6 +94,10 @@ class Recorder:
         self._inbox.put(Strike([seq], noted))
         noted.wait()
 
+    def redispatch(self) -> None:
+        """Have everything published again that was on a queue which is gone."""
+        self._inbox.put(QueueLost())
+
     def pardon(self, seqs: Sequence[int], timeout: float) -> None:
         """Write down that tasks which began under suspicion are given back; waits for it up to `timeout` seconds."""
         if seqs:
@@ -127,10 +135,11 @@ class Recorder:
         finished = [item for item in batch if isinstance(item, Finished)]
         strikes = [item for item in batch if isinstance(item, Strike)]
         dropped = [item for item in batch if isinstance(item, Dropped)]
+        lost = any(isinstance(item, QueueLost) for item in batch)
         counted: list[bool] = []
-        while finished or strikes:
+        while finished or strikes or lost:
             try:
-                counted = _write(finished, strikes, repository)
+                counted = _write(finished, strikes, repository, lost=lost)
                 break
             except JournalError as error:
                 if not self.trouble:
@@ -169,7 +178,9 @@ class Recorder:
         )
 
 
-def _write(finished: Sequence[Finished], strikes: Sequence[Strike], repository: Repository) -> list[bool]:
+def _write(
+    finished: Sequence[Finished], strikes: Sequence[Strike], repository: Repository, *, lost: bool
+) -> list[bool]:
     """Store everything together; for each outcome whether it counted."""
     with repository.transaction():
         for item in strikes:
@@ -177,4 +188,9 @@ def _write(finished: Sequence[Finished], strikes: Sequence[Strike], repository: 
                 repository.pardon(item.seqs)
             else:
                 repository.strike(item.seqs)
-        return repository.settle([item.outcome for item in finished], time.time()) if finished else []
+        counted = repository.settle([item.outcome for item in finished], time.time()) if finished else []
+        if lost:
+            moved = repository.redispatch()
+            if moved:
+                _log.warning("the broker had lost its queue: %d tasks are published again", moved)
+        return counted

@@ -475,7 +475,18 @@ def test_preparing_again_changes_nothing(broker: Broker) -> None:
     publish(broker, b"kept")
     broker.prepare()
     broker.prepare()
+    assert broker.births == 1
     wait_for_depth(broker, 1, 0)
+
+
+def test_who_makes_the_tasks_queue_can_tell_so(unprepared: Broker) -> None:
+    assert unprepared.births == 0
+    with unprepared.consumer(Queue.TASKS, 1) as consumer:
+        wait_until(lambda: unprepared.births == 1 and not consumer.trouble, "the queue to be made", PATIENCE)
+        unprepared.prepare()
+        with unprepared.publisher(lambda _: None) as publisher:
+            wait_until(lambda: publisher.available, "the publisher to be connected", PATIENCE)
+    assert unprepared.births == 1
 
 
 def test_a_check_of_a_healthy_broker_passes_again_and_again_and_changes_nothing(broker: Broker) -> None:

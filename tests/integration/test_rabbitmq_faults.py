@@ -14,6 +14,7 @@ from core.broker.rabbitmq import RabbitBroker
 from core.broker.rabbitmq.addresses import read_addresses
 from core.broker.rabbitmq.gauge import RabbitGauge
 from core.broker.rabbitmq.link import Link
+from core.broker.rabbitmq.publisher import RabbitPublisher
 from core.errors import BrokerUnavailable
 from tests.services.amqp import Book, bodies, messages, receive_all, wait_available, wait_connected
 from tests.services.fixtures import MakeRabbitNode
@@ -157,6 +158,7 @@ def test_an_error_that_pika_should_not_raise_costs_a_connection_and_nothing_else
     def fail() -> None:
         raise ValueError("Timeout closed before call")
 
+    RabbitBroker([url]).prepare()
     with RabbitGauge(read_addresses([url], 15, 60.0)) as gauge:
         gauge.read()
         link = next(value for value in vars(gauge).values() if isinstance(value, Link))
@@ -237,3 +239,34 @@ def test_what_was_confirmed_outlives_the_power_cut_of_a_broker(
     lines = [record.getMessage() for record in caplog.records]
     assert len([line for line in lines if "publisher" in line]) == 2, lines
     assert len([line for line in lines if "consumer" in line]) == 2, lines
+
+
+def test_a_queue_that_was_born_just_before_a_crash_and_has_no_leader_is_made_anew(
+    node: RabbitNode, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    RabbitBroker([url]).prepare()
+    # RabbitMQ writes down where a new queue is within a second; before that, it comes back without a leader.
+    node.restart()
+    broker = RabbitBroker([url])
+    with broker.consumer(Queue.TASKS, 5) as consumer:
+        wait_until(lambda: not consumer.trouble, "the queue to serve again", 90)
+        if "answers nobody" in caplog.text:
+            assert broker.births == 1
+        book = Book()
+        with broker.publisher(book) as publisher:
+            wait_available(publisher)
+            publisher.send(messages(3))
+            book.wait(3)
+            assert book.confirmed == {0, 1, 2}
+        assert sorted(bodies(receive_all(consumer, 3))) == [b"0", b"1", b"2"]
+
+
+def test_a_publisher_whose_messages_are_never_confirmed_tries_another_connection(node: RabbitNode, url: str) -> None:
+    RabbitBroker([url]).prepare()
+    node.restart()
+    book = Book()
+    with RabbitPublisher(read_addresses([url], 15, 60.0), book, lambda: None, confirm_seconds=1.0) as publisher:
+        wait_available(publisher)
+        publisher.send(messages(1))
+        book.wait(1, 30)
+        assert book.confirmed or "confirmed nothing" in book.reasons[0]

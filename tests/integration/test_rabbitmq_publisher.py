@@ -186,7 +186,7 @@ def test_closing_waits_for_what_was_sent(broker: RabbitBroker, rabbitmq_url: str
 
 
 def test_what_goes_beyond_the_limit_is_refused_at_once(rabbitmq_url: str, book: Book) -> None:
-    with RabbitPublisher(read_addresses([rabbitmq_url], 15, 60.0), book, limit=100) as publisher:
+    with RabbitPublisher(read_addresses([rabbitmq_url], 15, 60.0), book, lambda: None, limit=100) as publisher:
         wait_available(publisher)
         publisher.send(messages(150))
         book.wait(150)

@@ -40,6 +40,7 @@ def test_the_depth_of_both_queues_is_read_over_a_connection_that_stays(
 ) -> None:
     broker = RabbitBroker([rabbitmq_url])
     book = Book()
+    broker.prepare()
     with broker.gauge() as gauge, broker.publisher(book) as publisher:
         assert gauge.read() == Depth(ready=0, dead=0)
         wait_available(publisher)
@@ -54,13 +55,28 @@ def test_the_depth_of_both_queues_is_read_over_a_connection_that_stays(
         assert gauge.read() == Depth(ready=4, dead=1)
 
 
-def test_a_gauge_answers_after_its_queue_was_deleted(rabbitmq_url: str) -> None:
+def test_a_gauge_makes_no_queue_and_answers_once_there_is_one(rabbitmq_url: str) -> None:
     with RabbitBroker([rabbitmq_url]).gauge() as gauge:
-        gauge.read()
-        with raw_channel(rabbitmq_url) as channel:
-            channel.queue_delete(Queue.DEAD.value)
-        wait_until(lambda: _readable(gauge.read), "the queue to come back")
+        with pytest.raises(BrokerUnavailable, match="no queues of ours yet"):
+            gauge.read()
+        broker = RabbitBroker([rabbitmq_url])
+        broker.prepare()
+        assert broker.births == 1
+        wait_until(lambda: _readable(gauge.read), "the queue to be seen")
         assert gauge.read() == Depth(ready=0, dead=0)
+
+
+def test_who_makes_the_tasks_queue_can_tell_so(rabbitmq_url: str) -> None:
+    first, second = RabbitBroker([rabbitmq_url]), RabbitBroker([rabbitmq_url])
+    with first.consumer(Queue.TASKS, 1) as consumer:
+        wait_until(lambda: not consumer.trouble, "the consumer to be connected")
+        assert first.births == 1
+        with second.publisher(Book()) as publisher:
+            wait_until(lambda: publisher.available, "the publisher to be connected")
+        assert second.births == 0
+        with raw_channel(rabbitmq_url) as channel:
+            channel.queue_delete(Queue.TASKS.value)
+        wait_until(lambda: first.births == 2, "the consumer to make the queue again")
 
 
 def _readable(read: Callable[[], Depth]) -> bool:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from core.broker.base import Queue
 from core.model import State
 from tests.integration.programs import Program, counts, find, server, worker
 from tests.integration.quick_worker import HEARTBEAT
 from tests.integration.scene import KINDS, Scene
 from tests.integration.wire import Wire
+from tests.services.amqp import raw_channel
 from tests.services.rabbitmq import RabbitNode
 from tests.services.waiting import wait_until
 
@@ -82,3 +84,26 @@ def test_a_task_that_keeps_the_processor_busy_does_not_cost_the_connection(scene
         assert program.wait() == 0
         levels = {line.split()[2] for line in program.log.splitlines()}
         assert levels == {"INFO"}, program.log
+
+
+def test_what_was_on_a_queue_that_is_deleted_is_published_again_by_itself(scene: Scene, rabbitmq_url: str) -> None:
+    scene.submit(4, "trace")
+    wait_until(lambda: counts(scene.directory) == {"queued": 4}, "all to be queued")
+    with raw_channel(rabbitmq_url) as channel:
+        channel.queue_delete(Queue.TASKS.value)
+    with a_worker(scene, rabbitmq_url, "w1").ready() as program:
+        wait_until(lambda: counts(scene.directory) == {"done": 4}, "all to be done", 20)
+        assert "the broker had lost its queue: 4 tasks are published again" in program.log
+    assert len(scene.traces()) == 4
+
+
+def test_what_was_on_a_queue_that_is_deleted_under_its_consumers_is_published_again(
+    scene: Scene, rabbitmq_url: str
+) -> None:
+    with a_worker(scene, rabbitmq_url, "w1").ready():
+        scene.submit(40, "gated")
+        wait_until(lambda: len(scene.traces()) == 4, "four to run")
+        with raw_channel(rabbitmq_url) as channel:
+            channel.queue_delete(Queue.TASKS.value)
+        scene.gate.touch()
+        wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done", 20)

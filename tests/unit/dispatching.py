@@ -90,7 +90,9 @@ class Server:
         with journal.transaction():
             self.number = journal.register(process())
         self.publishers: list[ScriptedPublisher] = []
-        self.dispatcher = Dispatcher(self.open_publisher, self.number, self.now)
+        self.births = 0
+        """How often the broker's queue was made by this server."""
+        self.dispatcher = Dispatcher(self.open_publisher, self.number, self.now, lambda: self.births)
         (self.publisher,) = self.publishers
 
     def open_publisher(self, on_settled: OnSettled) -> ScriptedPublisher:

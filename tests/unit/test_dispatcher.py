@@ -360,3 +360,33 @@ def test_a_task_for_later_is_claimed_in_its_time(server: Server) -> None:
     assert server.sent == []
     server.turn(CLAIM_INTERVAL)
     assert server.sent == [("a", 0)]
+
+
+def test_what_was_queued_is_published_again_when_the_queue_had_to_be_made_anew(server: Server) -> None:
+    server.submit("a", "b")
+    server.turn()
+    server.publisher.settle()
+    server.turn(0.01)
+    assert booked(server.journal) == {"queued": 2}
+    server.births += 1
+    server.turn(0.01)
+    assert booked(server.journal) == {"accepted": 2}
+    server.turn(CLAIM_INTERVAL)
+    assert server.sent == [("a", 0), ("b", 0)] * 2
+    server.publisher.settle()
+    server.turn(0.01)
+    assert booked(server.journal) == {"queued": 2}
+    server.turn(ORPHAN_INTERVAL)
+    assert len(server.sent) == 4
+
+
+def test_a_lost_queue_is_remembered_until_that_is_written(server: Server) -> None:
+    server.submit("a")
+    server.turn()
+    server.publisher.settle()
+    server.turn(0.01)
+    server.births += 1
+    server.turn(0.01, fails=True)
+    assert booked(server.journal) == {"queued": 1}
+    server.turn(0.01)
+    assert booked(server.journal) == {"accepted": 1}

@@ -24,6 +24,7 @@ class EmbeddedBroker(Broker):
     """
 
     def __init__(self, path: Path, *, lease: float = LEASE, delivery_limit: int = DELIVERY_LIMIT) -> None:
+        super().__init__()
         self._path = path
         self._lease = lease
         self._delivery_limit = delivery_limit
@@ -63,7 +64,10 @@ class EmbeddedBroker(Broker):
         return self._open()
 
     def _open(self, patience: float = PATIENCE) -> QueueFile:
-        return QueueFile(self._path, self._delivery_limit, patience=patience)
+        file = QueueFile(self._path, self._delivery_limit, patience=patience)
+        if file.born:
+            self._count_birth()
+        return file
 
 
 class EmbeddedGauge(Gauge):

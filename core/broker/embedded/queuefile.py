@@ -83,6 +83,9 @@ class QueueFile(Closing):
         clock: tells the time. It is asked within a transaction, never before: while a process waits for its turn,
             or is suspended, others renew their leases, which would then seem to lie in the future.
         patience: seconds to wait for another process's transaction.
+
+    Attributes:
+        born: the file was made by this opening of it.
     """
 
     def __init__(
@@ -98,7 +101,8 @@ class QueueFile(Closing):
         faults = Faults(BrokerUnavailable, BrokerMisconfigured)
         self._database = Database(path, faults, durable=False, patience=patience)
         try:
-            self._database.migrate([(files("core.broker.embedded") / "schema.sql").read_text(encoding="utf-8")])
+            schema = (files("core.broker.embedded") / "schema.sql").read_text(encoding="utf-8")
+            self.born = self._database.migrate([schema]) == 0
             self._identity = _identity(path)
             self._ringer = Ringer()
         except BaseException:

@@ -41,6 +41,7 @@ class RabbitBroker(Broker):
     def __init__(
         self, urls: Sequence[str], heartbeat: int = HEARTBEAT, blocked_timeout: float = BLOCKED_SECONDS
     ) -> None:
+        super().__init__()
         self._addresses = read_addresses(urls, heartbeat, blocked_timeout)
 
     def __repr__(self) -> str:
@@ -54,7 +55,7 @@ class RabbitBroker(Broker):
     def prepare(self) -> None:
         """Connect to the first of the addresses that answers and declare the queues."""
         knock = _Knock()
-        link = Link(self._addresses, knock, "check")
+        link = Link(self._addresses, knock, "check", self._count_birth)
         link.start()
         try:
             _await_answer(knock.answers, self._addresses, 2 * SETUP_SECONDS * len(self._addresses))
@@ -73,11 +74,11 @@ class RabbitBroker(Broker):
 
     def publisher(self, on_settled: OnSettled) -> Publisher:
         """Make a publisher, with a connection and a thread of its own."""
-        return RabbitPublisher(self._addresses, on_settled)
+        return RabbitPublisher(self._addresses, on_settled, self._count_birth)
 
     def consumer(self, queue: Queue, prefetch: int) -> Consumer:
         """Make a consumer, with a connection and a thread of its own."""
-        return RabbitConsumer(self._addresses, queue, prefetch)
+        return RabbitConsumer(self._addresses, queue, prefetch, self._count_birth)
 
     def gauge(self) -> Gauge:
         """Make a gauge, with a connection and a thread of its own."""

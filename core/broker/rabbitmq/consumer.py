@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty
 
@@ -16,11 +16,18 @@ CLOSE_SECONDS = 5.0
 
 
 class RabbitConsumer(Consumer):
-    """What the callers see: takes what the thread of the link has put down, and hands acknowledgements over."""
+    """What the callers see: takes what the thread of the link has put down, and hands acknowledgements over.
 
-    def __init__(self, addresses: Sequence[Address], queue: Queue, prefetch: int) -> None:
+    Args:
+        addresses: where to connect to, in turn.
+        queue: which one.
+        prefetch: how many messages may be held.
+        on_birth: called, in another thread, when the tasks queue was missing and is made.
+    """
+
+    def __init__(self, addresses: Sequence[Address], queue: Queue, prefetch: int, on_birth: Callable[[], None]) -> None:
         self._intake = Intake(queue, prefetch)
-        self._link = Link(addresses, self._intake, f"consumer of {queue.value}")
+        self._link = Link(addresses, self._intake, f"consumer of {queue.value}", on_birth)
         self._intake.restart = self._link.restart
         self._held: deque[Delivery] = deque()
         self._closed = False

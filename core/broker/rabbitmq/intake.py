@@ -50,7 +50,7 @@ class Intake(Duty):
     """What is done in the thread of the link."""
 
     def __init__(self, queue: Queue, prefetch: int) -> None:
-        self._queue = queue
+        self.queue = queue
         self._prefetch = _within(prefetch)
         self._session: Session | None = None
         self._batch: list[Delivery] = []
@@ -132,7 +132,7 @@ class Intake(Duty):
 
     def _consume(self, session: Session, share: int, done: Callable[[Method], None]) -> None:
         session.channel.basic_qos(prefetch_count=share, callback=_nothing)
-        consumer = session.channel.basic_consume(self._queue.value, partial(self._delivered, session), callback=done)
+        consumer = session.channel.basic_consume(self.queue.value, partial(self._delivered, session), callback=done)
         session.shares.add(consumer, share)
 
     def _delivered(
@@ -150,7 +150,7 @@ class Intake(Duty):
         self._batch.append(Delivery(body, times, Receipt(session, tag)))
 
     def _cancelled(self, _frame: Method) -> None:
-        self.restart(BrokerUnavailable(f"RabbitMQ ended the consuming of {self._queue.value}: was the queue deleted?"))
+        self.restart(BrokerUnavailable(f"RabbitMQ ended the consuming of {self.queue.value}: was the queue deleted?"))
 
 
 def redeliveries(headers: Mapping[str, object] | None, redelivered: bool) -> int:

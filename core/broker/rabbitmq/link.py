@@ -16,13 +16,15 @@ from collections.abc import Callable, Sequence
 
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
 from pika.frame import Method
 
 from core.broker import backoff
+from core.broker.base import Queue
 from core.broker.rabbitmq.addresses import Address
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.refusals import explain
-from core.broker.rabbitmq.topology import declare
+from core.broker.rabbitmq.topology import declare, declare_exchanges
 from core.errors import BrokerError, BrokerUnavailable
 
 logger = logging.getLogger("cauce.broker")
@@ -36,9 +38,23 @@ CLOSE_SECONDS = 2.0
 STEADY_SECONDS = 10.0
 """How long a connection has to last for its loss to be a first failure again."""
 
+STALLS = 2
+"""So many times in a row a duty may find its queue silent before the queue is made anew."""
+
+RENEWAL_SECONDS = 30.0
+"""How long that may take: RabbitMQ itself waits some seconds for a queue that can't answer before it deletes it."""
+
+_NOT_FOUND = 404
+
 
 class Duty(ABC):
-    """What is done with a connection. Every method is called in the thread that owns it, and must not wait."""
+    """What is done with a connection. Every method is called in the thread that owns it, and must not wait.
+
+    Attributes:
+        queue: what it can't do without.
+    """
+
+    queue = Queue.TASKS
 
     @abstractmethod
     def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
@@ -54,13 +70,26 @@ class Duty(ABC):
 
 
 class Link:
-    """Owns the thread and the connection. `call`, `close` and the properties are for any thread."""
+    """Owns the thread and the connection. `call`, `close` and the properties are for any thread.
 
-    def __init__(self, addresses: Sequence[Address], duty: Duty, role: str) -> None:
+    Args:
+        addresses: where to connect to, in turn.
+        duty: what is done with the connection.
+        role: for logs, and for people who look at RabbitMQ's connections.
+        on_birth: called when the tasks queue was missing and is made; None for those who only look, and make none.
+    """
+
+    def __init__(
+        self, addresses: Sequence[Address], duty: Duty, role: str, on_birth: Callable[[], None] | None = None
+    ) -> None:
         self._addresses = addresses
         self._address = addresses[0]
         self._duty = duty
         self._role = role
+        self._on_birth = on_birth
+        self._scouting = False
+        self._setting_up = False
+        self._stalls = 0
         self._inbox: deque[Callable[[], None]] = deque()
         self._woken = False
         self._loop = IOLoop()
@@ -163,6 +192,7 @@ class Link:
         self._tries += 1
         self._stopped = False
         self._given_up = False
+        self._scouting = self._setting_up = False
         self._set_watch(SETUP_SECONDS)
         self._connection = Connection(
             self._address.parameters(self._role),
@@ -179,15 +209,72 @@ class Link:
 
     def _channel_opened(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._channel_closed)
-        declare(channel, lambda: self._declared(channel))
+        self._scout(channel)
+
+    def _scout(self, channel: Channel) -> None:
+        """Look whether the tasks queue is there."""
+        self._scouting = True
+        channel.queue_declare(Queue.TASKS.value, passive=True, callback=lambda _frame: self._found(channel))
+
+    def _found(self, channel: Channel) -> None:
+        """The tasks queue is there."""
+        self._scouting = False
+        if self._stalls < STALLS:
+            declare(channel, lambda: self._declared(channel))
+        else:
+            channel.queue_declare(
+                self._duty.queue.value, passive=True, callback=lambda frame: self._examine(channel, frame)
+            )
+
+    def _not_found(self, connection: Connection) -> None:
+        """The tasks queue is missing, which has closed the channel: go on with another."""
+        self._scouting = False
+        connection.channel(on_open_callback=self._bear)
+
+    def _bear(self, channel: Channel) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        if self._on_birth is None:
+            declare_exchanges(channel, lambda: self._declared(channel))
+        else:
+            declare(channel, lambda: self._born(channel))
+
+    def _born(self, channel: Channel) -> None:
+        if self._on_birth is not None:
+            self._on_birth()
+        self._declared(channel)
+
+    def _examine(self, channel: Channel, frame: Method) -> None:
+        """A queue that answers nobody, and seems to hold nothing and to serve nobody, is made anew.
+
+        RabbitMQ 3.10 leaves such a one behind when it is killed within a second after the queue was made: it has no
+        leader, and never gets one.
+        """
+        if frame.method.message_count or frame.method.consumer_count:
+            declare(channel, lambda: self._declared(channel))
+            return
+        queue = self._duty.queue.value
+        logger.warning("%s: the queue %s answers nobody: making it anew", self._address.place, queue)
+        self._stalls = 0
+        self._set_watch(RENEWAL_SECONDS)
+        channel.queue_delete(queue, callback=lambda _frame: self._deleted(channel))
+
+    def _deleted(self, channel: Channel) -> None:
+        if self._duty.queue is Queue.TASKS:
+            # Looked for anew: another of us may have done the same, and made it by now.
+            self._scout(channel)
+        else:
+            declare(channel, lambda: self._born(channel))
 
     def _declared(self, channel: Channel) -> None:
         connection = self._connection
         if connection is not None and channel.connection is connection:
+            self._setting_up = True
             self._duty.set_up(connection, channel, self._set_up)
 
     def _set_up(self) -> None:
         self._clear_watch()
+        self._setting_up = False
+        self._stalls = 0
         self._connected_at = time.monotonic()
         self._connected = True
         if self._failure is not None:
@@ -204,7 +291,12 @@ class Link:
 
     def _channel_closed(self, channel: Channel, reason: Exception) -> None:
         # A channel that fails takes its connection with it: one way back serves for every loss.
-        if channel.connection is self._connection:
+        connection = self._connection
+        if connection is None or channel.connection is not connection:
+            return
+        if self._scouting and isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _NOT_FOUND:
+            self._not_found(connection)
+        else:
             self.restart(explain(reason, self._address.place))
 
     def _disconnected(self, connection: Connection, reason: Exception) -> None:
@@ -267,6 +359,8 @@ class Link:
         if connection is None:
             return
         error = TimeoutError("it did not answer in time")
+        self._stalls += self._setting_up
+        self._setting_up = False
         self._stop_duty(explain(error, self._address.place))
         if self._given_up:
             self._disconnected(connection, error)

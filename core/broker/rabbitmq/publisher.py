@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
@@ -17,23 +18,41 @@ from core.broker.rabbitmq.confirms import Unconfirmed
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.link import CLOSE_SECONDS, Duty, Link
 from core.broker.rabbitmq.topology import EXCHANGE, declare
-from core.errors import BrokerError
+from core.errors import BrokerError, BrokerUnavailable
 
 logger = logging.getLogger("cauce.broker")
 
 OUTSTANDING = 20_000
 """How many messages may be unconfirmed at once; more are refused, so that nothing grows without end."""
 
+CONFIRM_SECONDS = 30.0
+"""For so long RabbitMQ may confirm nothing of what it was given, before another connection is tried."""
+
 _TOGETHER = 256
 """How many messages are sent by one system call."""
 
 
 class RabbitPublisher(Publisher):
-    """What the callers see: counts what is under way and hands batches over to the thread of the link."""
+    """What the callers see: counts what is under way and hands batches over to the thread of the link.
 
-    def __init__(self, addresses: Sequence[Address], on_settled: OnSettled, limit: int = OUTSTANDING) -> None:
-        self._desk = _Desk(on_settled)
-        self._link = Link(addresses, self._desk, "publisher")
+    Args:
+        addresses: where to connect to, in turn.
+        on_settled: told what became of messages.
+        on_birth: called, in another thread, when the tasks queue was missing and is made.
+        limit: how many messages may be unconfirmed at once.
+        confirm_seconds: for how long nothing may be confirmed before the connection is given up.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        on_settled: OnSettled,
+        on_birth: Callable[[], None],
+        limit: int = OUTSTANDING,
+        confirm_seconds: float = CONFIRM_SECONDS,
+    ) -> None:
+        self._desk = _Desk(on_settled, on_birth, self._stuck, confirm_seconds)
+        self._link = Link(addresses, self._desk, "publisher", on_birth)
         self._limit = limit
         self._sent = 0
         self._closed = False
@@ -70,6 +89,11 @@ class RabbitPublisher(Publisher):
         idle.wait(timeout)
         self._link.close(2 * CLOSE_SECONDS + 1)
 
+    def _stuck(self, error: BrokerError) -> None:
+        # One that takes nothing for now says so, and has a time limit of its own.
+        if self._link.ready:
+            self._link.restart(error)
+
     def _refuse(self, messages: Iterable[Message], reason: str) -> None:
         settled = [Settled(message.tag, confirmed=False, reason=reason) for message in messages]
         if settled:
@@ -79,8 +103,18 @@ class RabbitPublisher(Publisher):
 class _Desk(Duty):
     """What is done in the thread of the link."""
 
-    def __init__(self, on_settled: OnSettled) -> None:
+    def __init__(
+        self,
+        on_settled: OnSettled,
+        on_birth: Callable[[], None],
+        on_stuck: Callable[[BrokerError], None],
+        confirm_seconds: float,
+    ) -> None:
         self._on_settled = on_settled
+        self._on_birth = on_birth
+        self._on_stuck = on_stuck
+        self._confirm_seconds = confirm_seconds
+        self._moved_at = 0.0
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._declaring = False
@@ -114,6 +148,9 @@ class _Desk(Duty):
             self.report(settled)
         if self._idle is not None and not self._unconfirmed:
             self._idle.set()
+        if self._unconfirmed and time.monotonic() - self._moved_at > self._confirm_seconds:
+            self._moved_at = time.monotonic()
+            self._on_stuck(BrokerUnavailable(f"RabbitMQ has confirmed nothing for {self._confirm_seconds:g} seconds"))
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Send messages; they are settled when the broker has answered."""
@@ -121,6 +158,8 @@ class _Desk(Duty):
         if connection is None or channel is None:
             self._settled += [Settled(message.tag, confirmed=False, reason=self._reason) for message in messages]
             return
+        if not self._unconfirmed:
+            self._moved_at = time.monotonic()
         # All are noted before the first is sent, so that a loss at any point settles each of them.
         numbered = iter([(self._unconfirmed.add(message.tag), message) for message in messages])
         while part := list(islice(numbered, _TOGETHER)):
@@ -140,6 +179,7 @@ class _Desk(Duty):
             logger.exception("what became of %d messages could not be noted", len(settled))
 
     def _answered(self, frame: Method) -> None:
+        self._moved_at = time.monotonic()
         answer = frame.method
         if isinstance(answer, Basic.Ack):
             self._settled += self._unconfirmed.confirm(answer.delivery_tag, answer.multiple)
@@ -159,6 +199,7 @@ class _Desk(Duty):
 
     def _declared(self) -> None:
         self._declaring = False
+        self._on_birth()
 
 
 def _publish(channel: Channel, number: int, message: Message) -> None:

@@ -11,6 +11,7 @@ _OTHER_SETTINGS = re.compile(r"inequivalent arg '[^']*' for (queue|exchange) '([
 
 _NOT_ALLOWED = 530
 _ACCESS_REFUSED = 403
+_NOT_FOUND = 404
 _PRECONDITION_FAILED = 406
 
 
@@ -67,6 +68,8 @@ def _channel_refusal(code: int, text: str, place: str) -> BrokerMisconfigured | 
 def _words(causes: list[BaseException]) -> str:
     """The most telling words among the causes: the broker's own, the system's, or pika's."""
     for cause in causes:
+        if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code == _NOT_FOUND:
+            return f"it has no queues of ours yet, which servers and workers make (RabbitMQ says: {cause.reply_text})"
         if isinstance(cause, exceptions.ConnectionClosedByBroker | exceptions.ChannelClosedByBroker):
             return f"RabbitMQ says: {cause.reply_code} {cause.reply_text}"
     for cause in causes:

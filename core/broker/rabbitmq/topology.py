@@ -1,6 +1,7 @@
 """The exchanges and queues that Cauce uses, declared alike by everybody who connects.
 
 Declaring what is there already changes nothing, and what was deleted under us comes back.
+Those who only look make no queue: who makes the tasks queue has to tell that what was on it is gone.
 The arguments are understood, or harmless, on every RabbitMQ from 3.10 on. A delivery limit of -1 is not:
 it means none from 4.0 on, and before that it makes a dead letter of a message at its first redelivery.
 """
@@ -29,6 +30,12 @@ ARGUMENTS: dict[Queue, dict[str, str | int]] = {
         "x-overflow": "reject-publish",
     },
 }
+
+
+def declare_exchanges(channel: Channel, done: Callable[[], None]) -> None:
+    """Ask for the exchanges alone, for those who only look, and call `done` when they are there."""
+    channel.exchange_declare(DEAD_EXCHANGE, ExchangeType.fanout, durable=True, callback=_ignore)
+    channel.exchange_declare(EXCHANGE, ExchangeType.direct, durable=True, callback=lambda _frame: done())
 
 
 def declare(channel: Channel, done: Callable[[], None]) -> None:
