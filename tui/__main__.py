@@ -1,5 +1,6 @@
 """`python -m tui`: the full-screen console over the system of one directory."""
 
+import functools
 import io
 import logging
 import os
@@ -8,17 +9,21 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from core import config, logs
 from core.addresses import LOOPBACK, Address
 from core.config import Settings
-from core.errors import AlreadyRunning, ConfigurationError
+from core.errors import ConfigurationError
 from core.launch import parser_for, settled
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
 from tui import options, web
+
+if TYPE_CHECKING:
+    from tui.starting import Start
 
 MODULE = "tui"
 NOT_A_TERMINAL = 2
@@ -48,8 +53,6 @@ def run(settings: Settings) -> int:
             "`python -m core.supervisor` or --dump\n"
         )
         return NOT_A_TERMINAL
-    if settings[options.UP]:
-        _start(settings)
     return _show(settings)
 
 
@@ -81,10 +84,10 @@ def _tell_address(address: str) -> None:
 
 
 def _start(settings: Settings) -> None:
-    """Start the system, or see that it runs; tell how far it is."""
-    from core.supervisor import launching
+    """Start the system, or see that it runs; tell how far it is: there is no console yet that could."""
     from core.supervisor.report import Report
     from core.supervisor.wording import not_ready
+    from tui import starting
 
     told = ""
 
@@ -97,33 +100,44 @@ def _start(settings: Settings) -> None:
             sys.stderr.flush()
 
     try:
-        launching.up_detached(settings, dict(os.environ), tell)
-    except AlreadyRunning:
-        launching.attach(settings)
+        starting.start(settings, dict(os.environ), tell)
     finally:
         if told:
             sys.stderr.write("\r\x1b[K")
+
+
+def _start_in_sight(settings: Settings) -> "Start | None":
+    """What starts the system while the console shows it; None when it runs already, as it is asked for."""
+    from tui import starting
+
+    environment = dict(os.environ)
+    return functools.partial(starting.start, settings, environment) if starting.is_needed(settings) else None
 
 
 def _show(settings: Settings) -> int:
     from tui import memory
     from tui.app import Console
     from tui.commands import keymap
+    from tui.glyphs import encoding_for
     from tui.preferences import Preferences
     from tui.services import LocalSource
     from tui.tabs import all_tabs
     from tui.words import choose
 
+    start = _start_in_sight(settings) if settings[options.UP] else None
     words = choose(settings[options.LANGUAGE], os.environ)
     log = _log_to_file(settings)
     preferences = Preferences(Home(settings[config.DIRECTORY]).path / "console.json")
+    written, terminal = ("utf-8", "browser") if web.is_served(os.environ) else _terminal()
     app = Console(
         LocalSource(settings, os.environ),
         words,
         all_tabs(words, _kinds(settings), preferences.everything),
         first=preferences.text("tab", "monitor"),
+        start=start,
         theme=settings[options.THEME] or preferences.text("theme", ""),
         compact=preferences.flag("compact"),
+        encoding=encoding_for(settings[options.GLYPHS], written, terminal),
         on_ready=memory.settle,
         on_leaving=_insist,
         keymap=keymap(settings.keys, settings.file),
@@ -139,6 +153,11 @@ def _show(settings: Settings) -> int:
     if app.return_code == 1:
         sys.stderr.write(f"python -m {MODULE}: the console broke down; see {log}\n")
     return app.return_code or 0
+
+
+def _terminal() -> tuple[str | None, str]:
+    """The encoding of what is written to the terminal, and its name; on Windows it has none."""
+    return sys.stdout.encoding, os.environ.get("TERM", "windows" if os.name == "nt" else "")
 
 
 def _insist(code: int) -> None:

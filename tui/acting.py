@@ -1,15 +1,12 @@
 """What an operator can have done: each is a call that takes its time, made in a thread of its own by no widget."""
 
-import contextlib
-import csv
 import getpass
 import itertools
-import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,14 +15,17 @@ from core.client import Client, NewSubmission, Refused
 from core.client.load import Load, LoadOrder
 from core.client.pool import Pool
 from core.config import Settings
-from core.errors import ConfigurationError, JournalUnavailable
-from core.model import State, Task
+from core.encryption import Encryption
+from core.errors import JournalError, JournalUnavailable
+from core.model import State
 from core.repository.archive import Act, Archive
 from core.repository.opening import Journal
 from core.repository.search import Order, Search
-from core.supervisor import commands, launching
+from core.supervisor import commands
 from core.supervisor.home import Home
 from core.supervisor.report import Report, Stopped
+from tui import exporting, starting
+from tui.exporting import Exported
 
 ANSWER_TIMEOUT = 10.0
 PATIENCE = 8.0
@@ -34,12 +34,11 @@ PATIENCE = 8.0
 AT_ONCE = 1000
 """Tasks that are moved in one transaction: others write in between."""
 
-EXPORTED_AT_ONCE = 500
-EVERYTHING = 2**62
-"""A table lists the first of very many results; a file gets them all."""
-
 Progress = Callable[[int], None]
 """Takes how far it is; may be called from any thread."""
+
+Running = Callable[[], Collection[str]]
+"""The ids of the tasks that workers have in hand now; may be called from any thread."""
 
 Operation = Literal["start", "stop", "restart", "kill"]
 
@@ -65,12 +64,27 @@ class Tally(msgspec.Struct, frozen=True):
     latency_p99: float | None = None
 
 
+class Extent(msgspec.Struct, frozen=True):
+    """How much was done of what was to be done to many tasks."""
+
+    moved: int
+    of: int
+    cancelled: bool = False
+    trouble: str = ""
+    """Why it went no further."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came to its end."""
+        return not self.cancelled and not self.trouble
+
+
 class Settled(msgspec.Struct, frozen=True):
     """What an operator has done about failed tasks."""
 
     act: Act
     operation: int
-    moved: int
+    extent: Extent
 
 
 class Operator:
@@ -83,6 +97,7 @@ class Operator:
         home: of its directory.
         token: what servers want to be shown.
         servers: where they are, when nobody says it.
+        tls: what to encrypt with; None for no encryption.
     """
 
     def __init__(
@@ -93,12 +108,14 @@ class Operator:
         home: Home,
         token: str | None,
         servers: Sequence[str] = (),
+        tls: Encryption | None = None,
     ) -> None:
         self._settings = settings
         self._environment = environment
         self._journal = journal
         self._home = home
         self._token = token
+        self._tls = tls
         self._servers = tuple(servers)
         self._client: tuple[str, Client] | None = None
         self._lock = threading.Lock()
@@ -165,7 +182,10 @@ class Operator:
             progress(accepted)
 
         with Pool(
-            [Address.parse(each) for each in _addresses(listen, self._servers)], self._token, ANSWER_TIMEOUT
+            [Address.parse(each) for each in _addresses(listen, self._servers)],
+            self._token,
+            ANSWER_TIMEOUT,
+            tls=self._tls,
         ) as pool:
             figures = Load(pool, client, order, PATIENCE, step, ending).run()
         return Tally(
@@ -187,6 +207,7 @@ class Operator:
             client = Client(
                 list(_addresses(listen, self._servers)),
                 self._token,
+                tls=self._tls,
                 timeout=ANSWER_TIMEOUT,
                 patience=PATIENCE,
                 spread=spread,
@@ -196,13 +217,13 @@ class Operator:
 
     # Processes.
 
-    def up(self, tell: Callable[[Report], None]) -> Report:
-        """Start the system in the background.
+    def up(self, tell: Callable[[Report], None]) -> Report | None:
+        """Start the system in the background; None when it has ended before it was ready.
 
         Raises:
             CauceError: something can't be started.
         """
-        return launching.up_detached(self._settings, self._environment, tell)
+        return starting.start(self._settings, self._environment, tell)
 
     def down(self, timeout: float) -> Stopped:
         """Take the system down.
@@ -242,22 +263,29 @@ class Operator:
         """
         with self._archive() as archive:
             operation = archive.begin(act, _user(), time.time())
-            moved = 0
-            for place in range(0, len(seqs), AT_ONCE):
-                if cancelled.is_set():
-                    break
-                moved += archive.apply(operation, act, list(seqs[place : place + AT_ONCE]), time.time())
-                progress(min(len(seqs), place + AT_ONCE))
-        return Settled(act, operation, moved)
+            extent = _some_at_a_time(
+                seqs, lambda some: archive.apply(operation, act, some, time.time()), progress, cancelled
+            )
+        return Settled(act, operation, extent)
 
-    def undo(self, operation: int, running: frozenset[str]) -> int:
-        """Take back what was done about failed tasks, as far as nothing has happened to them since; how many.
+    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> Extent:
+        """Take back what was done about failed tasks, as far as nothing has happened to them since, some at a time.
+
+        What is left when it is cancelled can be undone later.
 
         Raises:
             JournalError: it can't be written.
         """
         with self._archive() as archive:
-            return archive.undo(operation, running, time.time())
+            extent = _some_at_a_time(
+                archive.moved_by(operation),
+                lambda some: archive.undo(operation, some, running(), time.time()),
+                progress,
+                cancelled,
+            )
+            if extent.whole:
+                archive.note_undone(operation, time.time())
+        return extent
 
     def _archive(self) -> Archive:
         if not self._journal.path.exists():
@@ -266,123 +294,39 @@ class Operator:
 
     # Export.
 
-    def export(self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event) -> int:
-        """Write what a search finds to a new file: as JSON lines, or as CSV when its name ends so; how many.
-
-        A file that is there is not overwritten; one that is left half-way, cancelled or not, is taken away.
+    def export(
+        self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event
+    ) -> Exported:
+        """Write what a search finds to a new file: as JSON lines, or as CSV when its name ends so.
 
         Raises:
             JournalError: the journal can't be read.
             ConfigurationError: the file can't be written.
         """
-        try:
-            with self._journal.archive(readonly=True)() as archive, _new_file(path) as out:
-                written = _export(archive, search, order, out, path.suffix.lower() == ".csv", progress, cancelled)
-        except FileExistsError as error:
-            raise ConfigurationError(f"{path} is there already: choose another name") from error
-        except OSError as error:
-            raise ConfigurationError(f"{path} can't be written: {error.strerror or error}") from error
-        if cancelled.is_set():
-            path.unlink(missing_ok=True)
-        return written
+        with self._journal.archive(readonly=True)() as archive:
+            return exporting.export(archive, search, order, path, progress, cancelled)
 
 
-@contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[IO[str]]:
-    """A file that was not there, and is not there afterwards either when it could not be written to its end."""
-    with path.open("x", encoding="utf-8", newline="") as out:
-        try:
-            yield out
-            out.flush()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                out.close()
-            path.unlink(missing_ok=True)
-            raise
+def _some_at_a_time(
+    seqs: Sequence[int], move: Callable[[Sequence[int]], int], progress: Progress, cancelled: threading.Event
+) -> Extent:
+    """Move tasks, each batch in a transaction of its own; what was moved stays so when it ends early.
 
-
-_COLUMNS = ("number", "id", "kind", "state", "attempts", "worker", "payload", "result", "error", "accepted", "ended")
-
-
-def _export(
-    archive: Archive,
-    search: Search,
-    order: Order,
-    out: IO[str],
-    as_csv: bool,
-    progress: Progress,
-    cancelled: threading.Event,
-) -> int:
-    seqs = archive.matching(search, order, EVERYTHING)
-    writer = csv.writer(out)
-    if as_csv:
-        writer.writerow(_COLUMNS)
-    written = 0
-    for task in _tasks(archive, seqs):
-        if cancelled.is_set():
-            break
-        if as_csv:
-            writer.writerow([harmless(str(value)) for value in _cells(task)])
-        else:
-            out.write(msgspec.json.encode(_members(task)).decode() + "\n")
-        written += 1
-        if written % EXPORTED_AT_ONCE == 0:
-            progress(written)
-    progress(written)
-    return written
-
-
-def _tasks(archive: Archive, seqs: Sequence[int]) -> Iterator[Task]:
-    for seq in seqs:
-        task = archive.task(seq)
-        if task is not None:
-            yield task
-
-
-def _cells(task: Task) -> tuple[object, ...]:
-    failure = "" if task.failure is None else f"{task.failure.type}: {task.failure.message}"
-    return (
-        task.seq,
-        task.id,
-        task.kind,
-        task.state.value,
-        task.attempts,
-        task.worker or "",
-        task.payload,
-        task.result or "",
-        failure,
-        task.times.accepted or "",
-        task.times.stored or "",
-    )
-
-
-def harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula.
-
-    Those that begin with `=`, `+`, `-`, `@` or a tab are: https://owasp.org/www-community/attacks/CSV_Injection.
-    A number stays a number.
+    Raises:
+        JournalError: none could be moved.
     """
-    if text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not _is_number(text):
-        return f"'{text}"
-    return text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _members(task: Task) -> dict[str, object]:
-    members: dict[str, object] = msgspec.structs.asdict(task)
-    members["payload"] = json.loads(task.payload)
-    members["result"] = None if task.result is None else json.loads(task.result)
-    members["state"] = task.state.value
-    members["failure"] = None if task.failure is None else msgspec.structs.asdict(task.failure)
-    members["times"] = msgspec.structs.asdict(task.times)
-    return members
+    moved = 0
+    for place in range(0, len(seqs), AT_ONCE):
+        if cancelled.is_set():
+            return Extent(moved, len(seqs), cancelled=True)
+        try:
+            moved += move(list(seqs[place : place + AT_ONCE]))
+        except JournalError as error:
+            if not moved:
+                raise
+            return Extent(moved, len(seqs), trouble=str(error))
+        progress(min(len(seqs), place + AT_ONCE))
+    return Extent(moved, len(seqs))
 
 
 def _addresses(listen: str, servers: Sequence[str]) -> Iterator[str]:

@@ -29,6 +29,8 @@ class Progressed(msgspec.Struct, frozen=True):
     total: int | None
     """None when it is not known."""
     seconds: float
+    share: float | None = None
+    """How much of it is done, between 0 and 1, where that is known though the total isn't."""
 
 
 class Finished(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -20,10 +21,12 @@ from tui import themes
 from tui.belt import NoControl
 from tui.commands import BY_ID, Command, Where
 from tui.dialogs.help import Help
+from tui.glyphs import Plain
 from tui.messages import EditWanted
 from tui.palette import Commands
 from tui.screen import MainScreen, Maker
 from tui.source import Source
+from tui.starting import Start
 from tui.words import Words
 
 _log = logging.getLogger("cauce.tui")
@@ -40,10 +43,12 @@ class Console(App[None]):
         first: the id of the tab to open.
         theme: its looks.
         compact: draw with less room.
+        encoding: what is drawn has to keep to it; empty for a terminal that has every sign.
         keymap: other keys, by the ids of commands.
         on_change: told of a theme or density that a person has chosen, and of the tab that is open at the end.
         editor: the command of the person's own editor.
         clock: tells the time, in seconds since the epoch.
+        start: starts the system, when that is wanted from the beginning.
         on_ready: called once when the console is on the screen.
         on_leaving: called with the exit code when everything has been let go, before the terminal is given back.
     """
@@ -62,17 +67,20 @@ class Console(App[None]):
         first: str,
         theme: str = themes.DARK.name,
         compact: bool = False,
+        encoding: str = "",
         keymap: Mapping[str, str] | None = None,
         on_change: Callable[[str, object], None] | None = None,
         editor: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
+        start: Start | None = None,
         on_ready: Callable[[], None] | None = None,
         on_leaving: Callable[[int], None] | None = None,
     ) -> None:
         self._belt = NoControl()
+        self._plain = Plain(encoding)
         super().__init__()
         self.words = words
-        self._main = MainScreen(source, words, tabs, first, clock)
+        self._main = MainScreen(source, words, tabs, first, clock, start)
         self._compact = compact
         self._on_change = on_change
         self._editor = tuple(editor)
@@ -80,7 +88,7 @@ class Console(App[None]):
         self._on_leaving = on_leaving
         for each in themes.THEMES:
             self.register_theme(each)
-        self.theme = themes.named(theme)
+        self.theme = themes.named(theme, self.console.color_system)
         if keymap:
             self.set_keymap(dict(keymap))
 
@@ -89,8 +97,14 @@ class Console(App[None]):
         return self._main
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """The belt goes over everything that is drawn."""
-        return [*super().get_line_filters(), self._belt]
+        """The belt goes over everything that is drawn; then signs that the terminal lacks are replaced."""
+        plain = [self._plain] if self._plain.enabled else []
+        return [*super().get_line_filters(), self._belt, *plain]
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key's sign, or its name where the terminal lacks the sign."""
+        shown = super().get_key_display(binding)
+        return binding.key if self._plain.enabled and not shown.isascii() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """None but ours."""

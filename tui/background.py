@@ -51,7 +51,12 @@ class Job(Generic[T]):
         self._work = work
         self._done = done
         self._failed = failed
-        threading.Thread(target=self._run, name=f"{PREFIX}{name}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"{PREFIX}{name}", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until the work is over, for so many seconds at most."""
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         try:

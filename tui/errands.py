@@ -12,7 +12,7 @@ from tui.background import Delivered, Job
 from tui.dialogs.confirm import confirm
 from tui.messages import CopyWanted, Told
 from tui.source import Acts, Source
-from tui.view import EMPTY
+from tui.view import EMPTY, StartView
 from tui.words import Words
 
 T = TypeVar("T")
@@ -41,7 +41,10 @@ class Errands(Screen[None]):
         """Have what has failed looked for anew."""
 
     def note(self, text: str) -> None:
-        """Show how far something is that takes long; nothing when it is over."""
+        """Show how far is what takes long; nothing when nothing does."""
+
+    def show_start(self, start: StartView) -> None:
+        """Show how far a start of the system is."""
 
     def answer(self, answer: Answer) -> None:
         """Tell the tab that submits what has come of it."""
@@ -67,7 +70,7 @@ class Errands(Screen[None]):
         work: Callable[[], T],
         done: Callable[[T], None],
         failed: Callable[[str], None] | None = None,
-    ) -> None:
+    ) -> Job[T]:
         """Have something done that takes its time, and then look at once.
 
         Args:
@@ -82,14 +85,13 @@ class Errands(Screen[None]):
             self.poke()
 
         def refused(reason: str) -> None:
-            self.note("")
             if failed is None:
                 self.tell(reason, trouble=True)
             else:
                 failed(reason)
             self.poke()
 
-        Job(name, self.post_message, work, finished, refused)
+        return Job(name, self.post_message, work, finished, refused)
 
     def deliver(self, work: Callable[[], None]) -> None:
         """Have something done in this screen's own thread. Any thread may call it."""

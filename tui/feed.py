@@ -5,12 +5,13 @@ A newer search interrupts the one before. What it finds is handed over as values
 """
 
 import contextlib
+import itertools
 import logging
 import queue
 import threading
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -71,6 +72,8 @@ class Grown(msgspec.Struct, frozen=True):
     cut: int
     seqs: "array[int]"
     rows: Mapping[int, TaskRow]
+    again: frozenset[int] = frozenset()
+    """Those of them that may have ended before, so that they may stand farther down already."""
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -264,6 +267,8 @@ class Feed:
             settled = archive.matching(_before(wish.search, horizon), wish.order, MOST_RESULTS)
             tail = archive.matching_since(wish.search, horizon)
             self._tail = _Tail(wish, horizon, tail)
+            # Between the two looks one may have ended once more.
+            settled = without(settled, places_of(settled, archive.returned(tail)))
             self._tell(Listed(wish.number, settled[::-1] + tail, rows, True))
         elif not whole:
             self._tell(Listed(wish.number, archive.matching(wish.search, wish.order, MOST_RESULTS), rows, True))
@@ -278,13 +283,14 @@ class Feed:
         if found == tail.seqs:
             return
         rows = archive.rows(found[-NEW_ROWS:])
+        again = archive.returned(set(found).difference(tail.seqs))
         horizon = time.time() - OVERLAP
         shorter = tail.horizon
         unsettled = found
         if horizon - tail.horizon >= OVERLAP:
             shorter = horizon
             unsettled = archive.matching_since(tail.wish.search, horizon)
-        self._tell(Grown(tail.wish.number, len(tail.seqs), found, rows))
+        self._tell(Grown(tail.wish.number, len(tail.seqs), found, rows, again))
         self._tail = _Tail(tail.wish, shorter, _end_from(found, unsettled))
 
     def _refresh(self, archive: Archive) -> None:
@@ -321,6 +327,26 @@ def _end_from(found: "array[int]", unsettled: "array[int]") -> "array[int]":
     known = set(found)
     first = next((seq for seq in unsettled if seq in known), None)
     return array("q") if first is None else found[found.index(first) :]
+
+
+def places_of(seqs: "array[int]", wanted: Collection[int], end: int | None = None) -> list[int]:
+    """The places of these numbers among the first `end`, in order; a list may be very long, and most want nothing."""
+    if not wanted:
+        return []
+    return list(itertools.compress(itertools.count(), map(wanted.__contains__, itertools.islice(seqs, end))))
+
+
+def without(seqs: "array[int]", places: Sequence[int]) -> "array[int]":
+    """The numbers without those at these places, which are in order."""
+    if not places:
+        return seqs
+    kept = array("q")
+    start = 0
+    for place in places:
+        kept.extend(seqs[start:place])
+        start = place + 1
+    kept.extend(seqs[start:])
+    return kept
 
 
 def _nothing(_: Archive) -> None:

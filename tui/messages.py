@@ -109,10 +109,6 @@ class EditWanted(Message):
         self.done = done
 
 
-class StopWanted(Message):
-    """What is being submitted, written or settled is to be stopped."""
-
-
 class OperationWanted(Message):
     """Processes are to be started, stopped, restarted or killed."""
 

@@ -1,6 +1,6 @@
 """The settings of the console."""
 
-from core import config
+from core import config, encryption
 from core.config import Option
 from core.supervisor import options as supervisor
 
@@ -18,9 +18,17 @@ THEME = Option(
     "tui.theme",
     config.optional_text,
     "",
-    "cauce, cauce-light or cauce-contrast; the one that was used last when left out",
+    "cauce, cauce-light, cauce-contrast or cauce-16; the one that was used last when left out",
     ("--theme",),
     "THEME",
+)
+GLYPHS = Option(
+    "tui.glyphs",
+    config.choice("auto", "unicode", "ascii"),
+    "auto",
+    "ascii for a terminal or a font without lines, bars and dots; auto asks the terminal's name and encoding",
+    ("--glyphs",),
+    "GLYPHS",
 )
 HZ = Option("tui.hz", config.seconds(0.1, 10), 2.0, "how many times a second to look at the system", ("--hz",), "N")
 WEB = Option("tui.web", config.switch, False, "serve the console to a browser of this machine", ("--web",))
@@ -32,4 +40,16 @@ WEB_PORT = Option(
     ("--web-port",),
     "N",
 )
-OPTIONS = (*supervisor.OPTIONS, UP, READ_ONLY, DUMP, LANGUAGE, THEME, HZ, WEB, WEB_PORT)
+OPTIONS = (
+    *supervisor.OPTIONS,
+    *config.borrow(encryption.CLIENT_OPTIONS),
+    UP,
+    READ_ONLY,
+    DUMP,
+    LANGUAGE,
+    THEME,
+    GLYPHS,
+    HZ,
+    WEB,
+    WEB_PORT,
+)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from core.rights import private
+
 
 class Preferences:
     """Keeps them in a file of the system's directory. One that can't be read or written is nobody's trouble.
@@ -40,5 +42,6 @@ class Preferences:
         self._values[name] = value
         scratch = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError, ValueError):
-            scratch.write_bytes(msgspec.json.encode(self._values))
+            with open(scratch, "wb", opener=private) as stream:
+                stream.write(msgspec.json.encode(self._values))
             scratch.replace(self._path)

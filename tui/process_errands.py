@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 from textual import on
 
+from core.supervisor.report import Report
 from tui.dialogs.confirm import Choice
 from tui.errands import Errands
 from tui.messages import OperationWanted, ScaleWanted
 from tui.source import Acts
+from tui.starting import Start
+from tui.view import StartView
 
 DOWN_WITHIN = 60.0
 """Seconds that a system has to end before what still runs is killed."""
@@ -15,6 +18,9 @@ DOWN_WITHIN = 60.0
 
 class ProcessErrands(Errands):
     """Has things done about processes."""
+
+    _starting = False
+    """Whether a start that was asked for here is under way."""
 
     @on(OperationWanted)
     def _operate(self, event: OperationWanted) -> None:
@@ -60,12 +66,42 @@ class ProcessErrands(Errands):
         if self.view.report is not None:
             self.tell(self.words("The system runs already."))
             return
-        self.tell(self.words("Starting the system …"))
-        self.work(
-            "up",
-            lambda: acts.up(lambda _: self.poke()),
-            lambda _: self.tell(self.words("The system is ready.")),
-        )
+        self.have_started(acts.up)
+
+    def have_started(self, start: Start) -> None:
+        """Have the system started, and show all the while how far that is."""
+        if self._starting:
+            self.tell(self.words("The system is being started already."))
+            return
+        self._starting = True
+        self.show_start(StartView(under_way=True))
+        shown = StartView()
+
+        def tell(report: Report) -> None:
+            # It is told far more often than anything changes.
+            nonlocal shown
+            now = StartView(under_way=True, parts=report.processes)
+            if now != shown:
+                shown = now
+                self.deliver(lambda: self._show_if_starting(now))
+
+        def done(report: Report | None) -> None:
+            if report is None:
+                failed(self.words("It has ended before it was ready."))
+                return
+            self._starting = False
+            # That it is ready is to be seen; a word about it would only lie over what is done next.
+            self.show_start(StartView())
+
+        def failed(reason: str) -> None:
+            self._starting = False
+            self.show_start(StartView(trouble=reason))
+
+        self.work("up", lambda: start(tell), done, failed)
+
+    def _show_if_starting(self, start: StartView) -> None:
+        if self._starting:
+            self.show_start(start)
 
     def action_system_down(self) -> None:
         """Take the system down."""

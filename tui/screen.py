@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static
 
+from core.supervisor.report import Phase
 from tui import commands, formatting, memory
 from tui.answers import Answer
 from tui.dialogs.detail import Detail
@@ -25,9 +27,12 @@ from tui.messages import (
 )
 from tui.process_errands import ProcessErrands
 from tui.source import LogSource, Source, TaskFeed
+from tui.starting import Start
 from tui.tabs.base import Tab
 from tui.task_errands import TaskErrands
+from tui.view import StartView
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
+from tui.widgets.start_line import StartLine
 from tui.words import Words
 
 _log = logging.getLogger("cauce.tui")
@@ -43,6 +48,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         tabs: label and maker of each, by its id.
         first: the id of the tab to open.
         clock: tells the time, in seconds since the epoch.
+        start: starts the system, when that is wanted from the beginning.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.GLOBAL)
@@ -56,6 +62,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         tabs: Mapping[str, tuple[str, Maker]],
         first: str,
         clock: Callable[[], float] = time.time,
+        start: Start | None = None,
     ) -> None:
         super().__init__(source, words, clock)
         self._makers = tabs
@@ -65,11 +72,13 @@ class MainScreen(TaskErrands, ProcessErrands):
         self._feeds: dict[str, TaskFeed] = {}
         self._logs: LogSource | None = None
         self._watcher = source.watcher(lambda view: self.post_message(ViewTaken(view)))
+        self._start = start
         self._frozen = False
         self._covered = False
         self.header = Header(words, id="header")
         self.header.read_only = source.acts is None
         self.ledger = LedgerLine(words, id="ledger")
+        self.start_line = StartLine(words, read_only=self.read_only, id="start")
         self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")
 
     def compose(self) -> ComposeResult:
@@ -81,6 +90,7 @@ class MainScreen(TaskErrands, ProcessErrands):
             yield self.header
             yield self.ledger
             yield self.bar
+            yield self.start_line
             yield ContentSwitcher(id="tab")
             yield KeyBar(self.words, id="keys")
 
@@ -88,11 +98,12 @@ class MainScreen(TaskErrands, ProcessErrands):
         """Open the first tab, and begin to look."""
         await self._open(self._opened)
         self._watcher.start()
+        if self._start is not None:
+            self.have_started(self._start)
 
     def on_unmount(self) -> None:
         """End what was begun."""
-        self._cancelling.set()
-        self._leaving.set()
+        self.cancel_everything()
         self._watcher.stop()
         for feed in self._feeds.values():
             feed.stop()
@@ -109,6 +120,11 @@ class MainScreen(TaskErrands, ProcessErrands):
         """Show in the header how far something is."""
         self.header.note = text
         self.header.refresh()
+
+    def show_start(self, start: StartView) -> None:
+        """Show how far a start of the system is."""
+        self.start_line.show(start)
+        self.poke()
 
     def settled(self) -> None:
         """Have what has failed looked for anew."""
@@ -152,12 +168,17 @@ class MainScreen(TaskErrands, ProcessErrands):
         if self._frozen:
             return
         self.view = event.view
+        report = event.view.report
+        if self.start_line.start.trouble and report is not None and report.phase is Phase.RUNNING:
+            self.start_line.show(StartView())
         if not self._covered:
             self._draw()
 
     def _draw(self) -> None:
         view = self.view
-        self.header.show(view)
+        # That a system which is just being started has no journal yet is no trouble.
+        calm = replace(view, snapshot=replace(view.snapshot, trouble="")) if self._starting else view
+        self.header.show(calm)
         self.ledger.show(view)
         self.bar.count("failed", view.ledger.failed)
         self._shielded(self.tab, lambda tab: tab.show(view))

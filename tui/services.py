@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from core import config
+from core import config, encryption
 from core.broker.opening import open_broker
 from core.config import Settings
 from core.errors import CauceError, ConfigurationError
@@ -37,7 +37,8 @@ class LocalSource:
         self._acts: Acts | None = None
         if not settings[READ_ONLY]:
             token = config.read_token(settings)
-            self._acts = Operator(settings, environment, self._journal, self._home, token)
+            tls = encryption.for_client(settings)
+            self._acts = Operator(settings, environment, self._journal, self._home, token, tls=tls)
 
     def watching(self, patience: float = 0.0) -> Watching:
         """What looks at the system, in whichever thread.

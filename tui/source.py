@@ -10,7 +10,8 @@ from core.client.load import LoadOrder
 from core.repository.archive import Act
 from core.repository.search import Order, Search
 from core.supervisor.report import Report, Stopped
-from tui.acting import Operation, Progress, Settled, Submitted, Tally
+from tui.acting import Extent, Operation, Progress, Running, Settled, Submitted, Tally
+from tui.exporting import Exported
 from tui.feed import News
 from tui.log_feed import LogNews
 from tui.view import View
@@ -87,8 +88,8 @@ class Acts(Protocol):
     def load(self, order: LoadOrder, listen: str, progress: Progress, cancelled: threading.Event) -> Tally:
         """Submit as many tasks as are ordered, at a rate."""
 
-    def up(self, tell: Callable[[Report], None]) -> Report:
-        """Start the system in the background."""
+    def up(self, tell: Callable[[Report], None]) -> Report | None:
+        """Start the system in the background; None when it has ended before it was ready."""
 
     def down(self, timeout: float) -> Stopped:
         """Take the system down."""
@@ -105,11 +106,13 @@ class Acts(Protocol):
     def settle(self, act: Act, seqs: Sequence[int], progress: Progress, cancelled: threading.Event) -> Settled:
         """Retry or discard failed tasks."""
 
-    def undo(self, operation: int, running: frozenset[str]) -> int:
-        """Take that back; how many."""
+    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> Extent:
+        """Take that back."""
 
-    def export(self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event) -> int:
-        """Write what a search finds to a file; how many."""
+    def export(
+        self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event
+    ) -> Exported:
+        """Write what a search finds to a file."""
 
     def close(self) -> None:
         """Let go of connections."""

@@ -3,40 +3,39 @@
 Nothing here draws. What takes its time runs in a thread of its own; what can't simply be taken back asks first.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Event
 
 from textual import on
 
-from core.client import NewSubmission
 from core.client.load import LoadOrder
-from core.errors import ConfigurationError
 from core.repository.archive import Act
 from tui import formatting, payloads
-from tui.acting import Progress, Settled, Submitted, Tally
-from tui.answers import Accepted, Answer, Finished, Progressed, Refused
+from tui.acting import Extent, Progress, Settled, Submitted, Tally
+from tui.answers import Accepted, Finished, Refused
 from tui.dialogs.ask import Ask
 from tui.dialogs.load import LoadDialog
-from tui.errands import Errands
+from tui.exporting import Exported
+from tui.lines import LinesOf
+from tui.long_errands import LongErrands, Teller
 from tui.messages import (
     ExportWanted,
     LoadAsked,
     ManyWanted,
     SettleWanted,
-    StopWanted,
     SubmitWanted,
     UndoWanted,
 )
 from tui.source import Acts, Source
 from tui.words import Words
 
-TELL_EVERY = 0.2
-"""Seconds between two words about how far something is."""
+SUBMITTING = "submitting"
+SETTLING = "settling"
+EXPORTING = "exporting"
 
 
-class TaskErrands(Errands):
+class TaskErrands(LongErrands):
     """Has things done about tasks.
 
     Args:
@@ -47,9 +46,6 @@ class TaskErrands(Errands):
 
     def __init__(self, source: Source, words: Words, clock: Callable[[], float]) -> None:
         super().__init__(source, words, clock)
-        self._cancelling = threading.Event()
-        self._leaving = threading.Event()
-        self._busy = ""
         self._last_settled: list[Settled] = []
 
     @on(SubmitWanted)
@@ -70,26 +66,25 @@ class TaskErrands(Errands):
         event.stop()
         if event.text is not None:
             lines = event.text.split("\n")
-            self._submit_lines(event, lambda: iter(lines), sum(bool(line.strip()) for line in lines))
+            progress = Teller(sum(bool(line.strip()) for line in lines), self.answer, self.deliver)
+            self._submit_lines(event, lines, progress)
             return
 
         def named(name: str | None) -> None:
             if name:
-                path = Path(name).expanduser()
-                self._submit_lines(event, lambda: _lines_of(path), None)
+                lines = LinesOf(Path(name).expanduser())
+                self._submit_lines(event, lines, Teller(None, self.answer, self.deliver, lambda: lines.share))
 
         self.app.push_screen(Ask(self.words, self.words("Submit each line of which file?")), named)
 
-    def _submit_lines(self, event: ManyWanted, lines: Callable[[], Iterator[str]], total: int | None) -> None:
-        def tasks() -> Iterable[NewSubmission]:
-            return payloads.tasks_of_lines(lines(), event.task, as_text=event.as_text)
-
+    def _submit_lines(self, event: ManyWanted, lines: Iterable[str], progress: Progress) -> None:
         listen = self.view.listen
-        self._long(
-            "submitting",
-            total,
-            lambda acts, progress: acts.submit_many(tasks(), listen, progress, self._cancelling),
-        )
+
+        def submit(acts: Acts, cancelled: Event) -> Tally:
+            tasks = payloads.tasks_of_lines(iter(lines), event.task, as_text=event.as_text)
+            return acts.submit_many(tasks, listen, progress, cancelled)
+
+        self.take_long(SUBMITTING, submit, self._submitted, self._refused)
 
     @on(LoadAsked)
     def _ask_for_load(self, event: LoadAsked) -> None:
@@ -100,51 +95,27 @@ class TaskErrands(Errands):
         def ordered(order: LoadOrder | None) -> None:
             if order is not None:
                 listen = self.view.listen
-                self._long(
-                    "load", order.tasks, lambda acts, progress: acts.load(order, listen, progress, self._cancelling)
+                progress = Teller(order.tasks, self.answer, self.deliver)
+                self.take_long(
+                    SUBMITTING,
+                    lambda acts, cancelled: acts.load(order, listen, progress, cancelled),
+                    self._submitted,
+                    self._refused,
                 )
 
         self.app.push_screen(LoadDialog(self.words, event.task), ordered)
 
-    def _long(self, name: str, total: int | None, work: Callable[[Acts, Progress], Tally]) -> None:
-        """Have something done that takes long: one at a time, with a word now and then about how far it is."""
-        acts = self.acting()
-        if acts is None:
-            return
-        if self._busy:
-            self.tell(self.words("Something is being submitted already; F8 cancels it."), trouble=True)
-            return
-        self._busy = name
-        self._cancelling.clear()
-        progress = Teller(total, self.answer, self.deliver)
-
-        def done(tally: Tally) -> None:
-            self._busy = ""
-            self.answer(Finished(tally, self._cancelling.is_set()))
-
-        def failed(reason: str) -> None:
-            self._busy = ""
-            self._refused(reason)
-
-        self.work(name, lambda: work(acts, progress), done, failed)
+    def _submitted(self, tally: Tally, cancelled: bool) -> None:
+        self.answer(Finished(tally, cancelled))
 
     def _refused(self, reason: str) -> None:
         self.answer(Refused(reason))
         self.tell(reason, trouble=True)
 
-    @on(StopWanted)
-    def _stop(self, event: StopWanted) -> None:
-        event.stop()
-        if self._busy:
-            self._cancelling.set()
-        else:
-            self.tell(self.words("There is nothing to cancel."))
-
     @on(SettleWanted)
     def _settle(self, event: SettleWanted) -> None:
         event.stop()
-        acts = self.acting()
-        if acts is None or not len(event.seqs):
+        if self.acting() is None or not len(event.seqs):
             return
         count = len(event.seqs)
         more = self.words("{count} match the filter.", count=formatting.count(event.matching))
@@ -154,117 +125,102 @@ class TaskErrands(Errands):
         else:
             question = self.words.count(count, "Discard this task?", "Discard {count} tasks?")
             yes = self.words("Discard")
-        self._ask_first(
-            question, yes, lambda: self._settle_now(acts, event), more=f"{more} {self.words('z undoes it.')}"
-        )
+        self._ask_first(question, yes, lambda: self._settle_now(event), more=f"{more} {self.words('z undoes it.')}")
 
-    def _settle_now(self, acts: Acts, event: SettleWanted) -> None:
-        def done(settled: Settled) -> None:
-            self._last_settled.append(settled)
-            told = ("{count} task runs again", "{count} tasks run again")
-            if settled.act is Act.DISCARD:
-                told = ("{count} task discarded", "{count} tasks discarded")
-            self.note("")
-            self.tell(self.words.count(settled.moved, *told))
+    def _settle_now(self, event: SettleWanted) -> None:
+        def done(settled: Settled, _: bool) -> None:
+            if settled.extent.moved:
+                self._last_settled.append(settled)
+            self.tell(self._of_settled(settled), trouble=bool(settled.extent.trouble))
             self.settled()
 
-        progress = self._noting(len(event.seqs))
-        self.work("settle", lambda: acts.settle(event.act, event.seqs, progress, self._leaving), done)
+        progress = self.noting(SETTLING, len(event.seqs))
+        self.take_long(SETTLING, lambda acts, cancelled: acts.settle(event.act, event.seqs, progress, cancelled), done)
+
+    def _of_settled(self, settled: Settled) -> str:
+        extent, retried = settled.extent, settled.act is Act.RETRY
+        if extent.whole:
+            told = ("{count} task runs again", "{count} tasks run again")
+            if not retried:
+                told = ("{count} task discarded", "{count} tasks discarded")
+            return self.words.count(extent.moved, *told)
+        return self._of_part(extent, "{count} of {total} retried" if retried else "{count} of {total} discarded")
+
+    def _of_part(self, extent: Extent, told: str) -> str:
+        """How far something came that ended early, and why it did."""
+        count, total = formatting.count(extent.moved), formatting.count(extent.of)
+        came = self.words(told, count=count, total=total)
+        if extent.cancelled:
+            return self.words("{came}, then cancelled. z undoes what was done.", came=came)
+        return self.words("{came}, then: {reason}", came=came, reason=extent.trouble)
 
     @on(UndoWanted)
     def _undo(self, event: UndoWanted) -> None:
         event.stop()
-        acts = self.acting()
-        if acts is None:
+        if self.acting() is None:
             return
-        undone = {operation.number for operation in self.view.operations if operation.undone_at is not None}
-        known = [settled.operation for settled in self._last_settled] or [each.number for each in self.view.operations]
-        open_ones = sorted(number for number in known if number not in undone)
-        if not open_ones:
+        found = self._last_operation()
+        if found is None:
             self.tell(self.words("There is nothing to undo."))
             return
-        running = self.view.running_ids
+        operation, total = found
 
-        def done(count: int) -> None:
-            self._last_settled = [each for each in self._last_settled if each.operation != open_ones[-1]]
-            self.tell(self.words.count(count, "{count} task is failed again", "{count} tasks are failed again"))
+        def done(extent: Extent, _: bool) -> None:
+            if extent.whole:
+                self._last_settled = [each for each in self._last_settled if each.operation != operation]
+            self.tell(self._of_undone(extent), trouble=bool(extent.trouble))
             self.settled()
 
-        self.work("undo", lambda: acts.undo(open_ones[-1], running), done)
+        progress = self.noting(SETTLING, total)
+        self.take_long(
+            SETTLING,
+            lambda acts, cancelled: acts.undo(operation, lambda: self.view.running_ids, progress, cancelled),
+            done,
+        )
+
+    def _last_operation(self) -> tuple[int, int] | None:
+        """The last operation that can be undone, and how many tasks it has moved: one of this console before others."""
+        undone = {operation.number for operation in self.view.operations if operation.undone_at is not None}
+        known = {settled.operation: settled.extent.moved for settled in self._last_settled}
+        known = known or {each.number: each.tasks for each in self.view.operations if each.tasks}
+        open_ones = sorted(number for number in known if number not in undone)
+        return (open_ones[-1], known[open_ones[-1]]) if open_ones else None
+
+    def _of_undone(self, extent: Extent) -> str:
+        if extent.whole:
+            return self.words.count(extent.moved, "{count} task is failed again", "{count} tasks are failed again")
+        count, total = formatting.count(extent.moved), formatting.count(extent.of)
+        came = self.words("{count} of {total} are failed again", count=count, total=total)
+        if extent.cancelled:
+            return self.words("{came}, then cancelled. z undoes the rest.", came=came)
+        return self.words("{came}, then: {reason}", came=came, reason=extent.trouble)
 
     @on(ExportWanted)
     def _export(self, event: ExportWanted) -> None:
         event.stop()
-        acts = self.acting()
-        if acts is None:
+        if self.acting() is None:
             return
         question = self.words(
             "Write {count} tasks to which new file? (.jsonl or .csv)", count=formatting.count(event.count)
         )
 
         def begin(name: str | None) -> None:
-            if not name:
-                return
-            path = Path(name).expanduser()
-            progress = self._noting(event.count)
-
-            def done(count: int) -> None:
-                self.note("")
-                self.tell(self.words("{count} tasks written to {path}", count=formatting.count(count), path=str(path)))
-
-            self.work("export", lambda: acts.export(event.search, event.order, path, progress, self._leaving), done)
+            if name:
+                self._export_to(event, Path(name).expanduser())
 
         self.app.push_screen(Ask(self.words, question, "results.jsonl"), begin)
 
-    def _noting(self, total: int) -> "Teller":
-        """Tells in the header how far something is."""
+    def _export_to(self, event: ExportWanted, path: Path) -> None:
+        def done(exported: Exported, _: bool) -> None:
+            count, total = formatting.count(exported.written), formatting.count(exported.of)
+            if exported.cancelled:
+                self.tell(self.words("Cancelled after {count} of {total}: no file was left.", count=count, total=total))
+            else:
+                self.tell(self.words("{count} tasks written to {path}", count=count, path=str(path)))
 
-        def note(progressed: Answer) -> None:
-            if isinstance(progressed, Progressed):
-                count, of = formatting.count(progressed.count), formatting.count(total)
-                self.note(self.words("{count} of {total} …", count=count, total=of))
-
-        return Teller(total, note, self.deliver)
-
-
-class Teller:
-    """Tells how far something is, now and then. It is called in the thread that does it.
-
-    Args:
-        total: how many there are; None when that isn't known.
-        answer: takes it, in the screen's thread.
-        deliver: has something done in the screen's thread.
-    """
-
-    def __init__(
-        self, total: int | None, answer: Callable[[Answer], None], deliver: Callable[[Callable[[], None]], None]
-    ) -> None:
-        self._total = total
-        self._answer = answer
-        self._deliver = deliver
-        self._began = self._told = time.monotonic()
-
-    def __call__(self, count: int) -> None:
-        """So many are done."""
-        now = time.monotonic()
-        if now - self._told < TELL_EVERY:
-            return
-        self._told = now
-        progressed = Progressed(count, self._total, now - self._began)
-        self._deliver(lambda: self._answer(progressed))
-
-
-def _lines_of(path: Path) -> Iterator[str]:
-    """The lines of a file.
-
-    Raises:
-        ConfigurationError: it can't be read, or is no text.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            while line := file.readline(payloads.LONGEST_LINE):
-                yield line
-    except OSError as error:
-        raise ConfigurationError(f"{path} can't be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is not UTF-8: {error.reason}") from error
+        progress = self.noting(EXPORTING, event.count)
+        self.take_long(
+            EXPORTING,
+            lambda acts, cancelled: acts.export(event.search, event.order, path, progress, cancelled),
+            done,
+        )

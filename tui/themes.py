@@ -77,9 +77,44 @@ CONTRAST = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT, CONTRAST)
+# Each colour is one of the sixteen that every terminal has: nothing falls together with what it stands on.
+SIXTEEN = Theme(
+    name="cauce-16",
+    dark=True,
+    primary="#00aaaa",
+    secondary="#55ffff",
+    accent="#55ffff",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#0000aa",
+    success="#55ff55",
+    warning="#ffff55",
+    error="#ff5555",
+    variables={
+        "dim": "#aaaaaa",
+        "boost": "#0000aa",
+        "block-cursor-background": "#00aaaa",
+        "block-cursor-foreground": "#000000",
+        "footer-key-foreground": "#ffff55",
+        "border": "#aaaaaa",
+        "border-blurred": "#aaaaaa",
+        "input-selection-background": "#00aaaa",
+    },
+)
+
+THEMES = (DARK, LIGHT, CONTRAST, SIXTEEN)
+_FEW = {"standard", "windows"}
+"""What Rich calls the colours of a terminal that has sixteen."""
 
 
-def named(name: str) -> str:
-    """The theme of this name, or the first one."""
-    return name if any(theme.name == name for theme in THEMES) else DARK.name
+def named(name: str, colours: str | None = None) -> str:
+    """The theme of this name, or the one for what colours there are.
+
+    Args:
+        name: of the theme; empty, or one that is not known, when a person has chosen none.
+        colours: of the terminal, as Rich calls them.
+    """
+    if any(theme.name == name for theme in THEMES):
+        return name
+    return SIXTEEN.name if colours in _FEW else DARK.name

@@ -43,6 +43,16 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor knows of it, when it runs here."""
 
 
+class StartView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a start of the system is that was asked for here."""
+
+    under_way: bool = False
+    parts: tuple[PartReport, ...] = ()
+    """How each process stands, as far as it is known."""
+    trouble: str = ""
+    """Why it failed."""
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """Everything of one moment."""
 
@@ -66,6 +76,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Kinds of task that have been submitted of late."""
     operations: tuple[Operation, ...] = ()
     """What operators did of late, the last first."""
+    lacks: str = ""
+    """What the journal can't tell, since an older version has written it."""
 
     @property
     def ledger(self) -> Ledger:
@@ -99,11 +111,15 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return Light.STARTING if self.report.phase is Phase.STARTING else Light.STOPPING
         if self.report is None and not self.alive and not self.supervisor_trouble:
             return Light.EMPTY
-        return Light.TROUBLED if self.troubles else Light.READY
+        return Light.TROUBLED if self._wrong else Light.READY
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What is wrong, in sentences."""
+        """What is wrong, and what can't be seen, in sentences."""
+        return (*self._wrong, self.lacks) if self.lacks else self._wrong
+
+    @property
+    def _wrong(self) -> tuple[str, ...]:
         told = [self.snapshot.trouble, self.supervisor_trouble]
         if self.report is not None:
             told += [

@@ -89,6 +89,7 @@ class Watching(Closing):
             database=_short(self._journal.path, self._home.directory),
             kinds=tuple(book.kinds),
             operations=tuple(book.operations),
+            lacks=book.lacks,
         )
 
     def close(self) -> None:
@@ -110,7 +111,8 @@ class Watching(Closing):
     def _watch_queue(self, report: Report | None) -> DepthWatch | None:
         """What watches the queue of the system that runs: another one when another broker carries it now."""
         named = report.broker if report else self._broker
-        if named != self._gauged:
+        # What was not there yet may be by now.
+        if named != self._gauged or self._gauge is None:
             if self._gauge is not None:
                 self._gauge.stop()
             self._gauged = named
@@ -141,6 +143,7 @@ class _Nothing:
         self.timings: Sequence[Timing] = ()
         self.kinds: Sequence[str] = ()
         self.operations: Sequence[Operation] = ()
+        self.lacks = ""
 
 
 class _Book(_Nothing, Closing):
@@ -160,6 +163,7 @@ class _Book(_Nothing, Closing):
         self.samples = self._repository.samples(since)
         self.timings = self._archive.timings(wall - TIMED_SECONDS, MOST_TIMED)
         self.operations = self._archive.operations(OPERATIONS)
+        self.lacks = self._archive.lacks()
         if now - self._rarely_at > RARELY:
             self._rarely_at = now
             self.kinds = self._archive.kinds()

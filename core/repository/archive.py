@@ -121,18 +121,35 @@ class Archive(Closing):
         """Do it to those of these tasks that have failed; how many. All of them or none."""
 
     @abstractmethod
-    def undo(self, operation: int, running: Collection[str], now: float) -> int:
-        """Make failed again what an operation has moved, and what nothing has happened to since; how many.
+    def moved_by(self, operation: int) -> "array[int]":
+        """The numbers of the tasks that an operation was the last to move, whatever has become of them."""
+
+    @abstractmethod
+    def undo(self, operation: int, seqs: Sequence[int], running: Collection[str], now: float) -> int:
+        """Make failed again those of these tasks that nothing has happened to since; how many. All of them or none.
 
         Args:
-            operation: its number.
+            operation: the number of the one that has moved them.
+            seqs: the tasks.
             running: ids of tasks that workers have in hand: too late for them.
             now: seconds since the epoch.
         """
 
     @abstractmethod
+    def note_undone(self, operation: int, now: float) -> None:
+        """Note that an operation was undone, as far as it can be."""
+
+    @abstractmethod
+    def returned(self, seqs: Collection[int]) -> frozenset[int]:
+        """Those of these ended tasks that may have ended before: an operator had them run again, or has undone that."""
+
+    @abstractmethod
     def operations(self, limit: int) -> Sequence[Operation]:
-        """What operators did, the last first."""
+        """What operators did, the last first; nothing in a journal that is too old to tell."""
+
+    @abstractmethod
+    def lacks(self) -> str:
+        """What a journal that an older version has written can't tell yet, in a sentence; empty when it is as new."""
 
     @abstractmethod
     def version(self) -> int:

@@ -121,13 +121,20 @@ class Repository(Closing):
         """Settle dead letters; the state of each task then, None when there is no such task.
 
         A task with fewer strikes than `STRIKE_LIMIT` was a bystander, delivered beside the one that killed
-        its workers: it becomes accepted again. Another fails for good with the letter's failure.
+        its workers: it becomes accepted again, with one strike at least, so that whoever begins it is warned. Another fails for good with the letter's failure.
         One that has ended stays as it is.
         """
 
     @abstractmethod
     def redispatch(self) -> int:
         """Make every queued task accepted again, for when the broker has lost its messages; how many."""
+
+    @abstractmethod
+    def reschedule(self, now: float) -> int:
+        """Mend what was written by a clock that was ahead, for when it was set back; how many tasks.
+
+        One whose wait seems to have begun in the future waits from now on, as long as it was meant to.
+        """
 
     # What workers write.
 

@@ -36,6 +36,9 @@ SAMPLES_KEPT = 24 * 3600
 BEATS_TO_PRUNE = 1000
 """After so many heartbeats of a process, old samples are cleared away again."""
 
+CLOCK_SLACK = 1.0
+"""Seconds by which two clocks may disagree, or one is set back, without anybody caring."""
+
 PROCESSES_KEPT = 7 * 24 * 3600
 """Seconds for which a process that is not seen any more is kept."""
 
@@ -212,6 +215,7 @@ class SqliteRepository(Repository):
                 continue
             self._database.execute(
                 "UPDATE tasks SET state = ?, owner = NULL, due_at = 0, stored_at = ?, attempts = attempts + ?,"
+                " strikes = max(strikes, ?),"
                 " error_type = coalesce(?, error_type), error_message = coalesce(?, error_message),"
                 " error_traceback = coalesce(?, error_traceback), error_signature = coalesce(?, error_signature)"
                 " WHERE seq = ?",
@@ -219,6 +223,7 @@ class SqliteRepository(Repository):
                     after.value,
                     now if after.ended else None,
                     int(after.ended),
+                    int(not after.ended),
                     *rows.failure_columns(letter.failure if after.ended else None),
                     task.seq,
                 ),
@@ -234,6 +239,15 @@ class SqliteRepository(Repository):
         )
         self._move(State.QUEUED, State.ACCEPTED, moved)
         return moved
+
+    def reschedule(self, now: float) -> int:
+        """Mend what was written by a clock that was ahead."""
+        began = "CASE state WHEN 'retrying' THEN finished_at ELSE received_at END"
+        return self._database.execute_many(
+            f"UPDATE tasks SET due_at = ? + due_at - {began} WHERE state IN ('accepted', 'retrying')"
+            f" AND owner IS NULL AND due_at > ? AND {began} BETWEEN ? AND due_at",
+            [(now, now, now + CLOCK_SLACK)],
+        )
 
     # What workers write.
 

@@ -60,6 +60,13 @@ _ORDERS = {
 _SIGNS = frozenset({"<", "<=", "=", ">", ">="})
 _UNSUCCESSFUL = frozenset({State.FAILED, State.CANCELLED})
 _BLOCK = 64 * 1024
+_STORED_WITHIN = 1.0
+"""Seconds between a task's end and its being stored, mostly; it is longer for one whose retry was undone."""
+
+_OLD = (
+    "an older version wrote this journal: until this version has been started over it, "
+    "nobody can tell what was retried or discarded"
+)
 
 
 def open_archive(path: Path, *, readonly: bool = False, patience: float = 2.0) -> Archive:
@@ -89,6 +96,7 @@ class SqliteArchive(Archive):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._knows_operations = False
         # To sort a million results in memory would take more of it than a whole console.
         database.execute("PRAGMA temp_store = file")
 
@@ -171,13 +179,17 @@ class SqliteArchive(Archive):
             self._database.execute("UPDATE operations SET tasks = tasks + ? WHERE number = ?", (moved, operation))
         return moved
 
-    def undo(self, operation: int, running: Collection[str], now: float) -> int:
-        """Make failed again what an operation has moved."""
+    def moved_by(self, operation: int) -> "array[int]":
+        """The numbers of the tasks that an operation was the last to move."""
+        return self._numbers("SELECT seq FROM tasks WHERE operation = ? ORDER BY seq", (operation,))
+
+    def undo(self, operation: int, seqs: Sequence[int], running: Collection[str], now: float) -> int:
+        """Make failed again those of these tasks that nothing has happened to since."""
         with self._database.transaction():
             found = self._database.execute(
-                "SELECT seq, state FROM tasks WHERE operation = ? AND state IN ('accepted', 'queued', 'cancelled')"
-                " AND id NOT IN (SELECT value FROM json_each(?))",
-                (operation, json.dumps(list(running))),
+                "SELECT seq, state FROM tasks WHERE seq IN (SELECT value FROM json_each(?)) AND operation = ?"
+                " AND state IN ('accepted', 'queued', 'cancelled') AND id NOT IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(seqs)), operation, json.dumps(list(running))),
             )
             self._database.execute(
                 "UPDATE tasks SET state = 'failed', stored_at = coalesce(stored_at, ?), owner = NULL, operation = NULL"
@@ -189,15 +201,39 @@ class SqliteArchive(Archive):
                 before = State(rows.text(state))
                 moved[before] = moved.get(before, 0) - 1
             self._move(moved)
-            self._database.execute("UPDATE operations SET undone_at = ? WHERE number = ?", (now, operation))
         return len(found)
+
+    def note_undone(self, operation: int, now: float) -> None:
+        """Note that an operation was undone."""
+        self._database.execute("UPDATE operations SET undone_at = ? WHERE number = ?", (now, operation))
+
+    def returned(self, seqs: Collection[int]) -> frozenset[int]:
+        """Those that an operator has moved, or that were stored long after they had finished."""
+        if not seqs or self.lacks():
+            return frozenset()
+        found = self._database.execute(
+            "SELECT seq FROM tasks WHERE seq IN (SELECT value FROM json_each(?))"
+            " AND (operation IS NOT NULL OR coalesce(stored_at - finished_at, 1e9) > ?)",
+            (json.dumps(list(seqs)), _STORED_WITHIN),
+        )
+        return frozenset(rows.integer(row[0]) for row in found)
 
     def operations(self, limit: int) -> Sequence[Operation]:
         """What operators did, the last first."""
+        if self.lacks():
+            return []
         found = self._database.execute(
             "SELECT number, kind, at, who, tasks, undone_at FROM operations ORDER BY number DESC LIMIT ?", (limit,)
         )
         return [_operation(row) for row in found]
+
+    def lacks(self) -> str:
+        """What a journal of an older version can't tell yet. Only what writes to it brings it up to date."""
+        # Looked at until it is there: a system that starts brings the journal up to date.
+        self._knows_operations = self._knows_operations or bool(
+            self._database.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'operations'")
+        )
+        return "" if self._knows_operations else _OLD
 
     def version(self) -> int:
         """A number that changes when another connection has committed something."""

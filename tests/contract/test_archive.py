@@ -195,15 +195,22 @@ def test_a_failed_task_that_is_discarded_is_cancelled_and_keeps_its_failure(
     assert journal.audit().clean
 
 
+def undo(archive: Archive, operation: int, now: float, *running: str) -> int:
+    """Undo an operation; how many are failed again."""
+    moved = archive.undo(operation, archive.moved_by(operation), running, now)
+    archive.note_undone(operation, now)
+    return moved
+
+
 @pytest.mark.parametrize("act", list(Act))
 def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act: Act) -> None:
     seqs = fail(journal, "a", "b")
     number, _ = begin(archive, act, seqs)
-    assert archive.undo(number, [], NOW + 30) == 2
+    assert undo(archive, number, NOW + 30) == 2
     assert booked(journal) == {"failed": 2}
     assert journal.audit().clean
     assert archive.operations(1)[0].undone_at == NOW + 30
-    assert archive.undo(number, [], NOW + 31) == 0
+    assert undo(archive, number, NOW + 31) == 0
 
 
 def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive: Archive) -> None:
@@ -212,7 +219,7 @@ def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive:
     mark(journal, seqs, attempt=1)
     settle(journal, outcome(seqs[0], 1))
     running = InHand("runs", "echo", NOW)
-    assert archive.undo(number, [running.id], NOW + 30) == 1
+    assert undo(archive, number, NOW + 30, running.id) == 1
     assert booked(journal) == {"done": 1, "queued": 1, "failed": 1}
     # What was already on its way changes nothing any more.
     assert settle(journal, outcome(seqs[2], 1)) == [False]
@@ -225,8 +232,34 @@ def test_only_the_last_operation_on_a_task_can_be_undone(journal: Repository, ar
     mark(journal, seqs, attempt=1)
     settle(journal, outcome(seqs[0], 1, State.FAILED))
     begin(archive, Act.DISCARD, seqs)
-    assert archive.undo(first, [], NOW + 30) == 0
+    assert undo(archive, first, NOW + 30) == 0
     assert state_of(journal, "a") is State.CANCELLED
+
+
+def test_an_operation_can_be_undone_some_at_a_time(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "a", "b", "c")
+    number, _ = begin(archive, Act.RETRY, seqs[:2])
+    assert list(archive.moved_by(number)) == seqs[:2]
+    assert archive.undo(number, seqs[:1], [], NOW + 30) == 1
+    assert (list(archive.moved_by(number)), archive.operations(1)[0].undone_at) == (seqs[1:2], None)
+    # What another operation has moved, or none, is not touched.
+    assert archive.undo(number, seqs, [], NOW + 31) == 1
+    assert booked(journal) == {"failed": 3}
+    assert journal.audit().clean
+
+
+def test_what_may_have_ended_before_is_told(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "again", "undone", "discarded", "never")
+    ended = end(journal, "done")
+    assert archive.returned([*seqs, *ended]) == frozenset()
+    begin(archive, Act.RETRY, seqs[:1])
+    mark(journal, seqs[:1], attempt=1)
+    settle(journal, outcome(seqs[0], 1))
+    number, _ = begin(archive, Act.RETRY, seqs[1:2])
+    undo(archive, number, NOW + 30)
+    assert archive.returned([*seqs, *ended]) == frozenset(seqs[:2])
+    assert archive.returned(seqs[1:]) == frozenset(seqs[1:2])
+    assert archive.returned([]) == frozenset()
 
 
 def test_an_operation_that_cannot_be_written_moves_nothing(openers: Openers, journal: Repository) -> None:

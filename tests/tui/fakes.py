@@ -5,17 +5,21 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from core.client import NewSubmission
 from core.client.load import LoadOrder
-from core.errors import ServerUnavailable
+from core.errors import ServerUnavailable, SupervisorError
 from core.model import State, Task
 from core.repository.archive import Act
 from core.repository.search import Order, Search
 from core.supervisor.logreading import LogLine
-from core.supervisor.report import Report, Stopped
+from core.supervisor.plan import Duty
+from core.supervisor.report import PartReport, PartState, Phase, Report, Stopped
 from tests.tui import scene
-from tui.acting import Operation, Progress, Settled, Submitted, Tally
+from tui.acting import Extent, Operation, Progress, Running, Settled, Submitted, Tally
 from tui.app import Console
+from tui.exporting import Exported
 from tui.feed import Grown, Listed, News, Read, ReadById, Trouble, Whole
 from tui.log_feed import LogNews
 from tui.tabs import all_tabs
@@ -82,10 +86,10 @@ class FakeFeed:
             self._hand_over(Listed(self.number, array("q", found), rows, True))
         return self.number
 
-    def grow(self, *tasks: Task) -> None:
+    def grow(self, *tasks: Task, again: frozenset[int] = frozenset()) -> None:
         """More tasks have ended."""
         rows = {task.seq: scene.row(task) for task in tasks}
-        self._hand_over(Grown(self.number, 0, array("q", rows), rows))
+        self._hand_over(Grown(self.number, 0, array("q", rows), rows, again))
 
     def want(self, seqs: Sequence[int]) -> None:
         """Read rows."""
@@ -157,6 +161,7 @@ class FakeActs:
         self.submitted = 0
         self.tasks: list[NewSubmission] = []
         self.loads: list[LoadOrder] = []
+        self.takes_long = False
 
     def submit(self, task: NewSubmission, listen: str) -> Submitted:
         """Submit one task."""
@@ -179,7 +184,7 @@ class FakeActs:
         self.loads.append(order)
         return Tally(order.tasks, 0, "", 4.0, 0.002, 0.009)
 
-    def up(self, tell: Callable[[Report], None]) -> Report:
+    def up(self, tell: Callable[[Report], None]) -> Report | None:
         """Start the system."""
         self._note("up")
         return scene.report()
@@ -206,17 +211,30 @@ class FakeActs:
     def settle(self, act: Act, seqs: Sequence[int], progress: Progress, cancelled: threading.Event) -> Settled:
         """Retry or discard."""
         self._note(act.value, *seqs)
-        return Settled(act, 5, len(seqs))
+        done = self._until_cancelled(progress, cancelled, len(seqs))
+        return Settled(act, 5, Extent(done, len(seqs), cancelled=cancelled.is_set()))
 
-    def undo(self, operation: int, running: frozenset[str]) -> int:
+    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> Extent:
         """Take it back."""
         self._note("undo", operation)
-        return 1
+        done = self._until_cancelled(progress, cancelled, 4)
+        return Extent(done, 4, cancelled=cancelled.is_set())
 
-    def export(self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event) -> int:
+    def export(
+        self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event
+    ) -> Exported:
         """Write to a file."""
         self._note("export", path)
-        return 12
+        done = self._until_cancelled(progress, cancelled, 12)
+        return Exported(done, 12, cancelled=cancelled.is_set())
+
+    def _until_cancelled(self, progress: Progress, cancelled: threading.Event, count: int) -> int:
+        """Be done at once; or else, when it is to take long, come half-way and wait until it is cancelled."""
+        if not self.takes_long:
+            return count
+        while not cancelled.wait(0.05):
+            progress(count // 2)
+        return count // 2
 
     def close(self) -> None:
         """Let go."""
@@ -278,9 +296,47 @@ class FakeSource:
         return None if self._read_only else self.orders
 
 
-def console(source: FakeSource, tab: str = "monitor", *, theme: str = "cauce", words: Words | None = None) -> Console:
+class FakeStart:
+    """A start of the system that goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+        self.trouble = ""
+        self.began = 0
+
+    def __call__(self, tell: Callable[[Report], None]) -> Report | None:
+        """Tell that some parts are ready, and wait."""
+        self.began += 1
+        parts = tuple(part_of(name, state) for name, state in STARTING)
+        tell(replace(scene.report(), phase=Phase.STARTING, processes=parts))
+        self.goes_on.wait(30)
+        if self.trouble:
+            raise SupervisorError(self.trouble)
+        return scene.report()
+
+
+STARTING = (("rabbitmq", PartState.READY), ("s1", PartState.STARTING), ("w1", PartState.WAITING))
+
+
+def part_of(name: str, state: PartState) -> PartReport:
+    """How a part of a system that starts stands."""
+    duty = {"r": Duty.RABBITMQ, "s": Duty.SERVER, "w": Duty.WORKER}[name[0]]
+    note = "port 7101 is not open yet" if state is PartState.STARTING else ""
+    return PartReport(name=name, duty=duty, state=state, pid=None, note=note)
+
+
+def console(
+    source: FakeSource,
+    tab: str = "monitor",
+    *,
+    theme: str = "cauce",
+    words: Words | None = None,
+    encoding: str = "",
+    start: FakeStart | None = None,
+) -> Console:
     """The console over a source, without animation."""
     words = words or Words()
-    app = Console(source, words, all_tabs(words, scene.KINDS), first=tab, theme=theme, clock=lambda: scene.NOW)
+    tabs = all_tabs(words, scene.KINDS)
+    app = Console(source, words, tabs, first=tab, theme=theme, encoding=encoding, clock=lambda: scene.NOW, start=start)
     app.animation_level = "none"
     return app

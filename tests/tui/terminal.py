@@ -96,6 +96,10 @@ class Terminal(Closing):
         """What is on the screen."""
         return self._run("capture-pane", "-p")
 
+    def colours(self) -> str:
+        """What is on the screen, with the sequences that give it its looks."""
+        return self._run("capture-pane", "-p", "-e", "-N")
+
     def value(self, name: str) -> str:
         """What tmux knows of the pane, such as its title."""
         return self._run("display-message", "-p", f"#{{{name}}}").strip()

@@ -1,5 +1,6 @@
 """What an operator can have done, over a real journal, a real server and a real supervisor's directory."""
 
+import contextlib
 import csv
 import json
 import threading
@@ -24,9 +25,9 @@ from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 from tests.tui.journals import Book
 from tui import acting
-from tui.acting import Operator, harmless
+from tui.acting import Extent, Operator
+from tui.exporting import EXPORTED_AT_ONCE, Exported, harmless
 
-NOBODY: frozenset[str] = frozenset()
 EVERYTHING = Search()
 NEWEST = Order()
 
@@ -60,7 +61,7 @@ def not_cancelled() -> threading.Event:
 class Steps:
     """How far something came, and what is to happen at the first step."""
 
-    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
         self.told: list[int] = []
         self._then = then
 
@@ -73,20 +74,27 @@ class Steps:
 # Failed tasks.
 
 
+def undone(operator: Operator, operation: int, *running: str) -> int:
+    """Undo an operation to its end; how many."""
+    extent = operator.undo(operation, lambda: running, Steps(), not_cancelled())
+    assert extent.whole
+    return extent.moved
+
+
 def test_failed_tasks_are_retried_and_the_rest_is_left_alone(book: Book, operator: Operator) -> None:
     failed = book.fail("a", "b")
     done = book.end("c")
     settled = operator.settle(Act.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
-    assert (settled.act, settled.moved) == (Act.RETRY, 2)
+    assert (settled.act, settled.extent.moved) == (Act.RETRY, 2)
     assert booked(book.repository) == {"accepted": 2, "done": 1}
 
 
 @pytest.mark.parametrize("act", list(Act))
 def test_what_was_settled_can_be_undone_once(book: Book, operator: Operator, act: Act) -> None:
     settled = operator.settle(act, book.fail("a", "b"), Steps(), not_cancelled())
-    assert operator.undo(settled.operation, NOBODY) == 2
+    assert undone(operator, settled.operation) == 2
     assert booked(book.repository) == {"failed": 2}
-    assert operator.undo(settled.operation, NOBODY) == 0
+    assert undone(operator, settled.operation) == 0
     assert book.repository.audit().clean
 
 
@@ -95,7 +103,7 @@ def test_it_is_too_late_to_undo_what_runs_or_has_ended(book: Book, operator: Ope
     settled = operator.settle(Act.RETRY, seqs, Steps(), not_cancelled())
     mark(book.repository, seqs, attempt=1)
     settle(book.repository, outcome(seqs[1], 1))
-    assert operator.undo(settled.operation, frozenset({"runs"})) == 1
+    assert undone(operator, settled.operation, "runs") == 1
     assert [state_of(book.repository, name) for name in ("runs", "ended", "waits")] == [
         State.QUEUED,
         State.DONE,
@@ -107,23 +115,63 @@ def test_many_are_moved_some_at_a_time_and_it_is_told_how_far_it_is(book: Book, 
     seqs = book.fail(*(f"t{number}" for number in range(2 * acting.AT_ONCE + 7)))
     steps = Steps()
     settled = operator.settle(Act.DISCARD, seqs, steps, not_cancelled())
-    assert settled.moved == len(seqs)
+    assert settled.extent.moved == len(seqs)
     assert steps.told == [acting.AT_ONCE, 2 * acting.AT_ONCE, len(seqs)]
-    assert operator.undo(settled.operation, NOBODY) == len(seqs)
+    assert undone(operator, settled.operation) == len(seqs)
 
 
 def test_one_that_is_cancelled_tells_what_it_has_moved_which_can_be_undone(book: Book, operator: Operator) -> None:
     seqs = book.fail(*(f"t{number}" for number in range(2 * acting.AT_ONCE)))
     cancelled = threading.Event()
     settled = operator.settle(Act.DISCARD, seqs, Steps(cancelled.set), cancelled)
-    assert settled.moved == acting.AT_ONCE
+    assert settled.extent.moved == acting.AT_ONCE
     assert booked(book.repository) == {"cancelled": acting.AT_ONCE, "failed": acting.AT_ONCE}
-    assert operator.undo(settled.operation, NOBODY) == acting.AT_ONCE
+    assert undone(operator, settled.operation) == acting.AT_ONCE
+
+
+def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(book: Book, operator: Operator) -> None:
+    count = 2 * acting.AT_ONCE + 7
+    settled = operator.settle(
+        Act.RETRY, book.fail(*(f"t{number}" for number in range(count))), Steps(), not_cancelled()
+    )
+    cancelled = threading.Event()
+    extent = operator.undo(settled.operation, tuple, Steps(cancelled.set), cancelled)
+    assert extent == Extent(acting.AT_ONCE, count, cancelled=True)
+    assert booked(book.repository) == {"accepted": acting.AT_ONCE + 7, "failed": acting.AT_ONCE}
+    with book.archive() as archive:
+        assert archive.operations(1)[0].undone_at is None
+        assert undone(operator, settled.operation) == acting.AT_ONCE + 7
+        assert archive.operations(1)[0].undone_at is not None
+    assert booked(book.repository) == {"failed": count}
+    assert book.repository.audit().clean
+
+
+def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(book: Book, operator: Operator) -> None:
+    count = 2 * acting.AT_ONCE
+    seqs = book.fail(*(f"t{number}" for number in range(count)))
+    settled = operator.settle(Act.RETRY, seqs, Steps(), not_cancelled())
+    running: list[str] = []
+    extent = operator.undo(
+        settled.operation, lambda: running, Steps(lambda: running.append(f"t{count - 1}")), not_cancelled()
+    )
+    assert (extent.moved, extent.whole) == (count - 1, True)
+    assert state_of(book.repository, f"t{count - 1}") is State.ACCEPTED
+
+
+def test_one_that_can_go_no_further_tells_how_far_it_came(book: Book, operator: Operator) -> None:
+    seqs = book.fail(*(f"t{number}" for number in range(2 * acting.AT_ONCE)))
+    # The archive waits two seconds for whoever else writes.
+    with contextlib.ExitStack() as held:
+        steps = Steps(lambda: held.enter_context(book.repository.transaction()))
+        settled = operator.settle(Act.RETRY, seqs, steps, not_cancelled())
+    assert (settled.extent.moved, settled.extent.of) == (acting.AT_ONCE, len(seqs))
+    assert "can't be used now" in settled.extent.trouble
+    assert undone(operator, settled.operation) == acting.AT_ONCE
 
 
 def test_nothing_is_moved_when_nothing_is_wanted(book: Book, operator: Operator) -> None:
     book.fail("a")
-    assert operator.settle(Act.RETRY, [], Steps(), not_cancelled()).moved == 0
+    assert operator.settle(Act.RETRY, [], Steps(), not_cancelled()).extent.moved == 0
     assert booked(book.repository) == {"failed": 1}
 
 
@@ -131,7 +179,7 @@ def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, o
     with pytest.raises(JournalError, match="there is no journal"):
         operator.settle(Act.RETRY, [1], Steps(), not_cancelled())
     with pytest.raises(JournalError, match="there is no journal"):
-        operator.undo(1, NOBODY)
+        undone(operator, 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -140,7 +188,7 @@ def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, o
 
 def exported(operator: Operator, path: Path, text: str = "") -> int:
     """Write what a search finds; how many."""
-    return operator.export(parse(text, time.time()), NEWEST, path, Steps(), not_cancelled())
+    return operator.export(parse(text, time.time()), NEWEST, path, Steps(), not_cancelled()).written
 
 
 def test_json_lines_hold_everything_of_each_task(book: Book, operator: Operator, tmp_path: Path) -> None:
@@ -239,17 +287,18 @@ def test_a_file_that_cannot_be_written_is_told(book: Book, operator: Operator, t
 
 
 def test_an_export_that_is_cancelled_leaves_no_file(book: Book, operator: Operator, tmp_path: Path) -> None:
-    book.end(*(f"t{number}" for number in range(2 * acting.EXPORTED_AT_ONCE)))
+    book.end(*(f"t{number}" for number in range(2 * EXPORTED_AT_ONCE)))
     file = tmp_path / "out.jsonl"
     cancelled = threading.Event()
     steps = Steps(cancelled.set)
-    operator.export(EVERYTHING, NEWEST, file, steps, cancelled)
-    assert not file.exists()
-    assert steps.told[0] == acting.EXPORTED_AT_ONCE
+    exported = operator.export(EVERYTHING, NEWEST, file, steps, cancelled)
+    assert exported == Exported(EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, cancelled=True)
+    assert list(tmp_path.glob("out*")) == []
+    assert steps.told[0] == EXPORTED_AT_ONCE
 
 
 def test_an_export_that_fails_half_way_leaves_no_file(book: Book, operator: Operator, tmp_path: Path) -> None:
-    book.end(*(f"t{number}" for number in range(acting.EXPORTED_AT_ONCE)))
+    book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
     file = tmp_path / "out.csv"
 
     def fail() -> None:
@@ -257,15 +306,33 @@ def test_an_export_that_fails_half_way_leaves_no_file(book: Book, operator: Oper
 
     with pytest.raises(JournalError, match="the disk is gone"):
         operator.export(EVERYTHING, NEWEST, file, Steps(fail), not_cancelled())
-    assert not file.exists()
+    assert list(tmp_path.glob("out*")) == []
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(book: Book, operator: Operator, tmp_path: Path) -> None:
+    book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
+    file = tmp_path / "out.jsonl"
+    seen: list[bool] = []
+    operator.export(EVERYTHING, NEWEST, file, Steps(lambda: seen.append(file.exists())), not_cancelled())
+    assert seen == [False, False]
+    assert list(tmp_path.glob("out*")) == [file]
+
+
+def test_a_file_that_another_makes_meanwhile_is_not_overwritten(book: Book, operator: Operator, tmp_path: Path) -> None:
+    book.end("a")
+    file = tmp_path / "out.jsonl"
+    with pytest.raises(ConfigurationError, match="is there already: choose another name"):
+        operator.export(EVERYTHING, NEWEST, file, Steps(lambda: file.write_text("precious")), not_cancelled())
+    assert file.read_text() == "precious"
+    assert list(tmp_path.glob("out*")) == [file]
 
 
 def test_it_is_told_how_many_were_written(book: Book, operator: Operator, tmp_path: Path) -> None:
-    count = 2 * acting.EXPORTED_AT_ONCE + 3
+    count = 2 * EXPORTED_AT_ONCE + 3
     book.end(*(f"t{number}" for number in range(count)))
     steps = Steps()
-    assert operator.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == count
-    assert steps.told == [acting.EXPORTED_AT_ONCE, 2 * acting.EXPORTED_AT_ONCE, count]
+    assert operator.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == Exported(count, count)
+    assert steps.told == [EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, count]
 
 
 def test_without_a_journal_nothing_is_written(operator: Operator, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
 from textual.strip import Strip
-from textual.widgets import Button, Input, TextArea
+from textual.widgets import Button, Input, ProgressBar, TextArea
 
 from core.client import NewSubmission
 from core.errors import ConfigurationError
@@ -19,8 +19,9 @@ from core.repository.search import Column, Field, Order, Term
 from core.supervisor.logreading import Level, LogLine
 from core.supervisor.report import Phase
 from tests.tui import scene
-from tests.tui.fakes import FakeSource, console
+from tests.tui.fakes import FakeSource, FakeStart, console
 from tui import commands
+from tui.answers import Progressed
 from tui.app import Console
 from tui.commands import EVERY, Where, keymap
 from tui.dialogs.confirm import Choice
@@ -33,16 +34,21 @@ from tui.tabs.failed import FailedTab
 from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
 from tui.view import View
+from tui.widgets.browser import Browser
 from tui.words import Words
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
 
 
 def play(
-    scenario: Scenario, source: FakeSource | None = None, tab: str = "monitor", size: tuple[int, int] = (120, 40)
+    scenario: Scenario,
+    source: FakeSource | None = None,
+    tab: str = "monitor",
+    size: tuple[int, int] = (120, 40),
+    start: FakeStart | None = None,
 ) -> Console:
     """Play a scenario in a console; the console, after its end."""
-    app = console(source or FakeSource(), tab)
+    app = console(source or FakeSource(), tab, start=start)
 
     async def run() -> None:
         async with app.run_test(size=size, notifications=True) as pilot:
@@ -317,6 +323,23 @@ def test_the_order_can_be_changed(keys: list[str], column: Column) -> None:
     play(scenario, source)
 
 
+def test_a_task_that_ends_once_more_is_listed_once_and_the_cursor_stays_on_its_task() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        browser = app.screen.query_one("#results", Browser)
+        await until(pilot, lambda: browser.matching == 1000, "the results")
+        await pilot.press("down", "down", "down")
+        assert browser.table.cursor_key == 997
+        source.feeds["results"].grow(scene.task(998), scene.task(10), again=frozenset({998, 10}))
+        await until(pilot, lambda: browser.model.key(0) == 10, "what has ended once more")
+        assert browser.matching == 1000
+        assert [browser.model.key(place) for place in range(4)] == [10, 998, 1000, 999]
+        assert browser.table.cursor_key == 997
+
+    play(scenario, source)
+
+
 def test_what_is_found_is_exported_to_the_named_file() -> None:
     source = FakeSource()
 
@@ -332,6 +355,27 @@ def test_what_is_found_is_exported_to_the_named_file() -> None:
 
 
 # Submit.
+
+
+@pytest.mark.parametrize(
+    ("progressed", "shown", "percentage"),
+    [
+        (Progressed(1200, None, 2.0, 0.34), "1,200 answered · 34% of the file · 600/s · F8 cancels", 0.34),
+        (Progressed(1200, 4800, 2.0), "1,200 of 4,800 answered · 600/s · F8 cancels", 0.25),
+        (Progressed(1200, None, 2.0), "1,200 answered · 600/s · F8 cancels", None),
+    ],
+)
+def test_a_long_submission_shows_how_far_it_is_as_well_as_that_is_known(
+    progressed: Progressed, shown: str, percentage: float | None
+) -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        main(app).answer(progressed)
+        await until(pilot, lambda: shown in text(app), "how far it is")
+        bar = app.screen.query_one(ProgressBar)
+        assert bar.display == (percentage is not None)
+        assert bar.percentage == percentage
+
+    play(scenario, tab="submit")
 
 
 def test_what_is_typed_is_submitted_with_enter_and_its_outcome_followed() -> None:
@@ -560,6 +604,66 @@ def test_only_failed_tasks_are_listed_with_their_errors() -> None:
     play(scenario, tab="failed")
 
 
+def nothing_runs() -> FakeSource:
+    """A directory in which nothing runs yet."""
+    return FakeSource(scene.nothing_runs(), tasks={}, lines=())
+
+
+def test_a_start_that_was_asked_for_is_shown_by_its_parts_until_everything_is_ready() -> None:
+    start = FakeStart()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "Starting: waiting for s1, w1" in text(app), "the start")
+        assert "● rabbitmq  ◐ s1  ○ w1" in text(app)
+        assert "s1: port 7101 is not open yet" in text(app)
+        # Everything else can be used meanwhile, but no second start.
+        await pilot.press("1")
+        assert "New task" in text(app)
+        await pilot.press("escape", "u")
+        await until(pilot, lambda: any("being started already" in each for each in told(app)), "the word")
+        start.goes_on.set()
+        await until(pilot, lambda: "waiting for s1" not in text(app), "the end")
+        assert start.began == 1
+
+    play(scenario, nothing_runs(), start=start)
+
+
+def test_a_start_that_fails_says_why_and_what_to_do_until_the_system_runs() -> None:
+    start, source = FakeStart(), nothing_runs()
+    start.trouble = "s1 can't be started:\n  127.0.0.1:7101 is taken by \x1b[2J another program"
+    start.goes_on.set()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "The system could not be started" in text(app), "the failure")
+        assert "127.0.0.1:7101 is taken by" in text(app)
+        assert "\x1b" not in text(app)
+        assert "press u to start once more" in text(app)
+        await pilot.press("u")
+        await until(pilot, lambda: source.orders.done == [("up",)], "another start")
+        await until(pilot, lambda: "could not be started" not in text(app), "the failure to go")
+
+    play(scenario, source, start=start)
+
+
+def test_a_failure_to_start_goes_when_the_system_runs_or_it_is_clicked() -> None:
+    start, source = FakeStart(), nothing_runs()
+    start.trouble = "no"
+    start.goes_on.set()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "could not be started" in text(app), "the failure")
+        source.watchers[0].show(scene.view())
+        await until(pilot, lambda: "could not be started" not in text(app), "the failure to go")
+
+    async def another(app: Console, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: "could not be started" in text(app), "the failure")
+        await pilot.click("#start")
+        await until(pilot, lambda: "could not be started" not in text(app), "the failure to go")
+
+    play(scenario, source, start=start)
+    play(another, nothing_runs(), start=start)
+
+
 @pytest.mark.parametrize(("key", "act"), [("R", "retry"), ("D", "discard")])
 def test_one_task_or_the_marked_ones_are_settled_after_a_question(key: str, act: str) -> None:
     source = FakeSource()
@@ -613,6 +717,54 @@ def test_the_last_of_these_is_undone() -> None:
         await until(pilot, lambda: any("discarded" in each for each in told(app)), "its end")
         await pilot.press("z")
         await until(pilot, lambda: source.orders.done[-1] == ("undo", 5), "the undo")
+
+    play(scenario, source, "failed")
+
+
+@pytest.mark.parametrize(
+    ("keys", "told_so"),
+    [
+        (("R", "right", "enter"), "2 of 4 retried, then cancelled. z undoes what was done."),
+        (("D", "right", "enter"), "2 of 4 discarded, then cancelled. z undoes what was done."),
+        (("z",), "2 of 4 are failed again, then cancelled. z undoes the rest."),
+        (("E", "enter"), "Cancelled after 6 of 12: no file was left."),
+    ],
+)
+def test_what_takes_long_is_told_and_can_be_cancelled(keys: Sequence[str], told_so: str) -> None:
+    source = FakeSource(tasks=scene.tasks(20))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("a", "D")
+        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: any("4 tasks discarded" in each for each in told(app)), "something to undo")
+        await until(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
+        source.orders.takes_long = True
+        await pilot.press("a")
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+        await until(pilot, lambda: "· F8 cancels" in text(app), "the progress")
+        # From wherever one is by then.
+        await pilot.press("2", "f8")
+        await until(pilot, lambda: any(told_so in each for each in told(app)), "the end")
+        assert "F8 cancels" not in text(app)
+        await pilot.press("f8")
+        await until(pilot, lambda: any("nothing to cancel" in each for each in told(app)), "the word")
+
+    play(scenario, source, "failed")
+
+
+def test_what_is_under_way_is_begun_only_once_and_ends_with_the_console() -> None:
+    source = FakeSource()
+    source.orders.takes_long = True
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        for _ in range(2):
+            await pilot.press("E", "enter")
+            await pilot.pause()
+        await until(pilot, lambda: any("under way already; F8 cancels" in each for each in told(app)), "the word")
+        assert [each[0] for each in source.orders.done] == ["export"]
 
     play(scenario, source, "failed")
 

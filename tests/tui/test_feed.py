@@ -17,10 +17,11 @@ from core.repository.archive import MOST_RESULTS, Act, Archive
 from core.repository.search import Column, Order, Search, parse
 from core.repository.sqlite import FAULTS
 from core.repository.sqlite_archive import SqliteArchive
+from tests.contract.repositories import mark, outcome, settle
 from tests.services.waiting import wait_until
 from tests.tui.journals import Book
 from tui import feed as feeds
-from tui.feed import Feed, Grown, Listed, News, Read, ReadById, Trouble, Whole
+from tui.feed import Feed, Grown, Listed, News, Read, ReadById, Trouble, Whole, places_of, without
 
 N = TypeVar("N")
 NEWEST = Order()
@@ -82,6 +83,7 @@ class Reader:
                 self.seqs = array("q", news.seqs)
             case Grown(number=number) if number == self.number:
                 del self.seqs[max(0, len(self.seqs) - news.cut) :]
+                self.seqs = without(self.seqs, places_of(self.seqs, news.again))
                 self.seqs.extend(news.seqs)
 
 
@@ -224,6 +226,22 @@ def test_a_list_that_follows_for_long_holds_everything_once(book: Book, reader: 
     reader.wait_for(expected)
     cuts = [news.cut for news in reader.seen if isinstance(news, Grown)]
     assert max(cuts) < len(expected) - 300, "the end that may still change grows and grows"
+
+
+def test_what_ends_once_more_stands_once_and_on_top(book: Book, reader: Reader) -> None:
+    first, second, third = book.fail("a", ago=100), book.fail("b", ago=90), book.fail("c", ago=80)
+    ended = book.end("d", ago=70)
+    reader.feed.follow(True)
+    assert reader.whole() == [*first, *second, *third, *ended]
+    with book.archive() as archive:
+        number = archive.begin(Act.RETRY, "ana", time.time())
+        assert archive.apply(number, Act.RETRY, [*first, *second], time.time()) == 2
+        mark(book.repository, first, attempt=1, now=time.time())
+        settle(book.repository, outcome(first[0], 1), now=time.time())
+        reader.wait_for([*second, *third, *ended, *first])
+        # What was not run once more, since that was undone, has failed again, and that is now.
+        assert archive.undo(number, archive.moved_by(number), [], time.time()) == 1
+        reader.wait_for([*third, *ended, *first, *second])
 
 
 class Crowded(SqliteArchive):

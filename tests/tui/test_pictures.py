@@ -8,9 +8,10 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui import scene
-from tests.tui.fakes import FakeSource, console
+from tests.tui.fakes import STARTING, FakeSource, console, part_of
 from tui.background import PREFIX
-from tui.view import View
+from tui.screen import MainScreen
+from tui.view import StartView, View
 from tui.words import Words, load
 
 SIZES = [(80, 24), (120, 40)]
@@ -26,9 +27,10 @@ def looks(
     source: FakeSource | None = None,
     theme: str = "cauce",
     words: Words | None = None,
+    encoding: str = "",
 ) -> bool:
     """Compare the console with its picture."""
-    app = console(source or FakeSource(), tab, theme=theme, words=words)
+    app = console(source or FakeSource(), tab, theme=theme, words=words, encoding=encoding)
     return snap_compare(app, terminal_size=size, run_before=pressing(keys))
 
 
@@ -59,7 +61,15 @@ def test_tab(snap_compare: Compare, tab: str, size: tuple[int, int]) -> None:
     assert looks(snap_compare, tab, size)
 
 
-@pytest.mark.parametrize("theme", ["cauce-light", "cauce-contrast"])
+def test_without_lines_dots_and_bars(snap_compare: Compare) -> None:
+    assert looks(snap_compare, "monitor", (80, 24), encoding="ascii")
+
+
+def test_hits_of_a_search_in_the_logs(snap_compare: Compare) -> None:
+    assert looks(snap_compare, "processes", (80, 24), ["tab", "s", *"ready", "enter", "n"])
+
+
+@pytest.mark.parametrize("theme", ["cauce-light", "cauce-contrast", "cauce-16"])
 def test_theme(snap_compare: Compare, theme: str) -> None:
     assert looks(snap_compare, "monitor", (120, 40), theme=theme)
 
@@ -79,6 +89,24 @@ def test_in_spanish(snap_compare: Compare, tab: str) -> None:
 def test_nothing_runs(snap_compare: Compare, tab: str, size: tuple[int, int]) -> None:
     source = FakeSource(scene.nothing_runs(), tasks={}, lines=())
     assert looks(snap_compare, tab, size, source=source)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "trouble", ["", "s1 can't be started:\n  127.0.0.1:7101 is taken by another program"], ids=["under-way", "failed"]
+)
+def test_a_start(snap_compare: Compare, trouble: str, size: tuple[int, int]) -> None:
+    parts = tuple(part_of(name, state) for name, state in STARTING)
+
+    async def start(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        screen = pilot.app.screen
+        assert isinstance(screen, MainScreen)
+        screen.show_start(StartView(under_way=not trouble, parts=parts, trouble=trouble))
+        await settle(pilot)
+
+    app = console(FakeSource(scene.nothing_runs(), tasks={}, lines=()))
+    assert snap_compare(app, terminal_size=size, run_before=start)
 
 
 def test_nothing_was_looked_at_yet(snap_compare: Compare) -> None:

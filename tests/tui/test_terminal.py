@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from core.addresses import LOOPBACK
 from core.client import Client
 from core.model import State
 from core.repository.opening import Journal
@@ -95,6 +97,51 @@ def test_command_one_starts_everything_and_a_person_does_everything_with_keys(sy
 
 def _worker_pid(home: Home) -> int | None:
     return next((part.pid for part in report(home).processes if part.name == "w2"), None)
+
+
+def test_a_start_that_fails_is_explained_in_the_console_and_can_be_tried_again(system: Supervised) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        listen = f"{LOOPBACK}:{taken.getsockname()[1]}"
+        flags = ("--up", "--servers", "1", "--workers", "1", "--listen", listen, "--no-nginx", "--server-port", "0")
+        with Terminal(flags, system.home.directory) as terminal:
+            terminal.wait_for("The system could not be started")
+            shown = terminal.wait_for("press u to start once more")
+            assert listen in shown
+            assert commands.status(system.home) is None
+            terminal.keys("3")
+            terminal.wait_for(rf"supervisor core.supervisor: {listen} is held by")
+            terminal.keys("2")
+            taken.close()
+            terminal.keys("u")
+            terminal.wait_for("● ready")
+            assert "could not be started" not in terminal.screen()
+
+
+def test_a_system_that_runs_otherwise_is_refused_before_the_console_opens(system: Supervised) -> None:
+    system.up(1, 1)
+    with Terminal(("--up", "--workers", "3"), system.home.directory) as terminal:
+        assert terminal.wait_for_end() == 4
+        assert "with 1 workers, not 3" in terminal.screen().replace("\n", " ")
+        assert b"\x1b[?1049h" not in terminal.raw.read_bytes()
+    with Terminal(("--up", "--workers", "1"), system.home.directory) as terminal:
+        terminal.wait_for("● ready")
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--nginx", "--servers", "0"), "NGINX needs at least one server"),
+        (("--broker", "pigeon://here"), "pigeon"),
+    ],
+)
+def test_what_can_not_be_started_so_is_refused_before_the_console_opens(
+    tmp_path: Path, flags: tuple[str, ...], told: str
+) -> None:
+    with Terminal(("--up", *flags), tmp_path) as terminal:
+        assert terminal.wait_for_end() == 2
+        assert told in terminal.screen()
+        assert b"\x1b[?1049h" not in terminal.raw.read_bytes()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_payload_is_written_in_an_editor_of_ones_own(system: Supervised, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from textual.widget import Widget
 from core.model import State
 from tests.tui import scene
 from tui.widgets.chart import Chart, ceiling
+from tui.widgets.live_tasks import LiveTasks
 from tui.widgets.table import Cell, Column, ListModel, Row, Table, TableModel
 from tui.widgets.task_rows import MOST_ROWS, TaskModel, cells, failed_columns, result_columns, state_cell
 from tui.widgets.text_view import Line, TextView
@@ -515,6 +516,24 @@ def test_the_texts_of_a_task_are_cleaned() -> None:
     assert all(cell.text.isprintable() for cell in cells(task, result_columns(WORDS), WORDS))
 
 
+@pytest.mark.parametrize(
+    ("again", "places", "left"),
+    [
+        ((), [], [5, 6, 4, 3, 2, 1, 0]),
+        ((1, 3), [4, 2], [5, 6, 4, 2, 0]),
+        ((0,), [5], [5, 6, 4, 3, 2, 1]),
+        ((0, 1, 2, 3, 4, 77), [5, 4, 3, 2, 1], [5, 6]),
+        # What is replaced anyway is in nobody's way.
+        ((5, 6), [], [5, 6, 4, 3, 2, 1, 0]),
+    ],
+)
+def test_what_ends_once_more_leaves_its_former_place(again: Sequence[int], places: list[int], left: list[int]) -> None:
+    model = LiveTasks(result_columns(WORDS), WORDS)
+    model.listed(array("q", range(6)), {}, turned=True)
+    assert model.renew(1, array("q", [6, 5]), {}, frozenset(again)) == places
+    assert [model.key(place) for place in range(len(model))] == left
+
+
 def model_of(count: int, *, turned: bool) -> TaskModel:
     """Tasks of which no row is known."""
     model = TaskModel(result_columns(WORDS), WORDS)
@@ -720,6 +739,15 @@ async def wheel(pilot: Pilot[None], view: TextView, kind: type[events.MouseScrol
     await pilot.pause()
 
 
+async def shown(pilot: Pilot[None], view: TextView, first: str) -> None:
+    """Wait until this line is the first one: a text is scrolled after it has been laid out."""
+    for _ in range(200):
+        if lines(view)[0] == first:
+            return
+        await pilot.pause(0.01)
+    assert lines(view)[0] == first
+
+
 def test_keys_go_through_a_text() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(numbered(100))
@@ -728,7 +756,7 @@ def test_keys_go_through_a_text() -> None:
             await pilot.pause(0.01)
         for key, first in (("down", 1), ("j", 2), ("pagedown", 11), ("space", 20), ("k", 19), ("end", 90), ("home", 0)):
             await pilot.press(key)
-            assert lines(view)[0] == f"line {first}", key
+            await shown(pilot, view, f"line {first}")
 
     view = TextView()
     run(view, steps)

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -12,6 +13,7 @@ from textual.widgets import Static
 from core.model import Task
 from tui import formatting
 from tui.messages import CopyWanted
+from tui.widgets.search_field import SearchField
 from tui.widgets.text_view import Line, TextView
 from tui.words import Words
 
@@ -30,6 +32,9 @@ class Detail(ModalScreen[None]):
         Binding("escape,q", "close", "Close"),
         Binding("y", "copy", "Copy"),
         Binding("w", "wrap", "Wrap"),
+        Binding("s,slash,f7", "search", "Search"),
+        Binding("n", "next_hit", "Next hit"),
+        Binding("N", "previous_hit", "Previous hit"),
     ]
 
     def __init__(self, words: Words, task: Task) -> None:
@@ -37,17 +42,20 @@ class Detail(ModalScreen[None]):
         self.words = words
         self.subject = task
         self._text = TextView(id="text")
+        self._search = SearchField(words, self._text)
+        self._sheet = Vertical(classes="sheet")
 
     def compose(self) -> ComposeResult:
         """The text, and the keys."""
-        with Vertical(classes="sheet") as sheet:
+        with self._sheet:
+            yield self._search
             yield self._text
             yield Static(
-                self.words("escape close   y copy everything   w wrap or cut lines   ↑↓ scroll"),
+                self.words("escape close   y copy   w wrap or cut lines   s search   ↑↓ scroll"),
                 classes="hint",
                 markup=False,
             )
-        sheet.border_title = Content(self.words("Task {id}", id=formatting.clean(self.subject.id, 64)))
+        self._sheet.border_title = Content(self.words("Task {id}", id=formatting.clean(self.subject.id, 64)))
 
     def on_mount(self) -> None:
         """Write the text."""
@@ -55,12 +63,31 @@ class Detail(ModalScreen[None]):
         self._text.focus()
 
     def action_close(self) -> None:
-        """Go back."""
-        self.dismiss()
+        """End the search; without one, go back."""
+        if self._search.searching:
+            self._search.end()
+        else:
+            self.dismiss()
 
     def action_wrap(self) -> None:
         """Break long lines, or cut them."""
         self._text.set_wrap(not self._text.wrap)
+
+    def action_search(self) -> None:
+        """Ask what the text is searched for."""
+        self._search.begin()
+
+    def action_next_hit(self) -> None:
+        """Go to the next hit."""
+        self._search.step(forward=True)
+
+    def action_previous_hit(self) -> None:
+        """Go to the hit before."""
+        self._search.step(forward=False)
+
+    @on(SearchField.Searched)
+    def _searched(self) -> None:
+        self._sheet.border_subtitle = Content(self._search.told)
 
     def action_copy(self) -> None:
         """Copy everything that is written here."""

@@ -17,7 +17,7 @@ from tui import commands, formatting
 from tui.feed import News
 from tui.messages import WorkerPicked
 from tui.tabs.base import Tab
-from tui.view import View, WorkerRow
+from tui.view import Light, View, WorkerRow
 from tui.widgets.browser import Browser
 from tui.widgets.chart import Chart
 from tui.widgets.panel import Panel
@@ -80,13 +80,18 @@ class Workers(Panel):
         if len(rows) > 1:
             rows.append(("", self._total(view)))
         self.table.show(ListModel(rows))
-        self._note.update("" if rows else self.words("No worker has shown itself. Press u to start the system."))
+        self._note.update("" if rows else self._nothing(view))
         self._note.display = not rows and view.number > 0
         alive = sum(row.process.presence is not Presence.LOST for row in view.workers)
         count = self.words.count(alive, "{count} worker", "{count} workers")
         servers = sum(row.process.presence is not Presence.LOST for row in view.servers)
         more = self.words.count(servers, "{count} server", "{count} servers")
         self.titled(self.words("Workers"), count=f"{count} · {more}")
+
+    def _nothing(self, view: View) -> str:
+        if view.light is Light.STARTING:
+            return self.words("The workers are being started.")
+        return self.words("No worker has shown itself. Press u to start the system.")
 
     def _row(self, row: WorkerRow, now: float) -> Row:
         process, part, delays = row.process, row.part, row.delays

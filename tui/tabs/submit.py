@@ -17,7 +17,7 @@ from core.repository.archive import TaskRow
 from tui import commands, formatting, payloads
 from tui.answers import Accepted, Answer, Finished, Progressed, Refused
 from tui.feed import News, ReadById
-from tui.messages import DetailWanted, EditWanted, LoadAsked, ManyWanted, RowsWanted, StopWanted, SubmitWanted, Told
+from tui.messages import DetailWanted, EditWanted, LoadAsked, ManyWanted, RowsWanted, SubmitWanted, Told
 from tui.payloads import Draft, DraftError
 from tui.tabs.base import Tab
 from tui.view import View
@@ -312,8 +312,8 @@ class SubmitTab(Tab):
                 # What is typed next takes its place; Enter submits the same once more.
                 self._form.payload.select_all()
                 self.post_message(RowsWanted(FEED, ids=self._history.ids))
-            case Progressed(count=count, total=total, seconds=seconds):
-                self._show_progress(count, total, seconds)
+            case Progressed():
+                self._show_progress(answer)
             case Finished():
                 self._show_end(answer)
             case Refused(reason=reason):
@@ -322,15 +322,24 @@ class SubmitTab(Tab):
                 self._progress.display = True
                 self._bar.display = False
 
-    def _show_progress(self, count: int, total: int | None, seconds: float) -> None:
+    def _show_progress(self, progressed: Progressed) -> None:
+        words, count, total, share = self.words, progressed.count, progressed.total, progressed.share
+        rate = formatting.rate(count / progressed.seconds) if progressed.seconds > 0 else "0"
+        told = formatting.count(count)
+        if total is None and share is not None:
+            self._bar.update(total=1.0, progress=share)
+            text = words(
+                "{count} answered · {percent}% of the file · {rate}/s · F8 cancels",
+                count=told,
+                percent=int(100 * share),
+                rate=rate,
+            )
+        else:
+            self._bar.update(total=total, progress=count)
+            of = words(" of {total}", total=formatting.count(total)) if total is not None else ""
+            text = words("{count}{of} answered · {rate}/s · F8 cancels", count=told, of=of, rate=rate)
         self._progress.display = True
-        self._bar.display = total is not None
-        self._bar.update(total=total, progress=count)
-        rate = formatting.rate(count / seconds) if seconds > 0 else "0"
-        of = self.words(" of {total}", total=formatting.count(total)) if total is not None else ""
-        text = self.words(
-            "{count}{of} answered · {rate}/s · F8 cancels", count=formatting.count(count), of=of, rate=rate
-        )
+        self._bar.display = total is not None or share is not None
         self._told.update(text)
         self._told.set_class(False, "-bad")
 
@@ -412,10 +421,6 @@ class SubmitTab(Tab):
     def _edited(self, text: str) -> None:
         self._form.payload.text = text
         self._form.payload.focus()
-
-    def action_stop(self) -> None:
-        """Stop submitting."""
-        self.post_message(StopWanted())
 
     def action_leave(self) -> None:
         """Leave the editor."""

@@ -17,9 +17,9 @@ from core.repository.search import Column as By
 from tui import commands, formatting
 from tui.feed import Grown, Listed, News, Read, Trouble
 from tui.messages import CopyWanted, DetailWanted, ExportWanted, RowsWanted, SearchWanted, Told
+from tui.widgets.live_tasks import LiveTasks
 from tui.widgets.panel import Panel
 from tui.widgets.table import Column, Table
-from tui.widgets.task_rows import TaskModel
 from tui.words import Words
 
 
@@ -59,7 +59,7 @@ class Browser(Panel):
         self._title = title
         self._states = states
         self._empty = empty
-        self.model = TaskModel(columns, words)
+        self.model = LiveTasks(columns, words)
         self.table = Table(columns)
         self._input = Input(
             placeholder=words("words  kind:echo  worker:w1  -state:done  error:text  took>500ms  since:10m")
@@ -166,8 +166,10 @@ class Browser(Panel):
 
     def _grown(self, news: Grown) -> None:
         away = not self.table.at_top
-        above = self.model.grown(news.cut, news.seqs, news.rows)
-        self.table.grown(above if away else 0)
+        cursor = self.table.cursor
+        gone = self.model.renew(news.cut, news.seqs, news.rows, news.again)
+        above = len(news.seqs) - news.cut
+        self.table.grown(above - sum(place < cursor for place in gone) if away else 0)
         self._new = self._new + max(0, above) if away else 0
         self._title_it()
 

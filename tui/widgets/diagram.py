@@ -1,20 +1,30 @@
 """The picture of a system: pure lines of text with styles, made of a view, and the widget that shows them."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from rich.segment import Segment
+from textual.strip import Strip
 
 from core.monitor.snapshot import Presence, ProcessView
 from core.supervisor.plan import Duty
 from core.supervisor.report import PartReport, PartState
 from tui import formatting
 from tui.view import View
-from tui.widgets.text_view import Line, TextView
+from tui.widgets.text_view import TextView
 from tui.words import Words
+
+Line: TypeAlias = tuple[tuple[str, str], ...]
+"""Clean texts beside each other, each with its style, as `TextView` has them: one box may be troubled, and no other."""
 
 MOST_BOXES = 4
 WIDTH = 18
 """Of a box, with its edges."""
 
-_GAP = 3
+_GAP = " "
+"""Between two boxes: with it four of them stand in a terminal of 80 columns."""
+
+_TROUBLED = {Presence.LOST: "bad", Presence.TROUBLED: "warn", Presence.STALLED: "warn"}
 _SIGNS = {
     Presence.ONLINE: "●",
     Presence.BUSY: "●",
@@ -33,14 +43,29 @@ class Diagram(TextView):
     def __init__(self, words: Words, *, id: str | None = None) -> None:
         super().__init__(wrap=False, id=id)
         self.words = words
+        self._picture: list[Line] = []
 
     def show_view(self, view: View) -> None:
         """Draw this moment; only when something has changed."""
         drawn = draw(view, self.words)
-        if drawn != list(self.lines):
+        if drawn != self._picture:
+            self._picture = drawn
             top = self.scroll_offset.y
-            super().show(drawn)
+            super().show(("".join(text for text, _ in line), "") for line in drawn)
             self.scroll_to(y=top, animate=False, immediate=True)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen, each of its texts in its own style."""
+        width = self.scrollable_content_region.width
+        shift, top = self.scroll_offset
+        if top + y >= len(self._picture):
+            return Strip.blank(width, self.rich_style)
+        texts = self._picture[top + y]
+        looks = [self.get_component_rich_style(f"text--{style or 'plain'}") for _, style in texts]
+        strip = Strip([Segment(text, look) for (text, _), look in zip(texts, looks, strict=True)])
+        if shift == 0 and strip.cell_length > width:
+            return Strip([*strip.crop(0, width - 1), Segment("…", looks[-1])])
+        return strip.crop_extend(shift, shift + width, self.rich_style)
 
 
 def draw(view: View, words: Words) -> list[Line]:
@@ -106,30 +131,41 @@ def _part(view: View, duty: Duty) -> PartReport | None:
 
 def _box(texts: Sequence[str], style: str) -> list[Line]:
     width = max(WIDTH, *(len(text) + 4 for text in texts))
-    middle = [(f"  │{text:^{width - 2}}│", style) for text in texts if text]
-    return [(f"  ╭{'─' * (width - 2)}╮", style), *middle, (f"  ╰{'─' * (width - 2)}╯", style)]
+    return [(("  ", ""), (text, style)) for text in _framed([text for text in texts if text], width)]
+
+
+def _framed(texts: Sequence[str], width: int) -> list[str]:
+    inner = width - 2
+    return [f"╭{'─' * inner}╮", *(f"│{text[:inner]:^{inner}}│" for text in texts), f"╰{'─' * inner}╯"]
 
 
 def _edge(text: str, style: str) -> list[Line]:
-    return [(f"  {'▼':>{WIDTH // 2}}  {text}", style)]
+    return [((f"  {'▼':>{WIDTH // 2}}  {text}", style),)]
 
 
 def _row(processes: Sequence[ProcessView], none: str, about: Callable[[ProcessView], Sequence[str]]) -> list[Line]:
-    """Boxes beside each other; those that there is no room for are counted."""
+    """Boxes beside each other; those that there is no room for are counted, and the worst of them is told."""
     if not processes:
         return _box([none], "dim")
-    shown = [about(process) for process in processes[:MOST_BOXES]]
-    gap = " " * _GAP
-    troubled = any(process.presence in {Presence.LOST, Presence.TROUBLED, Presence.STALLED} for process in processes)
-    style = "warn" if troubled else ""
-    inner = WIDTH - 2
-    lines: list[Line] = [("  " + gap.join(f"╭{'─' * inner}╮" for _ in shown), style)]
-    for place in range(max(len(texts) for texts in shown)):
-        cells = [texts[place] if place < len(texts) else "" for texts in shown]
-        lines.append(("  " + gap.join(f"│{cell[:inner]:^{inner}}│" for cell in cells), style))
-    more = len(processes) - len(shown)
-    lines.append(("  " + gap.join(f"╰{'─' * inner}╯" for _ in shown) + (f"{gap}+ {more}" if more else ""), style))
-    return lines
+    shown, more = processes[:MOST_BOXES], processes[MOST_BOXES:]
+    boxes = [(_framed(about(process), WIDTH), _TROUBLED.get(process.presence, "")) for process in shown]
+    lines = []
+    for place in range(len(boxes[0][0])):
+        line = [("  ", "")]
+        for number, (box, style) in enumerate(boxes):
+            line += [(_GAP, "")] if number else []
+            line.append((box[place], style))
+        lines.append(tuple(line))
+    return [*lines, *_others(more)]
+
+
+def _others(processes: Sequence[ProcessView]) -> list[Line]:
+    if not processes:
+        return []
+    found = {process.presence for process in processes}
+    worst = next((presence for presence in _TROUBLED if presence in found), None)
+    count = f"   + {len(processes)}"
+    return [((count, ""), (f" {_SIGNS[worst]}", _TROUBLED[worst])) if worst is not None else ((count, ""),)]
 
 
 def _about_server(process: ProcessView) -> list[str]:

@@ -1,4 +1,4 @@
-"""The logs of one process, or of all in the order of time: levels in colour, a filter, and the end that is followed."""
+"""The logs of one process, or of all in the order of time: in colour, filtered, searched, followed to the end."""
 
 from collections import deque
 from typing import ClassVar
@@ -13,6 +13,7 @@ from tui.log_feed import LogNews
 from tui.messages import CopyWanted
 from tui.widgets.field import Field
 from tui.widgets.panel import Panel
+from tui.widgets.search_field import SearchField
 from tui.widgets.text_view import MOST_LINES, Line, TextView
 from tui.words import Words
 
@@ -50,6 +51,7 @@ class LogPanel(Panel):
         self.words = words
         self.text = TextView(follow=True, wrap=False)
         self._input = Field(placeholder=words("only lines that hold this"))
+        self._search = SearchField(words, self.text)
         self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
         self._filter = LogFilter()
         self._whose = ""
@@ -57,9 +59,10 @@ class LogPanel(Panel):
         self._trouble = ""
 
     def compose(self) -> ComposeResult:
-        """The filter, hidden at first; the lines."""
+        """The filter and the search, hidden at first; the lines."""
         self._input.display = False
         yield self._input
+        yield self._search
         yield self.text
 
     def on_mount(self) -> None:
@@ -109,6 +112,8 @@ class LogPanel(Panel):
             told.append(words("{level} and worse", level=self._filter.least_level.name.lower()))
         if self._filter.containing:
             told.append(words("filtered"))
+        if self._search.told:
+            told.append(self._search.told)
         told.append(words("FOLLOWING") if self.text.follow else words("at rest, f follows"))
         if self._trouble:
             told = [formatting.clean(self._trouble, 200)]
@@ -137,6 +142,23 @@ class LogPanel(Panel):
         self._show_all()
         self._title_it()
 
+    def action_search(self) -> None:
+        """Ask what the lines are searched for."""
+        self._search.begin()
+
+    def action_next_hit(self) -> None:
+        """Go to the next hit."""
+        self._search.step(forward=True)
+
+    def action_previous_hit(self) -> None:
+        """Go to the hit before."""
+        self._search.step(forward=False)
+
+    @on(SearchField.Searched)
+    def _searched(self, event: SearchField.Searched) -> None:
+        event.stop()
+        self._title_it()
+
     def action_level(self) -> None:
         """Show only what is grave, or everything."""
         place = (_LEVELS.index(self._filter.least_level) + 1) % len(_LEVELS)
@@ -157,7 +179,10 @@ class LogPanel(Panel):
         self.post_message(CopyWanted(text, self.words("the log")))
 
     def action_clear(self) -> None:
-        """Show every line again."""
+        """End the search; without one, show every line again."""
+        if self._search.searching:
+            self._search.end()
+            return
         self._input.value = ""
         self._input.display = False
         self._filter_by("", Level.DEBUG)

@@ -1,0 +1,358 @@
+"""A text is searched in many lines, which come and go, and a person goes from hit to hit."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import pytest
+from rich.segment import Segment
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
+from core.supervisor.logreading import Level, LogLine
+from tests.tui import scene
+from tests.tui.fakes import FakeSource
+from tests.tui.test_console import main, play, text, until
+from tui.app import Console
+from tui.dialogs.detail import Detail
+from tui.tabs.processes import ProcessesTab
+from tui.widgets.hits import Hits
+from tui.widgets.log_panel import LogPanel
+from tui.widgets.text_view import TextView
+
+# Which lines are hits.
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lines", "places"),
+    [
+        ("lost", ["Lost", "found", "LOST again"], [0, 2]),
+        ("Lost", ["Lost", "lost", "LOST again"], [0]),
+        ("a.b", ["a.b", "axb"], [0]),
+        ("ñu", ["ÑU", "nu"], [0]),
+        ("", ["", "x"], []),
+        ("z", [], []),
+    ],
+)
+def test_a_line_that_holds_the_text_is_a_hit(wanted: str, lines: list[str], places: list[int]) -> None:
+    hits = Hits(wanted, lines)
+    assert [hits.after(place) for place in places] == places
+    assert len(hits) == len(places)
+
+
+def test_every_place_of_the_text_in_a_line_is_told() -> None:
+    assert Hits("on").spans("On and on") == [(0, 2), (7, 9)]
+    assert Hits("").spans("On and on") == []
+
+
+def test_after_the_last_hit_comes_the_first() -> None:
+    hits = Hits("x", ["-", "x", "-", "x", "x"])
+    assert [hits.after(place) for place in (0, 2, 4, 5)] == [1, 3, 4, 1]
+    assert [hits.before(place) for place in (4, 3, 1)] == [3, 1, 4]
+
+
+@pytest.mark.parametrize(("place", "nearest"), [(0, 1), (2, 3), (4, 3)])
+def test_the_nearest_hit_is_the_first_from_there_on_or_the_last(place: int, nearest: int) -> None:
+    assert Hits("x", ["-", "x", "-", "x", "-"]).nearest(place) == nearest
+
+
+def test_nothing_is_gone_to_where_there_is_no_hit() -> None:
+    hits = Hits("x", ["-", "-"])
+    assert [hits.after(0), hits.before(1), hits.nearest(0)] == [-1, -1, -1]
+    assert hits.rank == 0
+
+
+def test_hits_stay_right_when_lines_go_at_the_beginning() -> None:
+    hits = Hits("x", ["x", "-", "x", "-", "x"])
+    hits.after(1)
+    assert (hits.here, hits.rank, len(hits)) == (2, 2, 3)
+    hits.drop(1)
+    assert (hits.here, hits.rank, len(hits)) == (1, 1, 2)
+    hits.extend(["x"])
+    assert [hits.after(place) for place in (0, 2, 4)] == [1, 3, 4]
+    hits.after(0)
+    hits.drop(2)
+    assert hits.here < 0
+    assert (hits.rank, len(hits)) == (0, 2)
+    assert hits.after(0) == 1
+
+
+# In a text.
+
+
+class Bench(App[None]):
+    """Shows one text, whose hits have colours."""
+
+    CSS = """
+    TextView { width: 1fr; height: 1fr; scrollbar-size: 1 1; overflow-x: hidden; }
+    TextView > .text--hit { background: #000001; }
+    TextView > .text--hit-here { background: #000002; }
+    """
+
+    def __init__(self, view: TextView) -> None:
+        super().__init__()
+        self._view = view
+
+    def compose(self) -> ComposeResult:
+        """The text alone."""
+        yield self._view
+
+
+Steps: TypeAlias = Callable[[Pilot[None]], Awaitable[None]]
+
+
+def run(view: TextView, steps: Steps) -> None:
+    """Take steps with a text that is shown in 40 columns and 10 lines."""
+
+    async def played() -> None:
+        async with Bench(view).run_test(size=(40, 10)) as pilot:
+            await pilot.pause()
+            await steps(pilot)
+
+    asyncio.run(played())
+
+
+def numbered(count: int, first: int = 0) -> list[tuple[str, str]]:
+    """Lines, of which each tenth is a hit for `ten`."""
+    return [(f"line {number}{' is a ten' if number % 10 == 0 else ''}", "") for number in range(first, first + count)]
+
+
+def shown(view: TextView) -> list[str]:
+    """The lines in view."""
+    return [view.render_line(y).text.rstrip() for y in range(view.scrollable_content_region.height)]
+
+
+def marked(view: TextView, blue: int) -> list[str]:
+    """The parts in view that have the colour of a hit (1), or of the one that a person is at (2)."""
+    return [segment.text for y in range(10) for segment in view.render_line(y) if _blue(segment) == blue]
+
+
+def _blue(segment: Segment) -> int:
+    colour = segment.style.bgcolor if segment.style else None
+    triplet = colour.triplet if colour else None
+    return triplet.blue if triplet is not None and triplet.red == triplet.green == 0 else 0
+
+
+def test_a_search_goes_to_the_nearest_hit_and_marks_all() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show(numbered(100))
+        view.find("line 1")
+        assert marked(view, 2) == ["line 1"]
+        assert marked(view, 1) == []
+        view.find("ten")
+        assert marked(view, 2) == ["ten"]
+        view.go_to_hit(forward=True)
+        assert "line 10 is a ten" in shown(view)
+        assert view.hits.rank == 2
+        view.find("")
+        assert marked(view, 1) + marked(view, 2) == []
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_hits_are_gone_through_in_both_directions_and_around() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show(numbered(50))
+        view.find("ten")
+        ranks = []
+        for forward in (True, True, True, True, True, False, False):
+            view.go_to_hit(forward=forward)
+            ranks.append(view.hits.rank)
+            assert f"line {10 * (view.hits.rank - 1)} is a ten" in shown(view)
+        assert ranks == [2, 3, 4, 5, 1, 5, 4]
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_whoever_has_gone_elsewhere_goes_on_from_there() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show(numbered(100))
+        await pilot.pause()
+        view.find("ten")
+        view.scroll_to(y=55, animate=False, immediate=True)
+        view.go_to_hit(forward=True)
+        assert view.hits.here == 60
+        view.scroll_to(y=35, animate=False, immediate=True)
+        view.go_to_hit(forward=False)
+        assert view.hits.here == 40
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_nothing_is_followed_while_a_hit_is_looked_at_and_what_comes_is_counted() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show(numbered(100))
+        view.find("ten")
+        assert not view.follow
+        before = shown(view)
+        view.extend(numbered(100, 100))
+        assert (view.hits.rank, len(view.hits)) == (10, 20)
+        assert shown(view) == before
+        view.set_follow()
+        assert view.hits.rank == 0
+        view.go_to_hit(forward=False)
+        assert view.hits.here == 190
+
+    view = TextView(follow=True)
+    run(view, steps)
+
+
+def test_a_search_without_a_hit_stops_no_following() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show(numbered(100))
+        view.find("nowhere")
+        view.go_to_hit(forward=True)
+        assert view.follow
+        assert shown(view)[-1] == "line 99"
+
+    view = TextView(follow=True)
+    run(view, steps)
+
+
+@pytest.mark.parametrize("wrap", [True, False])
+def test_hits_stay_on_their_lines_when_the_oldest_lines_go(*, wrap: bool) -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show([(f"{text} {'x' * 50}", "") for text, _ in numbered(3000)])
+        await pilot.pause()
+        view.find("line 2900 is a ten")
+        before = shown(view)
+        view.extend(numbered(2600, 3000))
+        assert len(view.lines) == 3000
+        assert view.lines[view.hits.here][0].startswith("line 2900 ")
+        assert shown(view) == before
+        assert marked(view, 2) == ["line 2900 is a ten"]
+        view.find("ten")
+        for _ in range(30):
+            view.go_to_hit(forward=True)
+            assert " ten" in view.lines[view.hits.here][0]
+        assert len(view.hits) == sum(" ten" in text for text, _ in view.lines)
+
+    view = TextView(most=3000, wrap=wrap)
+    run(view, steps)
+
+
+def test_each_line_is_looked_through_once_however_many_come() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show(numbered(20_000))
+        view.find("ten")
+        hits = view.hits
+        for first in range(20_000, 45_000, 500):
+            view.extend(numbered(500, first))
+            view.go_to_hit(forward=True)
+        assert view.hits is hits
+        assert hits.looked_through == 45_000
+        assert len(hits) == sum(" ten" in text for text, _ in view.lines)
+
+    view = TextView(follow=True, wrap=False)
+    run(view, steps)
+
+
+def test_a_hit_that_was_broken_in_two_is_marked_in_both_lines() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show([("-" * 37 + "abcdef" + "-" * 10, ""), ("x", "")])
+        view.find("abcdef")
+        assert marked(view, 2) == ["abc", "def"]
+
+    view = TextView()
+    run(view, steps)
+
+
+def test_a_hit_beyond_the_edge_is_shifted_into_view() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show([("日本" * 30 + "needle" + "-" * 100, ""), ("needle", "")])
+        view.find("needle")
+        assert marked(view, 2) == ["needle"]
+        view.go_to_hit(forward=True)
+        assert view.scroll_offset.x == 0
+        assert marked(view, 2) == ["needle"]
+
+    view = TextView(wrap=False)
+    run(view, steps)
+
+
+def test_a_long_broken_line_is_shown_where_its_hit_stands() -> None:
+    async def steps(pilot: Pilot[None]) -> None:
+        view.show([("-" * 4000 + "needle", "")])
+        await pilot.pause()
+        view.find("needle")
+        assert marked(view, 2) == ["needle"]
+
+    view = TextView()
+    run(view, steps)
+
+
+# In the console.
+
+
+def logs_of(app: Console) -> LogPanel:
+    """The panel of the logs."""
+    tab = main(app).tab
+    assert isinstance(tab, ProcessesTab)
+    return tab.logs
+
+
+def many(count: int) -> Sequence[LogLine]:
+    """Lines of a log."""
+    return [LogLine("w1", line, Level.INFO, scene.NOW) for line, _ in numbered(count)]
+
+
+def test_a_search_in_the_logs_tells_which_hit_it_is_of_how_many() -> None:
+    source = FakeSource(lines=many(170))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        panel = logs_of(app)
+        panel.text.focus()
+        await pilot.press("s", *"ten", "enter")
+        await until(pilot, lambda: "ten: hit 17 of 17" in text(app), "the last hit")
+        assert "at rest" in text(app)
+        await pilot.press("n", "n")
+        await until(pilot, lambda: "ten: hit 2 of 17" in text(app), "the second hit")
+        await pilot.press("N")
+        await until(pilot, lambda: "ten: hit 1 of 17" in text(app), "the first hit")
+        source.log_sources[0].write(LogLine("w1", "one more ten", Level.INFO, scene.NOW))
+        await until(pilot, lambda: "ten: hit 1 of 18" in text(app), "another hit")
+        await pilot.press("f")
+        await until(pilot, lambda: "ten: 18 hits" in text(app) and "FOLLOWING" in text(app), "the end")
+        await pilot.press("escape")
+        await until(pilot, lambda: "hits" not in text(app), "the end of the search")
+        assert app.focused is panel.text
+
+    play(scenario, source, "processes")
+
+
+def test_the_next_hit_without_a_search_asks_for_what_and_escape_ends_it() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        panel = logs_of(app)
+        panel.text.focus()
+        await pilot.press("n", *"nowhere")
+        await until(pilot, lambda: "nowhere: no hit" in text(app), "that there is none")
+        await pilot.press("escape")
+        await until(pilot, lambda: "no hit" not in text(app) and app.focused is panel.text, "the end of the search")
+        await pilot.press("slash", *"ready", "enter", "s", *"w1", "enter")
+        await until(pilot, lambda: "w1: hit 1 of 1" in text(app), "a hit in what the filter leaves")
+        await pilot.press("escape")
+        assert len(panel.text.lines) == 3
+        await pilot.press("escape")
+        assert len(panel.text.lines) == 7
+
+    play(scenario, tab="processes")
+
+
+def test_everything_about_a_task_can_be_searched() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+        await pilot.press("s", *"customer", "enter")
+        await until(pilot, lambda: "customer: hit 1 of" in text(app), "the hit")
+        await pilot.press("n")
+        await until(pilot, lambda: "customer: hit 2 of" in text(app), "the next hit")
+        await pilot.press("escape")
+        await until(pilot, lambda: "customer: hit" not in text(app), "the end of the search")
+        assert isinstance(app.screen, Detail)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Detail), "the table")
+
+    play(scenario, tab="failed")

@@ -1,0 +1,109 @@
+"""How far a start of the system is, above the tabs: which parts are ready, which it waits for, or why it failed."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.content import Content
+from textual.widget import Widget
+
+from core.supervisor.report import PartReport, PartState
+from tui import formatting
+from tui.view import StartView
+from tui.words import Words
+
+MOST_LINES = 6
+"""Of the reason why it failed: the last ones tell most."""
+
+_SIGNS = {
+    PartState.WAITING: ("○", "start--waiting"),
+    PartState.READY: ("●", "start--ready"),
+    PartState.TROUBLED: ("▲", "start--bad"),
+    PartState.RESTARTING: ("▲", "start--bad"),
+    PartState.CRASHED: ("✖", "start--bad"),
+}
+
+
+class StartLine(Widget):
+    """Is only there while a start is under way, and after one that failed.
+
+    Args:
+        words: of the console.
+        read_only: whether this console could not start the system anew.
+        id: of the widget.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "start--head",
+        "start--ready",
+        "start--coming",
+        "start--waiting",
+        "start--bad",
+    }
+
+    def __init__(self, words: Words, *, read_only: bool, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.words = words
+        self._read_only = read_only
+        self.start = StartView()
+        self.display = False
+
+    def show(self, start: StartView) -> None:
+        """Show how far it is."""
+        self.start = start
+        self.display = start.under_way or bool(start.trouble)
+        self.refresh(layout=True)
+
+    def on_click(self) -> None:
+        """Go away, once a failure was read."""
+        if self.start.trouble:
+            self.show(StartView())
+
+    def render(self) -> Content:
+        """A line for the whole, and below it the parts, or the reason."""
+        return self._failed() if self.start.trouble else self._coming()
+
+    def _coming(self) -> Content:
+        parts = self.start.parts
+        late = [part for part in parts if part.state not in {PartState.READY, PartState.STOPPED}]
+        told = self.words("Starting the system …")
+        if late:
+            told = self.words("Starting: waiting for {names}", names=_named(late))
+        lines = [
+            self._styled(f"◐ {told}", "start--head"),
+            Content("  ").join(self._sign(part) for part in parts),
+            self._styled(_notes(late), "start--waiting"),
+        ]
+        return Content("\n").join(line.truncate(self.content_size.width, ellipsis=True) for line in lines)
+
+    def _sign(self, part: PartReport) -> Content:
+        sign, style = _SIGNS.get(part.state, ("◐", "start--coming"))
+        return self._styled(f"{sign} {formatting.clean(part.name, 20)}", style)
+
+    def _failed(self) -> Content:
+        words = self.words
+        reason = formatting.clean_lines(self.start.trouble, longest=300)[-MOST_LINES:]
+        if self._read_only:
+            what = words("Mend it, and start the system once more.")
+        else:
+            what = words("Mend it, and press u to start once more. Tab 3 has the supervisor's log.")
+        return Content("\n").join(
+            [
+                self._styled(f"▲ {words('The system could not be started:')}", "start--bad"),
+                *(self._styled(line, "start--head") for line in reason),
+                self._styled(what, "start--waiting"),
+            ]
+        )
+
+    def _styled(self, text: str, style: str) -> Content:
+        return Content.styled(text, self.get_visual_style(style))
+
+
+def _named(parts: Iterable[PartReport]) -> str:
+    return ", ".join(formatting.clean(part.name, 20) for part in parts)
+
+
+def _notes(parts: Sequence[PartReport]) -> str:
+    """What is noted of those that are late, the same of several once."""
+    notes = dict.fromkeys(part.note for part in parts if part.note not in {"", part.state})
+    told = [f"{_named(part for part in parts if part.note == note)}: {formatting.clean(note, 200)}" for note in notes]
+    return " · ".join(told)
