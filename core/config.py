@@ -7,15 +7,17 @@ and `CAUCE_WORKER_CONCURRENCY` in the environment.
 
 import argparse
 import difflib
+import logging
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 from core.addresses import Address
 from core.errors import ConfigurationError
+from core.rights import readable_by_others
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -30,6 +32,8 @@ KEYS = "keys"
 """The table whose members are keys of the console, by the ids of its commands; only the console reads it."""
 
 TABLES = ("server", "worker", "client", "monitor", "supervisor", "tui")
+
+_log = logging.getLogger("cauce.config")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Option(Generic[T_co]):
     secret: bool = False
     many: bool = False
     """May be given several times: in the file as a list, in the environment parted by commas."""
+    borrowed: bool = False
+    """It is another program's, which this one has to know too; what else is in its table is not looked at."""
 
     @property
     def variable(self) -> str:
@@ -246,7 +252,14 @@ def read_token(settings: Settings) -> str | None:
         raise ConfigurationError(f"token-file: {file} can't be read: {error}") from error
     if not token:
         raise ConfigurationError(f"token-file: the first line of {file} is empty")
+    if readable_by_others(file):
+        _log.warning("token-file: other users of this machine may read %s: chmod 600 it", file)
     return token
+
+
+def borrow(options: Iterable[Option[T]]) -> tuple[Option[T], ...]:
+    """Options of another program, for one that has to know them too."""
+    return tuple(replace(option, borrowed=True) for option in options)
 
 
 def add_arguments(parser: argparse.ArgumentParser, options: Iterable[Option[object]]) -> None:
@@ -359,12 +372,12 @@ def _read_tables(file: Path) -> dict[str, object]:
 def _texts(file: Path, content: Mapping[str, object], options: Sequence[Option[object]]) -> dict[str, str]:
     """The texts of the file's values by key; tables of other programs are left out."""
     known = {option.key for option in options}
-    mine = {key.partition(".")[0] for key in known if "." in key}
+    mine = {option.key.partition(".")[0] for option in options if "." in option.key and not option.borrowed}
     found: dict[str, object] = {}
     for name, value in content.items():
         if isinstance(value, dict) and name in TABLES:
-            if name in mine:
-                found |= {f"{name}.{member}": inner for member, inner in value.items()}
+            members = {f"{name}.{member}": inner for member, inner in value.items()}
+            found |= {key: inner for key, inner in members.items() if name in mine or key in known}
         else:
             found[name] = value
     for key, value in found.items():

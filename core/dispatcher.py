@@ -8,6 +8,7 @@ confirmed task a second time. What it has no room for stays in the journal, owne
 
 import itertools
 import logging
+import math
 import queue
 import random
 from collections import deque
@@ -29,6 +30,12 @@ CLAIM_INTERVAL = 0.1
 
 ORPHAN_INTERVAL = 1.0
 """Seconds between two looks for tasks of servers that have died."""
+
+CLOCK_STEP = 1.0
+"""Seconds by which the wall clock has to be set back for it to matter to what waits for its time."""
+
+CLOCK_PATIENCE = 5.0
+"""Seconds for which it looks after that for what was written meanwhile."""
 
 PATIENCE = 2.0
 """Seconds for which it keeps its tasks while the broker is away, before it leaves them to whoever can publish."""
@@ -67,6 +74,10 @@ class Dispatcher:
         self._to_mark: list[Dispatch] = []
         self._claimed: list[Dispatch] = []
         self._releasing = False
+        # Wall clock less monotonic clock. The first look counts as a step: the clock may have been ahead before.
+        self._offset_seen = math.inf
+        self._offset_written = math.inf
+        self._stepped_at = now
         self._next_claim = now
         self._next_look = now
         self._away_since: float | None = None
@@ -121,6 +132,7 @@ class Dispatcher:
         self._collect(now)
         self._watch(now)
         self._redispatch(repository)
+        self._reschedule(repository, now, wall)
         repository.mark_queued(self._to_mark, wall)
         self._claimed = []
         self._releasing = self._overdue(now)
@@ -134,6 +146,7 @@ class Dispatcher:
     def committed(self, now: float) -> None:
         """The transaction of the last `write` is stored."""
         self._births_seen = self._births_written
+        self._offset_seen = self._offset_written
         for task in self._to_mark:
             if self._holds(task):
                 del self._in_hand[task.seq]
@@ -178,6 +191,20 @@ class Dispatcher:
             moved = repository.redispatch()
             if moved:
                 _log.warning("the broker had lost its queue: %d tasks are published again", moved)
+
+    def _reschedule(self, repository: Repository, now: float, wall: float) -> None:
+        """Have nothing wait for the time of a clock that was ahead, once it is set back.
+
+        Others may write for a moment yet what they had computed before: so for some seconds it is looked at again.
+        """
+        self._offset_written = wall - now
+        if self._offset_written < self._offset_seen - CLOCK_STEP:
+            self._stepped_at = now
+        elif now < self._next_look or now - self._stepped_at > CLOCK_PATIENCE:
+            return
+        moved = repository.reschedule(wall)
+        if moved:
+            _log.warning("the clock was set back: the waits of %d tasks are counted from now on", moved)
 
     def _message(self, task: Dispatch, wall: float) -> Message:
         # Not tagged by its number: a task that was released and claimed again can be on its way twice.

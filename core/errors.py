@@ -99,6 +99,12 @@ class ServerUnavailable(ClientError):
     exit_code = 75
 
 
+class ServerUntrusted(ClientError):
+    """The connection to a server can't be encrypted, or its certificate not be trusted: a person has to mend it."""
+
+    exit_code = 2
+
+
 class RequestRefused(ClientError):
     """A server understood the request and refused it.
 

@@ -2,7 +2,8 @@
 
 It needs nothing but Python 3.11. What it runs with comes from `pip install -e .[test]`, in the virtual environment
 that it runs in, or else in `.venv` beside this directory. RabbitMQ, NGINX, the terminal and the browser are real in the
-tests: as root on a Debian-like system they are installed, elsewhere the command to do so is printed.
+tests, and strace makes real faults: as root on a Debian-like system they are installed, elsewhere the command to do so
+is printed.
 
 Arguments go to pytest, and then nothing else is run: `python3 -m tests -k broker`.
 `CAUCE_SKIP_SERVICES=1` goes on without RabbitMQ and NGINX; the tests that need them are skipped.
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def prepare_services() -> None:
-    """Make sure that RabbitMQ, NGINX, tmux and a browser are on this machine."""
+    """Make sure that RabbitMQ, NGINX, tmux, a browser and strace are on this machine."""
     if os.environ.get("CAUCE_SKIP_SERVICES") == "1":
         return
     packages = missing()
@@ -92,6 +93,8 @@ def missing() -> list[str]:
         packages += ["nginx", "libnginx-mod-stream"]
     if not find("tmux"):
         packages.append("tmux")
+    if sys.platform == "linux" and not find("strace"):
+        packages.append("strace")
     if not any(find(browser) for browser in BROWSERS):
         packages.append("chromium")
     return packages

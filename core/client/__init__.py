@@ -15,10 +15,12 @@ from core.client.values import (
     TaskOutcome,
     TaskStatus,
 )
+from core.encryption import Encryption
 
 __all__ = [
     "Accepted",
     "Client",
+    "Encryption",
     "Handle",
     "NewSubmission",
     "Process",

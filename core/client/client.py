@@ -12,6 +12,7 @@ from core.client.exchange import WINDOW, Exchange
 from core.client.pool import Pool
 from core.client.values import Accepted, NewSubmission, Refused, Statistics, TaskOutcome, TaskStatus, read
 from core.closing import Closing
+from core.encryption import Encryption
 from core.errors import (
     LocalProtocolError,
     RemoteProtocolError,
@@ -47,6 +48,7 @@ class Client(Closing):
         patience: how many seconds of nothing but trouble are borne.
         spread: take turns among the servers; otherwise the first that works is the one.
         connections: over how many connections a stream is spread, so that the servers behind a balancer share it.
+        tls: what to encrypt with, as `Encryption.trusting` makes it; None for no encryption.
 
     Raises:
         ConfigurationError: an address is none.
@@ -61,9 +63,10 @@ class Client(Closing):
         patience: float = PATIENCE,
         spread: bool = True,
         connections: int = CONNECTIONS,
+        tls: Encryption | None = None,
     ) -> None:
         self._connections = connections
-        self._pool = Pool(_addresses(servers), token, timeout, spread=spread)
+        self._pool = Pool(_addresses(servers), token, timeout, spread=spread, tls=tls)
         self._patience = patience
 
     def submit(

@@ -6,14 +6,19 @@ What goes out waits here until the socket takes it, so that both directions can 
 
 import itertools
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 
 from core.addresses import Address
 from core.client.asks import Ask
-from core.errors import RemoteProtocolError
+from core.encryption import Encryption, untrusted
+from core.errors import RemoteProtocolError, ServerUntrusted
 from core.protocol import ClientConnection, Goaway, Ref, Reply
 
 READ_SIZE = 256 * 1024
+
+_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""The socket has nothing to give, or takes nothing, at this moment."""
 
 
 class ConnectionLost(Exception):
@@ -92,10 +97,27 @@ class Lane:
         try:
             while self._out:
                 del self._out[: self.socket.send(self._out)]
-        except (BlockingIOError, InterruptedError):
+        except _NOT_NOW:
             return
         except OSError as error:
             raise ConnectionLost(_reason(error)) from error
+
+    def read(self) -> bytes | None:
+        """Take bytes that have come, at most a piece of them; None when none have, nothing at the end.
+
+        Raises:
+            ConnectionLost: the connection has broken.
+        """
+        try:
+            received = self.socket.recv(READ_SIZE)
+            # What is decrypted already, no selector would tell of.
+            while isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+                received += self.socket.recv(READ_SIZE)
+        except _NOT_NOW:
+            return None
+        except OSError as error:
+            raise ConnectionLost(_reason(error)) from error
+        return received
 
     def receive(self, now: float) -> Sequence[Reply | Goaway]:
         """Take what has come, at most a piece of it; nothing when nothing has.
@@ -103,18 +125,15 @@ class Lane:
         Raises:
             ConnectionLost: the connection has ended, or what came is not of the protocol.
         """
-        try:
-            data = self.socket.recv(READ_SIZE)
-        except (BlockingIOError, InterruptedError):
+        received = self.read()
+        if received is None:
             return ()
-        except OSError as error:
-            raise ConnectionLost(_reason(error)) from error
         try:
-            if not data:
+            if not received:
                 self.protocol.eof()
                 raise ConnectionLost("the server closed the connection")
             self._heard = now
-            return self.protocol.receive(data)
+            return self.protocol.receive(received)
         except RemoteProtocolError as error:
             raise ConnectionLost(str(error)) from error
 
@@ -141,11 +160,18 @@ class Lane:
         self.socket.close()
 
 
-def connect(address: Address, timeout: float, clock: Callable[[], float]) -> Lane:
+def connect(address: Address, timeout: float, clock: Callable[[], float], tls: Encryption | None = None) -> Lane:
     """Open a connection.
+
+    Args:
+        address: where to.
+        timeout: seconds that each of connection and handshake may take.
+        clock: a monotonic one.
+        tls: what to encrypt with, if that is wanted.
 
     Raises:
         ConnectionLost: it can't be had.
+        ServerUntrusted: it can't be had until a person has mended something.
     """
     try:
         connected = socket.create_connection(address.pair, timeout)
@@ -154,13 +180,35 @@ def connect(address: Address, timeout: float, clock: Callable[[], float]) -> Lan
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if tls is not None:
+            connected = _encrypt(connected, tls, address)
         return Lane(address, connected, clock())
-    except OSError as error:
+    except (OSError, ValueError) as error:
         connected.close()
         raise ConnectionLost(_reason(error)) from error
+
+
+def _encrypt(connected: socket.socket, tls: Encryption, address: Address) -> socket.socket:
+    """Shake hands, within the time-out that the socket has."""
+    host = tls.name or address.host
+    encrypted = tls.context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        encrypted.do_handshake()
+    except ssl.SSLError as error:
+        encrypted.close()
+        mend = untrusted(error, host)
+        if mend:
+            raise ServerUntrusted(f"{address}: {mend}") from error
+        raise
+    except OSError:
+        encrypted.close()
+        raise
+    return encrypted
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no connection within the time"
+    if isinstance(error, ssl.SSLError):
+        return f"the encrypted connection broke ({error.reason or error.strerror or 'it ended'})"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -21,7 +21,6 @@ from core.client.rotation import Patience, belongs_elsewhere, pause_after
 from core.errors import RemoteProtocolError, ServerUnavailable
 from core.protocol import Error
 
-_READ_SIZE = 256 * 1024
 _LONGEST_PAUSE = 0.5
 """How long nothing is looked at, so that an end from outside is seen."""
 
@@ -167,15 +166,12 @@ class LoadConnection:
     # Receiving.
 
     def _receive(self, lane: Lane, now: float) -> None:
-        try:
-            data = lane.socket.recv(_READ_SIZE)
-        except BlockingIOError:
+        received = lane.read()
+        if received is None:
             return
-        except OSError as error:
-            raise ConnectionLost(error.strerror or str(error)) from error
-        if not data:
+        if not received:
             raise ConnectionLost("the server closed the connection")
-        whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        whole, newline, self._rest = (self._rest + received).rpartition(b"\n")
         if newline:
             try:
                 self._settle(lane, read_replies(whole), now)

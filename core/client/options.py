@@ -1,6 +1,6 @@
 """The settings of the client, and the client that they make."""
 
-from core import config
+from core import config, encryption
 from core.addresses import BALANCER, SERVERS, Address
 from core.client.client import PATIENCE, TIMEOUT, Client
 from core.client.pool import Pool
@@ -36,6 +36,7 @@ OPTIONS = (
     SERVER,
     config.TOKEN,
     config.TOKEN_FILE,
+    *encryption.CLIENT_OPTIONS,
     ANSWER_TIMEOUT,
     PATIENCE_SECONDS,
     config.LOG_LEVEL,
@@ -47,7 +48,13 @@ def open_pool(settings: Settings) -> Pool:
     """Make the connections that the settings describe."""
     # By default the balancer is the one to ask, and the first server only stands in for it.
     spread = settings.given(SERVER)
-    return Pool(settings[SERVER], config.read_token(settings), settings[ANSWER_TIMEOUT], spread=spread)
+    return Pool(
+        settings[SERVER],
+        config.read_token(settings),
+        settings[ANSWER_TIMEOUT],
+        spread=spread,
+        tls=encryption.for_client(settings),
+    )
 
 
 def open_client(settings: Settings) -> Client:
@@ -58,4 +65,5 @@ def open_client(settings: Settings) -> Client:
         timeout=settings[ANSWER_TIMEOUT],
         patience=settings[PATIENCE_SECONDS],
         spread=settings.given(SERVER),
+        tls=encryption.for_client(settings),
     )

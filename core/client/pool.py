@@ -14,6 +14,7 @@ from core.addresses import Address
 from core.client.lane import ConnectionLost, Lane, connect
 from core.client.rotation import Rotation
 from core.closing import Closing
+from core.encryption import Encryption
 from core.errors import ClientError, RequestRefused
 from core.protocol import Error, ErrorCode, Goaway
 
@@ -50,12 +51,21 @@ class Pool(Closing):
         timeout: how many seconds an answer may take.
         spread: take turns among them; otherwise the first that works is the one.
         name: what the client calls itself.
+        tls: what to encrypt with; None for no encryption.
     """
 
     def __init__(
-        self, addresses: Sequence[Address], token: str | None, timeout: float, *, spread: bool = True, name: str = ""
+        self,
+        addresses: Sequence[Address],
+        token: str | None,
+        timeout: float,
+        *,
+        spread: bool = True,
+        name: str = "",
+        tls: Encryption | None = None,
     ) -> None:
         self.timeout = timeout
+        self._tls = tls
         self._token = token
         self._name = name or f"cauce {__version__}"
         self._lock = threading.Lock()
@@ -70,6 +80,7 @@ class Pool(Closing):
         Raises:
             NoServer: none can be had now.
             RequestRefused: the server refuses the token, or speaks another version.
+            ServerUntrusted: the server's certificate is wrong, or it is the one side alone that encrypts.
             ClientError: the client is closed.
         """
         while True:
@@ -116,7 +127,7 @@ class Pool(Closing):
         if pause:
             raise NoServer("", pause)
         try:
-            lane = connect(address, min(CONNECT_SECONDS, self.timeout), time.monotonic)
+            lane = connect(address, min(CONNECT_SECONDS, self.timeout), time.monotonic, self._tls)
         except ConnectionLost as error:
             raise self._unavailable(address, str(error)) from error
         try:

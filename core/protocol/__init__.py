@@ -6,12 +6,13 @@ bytes to send back. Nothing here knows a socket, a clock, a thread or a log.
 
 from core.protocol.client import ClientConnection, ServerEvent, Welcome
 from core.protocol.limits import MAX_REPLY, VERSION, Limits
-from core.protocol.replies import Error, ErrorCode, Goaway, Reply, embed
+from core.protocol.replies import Error, ErrorCode, Goaway, Reply, embed, error_line
 from core.protocol.requests import Cancel, Hello, Ref, Request, Result, Stats, Status, Submit
-from core.protocol.server import Event, Refusal, ServerConnection
+from core.protocol.server import TLS_HANDSHAKE, Event, Refusal, ServerConnection
 
 __all__ = [
     "MAX_REPLY",
+    "TLS_HANDSHAKE",
     "VERSION",
     "Cancel",
     "ClientConnection",
@@ -33,4 +34,5 @@ __all__ = [
     "Submit",
     "Welcome",
     "embed",
+    "error_line",
 ]

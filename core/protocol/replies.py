@@ -27,7 +27,7 @@ class ErrorCode(enum.StrEnum):
     INVALID = "invalid"
     """A field is missing, unknown or wrong, or there is no such operation; the message names the field."""
     UNAUTHORIZED = "unauthorized"
-    """The token is missing or wrong. The connection is closed."""
+    """The token is missing or wrong, or the server takes only TLS. The connection is closed."""
     UNSUPPORTED_VERSION = "unsupported_version"
     """The server doesn't speak this version. The connection is closed."""
     NOT_FOUND = "not_found"

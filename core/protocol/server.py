@@ -18,6 +18,9 @@ from core.protocol.parsing import parse
 from core.protocol.replies import ErrorCode, error_line, goaway_line, ok_line
 from core.protocol.requests import Hello, InvalidRequest, Ref, Request, Result, read, usable_ref
 
+TLS_HANDSHAKE = 0x16
+"""The first byte of a client that speaks TLS; no line of JSON begins so."""
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """A line that is refused by the protocol itself."""
@@ -26,6 +29,8 @@ class Refusal(msgspec.Struct, frozen=True):
     """The error line to send."""
     close: bool
     """Nothing more is read of this connection: close it when every open request has its reply."""
+    wrong_token: bool = False
+    """Somebody tried a token that is not the server's."""
 
 
 Event: TypeAlias = Request | Refusal
@@ -93,6 +98,9 @@ class ServerConnection:
         if self.over:
             return []
         if data and not self._ended:
+            if data[0] == TLS_HANDSHAKE and not (self._lines.ended or self._lines.begun):
+                # Told at once: such a client waits for an answer, and may never send a newline.
+                return [self._refuse(ErrorCode.BAD_FRAME, "this is TLS, which this server does not speak")]
             self._lines.feed(data)
         return self._take()
 
@@ -200,7 +208,8 @@ class ServerConnection:
             if hello.token is None:
                 return self._refuse(ErrorCode.UNAUTHORIZED, "token: missing", members)
             if not hmac.compare_digest(self._token, _token_bytes(hello.token)):
-                return self._refuse(ErrorCode.UNAUTHORIZED, "token: wrong", members)
+                refusal = self._refuse(ErrorCode.UNAUTHORIZED, "token: wrong", members)
+                return msgspec.structs.replace(refusal, wrong_token=True)
             self.authenticated = True
             self._lines.limit = self.limits.max_line
         # The token is of no more use, and a request may end in a log.

@@ -121,8 +121,8 @@ class Repository(Closing):
         """Settle dead letters; the state of each task then, None when there is no such task.
 
         A task with fewer strikes than `STRIKE_LIMIT` was a bystander, delivered beside the one that killed
-        its workers: it becomes accepted again, with one strike at least, so that whoever begins it is warned. Another fails for good with the letter's failure.
-        One that has ended stays as it is.
+        its workers: it becomes accepted again, with one strike at least, so that whoever begins it is warned.
+        Another fails for good with the letter's failure. One that has ended stays as it is.
         """
 
     @abstractmethod

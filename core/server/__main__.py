@@ -2,7 +2,7 @@
 
 import sys
 
-from core import config
+from core import config, encryption
 from core.broker.opening import open_broker
 from core.config import Settings
 from core.launch import launch
@@ -15,7 +15,8 @@ def run(settings: Settings) -> int:
     """Put a server together and run it; the exit code."""
     directory = settings[config.DIRECTORY]
     broker = open_broker(settings[config.BROKER], directory)
-    return Server(settings, read_token(settings), broker, Journal(settings[config.DATABASE], directory)).run()
+    journal = Journal(settings[config.DATABASE], directory)
+    return Server(settings, read_token(settings), broker, journal, encryption.for_server(settings)).run()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from core.errors import LocalProtocolError
 from core.protocol import ErrorCode, Event, Hello, Limits, Refusal, Request, ServerConnection
+from core.server.limiting import Bucket, Limiter, client_of
 
 WRITE_BUFFER = 256 * 1024
 """Bytes of answers that may wait for a client to read, before nothing more is read of it."""
@@ -40,6 +41,10 @@ class Desk(Protocol):
         """Have requests answered."""
         ...
 
+    def resume(self, connection: "Connection") -> None:
+        """Go on with answers that waited until the client reads."""
+        ...
+
 
 class Connection(asyncio.Protocol):
     """One client.
@@ -50,14 +55,22 @@ class Connection(asyncio.Protocol):
         name: the server's.
         token: what the client has to show, if anything.
         goaway_at: when to ask the client to connect anew, of the monotonic clock.
+        limiter: knows how much each client may do.
     """
 
-    def __init__(self, desk: Desk, limits: Limits, name: str, token: str | None, goaway_at: float) -> None:
+    def __init__(
+        self, desk: Desk, limits: Limits, name: str, token: str | None, goaway_at: float, limiter: Limiter | None = None
+    ) -> None:
         self._desk = desk
+        self._limiter = limiter or Limiter()
+        self._client: str | None = None
+        self._bucket: Bucket | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._limits = limits
         self._protocol = ServerConnection(server=name, limits=limits, token=token)
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._goaway_at = goaway_at
         now = time.monotonic()
         self._opened = now
@@ -78,6 +91,11 @@ class Connection(asyncio.Protocol):
         """Bytes of answers that wait for the client to read."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
+    @property
+    def burdened(self) -> bool:
+        """Whether so much is to be sent already that a large answer has to wait."""
+        return self._out_bytes + self.unsent > WRITE_BUFFER
+
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -85,7 +103,11 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(WRITE_BUFFER)
-        refusal = self._desk.join(self)
+        peer = transport.get_extra_info("peername")
+        self._client = client_of(peer[0]) if peer else None
+        self._bucket = self._limiter.bucket(self._client, self._opened)
+        crowded = self._limiter.join(self._client)
+        refusal = self._desk.join(self) or crowded
         if refusal:
             self._write(self._protocol.refuse(ErrorCode.OVERLOADED, refusal))
             self.end()
@@ -93,6 +115,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End; answers that are still to come have nobody to go to."""
         self._transport = None
+        if self._late is not None:
+            self._late.cancel()
+        self._limiter.leave(self._client)
         self._desk.leave(self)
 
     def data_received(self, data: bytes) -> None:
@@ -120,30 +145,33 @@ class Connection(asyncio.Protocol):
         """The client reads again."""
         self._stuck_since = None
         self._throttle()
+        self._desk.resume(self)
 
     # What the desk calls.
 
     def reply(self, line: bytes) -> None:
         """Have a line sent at the next `flush`."""
         self._out.append(line)
+        self._out_bytes += len(line)
 
     def answer(self, ref: int | str, members: dict[str, object]) -> None:
         """Have a good reply sent at the next `flush`."""
         try:
-            self._out.append(self._protocol.ok(ref, members))
+            self.reply(self._protocol.ok(ref, members))
         except LocalProtocolError as error:
             _log.error("an answer can't be sent: %s", error)
             self.refuse(ref, ErrorCode.INTERNAL, f"the answer can't be sent: {error}")
 
     def refuse(self, ref: int | str, code: ErrorCode, message: str, retry_after: float | None = None) -> None:
         """Have a request's error sent at the next `flush`."""
-        self._out.append(self._protocol.error(ref, code, message, retry_after))
+        self.reply(self._protocol.error(ref, code, message, retry_after))
 
     def flush(self) -> None:
         """Send what was replied, and go on with what waited for that."""
         if self._out:
             self._write(b"".join(self._out))
             self._out.clear()
+            self._out_bytes = 0
         self._active = time.monotonic()
         if self._transport is not None and not self._protocol.paused:
             self._take(self._protocol.receive(b""))
@@ -213,16 +241,40 @@ class Connection(asyncio.Protocol):
         requests: list[Request] = []
         for event in events:
             if isinstance(event, Refusal):
-                self.reply(event.reply)
+                self._refuse(event)
             elif isinstance(event, Hello):
                 self.reply(self._protocol.welcome(event))
             else:
                 requests.append(event)
         if requests:
-            self._desk.handle(self, requests)
+            self._desk.handle(self, requests if self._bucket is None else self._granted(requests, self._bucket))
         if self._out:
             self.flush()
         self._throttle()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Have a refusal sent; late, if the client goes on trying tokens."""
+        delay = self._limiter.wrong_token(self._client or "", self._active) if refusal.wrong_token else 0.0
+        if delay:
+            self._late = asyncio.get_running_loop().call_later(delay, self._refuse_late, refusal.reply)
+        else:
+            self.reply(refusal.reply)
+
+    def _refuse_late(self, line: bytes) -> None:
+        self._late = None
+        self.reply(line)
+        self.flush()
+
+    def _granted(self, requests: Sequence[Request], bucket: Bucket) -> Sequence[Request]:
+        """Those for which there is room in the client's limit; the others are refused."""
+        count = bucket.take(len(requests), self._active)
+        over = requests[count:]
+        if over:
+            retry_after = bucket.wait_for(len(over))
+            for request in over:
+                reason = f"more than {self._limiter.rate} requests a second"
+                self.refuse(request.ref, ErrorCode.OVERLOADED, reason, retry_after)
+        return requests[:count]
 
     def _throttle(self) -> None:
         """Read on only while there is room for requests and the client reads its answers."""
@@ -235,7 +287,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """Close when nothing more can come and everything is answered; else go on reading."""
-        if self._protocol.over and self.settled:
+        if self._protocol.over and self.settled and self._late is None:
             self.end()
         else:
             self._throttle()
@@ -246,4 +298,4 @@ class Connection(asyncio.Protocol):
             transport.write(line)
 
 
-MakeConnection = Callable[[], Connection]
+MakeConnection = Callable[[], asyncio.Protocol]

@@ -6,6 +6,7 @@ It belongs to the event loop's thread. The journal's two threads hand it their a
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -21,6 +22,12 @@ from core.server.watches import Await
 from core.server.writer import Answer, Cancel, Cancelled, Entered, JournalWriter, NotWritten, Order, Submit
 
 DEFAULT_KIND = "simulate"
+LARGE = 4096
+"""Characters of a result that is not made into an answer for a client that has much to read already."""
+
+AGAIN = 4
+"""Answers that are made together for a client which reads again, and has waited with others for that."""
+
 RETRY_AFTER = 1.0
 """Seconds that a client is told to wait while the journal can't be used."""
 
@@ -45,6 +52,8 @@ class Desk:
         self._closing = False
         self._pending: dict[str, list[Question[Ticket]]] = {}
         """Tasks that are being written, and what was asked about them meanwhile: clients needn't wait for the reply."""
+        self._postponed: dict[Connection, deque[Question[Ticket]]] = {}
+        """What clients asked, whose answers are large, and for which they have no room now."""
         self._writer: JournalWriter[Ticket] | None = None
         self._reader: JournalReader[Ticket] | None = None
 
@@ -67,6 +76,27 @@ class Desk:
     def leave(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        self._postponed.pop(connection, None)
+
+    def gone(self, ticket: Ticket) -> bool:
+        """Whether a ticket's client has hung up. May be called from other threads."""
+        return ticket[0] not in self._connections
+
+    def resume(self, connection: Connection) -> None:
+        """Go on with what was postponed, if the client has room for it now."""
+        postponed = self._postponed.get(connection)
+        if postponed is None or connection.burdened:
+            return
+        questions = [postponed.popleft() for _ in range(min(AGAIN, len(postponed)))]
+        if not postponed:
+            del self._postponed[connection]
+        if not self._closing:
+            assert self._reader is not None
+            self._reader.ask(questions)
+            return
+        for question in questions:
+            _refuse_at_the_end(question.ticket)
+        connection.flush()
 
     def close(self) -> None:
         """Take no new tasks and answer no new questions from now on."""
@@ -86,7 +116,7 @@ class Desk:
             elif isinstance(request, Status | Result | Stats):
                 waiting = None if isinstance(request, Stats) else self._pending.get(request.id)
                 (questions if waiting is None else waiting).append(_question(ticket, request))
-            elif isinstance(request, SubmitRequest) and self._writer.full:
+            elif self._writer.full:
                 connection.refuse(request.ref, ErrorCode.OVERLOADED, "too much waits to be written", RETRY_AFTER)
             elif isinstance(request, SubmitRequest | CancelRequest):
                 orders.append(self._order(ticket, request, now))
@@ -117,11 +147,23 @@ class Desk:
                 touched |= self._written(item.receipt.id)
             elif isinstance(item, NotWritten):
                 touched |= self._written(item.task_id)
-            if connection in self._connections:
+            if connection in self._connections and not self._postpone(connection, item):
                 self._answer(connection, ref, item)
                 touched.add(connection)
         for connection in touched:
             connection.flush()
+            self.resume(connection)
+
+    def _postpone(self, connection: Connection, item: Answer[Ticket] | Reply[Ticket]) -> bool:
+        """Keep the question in place of its answer while that is large and the client doesn't read; whether so.
+
+        The result of one task may be asked for a thousand times in one breath.
+        """
+        if not isinstance(item, Found) or not connection.burdened or not _is_large(item):
+            return False
+        question = Await(item.ticket, item.task_id, 0.0) if item.brief else Find(item.ticket, item.task_id)
+        self._postponed.setdefault(connection, deque()).append(question)
+        return True
 
     def _written(self, task_id: str) -> set[Connection]:
         """Ask what was asked about a task while it was being written; the connections that have an answer already."""
@@ -168,6 +210,11 @@ class Desk:
         return answers.stats(
             counted.ledger, counted.processes, self._name, self._writer.broker_trouble, self._writer.trouble
         )
+
+
+def _is_large(found: Found[Ticket]) -> bool:
+    task = found.task
+    return task is not None and task.result is not None and len(task.result) > LARGE
 
 
 def _refuse_at_the_end(ticket: Ticket) -> None:

@@ -1,6 +1,6 @@
 """The settings of a server."""
 
-from core import config
+from core import config, exposure
 from core.addresses import Address
 from core.config import Option
 
@@ -62,6 +62,7 @@ OPTIONS = (
     NAME,
     config.TOKEN,
     config.TOKEN_FILE,
+    *exposure.OPTIONS,
     MAX_LINE,
     MAX_CONNECTIONS,
     IDLE_SECONDS,

@@ -6,28 +6,29 @@ import os
 import random
 import signal
 import socket
+import ssl
 import time
 
-from core import config
+from core import config, exposure
 from core.addresses import Address
 from core.broker.base import Broker, Consumer, Queue
 from core.config import Settings
 from core.dead_letters import DeadLetters
 from core.dispatcher import Dispatcher
-from core.errors import ConfigurationError, SupervisorError
+from core.errors import SupervisorError
 from core.model import Counters, ProcessRecord, Role
 from core.presence import Heartbeat
 from core.protocol import Limits
 from core.repository.opening import Journal
 from core.server import options
+from core.server.accepting import Door
 from core.server.connection import Connection, MakeConnection
 from core.server.desk import Desk, Ticket
+from core.server.encrypted import Encrypted
+from core.server.limiting import Limiter
 from core.server.reader import JournalReader
 from core.server.writer import JournalWriter
 from core.signals import exit_code, on_rebalance, on_stop
-
-BACKLOG = 4096
-"""Connections that the system holds for us before they are taken."""
 
 DEAD_PREFETCH = 200
 FIRST_TRY = 0.5
@@ -50,9 +51,18 @@ class Server:
         token: what clients have to show; None lets everybody in.
         broker: carries the tasks.
         journal: holds them.
+        tls: what to encrypt with; None for no encryption.
     """
 
-    def __init__(self, settings: Settings, token: str | None, broker: Broker, journal: Journal) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        token: str | None,
+        broker: Broker,
+        journal: Journal,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
         self._settings = settings
         self._token = token
         self._broker = broker
@@ -90,12 +100,12 @@ class Server:
 
         on_stop(leave, lambda again: os._exit(exit_code(again)))
         # First of all: a server that finds its port in use leaves no trace in the journal.
-        listener = await self._listen(lambda: make_connection())
+        door = await self._listen(lambda: make_connection())
         with self._journal.writing()() as repository, repository.transaction():
             self._number = repository.register(self._describe())
         desk = Desk(self._name, self._settings[options.MAX_CONNECTIONS])
         self._writer = JournalWriter(self._journal.writing(), self._make_dispatcher, self._number, desk.post, die)
-        reader = JournalReader(self._journal.writing(), desk.post, die)
+        reader = JournalReader(self._journal.writing(), desk.post, die, desk.gone)
         letters = DeadLetters(self._open_dead_letters, self._journal.writing(), die)
         heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number, die)
         desk.open(self._writer, reader)
@@ -105,13 +115,13 @@ class Server:
             part.start()
         await self._reach_broker(self._writer)
         heartbeat.start()
-        await self._let_in(listener)
+        self._let_in(door)
         self._status = "ready"
         _log.info("%s is ready on %s; broker: %s", self._name, self._address, self._broker.description)
         await self._watch(desk, leaving)
         _log.info("leaving: answering what is open; the same signal again leaves at once")
         self._status = "draining"
-        listener.close()
+        door.close()
         await self._drain(desk, reader)
         await asyncio.to_thread(letters.stop)
         await asyncio.to_thread(self._writer.stop, self._settings[options.SHUTDOWN_TIMEOUT])
@@ -126,26 +136,26 @@ class Server:
         return self._settings[options.NAME] or f"s{self._number}"
 
     def _make_dispatcher(self) -> Dispatcher:
-        return Dispatcher(self._broker.publisher, self._number, time.monotonic())
+        return Dispatcher(self._broker.publisher, self._number, time.monotonic(), lambda: self._broker.births)
 
     def _open_dead_letters(self) -> Consumer:
         return self._broker.consumer(Queue.DEAD, DEAD_PREFETCH)
 
-    async def _listen(self, make: MakeConnection) -> asyncio.Server:
-        """Take the address; nobody is let in before `start_serving`."""
+    async def _listen(self, make: MakeConnection) -> Door:
+        """Take the address; nobody is let in before the door is opened."""
         loop = asyncio.get_running_loop()
         try:
-            listener = await loop.create_server(make, *self._address.pair, backlog=BACKLOG, start_serving=False)
+            listener = await loop.create_server(make, *self._address.pair, start_serving=False)
         except OSError as error:
             raise self._no_listening(error) from error
         name = listener.sockets[0].getsockname()
         self._address = Address(self._address.host, name[1])
-        return listener
+        return Door(listener, make)
 
-    async def _let_in(self, listener: asyncio.Server) -> None:
+    def _let_in(self, door: Door) -> None:
         """Begin to take connections. Of two that took an address at the same moment, one learns it here."""
         try:
-            await listener.start_serving()
+            door.open()
         except OSError as error:
             raise self._no_listening(error) from error
 
@@ -157,9 +167,15 @@ class Server:
         limits = Limits(max_line=self._settings[options.MAX_LINE], idle_seconds=self._settings[options.IDLE_SECONDS])
         age = self._settings[options.CONNECTION_AGE]
 
-        def make() -> Connection:
+        listen = self._settings[options.LISTEN]
+        limiter = Limiter(
+            exposure.rate_limit(self._settings, listen), exposure.connections_per_client(self._settings, listen)
+        )
+
+        def make() -> asyncio.Protocol:
             goaway_at = time.monotonic() + age * random.uniform(0.8, 1.2)  # noqa: S311 - to spread reconnections
-            return Connection(desk, limits, self._name, self._token, goaway_at)
+            connection = Connection(desk, limits, self._name, self._token, goaway_at, limiter)
+            return connection if self._tls is None else Encrypted(connection, self._tls)
 
         return make
 
@@ -227,18 +243,16 @@ def read_token(settings: Settings) -> str | None:
     """The token that clients have to show.
 
     Raises:
-        ConfigurationError: it can't be read, or there is none although strangers can connect.
+        ConfigurationError: it can't be read, or strangers can connect without what that takes.
     """
     token = config.read_token(settings)
-    if token is None and not settings[options.LISTEN].is_loopback:
-        raise ConfigurationError(
-            f"listening on {settings[options.LISTEN]} lets other machines in: "
-            "give a token with --token-file or CAUCE_TOKEN"
-        )
+    warning = exposure.check(settings, settings[options.LISTEN], token=token is not None)
+    if warning:
+        _log.warning("%s", warning)
     return token
 
 
 def _log_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """One line for what goes wrong between requests, such as running out of descriptors while accepting."""
+    """One line for what goes wrong between requests."""
     error = context.get("exception")
     _log.error("%s: %s", context.get("message"), error, exc_info=error if isinstance(error, Exception) else None)

@@ -29,6 +29,12 @@ SHARE = 4
 OBSERVE = 1.0
 """Seconds between two looks at the other processes."""
 
+AT_ONCE = 64
+"""Questions that are answered together: what came of a task may be large, and all of it is in memory until then."""
+
+COMPLAIN_EVERY = 10.0
+"""Seconds between two complaints in the log: clients must not fill it by asking."""
+
 _log = logging.getLogger("cauce.server")
 
 Ticket = TypeVar("Ticket")
@@ -85,6 +91,7 @@ class JournalReader(Generic[Ticket]):
         open_repository: opens the journal, in the thread.
         answer: takes replies, several at once; called from the thread.
         on_death: called when the thread dies.
+        gone: tells whether nobody waits for this ticket's answer any more; called from the thread.
     """
 
     def __init__(
@@ -92,13 +99,16 @@ class JournalReader(Generic[Ticket]):
         open_repository: OpenRepository,
         answer: Callable[[Sequence[Reply[Ticket]]], None],
         on_death: OnDeath,
+        gone: Callable[[Ticket], bool] = lambda _: False,
     ) -> None:
         self._open = open_repository
         self._answer = answer
         self._questions: queue.SimpleQueue[Sequence[Question[Ticket]]] = queue.SimpleQueue()
-        self._watches = Watches[Ticket]()
+        self._watches = Watches[Ticket](gone)
         self._liveness = Liveness()
         self._alive: list[ProcessRecord] = []
+        self._in_hand: dict[str, tuple[str, InHand]] = {}
+        self._complain_at = 0.0
         self._next_look = 0.0
         self._next_observation = 0.0
         self._version = -1
@@ -139,6 +149,15 @@ class JournalReader(Generic[Ticket]):
 
     def _serve(self, questions: Sequence[Question[Ticket]], repository: Repository) -> None:
         now = time.monotonic()
+        for first in range(0, max(1, len(questions)), AT_ONCE):
+            self._reply(questions[first : first + AT_ONCE], repository, now)
+        try:
+            self._look(repository, now)
+        except JournalError as error:
+            self._refuse(self._watches.take_all(), error)
+
+    def _reply(self, questions: Sequence[Question[Ticket]], repository: Repository, now: float) -> None:
+        """Answer these, or have them wait."""
         try:
             self._observe(repository, now)
             replies, waiting = self._sort(questions, repository)
@@ -147,14 +166,13 @@ class JournalReader(Generic[Ticket]):
         else:
             self._say(replies)
             self._wait_for(waiting)
-        try:
-            self._look(repository, now)
-        except JournalError as error:
-            self._refuse(self._watches.take_all(), error)
 
     def _refuse(self, questions: Sequence[Question[Ticket]], error: JournalError) -> None:
         if questions:
-            _log.warning("the journal can't be read: %s", error)
+            now = time.monotonic()
+            if now >= self._complain_at:
+                self._complain_at = now + COMPLAIN_EVERY
+                _log.warning("the journal can't be read: %s", error)
             self._say([NotRead(question.ticket, str(error)) for question in questions])
 
     def _sort(
@@ -165,9 +183,11 @@ class JournalReader(Generic[Ticket]):
         tasks = {task.id: task for task in repository.find_all(asked)} if asked else {}
         replies: list[Reply[Ticket]] = []
         waiting: list[Await[Ticket]] = []
+        ledger: Ledger | None = None
         for question in questions:
             if isinstance(question, Count):
-                replies.append(Counted(question.ticket, self._ledger(repository), self._alive))
+                ledger = ledger or self._ledger(repository)
+                replies.append(Counted(question.ticket, ledger, self._alive))
                 continue
             task = tasks.get(question.task_id)
             if isinstance(question, Await) and task is not None and not task.state.ended:
@@ -189,17 +209,16 @@ class JournalReader(Generic[Ticket]):
         records = repository.processes()
         self._liveness.observe(records, now)
         self._alive = [record for record in records if self._liveness.is_alive(record, now)]
+        self._in_hand = {held.id: (record.name, held) for record in reversed(self._alive) for held in record.in_hand}
 
     def _ledger(self, repository: Repository) -> Ledger:
         return Ledger.of(repository.counts(), sum(len(record.in_hand) for record in self._alive))
 
     def _found(self, question: Find[Ticket] | Await[Ticket], task: Task | None) -> Found[Ticket]:
         brief = isinstance(question, Await)
-        if task is not None and not task.state.ended:
-            for record in self._alive:
-                for held in record.in_hand:
-                    if held.id == question.task_id:
-                        return Found(question.ticket, question.task_id, task, brief, record.name, held)
+        found = None if task is None or task.state.ended else self._in_hand.get(question.task_id)
+        if found is not None:
+            return Found(question.ticket, question.task_id, task, brief, *found)
         return Found(question.ticket, question.task_id, task, brief)
 
     def _look(self, repository: Repository, now: float) -> None:

@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 import msgspec
@@ -22,13 +22,21 @@ class Await(msgspec.Struct, Generic[Ticket], eq=False):
 
 
 class Watches(Generic[Ticket]):
-    """All that wait, by task and by deadline."""
+    """All that wait, by task and by deadline.
 
-    def __init__(self) -> None:
-        self._by_task: dict[str, list[Await[Ticket]]] = {}
+    Args:
+        gone: tells whether nobody is there any more for this ticket: who asks and hangs up again and again must not
+            be remembered each time until the deadline.
+    """
+
+    def __init__(self, gone: Callable[[Ticket], bool] = lambda _: False) -> None:
+        self._gone = gone
+        # Of one task by their identity: very many may wait for the same, and each is to be found at once.
+        self._by_task: dict[str, dict[int, Await[Ticket]]] = {}
         self._by_deadline: list[tuple[float, int, Await[Ticket]]] = []
         self._numbers = itertools.count()
         self._open = 0
+        self._look_for_gone_at = SLACK
 
     def __bool__(self) -> bool:
         return bool(self._by_task)
@@ -40,21 +48,40 @@ class Watches(Generic[Ticket]):
 
     def add(self, watch: Await[Ticket]) -> None:
         """One more waits."""
-        self._by_task.setdefault(watch.task_id, []).append(watch)
+        self._by_task.setdefault(watch.task_id, {})[id(watch)] = watch
         heapq.heappush(self._by_deadline, (watch.deadline, next(self._numbers), watch))
         self._open += 1
+        if self._open > self._look_for_gone_at:
+            self._forget_gone()
+            self._look_for_gone_at = 2 * self._open + SLACK
         if len(self._by_deadline) > 2 * self._open + SLACK:
             self._forget_answered()
 
     def _forget_answered(self) -> None:
         """Drop the deadlines of those that were answered before: there may be many more of them than of others."""
-        open_ = {id(watch) for waiting in self._by_task.values() for watch in waiting}
+        open_ = {number for waiting in self._by_task.values() for number in waiting}
         self._by_deadline = [entry for entry in self._by_deadline if id(entry[2]) in open_]
         heapq.heapify(self._by_deadline)
 
+    def _forget_gone(self) -> None:
+        """Drop those that nobody waits for any more."""
+        for _, _, watch in self._by_deadline:
+            if self._gone(watch.ticket):
+                self._remove(watch)
+
+    def _remove(self, watch: Await[Ticket]) -> bool:
+        """Let it wait no more; whether it did."""
+        waiting = self._by_task.get(watch.task_id, {})
+        if waiting.pop(id(watch), None) is None:
+            return False
+        self._open -= 1
+        if not waiting:
+            del self._by_task[watch.task_id]
+        return True
+
     def take(self, task_id: str) -> list[Await[Ticket]]:
         """All that wait for this task; they wait no more."""
-        taken = self._by_task.pop(task_id, [])
+        taken = list(self._by_task.pop(task_id, {}).values())
         self._open -= len(taken)
         return taken
 
@@ -63,18 +90,13 @@ class Watches(Generic[Ticket]):
         overdue: list[Await[Ticket]] = []
         while self._by_deadline and self._by_deadline[0][0] <= now:
             _, _, watch = heapq.heappop(self._by_deadline)
-            waiting = self._by_task.get(watch.task_id, [])
-            if watch in waiting:
-                waiting.remove(watch)
+            if self._remove(watch):
                 overdue.append(watch)
-                self._open -= 1
-                if not waiting:
-                    del self._by_task[watch.task_id]
         return overdue
 
     def take_all(self) -> list[Await[Ticket]]:
         """Everybody; nobody waits any more."""
-        everybody = [watch for waiting in self._by_task.values() for watch in waiting]
+        everybody = [watch for waiting in self._by_task.values() for watch in waiting.values()]
         self._by_task.clear()
         self._by_deadline.clear()
         self._open = 0

@@ -5,16 +5,18 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from core import config
+from core import config, exposure
 from core.addresses import LOOPBACK, Address
 from core.broker.base import Broker
 from core.broker.opening import open_broker
 from core.config import Settings
 from core.errors import BrokerError, SupervisorError
+from core.repository.opening import Journal
 from core.supervisor import adoption, declared, intention, nginx, options, ports, rabbitmq, state
 from core.supervisor.adoption import Survivors
 from core.supervisor.balancer import Balancer
@@ -65,16 +67,18 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
         raise SupervisorError(f"these processes of a former supervisor can't be ended: {', '.join(map(str, left))}")
     broker = open_broker(settings[config.BROKER], home.directory)
     local = settings[config.BROKER] == LOCAL
+    journal = Journal(settings[config.DATABASE], home.directory)
     if not local:
-        _reach(broker, lenient=bool(records))
-    balancer = _balancer(home, choice, program)
+        _reach(broker, journal, lenient=bool(records))
+    balancer = _balancer(settings, home, choice, program)
     crew = _crew(settings, environment, home, balancer)
     for spec in specs:
         crew.add(spec)
     _take_up(crew, records, wish, settings[options.STOP_TIMEOUT])
+    prepare_broker = partial(_reach, broker, journal) if local else _nothing
     undertaking = Undertaking(
         crew=crew,
-        operations=_operations(settings, crew, planner, balancer, broker.prepare if local else _nothing),
+        operations=_operations(settings, crew, planner, balancer, prepare_broker),
         intention=wish,
         adopting=bool(records),
         broker=broker.description,
@@ -171,11 +175,12 @@ def _find_nginx() -> Path:
     return program
 
 
-def _balancer(home: Home, choice: Choice, program: Path | None) -> Balancer | None:
+def _balancer(settings: Settings, home: Home, choice: Choice, program: Path | None) -> Balancer | None:
     """NGINX's configuration, tested by NGINX before anything is started."""
     if choice.layout.listen is None or program is None:
         return None
-    balancer = Balancer(program, home.nginx, choice.layout.listen)
+    most = exposure.connections_per_client(settings, choice.layout.listen)
+    balancer = Balancer(program, home.nginx, choice.layout.listen, most)
     balancer.configure(choice.layout.servers)
     return balancer
 
@@ -208,10 +213,14 @@ def _operations(
     )
 
 
-def _reach(broker: Broker, *, lenient: bool) -> None:
+def _reach(broker: Broker, journal: Journal, *, lenient: bool = False) -> None:
     """Make sure that the broker can be used, before anything is started."""
     with contextlib.suppress(*((BrokerError,) if lenient else ())):
         broker.prepare()
+    if broker.births and journal.path.exists():
+        # What was on the queue that had to be made is gone.
+        with journal.writing()() as repository, repository.transaction():
+            repository.redispatch()
 
 
 def _nothing() -> None:

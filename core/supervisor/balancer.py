@@ -24,9 +24,11 @@ class Balancer:
         program: NGINX.
         directory: where it runs.
         listen: where it listens.
+        most_per_client: how many connections one client's address may have; 0 for any.
     """
 
-    def __init__(self, program: Path, directory: Path, listen: Address) -> None:
+    def __init__(self, program: Path, directory: Path, listen: Address, most_per_client: int = 0) -> None:
+        self._most_per_client = most_per_client
         self._program = program
         self._directory = directory
         self._listen = listen
@@ -41,7 +43,7 @@ class Balancer:
             SupervisorError: NGINX refuses it, or there is no server; the former configuration stays then.
         """
         former = self._read()
-        text = render(self._listen, servers)
+        text = render(self._listen, servers, self._most_per_client)
         if text == former:
             return False
         self._mark_unread()
@@ -79,7 +81,7 @@ class Balancer:
     def _mark_unread(self) -> None:
         """Note, for a later supervisor too, that NGINX has not read what is on the disk."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._unread.touch()
         except OSError as error:
             raise SupervisorError(f"can't write {self._unread}: {error.strerror or error}") from error

@@ -48,7 +48,8 @@ class Home:
             SupervisorError: they can't be made.
         """
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700, exist_ok=True)
             if os.name == "posix" and self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o700)
             self._logs.mkdir(mode=0o700, exist_ok=True)

@@ -3,6 +3,7 @@
 Nothing here prints: it returns values or raises errors.
 """
 
+import logging
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from core import config
+from core import config, encryption
 from core.broker.opening import open_broker
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
@@ -42,6 +43,8 @@ OWN_TIME = 60.0
 STAGES = 5
 """How many times the start time-out may be needed: what is started together has one."""
 
+_log = logging.getLogger("cauce.supervisor")
+
 
 def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[Report], None]) -> int:
     """Run the system until it is told to end; the exit code.
@@ -58,7 +61,11 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[R
         CauceError: something can't be started; nothing is left running then.
     """
     token = config.read_token(settings)
-    plan.check(settings, token=token is not None)
+    warning = plan.check(settings, token=token is not None)
+    if warning:
+        _log.warning("%s", warning)
+    # What the servers could not use is told before anything is started.
+    tls = encryption.unverified() if encryption.for_server(settings) is not None else None
     home = Home(settings[config.DIRECTORY])
     home.create()
     with _lock(home):
@@ -68,7 +75,7 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[R
         local = assembly.settings[config.BROKER] == LOCAL
 
         def make_watcher(on_seen: Callable[[Seen], None], on_death: OnDeath) -> Watcher:
-            return Watcher(journal.reading(), assembly.broker if local else None, token, on_seen, on_death)
+            return Watcher(journal.reading(), assembly.broker if local else None, token, on_seen, on_death, tls)
 
         rotate_access_log = assembly.balancer.rotate if assembly.balancer is not None else _nothing
         supervisor = Supervisor(

@@ -2,7 +2,7 @@
 
 A process writes to its own file at its end, and nobody stands between the two: it never waits for a reader,
 and goes on when the supervisor is gone. What all files of one process may take is bounded: `KEPT` + 1 times `LARGEST`,
-and what is written within a second.
+and what is written within a second. Of a flood, with which a file has become `TOO_LARGE` by then, the end is kept.
 """
 
 import contextlib
@@ -16,6 +16,9 @@ from core.logs import printable
 
 LARGEST = 10 * 1024 * 1024
 """Bytes beyond which a file is set aside."""
+
+TOO_LARGE = 4 * LARGEST
+"""Bytes beyond which only the last `LARGEST` of a file are kept when it is set aside."""
 
 KEPT = 3
 """How many former files are kept."""
@@ -64,6 +67,9 @@ def set_aside(path: Path) -> bool:
     try:
         if not _is_large(path):
             return False
+        if path.stat().st_size > TOO_LARGE:
+            _copy_and_cut(path, path.with_name(f"{path.name}.{_HALF}"))
+            return True
         _make_room(path)
         os.replace(path, _aside(path, 1))
     except PermissionError:
@@ -100,6 +106,7 @@ def rotate(path: Path) -> bool:
 def _copy_and_cut(path: Path, half: Path) -> None:
     with path.open("r+b", buffering=0) as source:
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as copy:
+            _skip_to_the_end(source, copy)
             _copy(source, copy)
         # The copy is where readers look for it before anything is cut off.
         _make_room(path)
@@ -107,6 +114,17 @@ def _copy_and_cut(path: Path, half: Path) -> None:
         with _aside(path, 1).open("ab", buffering=0) as copy:
             _copy(source, copy)
             source.truncate(0)
+
+
+def _skip_to_the_end(source: RawIOBase, copy: RawIOBase) -> None:
+    """Leave out the beginning of what is too large, up to the end of a line, with a word about it."""
+    size = source.seek(0, os.SEEK_END)
+    place = source.seek(size - LARGEST if size > TOO_LARGE else 0)
+    if place:
+        # What has no line breaks is cut anywhere.
+        found = source.read(_BLOCK).find(b"\n")
+        place = source.seek(place + found + 1)
+        _write(copy, b"(%d bytes before this were written too quickly to be kept)\n" % place)
 
 
 def _copy(source: RawIOBase, copy: RawIOBase) -> None:

@@ -88,7 +88,8 @@ def prepare_prefix(nginx: Path, directory: Path, configuration: str) -> None:
     """
     modules = read_build(nginx).modules
     try:
-        (directory / "logs").mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / "logs").mkdir(mode=0o700, exist_ok=True)
         if modules is not None:
             _link(directory / "modules", modules)
         _replace(directory / CONFIGURATION, configuration)

@@ -12,8 +12,13 @@ from core.errors import ConfigurationError
 _SERVER = "        server {address} max_fails=1 fail_timeout=2s;"
 
 
-def render(listen: Address, servers: Sequence[Address]) -> str:
+def render(listen: Address, servers: Sequence[Address], most_per_client: int = 0) -> str:
     """Write the configuration that balances connections to `listen` over `servers`.
+
+    Args:
+        listen: where clients connect.
+        servers: where their connections go on to.
+        most_per_client: how many connections one client's address may have; 0 for any.
 
     Raises:
         ConfigurationError: there is no server, one is named twice, or a port is 0.
@@ -27,7 +32,20 @@ def render(listen: Address, servers: Sequence[Address]) -> str:
             raise ConfigurationError(f"NGINX can't use {address}: give the port")
     lines = "\n".join(_SERVER.format(address=address) for address in servers)
     text = _TEMPLATE.replace("@LISTEN@", str(listen)).replace("@TRIES@", str(len(servers)))
+    text = text.replace("@ZONE@", _ZONE if most_per_client else "")
+    text = text.replace("@MOST@", _MOST.format(most=most_per_client) if most_per_client else "")
     return text.replace("@SERVERS@", lines)
+
+
+_ZONE = """
+    # How many connections each client has, by its address.
+    limit_conn_zone $binary_remote_addr zone=clients:10m;
+"""
+
+_MOST = """
+        # Of one client, no more connections than this: a further one is closed at once.
+        limit_conn clients {most};
+"""
 
 
 _TEMPLATE = """\
@@ -75,7 +93,7 @@ stream {
     log_format served '$time_iso8601 $remote_addr:$remote_port -> $upstream_addr $status '
                       'received=$bytes_received sent=$bytes_sent seconds=$session_time';
     access_log logs/access.log served buffer=4k flush=1s;
-
+@ZONE@
     upstream servers {
         # The worker processes share what they know of the servers; without it each would count for itself.
         zone servers 64k;
@@ -108,6 +126,6 @@ stream {
 
         # A client may say that it has no more to send and still read its answers: printf '...' | nc -N HOST PORT
         proxy_half_close on;
-    }
+@MOST@    }
 }
 """

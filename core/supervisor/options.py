@@ -1,6 +1,6 @@
 """The settings of the supervisor, and of what it starts."""
 
-from core import config
+from core import config, exposure
 from core.addresses import BALANCER, SERVERS
 from core.config import Option
 
@@ -96,4 +96,5 @@ OPTIONS = (
     WHEN_KILLED,
     config.TOKEN,
     config.TOKEN_FILE,
+    *config.borrow(exposure.OPTIONS),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import config
+from core import config, exposure
 from core.addresses import Address
 from core.config import Settings
 from core.errors import ConfigurationError
@@ -81,8 +81,8 @@ def number_of(name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def check(settings: Settings, *, token: bool) -> None:
-    """Make sure that what is wished for can go together.
+def check(settings: Settings, *, token: bool) -> str:
+    """Make sure that what is wished for can go together; the warning to give, if there is one.
 
     Args:
         settings: of the supervisor.
@@ -94,10 +94,7 @@ def check(settings: Settings, *, token: bool) -> None:
     listen = settings[options.LISTEN]
     if settings[options.NGINX] and not settings[options.SERVER_COUNT]:
         raise ConfigurationError("NGINX needs at least one server to send connections to: leave --nginx out")
-    if settings[options.SERVER_COUNT] and not listen.is_loopback and not token:
-        raise ConfigurationError(
-            f"listening on {listen} lets other machines in: give a token with --token-file or CAUCE_TOKEN"
-        )
+    return exposure.check(settings, listen, token=token) if settings[options.SERVER_COUNT] else ""
 
 
 class Planner:
@@ -174,9 +171,14 @@ class Planner:
 def _environment(settings: Settings, home: Home) -> dict[str, str]:
     """What servers and workers are told. Not by their command lines: a broker's URL may hold a password."""
     told = {MARK: str(home.directory), config.DIRECTORY.variable: str(home.directory)}
-    for option in (config.BROKER, config.DATABASE, config.LOG_LEVEL, config.LOG_FORMAT, config.TOKEN_FILE):
+    common = (config.BROKER, config.DATABASE, config.LOG_LEVEL, config.LOG_FORMAT, config.TOKEN_FILE)
+    for option in (*common, *exposure.OPTIONS):
         if settings.given(option):
             told[option.variable] = settings.origins[option.key].text
+    rate = exposure.rate_limit(settings, settings[options.LISTEN])
+    if rate:
+        # A server behind NGINX can't know that other machines get in.
+        told[exposure.RATE_LIMIT.variable] = str(rate)
     return told
 
 

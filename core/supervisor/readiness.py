@@ -4,6 +4,7 @@ What the records mean is told by a pure function; the greeting of a server and a
 """
 
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 
@@ -99,15 +100,21 @@ def has_lived(target: Target, wall: float) -> Condition:
     return Condition(lived, "" if lived else "has just begun")
 
 
-def greet(address: Address, token: str | None, timeout: float) -> str:
+def greet(address: Address, token: str | None, timeout: float, tls: ssl.SSLContext | None = None) -> str:
     """Greet a server and wait for its answer; what went wrong, or nothing.
 
     A server that refuses the token answers too: it works.
+
+    Args:
+        address: of the server.
+        token: what it may want to be shown.
+        timeout: seconds that it has.
+        tls: what to encrypt with, if it does.
     """
     deadline = time.monotonic() + timeout
     client = ClientConnection()
     try:
-        with socket.create_connection(_reachable(address).pair, timeout) as stream:
+        with _connected(_reachable(address), timeout, tls) as stream:
             stream.sendall(client.hello(0, token=token, client="supervisor"))
             while True:
                 stream.settimeout(max(0.01, deadline - time.monotonic()))
@@ -118,6 +125,15 @@ def greet(address: Address, token: str | None, timeout: float) -> str:
                     return ""
     except (OSError, ProtocolError) as error:
         return f"{address} doesn't answer: {error}"
+
+
+def _connected(address: Address, timeout: float, tls: ssl.SSLContext | None) -> socket.socket:
+    """A connection, which is closed when its handshake goes wrong."""
+    stream = socket.create_connection(address.pair, timeout)
+    if tls is None:
+        return stream
+    with stream:
+        return tls.wrap_socket(stream, server_hostname=address.host)
 
 
 def _reachable(address: Address) -> Address:

@@ -1,5 +1,6 @@
 """Looks at the processes again and again, from a thread of its own, so that a slow look holds up nothing else."""
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -54,6 +55,8 @@ class Watcher:
         token: what servers want to be shown.
         on_seen: called from the watcher's thread after each look at a process.
         on_death: called when the thread dies of an error.
+        tls: what to look at servers with, where they encrypt. It knows nobody, so that nobody is shown the token then:
+            a server that refuses one works too.
     """
 
     def __init__(
@@ -63,10 +66,12 @@ class Watcher:
         token: str | None,
         on_seen: Callable[[Seen], None],
         on_death: OnDeath,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._open = open_repository
         self._broker = broker
-        self._token = token
+        self._token = token if tls is None else None
+        self._tls = tls
         self._on_seen = on_seen
         self._targets: Sequence[Target] = ()
         self._wake = threading.Event()
@@ -130,7 +135,7 @@ class Watcher:
     def _confirmed(self, target: Target, condition: Condition) -> Condition:
         """A server that says it is ready has to answer too, the first time."""
         if condition.ready and target.address is not None and not target.ready:
-            trouble = greet(target.address, self._token, PROBE_TIMEOUT)
+            trouble = greet(target.address, self._token, PROBE_TIMEOUT, self._tls)
             if trouble:
                 return Condition(False, trouble)
         return condition
@@ -154,7 +159,7 @@ class Watcher:
 
     def _knock(self, target: Target, address: Address) -> str:
         if target.duty is Duty.NGINX:
-            return greet(address, self._token, PROBE_TIMEOUT)
+            return greet(address, self._token, PROBE_TIMEOUT, self._tls)
         return listens(address, PROBE_TIMEOUT)
 
     def _read(self) -> tuple[list[ProcessRecord], str]:

@@ -125,7 +125,9 @@ class Taker:
             elif assignment.state.ended or assignment.attempts != reference.attempt:
                 settled.append(delivery)
             else:
-                held = Held(assignment, reference, delivery, taken_at, suspect=delivery.redeliveries > 0)
+                # Its strikes are of this attempt: what was published anew since then may have killed workers before.
+                suspect = delivery.redeliveries > 0 or assignment.strikes > 0
+                held = Held(assignment, reference, delivery, taken_at, suspect=suspect)
                 former = self._hold.add(held)
                 if former is None:
                     self.taken += 1

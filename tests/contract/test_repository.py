@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
 from core import jsontext
@@ -343,6 +344,14 @@ def test_two_letters_of_one_task_settle_it_once(journal: Repository, strikes: in
     assert journal.wanted([seq])[seq].attempts == (1 if state is State.FAILED else 0)
 
 
+def test_a_bystander_is_published_anew_under_suspicion(journal: Repository) -> None:
+    first, second = queue(journal, "a", "b")
+    strike(journal, second, 2)
+    assert bury(journal, (first, "a"), (second, "b")) == [State.ACCEPTED] * 2
+    wanted = journal.wanted([first, second])
+    assert [wanted[first].strikes, wanted[second].strikes] == [1, 2]
+
+
 def test_an_attempt_that_ended_takes_its_strikes_with_it(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     strike(journal, seq, STRIKE_LIMIT)
@@ -373,6 +382,22 @@ def test_redispatch_makes_every_queued_task_accepted(journal: Repository) -> Non
         assert journal.redispatch() == 2
     assert booked(journal) == {"accepted": 2, "done": 1, "retrying": 1}
     assert claimed(journal) == ["a", "b"]
+
+
+def test_what_waits_for_a_time_that_a_clock_ahead_has_told_waits_from_now_on(journal: Repository) -> None:
+    (seq,) = queue(journal, "retry")
+    ahead = NOW + 3600
+    settle(journal, msgspec.structs.replace(outcome(seq, 0, State.RETRYING, due_at=ahead + 2), finished_at=ahead))
+    with journal.transaction():
+        later = msgspec.structs.replace(new_task("later", due_at=ahead + 3), received_at=ahead)
+        right = msgspec.structs.replace(new_task("right", due_at=ahead + 1), received_at=NOW)
+        journal.accept([later, right, new_task("at once")], 1, NOW)
+        assert journal.reschedule(NOW) == 2
+        assert journal.reschedule(NOW + 1) == 0
+    assert claimed(journal, now=NOW + 1.9) == []
+    assert claimed(journal, now=NOW + 2) == ["retry"]
+    assert claimed(journal, now=NOW + 3) == ["later"]
+    assert claimed(journal, now=ahead + 1) == ["right"]
 
 
 # Settling.

@@ -123,6 +123,19 @@ def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(
     assert set(scene.traces()) == {f"{name}{number}" for name in ("before", "after") for number in range(50)}
 
 
+def test_a_task_that_is_published_anew_is_still_suspected(scene: Scene, crew: Crew) -> None:
+    scene.submit_one("poison", "crash", retries=10)
+    scene.queued(1)
+    task = find(scene.directory, "poison")
+    assert task is not None
+    with Journal("resultados.db", scene.directory).writing()() as repository, repository.transaction():
+        repository.strike([task.seq] * STRIKE_LIMIT)
+        assert repository.redispatch() == 1
+    program = crew.hire().ready()
+    wait_until(lambda: scene.settled(failed=1), "it to fail without another death")
+    assert program.process.poll() is None
+
+
 def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Scene, crew: Crew) -> None:
     scene.submit(40, "gated")
     program = crew.hire("--concurrency", "20", "--prefetch", "40").ready()

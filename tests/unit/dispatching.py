@@ -87,6 +87,8 @@ class Server:
     def __init__(self, journal: Repository) -> None:
         self.journal = journal
         self.now = 0.0
+        self.ahead = 0.0
+        """By how much the wall clock is ahead."""
         with journal.transaction():
             self.number = journal.register(process())
         self.publishers: list[ScriptedPublisher] = []
@@ -100,10 +102,15 @@ class Server:
         self.publishers.append(ScriptedPublisher(on_settled))
         return self.publishers[-1]
 
+    @property
+    def wall(self) -> float:
+        """What the wall clock says."""
+        return WALL + self.now + self.ahead
+
     def submit(self, *task_ids: str) -> None:
         """Accept tasks and take them."""
         owner = self.number if self.dispatcher.room >= len(task_ids) else None
-        seqs = enter(self.journal, *task_ids, owner=owner, now=WALL + self.now)
+        seqs = enter(self.journal, *task_ids, owner=owner, now=self.wall)
         if owner is not None:
             self.dispatcher.take(Dispatch(seq, name, "echo", 0) for seq, name in zip(seqs, task_ids, strict=True))
 
@@ -113,14 +120,14 @@ class Server:
             return
         with suppress(JournalUnavailable):
             with self.journal.transaction():
-                self.dispatcher.write(self.journal, self.now, WALL + self.now)
+                self.dispatcher.write(self.journal, self.now, self.wall)
                 if fails:
                     raise JournalUnavailable("the disk is full")
             self.dispatcher.committed(self.now)
 
     def flush(self) -> None:
         """Publish what there is to publish."""
-        self.dispatcher.flush(self.now, WALL + self.now)
+        self.dispatcher.flush(self.now, self.wall)
 
     def turn(self, seconds: float = 0.0, *, fails: bool = False) -> None:
         """One turn of the thread, `seconds` later."""

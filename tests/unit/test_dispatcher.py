@@ -16,6 +16,8 @@ from core.repository.sqlite import open_sqlite
 from tests.contract.repositories import booked, enter, new_task, outcome, settle, state_of
 from tests.unit.dispatching import WALL, ScriptedPublisher, Server, references
 
+YEAR = 365 * 86_400.0
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Repository]:
@@ -243,6 +245,49 @@ def test_a_retry_is_claimed_when_it_is_due(server: Server) -> None:
     server.publisher.settle()
     server.turn()
     assert state_of(server.journal, "a") is State.QUEUED
+
+
+def test_what_waits_for_the_time_of_a_clock_that_was_ahead_waits_no_longer_than_it_was_meant_to(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.turn()
+    server.ahead = 10 * YEAR
+    later = replace(new_task("later", due_at=server.wall + 5), received_at=server.wall)
+    with server.journal.transaction():
+        server.journal.accept([later], server.number, server.wall)
+    server.turn(1)
+    server.ahead = 0
+    server.turn(CLAIM_INTERVAL, fails=True)
+    server.turn(CLAIM_INTERVAL)
+    assert "waits of 1 tasks" in caplog.text
+    server.turn(4.9)
+    assert server.sent == []
+    server.turn(CLAIM_INTERVAL)
+    assert server.sent == [("later", 0)]
+
+
+def test_a_retry_that_is_written_by_a_clock_just_set_back_is_not_left_behind(server: Server) -> None:
+    server.submit("a")
+    server.turn()
+    server.publisher.settle()
+    server.turn()
+    task = server.journal.find("a")
+    assert task is not None
+    ended = outcome(task.seq, 0, State.RETRYING, due_at=WALL + YEAR + 2)
+    settle(server.journal, replace(ended, finished_at=WALL + YEAR))
+    server.turn(ORPHAN_INTERVAL)
+    server.turn(2)
+    assert server.sent == [("a", 0), ("a", 1)]
+
+
+def test_a_server_that_starts_mends_what_a_clock_that_was_ahead_has_left(journal: Repository) -> None:
+    with journal.transaction():
+        journal.accept([replace(new_task("a", due_at=WALL + YEAR + 1), received_at=WALL + YEAR)], None, WALL)
+        journal.accept([replace(new_task("b", due_at=WALL + YEAR), received_at=WALL)], None, WALL)
+    server = Server(journal)
+    server.turn()
+    server.turn(1)
+    assert server.sent == [("a", 0)]
 
 
 def test_a_confirmation_that_comes_after_the_outcome_changes_nothing(server: Server) -> None:

@@ -119,6 +119,24 @@ def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_
 
 
 @pytest.mark.parametrize("setter", [rotate, set_aside])
+def test_of_a_flood_the_end_is_kept_from_a_whole_line_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
+) -> None:
+    monkeypatch.setattr(logfiles, "LARGEST", 50)
+    monkeypatch.setattr(logfiles, "TOO_LARGE", 200)
+    path = tmp_path / "w1.log"
+    path.write_bytes(b"".join(b"line %d\n" % number for number in range(1000)))
+    assert setter(path)
+    [aside] = former(path)
+    told, *lines = aside.read_bytes().splitlines()
+    assert told == b"(8845 bytes before this were written too quickly to be kept)"
+    assert lines == [b"line %d" % number for number in range(995, 1000)]
+    path.write_bytes(b"x" * 1000)
+    assert setter(path)
+    assert aside.read_bytes().splitlines()[1] == b"x" * 50
+
+
+@pytest.mark.parametrize("setter", [rotate, set_aside])
 def test_so_many_generations_are_kept_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
 ) -> None:

@@ -173,7 +173,8 @@ def test_what_cannot_go_together_is_refused(tmp_path: Path, flags: tuple[str, ..
 
 
 def test_other_machines_may_come_in_with_a_token(tmp_path: Path) -> None:
-    plan.check(settings_of(tmp_path, "--listen", "0.0.0.0:7100"), token=True)
+    flags = ("--listen", "0.0.0.0:7100", "--insecure-listen")
+    assert "INSECURE" in plan.check(settings_of(tmp_path, *flags), token=True)
 
 
 def test_the_token_comes_from_its_file_or_the_environment(tmp_path: Path) -> None:

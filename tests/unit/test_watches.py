@@ -98,3 +98,24 @@ def test_thousands_may_wait_for_one_task() -> None:
         waiting.add(Await(number, "a", 1e9))
     assert time.process_time() - began < 2.0
     assert len(waiting.take("a")) == 20 * SLACK
+
+
+def test_those_that_have_hung_up_are_forgotten_before_they_are_many() -> None:
+    here = {"loyal"}
+    waiting: Watches[str] = Watches(lambda ticket: ticket not in here)
+    waiting.add(Await("loyal", "a", 60))
+    for number in range(20 * SLACK):
+        waiting.add(Await(f"fickle {number}", "a", 60))
+    taken = tickets(waiting.take("a"))
+    assert "loyal" in taken
+    assert len(taken) <= 2 * SLACK
+
+
+def test_many_that_wait_for_the_same_task_are_overdue_in_no_time() -> None:
+    waiting: Watches[int] = Watches()
+    for number in range(30_000):
+        waiting.add(Await(number, "a", -number))
+    began = time.process_time()
+    assert len(waiting.take_overdue(1)) == 30_000
+    # One by one through all of them it would take more than ten seconds.
+    assert time.process_time() - began < 2

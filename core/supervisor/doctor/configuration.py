@@ -4,16 +4,20 @@ import os
 import shutil
 from pathlib import Path
 
-from core import config
+from core import config, encryption
 from core.supervisor import declared, plan
-from core.supervisor.doctor.finding import Findings, Subject, ok, problem
+from core.supervisor.doctor.finding import Findings, Subject, ok, problem, warning
 
 
 def check_settings(subject: Subject) -> Findings:
     """Whether the settings go together."""
     token = config.read_token(subject.settings)
-    plan.check(subject.settings, token=token is not None)
-    yield ok("settings", "they go together")
+    insecure = plan.check(subject.settings, token=token is not None)
+    encryption.for_server(subject.settings)
+    if insecure:
+        yield warning("settings", insecure, "give a certificate with --tls-certificate and --tls-key")
+    else:
+        yield ok("settings", "they go together")
 
 
 def check_declared(subject: Subject) -> Findings:

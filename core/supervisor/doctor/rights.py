@@ -6,6 +6,10 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from core import config, exposure
+from core.errors import ConfigurationError
+from core.repository.opening import Journal
+from core.rights import readable_by_others
 from core.supervisor.doctor import remedies
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
 from core.supervisor.doctor.machine import user_id
@@ -21,6 +25,32 @@ def check_permissions(subject: Subject) -> Findings:
         yield ok("permissions", f"{path} has those of the directory that it is in")
     else:
         yield _judge_rights(path, subject.platform)
+    directory = subject.home.directory
+    if user_id() is not None and directory.is_dir() and _anybodys(directory.stat().st_mode):
+        text = f"any user may put other files in the place of those in {directory}"
+        yield warning("permissions", text, remedies.close_to_others(subject.platform, directory))
+    loose = [file for file in _elsewhere(subject) if readable_by_others(file)]
+    if loose:
+        text = f"other users may read or write {_some(loose)}"
+        remedy = "; ".join(remedies.close_to_others(subject.platform, file) for file in loose)
+        yield warning("permissions", text, remedy)
+
+
+def _anybodys(mode: int) -> bool:
+    """Whether anybody may take away and rename what is in a directory."""
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+
+
+def _elsewhere(subject: Subject) -> Sequence[Path]:
+    """The files with something to hide that are not in the supervisor's directory."""
+    settings = subject.settings
+    named = [settings[config.TOKEN_FILE], settings[exposure.TLS_KEY] or settings[exposure.TLS_CERTIFICATE]]
+    files = [Path(name) for name in named if name]
+    # A setting that names no journal is told of by the check of the journal.
+    with contextlib.suppress(ConfigurationError):
+        journal = Journal(settings[config.DATABASE], subject.home.directory).path
+        files[:0] = [journal.with_name(f"{journal.name}{end}") for end in ("", "-wal", "-shm")]
+    return files
 
 
 def _judge_rights(path: Path, platform: Platform) -> Finding:

@@ -1,0 +1,68 @@
+"""Clients that want the server to run out of something: memory, descriptors, the disk under its log."""
+
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.programs import server, worker
+from tests.integration.wire import Wire, once
+from tests.services.waiting import wait_until
+
+MIB = 1024 * 1024
+ASKED = 1000
+"""Requests that a client sends in one breath."""
+
+
+def test_a_large_result_asked_for_a_thousand_times_is_in_memory_a_few_times(tmp_path: Path) -> None:
+    with server(tmp_path).ready() as program, worker(tmp_path).ready(), Wire(program.address) as wire:
+        wire.ok("submit", id="large", kind="echo", payload="x" * (MIB - 1000))
+        assert wire.ok("result", id="large", wait=20)["state"] == "done"
+        process = psutil.Process(program.process.pid)
+        before = process.memory_info().rss
+        operations = ("result", "status")
+        wire.send(*({"op": operations[ref % 2], "ref": ref, "id": "large"} for ref in range(ASKED)))
+        most = 0
+        began = time.monotonic()
+
+        def passed() -> bool:
+            nonlocal most
+            most = max(most, process.memory_info().rss)
+            return time.monotonic() - began > 2.0
+
+        wait_until(passed, "two seconds to pass")
+        assert most - before < 100 * MIB
+        # And whoever reads gets every answer, each once.
+        refs = sorted(wire.reply()["ref"] for _ in range(ASKED))
+        assert refs == list(range(ASKED))
+        assert process.memory_info().rss - before < 100 * MIB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes the limits of another process")
+def test_a_server_without_descriptors_waits_quietly_and_recovers(tmp_path: Path) -> None:
+    # There is none on Windows.
+    import resource
+
+    with server(tmp_path).ready() as program, Wire(program.address) as old:
+        old.ok("stats")
+        process = psutil.Process(program.process.pid)
+        most = process.num_fds() + 20
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
+        crowd = [Wire(program.address) for _ in range(100)]
+        try:
+            wait_until(lambda: "no connection can be taken now" in program.log, "the server to say so")
+            worked = sum(process.cpu_times()[:2])
+            began = time.monotonic()
+            wait_until(lambda: time.monotonic() - began > 2.0, "two seconds to pass")
+            assert sum(process.cpu_times()[:2]) - worked < 0.5
+            # Those that are in notice nothing.
+            assert old.ok("submit", id="one")["state"] == "accepted"
+        finally:
+            for wire in crowd:
+                wire.close()
+        assert once(program.address, "status", id="one")["id"] == "one"
+        assert program.log.count("no connection can be taken now") == 1
+        assert "Traceback" not in program.log
+        assert len(program.log) < 10_000

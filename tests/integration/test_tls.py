@@ -1,0 +1,284 @@
+"""The system over TLS: real servers, real certificates, and one sentence for everything that is wrong with them."""
+
+import argparse
+import contextlib
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import config, encryption
+from core.addresses import Address
+from core.client import Client, Encryption, NewSubmission
+from core.client.load import Load, LoadOrder
+from core.client.pool import Pool
+from core.errors import ServerUnavailable, ServerUntrusted
+from core.supervisor.readiness import greet
+from core.supervisor.report import PartState
+from tests.integration.programs import TOP, Program, run, server, worker
+from tests.integration.supervised import Supervised
+from tests.integration.wire import Wire
+from tests.services.certificates import Authority, Pair
+from tests.services.fake_server import Conversation, FakeServer
+from tests.services.waiting import wait_until
+from tui import options as console
+from tui.acting import Operator
+from tui.services import LocalSource
+
+TOKEN = "contraseña"  # noqa: S105 - it is a test's
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path, local_pair: Pair) -> Iterator[Program]:
+    """A server that encrypts."""
+    with server(tmp_path, "s1", *local_pair.flags) as program:
+        program.ready()
+        yield program
+        program.terminate()
+        assert program.wait() == 0
+        assert "Traceback" not in program.log
+
+
+@pytest.fixture
+def trusting(authority: Authority) -> Encryption:
+    """A client that trusts the authority."""
+    return Encryption.trusting(str(authority.certificate))
+
+
+def ask(program: Program, *flags: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    """Run the client; its exit code and what it complains of."""
+    began = time.monotonic()
+    where = ("--server", f"{host}:{program.address.port}")
+    ended = run("core.client", *where, "--patience", "20", *flags, "stats")
+    # What lasts is told at once, and not tried again until patience is at its end.
+    assert time.monotonic() - began < 15
+    return ended.code, ended.errors
+
+
+def test_the_authority_of_the_readme_is_one(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", (TOP / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    [commands] = [block for block in blocks if block.startswith("openssl req")]
+    made = subprocess.run(
+        ["sh", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "ca-key.pem").stat().st_mode & 0o077 == 0
+    pair = Pair(tmp_path / "server.pem", tmp_path / "server-key.pem")
+    with server(tmp_path, "s1", *pair.flags) as program:
+        program.ready()
+        for host in ("127.0.0.1", "localhost"):
+            assert ask(program, "--tls-ca", str(tmp_path / "ca.pem"), host=host) == (0, "")
+
+
+def test_what_is_submitted_over_tls_is_stored(tmp_path: Path, encrypted: Program, trusting: Encryption) -> None:
+    with (
+        worker(tmp_path) as hand,
+        Client(encrypted.address, tls=trusting) as client,
+    ):
+        hand.ready()
+        ids = [f"task-{number}" for number in range(3000)]
+        answers = client.submit_many(NewSubmission("echo", "x" * 200, task_id) for task_id in ids)
+        assert {answer.id for answer in answers} == set(ids)
+        outcomes = list(client.results(ids, timeout=30))
+        assert {outcome.id for outcome in outcomes} == set(ids)
+        large = "y" * 900_000
+        assert client.submit("echo", large).result(timeout=20) == large
+
+
+def test_the_load_goes_over_tls_too(encrypted: Program, trusting: Encryption) -> None:
+    order = LoadOrder(tasks=2000, connections=2, window=100, rate=None, kind="echo", payload="", wait=False)
+    with (
+        Pool([encrypted.address], None, 10.0, tls=trusting) as pool,
+        Client(encrypted.address, tls=trusting) as client,
+    ):
+        figures = Load(pool, client, order, 10.0, lambda _: None).run()
+    assert figures.accepted == 2000
+    assert figures.errors == {}
+
+
+def test_the_console_submits_over_tls(tmp_path: Path, encrypted: Program, authority: Authority) -> None:
+    (tmp_path / "cauce.toml").write_text(f'[client]\ntls-ca = "{authority.certificate}"\ntimeout = 5\n', "utf-8")
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, console.OPTIONS)
+    settings = config.load(console.OPTIONS, parser.parse_args(["--dir", str(tmp_path)]), {})
+    acts = LocalSource(settings, {}).acts
+    assert isinstance(acts, Operator)
+    with contextlib.closing(acts):
+        address = str(encrypted.address)
+        assert acts.submit(NewSubmission("echo", "one", "from-the-console"), address).id == "from-the-console"
+        order = LoadOrder(tasks=50, connections=1, window=10, rate=None, kind="echo", payload="", wait=False)
+        assert acts.load(order, address, lambda *_: None, threading.Event()).accepted == 50
+
+
+def test_a_client_outlives_a_server_that_is_killed(tmp_path: Path, local_pair: Pair, trusting: Encryption) -> None:
+    with server(tmp_path, "s1", *local_pair.flags) as first, server(tmp_path, "s2", *local_pair.flags) as second:
+        addresses = [first.ready().address, second.ready().address]
+        ids = [f"task-{number}" for number in range(2000)]
+
+        def submissions() -> Iterator[NewSubmission]:
+            for number, task_id in enumerate(ids):
+                if number == 1000:
+                    first.process.kill()
+                yield NewSubmission("echo", number, task_id)
+
+        with Client(addresses, tls=trusting) as client:
+            assert sorted(answer.id for answer in client.submit_many(submissions())) == sorted(ids)
+
+
+def test_the_token_is_asked_for_within_what_is_encrypted(
+    tmp_path: Path, local_pair: Pair, authority: Authority
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n", "utf-8")
+    token.chmod(0o600)
+    ca = ("--tls-ca", str(authority.certificate))
+    with server(tmp_path, "s1", *local_pair.flags, "--token-file", str(token)) as program:
+        program.ready()
+        assert ask(program, *ca, "--token-file", str(token)) == (0, "")
+        code, errors = ask(program, *ca)
+        assert code == 1
+        assert "token: missing (unauthorized)" in errors
+
+
+def test_an_authority_that_did_not_sign_is_told(tmp_path: Path, encrypted: Program) -> None:
+    stranger = Authority(tmp_path / "stranger")
+    code, errors = ask(encrypted, "--tls-ca", str(stranger.certificate))
+    assert code == 2
+    assert "signed by nobody whom this client trusts: give the right authority with --tls-ca" in errors
+    code, errors = ask(encrypted, "--tls")
+    assert code == 2
+    assert "signed by nobody whom this client trusts" in errors
+
+
+def test_another_name_is_told_and_the_right_one_can_be_said(tmp_path: Path, authority: Authority) -> None:
+    pair = authority.issue("elsewhere", "DNS:tasks.example")
+    ca = ("--tls-ca", str(authority.certificate))
+    with server(tmp_path, "s1", *pair.flags) as program:
+        program.ready()
+        for host in ("127.0.0.1", "localhost"):
+            code, errors = ask(program, *ca, host=host)
+            assert code == 2
+            assert f"certificate is not for {host}: connect by a name that is in it, or say with --tls-name" in errors
+        assert ask(program, *ca, "--tls-name", "tasks.example") == (0, "")
+        code, errors = ask(program, *ca, "--tls-name", "other.example")
+        assert code == 2
+        assert "not for other.example" in errors
+
+
+def test_a_certificate_that_has_expired_is_told(tmp_path: Path, authority: Authority) -> None:
+    pair = authority.issue("expired", days=-1)
+    with server(tmp_path, "s1", *pair.flags) as program:
+        program.ready()
+        code, errors = ask(program, "--tls-ca", str(authority.certificate))
+        assert code == 2
+        assert "the server's certificate has expired: the server needs a new one" in errors
+
+
+def test_a_client_in_the_clear_is_told_that_the_server_encrypts(encrypted: Program) -> None:
+    code, errors = ask(encrypted)
+    assert code == 1
+    assert "this server speaks only TLS: connect with --tls-ca FILE, or --tls (unauthorized)" in errors
+
+
+def test_a_client_that_encrypts_is_told_that_the_server_does_not(tmp_path: Path, authority: Authority) -> None:
+    with server(tmp_path) as program:
+        program.ready()
+        code, errors = ask(program, "--tls-ca", str(authority.certificate))
+        assert code == 2
+        assert "the server speaks no TLS: start it with --tls-certificate, or connect without" in errors
+        with Wire(program.address) as stranger:
+            stranger.send_bytes(b"\x16\x03\x01\x02\x00\x01")
+            assert [line["error"]["code"] for line in stranger.rest()] == ["bad_frame"]
+
+
+def test_a_stream_ends_at_once_when_the_server_can_not_be_trusted(tmp_path: Path, encrypted: Program) -> None:
+    stranger = Authority(tmp_path / "stranger")
+    began = time.monotonic()
+    with (
+        Client(encrypted.address, tls=Encryption.trusting(str(stranger.certificate))) as client,
+        pytest.raises(ServerUntrusted, match=f"{encrypted.address}: the server's certificate"),
+    ):
+        list(client.submit_many(NewSubmission("echo", number) for number in range(10)))
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_never_shakes_hands_is_one_that_is_away(trusting: Encryption) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address("127.0.0.1", listener.getsockname()[1])
+        began = time.monotonic()
+        with (
+            Client(address, tls=trusting, timeout=0.3, patience=1.0) as client,
+            pytest.raises(ServerUnavailable, match="no connection within the time"),
+        ):
+            client.stats()
+        assert time.monotonic() - began < 10
+
+
+def test_a_server_that_breaks_off_the_handshake_is_one_that_is_away(trusting: Encryption) -> None:
+    def break_off(conversation: Conversation) -> None:
+        assert conversation.socket.recv(1)
+        conversation.reset()
+
+    with FakeServer(break_off) as broken:
+        with (
+            Client(broken.address, tls=trusting, patience=0.5) as client,
+            pytest.raises(ServerUnavailable, match="no server answered"),
+        ):
+            client.stats()
+        assert broken.connections > 1
+
+
+def test_a_server_is_greeted_without_showing_it_the_token(encrypted: Program) -> None:
+    assert greet(encrypted.address, None, 5.0, encryption.unverified()) == ""
+    assert greet(encrypted.address, None, 5.0) == ""
+
+
+def test_a_server_that_can_not_encrypt_does_not_start(tmp_path: Path, local_pair: Pair) -> None:
+    ended = run("core.server", "--dir", str(tmp_path), "--tls-certificate", str(local_pair.certificate))
+    assert ended.code == 2
+    assert "no certificate and key in PEM" in ended.errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.nginx
+def test_a_whole_system_encrypts_also_behind_nginx(
+    tmp_path: Path, authority: Authority, local_pair: Pair, nginx_program: Path
+) -> None:
+    assert nginx_program.exists()
+    token = tmp_path / "token"
+    token.write_text(f"{TOKEN}\n", "utf-8")
+    token.chmod(0o600)
+    text = f'token-file = "{token}"\n[client]\ntls-ca = "{authority.certificate}"\n'
+    text += f'[server]\ntls-certificate = "{local_pair.certificate}"\ntls-key = "{local_pair.key}"\nmax-line = 4096\n'
+    (tmp_path / "cauce.toml").write_text(text, "utf-8")
+    with Supervised(tmp_path) as system:
+        report = system.up(2, 1, "--nginx")
+        assert {part.state for part in report.processes} == {PartState.READY}
+        ended = run(
+            "core.client",
+            "--config",
+            str(tmp_path / "cauce.toml"),
+            "--server",
+            report.listen,
+            "submit",
+            "--kind",
+            "echo",
+            "hola",
+            "--wait",
+        )
+        assert ended.code == 0, ended.errors
+        assert "hola" in ended.output
+        with Client(Address.parse(report.listen), TOKEN, tls=Encryption.trusting(str(authority.certificate))) as client:
+            assert client.submit("echo", 1).result(timeout=20) == 1
+        system.run("restart", "servers")
+
+        def is_ready() -> bool:
+            report = system.status()
+            return report is not None and report.ready
+
+        wait_until(is_ready, "everything to be ready again", 30.0)

@@ -1,0 +1,114 @@
+"""What it takes to let other machines in."""
+
+import argparse
+import os
+from pathlib import Path
+
+import pytest
+
+from core import config, exposure
+from core.addresses import Address
+from core.config import Settings
+from core.errors import ConfigurationError
+from core.rights import private, readable_by_others
+from core.supervisor import nginx_configuration, plan
+from core.supervisor import options as supervisor
+from core.supervisor.home import Home
+from core.supervisor.plan import Planner
+
+HERE = Address("127.0.0.1", 7100)
+EVERYWHERE = Address("0.0.0.0", 7100)  # noqa: S104 - nothing is bound
+
+
+def settings_of(*flags: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, exposure.OPTIONS)
+    return config.load((config.DIRECTORY, *exposure.OPTIONS), parser.parse_args(flags), {})
+
+
+def supervisor_settings(directory: Path, *flags: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, supervisor.OPTIONS)
+    return config.load(supervisor.OPTIONS, parser.parse_args(["--dir", str(directory), *flags]), {})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "tasks.example"])  # noqa: S104 - nothing is bound
+@pytest.mark.parametrize("token", [True, False])
+def test_other_machines_get_in_with_token_and_encryption_alone(host: str, token: bool) -> None:
+    listen = Address(host, 7100)
+    wanted = "a certificate with --tls-certificate" if token else "a token with --token-file"
+    with pytest.raises(ConfigurationError, match=wanted):
+        exposure.check(settings_of(), listen, token=token)
+    encrypted = settings_of("--tls-certificate", "c.pem")
+    if token:
+        assert exposure.check(encrypted, listen, token=True) == ""
+    else:
+        with pytest.raises(ConfigurationError, match="a token"):
+            exposure.check(encrypted, listen, token=False)
+
+
+def test_the_loud_way_round_needs_a_token_and_warns() -> None:
+    settings = settings_of("--insecure-listen")
+    assert exposure.check(settings, EVERYWHERE, token=True).startswith("INSECURE: listening on 0.0.0.0:7100")
+    assert exposure.check(settings, HERE, token=False) == ""
+    with pytest.raises(ConfigurationError, match="give a token"):
+        exposure.check(settings, EVERYWHERE, token=False)
+
+
+def test_a_key_without_its_certificate_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="give its certificate too"):
+        exposure.check(settings_of("--tls-key", "k.pem"), HERE, token=False)
+
+
+def test_clients_are_limited_where_other_machines_get_in_unless_it_is_said_otherwise() -> None:
+    silent = settings_of()
+    assert exposure.rate_limit(silent, HERE) == exposure.connections_per_client(silent, HERE) == 0
+    assert exposure.rate_limit(silent, EVERYWHERE) == exposure.RATE_BEYOND
+    assert exposure.connections_per_client(silent, EVERYWHERE) == exposure.CONNECTIONS_BEYOND
+    told = settings_of("--rate-limit", "7", "--connections-per-client", "0")
+    assert exposure.rate_limit(told, HERE) == exposure.rate_limit(told, EVERYWHERE) == 7
+    assert exposure.connections_per_client(told, EVERYWHERE) == 0
+
+
+def test_a_supervisor_hands_on_what_its_servers_need_to_know(tmp_path: Path) -> None:
+    flags = ("--tls-certificate", "c.pem", "--tls-key", "k.pem", "--listen", "0.0.0.0:7100", "--nginx")
+    settings = supervisor_settings(tmp_path, *flags)
+    assert plan.check(settings, token=True) == ""
+    told = Planner(settings, Home(tmp_path), "python").server(1, HERE).environment
+    assert told["CAUCE_SERVER_TLS_CERTIFICATE"] == "c.pem"
+    assert told["CAUCE_SERVER_TLS_KEY"] == "k.pem"
+    assert told["CAUCE_SERVER_RATE_LIMIT"] == str(exposure.RATE_BEYOND)
+    quiet = Planner(supervisor_settings(tmp_path), Home(tmp_path), "python").server(1, HERE).environment
+    assert not [name for name in quiet if name.startswith("CAUCE_SERVER")]
+
+
+def test_the_other_settings_of_a_server_are_none_of_its_supervisors_business(tmp_path: Path) -> None:
+    (tmp_path / "cauce.toml").write_text('[server]\ntls-certificate = "c.pem"\nmax-line = 2048\n', "utf-8")
+    settings = supervisor_settings(tmp_path)
+    assert settings[exposure.TLS_CERTIFICATE] == "c.pem"
+
+
+def test_nginx_limits_the_connections_of_an_address_when_that_is_wanted() -> None:
+    servers = [Address("127.0.0.1", 7101)]
+    assert "limit_conn" not in nginx_configuration.render(HERE, servers)
+    text = nginx_configuration.render(HERE, servers, 12)
+    assert "    limit_conn_zone $binary_remote_addr zone=clients:10m;\n" in text
+    assert "        limit_conn clients 12;\n" in text
+    assert "@" not in text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such rights elsewhere")
+def test_what_is_made_for_one_user_can_be_read_by_that_one_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = tmp_path / "export.csv"
+        with open(path, "x", encoding="utf-8", opener=private) as stream:
+            stream.write("mine")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not readable_by_others(path)
+    path.chmod(0o640)
+    assert readable_by_others(path)
+    assert not readable_by_others(tmp_path / "missing")
+    assert not readable_by_others("/dev/null")

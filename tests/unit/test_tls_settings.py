@@ -1,0 +1,109 @@
+"""What the settings make both sides encrypt with, and what is said when they can't."""
+
+import argparse
+import ssl
+from pathlib import Path
+
+import pytest
+
+from core import config, encryption, exposure
+from core.config import Settings
+from core.encryption import Encryption
+from core.errors import ConfigurationError
+from tests.services.certificates import Authority, Pair, openssl
+
+OPTIONS = (config.DIRECTORY, *exposure.OPTIONS, *encryption.CLIENT_OPTIONS)
+
+
+def settings_of(*flags: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, OPTIONS)
+    return config.load(OPTIONS, parser.parse_args(flags), {})
+
+
+def test_nothing_is_encrypted_where_nobody_said_so() -> None:
+    assert encryption.for_server(settings_of()) is None
+    assert encryption.for_client(settings_of()) is None
+
+
+def test_old_versions_of_tls_are_refused(local_pair: Pair, authority: Authority) -> None:
+    server = encryption.for_server(settings_of(*local_pair.flags))
+    client = encryption.for_client(settings_of("--tls-ca", str(authority.certificate)))
+    assert server is not None
+    assert client is not None
+    for context in (server, client.context, encryption.unverified()):
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert client.context.check_hostname
+    assert client.context.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_an_authority_turns_encryption_on_and_a_flag_turns_it_off(authority: Authority) -> None:
+    ca = ("--tls-ca", str(authority.certificate))
+    assert encryption.for_client(settings_of(*ca, "--no-tls")) is None
+    named = encryption.for_client(settings_of(*ca, "--tls-name", "tasks.example"))
+    assert named is not None
+    assert named.name == "tasks.example"
+    systems = encryption.for_client(settings_of("--tls"))
+    assert systems is not None
+    assert systems.context.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_certificate_and_key_may_be_in_one_file(tmp_path: Path, local_pair: Pair) -> None:
+    both = tmp_path / "both.pem"
+    both.write_bytes(local_pair.certificate.read_bytes() + local_pair.key.read_bytes())
+    assert encryption.for_server(settings_of("--tls-certificate", str(both))) is not None
+
+
+def test_what_a_server_can_not_use_is_named(tmp_path: Path, authority: Authority, local_pair: Pair) -> None:
+    rubbish, locked = tmp_path / "rubbish.pem", tmp_path / "locked.pem"
+    rubbish.write_text("no PEM\n", "utf-8")
+    openssl("ec", "-in", local_pair.key, "-aes256", "-passout", "pass:secret", "-out", locked)
+    other = authority.issue("other")
+    certificate = str(local_pair.certificate)
+    for flags, words in (
+        (("--tls-certificate", "missing.pem"), "server.tls-certificate: missing.pem can't be read: No such file"),
+        (("--tls-certificate", certificate, "--tls-key", "missing.pem"), "server.tls-key: missing.pem can't be read"),
+        (("--tls-certificate", str(rubbish)), "no certificate and key in PEM"),
+        (("--tls-certificate", certificate), "and the key in it are no certificate and key in PEM"),
+        (("--tls-certificate", certificate, "--tls-key", str(other.key)), "is the key of another certificate"),
+        (("--tls-certificate", certificate, "--tls-key", str(locked)), "locked with a password"),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            encryption.for_server(settings_of(*flags))
+        assert words in str(raised.value)
+
+
+def test_what_a_client_can_not_use_is_named(tmp_path: Path) -> None:
+    rubbish = tmp_path / "rubbish.pem"
+    rubbish.write_text("no PEM\n", "utf-8")
+    for flags, words in (
+        (("--tls-ca", "missing.pem"), "client.tls-ca: missing.pem can't be read: No such file"),
+        (("--tls-ca", str(rubbish)), "holds no certificate in PEM"),
+        (("--tls-name", "tasks.example"), "of no use without encryption: give --tls-ca FILE or --tls too"),
+        (("--tls", "--tls-name", "..not a name"), "is no host"),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            encryption.for_client(settings_of(*flags))
+        assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("WRONG_VERSION_NUMBER", "the server speaks no TLS"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "no version or cipher of TLS in common"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "no version or cipher of TLS in common"),
+        ("UNEXPECTED_EOF_WHILE_READING", ""),
+        (None, ""),
+    ],
+)
+def test_a_fault_is_lasting_or_passing(reason: str | None, words: str) -> None:
+    error = ssl.SSLError(1, "whatever")
+    error.reason = reason  # type: ignore[assignment]  # OpenSSL does not always give one
+    told = encryption.untrusted(error, "localhost")
+    assert words in told
+    assert bool(told) == bool(words)
+
+
+def test_trusting_the_machine_needs_no_file() -> None:
+    assert Encryption.trusting().context.verify_mode is ssl.CERT_REQUIRED
