@@ -53,6 +53,10 @@ class JournalUnavailable(JournalError):
     """The journal can't be written now (locked, disk full, I/O error): nothing was stored, try again later."""
 
 
+class JournalMissing(JournalUnavailable):
+    """There is no journal yet: the first server or worker of the system makes it."""
+
+
 class JournalUnusable(JournalError):
     """The journal can't be used as it is (too new, damaged, wrong file system): a person has to mend it."""
 

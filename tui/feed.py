@@ -17,7 +17,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from core.errors import CauceError, JournalError
+from core.errors import CauceError, JournalError, JournalMissing
 from core.model import Task
 from core.repository.archive import MOST_RESULTS, Archive, OpenArchive, TaskRow
 from core.repository.search import Comparison, Measure, Order, Search
@@ -190,6 +190,8 @@ class Feed:
                 self._archive = self._open()
                 self._begin()
                 self._serve(self._archive)
+            except JournalMissing:
+                self._tell_nothing()
             except CauceError as error:
                 self._tell_trouble(str(error))
             except Exception as error:  # noqa: BLE001 - a table that stays empty without a word would be worse
@@ -210,6 +212,14 @@ class Feed:
         self._version, self._stale = -1, True
         if wish.number:
             self._asks.put(lambda archive: self._list(archive, wish))
+
+    def _tell_nothing(self) -> None:
+        """There is no journal yet, so nothing in it either."""
+        self._tell_trouble("")
+        wish = self._wish
+        if wish.number and wish is not self._listed:
+            self._listed = wish
+            self._tell(Listed(wish.number, array("q"), {}, True))
 
     def _tell_trouble(self, text: str) -> None:
         if text != self._trouble:

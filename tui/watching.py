@@ -6,6 +6,8 @@ It belongs to the poller's thread, and only reads: the journal, the depth of the
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from core.closing import Closing
 from core.errors import CauceError, JournalError, SupervisorError
 from core.model import Role
@@ -69,6 +71,9 @@ class Watching(Closing):
         gauge = self._watch_queue(report)
         depth, queue_trouble = (gauge.depth, gauge.trouble) if gauge else (None, "")
         snapshot = self._observer.look(now, wall, depth, queue_trouble)
+        if not self._journal.path.exists():
+            # Nothing has ever run here, which is no trouble.
+            snapshot = msgspec.structs.replace(snapshot, trouble="")
         book = self._read_book(now, wall)
         self._history.observe(book.samples, int(wall))
         second = int(wall)

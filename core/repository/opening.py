@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, JournalMissing
 from core.repository.archive import Archive, OpenArchive
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
@@ -45,17 +45,23 @@ class Journal:
         return open_it
 
     def reading(self) -> OpenRepository:
-        """For looking only. It makes no journal where there is none."""
+        """For looking only. What it returns raises `JournalMissing` where there is no journal: it makes none."""
 
         def open_it() -> Repository:
+            self._require()
             return open_sqlite(self.path, readonly=True)
 
         return open_it
 
     def archive(self, *, readonly: bool) -> OpenArchive:
-        """For people who look through it, and settle what has failed unless `readonly`."""
+        """For people who look through it, and settle what has failed unless `readonly`; it makes none, either."""
 
         def open_it() -> Archive:
+            self._require()
             return open_archive(self.path, readonly=readonly)
 
         return open_it
+
+    def _require(self) -> None:
+        if not self.path.exists():
+            raise JournalMissing(f"there is no journal {self.path} yet: servers and workers make it")

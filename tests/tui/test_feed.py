@@ -14,6 +14,7 @@ from core.database import Database
 from core.errors import JournalUnavailable
 from core.model import State
 from core.repository.archive import MOST_RESULTS, Act, Archive
+from core.repository.opening import Journal
 from core.repository.search import Column, Order, Search, parse
 from core.repository.sqlite import FAULTS
 from core.repository.sqlite_archive import SqliteArchive
@@ -447,3 +448,16 @@ def test_it_ends_at_once_while_it_waits_for_a_journal(tmp_path: Path) -> None:
     began = time.monotonic()
     reader.feed.stop()
     assert time.monotonic() - began < feeds.RETRY_EVERY / 2
+
+
+def test_where_there_is_no_journal_yet_the_list_is_empty_until_there_is_one(tmp_path: Path) -> None:
+    reader = Reader(Journal("resultados.db", tmp_path).archive(readonly=True))
+    try:
+        assert reader.whole() == []
+        assert not [news for news in reader.seen if isinstance(news, Trouble) and news.text]
+        made = Book(tmp_path)
+        first = made.end("a")
+        reader.wait_for([*first])
+        made.close()
+    finally:
+        reader.feed.stop()

@@ -95,3 +95,9 @@ def test_a_queue_that_is_made_after_the_console_was_opened_is_seen(tmp_path: Pat
         broker.prepare()
         made = True
         assert watching.look(time.monotonic(), time.time()).snapshot.depth == Depth(ready=0, dead=0)
+
+
+def test_where_nothing_has_ever_run_nothing_is_wrong(tmp_path: Path) -> None:
+    view = look(tmp_path)
+    assert (view.light, view.snapshot.trouble, view.troubles) == (Light.EMPTY, "", ())
+    assert not (tmp_path / "resultados.db").exists()

@@ -152,7 +152,7 @@ def test_a_worker_that_falls_silent_is_lost_and_holds_nothing(journal: Journal) 
 def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     observer = Observer(Journal("resultados.db", tmp_path).reading())
     missing = observer.look(1.0, NOW, None)
-    assert "can't be used" in missing.trouble
+    assert "there is no journal" in missing.trouble
     with Journal("resultados.db", tmp_path).writing()():
         assert observer.look(2.0, NOW + 1, None).trouble == ""
     observer.close()
