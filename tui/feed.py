@@ -39,6 +39,9 @@ REFRESH_EVERY = 1.0
 
 RETRY_EVERY = 1.0
 
+LOOK_FOR_JOURNAL_EVERY = 0.1
+"""Seconds until it is looked again whether there is a journal, where there was none."""
+
 INTERRUPTIONS = 3
 """How often something is tried anew that searches have interrupted."""
 
@@ -186,12 +189,14 @@ class Feed:
 
     def _run(self) -> None:
         while not self._leaving:
+            pause = RETRY_EVERY
             try:
                 self._archive = self._open()
                 self._begin()
                 self._serve(self._archive)
             except JournalMissing:
                 self._tell_nothing()
+                pause = LOOK_FOR_JOURNAL_EVERY
             except CauceError as error:
                 self._tell_trouble(str(error))
             except Exception as error:  # noqa: BLE001 - a table that stays empty without a word would be worse
@@ -199,7 +204,7 @@ class Feed:
                 self._tell_trouble(f"{type(error).__name__}: {error}")
             finally:
                 self._close()
-            self._end.wait(RETRY_EVERY)
+            self._end.wait(pause)
 
     def _close(self) -> None:
         archive, self._archive = self._archive, None
