@@ -50,11 +50,13 @@ _PASSING = (
 class Faults:
     """The errors that one user of this door raises: its own, not SQLite's."""
 
-    def __init__(self, passing: type[CauceError], lasting: type[CauceError]) -> None:
+    def __init__(self, passing: type[CauceError], lasting: type[CauceError], *, remedy: str = "") -> None:
         self.passing = passing
         """For what may be gone at the next try: locked, disk full, I/O error."""
         self.lasting = lasting
         """For what a person has to mend: not a database, damaged, read-only, refused."""
+        self.remedy = remedy
+        """What mends a damaged file, for the end of the sentence that says so."""
 
 
 class Database(Closing):
@@ -241,7 +243,8 @@ class Database(Closing):
         sentence = str(error).removeprefix(f"{type(error).__name__}: ")
         if isinstance(error, _PASSING):
             return self._faults.passing(f"{self.path} can't be used now: {sentence}")
-        return self._faults.lasting(f"{self.path} can't be used: {sentence}")
+        remedy = self._faults.remedy if isinstance(error, apsw.CorruptError | apsw.NotADBError) else ""
+        return self._faults.lasting(f"{self.path} can't be used: {sentence}{remedy}")
 
 
 def _pause() -> None:

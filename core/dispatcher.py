@@ -40,8 +40,19 @@ CLOCK_PATIENCE = 5.0
 PATIENCE = 2.0
 """Seconds for which it keeps its tasks while the broker is away, before it leaves them to whoever can publish."""
 
+_UNKNOWN = -1
+"""The generation of the queue before the journal was asked for it."""
+
 _log = logging.getLogger("cauce.dispatcher")
 _encode = msgspec.json.Encoder().encode
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """A task that was published."""
+
+    task: Dispatch
+    generation: int
+    """Of the queue, as far as was known then."""
 
 
 class Dispatcher:
@@ -69,9 +80,11 @@ class Dispatcher:
         self._publisher = open_publisher(self._settled.put)
         self._in_hand: dict[int, Dispatch] = {}
         self._tags = itertools.count(1)
-        self._sent: dict[int, Dispatch] = {}
+        self._sent: dict[int, _Sent] = {}
         self._to_publish: deque[Dispatch] = deque()
-        self._to_mark: list[Dispatch] = []
+        self._to_mark: list[_Sent] = []
+        self._generation = _UNKNOWN
+        self._generation_read = _UNKNOWN
         self._claimed: list[Dispatch] = []
         self._releasing = False
         # Wall clock less monotonic clock. The first look counts as a step: the clock may have been ahead before.
@@ -115,6 +128,7 @@ class Dispatcher:
         self._watch(now)
         return (
             bool(self._to_mark)
+            or self._generation == _UNKNOWN
             or self._births() > self._births_seen
             or self._may_claim(now)
             or now >= self._next_look
@@ -133,7 +147,8 @@ class Dispatcher:
         self._watch(now)
         self._redispatch(repository)
         self._reschedule(repository, now, wall)
-        repository.mark_queued(self._to_mark, wall)
+        self._generation_read = repository.generation()
+        repository.mark_queued([sent.task for sent in self._to_mark if sent.generation == self._generation_read], wall)
         self._claimed = []
         self._releasing = self._overdue(now)
         if self._releasing:
@@ -147,9 +162,15 @@ class Dispatcher:
         """The transaction of the last `write` is stored."""
         self._births_seen = self._births_written
         self._offset_seen = self._offset_written
-        for task in self._to_mark:
-            if self._holds(task):
-                del self._in_hand[task.seq]
+        self._generation = self._generation_read
+        for sent in self._to_mark:
+            if not self._holds(sent.task):
+                continue
+            if sent.generation == self._generation:
+                del self._in_hand[sent.task.seq]
+            else:
+                # Confirmed, and lost with the former queue all the same.
+                self._to_publish.append(sent.task)
         self._to_mark.clear()
         if self._releasing:
             self._in_hand.clear()
@@ -165,27 +186,31 @@ class Dispatcher:
         """Publish what is waiting for it, if the broker takes messages."""
         if not self._to_publish or now < self._publish_after or not self._publisher.available:
             return
+        if self._generation == _UNKNOWN:
+            # Known with the next transaction; without it nothing that is confirmed could be noted.
+            return
         messages = [self._message(task, wall) for task in self._to_publish if self._holds(task)]
         self._to_publish.clear()
         self._publisher.send(messages)
 
     def close(self, repository: Repository, timeout: float, now: float, wall: float) -> None:
         """Wait up to `timeout` seconds for confirmations, write them down, and leave the rest to others."""
-        self.flush(now, wall)
-        self._publisher.close(timeout)
+        try:
+            self._generation = repository.generation()
+            self.flush(now, wall)
+        finally:
+            self._publisher.close(timeout)
         self._collect(now)
         with repository.transaction():
-            repository.mark_queued(self._to_mark, wall)
+            generation = repository.generation()
+            repository.mark_queued([sent.task for sent in self._to_mark if sent.generation == generation], wall)
             repository.release(self._owner)
         self._to_mark.clear()
         self._to_publish.clear()
         self._in_hand.clear()
 
     def _redispatch(self, repository: Repository) -> None:
-        """Have everything published again that was on a queue which is gone.
-
-        What this server has published since, and notes as queued only now, is not among it.
-        """
+        """Have everything published again that was on a queue which is gone."""
         self._births_written = self._births()
         if self._births_written > self._births_seen:
             moved = repository.redispatch()
@@ -209,7 +234,7 @@ class Dispatcher:
     def _message(self, task: Dispatch, wall: float) -> Message:
         # Not tagged by its number: a task that was released and claimed again can be on its way twice.
         tag = next(self._tags)
-        self._sent[tag] = task
+        self._sent[tag] = _Sent(task, self._generation)
         return Message(tag, task.id, task.kind, _encode(Reference(task.id, task.seq, task.attempt, wall)))
 
     def _holds(self, task: Dispatch) -> bool:
@@ -224,17 +249,18 @@ class Dispatcher:
             except queue.Empty:
                 return
             for settled in batch:
-                task = self._sent.pop(settled.tag, None)
-                if task is None:
+                sent = self._sent.pop(settled.tag, None)
+                if sent is None:
                     continue
                 if settled.confirmed:
-                    self._confirm(task)
-                elif self._holds(task):
-                    self._to_publish.append(task)
+                    self._confirm(sent)
+                elif self._holds(sent.task):
+                    self._to_publish.append(sent.task)
                     self._refuse(settled.reason, now)
 
-    def _confirm(self, task: Dispatch) -> None:
-        self._to_mark.append(task)
+    def _confirm(self, sent: "_Sent") -> None:
+        task = sent.task
+        self._to_mark.append(sent)
         self.published += 1
         self._refusals = 0
         if self._in_hand.get(task.seq) == task:

@@ -101,7 +101,7 @@ class Consumer(Closing):
 
     It connects by itself, in the background, again and again; what it held when a connection was lost
     will be delivered again, perhaps to another consumer, and its acknowledgement is then ignored.
-    `receive` belongs to one thread; `ack`, `reject` and `resize` may be called from any.
+    `receive` belongs to one thread; `holds`, `ack`, `reject` and `resize` may be called from any.
     """
 
     @property
@@ -112,6 +112,10 @@ class Consumer(Closing):
     @abstractmethod
     def receive(self, limit: int, timeout: float) -> list[Delivery]:
         """Take up to `limit` messages, waiting up to `timeout` seconds for the first; empty when none came."""
+
+    @abstractmethod
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether this is still held here, as far as is known: what is not is, or will be, delivered again."""
 
     @abstractmethod
     def ack(self, deliveries: Sequence[Delivery]) -> None:

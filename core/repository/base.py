@@ -127,7 +127,17 @@ class Repository(Closing):
 
     @abstractmethod
     def redispatch(self) -> int:
-        """Make every queued task accepted again, for when the broker has lost its messages; how many."""
+        """Make every queued task accepted again, for when the broker has lost its messages; how many.
+
+        A new generation of the queue begins with it: see `generation`.
+        """
+
+    @abstractmethod
+    def generation(self) -> int:
+        """Which queue messages are on by now.
+
+        What was published before the present one began may be confirmed by the broker and yet be lost.
+        """
 
     @abstractmethod
     def reschedule(self, now: float) -> int:

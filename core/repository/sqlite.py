@@ -234,11 +234,16 @@ class SqliteRepository(Repository):
 
     def redispatch(self) -> int:
         """Make every queued task accepted again."""
+        self._database.execute("UPDATE queue SET generation = generation + 1")
         moved = self._database.execute_many(
             "UPDATE tasks SET state = 'accepted', owner = NULL, due_at = 0 WHERE state = ?", [(State.QUEUED.value,)]
         )
         self._move(State.QUEUED, State.ACCEPTED, moved)
         return moved
+
+    def generation(self) -> int:
+        """Which queue messages are on by now."""
+        return self._database.number("SELECT generation FROM queue")
 
     def reschedule(self, now: float) -> int:
         """Mend what was written by a clock that was ahead."""

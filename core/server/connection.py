@@ -20,6 +20,12 @@ WRITE_BUFFER = 256 * 1024
 WRITE_SECONDS = 10.0
 """Seconds for which a client may not read its answers, before it is cut off."""
 
+SLICE = 4096
+"""Bytes that are looked at together: a wrong request may have three, and each is answered."""
+
+TURN_SECONDS = 0.002
+"""After so long the other connections have their turn, whatever is still to be looked at."""
+
 LINGER_SECONDS = 2.0
 """Seconds that a client has to close a connection after it was sent the last answer, before it is cut off."""
 
@@ -39,6 +45,10 @@ class Desk(Protocol):
 
     def handle(self, connection: "Connection", requests: Sequence[Request]) -> None:
         """Have requests answered."""
+        ...
+
+    def took(self, count: int) -> None:
+        """Note that so many bytes came, of anybody."""
         ...
 
     def resume(self, connection: "Connection") -> None:
@@ -80,16 +90,23 @@ class Connection(asyncio.Protocol):
         self._stuck_since: float | None = None
         self._ending_since: float | None = None
         self._client_ended = False
+        self._unread = b""
+        self._turn: asyncio.Handle | None = None
 
     @property
     def settled(self) -> bool:
         """Whether every request that came has its reply."""
-        return self._protocol.open_requests == 0
+        return self._protocol.open_requests == 0 and not self._unread
 
     @property
     def unsent(self) -> int:
         """Bytes of answers that wait for the client to read."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
+    def held(self) -> int:
+        """Bytes that are in memory for the client: what it has begun to say, and what it doesn't read."""
+        return self._protocol.buffered + len(self._unread) + self._out_bytes + self.unsent
 
     @property
     def burdened(self) -> bool:
@@ -115,16 +132,19 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End; answers that are still to come have nobody to go to."""
         self._transport = None
-        if self._late is not None:
-            self._late.cancel()
+        for planned in (self._late, self._turn):
+            if planned is not None:
+                planned.cancel()
         self._limiter.leave(self._client)
         self._desk.leave(self)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; not from a client that was told that nothing more comes."""
+        self._desk.took(len(data))
         if self._ending_since is not None:
             return
-        self._take(self._protocol.receive(data))
+        self._unread += data
+        self._read_on()
 
     def eof_received(self) -> bool:
         """The client sends nothing more, and may still wait for answers."""
@@ -132,8 +152,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and self._ending_since is not None:
             self._transport.close()
             return True
-        self._take(self._protocol.eof())
-        self._finish()
+        self._read_on()
         return True
 
     def pause_writing(self) -> None:
@@ -144,7 +163,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._stuck_since = None
-        self._throttle()
+        self._read_on()
         self._desk.resume(self)
 
     # What the desk calls.
@@ -175,6 +194,7 @@ class Connection(asyncio.Protocol):
         self._active = time.monotonic()
         if self._transport is not None and not self._protocol.paused:
             self._take(self._protocol.receive(b""))
+        self._plan_turn()
         self._finish()
 
     def goaway(self, reason: str) -> None:
@@ -198,7 +218,19 @@ class Connection(asyncio.Protocol):
             transport.close()
         else:
             transport.resume_reading()
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:
+                # The client has reset the connection, and the event loop has not seen it yet.
+                transport.abort()
+
+    def relieve(self) -> None:
+        """End a client that has too much in memory, and forget that."""
+        self._unread = b""
+        if self.unsent:
+            self.abort()
+        else:
+            self._expel(ErrorCode.OVERLOADED, "the clients of this server have begun too many long lines")
 
     def abort(self) -> None:
         """End at once."""
@@ -233,6 +265,36 @@ class Connection(asyncio.Protocol):
     def _expel(self, code: ErrorCode, message: str) -> None:
         self._write(self._protocol.refuse(code, message))
         self.end()
+
+    def _read_on(self) -> None:
+        """Look at what came, for one turn, and at the end that the client made."""
+        self._turn = None
+        until = time.monotonic() + TURN_SECONDS
+        came, self._unread = self._unread, b""
+        start = 0
+        while start < len(came) and self._may_read and time.monotonic() < until:
+            self._take(self._protocol.receive(came[start : start + SLICE]))
+            start += SLICE
+        if not self._protocol.over:
+            self._unread = came[start:]
+        self._plan_turn()
+        if self._client_ended and not self._unread:
+            self._take(self._protocol.eof())
+            self._finish()
+        else:
+            self._throttle()
+
+    def _plan_turn(self) -> None:
+        """Have what came looked at further, after others have had their turn."""
+        if self._unread and self._may_read and self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._read_on)
+
+    @property
+    def _may_read(self) -> bool:
+        """Whether there is room for requests, and the client reads its answers."""
+        if self._transport is None or self._ending_since is not None:
+            return False
+        return not self._protocol.paused and self._stuck_since is None
 
     def _take(self, events: Sequence[Event]) -> None:
         if not events:
@@ -280,7 +342,7 @@ class Connection(asyncio.Protocol):
         """Read on only while there is room for requests and the client reads its answers."""
         if self._transport is None or self._transport.is_closing() or self._ending_since is not None:
             return
-        if self._protocol.paused or self._stuck_since is not None:
+        if self._protocol.paused or self._stuck_since is not None or self._unread:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()

@@ -28,6 +28,12 @@ LARGE = 4096
 AGAIN = 4
 """Answers that are made together for a client which reads again, and has waited with others for that."""
 
+MOST_HELD = 256 * 1024 * 1024
+"""Bytes of begun requests and of unread answers, of all clients together, before those are cut off that hold most."""
+
+COMPLAIN_EVERY = 60.0
+"""Seconds between two complaints about that in the log."""
+
 RETRY_AFTER = 1.0
 """Seconds that a client is told to wait while the journal can't be used."""
 
@@ -42,11 +48,17 @@ class Desk:
     Args:
         name: the server's.
         most: how many connections may be open at once.
+        most_held: how many bytes they may have us hold.
     """
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, most: int, most_held: int = MOST_HELD) -> None:
         self._name = name
         self._most = most
+        self._most_held = most_held
+        self._held = 0
+        """What they have us hold at most: as counted last, and all that came since then."""
+        self._count_at = most_held
+        self._complain_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
         self._closing = False
@@ -77,6 +89,38 @@ class Desk:
         """Forget a connection."""
         self._connections.discard(connection)
         self._postponed.pop(connection, None)
+
+    def check(self, now: float) -> None:
+        """Hold clients to the limits of time, and all together to that of memory. Called about once a second."""
+        for connection in self.connections:
+            connection.check(now)
+        self._count(now)
+
+    def took(self, count: int) -> None:
+        """Note that so many bytes came: that may be too much before anybody looks again."""
+        self._held += count
+        if self._held > self._count_at:
+            self._count(time.monotonic())
+
+    def _count(self, now: float) -> None:
+        """Count what all have us hold, and cut off those that hold most, until half of what is allowed is free."""
+        self._held = sum(connection.held for connection in self._connections)
+        if self._held > self._most_held:
+            self._relieve(now)
+        # Counting takes a while: not again for every piece that comes.
+        self._count_at = max(self._most_held, self._held + self._most_held // 8)
+
+    def _relieve(self, now: float) -> None:
+        cut = 0
+        for connection in sorted(self._connections, key=lambda connection: connection.held, reverse=True):
+            if self._held <= self._most_held // 2:
+                break
+            self._held -= connection.held
+            connection.relieve()
+            cut += 1
+        if now >= self._complain_at:
+            self._complain_at = now + COMPLAIN_EVERY
+            _log.warning("%d clients were cut off: more than %d bytes were held for all", cut, self._most_held)
 
     def gone(self, ticket: Ticket) -> bool:
         """Whether a ticket's client has hung up. May be called from other threads."""

@@ -188,9 +188,7 @@ class Server:
     async def _watch(self, desk: Desk, leaving: asyncio.Event) -> None:
         """Hold clients to their limits until it is time to leave."""
         while not leaving.is_set():
-            now = time.monotonic()
-            for connection in desk.connections:
-                connection.check(now)
+            desk.check(time.monotonic())
             try:
                 await asyncio.wait_for(leaving.wait(), 1.0)
             except TimeoutError:

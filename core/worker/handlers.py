@@ -49,6 +49,8 @@ class Rules(msgspec.Struct, frozen=True):
 class Uses(msgspec.Struct, frozen=True):
     """What the threads tell others."""
 
+    begin: Callable[[Held], bool]
+    """Notes that a task is begun; False when it is not to be, since it is delivered again."""
     strike: Callable[[int], None]
     """Writes down that a task is about to begin that was delivered before."""
     finished: Callable[[Held, Outcome], None]
@@ -172,7 +174,8 @@ class Handlers:
                 self._suspects.ended(held)
 
     def _handle(self, held: Held, slot: Slot) -> None:
-        held.begun = True
+        if not self._uses.begin(held):
+            return
         if held.unwanted:
             self._uses.drop(held)
             return

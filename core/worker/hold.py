@@ -5,7 +5,7 @@ published twice. The later delivery takes the earlier one's place, since it is o
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core.broker.base import Delivery, Reference
 from core.model import Assignment
@@ -52,6 +52,18 @@ class Hold:
             former = known.delivery
             known.delivery = held.delivery
             return former
+
+    def begin(self, held: Held, is_held: Callable[[Delivery], bool]) -> bool:
+        """Note that a task is begun; False, and let go of it, when the broker waits for it no more.
+
+        It is delivered again then, perhaps to another worker, and would run twice.
+        """
+        with self._lock:
+            if is_held(held.delivery):
+                held.begun = True
+                return True
+            self._held.pop(_key(held), None)
+            return False
 
     def waiting(self, before: float) -> list[Held]:
         """Those that were taken before this time and have not begun."""

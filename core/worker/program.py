@@ -77,7 +77,12 @@ class Worker:
             self._concurrency,
             registry,
             self._rules(),
-            Uses(strike=self._recorder.strike, finished=self._recorder.finish, drop=self._recorder.drop),
+            Uses(
+                begin=lambda held: self._hold.begin(held, self._consumer.holds),
+                strike=self._recorder.strike,
+                finished=self._recorder.finish,
+                drop=self._recorder.drop,
+            ),
             self._events.put,
         )
         self._taker = Taker(

@@ -384,6 +384,16 @@ def test_redispatch_makes_every_queued_task_accepted(journal: Repository) -> Non
     assert claimed(journal) == ["a", "b"]
 
 
+def test_each_redispatch_begins_a_new_generation_of_the_queue(journal: Repository) -> None:
+    assert journal.generation() == 0
+    with journal.transaction():
+        journal.redispatch()
+        assert journal.generation() == 1
+    with journal.transaction():
+        journal.redispatch()
+    assert journal.generation() == 2
+
+
 def test_what_waits_for_a_time_that_a_clock_ahead_has_told_waits_from_now_on(journal: Repository) -> None:
     (seq,) = queue(journal, "retry")
     ahead = NOW + 3600

@@ -169,8 +169,10 @@ def test_an_acknowledgement_of_a_former_connection_touches_no_other_message(
     publish(broker, 3)
     with broker.consumer(Queue.TASKS, 2) as consumer:
         stale = receive_all(consumer, 2)
+        assert [consumer.holds(delivery) for delivery in stale] == [True, True]
         rabbitmq_node.cut(rabbitmq_url)
         again = receive_all(consumer, 2)
+        assert [consumer.holds(delivery) for delivery in (*stale, *again)] == [False, False, True, True]
         # The tags of the two are the same. What they stand for may differ, and is in any case not theirs to settle.
         consumer.ack(stale)
         consumer.reject(stale[0])

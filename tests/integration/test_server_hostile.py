@@ -1,6 +1,7 @@
 """Clients that want the server to run out of something: memory, descriptors, the disk under its log."""
 
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import psutil
 import pytest
 
 from tests.integration.programs import server, worker
-from tests.integration.wire import Wire, once
+from tests.integration.wire import Reply, Wire, once
 from tests.services.waiting import wait_until
 
 MIB = 1024 * 1024
@@ -66,3 +67,18 @@ def test_a_server_without_descriptors_waits_quietly_and_recovers(tmp_path: Path)
         assert program.log.count("no connection can be taken now") == 1
         assert "Traceback" not in program.log
         assert len(program.log) < 10_000
+
+
+def test_every_request_is_answered_when_many_are_sent_together_and_the_client_sends_no_more(tmp_path: Path) -> None:
+    with server(tmp_path).ready() as program, Wire(program.address) as wire:
+        requests = [{"op": ("status", "nothing-like-it")[ref % 2], "ref": ref, "id": "x"} for ref in range(30_000)]
+        sender = threading.Thread(target=_send_all, args=(wire, requests))
+        sender.start()
+        refs = [reply["ref"] for reply in wire.rest()]
+        sender.join()
+        assert sorted(refs) == list(range(30_000))
+
+
+def _send_all(wire: Wire, requests: list[Reply]) -> None:
+    wire.send(*requests)
+    wire.half_close()

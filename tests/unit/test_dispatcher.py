@@ -435,3 +435,30 @@ def test_a_lost_queue_is_remembered_until_that_is_written(server: Server) -> Non
     assert booked(server.journal) == {"queued": 1}
     server.turn(0.01)
     assert booked(server.journal) == {"accepted": 1}
+
+
+def test_what_the_broker_confirms_although_it_was_lost_with_the_former_queue_is_published_again(server: Server) -> None:
+    server.turn()
+    server.submit("a", "b")
+    server.turn()
+    # Another process makes the queue anew. What is on its way to one that is deleted is confirmed.
+    with server.journal.transaction():
+        server.journal.redispatch()
+    server.publisher.settle()
+    server.turn(0.01)
+    assert booked(server.journal) == {"accepted": 2}
+    server.turn(0.01)
+    assert server.sent == [("a", 0), ("b", 0)] * 2
+    server.publisher.settle()
+    server.turn(0.01)
+    assert booked(server.journal) == {"queued": 2}
+
+
+def test_a_queue_that_is_made_for_the_first_time_has_nothing_published_twice(server: Server) -> None:
+    server.births += 1
+    server.turn()
+    server.submit("a")
+    server.turn(0.1)
+    server.publisher.settle()
+    server.turn(CLAIM_INTERVAL)
+    assert (server.sent, booked(server.journal)) == ([("a", 0)], {"queued": 1})

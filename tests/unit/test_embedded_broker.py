@@ -340,3 +340,17 @@ def test_the_delivery_limit_is_a_setting(path: Path) -> None:
 
 def test_the_description_names_the_file(path: Path) -> None:
     assert str(path) in EmbeddedBroker(path).description
+
+
+def test_what_went_to_others_with_a_lease_is_held_no_more(path: Path) -> None:
+    publish(path, b"a")
+    with EmbeddedBroker(path).consumer(Queue.TASKS, 10) as consumer:
+        (delivery,) = collect(consumer, 1)
+        assert consumer.holds(delivery)
+        # As if it had slept for longer than its lease.
+        with Database(path, Faults(BrokerUnavailable, BrokerMisconfigured), durable=False) as database:
+            database.execute("UPDATE consumers SET renewed_at = renewed_at - 3600")
+        with EmbeddedBroker(path).consumer(Queue.TASKS, 10) as other:
+            (again,) = collect(other, 1)
+            wait_until(lambda: not consumer.holds(delivery), "the loss to be noticed")
+            assert other.holds(again)

@@ -148,11 +148,14 @@ class Bench:
         self.strikes: list[int] = []
         self.dropped: list[Held] = []
         self.deaths: list[BaseException] = []
+        self.elsewhere: set[int] = set()
+        """Tasks that are delivered again."""
         self.handlers = Handlers(
             concurrency,
             self.kinds.registry(),
             Rules(worker="w1", retries=0, retry_delay=1.0, timeout=None, files_root=None),
             Uses(
+                begin=self.begin,
                 strike=self.strikes.append,
                 finished=lambda _, outcome: self.outcomes.append(outcome),
                 drop=self.dropped.append,
@@ -160,6 +163,11 @@ class Bench:
             self.deaths.append,
         )
         self.handlers.start()
+
+    def begin(self, held: Held) -> bool:
+        """Note that a task is begun, as a worker's hold does."""
+        held.begun = held.assignment.seq not in self.elsewhere
+        return held.begun
 
     def add(
         self, seq: int, kind: str, payload: str, *, suspect: bool = False, strikes: int = 0, retries: int | None = None
@@ -320,7 +328,12 @@ def test_a_task_that_is_asked_to_stop_says_so(make_bench: MakeBench) -> None:
         1,
         builtin_registry(modules=[module]),
         Rules(worker="w2", retries=0, retry_delay=1.0, timeout=None, files_root=None),
-        Uses(strike=bench.strikes.append, finished=lambda _, o: bench.outcomes.append(o), drop=bench.dropped.append),
+        Uses(
+            begin=lambda _: True,
+            strike=bench.strikes.append,
+            finished=lambda _, o: bench.outcomes.append(o),
+            drop=bench.dropped.append,
+        ),
         bench.deaths.append,
     )
     spinning.start()
@@ -450,3 +463,13 @@ def test_an_interrupted_task_has_no_outcome(make_bench: MakeBench) -> None:
     bench.handlers.interrupt()
     assert bench.handlers.stop(5)
     assert bench.outcomes == []
+
+
+def test_what_is_delivered_again_is_not_begun_here(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.elsewhere.add(1)
+    bench.add(1, "echo", "1")
+    bench.add(2, "echo", "2")
+    assert bench.ended(1)
+    assert [outcome.seq for outcome in bench.outcomes] == [2]
+    assert bench.dropped == []

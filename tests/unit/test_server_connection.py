@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -12,7 +14,7 @@ import pytest
 from core.jsontext import Json
 from core.protocol import Limits
 from core.server.connection import LINGER_SECONDS, WRITE_SECONDS, Connection
-from core.server.desk import Desk
+from core.server.desk import MOST_HELD, Desk
 
 HELLO = b'{"op":"hello","ref":1}\n'
 DEADLINE = 10.0
@@ -50,14 +52,14 @@ class Client:
 class Served:
     """A desk behind a listener, in this process. It answers what needs no journal."""
 
-    def __init__(self, limits: Limits, token: str | None, most: int, age: float) -> None:
+    def __init__(self, limits: Limits, token: str | None, most: int, age: float, most_held: int) -> None:
         self._limits = limits
         self._token = token
         self._age = age
         self._made: asyncio.Queue[Connection] = asyncio.Queue()
         self._clients: list[Client] = []
         self._listener: asyncio.Server | None = None
-        self.desk = Desk("s1", most)
+        self.desk = Desk("s1", most, most_held)
 
     async def listen(self) -> None:
         """Begin."""
@@ -75,6 +77,12 @@ class Served:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
         self._clients.append(Client(reader, writer, await asyncio.wait_for(self._made.get(), DEADLINE)))
         return self._clients[-1]
+
+    async def connect_socket(self) -> tuple[socket.socket, Connection]:
+        """One more client, of which the event loop knows only the server's end."""
+        assert self._listener is not None
+        connected = socket.create_connection(self._listener.sockets[0].getsockname())
+        return connected, await asyncio.wait_for(self._made.get(), DEADLINE)
 
     async def until(self, client: Client, seconds: float, condition: Callable[[], bool]) -> None:
         """Look after a connection, `seconds` later each time, until the condition holds."""
@@ -104,10 +112,14 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    limits: Limits | None = None, token: str | None = None, most: int = 100, age: float = 1e6
+    limits: Limits | None = None,
+    token: str | None = None,
+    most: int = 100,
+    age: float = 1e6,
+    most_held: int = MOST_HELD,
 ) -> AsyncIterator[Served]:
     """A server for the block."""
-    served = Served(limits or Limits(), token, most, age)
+    served = Served(limits or Limits(), token, most, age, most_held)
     await served.listen()
     try:
         yield served
@@ -294,5 +306,75 @@ def test_nothing_is_taken_from_a_client_that_was_told_to_leave() -> None:
             assert served.has(client)
             client.writer.close()
             await served.until(client, 0.0, lambda: not served.has(client))
+
+    run(test())
+
+
+def test_of_very_many_wrong_requests_some_are_answered_before_others_have_their_turn() -> None:
+    async def test() -> None:
+        async with serving() as served:
+            client = await served.connect()
+            # At once, as the event loop hands it over.
+            client.connection.data_received(b"{}\n" * 20_000)
+            assert not client.connection.settled
+            answers = [await client.line() for _ in range(20_000)]
+            assert all(answer and answer["error"]["code"] == "invalid" for answer in answers)
+            await client.hello()
+            assert client.connection.settled
+
+    run(test())
+
+
+def test_what_came_before_the_client_said_that_nothing_more_comes_is_answered() -> None:
+    async def test() -> None:
+        async with serving() as served:
+            client = await served.connect()
+            # As an encrypted connection hands it over: both at once.
+            client.connection.data_received(b"{}\n" * 20_000 + HELLO)
+            client.connection.eof_received()
+            lines = await client.lines()
+            assert len(lines) == 20_001
+            assert "ok" in lines[-1]
+
+    run(test())
+
+
+def test_those_that_hold_most_are_cut_off_when_all_hold_too_much() -> None:
+    async def test() -> None:
+        async with serving(most_held=1_000_000) as served:
+            large = [await served.connect() for _ in range(3)]
+            small = await served.connect()
+            for client, size in zip([small, *reversed(large)], [10, 300_000, 400_000, 500_000], strict=True):
+                # As the event loop hands it over: a line that has begun.
+                client.connection.data_received(b'{"op":"submit","payload":"' + b"x" * size)
+            served.desk.check(time.monotonic())
+            for client in large[:2]:
+                line = await client.line()
+                assert line is not None
+                assert line["error"]["code"] == "overloaded"
+            held = [client.connection.held for client in [*large, small]]
+            assert held[:2] == [0, 0]
+            assert held[2] > 300_000
+            assert held[3] > 10
+            # The others go on.
+            served.desk.check(time.monotonic())
+            small.writer.write(b'"}\n')
+            line = await small.line()
+            assert line is not None
+            assert "ref" in line["error"]["message"]
+
+    run(test())
+
+
+def test_the_end_of_a_connection_that_the_client_has_just_reset_raises_nothing() -> None:
+    async def test() -> None:
+        async with serving() as served:
+            connected, connection = await served.connect_socket()
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connected.close()
+            # The event loop has had no chance to notice.
+            connection.end()
+            while served.desk.connections:
+                await asyncio.sleep(0)
 
     run(test())

@@ -62,3 +62,23 @@ def test_those_that_wait_are_those_that_have_not_begun() -> None:
     assert hold.waiting(before=4.0) == [old, young]
     hold.take_out([old, young, begun])
     assert hold.waiting(before=4.0) == []
+
+
+def test_what_the_broker_waits_for_no_more_is_not_begun_and_let_go() -> None:
+    hold = Hold()
+    kept, lost = held(1), held(2)
+    hold.add(kept)
+    hold.add(lost)
+    assert hold.begin(kept, lambda delivery: True)
+    assert not hold.begin(lost, lambda delivery: False)
+    assert (kept.begun, lost.begun, len(hold)) == (True, False, 1)
+    # When it comes again, it is a new one.
+    assert hold.add(held(2, receipt="second")) is None
+
+
+def test_what_came_again_before_it_was_begun_is_begun_under_its_new_delivery() -> None:
+    hold = Hold()
+    task = held(1)
+    hold.add(task)
+    hold.add(held(1, receipt="second"))
+    assert hold.begin(task, lambda delivery: delivery.receipt == "second")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from core.broker.base import Consumer, Delivery, Queue
 from core.broker.embedded.bell import Bell
-from core.broker.embedded.hold import Hold, Settling
+from core.broker.embedded.hold import Hold, Receipt, Settling
 from core.broker.embedded.queuefile import Holder, QueueFile
 from core.errors import BrokerError
 
@@ -70,6 +70,11 @@ class EmbeddedConsumer(Consumer):
             if not self._hold.waiting and timeout > 0:
                 self._arrived.wait_for(lambda: self._hold.waiting or self._closing, timeout)
             return [] if self._closing else self._hold.take(limit)
+
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether the lease under which it was claimed still counts."""
+        receipt = delivery.receipt
+        return isinstance(receipt, Receipt) and receipt.holder == self._holder.number
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Have these removed. Those of a lost lease are ignored."""

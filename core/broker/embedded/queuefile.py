@@ -55,6 +55,13 @@ _GIVE_BACK = """
 """
 
 
+REMEDY = (
+    "; the file is damaged: delete it, with those that end in -wal and -shm beside it, and a new one is filled from "
+    "the journal"
+)
+"""What to do about a file that is damaged."""
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """A message that a consumer holds from now on."""
 
@@ -98,7 +105,7 @@ class QueueFile(Closing):
         self._clock = clock
         self._delivery_limit = delivery_limit
         self._filled: set[Queue] = set()
-        faults = Faults(BrokerUnavailable, BrokerMisconfigured)
+        faults = Faults(BrokerUnavailable, BrokerMisconfigured, remedy=REMEDY)
         self._database = Database(path, faults, durable=False, patience=patience)
         try:
             schema = (files("core.broker.embedded") / "schema.sql").read_text(encoding="utf-8")

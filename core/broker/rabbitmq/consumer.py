@@ -50,6 +50,10 @@ class RabbitConsumer(Consumer):
             taken = self._take(limit)
         return taken
 
+    def holds(self, delivery: Delivery) -> bool:
+        """Whether the connection that delivered it is still there."""
+        return receipt_of(delivery).session.alive
+
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Hand these over to be acknowledged, in as few words as is safe."""
         if deliveries:

@@ -24,7 +24,7 @@ from core.broker.base import Queue
 from core.broker.rabbitmq.addresses import Address
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.refusals import explain
-from core.broker.rabbitmq.topology import declare, declare_exchanges
+from core.broker.rabbitmq.topology import BIRTH_LOCK, declare, declare_exchanges
 from core.errors import BrokerError, BrokerUnavailable
 
 logger = logging.getLogger("cauce.broker")
@@ -45,6 +45,10 @@ RENEWAL_SECONDS = 30.0
 """How long that may take: RabbitMQ itself waits some seconds for a queue that can't answer before it deletes it."""
 
 _NOT_FOUND = 404
+_LOCKED = 405
+
+BIRTH_SECONDS = 0.1
+"""After so long it is looked again whether another of us has made the queue."""
 
 
 class Duty(ABC):
@@ -88,6 +92,8 @@ class Link:
         self._role = role
         self._on_birth = on_birth
         self._scouting = False
+        self._locking = False
+        self._locked = False
         self._setting_up = False
         self._stalls = 0
         self._inbox: deque[Callable[[], None]] = deque()
@@ -192,7 +198,7 @@ class Link:
         self._tries += 1
         self._stopped = False
         self._given_up = False
-        self._scouting = self._setting_up = False
+        self._scouting = self._locking = self._locked = self._setting_up = False
         self._set_watch(SETUP_SECONDS)
         self._connection = Connection(
             self._address.parameters(self._role),
@@ -213,13 +219,17 @@ class Link:
 
     def _scout(self, channel: Channel) -> None:
         """Look whether the tasks queue is there."""
+        self._locking = False
         self._scouting = True
         channel.queue_declare(Queue.TASKS.value, passive=True, callback=lambda _frame: self._found(channel))
 
     def _found(self, channel: Channel) -> None:
         """The tasks queue is there."""
         self._scouting = False
-        if self._stalls < STALLS:
+        if self._locked:
+            # Another of us has made it just before.
+            self._unlock(channel, lambda: self._found(channel))
+        elif self._stalls < STALLS:
             declare(channel, lambda: self._declared(channel))
         else:
             channel.queue_declare(
@@ -229,19 +239,48 @@ class Link:
     def _not_found(self, connection: Connection) -> None:
         """The tasks queue is missing, which has closed the channel: go on with another."""
         self._scouting = False
-        connection.channel(on_open_callback=self._bear)
+        if self._on_birth is None:
+            connection.channel(on_open_callback=self._do_without)
+        elif self._locked:
+            connection.channel(on_open_callback=self._bear)
+        else:
+            connection.channel(on_open_callback=self._lock)
+
+    def _do_without(self, channel: Channel) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        declare_exchanges(channel, lambda: self._declared(channel))
+
+    def _lock(self, channel: Channel) -> None:
+        """Be the only one who makes the queue, or be refused: each birth has everything published again, once."""
+        self._locking = True
+        channel.add_on_close_callback(self._channel_closed)
+        channel.queue_declare(BIRTH_LOCK, exclusive=True, callback=lambda _frame: self._have_lock(channel))
+
+    def _have_lock(self, channel: Channel) -> None:
+        self._locking = False
+        self._locked = True
+        self._scout(channel)
+
+    def _look_again(self, connection: Connection) -> None:
+        """Another of us makes the queue at this moment: see whether it is there by now."""
+        if connection is self._connection and connection.is_open:
+            connection.channel(on_open_callback=self._channel_opened)
+
+    def _unlock(self, channel: Channel, done: Callable[[], None]) -> None:
+        self._locked = False
+        channel.queue_delete(BIRTH_LOCK, callback=lambda _frame: done())
 
     def _bear(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._channel_closed)
-        if self._on_birth is None:
-            declare_exchanges(channel, lambda: self._declared(channel))
-        else:
-            declare(channel, lambda: self._born(channel))
+        declare(channel, lambda: self._born(channel))
 
     def _born(self, channel: Channel) -> None:
         if self._on_birth is not None:
             self._on_birth()
-        self._declared(channel)
+        if self._locked:
+            self._unlock(channel, lambda: self._declared(channel))
+        else:
+            self._declared(channel)
 
     def _examine(self, channel: Channel, frame: Method) -> None:
         """A queue that answers nobody, and seems to hold nothing and to serve nobody, is made anew.
@@ -294,8 +333,11 @@ class Link:
         connection = self._connection
         if connection is None or channel.connection is not connection:
             return
-        if self._scouting and isinstance(reason, ChannelClosedByBroker) and reason.reply_code == _NOT_FOUND:
+        code = reason.reply_code if isinstance(reason, ChannelClosedByBroker) else 0
+        if self._scouting and code == _NOT_FOUND:
             self._not_found(connection)
+        elif self._locking and code == _LOCKED:
+            self._loop.call_later(BIRTH_SECONDS, lambda: self._look_again(connection))
         else:
             self.restart(explain(reason, self._address.place))
 

@@ -17,7 +17,7 @@ from core.broker.rabbitmq.addresses import Address
 from core.broker.rabbitmq.confirms import Unconfirmed
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.link import CLOSE_SECONDS, Duty, Link
-from core.broker.rabbitmq.topology import EXCHANGE, declare
+from core.broker.rabbitmq.topology import EXCHANGE
 from core.errors import BrokerError, BrokerUnavailable
 
 logger = logging.getLogger("cauce.broker")
@@ -51,7 +51,7 @@ class RabbitPublisher(Publisher):
         limit: int = OUTSTANDING,
         confirm_seconds: float = CONFIRM_SECONDS,
     ) -> None:
-        self._desk = _Desk(on_settled, on_birth, self._stuck, confirm_seconds)
+        self._desk = _Desk(on_settled, self._stuck, confirm_seconds)
         self._link = Link(addresses, self._desk, "publisher", on_birth)
         self._limit = limit
         self._sent = 0
@@ -106,18 +106,16 @@ class _Desk(Duty):
     def __init__(
         self,
         on_settled: OnSettled,
-        on_birth: Callable[[], None],
         on_stuck: Callable[[BrokerError], None],
         confirm_seconds: float,
     ) -> None:
         self._on_settled = on_settled
-        self._on_birth = on_birth
         self._on_stuck = on_stuck
         self._confirm_seconds = confirm_seconds
         self._moved_at = 0.0
         self._connection: Connection | None = None
         self._channel: Channel | None = None
-        self._declaring = False
+        self._leaving = False
         self._unconfirmed = Unconfirmed()
         self._settled: list[Settled] = []
         self._idle: threading.Event | None = None
@@ -129,7 +127,7 @@ class _Desk(Duty):
         def selected(_frame: Method) -> None:
             self._connection, self._channel = connection, channel
             self._unconfirmed = Unconfirmed()
-            self._declaring = False
+            self._leaving = False
             done()
 
         channel.add_on_return_callback(self._returned)
@@ -191,15 +189,10 @@ class _Desk(Duty):
     def _returned(self, channel: Channel, method: Basic.Return, properties: BasicProperties, _body: bytes) -> None:
         reason = f"RabbitMQ has no queue for it ({method.reply_code} {method.reply_text})"
         self._unconfirmed.returned(int(properties.correlation_id), reason)
-        if not self._declaring:
-            # The queue was deleted under us: bring it back for the messages that come after.
-            self._declaring = True
-            logger.warning("%s: declaring the queues again", reason)
-            declare(channel, self._declared)
-
-    def _declared(self) -> None:
-        self._declaring = False
-        self._on_birth()
+        if not self._leaving:
+            # The queue was deleted under us: it is looked for, and made, with a new connection.
+            self._leaving = True
+            self._on_stuck(BrokerUnavailable(reason))
 
 
 def _publish(channel: Channel, number: int, message: Message) -> None:

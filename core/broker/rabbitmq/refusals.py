@@ -11,7 +11,10 @@ _OTHER_SETTINGS = re.compile(r"inequivalent arg '[^']*' for (queue|exchange) '([
 
 _NOT_ALLOWED = 530
 _ACCESS_REFUSED = 403
-_NOT_FOUND = 404
+_EXPLAINED = {
+    404: "it has no queues of ours yet, which servers and workers make",
+    405: "another of us is making the queues at this moment",
+}
 _PRECONDITION_FAILED = 406
 
 
@@ -68,8 +71,8 @@ def _channel_refusal(code: int, text: str, place: str) -> BrokerMisconfigured | 
 def _words(causes: list[BaseException]) -> str:
     """The most telling words among the causes: the broker's own, the system's, or pika's."""
     for cause in causes:
-        if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code == _NOT_FOUND:
-            return f"it has no queues of ours yet, which servers and workers make (RabbitMQ says: {cause.reply_text})"
+        if isinstance(cause, exceptions.ChannelClosedByBroker) and cause.reply_code in _EXPLAINED:
+            return f"{_EXPLAINED[cause.reply_code]} (RabbitMQ says: {cause.reply_text})"
         if isinstance(cause, exceptions.ConnectionClosedByBroker | exceptions.ChannelClosedByBroker):
             return f"RabbitMQ says: {cause.reply_code} {cause.reply_text}"
     for cause in causes:

@@ -16,6 +16,9 @@ from core.broker.base import DELIVERY_LIMIT, Queue
 EXCHANGE = "cauce"
 DEAD_EXCHANGE = "cauce.dead"
 
+BIRTH_LOCK = "cauce.birth"
+"""An exclusive queue: whoever has it may make the tasks queue. It ends with the connection, if not before."""
+
 _NEVER = 1_000_000
 """A delivery limit for dead letters, which have nowhere else to go: RabbitMQ 4 would drop them after 20."""
 

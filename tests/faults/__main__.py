@@ -1,0 +1,82 @@
+"""`python -m tests.faults`: attack whole systems, and say what held.
+
+It needs `pip install .[test]`, RabbitMQ, NGINX and strace. The long profile takes about an hour and a half.
+"""
+
+import argparse
+import datetime
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from core.broker.rabbitmq import quiet_pika
+from tests.benchmarks import machine
+from tests.faults import campaign, catalogue, wording
+from tests.faults.values import Line, Profile, Report
+
+
+def main() -> int:
+    """Run what the command line asks for; 1 when something did not hold."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description="Attack whole systems, and say what held."
+    )
+    parser.add_argument("--profile", choices=[*Profile], default=Profile.QUICK, help="how much (default: quick)")
+    parser.add_argument("--seed", type=int, help="of chance; the same seed makes the same faults (default: a new one)")
+    parser.add_argument("--only", default="", metavar="WORD", help="only the cases whose names hold this")
+    parser.add_argument("--list", action="store_true", help="say which cases there are, and end")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write FILE.json and FILE.md")
+    arguments = parser.parse_args()
+    profile = Profile(arguments.profile)
+    cases = catalogue.cases_of(profile, arguments.only)
+    missing = {program for case in cases for program in case.programs if shutil.which(program) is None}
+    if arguments.list:
+        for case in cases:
+            print(f"{case.name}: {case.target}")
+        return 0
+    if not cases:
+        parser.error(f"no case of the {profile} profile has {arguments.only!r} in its name; see --list")
+    for case in [case for case in cases if missing & set(case.programs)]:
+        _say(f"{case.name} is left out: it needs {', '.join(sorted(missing & set(case.programs)))}")
+        cases.remove(case)
+    quiet_pika()
+    seed = random.SystemRandom().randrange(2**31) if arguments.seed is None else arguments.seed
+    print(f"seed {seed}", flush=True)
+    directory = Path(tempfile.mkdtemp(prefix="cauce-faults-"))
+    lines = []
+    for line in campaign.run(cases, profile, seed, directory, _say):
+        print(wording.describe(line), flush=True)
+        lines.append(line)
+    report = _report(profile, seed, lines, directory)
+    if arguments.report:
+        arguments.report.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        arguments.report.with_suffix(".md").write_text(wording.markdown(report), "utf-8")
+    if report.passed:
+        directory.rmdir()
+        return 0
+    print(f"what did not hold left its files in {directory}", file=sys.stderr)
+    return 1
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def _report(profile: Profile, seed: int, lines: list[Line], directory: Path) -> Report:
+    looked = machine.look(directory, machine.load(), {})
+    return Report(
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        command="python -m tests.faults " + " ".join(sys.argv[1:]),
+        profile=profile,
+        seed=seed,
+        machine=f"{looked.cores} × {looked.processor}, {looked.memory_gib:g} GiB, {looked.file_system}",
+        lines=tuple(lines),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

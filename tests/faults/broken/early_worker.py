@@ -1,0 +1,41 @@
+"""A worker that acknowledges before it has stored the outcome."""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+from core.launch import launch
+from core.model import Outcome
+from core.repository.base import OpenRepository
+from core.threads import OnDeath
+from core.worker import options, program
+from core.worker.__main__ import run
+from core.worker.hold import Held
+from core.worker.recorder import Recorder
+
+HURRY = 0.2
+"""Seconds between the acknowledgement and the order to store."""
+
+
+class EarlyRecorder(Recorder):
+    """Acknowledges at once, and has outcomes stored a moment later."""
+
+    def __init__(
+        self, open_repository: OpenRepository, acknowledge: Callable[[Sequence[Held]], None], on_death: OnDeath
+    ) -> None:
+        super().__init__(open_repository, lambda _: None, on_death)
+        self._acknowledge_now = acknowledge
+
+    def finish(self, held: Held, outcome: Outcome) -> None:
+        """Acknowledge, and store later."""
+        self._acknowledge_now([held])
+        threading.Timer(HURRY, super().finish, (held, outcome)).start()
+
+    def drop(self, held: Held) -> None:
+        """Acknowledge what was not begun."""
+        self._acknowledge_now([held])
+
+
+if __name__ == "__main__":
+    program.Recorder = EarlyRecorder  # type: ignore[attr-defined]  # this is what is wrong with it
+    sys.exit(launch("tests.faults.broken.early_worker", "Acknowledge too early.", options.OPTIONS, run))

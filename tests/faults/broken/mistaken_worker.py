@@ -1,0 +1,33 @@
+"""A worker that acknowledges the message it received last, not the one whose task has ended."""
+
+import sys
+from collections.abc import Sequence
+
+from core.broker.base import Delivery
+from core.launch import launch
+from core.worker import options, program
+from core.worker.__main__ import run
+from core.worker.hold import Held, Hold
+
+
+class MistakenHold(Hold):
+    """Mixes up the deliveries of what it holds, as a variable that is captured by mistake would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: Delivery | None = None
+
+    def add(self, held: Held) -> Delivery | None:
+        """Hold an attempt."""
+        self._last = held.delivery
+        return super().add(held)
+
+    def take_out(self, tasks: Sequence[Held]) -> list[Delivery]:
+        """Let go of tasks, and have something else acknowledged."""
+        super().take_out(tasks)
+        return [] if self._last is None else [self._last]
+
+
+if __name__ == "__main__":
+    program.Hold = MistakenHold  # type: ignore[attr-defined]  # this is what is wrong with it
+    sys.exit(launch("tests.faults.broken.mistaken_worker", "Acknowledge the wrong message.", options.OPTIONS, run))

@@ -1,0 +1,51 @@
+"""All cases, in the order in which they are run."""
+
+from collections.abc import Sequence
+
+from tests.faults.case import Case
+from tests.faults.cases import (
+    broker_links,
+    brokers,
+    clocks,
+    controls,
+    crash_points,
+    crowds,
+    disks,
+    embedded,
+    foreign,
+    frames,
+    hostile,
+    kills,
+    links,
+    poison,
+    soak,
+    terminals,
+)
+from tests.faults.values import Profile
+
+
+def all_cases() -> Sequence[Case]:
+    """Every case there is."""
+    return [
+        *kills.CASES,
+        *links.CASES,
+        *frames.CASES,
+        *broker_links.CASES,
+        *poison.CASES,
+        *hostile.CASES,
+        *crowds.CASES,
+        *soak.CASES,
+        *crash_points.CASES,
+        *disks.CASES,
+        *controls.CASES,
+        *clocks.CASES,
+        *brokers.CASES,
+        *embedded.CASES,
+        *foreign.CASES,
+        *terminals.CASES,
+    ]
+
+
+def cases_of(profile: Profile, only: str = "") -> list[Case]:
+    """The cases of a profile whose name holds `only`."""
+    return [case for case in all_cases() if profile in case.profiles and only.lower() in case.name.lower()]
