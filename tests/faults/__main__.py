@@ -27,7 +27,13 @@ def main() -> int:
     )
     parser.add_argument("--profile", choices=[*Profile], default=Profile.QUICK, help="how much (default: quick)")
     parser.add_argument("--seed", type=int, help="of chance; the same seed makes the same faults (default: a new one)")
-    parser.add_argument("--only", default="", metavar="WORD", help="only the cases whose names hold this")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="only the cases whose names hold this, or another such",
+    )
     parser.add_argument("--list", action="store_true", help="say which cases there are, and end")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write FILE.json and FILE.md")
     arguments = parser.parse_args()
@@ -39,7 +45,7 @@ def main() -> int:
             print(f"{case.name}: {case.target}")
         return 0
     if not cases:
-        parser.error(f"no case of the {profile} profile has {arguments.only!r} in its name; see --list")
+        parser.error(f"no case of the {profile} profile has any of {arguments.only} in its name; see --list")
     for case in [case for case in cases if missing & set(case.programs)]:
         _say(f"{case.name} is left out: it needs {', '.join(sorted(missing & set(case.programs)))}")
         cases.remove(case)

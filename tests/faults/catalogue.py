@@ -46,6 +46,10 @@ def all_cases() -> Sequence[Case]:
     ]
 
 
-def cases_of(profile: Profile, only: str = "") -> list[Case]:
-    """The cases of a profile whose name holds `only`."""
-    return [case for case in all_cases() if profile in case.profiles and only.lower() in case.name.lower()]
+def cases_of(profile: Profile, only: Sequence[str] = ()) -> list[Case]:
+    """The cases of a profile whose name holds one of these words; all of them when there are none."""
+    return [case for case in all_cases() if profile in case.profiles and _is_wanted(case, only)]
+
+
+def _is_wanted(case: Case, only: Sequence[str]) -> bool:
+    return not only or any(word.lower() in case.name.lower() for word in only)

@@ -47,6 +47,13 @@ RENEWAL_SECONDS = 30.0
 _NOT_FOUND = 404
 _LOCKED = 405
 
+MOURNING_SECONDS = 0.5
+"""So long it is waited before a queue is made that was missing, so that all who had consumed it learn of its end.
+
+A channel of RabbitMQ's that learns of it only when the queue is there again says nothing to its client. It goes on with
+the new queue, and takes acknowledgements of the former one's messages for some of the new one's, which are lost then.
+"""
+
 BIRTH_SECONDS = 0.1
 """After so long it is looked again whether another of us has made the queue."""
 
@@ -259,7 +266,7 @@ class Link:
     def _have_lock(self, channel: Channel) -> None:
         self._locking = False
         self._locked = True
-        self._scout(channel)
+        self._loop.call_later(MOURNING_SECONDS, lambda: self._scout(channel) if channel.is_open else None)
 
     def _look_again(self, connection: Connection) -> None:
         """Another of us makes the queue at this moment: see whether it is there by now."""
