@@ -16,15 +16,14 @@ from collections.abc import Callable, Sequence
 
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker
 from pika.frame import Method
 
 from core.broker import backoff
 from core.broker.base import Queue
 from core.broker.rabbitmq.addresses import Address
+from core.broker.rabbitmq.arrival import Arrival, Host
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.refusals import explain
-from core.broker.rabbitmq.topology import BIRTH_LOCK, declare, declare_exchanges
 from core.errors import BrokerError, BrokerUnavailable
 
 logger = logging.getLogger("cauce.broker")
@@ -40,22 +39,6 @@ STEADY_SECONDS = 10.0
 
 STALLS = 2
 """So many times in a row a duty may find its queue silent before the queue is made anew."""
-
-RENEWAL_SECONDS = 30.0
-"""How long that may take: RabbitMQ itself waits some seconds for a queue that can't answer before it deletes it."""
-
-_NOT_FOUND = 404
-_LOCKED = 405
-
-MOURNING_SECONDS = 0.5
-"""So long it is waited before a queue is made that was missing, so that all who had consumed it learn of its end.
-
-A channel of RabbitMQ's that learns of it only when the queue is there again says nothing to its client. It goes on with
-the new queue, and takes acknowledgements of the former one's messages for some of the new one's, which are lost then.
-"""
-
-BIRTH_SECONDS = 0.1
-"""After so long it is looked again whether another of us has made the queue."""
 
 
 class Duty(ABC):
@@ -80,7 +63,7 @@ class Duty(ABC):
         """Do what is done once for everything that came in together."""
 
 
-class Link:
+class Link(Host):
     """Owns the thread and the connection. `call`, `close` and the properties are for any thread.
 
     Args:
@@ -98,9 +81,6 @@ class Link:
         self._duty = duty
         self._role = role
         self._on_birth = on_birth
-        self._scouting = False
-        self._locking = False
-        self._locked = False
         self._setting_up = False
         self._stalls = 0
         self._inbox: deque[Callable[[], None]] = deque()
@@ -205,7 +185,7 @@ class Link:
         self._tries += 1
         self._stopped = False
         self._given_up = False
-        self._scouting = self._locking = self._locked = self._setting_up = False
+        self._setting_up = False
         self._set_watch(SETUP_SECONDS)
         self._connection = Connection(
             self._address.parameters(self._role),
@@ -218,104 +198,29 @@ class Link:
     def _opened(self, connection: Connection) -> None:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        connection.channel(on_open_callback=self._channel_opened)
+        silent = self._stalls >= STALLS
+        Arrival(connection, self, self._duty.queue, self._address.place, self._on_birth, silent=silent).begin()
 
-    def _channel_opened(self, channel: Channel) -> None:
-        channel.add_on_close_callback(self._channel_closed)
-        self._scout(channel)
-
-    def _scout(self, channel: Channel) -> None:
-        """Look whether the tasks queue is there."""
-        self._locking = False
-        self._scouting = True
-        channel.queue_declare(Queue.TASKS.value, passive=True, callback=lambda _frame: self._found(channel))
-
-    def _found(self, channel: Channel) -> None:
-        """The tasks queue is there."""
-        self._scouting = False
-        if self._locked:
-            # Another of us has made it just before.
-            self._unlock(channel, lambda: self._found(channel))
-        elif self._stalls < STALLS:
-            declare(channel, lambda: self._declared(channel))
-        else:
-            channel.queue_declare(
-                self._duty.queue.value, passive=True, callback=lambda frame: self._examine(channel, frame)
-            )
-
-    def _not_found(self, connection: Connection) -> None:
-        """The tasks queue is missing, which has closed the channel: go on with another."""
-        self._scouting = False
-        if self._on_birth is None:
-            connection.channel(on_open_callback=self._do_without)
-        elif self._locked:
-            connection.channel(on_open_callback=self._bear)
-        else:
-            connection.channel(on_open_callback=self._lock)
-
-    def _do_without(self, channel: Channel) -> None:
-        channel.add_on_close_callback(self._channel_closed)
-        declare_exchanges(channel, lambda: self._declared(channel))
-
-    def _lock(self, channel: Channel) -> None:
-        """Be the only one who makes the queue, or be refused: each birth has everything published again, once."""
-        self._locking = True
-        channel.add_on_close_callback(self._channel_closed)
-        channel.queue_declare(BIRTH_LOCK, exclusive=True, callback=lambda _frame: self._have_lock(channel))
-
-    def _have_lock(self, channel: Channel) -> None:
-        self._locking = False
-        self._locked = True
-        self._loop.call_later(MOURNING_SECONDS, lambda: self._scout(channel) if channel.is_open else None)
-
-    def _look_again(self, connection: Connection) -> None:
-        """Another of us makes the queue at this moment: see whether it is there by now."""
-        if connection is self._connection and connection.is_open:
-            connection.channel(on_open_callback=self._channel_opened)
-
-    def _unlock(self, channel: Channel, done: Callable[[], None]) -> None:
-        self._locked = False
-        channel.queue_delete(BIRTH_LOCK, callback=lambda _frame: done())
-
-    def _bear(self, channel: Channel) -> None:
-        channel.add_on_close_callback(self._channel_closed)
-        declare(channel, lambda: self._born(channel))
-
-    def _born(self, channel: Channel) -> None:
-        if self._on_birth is not None:
-            self._on_birth()
-        if self._locked:
-            self._unlock(channel, lambda: self._declared(channel))
-        else:
-            self._declared(channel)
-
-    def _examine(self, channel: Channel, frame: Method) -> None:
-        """A queue that answers nobody, and seems to hold nothing and to serve nobody, is made anew.
-
-        RabbitMQ 3.10 leaves such a one behind when it is killed within a second after the queue was made: it has no
-        leader, and never gets one.
-        """
-        if frame.method.message_count or frame.method.consumer_count:
-            declare(channel, lambda: self._declared(channel))
-            return
-        queue = self._duty.queue.value
-        logger.warning("%s: the queue %s answers nobody: making it anew", self._address.place, queue)
-        self._stalls = 0
-        self._set_watch(RENEWAL_SECONDS)
-        channel.queue_delete(queue, callback=lambda _frame: self._deleted(channel))
-
-    def _deleted(self, channel: Channel) -> None:
-        if self._duty.queue is Queue.TASKS:
-            # Looked for anew: another of us may have done the same, and made it by now.
-            self._scout(channel)
-        else:
-            declare(channel, lambda: self._born(channel))
-
-    def _declared(self, channel: Channel) -> None:
+    def arrived(self, channel: Channel) -> None:
+        """The queues are there: have the duty set up."""
         connection = self._connection
         if connection is not None and channel.connection is connection:
             self._setting_up = True
             self._duty.set_up(connection, channel, self._set_up)
+
+    def closed(self, channel: Channel, reason: Exception) -> None:
+        """A channel that fails takes its connection with it: one way back serves for every loss."""
+        if channel.connection is self._connection:
+            self.restart(explain(reason, self._address.place))
+
+    def later(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call a function after so many seconds."""
+        self._loop.call_later(seconds, function)
+
+    def allow(self, seconds: float) -> None:
+        """Wait so long until the duty is set up."""
+        self._stalls = 0
+        self._set_watch(seconds)
 
     def _set_up(self) -> None:
         self._clear_watch()
@@ -334,19 +239,6 @@ class Link:
     def _on_unblocked(self, _connection: Connection, _frame: Method) -> None:
         self._blocked = ""
         logger.info("%s accepts messages again", self._address.place)
-
-    def _channel_closed(self, channel: Channel, reason: Exception) -> None:
-        # A channel that fails takes its connection with it: one way back serves for every loss.
-        connection = self._connection
-        if connection is None or channel.connection is not connection:
-            return
-        code = reason.reply_code if isinstance(reason, ChannelClosedByBroker) else 0
-        if self._scouting and code == _NOT_FOUND:
-            self._not_found(connection)
-        elif self._locking and code == _LOCKED:
-            self._loop.call_later(BIRTH_SECONDS, lambda: self._look_again(connection))
-        else:
-            self.restart(explain(reason, self._address.place))
 
     def _disconnected(self, connection: Connection, reason: Exception) -> None:
         if connection is self._connection:
