@@ -1,23 +1,28 @@
 """Whether and when a process that ended by itself is started again. Pure: the times are arguments.
 
 The first death is mended after half a second, and each further one after twice as long, up to half a minute.
-A death after some seconds of health begins the count anew; more than five deaths without such health within a minute
-and the process is given up: to start what can't run only burns the processor and fills the logs.
+A death after some seconds of health begins the count anew; more than five deaths in a row within a minute before it was
+even ready, and the process is given up: to start what can't run only burns the processor and fills the logs.
+What does get ready is started again for ever, and sooner: a worker may die of one task after another.
 Whoever tells a part to stop is always obeyed: what is not wanted is never started again.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
+LONGEST_WAIT_OF_READY = 5.0
+"""Seconds to wait at most for what had been ready before it died."""
+
 HEALTHY = 10.0
 """Seconds of readiness after which earlier deaths no longer count."""
 
 WINDOW = 60.0
 MOST_DEATHS = 5
-"""How many deaths within `WINDOW` seconds, each before it was healthy, are still mended."""
+"""How many deaths within `WINDOW` seconds, each before it was ready, are still mended."""
 
 SPREAD = 0.4
 """How much of a wait is left to chance, so that processes that died together don't start together."""
@@ -65,19 +70,20 @@ def decide(
     """
     if not wanted:
         return StayDown()
-    recent = sum(1 for each in exits if not each.clean and each.healthy < HEALTHY and now - each.at <= WINDOW)
+    deaths = [each for each in exits if not each.clean]
+    never_ready = itertools.takewhile(lambda each: not each.healthy, reversed(deaths))
+    recent = sum(1 for each in never_ready if now - each.at <= WINDOW)
     if recent > MOST_DEATHS:
         return GiveUp(recent)
-    wait: float = min(LONGEST_WAIT, FIRST_WAIT * 2 ** max(0, _streak(exits) - 1))
+    longest = LONGEST_WAIT_OF_READY if deaths and deaths[-1].healthy else LONGEST_WAIT
+    wait: float = min(longest, FIRST_WAIT * 2 ** max(0, _streak(deaths) - 1))
     return Restart(wait * (1 + SPREAD * (jitter - 0.5)))
 
 
-def _streak(exits: Sequence[Exit]) -> int:
+def _streak(deaths: Sequence[Exit]) -> int:
     """How many deaths there were since it was last healthy."""
     streak = 0
-    for each in reversed(exits):
-        if each.clean:
-            continue
+    for each in reversed(deaths):
         streak += 1
         if each.healthy >= HEALTHY:
             break

@@ -33,6 +33,10 @@ def left(*times: float) -> list[Exit]:
         pytest.param(
             [*died(80, 82, 84, 86, 88), Exit(100, HEALTHY)], Restart(0.5), id="five deaths and one after health"
         ),
+        pytest.param(
+            died(*range(40, 101, 10), healthy=0.5), Restart(5.0), id="what does get ready is mended again and again"
+        ),
+        pytest.param([*died(50, healthy=0.5), *died(60, 70, 80, 90, 95, 100)], GiveUp(6), id="until it does no more"),
         pytest.param(left(*range(80, 101)), Restart(0.5), id="leaving is no death"),
         pytest.param([*died(98), *left(99), *died(100)], Restart(1.0), id="leaving between deaths changes nothing"),
         pytest.param([*died(94, 95, 96, 97, 98), *left(99, 100)], Restart(8.0), id="leaving is not the sixth death"),
