@@ -15,7 +15,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.values import Finding, Invariant, Outcome, Profile
 from tests.services.waiting import wait_until
 
-DRAIN_SECONDS = 120.0
+DRAIN_SECONDS = 300.0
 """Seconds in which everything must have ended after the last fault."""
 
 

@@ -32,7 +32,7 @@ def _storm(*flags: str) -> Callable[[Arena], Outcome]:
 
 def storm(arena: Arena, flags: Flags) -> Outcome:
     """Kill one after the other, and wait each time until everything is well again."""
-    kills, tasks = arena.size(12, 100), arena.size(600, 10_000)
+    kills, tasks = arena.size(8, 100), arena.size(400, 10_000)
     flags = (*flags, "--tasks", arena.tasks_module)
     with Supervised(arena.system) as system:
         report = system.up(2, 3, *flags)
