@@ -144,3 +144,8 @@ def name(number: int) -> str:
 def number_of(task_id: str) -> int:
     """The number of the task of an id."""
     return int(task_id.removeprefix("t-"))
+
+
+def is_honest(task_id: str) -> bool:
+    """Whether an honest client gave a task this id."""
+    return task_id.startswith("t-")
