@@ -1,5 +1,6 @@
 """Texts that a terminal, or what draws on one, could obey; and how to tell that one of them got through. Pure."""
 
+import re
 from collections.abc import Mapping
 
 _ANSI = (
@@ -84,6 +85,9 @@ CORPUS: tuple[str, ...] = (*_ANSI, *_STRINGS, *_CONTROLS, *_WRITING, *_MARKUP)
 """All of them."""
 
 _ALLOWED = "\n"
+_POINTER = re.compile(rb"\x1b\]22;[a-z-]*\x07")
+"""With this the console itself asks for the shape of the mouse's pointer."""
+
 _NEVER: Mapping[str, bytes] = {
     "a title, the clipboard, a link or another command of the system": b"\x1b]",
     "a device string": b"\x1bP",
@@ -109,6 +113,7 @@ def unclean(text: str) -> set[str]:
 
 def obeyed(raw: bytes) -> set[str]:
     """What a full-screen program has sent to its terminal that only the corpus can have made it send."""
+    raw = _POINTER.sub(b"", raw)
     found = {name for name, sequence in _NEVER.items() if sequence in raw}
     controls = any(sign in raw for sign in (chr(code).encode() for code in range(0x80, 0xA0)))
     return found | ({"a control of the second set"} if controls else set())
