@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import pytest
+from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from tests.tui import scene
 from tests.tui.fakes import STARTING, FakeSource, console, part_of
@@ -53,6 +55,17 @@ async def settle(pilot: Pilot[None]) -> None:
     for _ in range(4):
         await pilot.pause()
         await pilot.app.workers.wait_for_complete()
+    if isinstance(pilot.app.screen, CommandPalette):
+        await filled(pilot, pilot.app.screen)
+
+
+async def filled(pilot: Pilot[None], palette: CommandPalette) -> None:
+    """Wait until the palette has found all commands, which it does a few at a time."""
+    before = -1
+    while before != (before := palette.query_one(OptionList).option_count) or not before:
+        await pilot.pause(0.3)
+        await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
 
 
 @pytest.mark.parametrize("size", SIZES)

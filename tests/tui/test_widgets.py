@@ -80,6 +80,10 @@ def run(widget: Widget, steps: Steps, size: tuple[int, int] = (40, 10)) -> None:
         async with bench.run_test(size=size) as pilot:
             await pilot.pause()
             widget.focus()
+            for _ in range(500):
+                if widget.has_focus or not widget.can_focus:
+                    break
+                await pilot.pause(0.01)
             await pilot.pause()
             await steps(pilot, bench)
 
@@ -751,9 +755,10 @@ async def shown(pilot: Pilot[None], view: TextView, first: str) -> None:
 def test_keys_go_through_a_text() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(numbered(100))
-        while not view.max_scroll_y:
+        while not (view.max_scroll_y and view.show_vertical_scrollbar):
             # What can be scrolled is known when it has been laid out.
             await pilot.pause(0.01)
+        await pilot.pause(0.1)
         for key, first in (("down", 1), ("j", 2), ("pagedown", 11), ("space", 20), ("k", 19), ("end", 90), ("home", 0)):
             await pilot.press(key)
             await shown(pilot, view, f"line {first}")

@@ -163,7 +163,8 @@ def anything_at_all(arena: Arena) -> Outcome:
 
 def _says_why(row: Row) -> bool:
     if row.id.startswith("p-returns"):
-        return row.error_type == "ResultNotStorable"
+        # A greedy one beside it may have left it no memory for what it wants to return.
+        return row.error_type in {"ResultNotStorable", "MemoryError"}
     return row.error_type not in {None, "", "ResultNotStorable", "WorkerLost"}
 
 
