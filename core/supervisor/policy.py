@@ -14,7 +14,7 @@ import msgspec
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
-LONGEST_WAIT_OF_READY = 5.0
+LONGEST_WAIT_OF_READY = 2.0
 """Seconds to wait at most for what had been ready before it died."""
 
 HEALTHY = 10.0

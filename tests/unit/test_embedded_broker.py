@@ -15,7 +15,7 @@ import pytest
 import core
 from core.broker.base import Consumer, Delivery, Message, Queue, Settled
 from core.broker.embedded import EmbeddedBroker
-from core.broker.embedded.consumer import FAREWELL
+from core.broker.embedded.consumer import FAREWELL, LOOK_FOR_OVER
 from core.broker.embedded.queuefile import PATIENCE as PATIENCE_FOR_LOCK
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable
@@ -24,6 +24,7 @@ from tests.services.waiting import wait_until
 ROOT = Path(core.__file__).parents[1]
 PATIENCE = 20.0
 SHORT_LEASE = 0.5
+LONG_LEASE = 3600.0
 
 
 class Peer:
@@ -117,15 +118,35 @@ def written_by_another(path: Path) -> Iterator[None]:
 # Several processes.
 
 
-def test_what_a_killed_consumer_held_goes_to_another_after_its_lease(path: Path, peer: MakePeer) -> None:
+def lifelines(path: Path) -> list[str]:
+    return [each.name for each in path.with_name("queue-alive").iterdir()]
+
+
+def test_what_a_killed_consumer_held_goes_to_another_at_once(path: Path, peer: MakePeer) -> None:
     publish(path, b"a", b"b")
-    victim = peer("consume", path, SHORT_LEASE)
+    victim = peer("consume", path, LONG_LEASE)
     assert victim.ask("take 2") == ["a", "b"]
-    victim.process.kill()
-    with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
+    with EmbeddedBroker(path, lease=LONG_LEASE).consumer(Queue.TASKS, 10) as consumer:
+        assert consumer.receive(10, 3 * LOOK_FOR_OVER) == []
+        assert len(lifelines(path)) == 2
+        victim.process.kill()
         again = collect(consumer, 2)
         assert [(delivery.body, delivery.redeliveries) for delivery in again] == [(b"a", 1), (b"b", 1)]
         consumer.ack(again)
+        wait_until(lambda: len(lifelines(path)) == 1, "the dead one's lock to be removed")
+    assert depth(path) == (0, 0)
+    assert lifelines(path) == []
+
+
+def test_where_no_locks_can_be_a_killed_consumer_keeps_its_lease(path: Path, peer: MakePeer) -> None:
+    path.with_name("queue-alive").write_text("a file where the directory of the locks would be")
+    publish(path, b"a")
+    victim = peer("consume", path, SHORT_LEASE)
+    assert victim.ask("take 1") == ["a"]
+    victim.process.kill()
+    victim.process.wait(PATIENCE)
+    with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
+        consumer.ack(collect(consumer, 1))
     assert depth(path) == (0, 0)
 
 

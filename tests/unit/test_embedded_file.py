@@ -78,6 +78,17 @@ def test_a_lease_that_is_over_gives_its_messages_to_others_in_their_order(file: 
     assert [(each.body, each.redeliveries) for each in again] == [(b"a", 1), (b"b", 1), (b"c", 0)]
 
 
+def test_who_is_dead_gives_its_messages_to_others_before_the_lease_is_over(file: QueueFile) -> None:
+    file.publish([b"a", b"b"])
+    dead, alive = enter(file, 1), enter(file, 2)
+    assert len(claim(file, dead, 1)) == len(claim(file, alive, 1)) == 1
+    assert file.holders() == [1, 2]
+    assert not file.any_over()
+    assert file.end_those_over([1, 77]) == [1]
+    assert file.holders() == [2]
+    assert [(each.body, each.redeliveries) for each in claim(file, alive)] == [(b"a", 1)]
+
+
 def test_a_lease_that_is_renewed_is_not_over(file: QueueFile, clock: Clock) -> None:
     file.publish([b"a"])
     holder = enter(file, 1)

@@ -61,7 +61,7 @@ def test_the_system_frees_the_lock_of_a_process_that_was_killed(tmp_path: Path) 
 
 
 def test_a_lock_that_cannot_be_made_is_told_from_one_that_is_held(tmp_path: Path) -> None:
-    with pytest.raises(SupervisorError, match="can't open") as caught:
+    with pytest.raises(SupervisorError, match="can't lock") as caught:
         Lock(tmp_path / "missing" / "lock")
     assert not isinstance(caught.value, AlreadyRunning)
 

@@ -25,7 +25,7 @@ def left(*times: float) -> list[Exit]:
         pytest.param(died(39, 60, 70, 80, 90, 100), Restart(16.0), id="one of six was more than a minute ago"),
         pytest.param(died(*range(-1000, 101, 20)), Restart(30.0), id="the wait has an upper end"),
         pytest.param([*died(97, 98, 99), Exit(100, HEALTHY)], Restart(0.5), id="health lets the past be"),
-        pytest.param([*died(97, 98, 99), Exit(100, HEALTHY - 0.1)], Restart(4.0), id="a moment of health doesn't"),
+        pytest.param([*died(97, 98, 99), Exit(100, HEALTHY - 0.1)], Restart(2.0), id="a moment of health doesn't"),
         pytest.param([Exit(90, HEALTHY), Exit(100, 1.0)], Restart(1.0), id="the death after health is the second"),
         pytest.param(
             [Exit(at, HEALTHY) for at in range(40, 101, 10)], Restart(0.5), id="who was healthy each time is mended"
@@ -34,7 +34,7 @@ def left(*times: float) -> list[Exit]:
             [*died(80, 82, 84, 86, 88), Exit(100, HEALTHY)], Restart(0.5), id="five deaths and one after health"
         ),
         pytest.param(
-            died(*range(40, 101, 10), healthy=0.5), Restart(5.0), id="what does get ready is mended again and again"
+            died(*range(40, 101, 10), healthy=0.5), Restart(2.0), id="what does get ready is mended again and again"
         ),
         pytest.param([*died(50, healthy=0.5), *died(60, 70, 80, 90, 95, 100)], GiveUp(6), id="until it does no more"),
         pytest.param(left(*range(80, 101)), Restart(0.5), id="leaving is no death"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Gauge, OnSettled, Publisher, Queue
 from core.broker.embedded.consumer import EmbeddedConsumer
+from core.broker.embedded.lifeline import Lifelines
 from core.broker.embedded.publisher import EmbeddedPublisher
 from core.broker.embedded.queuefile import PATIENCE, QueueFile
 from core.errors import BrokerError, BrokerUnavailable
@@ -51,7 +52,7 @@ class EmbeddedBroker(Broker):
 
     def consumer(self, queue: Queue, prefetch: int) -> Consumer:
         """Make a consumer; it begins to claim at once."""
-        return EmbeddedConsumer(self._open, queue, prefetch, self._lease)
+        return EmbeddedConsumer(self._open, queue, prefetch, self._lease, Lifelines(self._path))
 
     def gauge(self) -> Gauge:
         """Make a gauge."""

@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from core.broker.base import Consumer, Delivery, Queue
 from core.broker.embedded.bell import Bell
 from core.broker.embedded.hold import Hold, Receipt, Settling
+from core.broker.embedded.lifeline import Lifelines
 from core.broker.embedded.queuefile import Holder, QueueFile
+from core.closing import Closing
 from core.errors import BrokerError
 
 FAIR_PAUSE = 0.005
@@ -41,10 +43,15 @@ class EmbeddedConsumer(Consumer):
         queue: whose messages.
         prefetch: how many to hold at most.
         lease: after how many seconds without a sign of life others may have its messages.
+        lifelines: by which they see at once when its process dies.
     """
 
-    def __init__(self, open_file: Callable[[], QueueFile], queue: Queue, prefetch: int, lease: float) -> None:
+    def __init__(
+        self, open_file: Callable[[], QueueFile], queue: Queue, prefetch: int, lease: float, lifelines: Lifelines
+    ) -> None:
         self._open_file = open_file
+        self._lifelines = lifelines
+        self._lifeline: Closing | None = None
         self._holder = Holder(0, queue, lease, 0)
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -102,6 +109,7 @@ class EmbeddedConsumer(Consumer):
             self._arrived.notify_all()
         self._thread.join()
         self._bell.close()
+        self._untie()
 
     def _wake(self) -> None:
         if self._asleep:
@@ -195,6 +203,8 @@ class EmbeddedConsumer(Consumer):
         """Begin at the beginning: what was held belongs to others now."""
         lost = self._holder.number
         holder = Holder(secrets.randbits(62), self._holder.queue, self._holder.lease, self._bell.port)
+        self._untie()
+        self._lifeline = self._lifelines.tie(holder.number)
         file.enter(holder)
         self._holder = holder
         with self._lock:
@@ -207,7 +217,16 @@ class EmbeddedConsumer(Consumer):
 
     def _look_for_over(self, file: QueueFile, now: float) -> None:
         file.check_place()
-        if file.any_over():
-            file.end_those_over()
+        dead = [number for number in file.holders() if self._lifelines.is_cut(number)]
+        if dead or file.any_over():
+            for number in file.end_those_over(dead):
+                self._lifelines.remove(number)
             self._may_be_more = True
         self._look_for_over_at = now + min(LOOK_FOR_OVER, self._holder.lease / 8)
+
+    def _untie(self) -> None:
+        """Cut the lifeline of a lease that has ended."""
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifelines.remove(self._holder.number)
+            self._lifeline = None

@@ -4,8 +4,8 @@ A `QueueFile` holds one connection and belongs to one thread.
 Its clock is the machine's monotonic one, which all processes of one boot share and nobody can set.
 
 Who sleeps because a queue is empty is woken, by a datagram, when it no longer is.
-A message is held by a consumer, and a consumer has one lease for all that it holds. When the lease is over
-any other consumer may give its messages back, which is also what ends those of a process that was killed.
+A message is held by a consumer, and a consumer has one lease for all that it holds. When the lease is over, or its
+process is seen to be dead, any other consumer may give its messages back.
 """
 
 import time
@@ -34,7 +34,10 @@ _CHUNKS = (256, 16, 1)
 _INSERTS = {
     size: ",".join(["INSERT INTO messages (queue, body) VALUES (1, ?)", *["(1, ?)"] * (size - 1)]) for size in _CHUNKS
 }
-_OVER = "SELECT number, queue FROM consumers WHERE renewed_at + lease < ?1 OR renewed_at > ?1 + ?2"
+_OVER = """
+    SELECT number, queue FROM consumers
+    WHERE renewed_at + lease < ?1 OR renewed_at > ?1 + ?2 OR number IN (SELECT value FROM json_each(?3))
+"""
 _ADD_READY = "UPDATE queues SET ready = ready + ? WHERE queue = ? RETURNING ready"
 _RENEW = "UPDATE consumers SET renewed_at = ? WHERE number = ? RETURNING number"
 _READY = "SELECT id, redeliveries, body FROM messages WHERE queue = ? AND holder IS NULL ORDER BY id LIMIT ?"
@@ -190,16 +193,29 @@ class QueueFile(Closing):
             self._settle(holder, acks, rejects)
             self._remove(holder.number, holder.queue)
 
+    def holders(self) -> list[int]:
+        """The numbers of all consumers that have a lease."""
+        return [_whole(number) for (number,) in self._database.execute("SELECT number FROM consumers")]
+
     def any_over(self) -> bool:
         """Whether a lease is over. Writes nothing."""
-        return bool(self._database.execute(_OVER, (self._clock(), BOOT_SLACK)))
+        return bool(self._database.execute(_OVER, (self._clock(), BOOT_SLACK, "[]")))
 
-    def end_those_over(self) -> None:
-        """Give back the messages of all consumers whose lease is over, and forget these consumers."""
+    def end_those_over(self, dead: Collection[int] = ()) -> list[int]:
+        """Give back the messages of all consumers whose lease is over or who are dead, and forget these consumers.
+
+        Args:
+            dead: the numbers of those whose process is gone.
+
+        Returns:
+            The numbers of those who were forgotten.
+        """
         queues = {number: queue for queue, number in _NUMBERS.items()}
         with self._transaction():
-            for number, queue in self._database.execute(_OVER, (self._clock(), BOOT_SLACK)):
+            over = self._database.execute(_OVER, (self._clock(), BOOT_SLACK, _listed(dead)))
+            for number, queue in over:
                 self._remove(_whole(number), queues[_whole(queue)])
+        return [_whole(number) for number, _ in over]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
