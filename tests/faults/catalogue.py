@@ -27,6 +27,7 @@ from tests.faults.values import Profile
 def all_cases() -> Sequence[Case]:
     """Every case there is."""
     return [
+        *soak.CASES,  # the longest: side by side with others it should begin first
         *kills.CASES,
         *links.CASES,
         *frames.CASES,
@@ -34,7 +35,6 @@ def all_cases() -> Sequence[Case]:
         *poison.CASES,
         *hostile.CASES,
         *crowds.CASES,
-        *soak.CASES,
         *crash_points.CASES,
         *disks.CASES,
         *controls.CASES,
