@@ -76,11 +76,16 @@ class Heartbeat:
         self._number = number
         self._beat = 0
         self._leaving = threading.Event()
+        self._shown = threading.Event()
         self._thread = vital_thread("heartbeat", self._run, on_death)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    def wait_shown(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds until the first record is written; whether it is."""
+        return self._shown.wait(timeout)
 
     def stop(self) -> None:
         """Write that the process has left, and end."""
@@ -94,6 +99,7 @@ class Heartbeat:
                 with self._open() as repository:
                     while not self._leaving.is_set():
                         self._write(self._describe(), repository)
+                        self._shown.set()
                         troubled = False
                         self._leaving.wait(INTERVAL)
                     self._write(replace(self._describe(), status=LEFT, in_hand=()), repository)

@@ -15,7 +15,7 @@ from core.addresses import LOOPBACK, Address
 from core.broker.base import Broker
 from core.broker.opening import open_broker
 from core.config import Settings
-from core.errors import BrokerError, SupervisorError
+from core.errors import BrokerError, JournalError, SupervisorError
 from core.repository.opening import Journal
 from core.supervisor import adoption, declared, intention, nginx, options, ports, rabbitmq, state
 from core.supervisor.adoption import Survivors
@@ -27,6 +27,7 @@ from core.supervisor.part import Part
 from core.supervisor.plan import LOCAL, Duty, Planner, ProcessSpec
 from core.supervisor.ports import Choice
 from core.supervisor.program import Undertaking
+from core.supervisor.readiness import Target, was_ready
 from core.supervisor.state import ChildRecord, Intention
 
 _log = logging.getLogger("cauce.supervisor")
@@ -71,7 +72,7 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     if not local:
         _reach(broker, journal, lenient=bool(records))
     balancer = _balancer(settings, home, choice, program)
-    crew = _crew(settings, environment, home, balancer)
+    crew = _crew(settings, environment, home, balancer, partial(_was_ready, journal))
     for spec in specs:
         crew.add(spec)
     _take_up(crew, records, wish, settings[options.STOP_TIMEOUT])
@@ -185,10 +186,27 @@ def _balancer(settings: Settings, home: Home, choice: Choice, program: Path | No
     return balancer
 
 
-def _crew(settings: Settings, environment: Mapping[str, str], home: Home, balancer: Balancer | None) -> Crew:
+def _was_ready(journal: Journal, target: Target) -> bool:
+    """Look a last time at what a process wrote before it died."""
+    if target.duty not in {Duty.SERVER, Duty.WORKER}:
+        return False
+    try:
+        with journal.reading()() as repository:
+            return was_ready(target, repository.processes())
+    except JournalError:
+        return False
+
+
+def _crew(
+    settings: Settings,
+    environment: Mapping[str, str],
+    home: Home,
+    balancer: Balancer | None,
+    ready: Callable[[Target], bool],
+) -> Crew:
     def make(spec: ProcessSpec) -> Part:
         before = balancer.test if balancer is not None and spec.duty is Duty.NGINX else _nothing
-        return Part(spec, home, environment, settings[options.HUNG_AFTER], before)
+        return Part(spec, home, environment, settings[options.HUNG_AFTER], before, ready)
 
     return Crew(make)
 

@@ -27,8 +27,17 @@ REMEMBERED = 100
 _log = logging.getLogger("cauce.supervisor")
 
 
+BRIEFLY = 0.1
+"""Seconds for which a process counts as ready that nobody saw ready, but that was."""
+
+
 def _nothing() -> None:
     """What most parts need before a start."""
+
+
+def _never(target: Target) -> bool:
+    """What is known of a process's last moment where nobody asks."""
+    return False
 
 
 class Part:
@@ -40,6 +49,7 @@ class Part:
         environment: the supervisor's own.
         hung_after: seconds of silence after which a server or worker counts as hung and is killed; never when 0.
         before_start: called before each start; raises `SupervisorError` when it can't be.
+        was_ready: tells of a process that has ended before anybody saw it ready whether it was.
 
     Attributes:
         spec: what is run; a new one counts from the next start on.
@@ -53,6 +63,7 @@ class Part:
         environment: Mapping[str, str],
         hung_after: float = 0.0,
         before_start: Callable[[], None] = _nothing,
+        was_ready: Callable[[Target], bool] = _never,
     ) -> None:
         self.spec = spec
         self.state = PartState.WAITING
@@ -61,6 +72,7 @@ class Part:
         self._environment = environment
         self._hung_after = hung_after
         self._before_start = before_start
+        self._was_ready = was_ready
         self._process: Running | None = None
         self._restarts = 0
         self._note = ""
@@ -270,8 +282,7 @@ class Part:
         assert self._process is not None
         self._process.clean()
         pid = self._process.identity.pid
-        healthy = 0.0 if self._ready_since is None else now - self._ready_since
-        self._exits.append(Exit(now, healthy, clean=code == 0 or self._killed_on_purpose))
+        self._exits.append(Exit(now, self._healthy(now), clean=code == 0 or self._killed_on_purpose))
         self._note = ""
         how = describe_exit(code)
         blameless = self._killed_on_purpose or self._patience is not None
@@ -281,6 +292,13 @@ class Part:
         self._process = None
         self._forget_process_state()
         self._decide(now, f"{self.name} (pid {pid}) {how}")
+
+    def _healthy(self, now: float) -> float:
+        """For how many seconds the process that has just ended was ready."""
+        if self._ready_since is not None:
+            return now - self._ready_since
+        target = self.target()
+        return BRIEFLY if target is not None and self._was_ready(target) else 0.0
 
     def _decide(self, now: float, ended: str) -> None:
         """Decide what to do after an end."""

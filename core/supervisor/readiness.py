@@ -75,6 +75,11 @@ def judge(target: Target, records: Sequence[ProcessRecord], liveness: Liveness, 
     return Condition(ready, trouble if ready else record.status)
 
 
+def was_ready(target: Target, records: Sequence[ProcessRecord]) -> bool:
+    """Say whether a server or worker that has ended was ready at the last sign of its life."""
+    return any(record.status.partition("; ")[0] == "ready" for record in records if _is_of(record, target))
+
+
 def _is_of(record: ProcessRecord, target: Target) -> bool:
     same_process = record.pid in target.pids and record.host == target.host
     return same_process and record.started_at >= target.spawned_at - CLOCK_SLACK

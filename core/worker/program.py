@@ -41,6 +41,9 @@ HASTE = 1.0
 LAST_WORDS = 5.0
 """Seconds that the journal's thread has to store the last outcomes."""
 
+SHOW_PATIENCE = 1.0
+"""Seconds to wait for the journal to say that the worker is ready, before it takes tasks all the same."""
+
 _log = logging.getLogger("cauce.worker")
 
 
@@ -104,9 +107,11 @@ class Worker:
             _log.warning("waiting for the broker: %s", error)
         self._recorder.start()
         self._handlers.start()
-        self._taker.start()
         self._status = "ready"
         self._heartbeat.start()
+        # Whoever looks after it shall know that it could work, even if its first task kills it.
+        self._heartbeat.wait_shown(SHOW_PATIENCE)
+        self._taker.start()
         _log.info("%s is ready: %d at once; broker: %s", self.name, self._concurrency, self._broker.description)
         code = self._wait()
         return self._leave(code)

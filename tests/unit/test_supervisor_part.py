@@ -14,9 +14,9 @@ from core.supervisor import census
 from core.supervisor.home import Home
 from core.supervisor.part import Part
 from core.supervisor.plan import MARK, Duty, ProcessSpec
-from core.supervisor.policy import HEALTHY, MOST_DEATHS
+from core.supervisor.policy import HEALTHY, LONGEST_WAIT_OF_READY, MOST_DEATHS
 from core.supervisor.process import UNSEEN, describe_exit
-from core.supervisor.readiness import Condition
+from core.supervisor.readiness import Condition, Target
 from core.supervisor.report import PartState
 from tests.services.waiting import wait_until
 
@@ -38,11 +38,15 @@ def spec_of(home: Home, program: str) -> ProcessSpec:
 
 @contextmanager
 def part_of(
-    directory: Path, program: str, hung_after: float = 0.0, before_start: Callable[[], None] = lambda: None
+    directory: Path,
+    program: str,
+    hung_after: float = 0.0,
+    before_start: Callable[[], None] = lambda: None,
+    was_ready: Callable[[Target], bool] = lambda _: False,
 ) -> Iterator[Part]:
     home = Home(directory)
     home.create()
-    part = Part(spec_of(home, program), home, os.environ, hung_after, before_start)
+    part = Part(spec_of(home, program), home, os.environ, hung_after, before_start, was_ready)
     part.want()
     try:
         yield part
@@ -95,6 +99,25 @@ def test_what_keeps_dying_is_started_again_and_then_given_up(tmp_path: Path) -> 
         part.want()
         assert part.failure == ""
         assert part.report(now).state is PartState.STARTING
+
+
+def test_what_was_ready_before_it_died_is_never_given_up_though_nobody_saw_it(tmp_path: Path) -> None:
+    asked: list[Target] = []
+
+    def was_ready(target: Target) -> bool:
+        asked.append(target)
+        return True
+
+    now = NOW
+    with part_of(tmp_path, PRINTS_AND_DIES, was_ready=was_ready) as part:
+        for death in range(MOST_DEATHS + 2):
+            pid = part.report(now).pid
+            await_end(part, now)
+            assert asked[-1].identity.pid == pid
+            assert part.report(now).state is PartState.RESTARTING
+            now += 2 * LONGEST_WAIT_OF_READY
+            part.turn(now)
+            assert part.report(now).restarts == death + 1
 
 
 def test_a_stop_beats_a_restart_that_is_due(tmp_path: Path) -> None:

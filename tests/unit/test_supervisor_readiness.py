@@ -11,7 +11,7 @@ from core.model import ProcessRecord, Role
 from core.presence import SILENCE, Liveness
 from core.supervisor.census import Identity
 from core.supervisor.plan import Duty
-from core.supervisor.readiness import Condition, Target, greet, has_lived, judge, listens
+from core.supervisor.readiness import Condition, Target, greet, has_lived, judge, listens, was_ready
 
 TARGET = Target(
     name="w1", duty=Duty.WORKER, pids=frozenset({42}), host="here", spawned_at=100.0, identity=Identity(42, 100.0)
@@ -40,6 +40,21 @@ SILENT = Condition(False, "silent: it writes no heartbeat", silent=True)
 )
 def test_what_a_record_says(records: list[ProcessRecord], expected: Condition) -> None:
     assert judge(TARGET, records, Liveness(), 1000.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ([], False),
+        ([RECORD], True),
+        ([replace(RECORD, status="ready; broker: away")], True),
+        ([replace(RECORD, status="starting")], False),
+        ([replace(RECORD, pid=43)], False),
+        ([replace(RECORD, started_at=90.0)], False),
+    ],
+)
+def test_what_a_record_says_of_a_process_that_has_ended(records: list[ProcessRecord], expected: bool) -> None:
+    assert was_ready(TARGET, records) is expected
 
 
 def test_a_heartbeat_that_stands_still_is_noticed() -> None:
