@@ -1,8 +1,9 @@
 """The files that hold what the processes print: one each, set aside when it has grown large.
 
 A process writes to its own file at its end, and nobody stands between the two: it never waits for a reader,
-and goes on when the supervisor is gone. What all files of one process may take is bounded: `KEPT` + 1 times `LARGEST`,
-and what is written within a second. Of a flood, with which a file has become `TOO_LARGE` by then, the end is kept.
+and goes on when the supervisor is gone. What all files of one process may take is bounded: `KEPT` times `TOO_LARGE`,
+and what is written within a second. Of a flood, with which a file has become `TOO_LARGE` by then, the last `LARGEST`
+bytes are kept, and of what comes while they are copied no more than that.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from core.logs import printable
 LARGEST = 10 * 1024 * 1024
 """Bytes beyond which a file is set aside."""
 
-TOO_LARGE = 4 * LARGEST
+TOO_LARGE = 2 * LARGEST
 """Bytes beyond which only the last `LARGEST` of a file are kept when it is set aside."""
 
 KEPT = 3
@@ -107,13 +108,16 @@ def _copy_and_cut(path: Path, half: Path) -> None:
     with path.open("r+b", buffering=0) as source:
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as copy:
             _skip_to_the_end(source, copy)
-            _copy(source, copy)
+            _copy(source, copy, TOO_LARGE - copy.tell())
         # The copy is where readers look for it before anything is cut off.
         _make_room(path)
         os.replace(half, _aside(path, 1))
         with _aside(path, 1).open("ab", buffering=0) as copy:
-            _copy(source, copy)
+            _copy(source, copy, TOO_LARGE - copy.tell())
+            lost = os.fstat(source.fileno()).st_size - source.tell()
             source.truncate(0)
+            if lost > 0:
+                _write(copy, b"\n(%d bytes after this were written too quickly to be kept)\n" % lost)
 
 
 def _skip_to_the_end(source: RawIOBase, copy: RawIOBase) -> None:
@@ -127,10 +131,11 @@ def _skip_to_the_end(source: RawIOBase, copy: RawIOBase) -> None:
         _write(copy, b"(%d bytes before this were written too quickly to be kept)\n" % place)
 
 
-def _copy(source: RawIOBase, copy: RawIOBase) -> None:
-    """Copy all that there is, and what arrives meanwhile."""
-    while block := source.read(_BLOCK):
+def _copy(source: RawIOBase, copy: RawIOBase, most: int) -> None:
+    """Copy what there is, and what arrives meanwhile; no more than so many bytes: the writer may be the quicker one."""
+    while most > 0 and (block := source.read(min(most, _BLOCK))):
         _write(copy, block)
+        most -= len(block)
 
 
 def _discard(half: Path) -> None:

@@ -32,7 +32,7 @@ from core.supervisor.stopping import Patience, stop_in_order
 from core.supervisor.watcher import Seen, Watcher
 from core.supervisor.wording import not_ready, waiting_for
 
-TURN = 0.1
+TURN = 0.2
 """Seconds between two looks at whether a process has ended."""
 
 STOPPING_TURN = 0.02

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from io import RawIOBase
 from itertools import pairwise
 from pathlib import Path
 
@@ -116,6 +117,28 @@ def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_
     assert all(before < after for before, after in pairwise(found))
     assert sum(after > before + 1 for before, after in pairwise(found)) <= rotations
     assert content.count(b"\n") - len(found) <= rotations
+
+
+def test_who_writes_more_quickly_than_it_is_copied_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfiles, "LARGEST", 50)
+    monkeypatch.setattr(logfiles, "TOO_LARGE", 200)
+    path = tmp_path / "w1.log"
+    written = 150
+    copy = logfiles._copy  # noqa: SLF001 - the moment between two blocks can't be met from outside
+
+    def copy_while_it_grows(source: RawIOBase, target: RawIOBase, most: int) -> None:
+        with path.open("ab") as writer:
+            writer.write(b"x" * 300)
+        copy(source, target, most)
+
+    monkeypatch.setattr(logfiles, "_copy", copy_while_it_grows)
+    path.write_bytes(b"x" * written)
+    assert rotate(path)
+    [aside] = former(path)
+    assert path.stat().st_size == 0
+    kept, told = aside.read_bytes().split(b"\n", 1)
+    assert kept == b"x" * 200
+    assert told == b"(550 bytes after this were written too quickly to be kept)\n"
 
 
 @pytest.mark.parametrize("setter", [rotate, set_aside])

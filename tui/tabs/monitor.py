@@ -7,7 +7,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Static
 
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence
@@ -20,6 +19,7 @@ from tui.tabs.base import Tab
 from tui.view import Light, View, WorkerRow
 from tui.widgets.browser import Browser
 from tui.widgets.chart import Chart
+from tui.widgets.note import Note
 from tui.widgets.panel import Panel
 from tui.widgets.table import Cell, Column, ListModel, Row, Table
 from tui.widgets.task_rows import result_columns
@@ -67,7 +67,7 @@ class Workers(Panel):
         super().__init__(id=id)
         self.words = words
         self.table = Table(_columns(words))
-        self._note = Static(classes="note", markup=False)
+        self._note = Note()
 
     def compose(self) -> ComposeResult:
         """A note for what there is to say; the table."""
@@ -80,8 +80,7 @@ class Workers(Panel):
         if len(rows) > 1:
             rows.append(("", self._total(view)))
         self.table.show(ListModel(rows))
-        self._note.update("" if rows else self._nothing(view))
-        self._note.display = not rows and view.number > 0
+        self._note.say("" if rows or view.number <= 0 else self._nothing(view))
         alive = sum(row.process.presence is not Presence.LOST for row in view.workers)
         count = self.words.count(alive, "{count} worker", "{count} workers")
         servers = sum(row.process.presence is not Presence.LOST for row in view.servers)

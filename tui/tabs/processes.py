@@ -6,7 +6,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.widget import Widget
-from textual.widgets import Static
 
 from core.supervisor.plan import Duty
 from core.supervisor.report import PartReport, PartState
@@ -17,6 +16,7 @@ from tui.messages import LogsWanted, OperationWanted, ScaleWanted, Told
 from tui.tabs.base import Tab
 from tui.view import View
 from tui.widgets.log_panel import LogPanel
+from tui.widgets.note import Note
 from tui.widgets.panel import Panel
 from tui.widgets.table import Cell, Column, ListModel, Row, Table
 from tui.words import Words
@@ -62,7 +62,7 @@ class ProcessPanel(Panel):
         super().__init__(id=id)
         self.words = words
         self.table = Table(_columns(words))
-        self._note = Static(classes="note", markup=False)
+        self._note = Note()
         self.view = View()
 
     def compose(self) -> ComposeResult:
@@ -78,8 +78,7 @@ class ProcessPanel(Panel):
         if report is not None:
             rows = [(part.name, self._row(part, view.now)) for part in report.processes]
         self.table.show(ListModel(rows))
-        self._note.update(self._say(view))
-        self._note.display = bool(self._say(view))
+        self._note.say(self._say(view))
         count = self.words.count(len(rows), "{count} process", "{count} processes")
         where = f" · {report.listen}" if report is not None and report.listen else ""
         pid = self.words(" · supervisor {pid}", pid=report.pid) if report is not None else ""

@@ -1,11 +1,12 @@
 """The lines around the tabs: what runs, the ledger, the tabs themselves, and the keys of the part with the focus."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.content import Content
+from textual.content import Content, Span
 from textual.message import Message
 from textual.widget import Widget
 
@@ -34,11 +35,20 @@ class _Line(Widget):
         super().__init__(id=id)
         self.words = words
         self.view = EMPTY
+        self._drawn: tuple[str, Sequence[Span]] = ("", ())
 
     def show(self, view: View) -> None:
-        """Draw this moment."""
+        """Draw this moment, if it looks any different."""
         self.view = view
-        self.refresh()
+        line = self.render()
+        drawn = (line.plain, line.spans)
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.refresh()
+
+    @abstractmethod
+    def render(self) -> Content:
+        """The line."""
 
 
 class Header(_Line):

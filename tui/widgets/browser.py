@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from core.errors import SearchError
 from core.model import State
@@ -18,6 +18,7 @@ from tui import commands, formatting
 from tui.feed import Grown, Listed, News, Read, Trouble
 from tui.messages import CopyWanted, DetailWanted, ExportWanted, RowsWanted, SearchWanted, Told
 from tui.widgets.live_tasks import LiveTasks
+from tui.widgets.note import Note
 from tui.widgets.panel import Panel
 from tui.widgets.table import Column, Table
 from tui.words import Words
@@ -64,7 +65,7 @@ class Browser(Panel):
         self._input = Input(
             placeholder=words("words  kind:echo  worker:w1  -state:done  error:text  took>500ms  since:10m")
         )
-        self._note = Static(classes="note", markup=False)
+        self._note = Note()
         self._text = text
         self._order = order
         self._number = 0
@@ -199,8 +200,7 @@ class Browser(Panel):
             self._say("")
 
     def _say(self, text: str, *, bad: bool = False) -> None:
-        self._note.update(text)
-        self._note.display = bool(text)
+        self._note.say(text)
         self._note.set_class(bad, "-bad")
 
     # What the table says.

@@ -78,20 +78,34 @@ class TableModel(ABC):
         """Whether a person has marked the row."""
         return False
 
+    def differing(self, other: "TableModel") -> list[int] | None:
+        """The places at which the rows look different from those of another model, if both have the same rows.
+
+        None when they have not, or that can't be told.
+        """
+        return None
+
 
 class ListModel(TableModel):
     """Rows that are all known: keys and cells."""
 
     def __init__(self, rows: Sequence[tuple[Hashable, Row]] = ()) -> None:
-        self._rows = list(rows)
-        self._places = {key: place for place, (key, _) in enumerate(self._rows)}
+        self.rows = list(rows)
+        self._places = {key: place for place, (key, _) in enumerate(self.rows)}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
+
+    def differing(self, other: TableModel) -> list[int] | None:
+        """The places at which the cells are different, if the keys are the same."""
+        if not isinstance(other, ListModel) or [key for key, _ in self.rows] != [key for key, _ in other.rows]:
+            return None
+        pairs = zip(self.rows, other.rows, strict=True)
+        return [place for place, (one, another) in enumerate(pairs) if one != another]
 
     def key(self, place: int) -> Hashable:
         """What the row is known by."""
-        return self._rows[place][0]
+        return self.rows[place][0]
 
     def place(self, key: Hashable) -> int | None:
         """Where the row of a key stands now."""
@@ -99,7 +113,7 @@ class ListModel(TableModel):
 
     def row(self, place: int) -> Row | None:
         """The cells of a row."""
-        return self._rows[place][1]
+        return self.rows[place][1]
 
 
 class Table(ScrollView, can_focus=True):
@@ -206,6 +220,8 @@ class Table(ScrollView, can_focus=True):
 
     def show(self, model: TableModel, *, keep: Hashable | None = None) -> None:
         """Show other rows. The cursor stays on the row that it is on, or goes to the one of the key `keep`."""
+        if keep is None and self._renewed(model):
+            return
         before, place_before = self.cursor_key, self.cursor
         key = keep if keep is not None else before
         self.model = model
@@ -217,6 +233,19 @@ class Table(ScrollView, can_focus=True):
             self.post_message(self.Moved(self, self.cursor_key))
         self.refresh()
         self._ask()
+
+    def _renewed(self, model: TableModel) -> bool:
+        """Draw only the lines that look different now, where the rows are the same; whether that was so."""
+        differing = model.differing(self.model)
+        if differing is None:
+            return False
+        self.model = model
+        self._strips.clear()
+        width, top = self.scrollable_content_region.width, self.scroll_offset.y
+        for place in differing:
+            if place >= top:
+                self.refresh(Region(0, place + 1 - top, width, 1))
+        return True
 
     def changed(self) -> None:
         """Draw anew: rows have become known, or have changed."""

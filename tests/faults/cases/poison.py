@@ -7,7 +7,7 @@ import msgspec
 
 from core.addresses import Address
 from core.client import NewSubmission
-from core.supervisor.logfiles import KEPT, LARGEST
+from core.supervisor.logfiles import KEPT, LARGEST, TOO_LARGE
 from core.supervisor.report import PartState, Report
 from tests.faults import books, poisons, sending
 from tests.faults.arena import Arena
@@ -24,7 +24,7 @@ MOST_RUNS = 5
 
 PATIENCE = 500.0
 MEGABYTE = 1 << 20
-LOG_ROOM = (KEPT + 2) * LARGEST
+LOG_ROOM = KEPT * TOO_LARGE + 2 * LARGEST
 """Bytes that a worker's logs may take, with what is written until the next look at them."""
 
 FLOOD_NUMBER = 1_000_000
