@@ -53,6 +53,8 @@ class _Sent(msgspec.Struct, frozen=True):
     task: Dispatch
     generation: int
     """Of the queue, as far as was known then."""
+    at: float
+    """Seconds since the epoch, as its message tells."""
 
 
 class Dispatcher:
@@ -148,7 +150,7 @@ class Dispatcher:
         self._redispatch(repository)
         self._reschedule(repository, now, wall)
         self._generation_read = repository.generation()
-        repository.mark_queued([sent.task for sent in self._to_mark if sent.generation == self._generation_read], wall)
+        self._mark(repository, self._generation_read)
         self._claimed = []
         self._releasing = self._overdue(now)
         if self._releasing:
@@ -202,12 +204,20 @@ class Dispatcher:
             self._publisher.close(timeout)
         self._collect(now)
         with repository.transaction():
-            generation = repository.generation()
-            repository.mark_queued([sent.task for sent in self._to_mark if sent.generation == generation], wall)
+            self._mark(repository, repository.generation())
             repository.release(self._owner)
         self._to_mark.clear()
         self._to_publish.clear()
         self._in_hand.clear()
+
+    def _mark(self, repository: Repository, generation: int) -> None:
+        """Note what is on the queue of this generation by now, and by which message: others of it are surplus."""
+        published: dict[float, list[Dispatch]] = {}
+        for sent in self._to_mark:
+            if sent.generation == generation:
+                published.setdefault(sent.at, []).append(sent.task)
+        for at, tasks in published.items():
+            repository.mark_queued(tasks, at)
 
     def _redispatch(self, repository: Repository) -> None:
         """Have everything published again that was on a queue which is gone."""
@@ -234,8 +244,9 @@ class Dispatcher:
     def _message(self, task: Dispatch, wall: float) -> Message:
         # Not tagged by its number: a task that was released and claimed again can be on its way twice.
         tag = next(self._tags)
-        self._sent[tag] = _Sent(task, self._generation)
-        return Message(tag, task.id, task.kind, _encode(Reference(task.id, task.seq, task.attempt, wall)))
+        self._sent[tag] = _Sent(task, self._generation, wall)
+        reference = Reference(task.id, task.seq, task.attempt, wall, self._generation)
+        return Message(tag, task.id, task.kind, _encode(reference))
 
     def _holds(self, task: Dispatch) -> bool:
         """Whether this task is in its hand, not the same one claimed anew."""

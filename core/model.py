@@ -96,6 +96,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """How many attempts began after a redelivery and did not end: the worker died, or seemed to."""
     retries: int | None
     due_at: float | None
+    queued_at: float | None = None
+    """When the message that the broker confirmed last was published."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

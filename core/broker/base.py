@@ -33,7 +33,16 @@ class Reference(msgspec.Struct, frozen=True):
     seq: int
     attempt: int
     at: float
-    """When it was published, seconds since the epoch."""
+    """When it was published, seconds since the epoch. It tells one message for an attempt from another."""
+    generation: int | None = None
+    """Of the queue, as far as its publisher knew it, as the journal counts them; None in a message that doesn't tell.
+
+    What was published before the present one began is, or will be, published again: a journal's redispatch sees to it.
+    """
+
+    def is_outdated(self, generation: int) -> bool:
+        """Whether it was published before this generation of the queue began."""
+        return self.generation is not None and self.generation < generation
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -101,7 +110,7 @@ class Consumer(Closing):
 
     It connects by itself, in the background, again and again; what it held when a connection was lost
     will be delivered again, perhaps to another consumer, and its acknowledgement is then ignored.
-    `receive` belongs to one thread; `holds`, `ack`, `reject` and `resize` may be called from any.
+    `receive` belongs to one thread; all the others but `close` may be called from any.
     """
 
     @property
@@ -128,6 +137,12 @@ class Consumer(Closing):
     @abstractmethod
     def resize(self, prefetch: int) -> None:
         """Hold at most `prefetch` messages from now on."""
+
+    def renew(self) -> None:
+        """Leave what may be a connection to a queue that is gone for a new one; what was held is held no more.
+
+        A broker that can't leave anybody with such a connection has nothing to do.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -101,8 +101,11 @@ class Repository(Closing):
         """Give up to `limit` tasks that are due and belong to nobody to `owner`, the longest due first."""
 
     @abstractmethod
-    def mark_queued(self, published: Sequence[Dispatch], now: float) -> None:
-        """Note that the broker has confirmed these. One that has moved on meanwhile is left alone."""
+    def mark_queued(self, published: Sequence[Dispatch], at: float) -> None:
+        """Note that the broker has confirmed these, whose messages were published at this time.
+
+        One that has moved on meanwhile is left alone.
+        """
 
     @abstractmethod
     def release(self, owner: int) -> int:

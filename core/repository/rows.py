@@ -23,7 +23,7 @@ TASK_COLUMNS = (
     " error_type, error_message, error_traceback, error_signature,"
     " sent_at, received_at, accepted_at, queued_at, taken_at, started_at, finished_at, stored_at"
 )
-ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at"
+ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at, queued_at"
 PROCESS_COLUMNS = (
     "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand"
 )
@@ -83,6 +83,7 @@ def assignment(row: Row) -> Assignment:
         strikes=integer(row[6]),
         retries=integer_or_none(row[7]),
         due_at=number(row[8]) or None,
+        queued_at=number_or_none(row[9]),
     )
 
 

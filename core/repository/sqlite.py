@@ -157,7 +157,7 @@ class SqliteRepository(Repository):
         )
         return [rows.dispatch(row[1:]) for row in sorted(claimed)]
 
-    def mark_queued(self, published: Sequence[Dispatch], now: float) -> None:
+    def mark_queued(self, published: Sequence[Dispatch], at: float) -> None:
         """Note that the broker has confirmed these."""
         moved = 0
         for state in (State.ACCEPTED, State.RETRYING):
@@ -166,7 +166,7 @@ class SqliteRepository(Repository):
             changed = self._database.execute_many(
                 "UPDATE tasks SET state = 'queued', owner = NULL, queued_at = ?"
                 " WHERE seq = ? AND attempts = ? AND state = ?",
-                [(now, item.seq, item.attempt, state.value) for item in published],
+                [(at, item.seq, item.attempt, state.value) for item in published],
             )
             self._move(state, State.QUEUED, changed)
             moved += changed

@@ -51,8 +51,8 @@ class Uses(msgspec.Struct, frozen=True):
 
     begin: Callable[[Held], bool]
     """Notes that a task is begun; False when it is not to be, since it is delivered again."""
-    strike: Callable[[int], None]
-    """Writes down that a task is about to begin that was delivered before."""
+    strike: Callable[[Held], None]
+    """Writes down that a task is about to begin that was delivered before, or marks it as unwanted."""
     finished: Callable[[Held, Outcome], None]
     """Takes what came of a task."""
     drop: Callable[[Held], None]
@@ -176,10 +176,10 @@ class Handlers:
     def _handle(self, held: Held, slot: Slot) -> None:
         if not self._uses.begin(held):
             return
+        if held.suspect and not held.unwanted and not self._begin_suspect(held):
+            return
         if held.unwanted:
             self._uses.drop(held)
-            return
-        if held.suspect and not self._begin_suspect(held):
             return
         run_now = Run(held, time.time())
         try:
@@ -223,7 +223,7 @@ class Handlers:
         """Note that a task begins which may have killed its worker; one that did so too often ends here."""
         strikes = held.assignment.strikes
         if strikes < STRIKE_LIMIT:
-            self._uses.strike(held.assignment.seq)
+            self._uses.strike(held)
             return True
         failure = Failure(
             type="WorkerLost",

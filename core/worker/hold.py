@@ -27,7 +27,7 @@ class Held:
         """It was delivered before, and may be what killed the worker that had it."""
         self.begun = False
         self.unwanted = False
-        """It was cancelled, or ended elsewhere, while it waited here for its turn."""
+        """It was cancelled, ended elsewhere, or published anew, while it waited here for its turn."""
 
 
 class Hold:
@@ -43,39 +43,56 @@ class Hold:
     def add(self, held: Held) -> Delivery | None:
         """Hold an attempt; None when it is a new one.
 
-        Otherwise only the delivery is new: the former one, which is returned, is to be acknowledged.
+        Otherwise only the message is new: the delivery of the former one, which is returned, is to be acknowledged.
         """
         with self._lock:
             known = self._held.setdefault(_key(held), held)
             if known is held:
                 return None
             former = known.delivery
-            known.delivery = held.delivery
+            known.delivery, known.reference, known.unwanted = held.delivery, held.reference, False
             return former
 
     def begin(self, held: Held, is_held: Callable[[Delivery], bool]) -> bool:
         """Note that a task is begun; False, and let go of it, when the broker waits for it no more.
 
         It is delivered again then, perhaps to another worker, and would run twice.
+        One that is unwanted is let go of too: what may come of it from now on is another.
         """
         with self._lock:
-            if is_held(held.delivery):
+            still_held = is_held(held.delivery)
+            if still_held and not held.unwanted:
                 held.begun = True
-                return True
-            self._held.pop(_key(held), None)
-            return False
+            else:
+                self._let_go(held)
+            return still_held
 
     def waiting(self, before: float) -> list[Held]:
         """Those that were taken before this time and have not begun."""
         with self._lock:
             return [held for held in self._held.values() if not held.begun and held.taken_at < before]
 
+    def judge(self, held: Held, *, wanted: bool) -> None:
+        """Note whether a task is wanted; too late once it is begun: what came again meanwhile must not be let go of."""
+        with self._lock:
+            if not held.begun:
+                held.unwanted = not wanted
+
+    def outdated(self, generation: int) -> list[Delivery]:
+        """The deliveries of those that were published before this generation of the queue began."""
+        with self._lock:
+            return [held.delivery for held in self._held.values() if held.reference.is_outdated(generation)]
+
     def take_out(self, tasks: Sequence[Held]) -> list[Delivery]:
         """Let go of tasks; the deliveries to acknowledge for them."""
         with self._lock:
             for held in tasks:
-                self._held.pop(_key(held), None)
+                self._let_go(held)
             return [held.delivery for held in tasks]
+
+    def _let_go(self, held: Held) -> None:
+        if self._held.get(_key(held)) is held:
+            del self._held[_key(held)]
 
 
 def _key(held: Held) -> tuple[int, int]:

@@ -1,6 +1,11 @@
-"""What becomes of a task that failed, and how many messages to hold. Pure: time and chance are arguments."""
+"""Which messages to heed, how many to hold, and what becomes of a task that failed.
 
+Pure: time and chance are arguments.
+"""
+
+from core.broker.base import Reference
 from core.errors import UnknownKind
+from core.model import Assignment, State
 from core.tasks import TaskDefinition, is_permanent
 
 LONGEST_DELAY = 3600.0
@@ -10,6 +15,33 @@ HELD_SECONDS = 0.25
 """For how much work a worker holds messages beside those that run: enough to hardly ever wait for the next."""
 
 MOST_HELD = 1000
+
+
+def is_wanted(reference: Reference, booked: Assignment | None, generation: int = 0) -> bool:
+    """Whether a message is to be heeded; not, when what it asks for is done, or asked for by another message.
+
+    Args:
+        reference: what it refers to.
+        booked: the task as it is in the journal now.
+        generation: of the queue, by the journal.
+    """
+    if booked is None or has_ended(reference, booked):
+        return False
+    return not reference.is_outdated(generation) and not _is_surplus(reference, booked)
+
+
+def has_ended(reference: Reference, booked: Assignment) -> bool:
+    """Whether the attempt that a message asks for is over."""
+    return booked.state.ended or booked.attempts != reference.attempt
+
+
+def _is_surplus(reference: Reference, booked: Assignment) -> bool:
+    """Whether the broker has confirmed another message, when a connection was lost before it could say so of this one.
+
+    A message of former versions of the program, which tells no generation, can't be compared.
+    """
+    confirmed = booked.state is State.QUEUED and reference.generation is not None
+    return confirmed and booked.queued_at is not None and booked.queued_at != reference.at
 
 
 def retry_delay(attempt: int, base: float, chance: float) -> float:

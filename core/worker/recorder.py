@@ -16,6 +16,7 @@ from core.model import Counters, Outcome, State
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 from core.worker.hold import Held
+from core.worker.policy import has_ended
 
 LARGEST_BATCH = 1000
 PAUSE = 0.5
@@ -32,12 +33,17 @@ class Finished(msgspec.Struct):
 
 
 class Strike(msgspec.Struct):
-    """Tasks that are about to begin after a redelivery, or that are given back; `noted` is set when that is stored."""
+    """A task that is about to begin after a redelivery; `noted` is set when that is stored."""
+
+    held: Held
+    noted: threading.Event
+
+
+class Pardon(msgspec.Struct):
+    """Tasks that are given back in good order: their strikes are taken back; `noted` is set when that is stored."""
 
     seqs: Sequence[int]
     noted: threading.Event
-    pardon: bool = False
-    """They are given back in good order: the strike is taken back."""
 
 
 class Dropped(msgspec.Struct):
@@ -50,7 +56,7 @@ class QueueLost(msgspec.Struct):
     """The broker had lost its queue: what was on it has to be published again."""
 
 
-Item = Finished | Strike | Dropped | QueueLost
+Item = Finished | Strike | Pardon | Dropped | QueueLost
 
 
 class Recorder:
@@ -88,10 +94,13 @@ class Recorder:
         """Have a task acknowledged that was not begun, because it was cancelled or ended elsewhere."""
         self._inbox.put(Dropped(held))
 
-    def strike(self, seq: int) -> None:
-        """Write down that a task is about to begin that was delivered before; returns when it is."""
+    def strike(self, held: Held) -> None:
+        """Write down that a task is about to begin that was delivered before; returns when it is.
+
+        It is marked as unwanted instead, when it has ended meanwhile: another copy of it may have been run elsewhere.
+        """
         noted = threading.Event()
-        self._inbox.put(Strike([seq], noted))
+        self._inbox.put(Strike(held, noted))
         noted.wait()
 
     def redispatch(self) -> None:
@@ -102,7 +111,7 @@ class Recorder:
         """Write down that tasks which began under suspicion are given back; waits for it up to `timeout` seconds."""
         if seqs:
             noted = threading.Event()
-            self._inbox.put(Strike(seqs, noted, pardon=True))
+            self._inbox.put(Pardon(seqs, noted))
             noted.wait(timeout)
 
     def stop(self, timeout: float) -> None:
@@ -133,7 +142,7 @@ class Recorder:
 
     def _store(self, batch: Sequence[Item], repository: Repository) -> None:
         finished = [item for item in batch if isinstance(item, Finished)]
-        strikes = [item for item in batch if isinstance(item, Strike)]
+        strikes = [item for item in batch if isinstance(item, Strike | Pardon)]
         dropped = [item for item in batch if isinstance(item, Dropped)]
         lost = any(isinstance(item, QueueLost) for item in batch)
         counted: list[bool] = []
@@ -179,18 +188,28 @@ class Recorder:
 
 
 def _write(
-    finished: Sequence[Finished], strikes: Sequence[Strike], repository: Repository, *, lost: bool
+    finished: Sequence[Finished], strikes: Sequence[Strike | Pardon], repository: Repository, *, lost: bool
 ) -> list[bool]:
     """Store everything together; for each outcome whether it counted."""
     with repository.transaction():
         for item in strikes:
-            if item.pardon:
+            if isinstance(item, Pardon):
                 repository.pardon(item.seqs)
             else:
-                repository.strike(item.seqs)
+                _strike(item.held, repository)
         counted = repository.settle([item.outcome for item in finished], time.time()) if finished else []
         if lost:
             moved = repository.redispatch()
             if moved:
                 _log.warning("the broker had lost its queue: %d tasks are published again", moved)
         return counted
+
+
+def _strike(held: Held, repository: Repository) -> None:
+    """Note the strike of a task that has not ended; else say so."""
+    seq = held.assignment.seq
+    booked = repository.wanted([seq]).get(seq)
+    if booked is None or has_ended(held.reference, booked):
+        held.unwanted = True
+    else:
+        repository.strike([seq])

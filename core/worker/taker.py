@@ -14,6 +14,7 @@ from core.model import Assignment
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 from core.worker.hold import Held, Hold
+from core.worker.policy import is_wanted
 
 LARGEST_BATCH = 500
 PATIENCE = 0.25
@@ -56,6 +57,7 @@ class Taker:
         self._hand_out = hand_out
         self._most = most
         self._next_recheck = 0.0
+        self._generation = 0
         self._leaving = threading.Event()
         self._thread = vital_thread("taker", self._run, on_death)
         self.taken = 0
@@ -90,19 +92,34 @@ class Taker:
                 self._recheck(repository, time.monotonic())
 
     def _recheck(self, repository: Repository, now: float) -> None:
-        """Mark those that are wanted no more among the tasks that have waited here for a while."""
+        """Mark those that are wanted no more among the tasks that have waited here for a while.
+
+        If the queue was lost meanwhile, all that was published before is published again: nothing of it is begun.
+        """
         if now < self._next_recheck:
             return
         self._next_recheck = now + RECHECK
         waiting = self._hold.waiting(time.time() - RECHECK)
         try:
+            generation = repository.generation()
             wanted = repository.wanted([held.assignment.seq for held in waiting]) if waiting else {}
         except JournalError as error:
             _log.warning("the journal can't be read; not looking for cancelled tasks: %s", error)
             return
+        self._leave_former_queue(generation)
         for held in waiting:
-            task = wanted.get(held.assignment.seq)
-            held.unwanted = task is None or task.state.ended or task.attempts != held.assignment.attempts
+            self._hold.judge(held, wanted=is_wanted(held.reference, wanted.get(held.assignment.seq)))
+
+    def _leave_former_queue(self, generation: int) -> None:
+        """Connect anew, once in each generation, if something is held of a queue before it.
+
+        The broker may not have said that the former queue is gone. What was held of it is not acknowledged then:
+        RabbitMQ could take that for messages of the new one.
+        """
+        before, self._generation = self._generation, generation
+        if generation != before and any(map(self._consumer.holds, self._hold.outdated(generation))):
+            _log.warning("tasks are published again; giving back what was published before")
+            self._consumer.renew()
 
     def _note_idleness(self, busy: bool) -> None:
         now = time.monotonic()
@@ -113,16 +130,17 @@ class Taker:
     def _sort(self, deliveries: Sequence[Delivery], repository: Repository) -> None:
         taken_at = time.time()
         read = [(delivery, reference) for delivery in deliveries if (reference := self._read(delivery)) is not None]
-        wanted = self._look_up([reference.seq for _, reference in read], repository)
-        if wanted is None:
+        found = self._look_up([reference.seq for _, reference in read], repository)
+        if found is None:
             return
+        wanted, generation = found
         settled: list[Delivery] = []
         for delivery, reference in read:
             assignment = wanted.get(reference.seq)
             if assignment is None or assignment.id != reference.id:
                 _log.error("task %s is not in this journal: a dead letter", printable(reference.id, 64))
                 self._consumer.reject(delivery)
-            elif assignment.state.ended or assignment.attempts != reference.attempt:
+            elif not is_wanted(reference, assignment, generation):
                 settled.append(delivery)
             else:
                 # Its strikes are of this attempt: what was published anew since then may have killed workers before.
@@ -146,11 +164,11 @@ class Taker:
             self._consumer.reject(delivery)
             return None
 
-    def _look_up(self, seqs: Sequence[int], repository: Repository) -> Mapping[int, Assignment] | None:
-        """What the journal says of these; None when it can't be read and it is time to leave."""
+    def _look_up(self, seqs: Sequence[int], repository: Repository) -> tuple[Mapping[int, Assignment], int] | None:
+        """What the journal says of these and of the queue; None when it can't be read and it is time to leave."""
         while True:
             try:
-                return repository.wanted(seqs)
+                return repository.wanted(seqs), repository.generation()
             except JournalError as error:
                 _log.warning("the journal can't be read; holding %d tasks: %s", len(seqs), error)
                 if self._leaving.wait(PAUSE):

@@ -7,6 +7,7 @@ import pytest
 
 from core.broker.base import Queue
 from core.model import State
+from core.repository.opening import Journal
 from tests.integration.programs import Program, counts, find, server, worker
 from tests.integration.quick_worker import HEARTBEAT
 from tests.integration.scene import KINDS, Scene
@@ -109,3 +110,21 @@ def test_what_was_on_a_queue_that_is_deleted_under_its_consumers_is_published_ag
             channel.queue_delete(Queue.TASKS.value)
         scene.gate.touch()
         wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done", 20)
+
+
+def test_what_was_published_before_a_redispatch_is_given_back_and_not_run_beside_its_copy(
+    scene: Scene, rabbitmq_url: str
+) -> None:
+    flags = ("--broker", rabbitmq_url, "--tasks", KINDS, "--prefetch", "40")
+    with worker(scene.directory, "w1", *flags).ready() as first:
+        scene.submit(40, "gated")
+        wait_until(lambda: len(scene.traces()) == 4, "four to run, and all others to be held")
+        scene.queued(40)
+        with worker(scene.directory, "w2", *flags).ready():
+            with Journal("resultados.db", scene.directory).writing()() as repository, repository.transaction():
+                assert repository.redispatch() == 40
+            wait_until(lambda: "giving back what was published before" in first.log, "the first worker to notice")
+            scene.gate.touch()
+            wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done", 20)
+    # Of what ran in the first worker a copy may have begun in the second one.
+    assert len(scene.traces()) <= 44

@@ -11,7 +11,7 @@ from core.broker.base import Message, Reference, Settled
 from core.broker.embedded import EmbeddedBroker
 from core.broker.opening import EMBEDDED_FILE
 from core.jsontext import Json
-from core.model import Role
+from core.model import Dispatch, Role
 from core.repository.opening import Journal
 from tests.integration.programs import run
 from tests.integration.scene import KINDS, Scene
@@ -172,6 +172,34 @@ def test_a_reference_that_comes_twice_changes_nothing(scene: Shared) -> None:
     assert scene.wire.ok("status", id="twice")["attempts"] == 1
     # All of them were acknowledged: nothing is held that would come again.
     assert _queued_messages(scene.system.directory) == 0
+
+
+def test_a_reference_of_a_queue_that_is_gone_is_passed_over(scene: Shared) -> None:
+    scene.wire.ok("submit", id="former", kind="trace", payload=str(scene.file), delay=3600)
+    task = scene.system.task("former")
+    assert task is not None
+    before = scene.count("discarded")
+    scene.publish(msgspec.json.encode(Reference("former", task.seq, 0, 1.0, generation=-1)))
+    wait_until(lambda: scene.count("discarded") == before + 1, "it to be passed over")
+    assert "former" not in scene.traces()
+    # What doesn't tell is heeded: as one that was published by a former version of the program.
+    scene.publish(msgspec.json.encode({"id": "former", "seq": task.seq, "attempt": 0, "at": 1.0}))
+    assert scene.wire.ok("result", id="former", wait=30)["state"] == "done"
+
+
+def test_of_two_messages_for_a_task_the_one_that_was_confirmed_is_heeded(scene: Shared) -> None:
+    scene.wire.ok("submit", id="surplus", kind="trace", payload=str(scene.file), delay=3600)
+    task = scene.system.task("surplus")
+    assert task is not None
+    with Journal("resultados.db", scene.system.directory).writing()() as repository, repository.transaction():
+        repository.mark_queued([Dispatch(task.seq, "surplus", "trace", 0)], 2.0)
+        generation = repository.generation()
+    before = scene.count("discarded")
+    scene.publish(msgspec.json.encode(Reference("surplus", task.seq, 0, 1.0, generation)))
+    wait_until(lambda: scene.count("discarded") == before + 1, "it to be passed over")
+    assert "surplus" not in scene.traces()
+    scene.publish(msgspec.json.encode(Reference("surplus", task.seq, 0, 2.0, generation)))
+    assert scene.wire.ok("result", id="surplus", wait=30)["state"] == "done"
 
 
 def _queued_messages(directory: Path) -> int:

@@ -55,8 +55,37 @@ def test_a_message_refers_to_the_task_and_its_attempt(server: Server) -> None:
     (message,) = server.publisher.sent
     task = server.journal.find("a")
     assert task is not None
-    assert references([message]) == [Reference("a", task.seq, 0, WALL + 2.5)]
+    assert references([message]) == [Reference("a", task.seq, 0, WALL + 2.5, generation=0)]
     assert (message.id, message.kind) == ("a", "echo")
+
+
+def test_the_journal_tells_by_which_message_a_task_is_queued(server: Server) -> None:
+    server.submit("a", "b")
+    server.turn(2.5)
+    server.publisher.settle(1)
+    server.publisher.settle(confirmed=False)
+    server.turn(0.01)
+    server.turn(LONGEST)
+    server.publisher.settle()
+    server.turn(0.01)
+    published = {reference.id: reference for reference in references(server.publisher.sent)}
+    assert published["a"].at < published["b"].at
+    for name, reference in published.items():
+        assert server.journal.wanted([reference.seq])[reference.seq].queued_at == reference.at, name
+
+
+def test_a_message_tells_the_generation_of_the_queue_that_it_was_published_to(server: Server) -> None:
+    server.submit("a")
+    server.turn()
+    server.publisher.settle()
+    server.turn(0.01)
+    server.births += 1
+    server.turn(0.01)
+    server.turn(CLAIM_INTERVAL)
+    first, second = references(server.publisher.sent)
+    assert (first.generation, second.generation) == (0, 1)
+    assert first.is_outdated(1)
+    assert not second.is_outdated(1)
 
 
 def test_what_is_claimed_is_published_only_after_the_commit(server: Server) -> None:

@@ -150,13 +150,15 @@ class Bench:
         self.deaths: list[BaseException] = []
         self.elsewhere: set[int] = set()
         """Tasks that are delivered again."""
+        self.ended_elsewhere: set[int] = set()
+        """Tasks that have ended while they waited here."""
         self.handlers = Handlers(
             concurrency,
             self.kinds.registry(),
             Rules(worker="w1", retries=0, retry_delay=1.0, timeout=None, files_root=None),
             Uses(
                 begin=self.begin,
-                strike=self.strikes.append,
+                strike=self.strike,
                 finished=lambda _, outcome: self.outcomes.append(outcome),
                 drop=self.dropped.append,
             ),
@@ -168,6 +170,13 @@ class Bench:
         """Note that a task is begun, as a worker's hold does."""
         held.begun = held.assignment.seq not in self.elsewhere
         return held.begun
+
+    def strike(self, held: Held) -> None:
+        """Note that a suspect begins, or say that it need not, as a worker's recorder does."""
+        if held.assignment.seq in self.ended_elsewhere:
+            held.unwanted = True
+        else:
+            self.strikes.append(held.assignment.seq)
 
     def add(
         self, seq: int, kind: str, payload: str, *, suspect: bool = False, strikes: int = 0, retries: int | None = None
@@ -330,7 +339,7 @@ def test_a_task_that_is_asked_to_stop_says_so(make_bench: MakeBench) -> None:
         Rules(worker="w2", retries=0, retry_delay=1.0, timeout=None, files_root=None),
         Uses(
             begin=lambda _: True,
-            strike=bench.strikes.append,
+            strike=bench.strike,
             finished=lambda _, o: bench.outcomes.append(o),
             drop=bench.dropped.append,
         ),
@@ -390,6 +399,17 @@ def test_of_suspects_one_at_a_time_begins_and_each_is_noted_first(make_bench: Ma
     bench.ended(6)
     assert bench.strikes == [1, 2, 3, 4, 5]
     assert bench.kinds.most_going == 1
+
+
+def test_a_suspect_that_has_ended_elsewhere_does_not_begin_and_holds_up_no_other(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.ended_elsewhere.add(1)
+    ended = bench.add(1, "held", '"a"', suspect=True)
+    bench.add(2, "echo", "2", suspect=True)
+    assert bench.ended(1)[2].result == "2"
+    assert bench.dropped == [ended]
+    assert bench.kinds.begun == []
+    assert bench.strikes == [2]
 
 
 def test_one_that_killed_too_often_ends_without_beginning(make_bench: MakeBench) -> None:

@@ -5,7 +5,9 @@ from core.model import Assignment, State
 from core.worker.hold import Held, Hold
 
 
-def held(seq: int, attempt: int = 0, receipt: object = "first", taken_at: float = 0.0) -> Held:
+def held(
+    seq: int, attempt: int = 0, receipt: object = "first", taken_at: float = 0.0, generation: int | None = None
+) -> Held:
     assignment = Assignment(
         seq=seq,
         id=f"t{seq}",
@@ -17,7 +19,8 @@ def held(seq: int, attempt: int = 0, receipt: object = "first", taken_at: float 
         retries=None,
         due_at=None,
     )
-    return Held(assignment, Reference(f"t{seq}", seq, attempt, 1.0), Delivery(b"", 0, receipt), taken_at, suspect=False)
+    reference = Reference(f"t{seq}", seq, attempt, 1.0, generation)
+    return Held(assignment, reference, Delivery(b"", 0, receipt), taken_at, suspect=False)
 
 
 def test_what_is_taken_out_is_gone() -> None:
@@ -82,3 +85,45 @@ def test_what_came_again_before_it_was_begun_is_begun_under_its_new_delivery() -
     hold.add(task)
     hold.add(held(1, receipt="second"))
     assert hold.begin(task, lambda delivery: delivery.receipt == "second")
+
+
+def test_what_was_published_to_a_former_queue_is_found_until_it_has_come_again() -> None:
+    hold = Hold()
+    former, silent = held(1, generation=2), held(2)
+    for task in (former, silent, held(3, generation=3)):
+        hold.add(task)
+    assert hold.outdated(2) == []
+    assert hold.outdated(3) == [former.delivery]
+    hold.add(held(1, receipt="second", generation=3))
+    assert hold.outdated(3) == []
+
+
+def test_what_comes_again_is_wanted_though_it_was_not_for_a_moment() -> None:
+    hold = Hold()
+    task = held(1)
+    hold.add(task)
+    hold.judge(task, wanted=False)
+    hold.add(held(1, receipt="second"))
+    assert not task.unwanted
+
+
+def test_what_is_unwanted_at_its_turn_is_let_go_and_what_comes_then_is_another() -> None:
+    hold = Hold()
+    task, second = held(1), held(1, receipt="second")
+    hold.add(task)
+    hold.judge(task, wanted=False)
+    assert hold.begin(task, lambda _: True)
+    assert (task.begun, task.unwanted) == (False, True)
+    # Its surplus message is acknowledged, and never the one that the broker has confirmed.
+    assert hold.add(second) is None
+    assert [delivery.receipt for delivery in hold.take_out([task])] == ["first"]
+    assert len(hold) == 1
+
+
+def test_what_has_begun_is_not_judged_any_more() -> None:
+    hold = Hold()
+    task = held(1)
+    hold.add(task)
+    hold.begin(task, lambda _: True)
+    hold.judge(task, wanted=False)
+    assert not task.unwanted

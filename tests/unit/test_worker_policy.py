@@ -1,16 +1,63 @@
-"""What becomes of a task that failed, and how many messages a worker holds."""
+"""Which messages a worker heeds, how many it holds, and what becomes of a task that failed."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.broker.base import Reference
 from core.errors import ResultNotStorable, TaskTimeout, UnknownKind
+from core.model import ENDED, Assignment, State
 from core.tasks import GiveUp, TaskDefinition, builtin_registry
-from core.worker.policy import LONGEST_DELAY, MOST_HELD, may_retry, prefetch, retry_delay
+from core.worker.policy import LONGEST_DELAY, MOST_HELD, is_wanted, may_retry, prefetch, retry_delay
 
 
 def definition(retries: int | None = None, permanent: tuple[type[BaseException], ...] = ()) -> TaskDefinition:
     return TaskDefinition("kind", print, 1, retries, None, permanent, "", "")
+
+
+def booked(state: State, queued_at: float | None = None, attempts: int = 1) -> Assignment:
+    """A task as it is in the journal."""
+    return Assignment(
+        seq=1,
+        id="a",
+        kind="echo",
+        payload="1",
+        state=state,
+        attempts=attempts,
+        strikes=0,
+        retries=None,
+        due_at=None,
+        queued_at=queued_at,
+    )
+
+
+def message(at: float = 5.0, generation: int | None = 3) -> Reference:
+    return Reference("a", 1, 1, at, generation)
+
+
+def test_a_message_is_heeded_unless_its_attempt_is_over() -> None:
+    assert not is_wanted(message(), None)
+    assert not any(is_wanted(message(), booked(state)) for state in ENDED)
+    assert not is_wanted(message(), booked(State.RETRYING, attempts=2))
+    assert all(is_wanted(message(), booked(state)) for state in State if state not in ENDED)
+
+
+def test_a_message_of_a_queue_that_is_gone_is_not_heeded() -> None:
+    task = booked(State.ACCEPTED)
+    assert is_wanted(message(generation=3), task, 3)
+    assert not is_wanted(message(generation=2), task, 3)
+    assert is_wanted(message(generation=4), task, 3), "published when it was known already that the queue is new"
+    assert is_wanted(message(generation=None), task, 3), "of a former version, which can't tell"
+
+
+def test_of_several_messages_only_the_one_that_was_confirmed_is_heeded_once_there_is_one() -> None:
+    assert is_wanted(message(at=5.0), booked(State.QUEUED, 5.0))
+    assert not is_wanted(message(at=4.0), booked(State.QUEUED, 5.0))
+    assert not is_wanted(message(at=6.0), booked(State.QUEUED, 5.0))
+    # What the journal says is of an attempt, or a queue, before this one.
+    assert is_wanted(message(at=6.0), booked(State.ACCEPTED, 5.0))
+    assert is_wanted(message(at=6.0), booked(State.RETRYING, 5.0))
+    assert is_wanted(message(at=4.0, generation=None), booked(State.QUEUED, 5.0)), "of a former version"
 
 
 def test_the_wait_doubles_and_is_spread() -> None:

@@ -67,6 +67,10 @@ class RabbitConsumer(Consumer):
         """Hold at most `prefetch` messages from now on; none that is in hand is given back for it."""
         self._link.call(partial(self._intake.resize, prefetch))
 
+    def renew(self) -> None:
+        """Consume by a new connection."""
+        self._link.call(self._intake.renew)
+
     def close(self) -> None:
         """Send the acknowledgements made before and disconnect, which gives back everything else."""
         self._closed = True

@@ -119,6 +119,11 @@ class Intake(Duty):
             _cancel(session.channel, consumer, partial(self._ended, session, consumer))
         self._fill(session)
 
+    def renew(self) -> None:
+        """Leave a connection on which RabbitMQ may have said nothing of the end of its queue."""
+        if self._session is not None:
+            self.restart(BrokerUnavailable(f"{self.queue.value} was made anew, and RabbitMQ did not say so"))
+
     def _ended(self, session: Session, consumer: str, _frame: Method) -> None:
         session.shares.ended(consumer)
         if not session.shares.leaving:

@@ -21,6 +21,9 @@ from tests.services.waiting import wait_until
 RATE = 60.0
 SECONDS = 0.02
 WORKERS = 2
+THREADS = 4
+"""Of each worker: what runs at a trouble may run once more."""
+
 MENDING = 90.0
 NOTICED_WITHIN = 20.0
 """Seconds in which a server has to say that its broker is away."""
@@ -135,7 +138,7 @@ def troubles(arena: Arena, quick: Sequence[str], long: Mapping[str, int]) -> Out
     deck = [name for name, count in long.items() for _ in range(count)]
     arena.chance.shuffle(deck)
     deck = list(quick) if arena.size(1, 0) else deck
-    flags = ("--tasks", arena.tasks_module)
+    flags = ("--tasks", arena.tasks_module, "--concurrency", str(THREADS))
     with (
         nodes.node_in(arena.directory / "rabbitmq") as node,
         LocalSystem(arena.system, 1, WORKERS, broker=node.url, worker_arguments=flags) as system,
@@ -176,12 +179,18 @@ def _judged(arena: Arena, driver: Driver, faults: int, broken: Sequence[Finding]
     outcome = arena.judge(driver, Allowance(), faults=faults)
     slow = [seconds for seconds in driver.seconds if seconds > ANSWER_WITHIN]
     late = [Finding(Invariant.ANSWERED, f"{len(slow)} answers took up to {max(slow):.1f} s")] if slow else []
-    return msgspec.structs.replace(outcome, broken=(*outcome.broken, *broken, *late))
+    running = faults * WORKERS * THREADS
+    often = f"{outcome.run_twice:,} tasks ran more than once, and no more than {running:,} ran when a trouble began"
+    wasted = [Finding(Invariant.RUNS, often)] if outcome.run_twice > running else []
+    remark = f"of at most {running:,} tasks that ran when a trouble began, {outcome.run_twice:,} ran once more"
+    return msgspec.structs.replace(
+        outcome, broken=(*outcome.broken, *broken, *late, *wasted), remarks=(*outcome.remarks, remark)
+    )
 
 
 def late_start(arena: Arena) -> Outcome:
     """Start everything but RabbitMQ, which comes some time later."""
-    flags = ("--tasks", arena.tasks_module)
+    flags = ("--tasks", arena.tasks_module, "--concurrency", str(THREADS))
     with (
         nodes.node_in(arena.directory / "rabbitmq", started=False) as node,
         LocalSystem(arena.system, 2, WORKERS, broker=node.url, worker_arguments=flags) as system,

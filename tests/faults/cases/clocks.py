@@ -82,9 +82,9 @@ def wrong_clocks(arena: Arena) -> Outcome:
             program.terminate()
         codes = [program.wait() for program in (*workers, *servers)]
         assert not any(codes), codes
-    outcome = arena.judge(driver, _unsteady_allowed(arena, RUN_TWICE, driver.accepted), faults=jumps)
+    outcome = arena.judge(driver, _unsteady_allowed(arena, RUN_TWICE), faults=jumps)
     remark = f"everything had ended {took:.1f} s after the clocks were right"
-    return msgspec.structs.replace(outcome, remarks=(*outcome.remarks, remark))
+    return msgspec.structs.replace(outcome, remarks=(*outcome.remarks, _why_twice(arena), remark))
 
 
 def _ahead_together(arena: Arena, clocks: Iterable[Path], servers: Sequence[Address]) -> None:
@@ -105,11 +105,20 @@ def _address(server: Program) -> Address:
     return server.address
 
 
-def _unsteady_allowed(arena: Arena, part: float, accepted: int) -> Allowance:
+def _unsteady_allowed(arena: Arena, part: float) -> Allowance:
     """Those that fail the first time run twice, which is no fault."""
     rows = books.read(arena.journal, thorough=False).rows
     unsteady = sum(row.attempts > 1 for row in rows.values())
     return Allowance(run_twice=part + unsteady / max(1, len(rows)))
+
+
+def _why_twice(arena: Arena) -> str:
+    """How many ran twice since they were made to fail, and how many although they had not failed."""
+    rows = books.read(arena.journal, thorough=False).rows
+    runs = count_runs(arena.trace)
+    failing = sum(runs[task_id] > 1 and row.attempts > 1 for task_id, row in rows.items())
+    needless = sum(runs[task_id] > row.attempts for task_id, row in rows.items())
+    return f"{failing:,} ran twice as they were made to fail once, {needless:,} though they had not failed"
 
 
 def _beside(arena: Arena, numbers: Sequence[int]) -> list[NewSubmission]:
