@@ -18,6 +18,8 @@ from tests.faults.cases import (
     kills,
     links,
     poison,
+    rigged_hostile,
+    rigged_parts,
     soak,
     terminals,
 )
@@ -38,6 +40,8 @@ def all_cases() -> Sequence[Case]:
         *crash_points.CASES,
         *disks.CASES,
         *controls.CASES,
+        *rigged_hostile.CASES,
+        *rigged_parts.CASES,
         *clocks.CASES,
         *brokers.CASES,
         *embedded.CASES,

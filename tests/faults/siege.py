@@ -17,13 +17,13 @@ import msgspec
 import psutil
 
 from core.addresses import Address
-from tests.faults import books, honest, judge, ledger
+from tests.faults import books, honest, judge, ledger, rigged
 from tests.faults.arena import Arena
 from tests.faults.books import Books
-from tests.faults.driver import Driver, Pace, number_of
+from tests.faults.driver import ANSWER_WITHIN, Driver, Pace, number_of
 from tests.faults.judge import Allowance
+from tests.faults.rigged import RiggedSystem
 from tests.faults.values import Finding, Invariant, Outcome
-from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
 MIB = 1024 * 1024
@@ -35,6 +35,9 @@ MOST_LOG = 256 * 1024
 
 WILD_RATIO, WILD_SECONDS = 10.0, 1.0
 """An honest answer is far too late when it takes so many times as long as before, and so many seconds."""
+
+HELD_UP_SECONDS = 2 * ANSWER_WITHIN
+"""Seconds for which no honest answer may be held up: it was asked for twice by then."""
 
 SERVER = "s1"
 _HONEST = re.compile(r"t-\d+")
@@ -56,6 +59,7 @@ class Siege:
         flags: of the server.
         token: what it wants to see.
         rate: honest tasks a second.
+        server: the server's program, which a control has broken.
 
     Attributes:
         broken: what did not hold.
@@ -64,7 +68,9 @@ class Siege:
         process: the server's.
     """
 
-    def __init__(self, arena: Arena, *flags: str, token: str | None = None, rate: float = RATE) -> None:
+    def __init__(
+        self, arena: Arena, *flags: str, token: str | None = None, rate: float = RATE, server: str = rigged.SERVER
+    ) -> None:
         self.arena = arena
         self.broken: list[Finding] = []
         self.remarks: list[str] = []
@@ -72,8 +78,9 @@ class Siege:
         self._token = token
         if token is not None:
             flags = (*flags, "--token-file", str(_token_file(arena.directory, token)))
-        self._system = LocalSystem(
+        self._system = RiggedSystem(
             arena.system,
+            program=server,
             server_arguments=("--shutdown-timeout", "2", *flags),
             worker_arguments=("--tasks", arena.tasks_module),
         )
@@ -221,10 +228,14 @@ class Siege:
         if not during or not self._former:
             self.expect(bool(during), Invariant.ANSWERED, "the honest client had no answer during the attack")
             return
-        former, now = _late(self._former), _late(during)
-        self.remarks.append(f"honest answers: p99 {1000 * former:.0f} ms before, {1000 * now:.0f} ms under attack")
+        former, now, longest = _late(self._former), _late(during), max(during)
+        told = f"{1000 * former:.0f} ms before, {1000 * now:.0f} ms under attack, longest {longest:.1f} s"
+        self.remarks.append(f"honest answers: p99 {told}")
         wild = not allowed and now > WILD_RATIO * former and now > WILD_SECONDS
         self.expect(not wild, Invariant.ANSWERED, f"honest answers took {now:.1f} s, before {former:.3f} s")
+        # The honest client asks one thing at a time: while it is held up, one answer is late, and no percentile tells.
+        held_up = not allowed and longest > HELD_UP_SECONDS
+        self.expect(not held_up, Invariant.ANSWERED, f"the honest client was held up for {longest:.1f} s")
 
     def _drain(self) -> None:
         def ended() -> bool:
@@ -244,11 +255,20 @@ class Siege:
                 return
 
 
-def besiege(attack: Callable[[Siege], None], *flags: str, token: str | None = None) -> Callable[[Arena], Outcome]:
-    """Make a case of an attack."""
+def besiege(
+    attack: Callable[[Siege], None], *flags: str, token: str | None = None, server: str = rigged.SERVER
+) -> Callable[[Arena], Outcome]:
+    """Make a case of an attack.
+
+    Args:
+        attack: what is done.
+        flags: of the server.
+        token: what it wants to see.
+        server: its program, which a control has broken.
+    """
 
     def run(arena: Arena) -> Outcome:
-        with Siege(arena, *flags, token=token) as siege:
+        with Siege(arena, *flags, token=token, server=server) as siege:
             attack(siege)
             siege.expect(siege.alive, Invariant.HARMLESS, "the server died")
             siege.await_honest()

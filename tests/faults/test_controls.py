@@ -23,3 +23,10 @@ def test_a_control_that_is_condemned_for_something_else_is_a_finding() -> None:
     (missed,) = reversed_verdict(Outcome(broken=(TWICE,)), Invariant.NO_LOSS).broken
     assert missed.invariant is Invariant.NO_LOSS
     assert "1 rows too many" in missed.text
+
+
+def test_a_control_that_is_condemned_in_other_words_is_a_finding() -> None:
+    outcome = Outcome(lost=1, broken=(LOST,))
+    (missed,) = reversed_verdict(outcome, Invariant.NO_LOSS, "ran more than once").broken
+    assert "1 tasks accepted" in missed.text
+    assert reversed_verdict(outcome, Invariant.NO_LOSS, "accepted and not ended").broken == ()

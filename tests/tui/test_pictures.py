@@ -7,7 +7,7 @@ from typing import TypeAlias
 import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from tests.tui import scene
 from tests.tui.fakes import STARTING, FakeSource, console, part_of
@@ -60,7 +60,8 @@ async def settle(pilot: Pilot[None]) -> None:
 
 
 async def filled(pilot: Pilot[None], palette: CommandPalette) -> None:
-    """Wait until the palette has found all commands, which it does a few at a time."""
+    """Wait until the palette has found all commands, which it does a few at a time; its cursor rests."""
+    palette.query_one(Input).cursor_blink = False
     before = -1
     while before != (before := palette.query_one(OptionList).option_count) or not before:
         await pilot.pause(0.3)

@@ -363,6 +363,21 @@ def test_the_description_names_the_file(path: Path) -> None:
     assert str(path) in EmbeddedBroker(path).description
 
 
+def test_what_is_held_under_a_lease_that_was_not_renewed_in_time_is_delivered_again(path: Path) -> None:
+    publish(path, b"a", b"b")
+    with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
+        first, second = collect(consumer, 2)
+        assert consumer.holds(first)
+        with written_by_another(path):
+            wait_until(lambda: not consumer.holds(first), "the lease to be over")
+            consumer.ack([second])
+        again = collect(consumer, 1)
+        assert [(delivery.body, delivery.redeliveries) for delivery in again] == [(b"a", 1)]
+        assert consumer.holds(again[0])
+        consumer.ack(again)
+    assert depth(path) == (0, 0)
+
+
 def test_what_went_to_others_with_a_lease_is_held_no_more(path: Path) -> None:
     publish(path, b"a")
     with EmbeddedBroker(path).consumer(Queue.TASKS, 10) as consumer:

@@ -60,6 +60,9 @@ class EmbeddedConsumer(Consumer):
         self._closing = False
         self._may_be_more = True
         self._renew_at = 0.0
+        self._renewed_at = 0.0
+        self._overdue = False
+        """A message was said to be held no more, as the lease was over: it is ended then, whatever others have seen."""
         self._look_for_over_at = 0.0
         self._bell = Bell()
         self._asleep = False
@@ -79,9 +82,16 @@ class EmbeddedConsumer(Consumer):
             return [] if self._closing else self._hold.take(limit)
 
     def holds(self, delivery: Delivery) -> bool:
-        """Whether the lease under which it was claimed still counts."""
+        """Whether the lease under which it was claimed still counts, as far as the clock tells.
+
+        Whoever was suspended learns it here, before the thread has looked whether others have taken the messages.
+        """
         receipt = delivery.receipt
-        return isinstance(receipt, Receipt) and receipt.holder == self._holder.number
+        if not isinstance(receipt, Receipt) or receipt.holder != self._holder.number:
+            return False
+        if time.monotonic() - self._renewed_at > self._holder.lease:
+            self._overdue = True
+        return not self._overdue
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Have these removed. Those of a lost lease are ignored."""
@@ -186,11 +196,17 @@ class EmbeddedConsumer(Consumer):
 
     def _exchange(self, file: QueueFile, settling: Settling, room: int) -> None:
         holder = self._holder
+        now = time.monotonic()
+        if self._overdue:
+            file.leave(holder, settling.acks, settling.rejects)
+            self._begin_lease(file)
+            return
         claimed = file.exchange(holder, settling.acks, settling.rejects, room)
         if claimed is None:
             self._begin_lease(file)
             return
-        self._renew_at = time.monotonic() + holder.lease / 4
+        self._renewed_at = now
+        self._renew_at = now + holder.lease / 4
         # Perhaps this was a fair part only.
         self._may_be_more = bool(claimed)
         with self._lock:
@@ -205,8 +221,11 @@ class EmbeddedConsumer(Consumer):
         holder = Holder(secrets.randbits(62), self._holder.queue, self._holder.lease, self._bell.port)
         self._untie()
         self._lifeline = self._lifelines.tie(holder.number)
+        entered_at = time.monotonic()
         file.enter(holder)
         self._holder = holder
+        self._renewed_at = entered_at
+        self._overdue = False
         with self._lock:
             self._hold.begin(holder.number)
         self._may_be_more = True

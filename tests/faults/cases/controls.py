@@ -2,10 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
-from tests.faults import nodes
+from tests.faults import nodes, rigged
 from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.driver import Driver, Pace
@@ -106,9 +107,15 @@ def _submitting(arena: Arena, control: Control, broker: list[str]) -> Iterator[t
         yield rigged, driver
 
 
-def reversed_verdict(outcome: Outcome, wanted: Invariant) -> Outcome:
-    """Of a system that is broken on purpose: all is well when the judge has found just that. Pure."""
-    found = [finding for finding in outcome.broken if finding.invariant is wanted]
+def reversed_verdict(outcome: Outcome, wanted: Invariant, words: str = "") -> Outcome:
+    """Of a system that is broken on purpose: all is well when the judge has found just that. Pure.
+
+    Args:
+        outcome: what was found.
+        wanted: what has to be found broken.
+        words: which have to be said of it.
+    """
+    found = [finding for finding in outcome.broken if finding.invariant is wanted and words in finding.text]
     told = "; ".join(str(finding) for finding in outcome.broken) or "nothing"
     missed = Finding(wanted, f"a system that breaks it was not condemned; the judge found: {told}")
     return msgspec.structs.replace(
@@ -126,6 +133,30 @@ MISTAKEN = Control(worker="tests.faults.broken.mistaken_worker", victim="w1")
 SOUND = Control(victim="w1", wanted=None)
 
 TARGET = "the judge condemns it"
+
+
+class Rigged(msgspec.Struct, frozen=True, kw_only=True):
+    """Another case, held against a system with one thing wrong."""
+
+    run: Callable[[Arena], Outcome]
+    """The case's own function, with the broken program if that is a server."""
+    wanted: Invariant
+    words: str
+    """What it has to find broken, and what it has to say of it."""
+    part: float = 0.0
+    """How much of the long profile it does; what the quick one does when 0."""
+    tasks: Path | None = None
+    """The module of tasks which breaks the worker that loads it."""
+
+
+def condemns(control: Rigged) -> Callable[[Arena], Outcome]:
+    """Make a control of a case: it holds when the case doesn't, for the right reason."""
+
+    def run(arena: Arena) -> Outcome:
+        outcome = rigged.attempted(control.run, rigged.RiggedArena(arena, control.part, control.tasks))
+        return reversed_verdict(outcome, control.wanted, control.words)
+
+    return run
 
 
 def _case(what: str, run: Callable[[Arena], Outcome]) -> Case:

@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from tests.faults import books, fuzzing
+from tests.faults import books, fuzzing, rigged
 from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.siege import MIB, Siege, besiege, split
@@ -25,6 +25,15 @@ TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of a server that lives for
 HELLO = json.dumps({"op": "hello", "ref": "h", "token": TOKEN}).encode() + b"\n"
 LATEST_CUT = 30.0
 """Seconds within which a client that dribbles has to be cut: 20 for a line, and what the server takes to look."""
+
+HELD_UP_WITHIN = 30
+"""Seconds within which a server has to read no further of clients that never read, however busy the machine."""
+
+CALM = 20
+"""Fewer tasks than these in a second are honest ones that have not ended."""
+
+MOST_EACH = 32 * 1024
+"""Bytes of memory that a connection may cost which does nothing."""
 
 _RESET = struct.pack("ii", 1, 0)
 
@@ -95,10 +104,12 @@ def deaf(siege: Siege) -> None:
     torrents = [Torrent(number * each, each) for number in range(clients)]
     peers = [Peer(siege.address, torrent, reads=False, room=4096) for torrent in torrents]
     with Swarm(peers) as swarm:
-        swarm.run(lambda: all(peer.cut for peer in peers), siege.arena.size(3, 60))
         siege.tries = clients * each
         if siege.arena.size(0, 1):
-            siege.expect(not swarm.open, Invariant.ANSWERED, f"{swarm.open} were not cut")
+            over = swarm.run(lambda: all(peer.cut for peer in peers), siege.arena.size(3, 60))
+            siege.expect(over, Invariant.ANSWERED, f"{swarm.open} were not cut")
+        else:
+            siege.expect(_held_up(siege, swarm), Invariant.CLEAN, "the server reads on and on")
     theirs, _ = split(books.read(siege.arena.journal, thorough=False))
     siege.remarks.append(f"{len(theirs.rows):,} of {clients * each // 5:,} of their tasks were taken")
     siege.expect(5 * len(theirs.rows) < clients * each, Invariant.CLEAN, "they were not held up")
@@ -106,15 +117,27 @@ def deaf(siege: Siege) -> None:
     siege.released()
 
 
+def _held_up(siege: Siege, swarm: Swarm) -> bool:
+    """Whether there comes a second in which the server takes hardly a task, while all of them send."""
+    taken = -CALM
+    for _ in range(HELD_UP_WITHIN):
+        former, taken = taken, books.unfinished(siege.arena.journal)
+        if taken - former < CALM:
+            return True
+        swarm.run(lambda: False, 1.0)
+    return False
+
+
 def greedy(siege: Siege) -> None:
-    """They ask for a large result a thousand times, and read nothing."""
+    """They ask for a large result many times, and read nothing."""
     with Wire(siege.address) as wire:
         wire.ok("submit", id="fuzz-large", kind="echo", payload="x" * (MIB - 1000))
         wire.ok("result", id="fuzz-large", wait=30)
-    lines = b"".join(_request("result", number, "fuzz-large") for number in range(1000))
-    peers = [Peer(siege.address, Once(lines), reads=False, room=4096) for _ in range(10)]
+    times = siege.arena.size(300, 1000)
+    lines = b"".join(_request("result", number, "fuzz-large") for number in range(times))
+    peers = [Peer(siege.address, Once(lines), reads=False, room=4096) for _ in range(siege.arena.size(2, 10))]
     with Swarm(peers) as swarm:
-        siege.tries = 1000 * len(peers)
+        siege.tries = times * len(peers)
         swarm.run(lambda: False, siege.arena.size(3, 20))
     siege.flat(128 * MIB)
     siege.released()
@@ -151,12 +174,16 @@ def flood(siege: Siege) -> None:
                 connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     siege.remarks.append(f"{siege.tries / seconds:,.0f} connections a second")
     siege.released()
-    siege.flat(32 * MIB)
+    # If none of them is forgotten, each costs some 1.5 KiB: that is more than this in the long profile.
+    siege.flat(siege.arena.size(8, 32) * MIB)
 
 
 def begun(siege: Siege) -> None:
     """Long lines that they begin and don't end: all together are more than a server may hold."""
-    peers = [Peer(siege.address, Once(b'{"op":"submit","payload":"' + b"x" * 1_000_000)) for _ in range(1000)]
+    peers = [
+        Peer(siege.address, Once(b'{"op":"submit","payload":"' + b"x" * 1_000_000))
+        for _ in range(siege.arena.size(600, 1000))
+    ]
     with Swarm(peers) as swarm:
         siege.tries = len(peers)
         over = swarm.run(lambda: all(peer.cut for peer in peers), LATEST_CUT)
@@ -171,11 +198,14 @@ def begun(siege: Siege) -> None:
 EXTRA = 50
 """Connections beyond those that a server takes."""
 
+REFUSED_WITHIN = 10.0
+"""Seconds that it has to say so to all of them."""
 
-def idle(arena: Arena) -> Outcome:
+
+def idle(arena: Arena, server: str = rigged.SERVER) -> Outcome:
     """As many connections as a server takes, that do nothing, and some more."""
     count = min(arena.size(1000, 10_000), _allow_descriptors() - 500)
-    with Siege(arena, "--max-connections", str(count)) as siege:
+    with Siege(arena, "--max-connections", str(count), server=server) as siege:
         _crowd(siege, count)
         siege.expect(siege.alive, Invariant.HARMLESS, "the server died")
         siege.await_honest()
@@ -192,13 +222,10 @@ def _crowd(siege: Siege, count: int) -> None:
             siege.expect("ledger" in wire.ok("stats"), Invariant.ANSWERED, "an idle client was forgotten")
         per_connection = (siege.figures().memory - siege.before.memory) / len(crowd)
         siege.remarks.append(f"{per_connection / 1024:.1f} KiB for each of {len(crowd):,} idle connections")
-        refused = 0
-        for _ in range(EXTRA):
-            wire = stack.enter_context(Wire(siege.address, 1.0))
-            with contextlib.suppress(TimeoutError):
-                reply = wire.line()
-                refused += reply is not None and reply.get("error", {}).get("code") == "overloaded"
-        siege.expect(refused >= EXTRA - 2, Invariant.ANSWERED, f"{EXTRA - refused} too many were not refused")
+        siege.expect(
+            per_connection < MOST_EACH, Invariant.CLEAN, f"an idle connection takes {per_connection / 1024:.0f} KiB"
+        )
+        _refuse_further(siege)
         for wire in crowd[:100]:
             wire.close()
         siege.released_to(siege.before.descriptors + count - 50)
@@ -207,6 +234,16 @@ def _crowd(siege: Siege, count: int) -> None:
             wire.ok("submit", id="fuzz-after", kind="echo", delay=fuzzing.FAR)
         siege.remarks.append(f"a new client had its answer in {1000 * (time.monotonic() - began):.0f} ms")
     siege.released()
+
+
+def _refuse_further(siege: Siege) -> None:
+    """Come in addition, and expect to be told that there is no room."""
+    peers = [Peer(siege.address, Once(b"")) for _ in range(EXTRA)]
+    with Swarm(peers) as swarm:
+        # There may be room for two: the honest client's own connections.
+        swarm.run(lambda: sum(peer.cut for peer in peers) >= EXTRA - 2, REFUSED_WITHIN)
+    refused = sum(b"overloaded" in peer.last for peer in peers)
+    siege.expect(refused >= EXTRA - 2, Invariant.ANSWERED, f"{EXTRA - refused} too many were not refused")
 
 
 def _allow_descriptors() -> int:

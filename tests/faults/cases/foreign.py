@@ -10,7 +10,7 @@ from core.broker.base import Queue, Reference
 from core.broker.rabbitmq.topology import EXCHANGE
 from core.client import Client
 from core.errors import BrokerMisconfigured
-from tests.faults import books, nodes
+from tests.faults import books, network, nodes
 from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.driver import Pace
@@ -28,6 +28,10 @@ LARGE = 10_000_000
 SENTENCE = "with other settings than ours"
 LOG_ROOM = 20_000
 """Bytes of log that one foreign message may cost, at most, in a process."""
+
+NAMES = ("s1", "w1", "w2")
+COMING_BACK = 1.0
+"""Seconds in which RabbitMQ gives back what was held by those who have left."""
 
 Message = tuple[bytes, pika.BasicProperties | None]
 
@@ -92,18 +96,20 @@ def strangers(arena: Arena) -> Outcome:
         try:
             wait_until(lambda: system.counts().get("done", 0) > TASKS // 2, "tasks to be done", 60)
             sent = _publish(arena, node, system, count)
-            done = system.counts().get("done", 0)
-            wait_until(lambda: system.counts().get("done", 0) > done + TASKS, "tasks to be done meanwhile", 120)
+            _await_more(system, TASKS)
         finally:
             driver.end()
-        arena.drain()
-        wait_until(lambda: _empty(node), "both queues to be empty", 60)
-        broken = [
-            Finding(Invariant.HARMLESS, f"{name} died")
-            for name in ("s1", "w1", "w2")
-            if system.process(name).poll() is not None
-        ]
-        logs = {name: system.log(name) for name in ("s1", "w1", "w2")}
+        died = _died(system)
+        if not died:
+            arena.drain()
+            wait_until(lambda: _held(node) == 0, "both queues to be empty", 60)
+        logs = {name: system.log(name) for name in NAMES}
+        for name in NAMES if died else ():
+            # Who is still there may be dying too, and can't be asked to leave in good order.
+            system.kill(name)
+        system.close()
+        broken = [Finding(Invariant.HARMLESS, f"{name} died") for name in died]
+        broken += _unsettled(node)
     broken += _logged(logs, sent)
     outcome = arena.judge(driver, Allowance(run_twice=0.0), faults=sent)
     told = sum(text.count("\n") for text in logs.values())
@@ -127,10 +133,30 @@ def _publish(arena: Arena, node: RabbitNode, system: LocalSystem, count: int) ->
     return sent + 1
 
 
-def _empty(node: RabbitNode) -> bool:
+def _died(system: LocalSystem) -> list[str]:
+    return [name for name in NAMES if system.process(name).poll() is not None]
+
+
+def _await_more(system: LocalSystem, count: int) -> None:
+    """Wait until so many more are done, or somebody has died."""
+    wanted = system.counts().get("done", 0) + count
+    wait_until(
+        lambda: system.counts().get("done", 0) > wanted or bool(_died(system)), "tasks to be done meanwhile", 120
+    )
+
+
+def _held(node: RabbitNode) -> int:
+    """How many messages both queues have to give."""
     with raw_channel(node.url) as channel:
-        counts = [channel.queue_declare(queue, passive=True).method.message_count for queue in Queue]
-    return not any(counts)
+        return sum(channel.queue_declare(queue, passive=True).method.message_count for queue in Queue)
+
+
+def _unsettled(node: RabbitNode) -> Iterator[Finding]:
+    """What is to be said when messages come back that nobody has settled, once all have left."""
+    network.pause(COMING_BACK)
+    count = _held(node)
+    if count:
+        yield Finding(Invariant.CONSERVED, f"{count:,} messages were taken and never settled")
 
 
 def _logged(logs: dict[str, str], sent: int) -> Iterator[Finding]:

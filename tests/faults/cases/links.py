@@ -1,21 +1,23 @@
 """Links of clients, NGINX and servers that are cut, reset, refused, sliced, or swallow and lose what they carry."""
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from core.addresses import Address
+from core.client.rotation import LONGEST_PAUSE
 from core.supervisor.nginx import find_nginx
-from tests.faults import ledger, network
+from tests.faults import ledger, network, rigged
 from tests.faults.arena import Arena
 from tests.faults.case import Case
 from tests.faults.driver import Driver, Pace
 from tests.faults.network import Spans
 from tests.faults.proxy import Proxy, Weather
+from tests.faults.rigged import RiggedSystem
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.services.nginx import NginxProcess
-from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
 RATE = 60.0
@@ -24,8 +26,23 @@ SECONDS = 0.01
 
 MENDING = 30.0
 ANSWER_WITHIN = 2.0
-RECONNECT = 4.0
-"""Seconds that finding a connection again may take: a try of a dead one, and the pauses between tries."""
+IN_A_ROW = 2
+"""Troubles that one answer may have to live through; then it is waited for."""
+
+ROOM = 5.0
+"""Seconds that a machine may be busy with something else."""
+
+FOUND_AGAIN = IN_A_ROW * ANSWER_WITHIN + LONGEST_PAUSE + ROOM
+"""Seconds from the end of a trouble, or of several in a row, until an answer must have come.
+
+When the trouble ends, a try may have begun that is bound to fail: it does after `ANSWER_WITHIN` at the latest, or at
+once, where NGINX still avoids a server for two seconds because it refused. After many failures the client then pauses
+for `LONGEST_PAUSE`. The next try finds everything well. Where another server is there to be asked, a hole costs the
+`ANSWER_WITHIN` after which the client leaves it, once for each of those in a row.
+"""
+
+LONGEST_GAP = 0.3
+"""Seconds between two troubles, at most."""
 
 LOSSY_WITHIN = 0.5
 LOST = 0.2
@@ -33,11 +50,12 @@ LOST = 0.2
 
 
 @contextlib.contextmanager
-def system_behind(arena: Arena, servers: int, workers: int = 2) -> Iterator[list[Proxy]]:
+def system_behind(arena: Arena, servers: int, workers: int = 2, program: str = rigged.SERVER) -> Iterator[list[Proxy]]:
     """A system on the embedded queue, and a proxy before each of its servers."""
     flags = ("--tasks", arena.tasks_module)
     with contextlib.ExitStack() as stack:
-        system = stack.enter_context(LocalSystem(arena.system, servers, workers, worker_arguments=flags))
+        system = RiggedSystem(arena.system, servers, workers, program=program, worker_arguments=flags)
+        stack.enter_context(system)
         yield [
             stack.enter_context(Proxy(address, arena.seed + number)) for number, address in enumerate(system.addresses)
         ]
@@ -64,22 +82,22 @@ def clients(arena: Arena) -> Outcome:
         faults, _ = _trouble(arena, driver, proxies, arena.size(4, 100))
         arena.drain()
     # One of two servers is always within reach, so no hole has to be waited for.
-    return _judged(arena, driver, faults, ANSWER_WITHIN + RECONNECT)
+    return _judged(arena, driver, faults, FOUND_AGAIN)
 
 
-def behind_nginx(arena: Arena) -> Outcome:
+def behind_nginx(arena: Arena, server: str = rigged.SERVER) -> Outcome:
     """Trouble the link to NGINX and those from it to the servers."""
-    with system_behind(arena, 2) as servers, balanced(arena, servers) as front:
+    with system_behind(arena, 2, program=server) as servers, balanced(arena, servers) as front:
         driver = _driver(arena, [front.address])
         faults, longest = _trouble(arena, driver, [front, *servers], arena.size(3, 100))
         arena.drain()
-    return _judged(arena, driver, faults, longest + ANSWER_WITHIN + RECONNECT)
+    return _judged(arena, driver, faults, longest + FOUND_AGAIN)
 
 
-def all_dead(arena: Arena) -> Outcome:
+def all_dead(arena: Arena, server: str = rigged.SERVER) -> Outcome:
     """Have all three servers refuse for a while, and come back."""
     rounds, longest = arena.size(1, 5), 0.0
-    with system_behind(arena, 3) as proxies:
+    with system_behind(arena, 3, program=server) as proxies:
         driver = _driver(arena, [proxy.address for proxy in proxies])
         with _running(driver):
             for _ in range(rounds):
@@ -89,7 +107,7 @@ def all_dead(arena: Arena) -> Outcome:
                 longest = max(longest, seconds)
             _wait_for_more(driver)
         arena.drain()
-    return _judged(arena, driver, rounds * len(proxies), longest + ANSWER_WITHIN + RECONNECT)
+    return _judged(arena, driver, rounds * len(proxies), longest + FOUND_AGAIN)
 
 
 def slices(arena: Arena) -> Outcome:
@@ -104,7 +122,7 @@ def slices(arena: Arena) -> Outcome:
                 proxy.cut()
                 _wait_for_more(driver, each)
         arena.drain()
-    return _judged(arena, driver, len(weathers), ANSWER_WITHIN + RECONNECT)
+    return _judged(arena, driver, len(weathers), FOUND_AGAIN)
 
 
 def lost_answers(arena: Arena) -> Outcome:
@@ -142,17 +160,23 @@ def _running(driver: Driver) -> Iterator[None]:
 
 
 def _trouble(arena: Arena, driver: Driver, proxies: Sequence[Proxy], each: int) -> tuple[int, float]:
-    """So many troubles on each link, one at a time; how many, and the longest of them in seconds."""
+    """So many troubles on each link, a few in a row; how many, and the seconds of the longest row."""
     spans, longest = Spans(most=arena.size(2, 10)), 0.0
     plan = [(trouble, proxy) for proxy in proxies for trouble in network.deck(arena.chance, each)]
     arena.chance.shuffle(plan)
     with _running(driver):
-        for number, (trouble, proxy) in enumerate(plan, 1):
-            # At any moment of what goes on, not only once all is calm again.
-            network.pause(arena.chance.random() * 0.3, lambda: driver.over)
-            longest = max(longest, network.make(trouble, proxy, arena.chance, spans))
-            if number % 10 == 0:
-                arena.say(f"{number} of {len(plan)} troubles, {driver.accepted:,} tasks")
+        for first in range(0, len(plan), IN_A_ROW):
+            network.pause(arena.chance.random() * LONGEST_GAP, lambda: driver.over)
+            began = time.monotonic()
+            for trouble, proxy in plan[first : first + IN_A_ROW]:
+                network.make(trouble, proxy, arena.chance, spans)
+                # The next comes at any moment of what goes on, not only once all is calm again.
+                network.pause(arena.chance.random() * LONGEST_GAP, lambda: driver.over)
+            longest = max(longest, time.monotonic() - began)
+            # Otherwise an answer might meet with any number of troubles, and there were no time to hold it to.
+            _wait_for_more(driver, 1)
+            if first % 10 == 0:
+                arena.say(f"{first} of {len(plan)} troubles, {driver.accepted:,} tasks")
         _wait_for_more(driver)
     return len(plan), longest
 

@@ -1,0 +1,22 @@
+"""Kinds whose worker dies when it finds that its lease is over."""
+
+import os
+
+from core.broker.embedded import broker
+from core.broker.embedded.consumer import EmbeddedConsumer
+from core.broker.embedded.queuefile import QueueFile
+from tests.faults.honest import honest
+
+__all__ = ["honest"]
+
+
+class DespairingConsumer(EmbeddedConsumer):
+    """Begins one lease, and no other."""
+
+    def _begin_lease(self, file: QueueFile) -> None:
+        if self._holder.number:
+            os._exit(1)
+        super()._begin_lease(file)
+
+
+broker.EmbeddedConsumer = DespairingConsumer  # type: ignore[attr-defined]  # this is what is wrong with it

@@ -1,0 +1,20 @@
+"""A server that holds nobody to a limit of time: neither who dribbles nor who never reads is cut."""
+
+import sys
+
+from core.launch import launch
+from core.server import options, program
+from core.server.__main__ import run
+from core.server.connection import Connection
+
+
+class PatientConnection(Connection):
+    """Waits for its client for ever."""
+
+    def check(self, now: float) -> None:
+        """Allow everything."""
+
+
+if __name__ == "__main__":
+    program.Connection = PatientConnection  # type: ignore[attr-defined]  # this is what is wrong with it
+    sys.exit(launch("tests.faults.broken.patient_server", "Wait for clients for ever.", options.OPTIONS, run))
