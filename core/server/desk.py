@@ -37,6 +37,10 @@ COMPLAIN_EVERY = 60.0
 RETRY_AFTER = 1.0
 """Seconds that a client is told to wait while the journal can't be used."""
 
+# Made once: a union within the loop over all requests would be made anew for each.
+_QUESTIONS = (Status, Result, Stats)
+_ORDERS = (SubmitRequest, CancelRequest)
+
 _log = logging.getLogger("cauce.server")
 
 Ticket: TypeAlias = tuple[Connection, Ref]
@@ -157,12 +161,12 @@ class Desk:
             ticket = (connection, request.ref)
             if self._closing and not isinstance(request, CancelRequest):
                 _refuse_at_the_end(ticket)
-            elif isinstance(request, Status | Result | Stats):
+            elif isinstance(request, _QUESTIONS):
                 waiting = None if isinstance(request, Stats) else self._pending.get(request.id)
                 (questions if waiting is None else waiting).append(_question(ticket, request))
             elif self._writer.full:
                 connection.refuse(request.ref, ErrorCode.OVERLOADED, "too much waits to be written", RETRY_AFTER)
-            elif isinstance(request, SubmitRequest | CancelRequest):
+            elif isinstance(request, _ORDERS):
                 orders.append(self._order(ticket, request, now))
         if orders:
             self._writer.write(orders)

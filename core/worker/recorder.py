@@ -142,7 +142,7 @@ class Recorder:
 
     def _store(self, batch: Sequence[Item], repository: Repository) -> None:
         finished = [item for item in batch if isinstance(item, Finished)]
-        strikes = [item for item in batch if isinstance(item, Strike | Pardon)]
+        strikes = [item for item in batch if isinstance(item, (Strike, Pardon))]
         dropped = [item for item in batch if isinstance(item, Dropped)]
         lost = any(isinstance(item, QueueLost) for item in batch)
         counted: list[bool] = []
