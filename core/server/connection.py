@@ -268,6 +268,14 @@ class Connection(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Look at what came, for one turn, and at the end that the client made."""
+        try:
+            self._look()
+        except MemoryError:
+            # It is one client's large request that found none left: its end leaves the others some.
+            self._unread = b""
+            self._expel(ErrorCode.OVERLOADED, "this server is out of memory")
+
+    def _look(self) -> None:
         self._turn = None
         until = time.monotonic() + TURN_SECONDS
         came, self._unread = self._unread, b""

@@ -51,6 +51,10 @@ class Figures(msgspec.Struct, frozen=True):
     descriptors: int
 
 
+ENOUGH = 5
+"""Honest tasks that are accepted where a server works."""
+
+
 class Siege:
     """The scene.
 
@@ -89,6 +93,7 @@ class Siege:
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, name="watch")
         self._former: list[float] = []
+        self._accepted_before = 0
 
     def __enter__(self) -> Self:
         self._system.__enter__()
@@ -169,7 +174,16 @@ class Siege:
         until = time.monotonic() + seconds
         wait_until(lambda: time.monotonic() >= until, "the time to pass", seconds + 5.0)
 
-    def await_honest(self, count: int = 5, seconds: float = 30.0) -> None:
+    def begin_again(self) -> None:
+        """Note how many honest tasks were accepted by now, for `recovered`."""
+        self._accepted_before = self.accepted
+
+    @property
+    def recovered(self) -> bool:
+        """Whether some more honest tasks were accepted since `begin_again`."""
+        return self.accepted >= self._accepted_before + ENOUGH
+
+    def await_honest(self, count: int = ENOUGH, seconds: float = 30.0) -> None:
         """Expect so many more honest tasks to be accepted."""
         wanted = self.accepted + count
         try:

@@ -17,6 +17,7 @@ from tests.faults.siege import MIB, Siege, besiege, split
 from tests.faults.swarm import Peer, Swarm
 from tests.faults.values import Invariant, Outcome
 from tests.integration.wire import Wire
+from tests.services.waiting import wait_until
 
 if sys.platform != "win32":
     import resource
@@ -308,17 +309,22 @@ def squeeze(arena: Arena) -> Outcome:
     with Siege(arena) as siege:
         if sys.platform == "linux":
             most = psutil.Process(siege.process.pid).memory_info().vms + ROOM
-            resource.prlimit(siege.process.pid, resource.RLIMIT_AS, (most, most))
+            _, hard = resource.prlimit(siege.process.pid, resource.RLIMIT_AS)
+            resource.prlimit(siege.process.pid, resource.RLIMIT_AS, (most, hard))
         peers = [Peer(siege.address, Heap(number * each, each)) for number in range(clients)]
         with Swarm(peers) as swarm:
             over = swarm.run(lambda: swarm.lines >= count or not siege.alive or all(peer.cut for peer in peers), count)
             siege.tries = count
+            siege.begin_again()
             cut = sum(peer.cut for peer in peers)
         siege.remarks.append(f"{swarm.lines} of {count} large tasks answered, {cut} clients cut")
         siege.expect(over, Invariant.ANSWERED, f"only {swarm.lines} of {count} large tasks were answered")
+        wait_until(lambda: siege.recovered or not siege.alive, "the server to work again, or to die", 60)
         if not siege.alive:
             siege.remarks.append("the server died of it, and was started again")
             siege.restart()
+        elif sys.platform == "linux":
+            resource.prlimit(siege.process.pid, resource.RLIMIT_AS, (hard, hard))
         siege.await_honest()
     return siege.outcome(may_die=True)
 
