@@ -57,6 +57,11 @@ class _Sent(msgspec.Struct, frozen=True):
     """Seconds since the epoch, as its message tells."""
 
 
+def _always() -> bool:
+    """What may be due where nobody looks."""
+    return True
+
+
 class Dispatcher:
     """Publishes what the journal holds for one server.
 
@@ -124,17 +129,22 @@ class Dispatcher:
             self._in_hand[task.seq] = task
             self._to_publish.append(task)
 
-    def has_to_write(self, now: float) -> bool:
-        """Whether a transaction should be made for it now."""
+    def has_to_write(self, now: float, is_due: Callable[[], bool] = _always) -> bool:
+        """Whether a transaction should be made for it now.
+
+        Args:
+            now: the monotonic time.
+            is_due: looks whether the journal has anything to claim, which is cheaper than to try.
+        """
         self._collect(now)
         self._watch(now)
         return (
             bool(self._to_mark)
             or self._generation == _UNKNOWN
             or self._births() > self._births_seen
-            or self._may_claim(now)
             or now >= self._next_look
             or self._overdue(now)
+            or self._should_claim(now, is_due)
         )
 
     def write(self, repository: Repository, now: float, wall: float) -> None:
@@ -294,6 +304,14 @@ class Dispatcher:
 
     def _overdue(self, now: float) -> bool:
         return self._away_since is not None and bool(self._in_hand) and now - self._away_since > PATIENCE
+
+    def _should_claim(self, now: float, is_due: Callable[[], bool]) -> bool:
+        if not self._may_claim(now):
+            return False
+        if is_due():
+            return True
+        self._next_claim = now + CLAIM_INTERVAL
+        return False
 
     def _may_claim(self, now: float) -> bool:
         return now >= self._next_claim and self.room > 0

@@ -97,6 +97,10 @@ class Repository(Closing):
         """
 
     @abstractmethod
+    def is_due(self, now: float) -> bool:
+        """Whether `claim` would find anything. Writes nothing."""
+
+    @abstractmethod
     def claim(self, owner: int, now: float, limit: int) -> list[Dispatch]:
         """Give up to `limit` tasks that are due and belong to nobody to `owner`, the longest due first."""
 

@@ -147,6 +147,16 @@ class SqliteRepository(Repository):
             fresh.discard(task.id)
         return receipts
 
+    def is_due(self, now: float) -> bool:
+        """Whether anything waits to be claimed."""
+        return bool(
+            self._database.number(
+                "SELECT EXISTS (SELECT 1 FROM tasks"
+                " WHERE state IN ('accepted', 'retrying') AND owner IS NULL AND due_at <= ?)",
+                (now,),
+            )
+        )
+
     def claim(self, owner: int, now: float, limit: int) -> list[Dispatch]:
         """Give tasks that are due and belong to nobody to `owner`."""
         claimed = self._database.execute(

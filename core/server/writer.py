@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 import msgspec
@@ -25,7 +26,7 @@ LARGEST_BATCH = 1000
 MOST_WAITING = 128 * 1024 * 1024
 """Bytes of tasks that may wait to be written, before clients are told that the server is overloaded."""
 
-TICK = 0.05
+TICK = 0.1
 """Seconds after which the dispatcher is looked after, when nothing comes in."""
 
 _log = logging.getLogger("cauce.server")
@@ -137,7 +138,7 @@ class JournalWriter(Generic[Ticket]):
             dispatcher = self._make_dispatcher()
             while True:
                 orders = self._gather()
-                if orders or dispatcher.has_to_write(time.monotonic()):
+                if orders or dispatcher.has_to_write(time.monotonic(), partial(_is_due, repository)):
                     self._commit(orders, repository, dispatcher)
                     self._bytes_written += _weight(orders)
                 dispatcher.flush(time.monotonic(), time.time())
@@ -209,6 +210,13 @@ class JournalWriter(Generic[Ticket]):
         except JournalError as error:
             _log.error("leaving without a last word in the journal; another server takes over: %s", error)
         self.published = dispatcher.published
+
+
+def _is_due(repository: Repository) -> bool:
+    try:
+        return repository.is_due(time.time())
+    except JournalError:
+        return True  # the transaction finds out what is wrong, and tells
 
 
 def _task_id(order: Order[Ticket]) -> str:

@@ -110,6 +110,10 @@ class Handlers:
         self._suspects = _Suspects(self._ready.put)
         self._interruption = threading.Event()
         self._stopping = threading.Event()
+        # A task has begun that has a time-out: only then is there anything to watch. No lock of Python's own may be
+        # used for it: what is raised in a thread that has just taken one would leave it taken.
+        self._timed: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._watching = False
         self._slots = [Slot() for _ in range(concurrency)]
         self._watch = vital_thread("watch", self._run_watch, on_death)
         self.written_off = 0
@@ -145,6 +149,7 @@ class Handlers:
     def stop(self, timeout: float) -> bool:
         """Begin nothing more, and wait up to `timeout` seconds for what runs; whether all of it has ended."""
         self._stopping.set()
+        self._timed.put(None)
         self._suspects.clear()
         for _ in self._slots:
             self._ready.put(None)
@@ -202,6 +207,8 @@ class Handlers:
             timeout = definition.timeout or self._rules.timeout
             run_now.deadline = None if timeout is None else time.monotonic() + timeout
             slot.run = run_now
+            if timeout is not None and not self._watching:
+                self._timed.put(None)
             run_now.result = run(definition, held.assignment.payload, self._context(held, run_now.deadline))
         except UnknownKind as unknown:
             run_now.error = unknown.with_traceback(None)
@@ -284,12 +291,26 @@ class Handlers:
     # The watch over tasks that run too long.
 
     def _run_watch(self) -> None:
-        while not self._stopping.wait(WATCH_INTERVAL):
-            now = time.monotonic()
-            for slot in self._slots:
-                run_now = slot.run
-                if run_now is not None and run_now.deadline is not None and now > run_now.deadline:
+        while True:
+            self._timed.get()
+            self._watching = True
+            while self._watching:
+                if self._stopping.wait(WATCH_INTERVAL):
+                    return
+                # First this, then the look: whoever begins after it says so again.
+                self._watching = False
+                self._watching = self._look_at_deadlines(time.monotonic())
+
+    def _look_at_deadlines(self, now: float) -> bool:
+        """Hurry what is late; whether anything runs that can be."""
+        timed = False
+        for slot in self._slots:
+            run_now = slot.run
+            if run_now is not None and run_now.deadline is not None:
+                timed = True
+                if now > run_now.deadline:
                     self._hurry(slot, run_now)
+        return timed
 
     def _hurry(self, slot: Slot, run_now: Run) -> None:
         with slot.lock:

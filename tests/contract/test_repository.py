@@ -118,6 +118,17 @@ def test_a_task_that_is_due_later_belongs_to_whoever_claims_it_then(journal: Rep
     assert claimed(journal, now=NOW + 10) == ["later"]
 
 
+def test_whether_anything_can_be_claimed_is_told_without_claiming_it(journal: Repository) -> None:
+    assert not journal.is_due(NOW)
+    enter(journal, "mine", owner=1)
+    with journal.transaction():
+        journal.accept([new_task("later", due_at=NOW + 10)], 1, NOW)
+    assert not journal.is_due(NOW + 9.9)
+    assert journal.is_due(NOW + 10)
+    assert claimed(journal, now=NOW + 10) == ["later"]
+    assert not journal.is_due(NOW + 10)
+
+
 def test_the_longest_due_is_claimed_first(journal: Repository) -> None:
     with journal.transaction():
         journal.accept([new_task(name, due_at=NOW + due) for name, due in (("c", 3), ("a", 1), ("b", 2))], None, NOW)
