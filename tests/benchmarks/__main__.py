@@ -17,6 +17,7 @@ from tests.benchmarks.report import Report, write_json, write_markdown
 from tests.benchmarks.runner import run
 from tests.benchmarks.services import Services
 from tests.benchmarks.summary import summarise
+from tests.benchmarks.targets import PEERS, judge
 
 QUICK_TASKS = 4_000
 QUICK_ROUNDS = 3
@@ -30,10 +31,12 @@ def make_parser() -> argparse.ArgumentParser:
     number = config.whole_number(1, 10_000_000)
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="Measure how fast the system is, beside what the libraries under it can do. Takes a few minutes; "
-        "let the machine do nothing else meanwhile.",
+        description="Measure how fast the system is, beside what the libraries under it and other task systems can do. "
+        "Takes a quarter of an hour; let the machine do nothing else meanwhile.",
     )
-    parser.add_argument("--quick", action="store_true", help="within a minute: fewer tasks, and only the whole way")
+    parser.add_argument(
+        "--quick", action="store_true", help="within a few minutes: fewer tasks, and only the whole way"
+    )
     parser.add_argument("--cases", nargs="+", choices=tuple(catalogue.CASES), metavar="CASE", help=_cases())
     parser.add_argument(
         "--tasks", type=number, metavar="N", help=f"in each stage (default: {TASKS}; quick {QUICK_TASKS})"
@@ -79,7 +82,8 @@ def measure(arguments: argparse.Namespace, command: str) -> Report:
         cases={case.name: case.description for case in cases},
         left_out=left_out,
         baseline=catalogue.BASELINE,
-        rows=summarise(results, catalogue.BASELINE),
+        rows=summarise(results, catalogue.BASELINE, PEERS, catalogue.CEILINGS),
+        targets=judge(results),
         rounds=[{name: dict(result) for name, result in done.items()} for done in results],
     )
 

@@ -47,7 +47,7 @@ class Arrangement(Case):
             if self._node is not None:
                 processes[Group.RABBITMQ] = [self._node.pid]
             if self._nginx is not None:
-                balancer = stack.enter_context(_balancing(self._nginx, directory / "nginx", entrance))
+                balancer = stack.enter_context(balancing(self._nginx, directory / "nginx", entrance))
                 processes[Group.NGINX] = [balancer.pid, *balancer.workers()]
                 entrance = [balancer.address]
             book = stack.enter_context(Book(servers.journal))
@@ -61,6 +61,7 @@ class Arrangement(Case):
         with self._working(workers) as pids:
             stages.warm_up()
             results[Stage.WHOLE] = stages.whole({**processes, Group.WORKERS: pids})
+            results[Stage.MEANWHILE] = stages.meanwhile()
         if order.halves:
             results[Stage.ACCEPT] = stages.accept(processes)
             with self._working(workers) as pids:
@@ -75,7 +76,8 @@ class Arrangement(Case):
 
 
 @contextmanager
-def _balancing(program: Path, directory: Path, servers: Sequence[Address]) -> Iterator[NginxProcess]:
+def balancing(program: Path, directory: Path, servers: Sequence[Address]) -> Iterator[NginxProcess]:
+    """Have NGINX before some servers within the block."""
     nginx = NginxProcess(program, directory, servers)
     nginx.start()
     try:

@@ -19,6 +19,8 @@ class Stage(enum.StrEnum):
     WHOLE = "submit → stored"
     ACCEPT = "submit → accepted"
     WORK = "queued → stored"
+    MEANWHILE = "accepted meanwhile"
+    """Of the tasks of `WHOLE`: from the first sent to the last accepted, while workers take what is there already."""
 
 
 class Group(enum.StrEnum):

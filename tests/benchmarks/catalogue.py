@@ -1,14 +1,26 @@
 """The cases that there are. A new one is a class of its own module and a line here."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from tests.benchmarks.arrangement import Arrangement
 from tests.benchmarks.case import Case
 from tests.benchmarks.ceiling import Ceiling
+from tests.benchmarks.embedded_ceiling import QueueCeiling, SqliteCeiling
+from tests.benchmarks.peers.kinds import HUEY, KINDS, Kind
+from tests.benchmarks.peers.peer import Peer
 from tests.benchmarks.services import Missing, Services
 
 BASELINE = Ceiling.name
 """What the others are compared with."""
+
+CEILINGS = {
+    SqliteCeiling.name: SqliteCeiling.name,
+    QueueCeiling.name: SqliteCeiling.name,
+    "embedded": QueueCeiling.name,
+    HUEY.name: QueueCeiling.name,
+}
+"""What those without RabbitMQ are compared with."""
 
 
 def _embedded(_services: Services) -> Case:
@@ -23,15 +35,28 @@ def _nginx(services: Services) -> Case:
     return Arrangement("nginx", 3, 2, nginx=services.nginx(), node=services.rabbitmq())
 
 
+def _nginx_before_two(services: Services) -> Case:
+    return Arrangement("nginx2", 2, 2, nginx=services.nginx(), node=services.rabbitmq())
+
+
+def _peer(kind: Kind, services: Services) -> Case:
+    services.packages(kind.packages)
+    return Peer(kind, services.rabbitmq() if kind.rabbitmq else None)
+
+
 def _pika(services: Services) -> Case:
     return Ceiling(services.rabbitmq())
 
 
 CASES: dict[str, Callable[[Services], Case]] = {
     BASELINE: _pika,
+    SqliteCeiling.name: lambda _services: SqliteCeiling(),
+    QueueCeiling.name: lambda _services: QueueCeiling(),
     "embedded": _embedded,
     "rabbitmq": _rabbitmq,
     "nginx": _nginx,
+    "nginx2": _nginx_before_two,
+    **{kind.name: partial(_peer, kind) for kind in KINDS},
 }
 
 

@@ -41,7 +41,12 @@ class Ceiling(Case):
                 if consuming.stored() != order.tasks:
                     raise Lost(f"{order.tasks} messages were confirmed, and {consuming.stored()} are stored")
             worked = Measured(tasks=order.tasks, seconds=consuming.seconds, cpu=meter.read())
-        groups = {*accepted.cpu, *worked.cpu}
-        cpu = {group: accepted.cpu.get(group, 0.0) + worked.cpu.get(group, 0.0) for group in groups}
-        whole = Measured(tasks=order.tasks, seconds=accepted.seconds + worked.seconds, cpu=cpu)
-        return {Stage.WHOLE: whole, Stage.ACCEPT: accepted, Stage.WORK: worked}
+        return in_turn(accepted, worked)
+
+
+def in_turn(accepted: Measured, worked: Measured) -> Result:
+    """The result of a case that has done one half after the other with the same tasks: the whole is both together."""
+    groups = {*accepted.cpu, *worked.cpu}
+    cpu = {group: accepted.cpu.get(group, 0.0) + worked.cpu.get(group, 0.0) for group in groups}
+    whole = Measured(tasks=accepted.tasks, seconds=accepted.seconds + worked.seconds, cpu=cpu)
+    return {Stage.WHOLE: whole, Stage.ACCEPT: accepted, Stage.WORK: worked}

@@ -22,14 +22,12 @@ from pathlib import Path
 import psutil
 
 from core.closing import Closing
-from core.database import Database
-from core.repository.sqlite import FAULTS, open_sqlite
+from tests.benchmarks.filling import fill
 from tests.services.system import LocalSystem
 
 SIZE = (40, 120)
 PATIENCE = 60.0
 KEYS = 60
-AT_ONCE = 50_000
 FLOW_SECONDS = 120
 _TOP = Path(__file__).resolve().parents[2]
 
@@ -87,26 +85,6 @@ class Screen(Closing):
         self.process.kill()
         os.waitpid(self.process.pid, 0)
         os.close(self._terminal)
-
-
-def fill(path: Path, rows: int) -> None:
-    """Make a journal with so many results."""
-    open_sqlite(path, durable=False).close()
-    kinds, now = ("echo", "wordcount", "sha256", "simulate"), time.time() - rows / 1000
-    database = Database(path, FAULTS, durable=False)
-    with database:
-        for first in range(1, rows + 1, AT_ONCE):
-            with database.transaction():
-                database.execute_many(
-                    "INSERT INTO tasks (seq, id, kind, payload, state, attempts, worker, result, received_at,"
-                    " accepted_at, queued_at, taken_at, started_at, finished_at, stored_at)"
-                    " VALUES (?, ?, ?, ?, 'done', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (n, f"task-{n}", kinds[n % 4], f'"payload {n}"', f"w{n % 4}", str(n), *[now + n / 1000] * 7)
-                        for n in range(first, min(rows + 1, first + AT_ONCE))
-                    ],
-                )
-        database.execute("UPDATE ledger SET tasks = ? WHERE state = 'done'", (rows,))
 
 
 def measure(directory: Path, rows: int, rate: int) -> list[tuple[str, str]]:

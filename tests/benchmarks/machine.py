@@ -57,6 +57,15 @@ def look(directory: Path, busy: float, services: dict[str, str]) -> Machine:
     )
 
 
+def describe(machine: Machine) -> str:
+    """The machine in a sentence, and the versions in another."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    return (
+        f"{machine.system}, {machine.cores} × {machine.processor}, {machine.memory_gib:g} GiB,"
+        f" journals on {machine.file_system}; load before it began: {machine.load:.1f}.\n{versions}."
+    )
+
+
 def _processor() -> str:
     """The processor's name, which Python knows on some systems only."""
     try:

@@ -7,6 +7,9 @@ import msgspec
 from tests.benchmarks.case import Group, Measured, Order, Stage
 from tests.benchmarks.machine import Machine
 from tests.benchmarks.summary import Row
+from tests.benchmarks.targets import Attained
+
+_RATES = "The median of the rounds (lowest to highest), and as a part of the ceiling's:"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +27,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Cases that could not be measured here, and why."""
     baseline: str
     rows: list[Row]
+    targets: list[Attained]
     rounds: list[dict[str, dict[Stage, Measured]]]
 
 
@@ -46,8 +50,11 @@ def write_markdown(report: Report) -> str:
         _course(report),
         "\n".join(f"- {name}: {description}." for name, description in report.cases.items()),
         "\n".join(f"- Left out: {reason}." for reason in report.left_out),
-        f"## Tasks a second\n\nThe median of the rounds (lowest to highest), and as a part of {report.baseline}'s.",
+        f"## Tasks a second\n\n{_RATES} of {report.baseline}'s where no other is named.",
         _rates(report),
+        _meaning(report),
+        *_beside_peers(report.rows),
+        *_targets(report.targets),
         "## Processor time\n\nMicroseconds for a task (or milliseconds for 1,000), medians.",
         _times(report),
     ]
@@ -57,8 +64,8 @@ def write_markdown(report: Report) -> str:
 def _course(report: Report) -> str:
     return (
         f"`{report.command}` took {report.seconds:.0f} seconds: {len(report.rounds)} rounds, in each of them every case"
-        f" with {report.order.tasks:,} tasks\nof kind `echo` in each stage, sent over {report.order.connections}"
-        f" connections with up to {report.order.window} open on each."
+        f" with {report.order.tasks:,} tasks\nof kind `echo` in each stage, or as many as its line says; ours are sent"
+        f" over {report.order.connections} connections with up to {report.order.window} open on each."
     )
 
 
@@ -77,14 +84,51 @@ def _rates(report: Report) -> str:
 
 
 def _rate(row: Row, baseline: str) -> str:
-    ratio = "" if row.ratio is None or row.case == baseline else f" {row.ratio:.2f} ×"
-    return f"{row.rate:,.0f} ({row.lowest:,.0f} to {row.highest:,.0f}){ratio}"
+    ratio = "" if row.ratio is None or row.case == row.ceiling else f" {row.ratio:.2f} ×"
+    other = f" {row.ceiling}" if ratio and row.ceiling != baseline else ""
+    return f"{row.rate:,.0f} ({row.lowest:,.0f} to {row.highest:,.0f}){ratio}{other}"
+
+
+def _meaning(report: Report) -> str:
+    if not any(row.stage is Stage.MEANWHILE for row in report.rows):
+        return ""
+    return (
+        f"*{Stage.MEANWHILE}*: of the tasks of *{Stage.WHOLE}*, from the first sent to the last accepted, while workers"
+        f" take them; it is compared\nwith *{Stage.ACCEPT}* of the others, which have nothing else to do then."
+    )
+
+
+def _beside_peers(rows: Sequence[Row]) -> list[str]:
+    """The heading and the table; nothing where no peer was measured."""
+    cells = {(row.case, row.stage): f"{row.over_peers:.2f} × {row.fastest_peer}" for row in rows if row.over_peers}
+    if not cells:
+        return []
+    stages = [stage for stage in Stage if any(place[1] is stage for place in cells)]
+    cases = dict.fromkeys(case for case, _stage in cells)
+    lines = [[case, *(cells.get((case, stage), "") for stage in stages)] for case in cases]
+    return ["## Beside the fastest peer\n\nThe median of each round's ratio.", table(["", *stages], lines)]
+
+
+def _targets(targets: Sequence[Attained]) -> list[str]:
+    """The heading and the table; nothing where no target's two sides were measured."""
+    lines = [_target(target) for target in targets if target.ratio is not None]
+    if not lines:
+        return []
+    return ["## Targets", table(["", "ours", "against", "wanted", "measured", ""], lines)]
+
+
+def _target(target: Attained) -> list[str]:
+    against = "" if target.against is None else ": ".join(target.against)
+    ratio = target.ratio or 0.0
+    attained = "attained" if ratio >= target.wanted else "missed"
+    return [target.what, ": ".join(target.place), against, f"{target.wanted:g} ×", f"{ratio:.2f} ×", attained]
 
 
 def _times(report: Report) -> str:
     groups = [group for group in Group if any(group in row.cpu for row in report.rows)]
     lines = []
-    for row in sorted(report.rows, key=lambda row: list(Stage).index(row.stage)):
+    rows = [row for row in report.rows if row.cpu]
+    for row in sorted(rows, key=lambda row: list(Stage).index(row.stage)):
         each = [f"{row.cpu[group]:.0f}" if group in row.cpu else "" for group in groups]
         of_its_own = sum(spent for group, spent in row.cpu.items() if group is not Group.ELSEWHERE)
         lines.append([row.stage, row.case, *each, f"{of_its_own:.0f}"])

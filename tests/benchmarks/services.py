@@ -1,6 +1,8 @@
-"""The services that cases need: found or started when the first case asks for them, ended with everything."""
+"""The services and packages that cases need: found or started when the first case asks for them, ended with all."""
 
 import re
+from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 from core.closing import Closing
@@ -10,11 +12,11 @@ from tests.services.rabbitmq import RabbitNode
 
 
 class Missing(Exception):
-    """A service is not on this machine."""
+    """What a case needs is not on this machine."""
 
 
 class Services(Closing):
-    """RabbitMQ and NGINX.
+    """RabbitMQ, NGINX and the packages of the peers.
 
     Args:
         directory: where a node of RabbitMQ has its files.
@@ -59,6 +61,17 @@ class Services(Closing):
             raise Missing("this needs NGINX with its stream module: apt-get install nginx libnginx-mod-stream")
         self.versions["NGINX"] = build.version
         return program
+
+    def packages(self, names: Sequence[str]) -> None:
+        """Make sure that some packages are installed: those of the optional extra `benchmarks`.
+
+        Raises:
+            Missing: one of them is not.
+        """
+        try:
+            self.versions.update({name: metadata.version(name) for name in names})
+        except metadata.PackageNotFoundError as error:
+            raise Missing(f"this needs the package {error.name}: pip install 'cauce[benchmarks]'") from error
 
     def close(self) -> None:
         """End what was started."""

@@ -48,6 +48,11 @@ class Stages:
         began = self._book.first("sent")
         return Measured(tasks=self._book.done(), seconds=self._book.last("stored") - began, cpu=cpu)
 
+    def meanwhile(self) -> Measured:
+        """From submitted to accepted, of the tasks of `whole`, which has just been measured."""
+        seconds = self._book.last("accepted") - self._book.first("sent")
+        return Measured(tasks=self._book.submitted(), seconds=seconds, cpu={})
+
     def accept(self, processes: Mapping[Group, Sequence[int]]) -> Measured:
         """From submitted to accepted, with no workers.
 

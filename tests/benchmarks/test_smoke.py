@@ -9,10 +9,12 @@ import pytest
 from tests.benchmarks.arrangement import Arrangement
 from tests.benchmarks.case import Case, Group, Order, Stage
 from tests.benchmarks.ceiling import Ceiling
+from tests.benchmarks.embedded_ceiling import QueueCeiling, SqliteCeiling
 from tests.benchmarks.report import read_json
 from tests.benchmarks.runner import run
 from tests.services.rabbitmq import RabbitNode
 
+HALVES = (Stage.WHOLE, Stage.ACCEPT, Stage.WORK)
 TOP = Path(__file__).resolve().parents[2]
 
 
@@ -35,6 +37,7 @@ def test_the_command_measures_and_writes_its_report(tmp_path: Path) -> None:
     report = read_json(json.read_bytes())
     assert report.left_out == []
     assert {row.stage for row in report.rows} == set(Stage)
+    assert report.targets
     result = report.rounds[0]["embedded"]
     assert result[Stage.WHOLE].tasks == result[Stage.ACCEPT].tasks == 200
     assert 0 < result[Stage.WORK].tasks <= 200
@@ -52,8 +55,17 @@ def test_cases_take_turns_on_rabbitmq_and_nginx(rabbitmq_node: RabbitNode, nginx
     said: list[str] = []
     (result,) = run(cases, Order(tasks=300, warm_up=50, halves=False), 1, tmp_path, said.append)
     assert [line.split(":")[1].strip() for line in said] == ["pika", "nginx"]
-    assert {stage: measured.tasks for stage, measured in result["pika"].items()} == dict.fromkeys(Stage, 300)
-    (whole,) = result["nginx"].values()
-    assert whole.tasks == 300
+    assert {stage: measured.tasks for stage, measured in result["pika"].items()} == dict.fromkeys(HALVES, 300)
+    whole, meanwhile = result["nginx"][Stage.WHOLE], result["nginx"][Stage.MEANWHILE]
+    assert len(result["nginx"]) == 2
+    assert whole.tasks == meanwhile.tasks == 300
+    assert meanwhile.seconds <= whole.seconds
     assert set(whole.cpu) == set(Group)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("case", [SqliteCeiling(), QueueCeiling()], ids=lambda case: case.name)
+def test_the_ceilings_without_rabbitmq_do_everything(case: Case, tmp_path: Path) -> None:
+    result = case.run(tmp_path, Order(tasks=450, warm_up=50, halves=True))
+    assert {stage: measured.tasks for stage, measured in result.items()} == dict.fromkeys(HALVES, 450)
+    assert all(measured.seconds > 0 for measured in result.values())
