@@ -138,6 +138,7 @@ class Intake(Duty):
     def _consume(self, session: Session, share: int, done: Callable[[Method], None]) -> None:
         session.channel.basic_qos(prefetch_count=share, callback=_nothing)
         consumer = session.channel.basic_consume(self.queue.value, partial(self._delivered, session), callback=done)
+        session.connection.deliver(session.channel, consumer, partial(self._arrived, session))
         session.shares.add(consumer, share)
 
     def _delivered(
@@ -148,10 +149,11 @@ class Intake(Duty):
         properties: BasicProperties,
         body: bytes,
     ) -> None:
-        tag = method.delivery_tag
+        self._arrived(session, method.delivery_tag, redeliveries(properties.headers, method.redelivered), body)
+
+    def _arrived(self, session: Session, tag: int, times: int, body: bytes) -> None:
         session.last = tag
         session.window.add(tag)
-        times = redeliveries(properties.headers, method.redelivered)
         self._batch.append(Delivery(body, times, Receipt(session, tag)))
 
     def _cancelled(self, _frame: Method) -> None:

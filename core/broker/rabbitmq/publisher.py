@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 
-from pika import BasicProperties, DeliveryMode
+from pika import BasicProperties
 from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
@@ -17,6 +17,7 @@ from core.broker.rabbitmq.addresses import Address
 from core.broker.rabbitmq.confirms import Unconfirmed
 from core.broker.rabbitmq.connection import Connection
 from core.broker.rabbitmq.link import CLOSE_SECONDS, Duty, Link
+from core.broker.rabbitmq.stencil import Stencil, properties_of
 from core.broker.rabbitmq.topology import EXCHANGE
 from core.errors import BrokerError, BrokerUnavailable
 
@@ -115,6 +116,7 @@ class _Desk(Duty):
         self._moved_at = 0.0
         self._connection: Connection | None = None
         self._channel: Channel | None = None
+        self._stencil: Stencil
         self._leaving = False
         self._unconfirmed = Unconfirmed()
         self._settled: list[Settled] = []
@@ -126,6 +128,7 @@ class _Desk(Duty):
     def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
         def selected(_frame: Method) -> None:
             self._connection, self._channel = connection, channel
+            self._stencil = Stencil(channel.channel_number)
             self._unconfirmed = Unconfirmed()
             self._leaving = False
             done()
@@ -163,7 +166,16 @@ class _Desk(Duty):
         while part := list(islice(numbered, _TOGETHER)):
             with connection.gather():
                 for number, message in part:
-                    _publish(channel, number, message)
+                    self._publish(connection, channel, number, message)
+
+    def _publish(self, connection: Connection, channel: Channel, number: int, message: Message) -> None:
+        frames = self._stencil.draw(number, message) if channel.is_open else None
+        if frames is not None:
+            connection.emit(frames)
+        else:
+            # pika knows what to do, or says why it can't be done.
+            properties = properties_of(number, message)
+            channel.basic_publish(EXCHANGE, Queue.TASKS.value, message.body, properties, mandatory=True)
 
     def tell_when_idle(self, idle: threading.Event) -> None:
         """Set `idle` when nothing is unconfirmed any more."""
@@ -193,15 +205,3 @@ class _Desk(Duty):
             # The queue was deleted under us: it is looked for, and made, with a new connection.
             self._leaving = True
             self._on_stuck(BrokerUnavailable(reason))
-
-
-def _publish(channel: Channel, number: int, message: Message) -> None:
-    properties = BasicProperties(
-        content_type="application/json",
-        delivery_mode=DeliveryMode.Persistent.value,
-        # A message that can't be routed comes back with its properties and without its number.
-        correlation_id=str(number),
-        message_id=message.id,
-        type=message.kind,
-    )
-    channel.basic_publish(EXCHANGE, Queue.TASKS.value, message.body, properties, mandatory=True)
