@@ -27,6 +27,16 @@ _body = Struct(">BHI").unpack_from
 _FRAME = 8
 """Bytes of a frame beside what it holds: seven before it, one after it."""
 
+# By names of their own: for each message some are looked up.
+_METHOD_FRAME = spec.FRAME_METHOD
+_HEADER_FRAME = spec.FRAME_HEADER
+_BODY_FRAME = spec.FRAME_BODY
+_FRAME_END = spec.FRAME_END
+_DELIVER = spec.Basic.Deliver.INDEX
+_BASIC = BasicProperties.INDEX
+_NOT_PLAIN = BasicProperties.FLAG_HEADERS | 1
+"""Flags of headers, and of more flags."""
+
 
 class Arrival(NamedTuple):
     """A message that was delivered."""
@@ -56,20 +66,19 @@ def read(buffer: bytes, start: int, channel: int) -> Arrival | None:
     if length < start + _METHOD_SIZE:
         return None
     kind, number, size, method, tag_size = _method(buffer, start)
-    if kind != spec.FRAME_METHOD or method != spec.Basic.Deliver.INDEX or number != channel:
+    if kind != _METHOD_FRAME or method != _DELIVER or number != channel:
         return None
     header_at = start + _FRAME + size
-    if length < header_at + _HEADER_SIZE or buffer[header_at - 1] != spec.FRAME_END:
+    if length < header_at + _HEADER_SIZE or buffer[header_at - 1] != _FRAME_END:
         return None
     kind, number, size, of_class, _, body_size, flags = _header(buffer, header_at)
-    plain = not flags & (BasicProperties.FLAG_HEADERS | 1)
-    if kind != spec.FRAME_HEADER or number != channel or of_class != BasicProperties.INDEX or not plain:
+    if kind != _HEADER_FRAME or number != channel or of_class != _BASIC or flags & _NOT_PLAIN:
         return None
     body_at = header_at + _FRAME + size
     end = body_at + _FRAME + body_size
-    if length < end or buffer[body_at - 1] != spec.FRAME_END or buffer[end - 1] != spec.FRAME_END:
+    if length < end or buffer[body_at - 1] != _FRAME_END or buffer[end - 1] != _FRAME_END:
         return None
-    if not body_size or _body(buffer, body_at) != (spec.FRAME_BODY, channel, body_size):
+    if not body_size or _body(buffer, body_at) != (_BODY_FRAME, channel, body_size):
         return None
     tag_at = start + _METHOD_SIZE
     if tag_at + tag_size + _DELIVERY_SIZE >= header_at:
