@@ -33,20 +33,15 @@ class Book(Closing):
         """How many tasks there are on this page."""
         return self._database.number("SELECT count(*) FROM tasks WHERE seq > ?", (self._last,))
 
-    def done(self, after: float = 0.0) -> int:
-        """How many of them are done, and were stored after this time."""
+    def done(self) -> int:
+        """How many of them are done, with a result."""
         return self._database.number(
-            "SELECT count(*) FROM tasks WHERE seq > ? AND state = 'done' AND result IS NOT NULL AND stored_at > ?",
-            (self._last, after),
+            "SELECT count(*) FROM tasks WHERE seq > ? AND state = 'done' AND result IS NOT NULL", (self._last,)
         )
 
     def first(self, hop: str) -> float:
         """The first of the moments of a hop, such as `sent`."""
         return self._moment(f"SELECT min({hop}_at) FROM tasks WHERE seq > ?")  # noqa: S608 - a word of the caller's own
-
-    def last(self, hop: str) -> float:
-        """The last of the moments of a hop."""
-        return self._moment(f"SELECT max({hop}_at) FROM tasks WHERE seq > ?")  # noqa: S608 - a word of the caller's own
 
     def in_state(self, state: State) -> int:
         """How many tasks of the whole journal are in a state, by its running totals."""

@@ -1,12 +1,13 @@
 """Measures the stages of a running system of ours.
 
-The times are those that the journal holds of each task: when the client sent it, when it was accepted, when stored.
+Accepted is what the client was told, by its clock; stored is what another connection to the journal sees, after the
+commit. The journal's own times are from before it, and one commit may hold a thousand tasks.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 
 from core.addresses import Address
+from core.client.load import Figures
 from core.model import State
 from tests.benchmarks import load
 from tests.benchmarks.book import Book
@@ -32,6 +33,7 @@ class Stages:
         self._order = order
         self._done = 0
         """How many tasks of the journal are done, by our own count."""
+        self._told: Figures
 
     def warm_up(self) -> None:
         """Have every part do something: a worker finds out only then how many messages to hold."""
@@ -42,16 +44,14 @@ class Stages:
         """From submitted to stored, with everything at work."""
         self._book.turn()
         meter = Meter(processes)
-        client = self._submit()
-        self._await_done(self._order.tasks)
-        cpu = {**meter.read(), Group.CLIENT: client}
-        began = self._book.first("sent")
-        return Measured(tasks=self._book.done(), seconds=self._book.last("stored") - began, cpu=cpu)
+        self._told = self._submit()
+        ended = self._await_done(self._order.tasks)
+        cpu = {**meter.read(), Group.CLIENT: _spent(self._told)}
+        return Measured(tasks=self._book.done(), seconds=ended - self._book.first("sent"), cpu=cpu)
 
     def meanwhile(self) -> Measured:
         """From submitted to accepted, of the tasks of `whole`, which has just been measured."""
-        seconds = self._book.last("accepted") - self._book.first("sent")
-        return Measured(tasks=self._book.submitted(), seconds=seconds, cpu={})
+        return Measured(tasks=self._told.accepted, seconds=self._told.seconds, cpu={})
 
     def accept(self, processes: Mapping[Group, Sequence[int]]) -> Measured:
         """From submitted to accepted, with no workers.
@@ -60,35 +60,41 @@ class Stages:
         """
         self._book.turn()
         meter = Meter(processes)
-        client = self._submit()
+        told = self._submit()
         self._book.wait_in_state(State.QUEUED, self._order.tasks)
-        cpu = {**meter.read(), Group.CLIENT: client}
-        began = self._book.first("sent")
-        return Measured(tasks=self._book.submitted(), seconds=self._book.last("accepted") - began, cpu=cpu)
+        cpu = {**meter.read(), Group.CLIENT: _spent(told)}
+        return Measured(tasks=told.accepted, seconds=told.seconds, cpu=cpu)
 
     def work(self, processes: Mapping[Group, Sequence[int]]) -> Measured:
         """From queued to stored: what `accept` has left, by workers that have just been started."""
         first = self._order.tasks // WORKERS_READY
-        self._book.wait_in_state(State.DONE, self._done + first)
+        found, began = self._book.reach(State.DONE, self._done + first)
         meter = Meter(processes)
-        began = time.time()
-        self._await_done(self._order.tasks)
+        all_of_them = self._done + self._order.tasks
+        ended = self._await_done(self._order.tasks)
         cpu = meter.read()
-        if self._book.done(after=began) < first:
+        tasks = all_of_them - found
+        if tasks < first:
             # They were so few that most of them were done before anybody looked.
-            began = self._book.first("taken")
-        return Measured(tasks=self._book.done(after=began), seconds=self._book.last("stored") - began, cpu=cpu)
+            tasks, began = self._order.tasks, self._book.first("taken")
+        return Measured(tasks=tasks, seconds=ended - began, cpu=cpu)
 
-    def _submit(self) -> float:
-        """Submit the tasks; the client's seconds of processor time."""
+    def _submit(self) -> Figures:
+        """Submit the tasks; what the client has to say of it."""
         figures = load.submit(self._entrance, self._order.tasks, self._order)
         if self._book.submitted() != self._order.tasks:
             raise Lost(f"{self._order.tasks} tasks were accepted, and {self._book.submitted()} are in the journal")
-        return figures.cpu * figures.accepted
+        return figures
 
-    def _await_done(self, tasks: int) -> None:
-        """Wait until so many more tasks are done, and make sure that they are those of this page."""
+    def _await_done(self, tasks: int) -> float:
+        """Wait until so many more tasks are done, and make sure that they are those of this page; when they were."""
         self._done += tasks
-        self._book.wait_in_state(State.DONE, self._done)
+        _, ended = self._book.reach(State.DONE, self._done)
         if self._book.done() != tasks:
             raise Lost(f"{tasks} tasks were accepted, and {self._book.done()} of them have a result")
+        return ended
+
+
+def _spent(told: Figures) -> float:
+    """The client's seconds of processor time."""
+    return told.cpu * told.accepted
