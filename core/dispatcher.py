@@ -57,11 +57,6 @@ class _Sent(msgspec.Struct, frozen=True):
     """Seconds since the epoch, as its message tells."""
 
 
-def _always() -> bool:
-    """What may be due where nobody looks."""
-    return True
-
-
 class Dispatcher:
     """Publishes what the journal holds for one server.
 
@@ -129,7 +124,7 @@ class Dispatcher:
             self._in_hand[task.seq] = task
             self._to_publish.append(task)
 
-    def has_to_write(self, now: float, is_due: Callable[[], bool] = _always) -> bool:
+    def has_to_write(self, now: float, is_due: Callable[[], bool]) -> bool:
         """Whether a transaction should be made for it now.
 
         Args:

@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
             self._out_bytes = 0
         self._active = time.monotonic()
         if self._transport is not None and not self._protocol.paused:
-            self._take(self._protocol.receive(b""))
+            self._hear(b"")
         self._plan_turn()
         self._finish()
 
@@ -268,20 +268,12 @@ class Connection(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Look at what came, for one turn, and at the end that the client made."""
-        try:
-            self._look()
-        except MemoryError:
-            # It is one client's large request that found none left: its end leaves the others some.
-            self._unread = b""
-            self._expel(ErrorCode.OVERLOADED, "this server is out of memory")
-
-    def _look(self) -> None:
         self._turn = None
         until = time.monotonic() + TURN_SECONDS
         came, self._unread = self._unread, b""
         start = 0
         while start < len(came) and self._may_read and time.monotonic() < until:
-            self._take(self._protocol.receive(came[start : start + SLICE]))
+            self._hear(came[start : start + SLICE])
             start += SLICE
         if not self._protocol.over:
             self._unread = came[start:]
@@ -303,6 +295,14 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._ending_since is not None:
             return False
         return not self._protocol.paused and self._stuck_since is None
+
+    def _hear(self, data: bytes) -> None:
+        """Do what these bytes ask for, with those that came before."""
+        try:
+            self._take(self._protocol.receive(data))
+        except MemoryError:
+            # It is one client's large request that found none left: its end leaves the others some.
+            self._expel(ErrorCode.OVERLOADED, "this server is out of memory")
 
     def _take(self, events: Sequence[Event]) -> None:
         if not events:

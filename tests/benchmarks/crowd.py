@@ -60,7 +60,7 @@ class Crowd(Closing):
                 member = _Member(self._pool.take())
                 self._members.append(member)
                 self._selector.register(member.lane, selectors.EVENT_READ, member)
-        except BaseException:
+        except BaseException:  # whatever it is: the connections that are there are not left open
             self.close()
             raise
 

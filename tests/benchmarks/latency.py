@@ -164,7 +164,7 @@ def _results(site: Site, effort: Effort) -> list[float]:
     seconds = []
     with Client(site.entrance) as client:
         for number in range(effort.singles):
-            time.sleep(chance.uniform(*PAUSES))
+            time.sleep(chance.uniform(*PAUSES))  # the pause is what is measured after, nothing is waited for
             began = time.perf_counter()
             if client.submit("echo", number).result() != number:
                 raise Lost("a task has another one's result")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tests.benchmarks.case import Group, Measured, Order, Stage
-from tests.benchmarks.machine import Machine
+from tests.benchmarks.machine import Machine, describe
 from tests.benchmarks.summary import Row
 from tests.benchmarks.targets import Attained
 
@@ -43,10 +43,9 @@ def read_json(text: bytes) -> Report:
 
 def write_markdown(report: Report) -> str:
     """The report as Markdown that can be read as it is."""
-    versions = ", ".join(f"{name} {version}" for name, version in report.machine.versions.items())
     parts = [
         f"# Benchmark of {report.date}",
-        _machine(report.machine) + f"\n{versions}.",
+        describe(report.machine),
         _course(report),
         "\n".join(f"- {name}: {description}." for name, description in report.cases.items()),
         "\n".join(f"- Left out: {reason}." for reason in report.left_out),
@@ -66,13 +65,6 @@ def _course(report: Report) -> str:
         f"`{report.command}` took {report.seconds:.0f} seconds: {len(report.rounds)} rounds, in each of them every case"
         f" with {report.order.tasks:,} tasks\nof kind `echo` in each stage, or as many as its line says; ours are sent"
         f" over {report.order.connections} connections with up to {report.order.window} open on each."
-    )
-
-
-def _machine(machine: Machine) -> str:
-    return (
-        f"{machine.system}, {machine.cores} × {machine.processor}, {machine.memory_gib:g} GiB,"
-        f" journals on {machine.file_system}; load before it began: {machine.load:.1f}."
     )
 
 

@@ -5,16 +5,11 @@ tasks that it loads, so that it is broken wherever it is started, also by a supe
 """
 
 import math
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from core.addresses import Address
 from tests.faults.arena import Arena
 from tests.faults.values import Finding, Invariant, Outcome, Profile
-from tests.integration.programs import TOP, clean_environment
-from tests.services.system import LocalSystem
 
 SERVER = "core.server"
 
@@ -43,52 +38,6 @@ class RiggedArena(Arena):
     def size(self, quick: int, long: int) -> int:
         """How much to do."""
         return max(quick, math.ceil(self._part * long)) if self._part else quick
-
-
-class RiggedSystem(LocalSystem):
-    """A local system of which the servers are another program.
-
-    Args:
-        directory: where the system's files are.
-        servers: how many to start.
-        workers: how many to start.
-        program: the servers', as in `python -m`.
-        server_arguments: further arguments of each server.
-        worker_arguments: further arguments of each worker.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        servers: int = 1,
-        workers: int = 1,
-        *,
-        program: str = SERVER,
-        server_arguments: Sequence[str] = (),
-        worker_arguments: Sequence[str] = (),
-    ) -> None:
-        super().__init__(
-            directory, servers, workers, server_arguments=server_arguments, worker_arguments=worker_arguments
-        )
-        self._program = program
-
-    def _launch(self, name: str) -> None:
-        if not name.startswith("s") or self._program == SERVER:
-            super()._launch(name)
-            return
-        listen = str(self._addresses.get(name, Address("127.0.0.1", 0)))
-        command = [sys.executable, "-m", self._program, "--dir", str(self.directory), "--name", name]
-        self.directory.mkdir(parents=True, exist_ok=True)
-        log = (self.directory / f"{name}.log").open("ab")
-        self._logs.append(log)
-        self._processes[name] = subprocess.Popen(
-            [*command, *self._arguments["server"], "--listen", listen],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=clean_environment(),
-            cwd=TOP,
-        )
 
 
 def attempted(case: Callable[[Arena], Outcome], arena: Arena) -> Outcome:

@@ -22,8 +22,8 @@ from tests.faults.arena import Arena
 from tests.faults.books import Books
 from tests.faults.driver import ANSWER_WITHIN, Driver, Pace, number_of
 from tests.faults.judge import Allowance
-from tests.faults.rigged import RiggedSystem
 from tests.faults.values import Finding, Invariant, Outcome
+from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
 MIB = 1024 * 1024
@@ -82,9 +82,9 @@ class Siege:
         self._token = token
         if token is not None:
             flags = (*flags, "--token-file", str(_token_file(arena.directory, token)))
-        self._system = RiggedSystem(
+        self._system = LocalSystem(
             arena.system,
-            program=server,
+            server_program=server,
             server_arguments=("--shutdown-timeout", "2", *flags),
             worker_arguments=("--tasks", arena.tasks_module),
         )

@@ -29,6 +29,7 @@ class LocalSystem(Closing):
         servers: how many to start.
         workers: how many to start.
         broker: a URL as the programs take it.
+        server_program: of the servers, as in `python -m`.
         server_arguments: further arguments of each server.
         worker_arguments: further arguments of each worker.
     """
@@ -40,12 +41,14 @@ class LocalSystem(Closing):
         workers: int = 1,
         *,
         broker: str = "embedded",
+        server_program: str = "core.server",
         server_arguments: Sequence[str] = (),
         worker_arguments: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self._journal = Journal("resultados.db", directory)
         self._broker = broker
+        self._programs = {"server": server_program, "worker": "core.worker"}
         self._arguments = {"server": list(server_arguments), "worker": list(worker_arguments)}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logs: list[IO[bytes]] = []
@@ -133,7 +136,7 @@ class LocalSystem(Closing):
 
     def _launch(self, name: str) -> None:
         role = "server" if name.startswith("s") else "worker"
-        command = [sys.executable, "-m", f"core.{role}", "--dir", str(self.directory), "--broker", self._broker]
+        command = [sys.executable, "-m", self._programs[role], "--dir", str(self.directory), "--broker", self._broker]
         command += ["--name", name, *self._arguments[role]]
         if role == "server":
             command += ["--listen", str(self._addresses.get(name, Address("127.0.0.1", 0)))]

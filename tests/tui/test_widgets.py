@@ -12,12 +12,14 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
+from textual.strip import Strip
 from textual.widget import Widget
 
 from core.model import State
 from tests.tui import scene
 from tui.widgets.chart import Chart, ceiling
 from tui.widgets.live_tasks import LiveTasks
+from tui.widgets.note import Note
 from tui.widgets.table import Cell, Column, ListModel, Row, Table, TableModel
 from tui.widgets.task_rows import MOST_ROWS, TaskModel, cells, failed_columns, result_columns, state_cell
 from tui.widgets.text_view import Line, TextView
@@ -137,6 +139,65 @@ def test_cells_stand_in_their_columns() -> None:
 
     table = Table(COLUMNS)
     run(table, steps)
+
+
+def test_rows_that_changed_are_drawn_anew_and_the_others_let_be() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(before)
+        await pilot.pause()
+        drawn.clear()
+        table.show(ListModel(changed))
+        await pilot.pause()
+        assert drawn == {2}
+        assert [line(table, y).split()[1] for y in (1, 2, 3)] == ["-", "other", "-"]
+        drawn.clear()
+        table.show(ListModel(changed))
+        await pilot.pause()
+        assert drawn == set()
+        # Other rows at the same places are another matter.
+        table.show(rows("one", "four", "three"))
+        await pilot.pause()
+        assert line(table, 2).split()[0] == "four"
+
+    class Watched(Table):
+        """Notes which of its lines are drawn on the screen."""
+
+        def render_line(self, y: int) -> Strip:
+            drawn.add(y)
+            return super().render_line(y)
+
+    before = rows("one", "two", "three")
+    changed = [(key, cells if key != "two" else [Cell("two"), Cell("other"), Cell("1")]) for key, cells in before.rows]
+    drawn: set[int] = set()
+    table = Watched(COLUMNS)
+    run(table, steps)
+
+
+def test_a_row_that_changed_out_of_view_is_right_when_it_is_scrolled_to() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        many = rows(*names(60))
+        table.show(many)
+        await pilot.pause()
+        table.show(ListModel([*many.rows[:-1], ("r59", [Cell("r59"), Cell("late"), Cell("59")])]))
+        table.go_to(59)
+        await pilot.pause()
+        assert "late" in "".join(line(table, y) for y in range(table.size.height))
+
+    table = Table(COLUMNS)
+    run(table, steps)
+
+
+def test_a_note_is_away_while_there_is_nothing_to_say() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        shown = []
+        for text in ("", "[b]all is well[/]", "[b]all is well[/]", ""):
+            note.say(text)
+            await pilot.pause()
+            shown.append((note.display, str(note.render())))
+        assert shown == [(False, ""), (True, "[b]all is well[/]"), (True, "[b]all is well[/]"), (False, "")]
+
+    note = Note()
+    run(note, steps)
 
 
 def test_what_does_not_fit_is_cut_also_in_wide_characters() -> None:

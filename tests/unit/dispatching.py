@@ -114,9 +114,13 @@ class Server:
         if owner is not None:
             self.dispatcher.take(Dispatch(seq, name, "echo", 0) for seq, name in zip(seqs, task_ids, strict=True))
 
+    def has_to_write(self, seconds: float = 0.0) -> bool:
+        """Whether there is anything to write, so many seconds from now."""
+        return self.dispatcher.has_to_write(self.now + seconds, lambda: self.journal.is_due(self.wall + seconds))
+
     def commit(self, *, fails: bool = False) -> None:
         """Write what there is to write."""
-        if not self.dispatcher.has_to_write(self.now):
+        if not self.has_to_write():
             return
         with suppress(JournalUnavailable):
             with self.journal.transaction():

@@ -124,11 +124,21 @@ def test_a_confirmation_whose_commit_failed_is_written_later(server: Server) -> 
 
 def test_nothing_is_written_when_there_is_nothing_to_write(server: Server) -> None:
     server.turn()
-    assert not server.dispatcher.has_to_write(server.now + CLAIM_INTERVAL / 2)
-    assert server.dispatcher.has_to_write(server.now + CLAIM_INTERVAL)
+    assert not server.has_to_write(CLAIM_INTERVAL)
+    assert server.has_to_write(ORPHAN_INTERVAL)
+
+
+def test_what_becomes_due_is_looked_for_at_intervals_while_it_could_be_published(server: Server) -> None:
+    server.turn()
+    with server.journal.transaction():
+        server.journal.accept([new_task("later", due_at=server.wall + 3 * CLAIM_INTERVAL)], None, server.wall)
+    assert not server.has_to_write(2.5 * CLAIM_INTERVAL)
+    # It was looked for just now.
+    assert not server.has_to_write(3.1 * CLAIM_INTERVAL)
     server.publisher.block()
-    assert not server.dispatcher.has_to_write(server.now + CLAIM_INTERVAL)
-    assert server.dispatcher.has_to_write(server.now + ORPHAN_INTERVAL)
+    assert not server.has_to_write(4 * CLAIM_INTERVAL)
+    server.publisher.come_back()
+    assert server.has_to_write(4 * CLAIM_INTERVAL)
 
 
 def test_what_is_refused_is_published_again_after_a_while(server: Server) -> None:
@@ -286,12 +296,12 @@ def test_what_waits_for_the_time_of_a_clock_that_was_ahead_waits_no_longer_than_
         server.journal.accept([later], server.number, server.wall)
     server.turn(1)
     server.ahead = 0
-    server.turn(CLAIM_INTERVAL, fails=True)
+    server.turn(ORPHAN_INTERVAL, fails=True)
     server.turn(CLAIM_INTERVAL)
     assert "waits of 1 tasks" in caplog.text
     server.turn(4.9)
     assert server.sent == []
-    server.turn(CLAIM_INTERVAL)
+    server.turn(2 * CLAIM_INTERVAL)
     assert server.sent == [("later", 0)]
 
 

@@ -96,7 +96,7 @@ class Troubles(RuleBasedStateMachine):
         self.turn(CLAIM_INTERVAL, fails=False)
         assert booked(self.server.journal) == ({"queued": self.submitted} if self.submitted else {})
         assert self.server.dispatcher.in_hand == 0
-        assert not self.server.dispatcher.has_to_write(self.server.now)
+        assert not self.server.has_to_write()
         self.server.journal.close()
 
 

@@ -5,14 +5,14 @@ import json
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import pytest
 
 from core.jsontext import Json
-from core.protocol import Limits
+from core.protocol import Limits, Request
 from core.server.connection import LINGER_SECONDS, WRITE_SECONDS, Connection
 from core.server.desk import MOST_HELD, Desk
 
@@ -376,5 +376,26 @@ def test_the_end_of_a_connection_that_the_client_has_just_reset_raises_nothing()
             connection.end()
             while served.desk.connections:
                 await asyncio.sleep(0)
+
+    run(test())
+
+
+def test_a_request_that_finds_no_memory_ends_its_client_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with serving() as served:
+            large, other = await served.connect(), await served.connect()
+            handle = served.desk.handle
+
+            def without_memory(connection: Connection, requests: Sequence[Request]) -> None:
+                if connection is large.connection:
+                    raise MemoryError
+                handle(connection, requests)
+
+            monkeypatch.setattr(served.desk, "handle", without_memory)
+            large.writer.write(b'{"op": "status", "ref": 1, "id": "a"}\n' * 3)
+            (answer,) = await large.lines()
+            assert answer["error"] == {"code": "overloaded", "message": "this server is out of memory"}
+            await other.hello()
+            assert served.has(other)
 
     run(test())

@@ -56,7 +56,7 @@ CELERY = Kind(
 
 DRAMATIQ = Kind(
     name="dramatiq",
-    description="Dramatiq: durable classic queue (it has no other), each publish confirmed, results in SQLite",
+    description="Dramatiq: durable classic queue (it declares no other), each publish confirmed, results in SQLite",
     packages=("dramatiq",),
     module=f"{_HERE}.dramatiq_app",
     rabbitmq=True,

@@ -49,7 +49,7 @@ class Publishers(Closing):
                 self._processes.append(self._start(directory, ["-m", "tests.benchmarks.peers", module, *numbers]))
             for process in self._processes:
                 self._read_line(process)
-        except BaseException:
+        except BaseException:  # whatever it is: the processes that are there are not left running
             self.close()
             raise
         self.pids = [process.pid for process in self._processes]

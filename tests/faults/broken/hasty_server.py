@@ -2,42 +2,28 @@
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from core.dispatcher import Dispatcher
 from core.launch import launch
-from core.model import Receipt, State
-from core.repository.base import OpenRepository
 from core.server import options, program
 from core.server.__main__ import run
 from core.server.desk import Ticket
-from core.server.writer import Answer, Entered, JournalWriter, Order, Submit
-from core.threads import OnDeath
+from core.server.writer import Answer, Order
+from tests.faults.broken.intercepting import InterceptingWriter, accepted
 
 HURRY = 0.2
 """Seconds between the answer and the order to store."""
 
 
-class HastyWriter(JournalWriter[Ticket]):
+class HastyWriter(InterceptingWriter):
     """Answers at once, and has tasks stored a moment later."""
 
-    def __init__(
-        self,
-        open_repository: OpenRepository,
-        make_dispatcher: Callable[[], Dispatcher],
-        owner: int,
-        answer: Callable[[Sequence[Answer[Ticket]]], None],
-        on_death: OnDeath,
-    ) -> None:
-        super().__init__(open_repository, make_dispatcher, owner, lambda _: None, on_death)
-        self._answer_now = answer
+    def intercept(self, answers: Sequence[Answer[Ticket]]) -> None:
+        """Say nothing: all was said."""
 
     def write(self, orders: Sequence[Order[Ticket]]) -> None:
         """Answer, and store later."""
-        submits = [order for order in orders if isinstance(order, Submit)]
-        self._answer_now(
-            [Entered(order.ticket, Receipt(id=order.task.id, seq=0, state=State.ACCEPTED)) for order in submits]
-        )
+        self.answer_now(accepted(orders))
         threading.Timer(HURRY, super().write, (orders,)).start()
 
 

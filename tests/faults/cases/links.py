@@ -15,9 +15,9 @@ from tests.faults.case import Case
 from tests.faults.driver import Driver, Pace
 from tests.faults.network import Spans
 from tests.faults.proxy import Proxy, Weather
-from tests.faults.rigged import RiggedSystem
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.services.nginx import NginxProcess
+from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
 RATE = 60.0
@@ -54,7 +54,7 @@ def system_behind(arena: Arena, servers: int, workers: int = 2, program: str = r
     """A system on the embedded queue, and a proxy before each of its servers."""
     flags = ("--tasks", arena.tasks_module)
     with contextlib.ExitStack() as stack:
-        system = RiggedSystem(arena.system, servers, workers, program=program, worker_arguments=flags)
+        system = LocalSystem(arena.system, servers, workers, server_program=program, worker_arguments=flags)
         stack.enter_context(system)
         yield [
             stack.enter_context(Proxy(address, arena.seed + number)) for number, address in enumerate(system.addresses)
