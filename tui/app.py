@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
@@ -28,6 +28,9 @@ from tui.screen import MainScreen, Maker
 from tui.source import Source
 from tui.starting import Start
 from tui.words import Words
+
+CALM_SECONDS = 1.0
+"""So long after a key nobody is taken to wait for the console."""
 
 _log = logging.getLogger("cauce.tui")
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -50,6 +53,7 @@ class Console(App[None]):
         clock: tells the time, in seconds since the epoch.
         start: starts the system, when that is wanted from the beginning.
         on_ready: called once when the console is on the screen.
+        on_calm: called now and then, when no key was pressed for a moment.
         on_leaving: called with the exit code when everything has been let go, before the terminal is given back.
     """
 
@@ -74,6 +78,7 @@ class Console(App[None]):
         clock: Callable[[], float] = time.time,
         start: Start | None = None,
         on_ready: Callable[[], None] | None = None,
+        on_calm: Callable[[], None] | None = None,
         on_leaving: Callable[[int], None] | None = None,
     ) -> None:
         self._belt = NoControl()
@@ -85,6 +90,8 @@ class Console(App[None]):
         self._on_change = on_change
         self._editor = tuple(editor)
         self._on_ready = on_ready
+        self._on_calm = on_calm
+        self._touched_at = 0.0
         self._on_leaving = on_leaving
         for each in themes.THEMES:
             self.register_theme(each)
@@ -119,11 +126,23 @@ class Console(App[None]):
         self.set_class(self._compact, "-compact")
         if self._on_ready is not None:
             self.call_after_refresh(self._on_ready)
+        if self._on_calm is not None:
+            self.set_interval(CALM_SECONDS, self._look_for_calm)
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             # A loop on Windows has no signal handlers.
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, self._end, 128 + int(number))
+
+    async def on_event(self, event: events.Event) -> None:
+        """Note when a person was last at it."""
+        if isinstance(event, events.InputEvent):
+            self._touched_at = time.monotonic()
+        await super().on_event(event)
+
+    def _look_for_calm(self) -> None:
+        if self._on_calm is not None and time.monotonic() - self._touched_at > CALM_SECONDS:
+            self._on_calm()
 
     def on_unmount(self) -> None:
         """Keep which tab was open, and what it showed."""

@@ -4,8 +4,17 @@ import gc
 
 from textual._styles_cache import StylesCache
 
+_YOUNG_EVERY = 2_000
+"""New objects between two collections of the youngest: drawing makes many that are gone at once."""
+
 _OLD_EVERY = 50
-"""Collections of the middle generation between two of everything, of which each stops the console for a moment."""
+"""Collections of the middle generation between two of everything, when nobody has found a better moment for it.
+
+Each of those stops the console for some tens of milliseconds.
+"""
+
+_MUCH = 5
+"""So many collections of the middle generation make it worth while to use a good moment."""
 
 
 def settle() -> None:
@@ -15,8 +24,14 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, _OLD_EVERY)
+    _, middle, _ = gc.get_threshold()
+    gc.set_threshold(_YOUNG_EVERY, middle, _OLD_EVERY)
+
+
+def tidy() -> None:
+    """Collect everything, if it is worth while: for a moment in which nobody waits for the console."""
+    if gc.get_count()[-1] >= _MUCH:
+        gc.collect()
 
 
 def forget_dialogs() -> None:
