@@ -25,7 +25,7 @@ from core.repository.base import Repository
 CAPACITY = 10_000
 """How many tasks it holds at once, at most."""
 
-CLAIM_INTERVAL = 0.1
+CLAIM_INTERVAL = 0.2
 """Seconds between two looks for tasks that have become due."""
 
 ORPHAN_INTERVAL = 1.0

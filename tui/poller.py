@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from tui.view import View
 
+CALM = 2
+"""How many times rarer it looks while no task moves."""
+
 _log = logging.getLogger("cauce.tui")
 
 
@@ -20,7 +23,7 @@ class Poller:
     Args:
         look: makes a view, in the thread, of the monotonic time and the seconds since the epoch.
         hand_over: takes it; may be called from any thread.
-        interval: seconds between two looks.
+        interval: seconds between two looks; twice as many while no task moves.
         close: lets go of what `look` uses, in the thread.
     """
 
@@ -38,6 +41,7 @@ class Poller:
         self._wake = threading.Event()
         self._taken = threading.Event()
         self._leaving = False
+        self._seen: View | None = None
         self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
 
     def start(self) -> None:
@@ -69,13 +73,14 @@ class Poller:
                 self._taken.clear()
                 if self._leaving:
                     return
-                self._step(began)
+                before, self._seen = self._seen, self._step(began)
                 self._taken.wait()
-                self._wake.wait(max(0.0, began + self._interval - time.monotonic()))
+                pause = self._interval * patience(before, self._seen)
+                self._wake.wait(max(0.0, began + pause - time.monotonic()))
         finally:
             self._close()
 
-    def _step(self, now: float) -> None:
+    def _step(self, now: float) -> View:
         try:
             view = self._look(now, time.time())
         except Exception as error:  # noqa: BLE001 - a console that shows nothing new is worse than one that says why
@@ -83,3 +88,9 @@ class Poller:
             view = View(number=-1, supervisor_trouble=f"the system can't be looked at: {type(error).__name__}: {error}")
         if not self._leaving:
             self._hand_over(view)
+        return view
+
+
+def patience(before: View | None, view: View) -> int:
+    """How many intervals may pass until the next look: more while no task moves."""
+    return CALM if before is not None and view.ledger == before.ledger else 1

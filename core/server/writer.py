@@ -26,7 +26,7 @@ LARGEST_BATCH = 1000
 MOST_WAITING = 128 * 1024 * 1024
 """Bytes of tasks that may wait to be written, before clients are told that the server is overloaded."""
 
-TICK = 0.1
+TICK = 0.2
 """Seconds after which the dispatcher is looked after, when nothing comes in."""
 
 _log = logging.getLogger("cauce.server")

@@ -96,7 +96,7 @@ class Taker:
 
         If the queue was lost meanwhile, all that was published before is published again: nothing of it is begun.
         """
-        if now < self._next_recheck:
+        if now < self._next_recheck or not self._hold:
             return
         self._next_recheck = now + RECHECK
         waiting = self._hold.waiting(time.time() - RECHECK)

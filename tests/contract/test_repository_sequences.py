@@ -175,7 +175,8 @@ class Book(RuleBasedStateMachine):
                 if entry.strikes >= STRIKE_LIMIT:
                     entry = replace(entry, state=State.FAILED, owner=None, attempts=entry.attempts + 1)
                 elif entry.state is State.QUEUED:
-                    entry = replace(entry, state=State.ACCEPTED, owner=None, due=0.0)
+                    strikes = max(entry.strikes, 1)
+                    entry = replace(entry, state=State.ACCEPTED, owner=None, due=0.0, strikes=strikes)
                 self.entries[name] = entry
             expected.append(entry.state if entry else None)
         assert self.journal.bury(letters, self.now) == expected

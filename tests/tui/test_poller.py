@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from core.model import Ledger
 from core.monitor.snapshot import Snapshot
 from tests.services.waiting import wait_until
-from tui.poller import Poller
+from tui.poller import CALM, Poller, patience
 from tui.view import Light, View
 
 LONG = 30.0
@@ -167,3 +168,10 @@ def test_a_look_that_hangs_does_not_hold_up_the_end_and_hands_nothing_over_any_m
 
 def test_one_that_was_never_started_can_be_stopped() -> None:
     Poller(lambda now, wall: View(), lambda view: None, LONG, lambda: None).stop()
+
+
+def test_it_looks_more_rarely_while_no_task_moves() -> None:
+    views = [View(snapshot=Snapshot(taken_at=at, ledger=Ledger(done=done))) for at, done in enumerate((1, 1, 2))]
+    assert patience(None, views[0]) == 1
+    assert patience(views[0], views[1]) == CALM > 1
+    assert patience(views[1], views[2]) == 1

@@ -277,9 +277,9 @@ def test_a_retry_is_claimed_when_it_is_due(server: Server) -> None:
     task = server.journal.find("a")
     assert task is not None
     settle(server.journal, outcome(task.seq, 0, State.RETRYING, due_at=WALL + 10))
-    server.turn(9.9)
+    server.turn(10 - CLAIM_INTERVAL)
     assert len(server.sent) == 1
-    server.turn(0.1)
+    server.turn(CLAIM_INTERVAL)
     assert server.sent == [("a", 0), ("a", 1)]
     server.publisher.settle()
     server.turn()

@@ -22,7 +22,7 @@ from core.errors import BrokerError
 FAIR_PAUSE = 0.005
 """Seconds to leave the others for taking their part, before taking more."""
 
-LOOK_FOR_OVER = 0.25
+LOOK_FOR_OVER = 0.5
 """Seconds between two looks for leases that are over; less where leases are short."""
 
 FIRST_PAUSE = 0.1
