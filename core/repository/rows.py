@@ -29,6 +29,7 @@ PROCESS_COLUMNS = (
 )
 
 _encode = msgspec.json.Encoder().encode
+_STATES: dict[Value, State] = {state.value: state for state in State}
 _decode_counters = msgspec.json.Decoder(Counters).decode
 _decode_in_hand = msgspec.json.Decoder(tuple[InHand, ...]).decode
 
@@ -49,6 +50,11 @@ def text(value: Value) -> str:
     """A column that is text."""
     assert isinstance(value, str)
     return value
+
+
+def state(value: Value) -> State:
+    """A column that is a state."""
+    return _STATES[value]
 
 
 def number_or_none(value: Value) -> float | None:
@@ -78,7 +84,7 @@ def assignment(row: Row) -> Assignment:
         id=text(row[1]),
         kind=text(row[2]),
         payload=text(row[3]),
-        state=State(text(row[4])),
+        state=state(row[4]),
         attempts=integer(row[5]),
         strikes=integer(row[6]),
         retries=integer_or_none(row[7]),

@@ -4,7 +4,6 @@ A method that moves tasks reads their rows first, inside the transaction, decide
 and keeps the ledger's running totals by what it decided.
 """
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ from core.model import (
 )
 from core.repository import rows, rules
 from core.repository.base import Audit, Cursor, Letter, Repository, Sample
+
+_encode = msgspec.json.Encoder().encode
 
 FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
 
@@ -79,7 +80,7 @@ class SqliteRepository(Repository):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._moved: Counter[str] = Counter()
+        self._moved: Counter[State] = Counter()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -87,7 +88,7 @@ class SqliteRepository(Repository):
         self._moved.clear()
         with self._database.transaction():
             yield
-            moved = [(change, state) for state, change in self._moved.items() if change]
+            moved = [(change, state.value) for state, change in self._moved.items() if change]
             if moved:
                 self._database.execute_many("UPDATE ledger SET tasks = tasks + ? WHERE state = ?", moved)
 
@@ -192,7 +193,7 @@ class SqliteRepository(Repository):
         return self._database.execute_many(
             "UPDATE tasks SET owner = NULL WHERE state IN ('accepted', 'retrying') AND owner IS NOT NULL"
             " AND owner NOT IN (SELECT value FROM json_each(?))",
-            [(json.dumps(list(alive)),)],
+            [(_encode(list(alive)).decode(),)],
         )
 
     def cancel(self, task_id: str, now: float) -> State | None:
@@ -278,8 +279,8 @@ class SqliteRepository(Repository):
 
     def settle(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes."""
-        booked: dict[Value, tuple[str, int]] = {
-            row[0]: (rows.text(row[1]), rows.integer(row[2]))
+        booked: dict[Value, tuple[State, int]] = {
+            row[0]: (rows.state(row[1]), rows.integer(row[2]))
             for row in self._select_many(
                 "SELECT seq, state, attempts FROM tasks WHERE seq IN", [outcome.seq for outcome in outcomes]
             )
@@ -287,14 +288,13 @@ class SqliteRepository(Repository):
         counted: list[bool] = []
         chosen: list[tuple[Value, ...]] = []
         for outcome in outcomes:
-            state, attempts = booked.get(outcome.seq, (State.DONE.value, 0))
-            counts = rules.outcome_counts(State(state), attempts, outcome.attempt)
+            state, attempts = booked.get(outcome.seq, (State.DONE, 0))
+            counts = rules.outcome_counts(state, attempts, outcome.attempt)
             counted.append(counts)
             if counts:
                 chosen.append(rows.settled_columns(outcome, now))
-                booked[outcome.seq] = (outcome.state.value, outcome.attempt + 1)
-                self._moved[state] -= 1
-                self._moved[outcome.state.value] += 1
+                booked[outcome.seq] = (outcome.state, outcome.attempt + 1)
+                self._move(state, outcome.state)
         self._database.execute_many(
             "UPDATE tasks SET state = ?, owner = NULL, due_at = ?, attempts = ?, worker = ?, result = ?,"
             " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ?,"
@@ -421,9 +421,10 @@ class SqliteRepository(Repository):
         self._database.close()
 
     def _move(self, before: State, after: State, tasks: int = 1) -> None:
-        self._moved[before.value] -= tasks
-        self._moved[after.value] += tasks
+        self._moved[before] -= tasks
+        self._moved[after] += tasks
 
     def _select_many(self, statement: str, values: Collection[int] | Collection[str]) -> list[Row]:
         """Rows of a statement that ends in `IN`, for any number of values."""
-        return self._database.execute(f"{statement} (SELECT value FROM json_each(?))", (json.dumps(list(values)),))
+        listed = _encode(list(values)).decode()
+        return self._database.execute(f"{statement} (SELECT value FROM json_each(?))", (listed,))

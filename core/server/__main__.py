@@ -2,7 +2,7 @@
 
 import sys
 
-from core import config, encryption
+from core import config, encryption, garbage
 from core.broker.opening import open_broker
 from core.config import Settings
 from core.launch import launch
@@ -14,6 +14,7 @@ from core.server.program import Server, read_token
 def run(settings: Settings) -> int:
     """Put a server together and run it; the exit code."""
     directory = settings[config.DIRECTORY]
+    garbage.look_rarely()
     broker = open_broker(settings[config.BROKER], directory)
     journal = Journal(settings[config.DATABASE], directory)
     return Server(settings, read_token(settings), broker, journal, encryption.for_server(settings)).run()

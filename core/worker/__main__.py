@@ -2,7 +2,7 @@
 
 import sys
 
-from core import config
+from core import config, garbage
 from core.broker.opening import open_broker
 from core.config import Settings
 from core.launch import launch
@@ -16,6 +16,7 @@ def run(settings: Settings) -> int:
     """Put a worker together and run it; the exit code."""
     directory = settings[config.DIRECTORY]
     registry = builtin_registry(settings[options.LAB], [load(name) for name in settings[options.TASKS]])
+    garbage.look_rarely()
     broker = open_broker(settings[config.BROKER], directory)
     return Worker(settings, registry, broker, Journal(settings[config.DATABASE], directory)).run()
 

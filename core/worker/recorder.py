@@ -142,9 +142,10 @@ class Recorder:
 
     def _store(self, batch: Sequence[Item], repository: Repository) -> None:
         finished = [item for item in batch if isinstance(item, Finished)]
-        strikes = [item for item in batch if isinstance(item, (Strike, Pardon))]
-        dropped = [item for item in batch if isinstance(item, Dropped)]
-        lost = any(isinstance(item, QueueLost) for item in batch)
+        others = batch if len(finished) < len(batch) else ()
+        strikes = [item for item in others if isinstance(item, (Strike, Pardon))]
+        dropped = [item for item in others if isinstance(item, Dropped)]
+        lost = any(isinstance(item, QueueLost) for item in others)
         counted: list[bool] = []
         while finished or strikes or lost:
             try:

@@ -7,6 +7,9 @@ so there is one window for each channel, and it dies with it.
 from collections.abc import Iterable
 from itertools import takewhile
 
+_UNKNOWN = object()
+"""In the place of a tag that is not open."""
+
 
 class AckWindow:
     """The deliveries of one channel that are neither acknowledged nor rejected."""
@@ -27,7 +30,8 @@ class AckWindow:
 
         No tag is covered that was not acknowledged or rejected here; tags that are not open are passed over.
         """
-        fresh = [tag for tag in tags if self.settle(tag)]
+        settle = self._open.pop
+        fresh = [tag for tag in tags if settle(tag, _UNKNOWN) is None]
         oldest_open = next(iter(self._open), None)
         below = fresh if oldest_open is None else [tag for tag in fresh if tag < oldest_open]
         if len(below) < 2:
@@ -44,7 +48,4 @@ class AckWindow:
 
     def settle(self, tag: int) -> bool:
         """Take one delivery as settled; whether it was open."""
-        if tag in self._open:
-            del self._open[tag]
-            return True
-        return False
+        return self._open.pop(tag, _UNKNOWN) is None

@@ -7,8 +7,8 @@ The source is AMQP 0-9-1: section 4.2.3 (frames), 4.2.6 (content header), and ba
 """
 
 from struct import Struct
-from typing import NamedTuple
 
+import msgspec
 from pika import BasicProperties, spec
 
 _method = Struct(">BHIIB").unpack_from
@@ -38,7 +38,7 @@ _NOT_PLAIN = BasicProperties.FLAG_HEADERS | 1
 """Flags of headers, and of more flags."""
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True):
     """A message that was delivered."""
 
     end: int

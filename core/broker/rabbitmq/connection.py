@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pika import SelectConnection
 from pika.channel import Channel
@@ -12,6 +12,10 @@ from core.broker.rabbitmq import arrivals
 
 Taker: TypeAlias = Callable[[int, int, bytes], None]
 """Takes a delivery: its tag, how often it was delivered before, its body."""
+
+
+RECEIVE = 65_536
+"""Bytes taken from the socket by one system call. Of what is cut off at the end, pika has to read the frames."""
 
 
 class Connection(SelectConnection):  # type: ignore[misc]  # pika ships no types, so its classes are Any
@@ -54,6 +58,11 @@ class Connection(SelectConnection):  # type: ignore[misc]  # pika ships no types
     def drop(self, error: Exception) -> None:
         """Close the socket without a word, because of `error`: for a broker that does not answer."""
         self._terminate_stream(error)
+
+    def _proto_connection_made(self, transport: Any) -> None:
+        # pika takes 4096 by one call. Where it has no such attribute, it is not looked at.
+        transport._MAX_RECV_BYTES = RECEIVE  # noqa: SLF001
+        super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
         if not self._consuming:

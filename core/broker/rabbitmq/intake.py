@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from queue import SimpleQueue
-from typing import NamedTuple
 
+import msgspec
 from pika import BasicProperties
 from pika.channel import Channel
 from pika.frame import Method
@@ -39,7 +39,7 @@ class Session:
         self.alive = True
 
 
-class Receipt(NamedTuple):
+class Receipt(msgspec.Struct, frozen=True):
     """What it takes to settle a delivery: the channel it came by, and its tag there."""
 
     session: Session
@@ -90,8 +90,8 @@ class Intake(Duty):
         session = self._session
         if session is None:
             return
-        receipts = map(receipt_of, deliveries)
-        tags = [receipt.tag for receipt in receipts if receipt.session is session]
+        receipts = [delivery.receipt for delivery in deliveries]
+        tags = [receipt.tag for receipt in receipts if isinstance(receipt, Receipt) and receipt.session is session]
         with session.connection.gather():
             for tag, multiple in session.window.ack(tags):
                 session.channel.basic_ack(tag, multiple)
