@@ -22,12 +22,17 @@ from pathlib import Path
 import psutil
 
 from core.closing import Closing
+from core.model import State
+from tests.benchmarks.book import Book
 from tests.benchmarks.filling import fill
 from tests.services.system import LocalSystem
 
 SIZE = (40, 120)
 PATIENCE = 60.0
 KEYS = 60
+FIRST_LETTER = 0x100
+"""Of the Latin letters with marks, of which a hundred follow each other."""
+
 FLOW_SECONDS = 120
 _TOP = Path(__file__).resolve().parents[2]
 
@@ -45,6 +50,7 @@ class Screen(Closing):
 
     def __init__(self, directory: Path) -> None:
         self.began = time.perf_counter()
+        self._unread = b""
         pid, self._terminal = pty.fork()
         if pid == 0:
             environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
@@ -56,13 +62,14 @@ class Screen(Closing):
 
     def until(self, text: str) -> float:
         """Read until a text comes; seconds since the beginning."""
-        wanted, seen = text.encode(), b""
+        wanted, seen = text.encode(), self._unread
         deadline = time.perf_counter() + PATIENCE
         while wanted not in seen:
             left = deadline - time.perf_counter()
             if left <= 0 or not select.select([self._terminal], [], [], left)[0]:
                 raise TimeoutError(f"{text!r} did not come; the last was {seen[-500:]!r}")
             seen = seen[-4096:] + os.read(self._terminal, 1 << 20)
+        self._unread = seen.partition(wanted)[2]
         return time.perf_counter() - self.began
 
     def rest(self, seconds: float) -> float:
@@ -75,6 +82,7 @@ class Screen(Closing):
 
     def press(self, keys: bytes, text: str) -> float:
         """Press keys; milliseconds until a text comes."""
+        self._unread = b""
         began = time.perf_counter()
         os.write(self._terminal, keys)
         self.until(text)
@@ -109,8 +117,12 @@ def measure(directory: Path, rows: int, rate: int) -> list[tuple[str, str]]:
         )
         try:
             screen.rest(3.0)
-            figures.append((f"processor, {rate:,} tasks/s", f"{screen.rest(10.0):.1%} of one"))
-            figures += _keys(screen)
+            with Book(system.journal) as book:
+                done, began = book.in_state(State.DONE), time.perf_counter()
+                figures.append((f"processor, {rate:,} tasks/s", f"{screen.rest(10.0):.1%} of one"))
+                figures += _keys(screen)
+                stored = (book.in_state(State.DONE) - done) / (time.perf_counter() - began)
+            figures.append((f"stored, of {rate:,} tasks/s asked for", f"{stored:,.0f}/s ({stored / rate:.1%})"))
             figures.append(("memory at the end", f"{screen.process.memory_info().rss / 2**20:.0f} MiB"))
         finally:
             load.kill()
@@ -119,7 +131,10 @@ def measure(directory: Path, rows: int, rate: int) -> list[tuple[str, str]]:
 
 
 def _keys(screen: Screen) -> list[tuple[str, str]]:
-    """How long keys take while tasks flow: a row that is opened, and a letter that is typed."""
+    """How long keys take while tasks flow: a row that is opened, a letter that is typed, and what is said of it.
+
+    Each letter is one that stands nowhere else on the screen.
+    """
     opened = []
     for _ in range(KEYS):
         opened.append(screen.press(b"\r", "escape close"))
@@ -127,13 +142,18 @@ def _keys(screen: Screen) -> list[tuple[str, str]]:
         screen.press(b"q", "Results")
         screen.rest(0.15)
     screen.press(b"1", "New task")
-    typed = []
+    typed, told = [], []
     for length in range(1, KEYS + 1):
         screen.rest(0.07)
-        typed.append(screen.press(b"x", f"a text of {length} characters"))
+        letter = chr(FIRST_LETTER + length)
+        began = time.perf_counter()
+        typed.append(screen.press(letter.encode(), letter))
+        screen.until(f"a text of {length} characters")
+        told.append((time.perf_counter() - began) * 1000)
     return [
         ("Enter to the task on the screen", _spread(opened)),
-        ("a letter to what is said of it", _spread(typed)),
+        ("a letter to the letter on the screen", _spread(typed)),
+        ("a letter to what is said of it", _spread(told)),
     ]
 
 
@@ -146,7 +166,7 @@ def main() -> int:
     """Measure, and print; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.console", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="results in the journal (default: 1,000,000)")
-    parser.add_argument("--rate", type=int, default=2000, help="tasks a second that flow (default: 2,000)")
+    parser.add_argument("--rate", type=int, default=5000, help="tasks a second that flow (default: 5,000)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cauce-") as directory:
         for name, figure in measure(Path(directory), arguments.rows, arguments.rate):

@@ -61,7 +61,7 @@ class Connection(SelectConnection):  # type: ignore[misc]  # pika ships no types
 
     def _proto_connection_made(self, transport: Any) -> None:
         # pika takes 4096 by one call. Where it has no such attribute, it is not looked at.
-        transport._MAX_RECV_BYTES = RECEIVE  # noqa: SLF001
+        transport._MAX_RECV_BYTES = RECEIVE  # noqa: SLF001 - there is no other way to say it
         super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
