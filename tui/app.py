@@ -127,7 +127,7 @@ class Console(App[None]):
         if self._on_ready is not None:
             self.call_after_refresh(self._on_ready)
         if self._on_calm is not None:
-            self.set_interval(CALM_SECONDS, self._look_for_calm)
+            self.set_interval(CALM_SECONDS, self.look_for_calm)
         loop = asyncio.get_running_loop()
         for number in _ENDING:
             # A loop on Windows has no signal handlers.
@@ -140,7 +140,8 @@ class Console(App[None]):
             self._touched_at = time.monotonic()
         await super().on_event(event)
 
-    def _look_for_calm(self) -> None:
+    def look_for_calm(self) -> None:
+        """Use the moment, if nobody waits for the console."""
         if self._on_calm is not None and time.monotonic() - self._touched_at > CALM_SECONDS:
             self._on_calm()
 

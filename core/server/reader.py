@@ -20,7 +20,7 @@ from core.repository.base import OpenRepository, Repository
 from core.server.watches import Await, Watches
 from core.threads import OnDeath, vital_thread
 
-POLL = 0.01
+POLL = 0.005
 """Seconds between two looks while results are waited for."""
 
 SHARE = 4

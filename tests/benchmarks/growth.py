@@ -19,7 +19,7 @@ from tests.benchmarks.plot import Curve, Panel, draw, short
 from tests.benchmarks.setting import Setting
 from tests.benchmarks.spread import Spread, milliseconds
 
-FULL = Amount(tasks=6_000, singles=100, rounds=3)
+FULL = Amount(tasks=30_000, singles=100, rounds=3)
 QUICK = Amount(tasks=400, singles=5, rounds=1)
 
 MOST = {"backlog": 1_000_000, "journal": 1_000_000}

@@ -1,0 +1,78 @@
+"""When the console collects what it has left behind."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from tests.tui import scene
+from tests.tui.fakes import FakeSource
+from tests.tui.test_console import until
+from tui import app as consoles
+from tui import memory
+from tui.app import Console
+from tui.tabs import all_tabs
+from tui.words import Words
+
+
+class _Ring:
+    """Something that only the collector can let go of."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.mark.parametrize(("middle", "collected"), [(0, False), (5, True)])
+def test_everything_is_collected_when_it_is_worth_while(
+    monkeypatch: pytest.MonkeyPatch, middle: int, collected: bool
+) -> None:
+    gc.disable()
+    try:
+        gone = weakref.ref(_Ring())
+        monkeypatch.setattr(gc, "get_count", lambda: (0, 0, middle))
+        memory.tidy()
+        assert (gone() is None) == collected
+    finally:
+        gc.enable()
+
+
+def test_the_console_tidies_up_when_nobody_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consoles, "CALM_SECONDS", 0.02)
+    calm: list[None] = []
+    app = Console(
+        FakeSource(),
+        Words(),
+        all_tabs(Words(), scene.KINDS),
+        first="processes",
+        on_calm=lambda: calm.append(None),
+    )
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: len(calm) > 1, "a calm moment")
+
+    asyncio.run(run())
+
+
+def test_a_key_puts_tidying_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consoles, "CALM_SECONDS", 3600.0)
+    calm: list[None] = []
+    app = Console(
+        FakeSource(),
+        Words(),
+        all_tabs(Words(), scene.KINDS),
+        first="processes",
+        on_calm=lambda: calm.append(None),
+    )
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("down")
+            app.look_for_calm()
+            assert not calm
+            monkeypatch.setattr(consoles, "CALM_SECONDS", 0.0)
+            app.look_for_calm()
+            assert calm
+
+    asyncio.run(run())

@@ -1,0 +1,28 @@
+"""How often a busy program looks for garbage."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from core import garbage
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leave the collector of this process as it was."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collector")
+def test_it_looks_more_rarely_and_leaves_out_what_is_there() -> None:
+    before = gc.get_threshold()
+    garbage.look_rarely()
+    young, middle, old = gc.get_threshold()
+    assert young == garbage.YOUNG_EVERY > before[0]
+    assert (middle, old) == before[1:]
+    assert gc.get_freeze_count() > 1000
+    assert gc.isenabled()
