@@ -4,6 +4,7 @@ A method that moves tasks reads their rows first, inside the transaction, decide
 and keeps the ledger's running totals by what it decided.
 """
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,8 +27,6 @@ from core.model import (
 )
 from core.repository import rows, rules
 from core.repository.base import Audit, Cursor, Letter, Repository, Sample
-
-_encode = msgspec.json.Encoder().encode
 
 FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
 
@@ -193,7 +192,7 @@ class SqliteRepository(Repository):
         return self._database.execute_many(
             "UPDATE tasks SET owner = NULL WHERE state IN ('accepted', 'retrying') AND owner IS NOT NULL"
             " AND owner NOT IN (SELECT value FROM json_each(?))",
-            [(_encode(list(alive)).decode(),)],
+            [(json.dumps(list(alive)),)],
         )
 
     def cancel(self, task_id: str, now: float) -> State | None:
@@ -426,5 +425,4 @@ class SqliteRepository(Repository):
 
     def _select_many(self, statement: str, values: Collection[int] | Collection[str]) -> list[Row]:
         """Rows of a statement that ends in `IN`, for any number of values."""
-        listed = _encode(list(values)).decode()
-        return self._database.execute(f"{statement} (SELECT value FROM json_each(?))", (listed,))
+        return self._database.execute(f"{statement} (SELECT value FROM json_each(?))", (json.dumps(list(values)),))
