@@ -78,6 +78,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         self.header = Header(words, id="header")
         self.header.read_only = source.acts is None
         self.ledger = LedgerLine(words, id="ledger")
+        self._detail = Detail(words)
         self.start_line = StartLine(words, read_only=self.read_only, id="start")
         self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")
 
@@ -285,7 +286,11 @@ class MainScreen(TaskErrands, ProcessErrands):
         if news.task is None:
             self.tell(self.words("This task is not in the book."), trouble=True)
         else:
-            self.app.push_screen(Detail(self.words, news.task))
+            self._detail.show(news.task)
+            if not self.app.is_screen_installed(Detail.NAME):
+                self.app.install_screen(self._detail, Detail.NAME)
+            if self._detail not in self.app.screen_stack:
+                self.app.push_screen(Detail.NAME)
 
     @on(LogsWanted)
     def _read_logs(self, event: LogsWanted) -> None:

@@ -68,6 +68,11 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) ->
     raise AssertionError(f"in vain for {what}")
 
 
+def title(app: Console) -> str:
+    """The first line of a sheet: what it is about."""
+    return next(line for line in text(app).splitlines() if "Task " in line)
+
+
 def main(app: Console) -> MainScreen:
     """The screen under all dialogs."""
     screen = app.screen_stack[0]
@@ -268,6 +273,35 @@ def test_three_keys_lead_from_a_slow_worker_to_the_task_and_its_reason() -> None
         assert "worker      w3" in text(app)
 
     play(scenario, source)
+
+
+def test_one_sheet_shows_one_task_after_the_other_each_from_the_beginning() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail), "the first task")
+        first = title(app)
+        await pilot.press("s", *"worker", "enter", "end")
+        await until(pilot, lambda: "hit 1 of" in text(app), "the hit")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
+        await pilot.press("ctrl+t", "down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail) and title(app) != first, "another task")
+        assert "hit" not in text(app)
+        assert "state" in text(app)
+        await pilot.press("down", "q")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the keys to have reached the sheet")
+
+    play(scenario, FakeSource())
+
+
+def test_a_task_that_is_opened_twice_at_once_is_one_sheet() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
+
+    play(scenario, FakeSource())
 
 
 def test_a_filter_is_looked_for_and_taken_away() -> None:

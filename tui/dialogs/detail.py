@@ -21,12 +21,14 @@ HOPS = ("sent", "received", "accepted", "queued", "taken", "started", "finished"
 
 
 class Detail(ModalScreen[None]):
-    """The sheet.
+    """The sheet. There is one, which is written anew for each task: to make one would take longer than to draw it.
 
     Args:
         words: of the console.
-        task: what it is about.
     """
+
+    NAME = "task"
+    """By which it is kept in the app."""
 
     BINDINGS: ClassVar = [
         Binding("escape,q", "close", "Close"),
@@ -37,10 +39,10 @@ class Detail(ModalScreen[None]):
         Binding("N", "previous_hit", "Previous hit"),
     ]
 
-    def __init__(self, words: Words, task: Task) -> None:
+    def __init__(self, words: Words) -> None:
         super().__init__()
         self.words = words
-        self.subject = task
+        self._subject: Task | None = None
         self._text = TextView(id="text")
         self._search = SearchField(words, self._text)
         self._sheet = Vertical(classes="sheet")
@@ -55,12 +57,27 @@ class Detail(ModalScreen[None]):
                 classes="hint",
                 markup=False,
             )
-        self._sheet.border_title = Content(self.words("Task {id}", id=formatting.clean(self.subject.id, 64)))
 
     def on_mount(self) -> None:
-        """Write the text."""
-        self._text.show(lines(self.subject, self.words))
+        """Write what came before there was a place for it."""
+        self._write()
+
+    def on_screen_resume(self) -> None:
+        """Have the keys go to the text."""
         self._text.focus()
+
+    def show(self, task: Task) -> None:
+        """Write about this task, from the beginning: whatever was searched for in the one before is forgotten."""
+        self._subject = task
+        if self.is_mounted:
+            self._search.forget()
+            self._write()
+
+    def _write(self) -> None:
+        if self._subject is not None:
+            self._sheet.border_title = Content(self.words("Task {id}", id=formatting.clean(self._subject.id, 64)))
+            self._sheet.border_subtitle = None
+            self._text.show(lines(self._subject, self.words))
 
     def action_close(self) -> None:
         """End the search; without one, go back."""

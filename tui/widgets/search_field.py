@@ -54,9 +54,15 @@ class SearchField(Field):
 
     def end(self) -> None:
         """Search no more."""
-        self.value = ""
-        self._find("")
+        self.forget()
         self._back()
+
+    def forget(self) -> None:
+        """Search for nothing, and hide."""
+        self.display = False
+        self.value = ""
+        if self._view.hits.text:
+            self._find("")
 
     def step(self, *, forward: bool) -> None:
         """Go to the next hit, or to the one before; without a search, ask for what."""
