@@ -30,6 +30,9 @@ from tests.services.system import LocalSystem
 
 SIZE = (40, 120)
 PATIENCE = 60.0
+HZ = 4
+"""Looks at the system in a second."""
+
 KEYS = 60
 FIRST_LETTER = 0x100
 """Of the Latin letters with marks, of which a hundred follow each other."""
@@ -43,20 +46,21 @@ class Screen(Closing):
 
     Args:
         directory: of the system.
+        options: of the console.
 
     Attributes:
         began: when, by the counter of performance.
         process: of the console.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
         self.began = time.perf_counter()
         self._unread = b""
         pid, self._terminal = pty.fork()
         if pid == 0:
             environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
             os.chdir(_TOP)
-            arguments = [sys.executable, "-m", "tui", "--dir", str(directory), "--theme", "cauce"]
+            arguments = [sys.executable, "-m", "tui", "--dir", str(directory), "--theme", "cauce", *options]
             os.execvpe(sys.executable, arguments, environment)  # noqa: S606 - no shell is wanted
         ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
         self.process = psutil.Process(pid)
@@ -100,7 +104,7 @@ def measure(directory: Path, rows: int, rate: int) -> list[tuple[str, str]]:
     """Measure everything; names and figures."""
     fill(directory / "resultados.db", rows)
     figures = []
-    with LocalSystem(directory, servers=1, workers=2) as system, Screen(directory) as screen:
+    with LocalSystem(directory, servers=1, workers=2) as system, Screen(directory, ("--hz", str(HZ))) as screen:
         figures.append(("start to first frame", f"{screen.until('Results') * 1000:.0f} ms"))
         screen.until(listed(rows))
         figures.append((f"start to all {rows:,} rows listed", f"{time.perf_counter() - screen.began:.2f} s"))

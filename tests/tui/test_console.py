@@ -27,6 +27,7 @@ from tui.commands import EVERY, Where, keymap
 from tui.dialogs.confirm import Choice
 from tui.dialogs.detail import Detail
 from tui.dialogs.help import Help
+from tui.messages import DetailWanted
 from tui.screen import MainScreen
 from tui.tabs import all_tabs
 from tui.tabs.base import Tab
@@ -296,8 +297,10 @@ def test_one_sheet_shows_one_task_after_the_other_each_from_the_beginning() -> N
 
 def test_a_task_that_is_opened_twice_at_once_is_one_sheet() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        await pilot.press("enter", "enter")
+        for _ in range(2):
+            main(app).post_message(DetailWanted(next(iter(scene.tasks()))))
         await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+        await pilot.pause()
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
 

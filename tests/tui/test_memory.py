@@ -23,6 +23,12 @@ class _Ring:
         self.me = self
 
 
+def console(calm: list[None]) -> Console:
+    """A console that notes each calm moment."""
+    tabs = all_tabs(Words(), scene.KINDS)
+    return Console(FakeSource(), Words(), tabs, first="processes", on_calm=lambda: calm.append(None))
+
+
 @pytest.mark.parametrize(("middle", "collected"), [(0, False), (5, True)])
 def test_everything_is_collected_when_it_is_worth_while(
     monkeypatch: pytest.MonkeyPatch, middle: int, collected: bool
@@ -40,13 +46,7 @@ def test_everything_is_collected_when_it_is_worth_while(
 def test_the_console_tidies_up_when_nobody_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consoles, "CALM_SECONDS", 0.02)
     calm: list[None] = []
-    app = Console(
-        FakeSource(),
-        Words(),
-        all_tabs(Words(), scene.KINDS),
-        first="processes",
-        on_calm=lambda: calm.append(None),
-    )
+    app = console(calm)
 
     async def run() -> None:
         async with app.run_test(size=(80, 24)) as pilot:
@@ -58,13 +58,7 @@ def test_the_console_tidies_up_when_nobody_is_at_it(monkeypatch: pytest.MonkeyPa
 def test_a_key_puts_tidying_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consoles, "CALM_SECONDS", 3600.0)
     calm: list[None] = []
-    app = Console(
-        FakeSource(),
-        Words(),
-        all_tabs(Words(), scene.KINDS),
-        first="processes",
-        on_calm=lambda: calm.append(None),
-    )
+    app = console(calm)
 
     async def run() -> None:
         async with app.run_test(size=(80, 24)) as pilot:

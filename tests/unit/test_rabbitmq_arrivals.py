@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pika import BasicProperties, frame, spec
+from pika.adapters.utils import io_services_utils
 from pika.channel import ContentFrameAssembler
 
 from core.broker.rabbitmq import arrivals
-from core.broker.rabbitmq.connection import Connection
+from core.broker.rabbitmq.connection import RECEIVE, Connection
 
 CHANNEL = 3
 OURS = ("ctag1", "ctag2")
@@ -136,3 +137,8 @@ def test_what_is_not_plain_is_left_to_pika(other: bytes) -> None:
 def test_bytes_of_any_kind_break_nothing(noise: bytes, start: int) -> None:
     arrivals.read(noise, start, CHANNEL)
     arrivals.read(delivery()[:40] + noise, 0, CHANNEL)
+
+
+def test_pika_still_has_the_bound_that_is_raised() -> None:
+    bound = io_services_utils._AsyncTransportBase._MAX_RECV_BYTES  # noqa: SLF001 - it has no other name
+    assert bound < RECEIVE
