@@ -18,7 +18,6 @@ import msgspec
 from msgspec.structs import replace
 
 from core.errors import CauceError, JournalError, JournalMissing
-from core.model import Task
 from core.repository.archive import MOST_RESULTS, Archive, OpenArchive, TaskRow
 from core.repository.search import Comparison, Measure, Order, Search
 
@@ -91,20 +90,13 @@ class ReadById(msgspec.Struct, frozen=True):
     rows: Mapping[str, TaskRow]
 
 
-class Whole(msgspec.Struct, frozen=True):
-    """Everything about one task; None when it is not in the book."""
-
-    seq: int
-    task: Task | None
-
-
 class Trouble(msgspec.Struct, frozen=True):
     """The journal can't be read now; empty when it can again."""
 
     text: str
 
 
-News: TypeAlias = Listed | Grown | Read | ReadById | Whole | Trouble
+News: TypeAlias = Listed | Grown | Read | ReadById | Trouble
 
 
 class Feed:
@@ -166,10 +158,6 @@ class Feed:
         """The same by the ids of the tasks."""
         wanted = tuple(ids)
         self._asks.put(lambda archive: self._read_ids(archive, wanted))
-
-    def want_whole(self, seq: int) -> None:
-        """Read everything about one task."""
-        self._asks.put(lambda archive: self._tell(Whole(seq, archive.task(seq))))
 
     def follow(self, following: bool) -> None:
         """Follow what comes, or rest: nobody is looking."""

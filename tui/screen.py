@@ -11,11 +11,12 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static
 
+from core.model import Task
 from core.supervisor.report import Phase
 from tui import commands, formatting, memory
 from tui.answers import Answer
+from tui.background import Job
 from tui.dialogs.detail import Detail
-from tui.feed import Whole
 from tui.messages import (
     DetailWanted,
     LogsRead,
@@ -34,6 +35,9 @@ from tui.view import StartView
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
 from tui.widgets.start_line import StartLine
 from tui.words import Words
+
+SWEEP_AFTER = 0.1
+"""Seconds from the closing of a dialog until what it left is collected: the screen is drawn by then."""
 
 _log = logging.getLogger("cauce.tui")
 Maker = Callable[[Words], Tab]
@@ -191,8 +195,10 @@ class MainScreen(TaskErrands, ProcessErrands):
 
     def on_screen_resume(self) -> None:
         """Show what has come meanwhile."""
+        if self._covered:
+            memory.forget_dialogs()
+            self.set_timer(SWEEP_AFTER, memory.sweep)
         self._covered = False
-        memory.forget_dialogs()
         if self._opened in self._made:
             self._rest(self.tab)
             self._draw()
@@ -200,9 +206,6 @@ class MainScreen(TaskErrands, ProcessErrands):
     @on(TasksRead)
     def _take_tasks(self, event: TasksRead) -> None:
         event.stop()
-        if isinstance(event.news, Whole):
-            self._show_detail(event.news)
-            return
         for tab in self._made.values():
             if event.name in tab.feeds:
                 self._shielded(tab, lambda tab: tab.take(event.name, event.news))
@@ -278,15 +281,19 @@ class MainScreen(TaskErrands, ProcessErrands):
     @on(DetailWanted)
     def _read_detail(self, event: DetailWanted) -> None:
         event.stop()
-        feeds = self.tab.feeds
-        if feeds:
-            self._feed(feeds[0]).want_whole(event.seq)
+        Job(
+            "detail",
+            self.post_message,
+            lambda: self._source.task(event.seq),
+            self._show_detail,
+            lambda reason: self.tell(reason, trouble=True),
+        )
 
-    def _show_detail(self, news: Whole) -> None:
-        if news.task is None:
+    def _show_detail(self, task: Task | None) -> None:
+        if task is None:
             self.tell(self.words("This task is not in the book."), trouble=True)
         else:
-            self._detail.show(news.task)
+            self._detail.show(task)
             if not self.app.is_screen_installed(Detail.NAME):
                 self.app.install_screen(self._detail, Detail.NAME)
             if self._detail not in self.app.screen_stack:

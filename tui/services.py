@@ -7,6 +7,7 @@ from core import config, encryption
 from core.broker.opening import open_broker
 from core.config import Settings
 from core.errors import CauceError, ConfigurationError
+from core.model import Task
 from core.monitor.depth import DepthWatch
 from core.repository.opening import Journal
 from core.supervisor.home import Home
@@ -56,6 +57,14 @@ class LocalSource:
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
         """What finds tasks for one table."""
         return Feed(self._journal.archive(readonly=True), hand_over, f"tasks-{name}")
+
+    def task(self, seq: int) -> Task | None:
+        """Read everything about one task.
+
+        By a connection of its own, so that a person waits for no list that is being searched or followed.
+        """
+        with self._journal.archive(readonly=True)() as archive:
+            return archive.task(seq)
 
     def logs(self, hand_over: Callable[[LogNews], object]) -> LogSource:
         """What reads logs."""

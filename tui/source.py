@@ -7,6 +7,7 @@ from typing import Protocol
 
 from core.client import NewSubmission
 from core.client.load import LoadOrder
+from core.model import Task
 from core.repository.archive import Act
 from core.repository.search import Order, Search
 from core.supervisor.report import Report, Stopped
@@ -47,9 +48,6 @@ class TaskFeed(Protocol):
 
     def want_ids(self, ids: Sequence[str]) -> None:
         """The same by the ids of the tasks."""
-
-    def want_whole(self, seq: int) -> None:
-        """Read everything about one task."""
 
     def follow(self, following: bool) -> None:
         """Follow what comes, or rest."""
@@ -126,6 +124,13 @@ class Source(Protocol):
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
         """What finds tasks for one table."""
+
+    def task(self, seq: int) -> Task | None:
+        """Read everything about one task, in whichever thread; None when it is not in the book.
+
+        Raises:
+            CauceError: the book can't be read.
+        """
 
     def logs(self, hand_over: Callable[[LogNews], object]) -> LogSource:
         """What reads logs."""

@@ -22,7 +22,7 @@ SHOWN = 200
 """Characters of a payload, result or error that a row has."""
 
 
-class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
+class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A task in a line: what a table shows of it."""
 
     seq: int

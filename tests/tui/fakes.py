@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.client import NewSubmission
 from core.client.load import LoadOrder
-from core.errors import ServerUnavailable, SupervisorError
+from core.errors import JournalUnavailable, ServerUnavailable, SupervisorError
 from core.model import State, Task
 from core.repository.archive import Act
 from core.repository.search import Order, Search
@@ -20,7 +20,7 @@ from tests.tui import scene
 from tui.acting import Extent, Operation, Progress, Running, Settled, Submitted, Tally
 from tui.app import Console
 from tui.exporting import Exported
-from tui.feed import Grown, Listed, News, Read, ReadById, Trouble, Whole
+from tui.feed import Grown, Listed, News, Read, ReadById, Trouble
 from tui.log_feed import LogNews
 from tui.tabs import all_tabs
 from tui.view import View
@@ -99,10 +99,6 @@ class FakeFeed:
         """Read rows by ids."""
         self.ids = tuple(ids)
         self._hand_over(ReadById({task.id: scene.row(task) for task in self._tasks.values() if task.id in self.ids}))
-
-    def want_whole(self, seq: int) -> None:
-        """Read a task."""
-        self._hand_over(Whole(seq, self._tasks.get(seq)))
 
     def follow(self, following: bool) -> None:
         """Follow, or rest."""
@@ -268,7 +264,7 @@ class FakeSource:
         self._view = scene.view() if view is None else view
         self._tasks = scene.tasks() if tasks is None else tasks
         self._lines = scene.log_lines() if lines is None else lines
-        self._trouble = trouble
+        self.trouble = trouble
         self.orders = FakeActs()
         self._read_only = read_only
         self.watchers: list[FakeWatcher] = []
@@ -282,8 +278,14 @@ class FakeSource:
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> FakeFeed:
         """What finds tasks."""
-        self.feeds[name] = FakeFeed(self._tasks, hand_over, self._trouble)
+        self.feeds[name] = FakeFeed(self._tasks, hand_over, self.trouble)
         return self.feeds[name]
+
+    def task(self, seq: int) -> Task | None:
+        """Read a task."""
+        if self.trouble:
+            raise JournalUnavailable(self.trouble)
+        return self._tasks.get(seq)
 
     def logs(self, hand_over: Callable[[LogNews], object]) -> FakeLogs:
         """What reads logs."""

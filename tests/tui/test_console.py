@@ -900,6 +900,20 @@ def test_a_task_that_is_gone_is_told() -> None:
     play(scenario, source)
 
 
+def test_a_task_that_can_not_be_read_now_is_told_and_can_be_opened_later() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        source.trouble = "the journal is locked"
+        await pilot.press("enter")
+        await until(pilot, lambda: any("the journal is locked" in each for each in told(app)), "the reason")
+        source.trouble = ""
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+
+    play(scenario, source)
+
+
 # Keys of one's own.
 
 

@@ -22,7 +22,7 @@ from tests.contract.repositories import mark, outcome, settle
 from tests.services.waiting import wait_until
 from tests.tui.journals import Book
 from tui import feed as feeds
-from tui.feed import Feed, Grown, Listed, News, Read, ReadById, Trouble, Whole, places_of, without
+from tui.feed import Feed, Grown, Listed, News, Read, ReadById, Trouble, places_of, without
 
 N = TypeVar("N")
 NEWEST = Order()
@@ -166,8 +166,8 @@ def test_what_ends_is_told_however_often_rows_are_asked_for(book: Book, reader: 
     while list(reader.seqs) != [*seqs, *later]:
         assert time.monotonic() < deadline, "what has ended was never looked at"
         # The next is asked for as soon as the one before was answered.
-        reader.feed.want_whole(seqs[0])
-        reader.until(Whole)
+        reader.feed.want(seqs)
+        reader.until(Read)
 
 
 def test_a_list_at_rest_does_not_grow(book: Book, reader: Reader) -> None:
@@ -360,16 +360,6 @@ def test_nothing_is_read_while_nobody_looks(book: Book, reader: Reader) -> None:
     reader.wait_for([*seqs, *later])
 
 
-def test_everything_about_one_task_can_be_had(book: Book, reader: Reader) -> None:
-    [seq] = book.end("a", payload=f'"{"x" * 5000}"')
-    reader.feed.want_whole(seq)
-    found = reader.until(Whole)
-    assert found.task is not None
-    assert len(found.task.payload) == 5002
-    reader.feed.want_whole(999)
-    assert reader.until(Whole) == Whole(999, None)
-
-
 def test_a_journal_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "RETRY_EVERY", 0.02)
     directory = tmp_path / "later"
@@ -395,8 +385,8 @@ def test_a_journal_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytes
         book = made
         reader.until(Listed, lambda news: news.complete)
         reader.wait_for(seqs)
-        reader.feed.want_whole(seqs[0])
-        reader.until(Whole)
+        reader.feed.want(seqs)
+        reader.until(Read)
         assert Trouble("") in reader.seen
         listed = [news for news in reader.seen if isinstance(news, Listed)]
         assert [news.number for news in listed] == [number, number], "a search is made once, however long it waited"

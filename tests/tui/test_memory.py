@@ -12,6 +12,7 @@ from tests.tui.test_console import until
 from tui import app as consoles
 from tui import memory
 from tui.app import Console
+from tui.dialogs.help import Help
 from tui.tabs import all_tabs
 from tui.words import Words
 
@@ -70,3 +71,23 @@ def test_a_key_puts_tidying_off(monkeypatch: pytest.MonkeyPatch) -> None:
             assert calm
 
     asyncio.run(run())
+
+
+def test_what_a_closed_dialog_leaves_is_collected_soon() -> None:
+    app = console([])
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("question_mark")
+            await until(pilot, lambda: isinstance(app.screen, Help), "the dialog")
+            gone = weakref.ref(_Ring())
+            await pilot.pause(0.2)
+            assert gone() is not None, "nothing is collected while it is open"
+            await pilot.press("escape")
+            await until(pilot, lambda: gone() is None, "everything to be collected")
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()

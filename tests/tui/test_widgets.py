@@ -512,6 +512,50 @@ def test_the_end_can_be_reached_after_growth() -> None:
     run(table, steps)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "laid_out"),
+    [
+        pytest.param(50, 60, False, id="more, with a bar"),
+        pytest.param(3, 5, False, id="more, without"),
+        pytest.param(3, 50, True, id="the bar comes"),
+        pytest.param(50, 3, True, id="the bar goes"),
+        pytest.param(60, 50, True, id="fewer"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Table, TextView])
+def test_what_grows_is_not_laid_out_anew_unless_its_bar_comes_or_goes(
+    kind: type[Table] | type[TextView], before: int, after: int, *, laid_out: bool
+) -> None:
+    widget = shown_table(rows(*names(before))) if kind is Table else TextView()
+
+    def show(count: int) -> None:
+        if isinstance(widget, Table):
+            widget.show(rows(*names(count)))
+        else:
+            widget.show([(name, "") for name in names(count)])
+
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        for _ in range(3):
+            # The width too has settled, beside a bar that has come.
+            show(before)
+            await pilot.pause()
+        laid: list[None] = []
+        bench.screen.screen_layout_refresh_signal.subscribe(bench, lambda _: laid.append(None))
+        show(after)
+        await pilot.pause()
+        assert bool(laid) == laid_out
+        heading = 1 if kind is Table else 0
+        assert widget.virtual_size.height == after + heading
+        assert widget.show_vertical_scrollbar == (after + heading > 10)
+        if widget.show_vertical_scrollbar:
+            assert widget.vertical_scrollbar.window_virtual_size == after + heading
+        await pilot.press("end")
+        await pilot.pause()
+        assert names(after)[-1] in lines(widget)[min(after + heading, 10) - 1]
+
+    run(widget, steps)
+
+
 def test_rows_that_are_not_known_are_asked_for_and_drawn_when_they_are() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         assert line(table, 1).strip() == ""

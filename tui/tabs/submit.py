@@ -151,9 +151,9 @@ class Form(Panel):
 
     def _describe(self) -> None:
         draft = self.draft
-        self._about.update(self.words(self._kinds.get(draft.kind, "")))
+        self._about.update(self.words(self._kinds.get(draft.kind, "")), layout=False)
         told = payloads.describe(draft.payload, self.words, as_text=draft.as_text)
-        self._note.update(self.words("payload: {what}", what=told))
+        self._note.update(self.words("payload: {what}", what=told), layout=False)
 
 
 class History(Panel):

@@ -16,8 +16,9 @@ from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+from tui.widgets.long_view import LongView
 
 WIDE = 100
 """Characters from which on two blanks part the columns; one does in a narrower table."""
@@ -116,7 +117,7 @@ class ListModel(TableModel):
         return self.rows[place][1]
 
 
-class Table(ScrollView, can_focus=True):
+class Table(LongView, can_focus=True):
     """The table.
 
     Args:
@@ -335,7 +336,7 @@ class Table(ScrollView, can_focus=True):
             more = room * column.grow // parts if parts and room > 0 else 0
             self._widths.append((place, column, column.width + more))
         total = sum(each + gap for _, _, each in self._widths)
-        self.virtual_size = Size(max(width, total - gap), len(self.model) + 1)
+        self.measures(Size(max(width, total - gap), len(self.model) + 1))
 
     def _that_fit(self, width: int, gap: int) -> list[tuple[int, Column]]:
         kept = list(enumerate(self.columns))

@@ -10,10 +10,10 @@ from rich.style import Style
 from textual import events
 from textual.binding import Binding
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.widgets.hits import Hits
+from tui.widgets.long_view import LongView
 
 Line: TypeAlias = tuple[str, str]
 """A clean text, and its style: `good`, `bad`, `warn`, `dim`, `accent`, `heading`, or empty for plain."""
@@ -34,7 +34,7 @@ class _Piece(NamedTuple):
     """Where in the line it begins."""
 
 
-class TextView(ScrollView, can_focus=True):
+class TextView(LongView, can_focus=True):
     """Shows lines.
 
     Args:
@@ -197,7 +197,7 @@ class TextView(ScrollView, can_focus=True):
     def _resize(self) -> None:
         self._strips.clear()
         width = self._width if self.wrap else max(self._width, self._longest)
-        self.virtual_size = Size(width, len(self._drawn))
+        self.measures(Size(width, len(self._drawn)))
         if self.follow:
             self._to_end()
         self.refresh()

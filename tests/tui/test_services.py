@@ -1,0 +1,50 @@
+"""What the console reads of a directory by its own source."""
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from core import config
+from core.errors import JournalMissing
+from tests.tui.journals import Book
+from tui.options import OPTIONS
+from tui.services import LocalSource
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> LocalSource:
+    """The source of a directory in which nothing has ever run."""
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, OPTIONS)
+    settings = config.load(OPTIONS, parser.parse_args(["--dir", str(tmp_path), "--read-only"]), {})
+    return LocalSource(settings, {})
+
+
+def test_everything_about_one_task_can_be_had(tmp_path: Path, source: LocalSource) -> None:
+    with closing(Book(tmp_path)) as book:
+        [seq] = book.end("a", payload=f'"{"x" * 5000}"')
+        task = source.task(seq)
+        assert task is not None
+        assert (task.id, len(task.payload)) == ("a", 5002)
+        assert source.task(seq + 1) is None
+
+
+def test_without_a_journal_no_task_is_read_and_none_is_made(tmp_path: Path, source: LocalSource) -> None:
+    with pytest.raises(JournalMissing):
+        source.task(1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_is_read_of_the_journal_that_is_there_now(tmp_path: Path, source: LocalSource) -> None:
+    with closing(Book(tmp_path)) as book:
+        [seq] = book.end("of-the-first")
+        assert source.task(seq) is not None
+    for file in tmp_path.glob("resultados.db*"):
+        file.unlink()
+    with closing(Book(tmp_path)) as book:
+        assert book.end("of-the-second") == [seq]
+        task = source.task(seq)
+    assert task is not None
+    assert task.id == "of-the-second"
