@@ -1,6 +1,6 @@
 """The thread that writes a server's journal: group commit, and the dispatcher around it.
 
-While one commit is under way, what comes in gathers, and is committed together with the next.
+While one commit is under way, or waits for another process's, what comes in gathers, and is committed with the next.
 It knows nothing of sockets: answers leave through one function, a batch at a time.
 """
 
@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -137,7 +138,7 @@ class JournalWriter(Generic[Ticket]):
         with self._open() as repository:
             dispatcher = self._make_dispatcher()
             while True:
-                orders = self._gather()
+                orders = self._wait()
                 if orders or dispatcher.has_to_write(time.monotonic(), partial(_is_due, repository)):
                     self._commit(orders, repository, dispatcher)
                     self._bytes_written += _weight(orders)
@@ -148,24 +149,28 @@ class JournalWriter(Generic[Ticket]):
                     break
             self._close(repository, dispatcher)
 
-    def _gather(self) -> list[Order[Ticket]]:
-        """Wait for orders for one tick, and take all that have come by then."""
-        orders: list[Order[Ticket]] = []
+    def _wait(self) -> list[Order[Ticket]]:
+        """Wait for orders for one tick; the first that come."""
         try:
-            orders.extend(self._orders.get(timeout=TICK))
+            return list(self._orders.get(timeout=TICK))
+        except queue.Empty:
+            return []
+
+    def _gather(self, orders: list[Order[Ticket]]) -> None:
+        """Add all that have come by now."""
+        with suppress(queue.Empty):
             while len(orders) < LARGEST_BATCH:
                 orders.extend(self._orders.get_nowait())
-        except queue.Empty:
-            pass
-        return orders
 
-    def _commit(self, orders: Sequence[Order[Ticket]], repository: Repository, dispatcher: Dispatcher) -> None:
-        submits = [order for order in orders if isinstance(order, Submit)]
-        cancels = [order for order in orders if isinstance(order, Cancel)]
-        owner = self._owner if dispatcher.room >= len(submits) else None
-        now, wall = time.monotonic(), time.time()
+    def _commit(self, orders: list[Order[Ticket]], repository: Repository, dispatcher: Dispatcher) -> None:
+        """Commit these, and all that have come when the journal's lock is got: it can take other processes' while."""
         try:
             with repository.transaction():
+                self._gather(orders)
+                submits = [order for order in orders if isinstance(order, Submit)]
+                cancels = [order for order in orders if isinstance(order, Cancel)]
+                owner = self._owner if dispatcher.room >= len(submits) else None
+                now, wall = time.monotonic(), time.time()
                 receipts = repository.accept([order.task for order in submits], owner, wall) if submits else []
                 states = self._cancel(cancels, repository, dispatcher.alive, wall)
                 dispatcher.write(repository, now, wall)

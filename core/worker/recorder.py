@@ -1,5 +1,6 @@
 """The thread that writes a worker's journal: outcomes are committed together, and only then acknowledged.
 
+What has come when the journal's lock is got is committed together: other processes can have it for a while.
 Nothing is dropped while the journal can't be written: what is not stored is tried again until it is.
 """
 
@@ -8,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -59,6 +61,35 @@ class QueueLost(msgspec.Struct):
 Item = Finished | Strike | Pardon | Dropped | QueueLost
 
 
+class _Batch:
+    """What is committed and acknowledged together."""
+
+    def __init__(self) -> None:
+        self.finished: list[Finished] = []
+        self.strikes: list[Strike | Pardon] = []
+        self.dropped: list[Dropped] = []
+        self.lost = False
+
+    def __len__(self) -> int:
+        return len(self.finished) + len(self.strikes) + len(self.dropped)
+
+    def add(self, item: Item) -> None:
+        """Have this stored."""
+        if isinstance(item, Finished):
+            self.finished.append(item)
+        elif isinstance(item, Dropped):
+            self.dropped.append(item)
+        elif isinstance(item, QueueLost):
+            self.lost = True
+        else:
+            self.strikes.append(item)
+
+    @property
+    def has_to_be_written(self) -> bool:
+        """Whether it changes the journal."""
+        return bool(self.finished or self.strikes) or self.lost
+
+
 class Recorder:
     """Owns the thread.
 
@@ -77,6 +108,7 @@ class Recorder:
         self._open = open_repository
         self._acknowledge = acknowledge
         self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._leaving = False
         self._thread = vital_thread("journal", self._run, on_death)
         self.counters = Counters()
         self.trouble = ""
@@ -121,47 +153,59 @@ class Recorder:
 
     def _run(self) -> None:
         with self._open() as repository:
-            leaving = False
-            while not leaving:
-                batch, leaving = self._gather()
+            while not self._leaving:
+                batch = _Batch()
+                self._take(self._inbox.get(), batch)
+                self._gather(batch)
                 self._store(batch, repository)
 
-    def _gather(self) -> tuple[list[Item], bool]:
-        """All that has come, at least one; and whether it is time to leave."""
-        batch: list[Item] = []
-        item = self._inbox.get()
-        try:
-            while item is not None:
-                batch.append(item)
-                if len(batch) >= LARGEST_BATCH:
-                    return batch, False
-                item = self._inbox.get_nowait()
-        except queue.Empty:
-            return batch, False
-        return batch, True
+    def _gather(self, batch: _Batch) -> None:
+        """Add all that has come by now."""
+        with suppress(queue.Empty):
+            while len(batch) < LARGEST_BATCH and not self._leaving:
+                self._take(self._inbox.get_nowait(), batch)
 
-    def _store(self, batch: Sequence[Item], repository: Repository) -> None:
-        finished = [item for item in batch if isinstance(item, Finished)]
-        others = batch if len(finished) < len(batch) else ()
-        strikes = [item for item in others if isinstance(item, (Strike, Pardon))]
-        dropped = [item for item in others if isinstance(item, Dropped)]
-        lost = any(isinstance(item, QueueLost) for item in others)
+    def _take(self, item: Item | None, batch: _Batch) -> None:
+        if item is None:
+            self._leaving = True
+        else:
+            batch.add(item)
+
+    def _store(self, batch: _Batch, repository: Repository) -> None:
         counted: list[bool] = []
-        while finished or strikes or lost:
+        while batch.has_to_be_written:
             try:
-                counted = _write(finished, strikes, repository, lost=lost)
+                counted = self._write(batch, repository)
                 break
             except JournalError as error:
                 if not self.trouble:
-                    _log.error("the journal can't be written; holding %d outcomes: %s", len(finished), error)
+                    _log.error("the journal can't be written; holding %d outcomes: %s", len(batch.finished), error)
                 self.trouble = str(error)
                 time.sleep(PAUSE)
         self.trouble = ""
-        for item in strikes:
+        for item in batch.strikes:
             item.noted.set()
-        if finished or dropped:
-            self._acknowledge([item.held for item in finished] + [item.held for item in dropped])
-            self._count(finished, counted, len(dropped))
+        if batch.finished or batch.dropped:
+            self._acknowledge([item.held for item in batch.finished] + [item.held for item in batch.dropped])
+            self._count(batch.finished, counted, len(batch.dropped))
+
+    def _write(self, batch: _Batch, repository: Repository) -> list[bool]:
+        """Store everything together, and what has come by then; for each outcome whether it counted."""
+        with repository.transaction():
+            self._gather(batch)
+            for item in batch.strikes:
+                if isinstance(item, Pardon):
+                    repository.pardon(item.seqs)
+                else:
+                    _strike(item.held, repository)
+            counted = (
+                repository.settle([item.outcome for item in batch.finished], time.time()) if batch.finished else []
+            )
+            if batch.lost:
+                moved = repository.redispatch()
+                if moved:
+                    _log.warning("the broker had lost its queue: %d tasks are published again", moved)
+            return counted
 
     def _count(self, finished: Sequence[Finished], counted: Sequence[bool], discarded: int) -> None:
         done = failed = retried = 0
@@ -186,24 +230,6 @@ class Recorder:
             discarded=before.discarded + discarded,
             busy_seconds=before.busy_seconds + busy,
         )
-
-
-def _write(
-    finished: Sequence[Finished], strikes: Sequence[Strike | Pardon], repository: Repository, *, lost: bool
-) -> list[bool]:
-    """Store everything together; for each outcome whether it counted."""
-    with repository.transaction():
-        for item in strikes:
-            if isinstance(item, Pardon):
-                repository.pardon(item.seqs)
-            else:
-                _strike(item.held, repository)
-        counted = repository.settle([item.outcome for item in finished], time.time()) if finished else []
-        if lost:
-            moved = repository.redispatch()
-            if moved:
-                _log.warning("the broker had lost its queue: %d tasks are published again", moved)
-        return counted
 
 
 def _strike(held: Held, repository: Repository) -> None:

@@ -15,15 +15,16 @@ from core.database import Database
 from core.dispatcher import Dispatcher
 from core.errors import JournalUnavailable
 from core.model import InHand, ProcessRecord, State, Task
-from core.repository.base import Repository
+from core.repository.base import OpenRepository, Repository
 from core.repository.opening import Journal
 from core.repository.sqlite import FAULTS, SqliteRepository
 from core.server.reader import Count, Counted, Find, Found, JournalReader, NotRead, Question, Reply
 from core.server.watches import Await
-from core.server.writer import Answer, Cancel, Cancelled, Entered, JournalWriter, NotWritten, Submit
+from core.server.writer import LARGEST_BATCH, Answer, Cancel, Cancelled, Entered, JournalWriter, NotWritten, Submit
 from tests.contract.repositories import end, enter, new_task, outcome, process, settle
 from tests.contract.repositories import queue as enter_queued
 from tests.services.waiting import wait_until
+from tests.unit.busy_journal import BusyRepository
 
 Said: TypeAlias = Reply[str] | Answer[str]
 
@@ -219,9 +220,14 @@ def test_a_journal_that_fails_while_it_stops_is_no_death(tmp_path: Path) -> None
 
 
 class Writing:
-    """A writer with the embedded queue behind it, which waits for the journal for a moment only."""
+    """A writer with the embedded queue behind it, which waits for the journal for a moment only.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: of both files.
+        opening: another way to open the journal; the test starts the writer then.
+    """
+
+    def __init__(self, directory: Path, opening: OpenRepository | None = None) -> None:
         self.opening = Journal("resultados.db", directory).writing(patience=0.2)
         self.journal: Repository = self.opening()
         with self.journal.transaction():
@@ -230,13 +236,14 @@ class Writing:
         broker = EmbeddedBroker(directory / "queue.db")
         self.gauge = broker.gauge()
         self.writer = JournalWriter[str](
-            self.opening,
+            opening or self.opening,
             lambda: Dispatcher(broker.publisher, self.number, time.monotonic()),
             self.number,
             self.ear,
             self.ear.deaths.append,
         )
-        self.writer.start()
+        if opening is None:
+            self.writer.start()
 
     def close(self) -> None:
         """End everything."""
@@ -321,3 +328,42 @@ def test_what_was_ordered_before_it_stops_is_written(tmp_path: Path) -> None:
     assert len(made.ear.heard) == 500
     with made.opening() as repository:
         assert repository.counts()["queued"] == 500
+
+
+def test_what_comes_while_it_waits_for_the_journal_is_written_with_what_it_waits_with(tmp_path: Path) -> None:
+    Journal("resultados.db", tmp_path).writing()().close()
+    busy = BusyRepository(tmp_path / "resultados.db")
+    made = Writing(tmp_path, lambda: busy)
+
+    def meanwhile() -> None:
+        for number in range(1, 2500):
+            made.writer.write([Submit(f"{number}", new_task(f"t{number}"))])
+
+    busy.meanwhile = meanwhile
+    made.writer.write([Submit("0", new_task("t0"))])
+    made.writer.start()
+    said = made.ear.listen(2500)
+    assert all(isinstance(answer, Entered) for answer in said.values())
+    assert busy.accepted == [LARGEST_BATCH, LARGEST_BATCH, 500]
+    made.close()
+
+
+def test_what_came_while_it_waited_is_refused_too_when_nothing_can_be_stored(tmp_path: Path) -> None:
+    Journal("resultados.db", tmp_path).writing()().close()
+    busy = BusyRepository(tmp_path / "resultados.db")
+    made = Writing(tmp_path, lambda: busy)
+
+    def meanwhile() -> None:
+        made.writer.write([Submit("b", new_task("t2"))])
+        busy.trouble = "no room for them"
+
+    busy.meanwhile = meanwhile
+    made.writer.write([Submit("a", new_task("t1"))])
+    made.writer.start()
+    said = made.ear.listen(2)
+    assert [answer.reason for answer in said.values() if isinstance(answer, NotWritten)] == ["no room for them"] * 2
+    busy.trouble = ""
+    made.writer.write([Submit("c", new_task("t1"))])
+    assert isinstance(made.ear.next(), Entered)
+    assert made.journal.find("t2") is None
+    made.close()

@@ -1,5 +1,6 @@
 """What a worker writes into the journal beside outcomes."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from core.broker.base import Delivery, Reference
 from core.repository.base import Repository
 from core.repository.opening import Journal
 from core.worker.hold import Held
-from core.worker.recorder import Recorder
+from core.worker.recorder import LARGEST_BATCH, Recorder
 from tests.contract.repositories import end, outcome, queue, settle
+from tests.unit.busy_journal import BusyRepository
 
 
 @pytest.fixture
@@ -60,3 +62,36 @@ def test_a_suspect_that_has_ended_since_it_was_taken_is_unwanted_and_has_no_stri
     settle(journal, outcome(seq))
     recorder.strike(held)
     assert (held.unwanted, journal.wanted([seq])[seq].strikes) == (True, 0)
+
+
+def test_what_ends_while_it_waits_for_the_journal_is_stored_with_what_it_waits_with(
+    tmp_path: Path, journal: Repository
+) -> None:
+    busy = BusyRepository(tmp_path / "resultados.db")
+    held = [taken(journal, seq) for seq in queue(journal, *[f"t{number}" for number in range(2502)])]
+    acknowledged: list[list[int]] = []
+    deaths: list[BaseException] = []
+    came = threading.Event()
+
+    def acknowledge(tasks: Sequence[Held]) -> None:
+        acknowledged.append([task.assignment.seq for task in tasks])
+
+    recorder = Recorder(lambda: busy, acknowledge, deaths.append)
+
+    def meanwhile() -> None:
+        recorder.drop(held[1])
+        for each in held[2:]:
+            recorder.finish(each, outcome(each.assignment.seq))
+        came.set()
+
+    busy.meanwhile = meanwhile
+    recorder.finish(held[0], outcome(held[0].assignment.seq))
+    recorder.start()
+    assert came.wait(10)
+    recorder.stop(10)
+    assert busy.settled == [LARGEST_BATCH - 1, LARGEST_BATCH, 502]
+    assert [len(seqs) for seqs in acknowledged] == [LARGEST_BATCH, LARGEST_BATCH, 502]
+    assert sorted(seq for seqs in acknowledged for seq in seqs) == sorted(each.assignment.seq for each in held)
+    assert journal.counts()["done"] == 2501
+    assert (recorder.counters.done, recorder.counters.discarded) == (2501, 1)
+    assert deaths == []
