@@ -148,7 +148,8 @@ def _show(settings: Settings) -> int:
         editor=_editor(),
     )
     try:
-        app.run()
+        with app.ended_by_signals():
+            app.run()
     except Exception as error:
         logging.getLogger("cauce.tui").exception("the console broke down")
         sys.stderr.write(f"python -m {MODULE}: the console broke down ({type(error).__name__}); see {log}\n")
@@ -164,7 +165,7 @@ def _terminal() -> tuple[str | None, str]:
 
 
 def _insist(code: int) -> None:
-    """End, also when the terminal is gone: Textual waits for ever then for what it can't write any more."""
+    """End, also when the terminal is gone or takes nothing: Textual waits for ever then for what it can't write."""
     timer = threading.Timer(GIVEN_BACK_WITHIN, os._exit, (code,))
     timer.daemon = True
     timer.start()

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import ClassVar
 
 from textual import events, on
@@ -54,7 +56,8 @@ class Console(App[None]):
         start: starts the system, when that is wanted from the beginning.
         on_ready: called once when the console is on the screen.
         on_calm: called now and then, when no key was pressed for a moment.
-        on_leaving: called with the exit code when everything has been let go, before the terminal is given back.
+        on_leaving: called with the exit code before the terminal is given back, which may take for ever: when all has
+            been let go, and at once when a signal ends us.
     """
 
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
@@ -93,6 +96,7 @@ class Console(App[None]):
         self._on_calm = on_calm
         self._touched_at = 0.0
         self._on_leaving = on_leaving
+        self._loop_to_end: asyncio.AbstractEventLoop | None = None
         for each in themes.THEMES:
             self.register_theme(each)
         self.theme = themes.named(theme, self.console.color_system)
@@ -122,17 +126,13 @@ class Console(App[None]):
         return {"dim": "#84959e"}
 
     def on_mount(self) -> None:
-        """Give the terminal back whatever ends us."""
+        """Begin."""
         self.set_class(self._compact, "-compact")
         if self._on_ready is not None:
             self.call_after_refresh(self._on_ready)
         if self._on_calm is not None:
             self.set_interval(CALM_SECONDS, self.look_for_calm)
-        loop = asyncio.get_running_loop()
-        for number in _ENDING:
-            # A loop on Windows has no signal handlers.
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, self._end, 128 + int(number))
+        self._loop_to_end = asyncio.get_running_loop()
 
     async def on_event(self, event: events.Event) -> None:
         """Note when a person was last at it."""
@@ -176,8 +176,25 @@ class Console(App[None]):
         _log.error("the console broke down", exc_info=True)
         self._close_messages_no_wait()
 
-    def _end(self, code: int) -> None:
-        self.exit(return_code=code)
+    @contextlib.contextmanager
+    def ended_by_signals(self) -> Iterator[None]:
+        """Give the terminal back when a signal ends us.
+
+        The loop can't be told to look for signals: it may be held up by a terminal that takes nothing more.
+        """
+        former = {number: signal.signal(number, self._end) for number in _ENDING}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        code = 128 + number
+        if self._on_leaving is not None:
+            self._on_leaving(code)
+        if self._loop_to_end is not None:
+            self._loop_to_end.call_soon_threadsafe(partial(self.exit, return_code=code))
 
     def action_help(self) -> None:
         """Show what the keys do that count where the focus is."""

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from core.closing import Closing
@@ -147,9 +148,11 @@ class Terminal(Closing):
         return int(found[0])
 
     def close(self) -> None:
-        """End it, with the terminal."""
+        """End it, with the terminal: the console does not outlive it."""
+        left = psutil.Process(int(self.value("pane_pid"))).children()
         subprocess.run([self._tmux, "-S", str(self._place / "socket"), "kill-server"], capture_output=True, check=False)
         shutil.rmtree(self._place, ignore_errors=True)
+        wait_until(lambda: not psutil.wait_procs(left, timeout=0)[1], "the console to end with its terminal", PATIENCE)
 
     def _run(self, *arguments: str) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "CAUCE_"))}

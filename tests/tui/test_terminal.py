@@ -1,11 +1,15 @@
 """The real console, in a real terminal, over a real system."""
 
+import fcntl
+import itertools
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,6 +197,43 @@ def test_a_console_that_is_killed_and_a_terminal_that_is_closed_stop_nothing(sys
         os.kill(terminal.pid, signal.SIGKILL)
         assert terminal.wait_for_end() == 137
     assert [part.pid for part in report(system.home).processes] == [part.pid for part in before.processes]
+
+
+@pytest.mark.timeout(120)
+def test_a_console_ends_when_it_is_told_to_though_its_terminal_takes_nothing_more(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(_TOP)}
+    with subprocess.Popen(
+        (sys.executable, "-m", "tui"), cwd=tmp_path, env=environment, stdin=slave, stdout=slave, stderr=slave
+    ) as process:
+        os.close(slave)
+        drawn = bytearray()
+
+        def read() -> bool:
+            drawn.extend(os.read(master, 65536))
+            return b"Workers" in drawn
+
+        sizes = itertools.cycle([(24, 80), (40, 120)])
+        main_thread = Path(f"/proc/{process.pid}/task/{process.pid}/wchan")
+
+        looks: list[bool] = []
+
+        def held_up() -> bool:
+            looks.append("futex" in main_thread.read_text("ascii"))
+            if not looks[-1]:
+                # It has to draw all anew, and nobody reads it.
+                fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *next(sizes), 0, 0))
+                process.send_signal(signal.SIGWINCH)
+            return len(looks) >= 50 and all(looks[-50:])
+
+        try:
+            wait_until(read, "the first frame", PATIENCE)
+            wait_until(held_up, "the console to wait for its terminal", PATIENCE)
+            process.terminate()
+            assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+            os.close(master)
 
 
 @pytest.mark.timeout(240)
