@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from core.repository.opening import Journal
 from core.supervisor import census
 from core.supervisor.lock import is_held
 from core.supervisor.report import PartState, Phase, Report
@@ -268,7 +269,9 @@ def test_redispatch_says_how_many_and_needs_a_journal(system: Supervised) -> Non
     assert "there is no journal" in ended.errors
     report = system.up(1, 0)
     assert submit(report.listen, "echo", 1, wait=0.0) in {"accepted", "queued"}
-    wait_until(lambda: system.run("redispatch").output.startswith("1 "), "the task to be queued")
+    with Journal("resultados.db", system.home.directory).reading()() as journal:
+        wait_until(lambda: journal.counts()["queued"] == 1, "the task to be queued")
+    assert system.run("redispatch").output.startswith("1 ")
     system.down()
 
 
