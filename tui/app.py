@@ -97,6 +97,8 @@ class Console(App[None]):
         self._touched_at = 0.0
         self._on_leaving = on_leaving
         self._loop_to_end: asyncio.AbstractEventLoop | None = None
+        self._code_to_end = 0
+        """128 and the number of the signal that ends us; 0 when none has come."""
         for each in themes.THEMES:
             self.register_theme(each)
         self.theme = themes.named(theme, self.console.color_system)
@@ -126,13 +128,15 @@ class Console(App[None]):
         return {"dim": "#84959e"}
 
     def on_mount(self) -> None:
-        """Begin."""
+        """Begin; or end, when a signal has come before."""
+        self._loop_to_end = asyncio.get_running_loop()
+        if self._code_to_end:
+            self.call_after_refresh(self.exit, return_code=self._code_to_end)
         self.set_class(self._compact, "-compact")
         if self._on_ready is not None:
             self.call_after_refresh(self._on_ready)
         if self._on_calm is not None:
             self.set_interval(CALM_SECONDS, self.look_for_calm)
-        self._loop_to_end = asyncio.get_running_loop()
 
     async def on_event(self, event: events.Event) -> None:
         """Note when a person was last at it."""
@@ -190,11 +194,13 @@ class Console(App[None]):
                 signal.signal(number, handler)
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
-        code = 128 + number
+        self._code_to_end = 128 + number
         if self._on_leaving is not None:
-            self._on_leaving(code)
+            self._on_leaving(self._code_to_end)
         if self._loop_to_end is not None:
-            self._loop_to_end.call_soon_threadsafe(partial(self.exit, return_code=code))
+            # Closed, when it ends already.
+            with contextlib.suppress(RuntimeError):
+                self._loop_to_end.call_soon_threadsafe(partial(self.exit, return_code=self._code_to_end))
 
     def action_help(self) -> None:
         """Show what the keys do that count where the focus is."""

@@ -1,6 +1,7 @@
 """The thread that writes a server's journal: group commit, and the dispatcher around it.
 
-While one commit is under way, or waits for another process's, what comes in gathers, and is committed with the next.
+While one commit is under way, what comes in gathers, and is committed together with the next; and so is what comes
+while that one waits for another process's.
 It knows nothing of sockets: answers leave through one function, a batch at a time.
 """
 

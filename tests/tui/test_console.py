@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -1047,3 +1048,18 @@ def test_dialogs_that_were_closed_are_let_go() -> None:
         assert drawn() - before < 200
 
     play(scenario)
+
+
+def test_a_signal_before_the_first_frame_or_after_the_last_ends_it_quietly() -> None:
+    app = console(FakeSource())
+    with app.ended_by_signals():
+        signal.raise_signal(signal.SIGTERM)
+
+        async def scenario() -> None:
+            async with app.run_test() as pilot:
+                await until(pilot, lambda: app.return_code is not None, "the end")
+
+        asyncio.run(scenario())
+        assert app.return_code == 128 + signal.SIGTERM
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
