@@ -17,7 +17,7 @@ from typing import Generic, TypeVar, cast
 
 from core.addresses import Address
 from core.errors import ConfigurationError
-from core.rights import readable_by_others
+from core.file_permissions import readable_by_others
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import apsw
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.errors import CauceError
 
 Value: TypeAlias = int | float | str | bytes | None
@@ -59,7 +59,7 @@ class Faults:
         """What mends a damaged file, for the end of the sentence that says so."""
 
 
-class Database(Closing):
+class Database(Closeable):
     """A connection to one database file, for one thread.
 
     Args:

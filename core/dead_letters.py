@@ -15,7 +15,7 @@ from core.broker.base import Consumer, Delivery, Reference
 from core.errors import JournalError
 from core.logs import printable
 from core.model import Failure, State
-from core.repository.base import Letter, OpenRepository, Repository
+from core.repository.base import DeadLetter, OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 
 FAILURE = Failure(
@@ -80,17 +80,17 @@ class DeadLetters:
                 return
 
 
-def read_letter(body: bytes) -> Letter | None:
+def read_letter(body: bytes) -> DeadLetter | None:
     """The letter that a dead message is; None for one that is none of ours, which is written to the log."""
     try:
         reference = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         _log.error("a foreign message on the dead-letter queue is dropped (%s): %s", error, body[:1000])
         return None
-    return Letter(reference.seq, reference.id, FAILURE)
+    return DeadLetter(reference.seq, reference.id, FAILURE)
 
 
-def _report(letter: Letter, state: State | None) -> None:
+def _report(letter: DeadLetter, state: State | None) -> None:
     name = printable(letter.id, 64)
     if state is None:
         _log.error("a dead letter names task %s, which is not in this journal: dropped", name)

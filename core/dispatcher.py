@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from core.broker.backoff import delay
-from core.broker.base import Message, OnSettled, Publisher, Reference, Settled
+from core.broker.base import Message, OnPublishResults, Publisher, PublishResult, Reference
+from core.heartbeat import Liveness
 from core.model import Dispatch
-from core.presence import Liveness
 from core.repository.base import Repository
 
 CAPACITY = 10_000
@@ -69,16 +69,16 @@ class Dispatcher:
 
     def __init__(
         self,
-        open_publisher: Callable[[OnSettled], Publisher],
+        open_publisher: Callable[[OnPublishResults], Publisher],
         owner: int,
         now: float,
-        births: Callable[[], int] = lambda: 0,
+        recreations: Callable[[], int] = lambda: 0,
     ) -> None:
         self._owner = owner
-        self._births = births
+        self._births = recreations
         self._births_seen = 0
         self._births_written = 0
-        self._settled: queue.SimpleQueue[Sequence[Settled]] = queue.SimpleQueue()
+        self._settled: queue.SimpleQueue[Sequence[PublishResult]] = queue.SimpleQueue()
         self._publisher = open_publisher(self._settled.put)
         self._in_hand: dict[int, Dispatch] = {}
         self._tags = itertools.count(1)

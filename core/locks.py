@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 
 if sys.platform == "win32":
     import msvcrt
@@ -27,7 +27,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-class FileLock(Closing):
+class FileLock(Closeable):
     """Holds a lock file until it is closed.
 
     Args:

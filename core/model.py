@@ -58,7 +58,7 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     """When the server read it."""
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class AcceptResult(msgspec.Struct, frozen=True, kw_only=True):
     """The journal's answer to one `NewTask`."""
 
     id: str
@@ -173,7 +173,7 @@ class Role(enum.StrEnum):
     WORKER = "worker"
 
 
-class InHand(msgspec.Struct, frozen=True):
+class RunningTask(msgspec.Struct, frozen=True):
     """A task that a worker runs at this moment."""
 
     id: str
@@ -215,7 +215,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "starting"
     """`starting`, `ready`, `draining`, `left`; with what it waits for, such as `ready: broker away`."""
     counters: Counters = Counters()
-    in_hand: tuple[InHand, ...] = ()
+    in_hand: tuple[RunningTask, ...] = ()
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ from core.supervisor.home import Home
 from tui import options, web
 
 if TYPE_CHECKING:
-    from tui.starting import Start
+    from tui.system_start import Start
 
 MODULE = "tui"
 NOT_A_TERMINAL = 2
@@ -85,13 +85,13 @@ def _tell_address(address: str) -> None:
 
 def _start(settings: Settings) -> None:
     """Start the system, or see that it runs; tell how far it is: there is no console yet that could."""
-    from core.supervisor.report import Report
-    from core.supervisor.wording import not_ready
-    from tui import starting
+    from core.supervisor.display import not_ready
+    from core.supervisor.status import SystemStatus
+    from tui import system_start
 
     told = ""
 
-    def tell(report: Report) -> None:
+    def tell(report: SystemStatus) -> None:
         nonlocal told
         text = f"starting; waiting for {not_ready(report)}"
         if text != told:
@@ -100,7 +100,7 @@ def _start(settings: Settings) -> None:
             sys.stderr.flush()
 
     try:
-        starting.start(settings, dict(os.environ), tell)
+        system_start.start(settings, dict(os.environ), tell)
     finally:
         if told:
             sys.stderr.write("\r\x1b[K")
@@ -108,23 +108,23 @@ def _start(settings: Settings) -> None:
 
 def _start_in_sight(settings: Settings) -> "Start | None":
     """What starts the system while the console shows it; None when it runs already, as it is asked for."""
-    from tui import starting
+    from tui import system_start
 
     environment = dict(os.environ)
-    return functools.partial(starting.start, settings, environment) if starting.is_needed(settings) else None
+    return functools.partial(system_start.start, settings, environment) if system_start.is_needed(settings) else None
 
 
 def _show(settings: Settings) -> int:
     # After a pause, Textual draws at the second beat of its frames: with twice as many a key is answered sooner.
     os.environ.setdefault("TEXTUAL_FPS", "120")
-    from tui import memory
+    from tui import garbage_collection
     from tui.app import Console
     from tui.commands import keymap
     from tui.glyphs import encoding_for
     from tui.preferences import Preferences
     from tui.services import LocalSource
     from tui.tabs import all_tabs
-    from tui.words import choose
+    from tui.translations import choose
 
     start = _start_in_sight(settings) if settings[options.UP] else None
     words = choose(settings[options.LANGUAGE], os.environ)
@@ -140,8 +140,8 @@ def _show(settings: Settings) -> int:
         theme=settings[options.THEME] or preferences.text("theme", ""),
         compact=preferences.flag("compact"),
         encoding=encoding_for(settings[options.GLYPHS], written, terminal),
-        on_ready=memory.settle,
-        on_calm=memory.tidy,
+        on_ready=garbage_collection.settle,
+        on_calm=garbage_collection.tidy,
         on_leaving=_insist,
         keymap=keymap(settings.keys, settings.file),
         on_change=preferences.put,
@@ -193,7 +193,7 @@ def _log_to_file(settings: Settings) -> Path:
     """Nothing but the console itself writes to the terminal: our log goes to a file beside the others."""
     home = Home(settings[config.DIRECTORY])
     home.create()
-    from core.supervisor.logfiles import open_log
+    from core.supervisor.logs.log_files import open_log
 
     path = home.log("console")
     stream = io.TextIOWrapper(open_log(path), encoding="utf-8", write_through=True)

@@ -20,16 +20,16 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from tui import themes
-from tui.belt import NoControl
-from tui.commands import BY_ID, Command, Where
-from tui.dialogs.help import Help
+from tui.commands import BY_ID, Command, Scope
+from tui.control_filter import ControlFilter
+from tui.dialogs.help import HelpDialog
 from tui.glyphs import Plain
-from tui.messages import EditWanted
-from tui.palette import Commands
+from tui.messages import EditRequested
+from tui.palette import CommandProvider
 from tui.screen import MainScreen, Maker
 from tui.source import Source
-from tui.starting import Start
-from tui.words import Words
+from tui.system_start import Start
+from tui.translations import Translations
 
 CALM_SECONDS = 1.0
 """So long after a key nobody is taken to wait for the console."""
@@ -61,14 +61,14 @@ class Console(App[None]):
     """
 
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
-    COMMANDS: ClassVar = {Commands}
+    COMMANDS: ClassVar = {CommandProvider}
     TITLE = "Cauce"
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
         self,
         source: Source,
-        words: Words,
+        words: Translations,
         tabs: Mapping[str, tuple[str, Maker]],
         *,
         first: str,
@@ -84,7 +84,7 @@ class Console(App[None]):
         on_calm: Callable[[], None] | None = None,
         on_leaving: Callable[[int], None] | None = None,
     ) -> None:
-        self._belt = NoControl()
+        self._belt = ControlFilter()
         self._plain = Plain(encoding)
         super().__init__()
         self.words = words
@@ -156,8 +156,8 @@ class Console(App[None]):
         if self._on_leaving is not None:
             self._on_leaving(self.return_code or 0)
 
-    @on(EditWanted)
-    def _edit(self, event: EditWanted) -> None:
+    @on(EditRequested)
+    def _edit(self, event: EditRequested) -> None:
         """Give the terminal to the person's editor, and take the text back."""
         if not self._editor:
             self._main.tell(self.words("Set $EDITOR to the editor that you want."), trouble=True)
@@ -204,15 +204,15 @@ class Console(App[None]):
 
     def action_help(self) -> None:
         """Show what the keys do that count where the focus is."""
-        found: dict[Where, list[tuple[str, Command]]] = {}
+        found: dict[Scope, list[tuple[str, Command]]] = {}
         seen = set()
         for active in self.screen.active_bindings.values():
             command = BY_ID.get(active.binding.id or "")
             if command is not None and active.enabled and command.id not in seen:
                 seen.add(command.id)
                 found.setdefault(command.where, []).append((self._keys_of(command), command))
-        parts = sorted(found.items(), key=lambda item: item[0] is Where.EVERYWHERE)
-        self.push_screen(Help(self.words, [(where.value, commands) for where, commands in parts]))
+        parts = sorted(found.items(), key=lambda item: item[0] is Scope.EVERYWHERE)
+        self.push_screen(HelpDialog(self.words, [(where.value, commands) for where, commands in parts]))
 
     def _keys_of(self, command: Command) -> str:
         keys = self._keymap.get(command.id, command.key)

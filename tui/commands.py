@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from core.errors import ConfigurationError
 
 
-class Where(enum.StrEnum):
+class Scope(enum.StrEnum):
     """Which part of the screen has a command."""
 
     EVERYWHERE = "Everywhere"
@@ -35,7 +35,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     """By which `cauce.toml` gives it another key."""
-    where: Where
+    where: Scope
     key: str
     """One or several, parted by commas."""
     label: str
@@ -57,7 +57,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         return Binding(self.key, self.action, self.label, show=self.footer, id=self.id)
 
 
-def _made(where: Where, prefix: str, rows: Iterable[Sequence[object]]) -> tuple[Command, ...]:
+def _made(where: Scope, prefix: str, rows: Iterable[Sequence[object]]) -> tuple[Command, ...]:
     made = []
     for name, key, label, sentence, action, *more in rows:
         marks = str(more[0]) if more else ""
@@ -80,7 +80,7 @@ def _made(where: Where, prefix: str, rows: Iterable[Sequence[object]]) -> tuple[
 # Name, key, label, sentence, action, marks (f: in the footer, !: acts), command line.
 
 GLOBAL = _made(
-    Where.EVERYWHERE,
+    Scope.EVERYWHERE,
     "app",
     [
         ("submit", "1,f2", "Submit", "Go to the tab that submits tasks.", "show_tab('submit')"),
@@ -107,7 +107,7 @@ GLOBAL = _made(
 )
 
 SUBMIT = _made(
-    Where.SUBMIT,
+    Scope.SUBMIT,
     "submit",
     [
         ("send", "ctrl+s,f9", "Submit", "Submit what is written.", "send", "f!", "python -m core.client submit"),
@@ -128,13 +128,13 @@ SUBMIT = _made(
 )
 
 HISTORY = _made(
-    Where.HISTORY,
+    Scope.HISTORY,
     "history",
     [("detail", "enter", "Detail", "Show everything about the task that was submitted.", "pick", "f")],
 )
 
 WORKERS = _made(
-    Where.WORKERS,
+    Scope.WORKERS,
     "workers",
     [
         ("results", "enter", "Its results", "Show what this worker has done, the slowest first.", "pick", "f"),
@@ -152,10 +152,10 @@ _TABLE = [
     ("copy", "y", "Copy id", "Copy the id of the task.", "copy"),
 ]
 
-RESULTS = _made(Where.RESULTS, "results", _TABLE)
+RESULTS = _made(Scope.RESULTS, "results", _TABLE)
 
 FAILED = _made(
-    Where.FAILED,
+    Scope.FAILED,
     "failed",
     [
         ("detail", "enter", "Detail", "Show everything about the task.", "pick"),
@@ -177,7 +177,7 @@ FAILED = _made(
 )
 
 PROCESSES = _made(
-    Where.PROCESSES,
+    Scope.PROCESSES,
     "processes",
     [
         ("start", "s", "Start", "Start the process.", "operate('start')", "f!", "cauce start {name}"),
@@ -242,7 +242,7 @@ PROCESSES = _made(
 )
 
 LOGS = _made(
-    Where.LOGS,
+    Scope.LOGS,
     "logs",
     [
         ("filter", "slash", "Filter", "Show only lines that hold a text.", "filter", "f"),
@@ -264,7 +264,7 @@ LOGS = _made(
     ],
 )
 
-DIAGRAM = _made(Where.DIAGRAM, "diagram", [])
+DIAGRAM = _made(Scope.DIAGRAM, "diagram", [])
 
 EVERY = (*GLOBAL, *SUBMIT, *HISTORY, *WORKERS, *RESULTS, *PROCESSES, *LOGS, *FAILED, *DIAGRAM)
 BY_ID = {command.id: command for command in EVERY}

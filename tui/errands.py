@@ -7,13 +7,13 @@ from textual import on
 from textual.screen import Screen
 
 from tui import commands, formatting
-from tui.answers import Answer
 from tui.background import Delivered, Job
 from tui.dialogs.confirm import confirm
-from tui.messages import CopyWanted, Told
-from tui.source import Acts, Source
+from tui.messages import CopyRequested, NotificationRequested
+from tui.source import Actions, Source
+from tui.submission_events import SubmissionEvent
+from tui.translations import Translations
 from tui.view import EMPTY, StartView
-from tui.words import Words
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Errands(Screen[None]):
         clock: tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, source: Source, words: Words, clock: Callable[[], float]) -> None:
+    def __init__(self, source: Source, words: Translations, clock: Callable[[], float]) -> None:
         super().__init__()
         self.words = words
         self._clock = clock
@@ -46,7 +46,7 @@ class Errands(Screen[None]):
     def show_start(self, start: StartView) -> None:
         """Show how far a start of the system is."""
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: SubmissionEvent) -> None:
         """Tell the tab that submits what has come of it."""
 
     @property
@@ -58,7 +58,7 @@ class Errands(Screen[None]):
         """A console that only looks has not got the commands that change something."""
         return commands.allowed(action, read_only=self.read_only)
 
-    def acting(self) -> Acts | None:
+    def acting(self) -> Actions | None:
         """What has things done; says so when this console only looks."""
         if self._source.acts is None:
             self.tell(self.words("This console only looks (--read-only)."), trouble=True)
@@ -111,13 +111,13 @@ class Errands(Screen[None]):
             markup=False,
         )
 
-    @on(Told)
-    def _tell(self, event: Told) -> None:
+    @on(NotificationRequested)
+    def _tell(self, event: NotificationRequested) -> None:
         event.stop()
         self.tell(event.text, trouble=event.trouble)
 
-    @on(CopyWanted)
-    def _copy(self, event: CopyWanted) -> None:
+    @on(CopyRequested)
+    def _copy(self, event: CopyRequested) -> None:
         event.stop()
         self.app.copy_to_clipboard(event.text)
         self.tell(self.words("Copied {what}, if the terminal lets programs copy.", what=event.what))

@@ -17,10 +17,10 @@ from typing import IO
 import msgspec
 
 from core.errors import ConfigurationError
+from core.file_permissions import owner_only
 from core.model import Task
 from core.repository.archive import Archive
-from core.repository.search import Order, Search
-from core.rights import private
+from core.repository.search import Search, SortOrder
 
 EXPORTED_AT_ONCE = 500
 """Tasks between two words about how far it is."""
@@ -53,7 +53,7 @@ class _Cancelled(Exception):
 def export(
     archive: Archive,
     search: Search,
-    order: Order,
+    order: SortOrder,
     path: Path,
     progress: Callable[[int], None],
     cancelled: threading.Event,
@@ -91,7 +91,7 @@ def _new_file(path: Path) -> Iterator[IO[str]]:
     if path.exists():
         raise FileExistsError
     unfinished = path.with_name(f"{path.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.part")
-    with open(unfinished, "x", encoding="utf-8", newline="", opener=private) as out:
+    with open(unfinished, "x", encoding="utf-8", newline="", opener=owner_only) as out:
         try:
             yield out
             out.flush()

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from core.errors import SupervisorError
-from core.supervisor import logreading
 from core.supervisor.home import Home
-from core.supervisor.logreading import Follower, LogFilter, LogLine
+from core.supervisor.logs import log_reading
+from core.supervisor.logs.log_reading import Follower, LogFilter, LogLine
 
 FIRST_LINES = 2000
 """How many lines are read back."""
@@ -20,7 +20,7 @@ RETRY_EVERY = 1.0
 """Seconds between two looks for a log that is not there yet."""
 
 
-class LogNews(msgspec.Struct, frozen=True):
+class LogBatch(msgspec.Struct, frozen=True):
     """Lines of logs."""
 
     number: int
@@ -39,7 +39,7 @@ class LogFeed:
         hand_over: takes what is read; may be called from any thread.
     """
 
-    def __init__(self, home: Home, hand_over: Callable[[LogNews], object]) -> None:
+    def __init__(self, home: Home, hand_over: Callable[[LogBatch], object]) -> None:
         self._home = home
         self._hand_over = hand_over
         self._wake = threading.Event()
@@ -84,7 +84,7 @@ class LogFeed:
                 follower = self._begin(number, names, told=number == shown)
                 shown = number
             elif lines := follower.read():
-                self._hand_over(LogNews(number, tuple(lines), anew=False))
+                self._hand_over(LogBatch(number, tuple(lines), anew=False))
 
     def _pause(self, shown: int, follower: Follower | None) -> float | None:
         if not self._following or not shown:
@@ -94,10 +94,10 @@ class LogFeed:
     def _begin(self, number: int, names: tuple[str, ...] | None, *, told: bool) -> Follower | None:
         try:
             follower = Follower(self._home, names)
-            lines = logreading.tail(self._home, names, FIRST_LINES, LogFilter())
+            lines = log_reading.tail(self._home, names, FIRST_LINES, LogFilter())
         except SupervisorError as error:
             if not told:
-                self._hand_over(LogNews(number, (), anew=True, trouble=str(error)))
+                self._hand_over(LogBatch(number, (), anew=True, trouble=str(error)))
             return None
-        self._hand_over(LogNews(number, tuple(lines), anew=True))
+        self._hand_over(LogBatch(number, tuple(lines), anew=True))
         return follower

@@ -6,11 +6,11 @@ from threading import Event
 from typing import TypeVar
 
 from tui import formatting
-from tui.answers import Answer, Progressed
 from tui.errands import Errands
-from tui.source import Acts, Source
+from tui.source import Actions, Source
+from tui.submission_events import SubmissionEvent, SubmissionProgress
+from tui.translations import Translations
 from tui.under_way import UnderWay
-from tui.words import Words
 
 TELL_EVERY = 0.2
 """Seconds between two words about how far something is."""
@@ -30,7 +30,7 @@ class LongErrands(Errands):
         clock: tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, source: Source, words: Words, clock: Callable[[], float]) -> None:
+    def __init__(self, source: Source, words: Translations, clock: Callable[[], float]) -> None:
         super().__init__(source, words, clock)
         self._under_way = UnderWay()
         self._waits: dict[str, Callable[[float], None]] = {}
@@ -38,7 +38,7 @@ class LongErrands(Errands):
     def take_long(
         self,
         name: str,
-        work: Callable[[Acts, Event], T],
+        work: Callable[[Actions, Event], T],
         done: Callable[[T, bool], None],
         failed: Callable[[str], None] | None = None,
     ) -> None:
@@ -79,8 +79,8 @@ class LongErrands(Errands):
     def noting(self, name: str, total: int) -> "Teller":
         """Tells in the header how far something is."""
 
-        def note(progressed: Answer) -> None:
-            if isinstance(progressed, Progressed):
+        def note(progressed: SubmissionEvent) -> None:
+            if isinstance(progressed, SubmissionProgress):
                 count, of = formatting.count(progressed.count), formatting.count(total)
                 self._under_way.note(name, self.words("{count} of {total} · F8 cancels", count=count, total=of))
                 self.note(self._under_way.told)
@@ -115,7 +115,7 @@ class Teller:
     def __init__(
         self,
         total: int | None,
-        answer: Callable[[Answer], None],
+        answer: Callable[[SubmissionEvent], None],
         deliver: Callable[[Callable[[], None]], None],
         share: Callable[[], float | None] = lambda: None,
     ) -> None:
@@ -131,5 +131,5 @@ class Teller:
         if now - self._told < TELL_EVERY:
             return
         self._told = now
-        progressed = Progressed(count, self._total, now - self._began, self._share())
+        progressed = SubmissionProgress(count, self._total, now - self._began, self._share())
         self._deliver(lambda: self._answer(progressed))

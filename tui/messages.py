@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 
 from core.client import NewSubmission
-from core.repository.archive import Act
-from core.repository.search import Order, Search
-from tui.acting import Operation
-from tui.feed import News
-from tui.log_feed import LogNews
+from core.repository.archive import BulkAction
+from core.repository.search import Search, SortOrder
+from tui.actions import Operation
+from tui.log_feed import LogBatch
+from tui.task_feed import News
 from tui.view import View
 
 
@@ -33,22 +33,22 @@ class TasksRead(Message):
 class LogsRead(Message):
     """Lines of logs were read."""
 
-    def __init__(self, news: LogNews) -> None:
+    def __init__(self, news: LogBatch) -> None:
         super().__init__()
         self.news = news
 
 
-class SearchWanted(Message):
+class SearchRequested(Message):
     """A table wants other tasks."""
 
-    def __init__(self, feed: str, search: Search, order: Order) -> None:
+    def __init__(self, feed: str, search: Search, order: SortOrder) -> None:
         super().__init__()
         self.feed = feed
         self.search = search
         self.order = order
 
 
-class RowsWanted(Message):
+class RowsRequested(Message):
     """A table wants the rows of these tasks."""
 
     def __init__(self, feed: str, seqs: Sequence[int] = (), ids: Sequence[str] = ()) -> None:
@@ -58,7 +58,7 @@ class RowsWanted(Message):
         self.ids = tuple(ids)
 
 
-class DetailWanted(Message):
+class DetailRequested(Message):
     """Everything about a task is wanted."""
 
     def __init__(self, seq: int) -> None:
@@ -66,7 +66,7 @@ class DetailWanted(Message):
         self.seq = seq
 
 
-class LogsWanted(Message):
+class LogsRequested(Message):
     """The logs of these processes are wanted; of all when None."""
 
     def __init__(self, names: Sequence[str] | None) -> None:
@@ -74,7 +74,7 @@ class LogsWanted(Message):
         self.names = names
 
 
-class SubmitWanted(Message):
+class SubmitRequested(Message):
     """A task is to be submitted."""
 
     def __init__(self, task: NewSubmission) -> None:
@@ -82,7 +82,7 @@ class SubmitWanted(Message):
         self.task = task
 
 
-class ManyWanted(Message):
+class BulkSubmitRequested(Message):
     """Each line of a text, or else of a file that is to be named, is to be submitted as a task."""
 
     def __init__(self, task: NewSubmission, *, text: str | None = None, as_text: bool = False) -> None:
@@ -92,7 +92,7 @@ class ManyWanted(Message):
         self.as_text = as_text
 
 
-class LoadAsked(Message):
+class LoadRequested(Message):
     """Many tasks like this one are to be submitted, as a dialog will say."""
 
     def __init__(self, task: NewSubmission) -> None:
@@ -100,7 +100,7 @@ class LoadAsked(Message):
         self.task = task
 
 
-class EditWanted(Message):
+class EditRequested(Message):
     """A text is to be changed in the person's own editor."""
 
     def __init__(self, text: str, done: Callable[[str], None]) -> None:
@@ -109,7 +109,7 @@ class EditWanted(Message):
         self.done = done
 
 
-class OperationWanted(Message):
+class OperationRequested(Message):
     """Processes are to be started, stopped, restarted or killed."""
 
     def __init__(self, what: Operation, names: Sequence[str]) -> None:
@@ -118,7 +118,7 @@ class OperationWanted(Message):
         self.names = tuple(names)
 
 
-class ScaleWanted(Message):
+class ScaleRequested(Message):
     """There are to be so many servers, or workers."""
 
     def __init__(self, servers: int | None = None, workers: int | None = None) -> None:
@@ -127,10 +127,10 @@ class ScaleWanted(Message):
         self.workers = workers
 
 
-class SettleWanted(Message):
+class BulkActionRequested(Message):
     """Failed tasks are to be retried, or discarded."""
 
-    def __init__(self, act: Act, seqs: Sequence[int], matching: int) -> None:
+    def __init__(self, act: BulkAction, seqs: Sequence[int], matching: int) -> None:
         super().__init__()
         self.act = act
         self.seqs = seqs
@@ -138,21 +138,21 @@ class SettleWanted(Message):
         """How many the filter finds."""
 
 
-class UndoWanted(Message):
+class UndoRequested(Message):
     """The last retry or discard is to be taken back."""
 
 
-class ExportWanted(Message):
+class ExportRequested(Message):
     """What a search finds is to be written to a file."""
 
-    def __init__(self, search: Search, order: Order, count: int) -> None:
+    def __init__(self, search: Search, order: SortOrder, count: int) -> None:
         super().__init__()
         self.search = search
         self.order = order
         self.count = count
 
 
-class CopyWanted(Message):
+class CopyRequested(Message):
     """A text is to be copied to the clipboard."""
 
     def __init__(self, text: str, what: str) -> None:
@@ -162,7 +162,7 @@ class CopyWanted(Message):
         """What it is, in a word."""
 
 
-class WorkerPicked(Message):
+class WorkerSelected(Message):
     """The results of one worker are wanted."""
 
     def __init__(self, name: str) -> None:
@@ -170,7 +170,7 @@ class WorkerPicked(Message):
         self.name = name
 
 
-class Told(Message):
+class NotificationRequested(Message):
     """Something is to be said to the person."""
 
     def __init__(self, text: str, *, trouble: bool = False) -> None:

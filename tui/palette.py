@@ -6,10 +6,10 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 
 from tui.commands import BY_ID, Command
-from tui.words import Words
+from tui.translations import Translations
 
 
-class Commands(Provider):
+class CommandProvider(Provider):
     """Finds the commands that can be given where the focus is, and those of everywhere."""
 
     async def discover(self) -> Hits:
@@ -27,9 +27,9 @@ class Commands(Provider):
                 yield Hit(score, matcher.highlight(name), self._giver(command, node), help=self._words(command.help))
 
     @property
-    def _words(self) -> Words:
+    def _words(self) -> Translations:
         words = getattr(self.screen, "words", None)
-        return words if isinstance(words, Words) else Words()
+        return words if isinstance(words, Translations) else Translations()
 
     def _name(self, command: Command) -> str:
         return f"{self._words(command.where)}: {self._words(command.label)}"
@@ -42,11 +42,11 @@ class Commands(Provider):
                 seen.add(command.id)
                 yield command, active.node
 
-    def _giver(self, command: Command, node: DOMNode) -> "Giver":
-        return Giver(self, command, node)
+    def _giver(self, command: Command, node: DOMNode) -> "CommandRunner":
+        return CommandRunner(self, command, node)
 
 
-class Giver:
+class CommandRunner:
     """Gives one command when it is called."""
 
     def __init__(self, provider: Provider, command: Command, node: DOMNode) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from core import jsontext
 from core.client import NewSubmission
 from core.jsontext import Json
-from tui.words import Words
+from tui.translations import Translations
 
 LONGEST_LINE = 1024 * 1024
 
@@ -38,7 +38,7 @@ def payload_of(text: str, *, as_text: bool) -> tuple[Json, bool]:
         return text, False
 
 
-def describe(text: str, words: Words, *, as_text: bool) -> str:
+def describe(text: str, words: Translations, *, as_text: bool) -> str:
     """Say as what a payload will be sent."""
     if not text:
         return words("an empty text")
@@ -49,7 +49,7 @@ def describe(text: str, words: Words, *, as_text: bool) -> str:
     return words(names.get(type(value), "a JSON number" if value is not None else "JSON null"))
 
 
-def task_of(draft: Draft, words: Words) -> NewSubmission:
+def task_of(draft: Draft, words: Translations) -> NewSubmission:
     """The task that is written in the form.
 
     Raises:
@@ -75,7 +75,7 @@ def tasks_of_lines(lines: Iterator[str], draft: NewSubmission, *, as_text: bool)
             yield NewSubmission(draft.kind, payload, task_id, draft.delay, draft.retries)
 
 
-def _delay(text: str, words: Words) -> float:
+def _delay(text: str, words: Translations) -> float:
     if not text.strip():
         return 0.0
     try:
@@ -87,7 +87,7 @@ def _delay(text: str, words: Words) -> float:
     return delay
 
 
-def _retries(text: str, words: Words) -> int | None:
+def _retries(text: str, words: Translations) -> int | None:
     if not text.strip():
         return None
     if not text.strip().isdecimal() or len(text.strip()) > 4:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.rights import private
+from core.file_permissions import owner_only
 
 
 class Preferences:
@@ -42,6 +42,6 @@ class Preferences:
         self._values[name] = value
         scratch = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError, ValueError):
-            with open(scratch, "wb", opener=private) as stream:
+            with open(scratch, "wb", opener=owner_only) as stream:
                 stream.write(msgspec.json.encode(self._values))
             scratch.replace(self._path)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from textual import on
 
-from core.supervisor.report import Report
-from tui.dialogs.confirm import Choice
+from core.supervisor.status import SystemStatus
+from tui.dialogs.confirm import ChoiceDialog
 from tui.errands import Errands
-from tui.messages import OperationWanted, ScaleWanted
-from tui.source import Acts
-from tui.starting import Start
+from tui.messages import OperationRequested, ScaleRequested
+from tui.source import Actions
+from tui.system_start import Start
 from tui.view import StartView
 
 DOWN_WITHIN = 60.0
@@ -22,8 +22,8 @@ class ProcessErrands(Errands):
     _starting = False
     """Whether a start that was asked for here is under way."""
 
-    @on(OperationWanted)
-    def _operate(self, event: OperationWanted) -> None:
+    @on(OperationRequested)
+    def _operate(self, event: OperationRequested) -> None:
         event.stop()
         acts = self.acting()
         if acts is None:
@@ -37,7 +37,7 @@ class ProcessErrands(Errands):
         else:
             self._operate_now(acts, event)
 
-    def _operate_now(self, acts: Acts, event: OperationWanted) -> None:
+    def _operate_now(self, acts: Actions, event: OperationRequested) -> None:
         told = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}[event.what]
         names = ", ".join(event.names)
         self.tell(self.words("{what} {names} …", what=self.words(event.what), names=names))
@@ -47,8 +47,8 @@ class ProcessErrands(Errands):
             lambda _: self.tell(self.words("{names} {told}", names=names, told=self.words(told))),
         )
 
-    @on(ScaleWanted)
-    def _scale(self, event: ScaleWanted) -> None:
+    @on(ScaleRequested)
+    def _scale(self, event: ScaleRequested) -> None:
         event.stop()
         acts = self.acting()
         if acts is None:
@@ -77,7 +77,7 @@ class ProcessErrands(Errands):
         self.show_start(StartView(under_way=True))
         shown = StartView()
 
-        def tell(report: Report) -> None:
+        def tell(report: SystemStatus) -> None:
             # It is told far more often than anything changes.
             nonlocal shown
             now = StartView(under_way=True, parts=report.processes)
@@ -85,7 +85,7 @@ class ProcessErrands(Errands):
                 shown = now
                 self.deliver(lambda: self._show_if_starting(now))
 
-        def done(report: Report | None) -> None:
+        def done(report: SystemStatus | None) -> None:
             if report is None:
                 failed(self.words("It has ended before it was ready."))
                 return
@@ -113,7 +113,7 @@ class ProcessErrands(Errands):
         more = self.words("Servers and workers finish what they hold; nothing that was accepted is lost.")
         self._ask_first(question, self.words("Stop"), lambda: self._down(acts), more=more)
 
-    def _down(self, acts: Acts, then: Callable[[], None] | None = None) -> None:
+    def _down(self, acts: Actions, then: Callable[[], None] | None = None) -> None:
         def done(_: object) -> None:
             self.tell(self.words("The system has ended."))
             if then is not None:
@@ -142,4 +142,4 @@ class ProcessErrands(Errands):
         ]
         count = len(self.view.report.processes)
         question = self.words("Leave the console. What becomes of the system ({count} processes)?", count=count)
-        self.app.push_screen(Choice(self.words, question, answers), answered)
+        self.app.push_screen(ChoiceDialog(self.words, question, answers), answered)

@@ -12,35 +12,27 @@ from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static
 
 from core.model import Task
-from core.supervisor.report import Phase
-from tui import commands, formatting, memory
-from tui.answers import Answer
+from core.supervisor.status import Phase
+from tui import commands, formatting, garbage_collection
 from tui.background import Job
-from tui.dialogs.detail import Detail
-from tui.messages import (
-    DetailWanted,
-    LogsRead,
-    LogsWanted,
-    RowsWanted,
-    SearchWanted,
-    TasksRead,
-    ViewTaken,
-)
+from tui.dialogs.task_detail import TaskDetail
+from tui.messages import DetailRequested, LogsRead, LogsRequested, RowsRequested, SearchRequested, TasksRead, ViewTaken
 from tui.process_errands import ProcessErrands
 from tui.source import LogSource, Source, TaskFeed
-from tui.starting import Start
+from tui.submission_events import SubmissionEvent
+from tui.system_start import Start
 from tui.tabs.base import Tab
 from tui.task_errands import TaskErrands
+from tui.translations import Translations
 from tui.view import StartView
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
 from tui.widgets.start_line import StartLine
-from tui.words import Words
 
 SWEEP_AFTER = 0.1
 """Seconds from the closing of a dialog until what it left is collected: the screen is drawn by then."""
 
 _log = logging.getLogger("cauce.tui")
-Maker = Callable[[Words], Tab]
+Maker = Callable[[Translations], Tab]
 
 
 class MainScreen(TaskErrands, ProcessErrands):
@@ -62,7 +54,7 @@ class MainScreen(TaskErrands, ProcessErrands):
     def __init__(
         self,
         source: Source,
-        words: Words,
+        words: Translations,
         tabs: Mapping[str, tuple[str, Maker]],
         first: str,
         clock: Callable[[], float] = time.time,
@@ -82,7 +74,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         self.header = Header(words, id="header")
         self.header.read_only = source.acts is None
         self.ledger = LedgerLine(words, id="ledger")
-        self._detail = Detail(words)
+        self._detail = TaskDetail(words)
         self.start_line = StartLine(words, read_only=self.read_only, id="start")
         self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")
 
@@ -136,7 +128,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         for tab in self._made.values():
             tab.settled()
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: SubmissionEvent) -> None:
         """Tell the tab that submits what has come of it."""
         for tab in self._made.values():
             self._shielded(tab, lambda tab: tab.answered(answer))
@@ -196,8 +188,8 @@ class MainScreen(TaskErrands, ProcessErrands):
     def on_screen_resume(self) -> None:
         """Show what has come meanwhile."""
         if self._covered:
-            memory.forget_dialogs()
-            self.set_timer(SWEEP_AFTER, memory.sweep)
+            garbage_collection.forget_dialogs()
+            self.set_timer(SWEEP_AFTER, garbage_collection.sweep)
         self._covered = False
         if self._opened in self._made:
             self._rest(self.tab)
@@ -262,24 +254,24 @@ class MainScreen(TaskErrands, ProcessErrands):
             feed.follow(name in self.tab.feeds and not self._at_rest)
         return feed
 
-    @on(SearchWanted)
-    def _search(self, event: SearchWanted) -> None:
+    @on(SearchRequested)
+    def _search(self, event: SearchRequested) -> None:
         event.stop()
         number = self._feed(event.feed).look_for(event.search, event.order)
         for tab in self._made.values():
             if event.feed in tab.feeds:
                 tab.searching(event.feed, number)
 
-    @on(RowsWanted)
-    def _read_rows(self, event: RowsWanted) -> None:
+    @on(RowsRequested)
+    def _read_rows(self, event: RowsRequested) -> None:
         event.stop()
         if event.ids:
             self._feed(event.feed).want_ids(event.ids)
         else:
             self._feed(event.feed).want(event.seqs)
 
-    @on(DetailWanted)
-    def _read_detail(self, event: DetailWanted) -> None:
+    @on(DetailRequested)
+    def _read_detail(self, event: DetailRequested) -> None:
         event.stop()
         Job(
             "detail",
@@ -294,13 +286,13 @@ class MainScreen(TaskErrands, ProcessErrands):
             self.tell(self.words("This task is not in the book."), trouble=True)
         else:
             self._detail.show(task)
-            if not self.app.is_screen_installed(Detail.NAME):
-                self.app.install_screen(self._detail, Detail.NAME)
+            if not self.app.is_screen_installed(TaskDetail.NAME):
+                self.app.install_screen(self._detail, TaskDetail.NAME)
             if self._detail not in self.app.screen_stack:
-                self.app.push_screen(Detail.NAME)
+                self.app.push_screen(TaskDetail.NAME)
 
-    @on(LogsWanted)
-    def _read_logs(self, event: LogsWanted) -> None:
+    @on(LogsRequested)
+    def _read_logs(self, event: LogsRequested) -> None:
         event.stop()
         if self._logs is None:
             self._logs = self._source.logs(lambda news: self.post_message(LogsRead(news)))

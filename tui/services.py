@@ -4,23 +4,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core import config, encryption
-from core.broker.opening import open_broker
+from core.broker.factory import open_broker
 from core.config import Settings
 from core.errors import CauceError, ConfigurationError
 from core.model import Task
 from core.monitor.depth import DepthWatch
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.supervisor.home import Home
 from core.supervisor.plan import LOCAL
-from core.supervisor.report import Report
-from tui.acting import Operator
-from tui.feed import Feed, News
-from tui.log_feed import LogFeed, LogNews
+from core.supervisor.status import SystemStatus
+from tui.actions import SystemActions
+from tui.log_feed import LogBatch, LogFeed
 from tui.options import HZ, READ_ONLY
 from tui.poller import Poller
-from tui.source import Acts, LogSource, TaskFeed, Watcher
+from tui.source import Actions, LogSource, TaskFeed, ViewPoller
+from tui.task_feed import JournalTaskFeed, News
 from tui.view import View
-from tui.watching import Watching
+from tui.view_builder import ViewBuilder
 
 
 class LocalSource:
@@ -35,28 +35,28 @@ class LocalSource:
         self._settings = settings
         self._home = Home(settings[config.DIRECTORY])
         self._journal = Journal(settings[config.DATABASE], self._home.directory)
-        self._acts: Acts | None = None
+        self._acts: Actions | None = None
         if not settings[READ_ONLY]:
             token = config.read_token(settings)
             tls = encryption.for_client(settings)
-            self._acts = Operator(settings, environment, self._journal, self._home, token, tls=tls)
+            self._acts = SystemActions(settings, environment, self._journal, self._home, token, tls=tls)
 
-    def watching(self, patience: float = 0.0) -> Watching:
+    def watching(self, patience: float = 0.0) -> ViewBuilder:
         """What looks at the system, in whichever thread.
 
         Args:
             patience: seconds to wait for the first answer of the queue.
         """
-        return Watching(self._journal, self._home, self._open_gauge, self._describe_broker(), patience)
+        return ViewBuilder(self._journal, self._home, self._open_gauge, self._describe_broker(), patience)
 
-    def watcher(self, hand_over: Callable[[View], object]) -> Watcher:
+    def watcher(self, hand_over: Callable[[View], object]) -> ViewPoller:
         """What looks at the system again and again."""
         watching = self.watching()
         return Poller(watching.look, hand_over, 1.0 / self._settings[HZ], watching.close)
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
         """What finds tasks for one table."""
-        return Feed(self._journal.archive(readonly=True), hand_over, f"tasks-{name}")
+        return JournalTaskFeed(self._journal.archive(readonly=True), hand_over, f"tasks-{name}")
 
     def task(self, seq: int) -> Task | None:
         """Read everything about one task.
@@ -66,12 +66,12 @@ class LocalSource:
         with self._journal.archive(readonly=True)() as archive:
             return archive.task(seq)
 
-    def logs(self, hand_over: Callable[[LogNews], object]) -> LogSource:
+    def logs(self, hand_over: Callable[[LogBatch], object]) -> LogSource:
         """What reads logs."""
         return LogFeed(self._home, hand_over)
 
     @property
-    def acts(self) -> Acts | None:
+    def acts(self) -> Actions | None:
         """What has things done; None for a console that only looks."""
         return self._acts
 
@@ -82,7 +82,7 @@ class LocalSource:
             # A private node that was never started has no address yet.
             return self._settings[config.BROKER]
 
-    def _open_gauge(self, report: Report | None) -> DepthWatch | None:
+    def _open_gauge(self, report: SystemStatus | None) -> DepthWatch | None:
         """What watches the queue: of the broker that the supervisor runs the system on, as far as it can be reached."""
         for url in dict.fromkeys((self._settings[config.BROKER], LOCAL)):
             try:

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Protocol
 
 from core.client import NewSubmission
-from core.client.load import LoadOrder
+from core.client.load_command import LoadOptions
 from core.model import Task
-from core.repository.archive import Act
-from core.repository.search import Order, Search
-from core.supervisor.report import Report, Stopped
-from tui.acting import Extent, Operation, Progress, Running, Settled, Submitted, Tally
+from core.repository.archive import BulkAction
+from core.repository.search import Search, SortOrder
+from core.supervisor.status import StopResult, SystemStatus
+from tui.actions import BulkActionResult, BulkProgress, BulkSubmitResult, Operation, Progress, Running, SubmitResult
 from tui.exporting import Exported
-from tui.feed import News
-from tui.log_feed import LogNews
+from tui.log_feed import LogBatch
+from tui.task_feed import News
 from tui.view import View
 
 
-class Watcher(Protocol):
+class ViewPoller(Protocol):
     """Looks at the system again and again."""
 
     def start(self) -> None:
@@ -40,7 +40,7 @@ class TaskFeed(Protocol):
     def start(self) -> None:
         """Begin."""
 
-    def look_for(self, search: Search, order: Order) -> int:
+    def look_for(self, search: Search, order: SortOrder) -> int:
         """Look for something else; the number of the search."""
 
     def want(self, seqs: Sequence[int]) -> None:
@@ -72,43 +72,45 @@ class LogSource(Protocol):
         """End."""
 
 
-class Acts(Protocol):
+class Actions(Protocol):
     """Has things done. Every call takes its time, and may raise `CauceError`."""
 
-    def submit(self, task: NewSubmission, listen: str) -> Submitted:
+    def submit(self, task: NewSubmission, listen: str) -> SubmitResult:
         """Submit one task."""
 
     def submit_many(
         self, tasks: Iterable[NewSubmission], listen: str, progress: Progress, cancelled: threading.Event
-    ) -> Tally:
+    ) -> BulkSubmitResult:
         """Submit many tasks."""
 
-    def load(self, order: LoadOrder, listen: str, progress: Progress, cancelled: threading.Event) -> Tally:
+    def load(self, order: LoadOptions, listen: str, progress: Progress, cancelled: threading.Event) -> BulkSubmitResult:
         """Submit as many tasks as are ordered, at a rate."""
 
-    def up(self, tell: Callable[[Report], None]) -> Report | None:
+    def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
         """Start the system in the background; None when it has ended before it was ready."""
 
-    def down(self, timeout: float) -> Stopped:
+    def down(self, timeout: float) -> StopResult:
         """Take the system down."""
 
-    def operate(self, what: Operation, names: Sequence[str]) -> Report:
+    def operate(self, what: Operation, names: Sequence[str]) -> SystemStatus:
         """Have processes started, stopped, restarted or killed."""
 
-    def scale(self, servers: int | None, workers: int | None) -> Report:
+    def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
         """Run so many servers and workers."""
 
     def hasten(self, names: Sequence[str]) -> None:
         """Have a stop that is under way kill at once what still runs."""
 
-    def settle(self, act: Act, seqs: Sequence[int], progress: Progress, cancelled: threading.Event) -> Settled:
+    def settle(
+        self, act: BulkAction, seqs: Sequence[int], progress: Progress, cancelled: threading.Event
+    ) -> BulkActionResult:
         """Retry or discard failed tasks."""
 
-    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> Extent:
+    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> BulkProgress:
         """Take that back."""
 
     def export(
-        self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, progress: Progress, cancelled: threading.Event
     ) -> Exported:
         """Write what a search finds to a file."""
 
@@ -119,7 +121,7 @@ class Acts(Protocol):
 class Source(Protocol):
     """Makes all of these for one system."""
 
-    def watcher(self, hand_over: Callable[[View], object]) -> Watcher:
+    def watcher(self, hand_over: Callable[[View], object]) -> ViewPoller:
         """What looks at the system."""
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
@@ -132,9 +134,9 @@ class Source(Protocol):
             CauceError: the book can't be read.
         """
 
-    def logs(self, hand_over: Callable[[LogNews], object]) -> LogSource:
+    def logs(self, hand_over: Callable[[LogBatch], object]) -> LogSource:
         """What reads logs."""
 
     @property
-    def acts(self) -> Acts | None:
+    def acts(self) -> Actions | None:
         """What has things done; None for a console that only looks."""

@@ -9,26 +9,26 @@ from threading import Event
 
 from textual import on
 
-from core.client.load import LoadOrder
-from core.repository.archive import Act
+from core.client.load_command import LoadOptions
+from core.repository.archive import BulkAction
 from tui import formatting, payloads
-from tui.acting import Extent, Progress, Settled, Submitted, Tally
-from tui.answers import Accepted, Finished, Refused
-from tui.dialogs.ask import Ask
+from tui.actions import BulkActionResult, BulkProgress, BulkSubmitResult, Progress, SubmitResult
 from tui.dialogs.load import LoadDialog
+from tui.dialogs.text_prompt import TextPrompt
 from tui.exporting import Exported
-from tui.lines import LinesOf
+from tui.file_lines import FileLines
 from tui.long_errands import LongErrands, Teller
 from tui.messages import (
-    ExportWanted,
-    LoadAsked,
-    ManyWanted,
-    SettleWanted,
-    SubmitWanted,
-    UndoWanted,
+    BulkActionRequested,
+    BulkSubmitRequested,
+    ExportRequested,
+    LoadRequested,
+    SubmitRequested,
+    UndoRequested,
 )
-from tui.source import Acts, Source
-from tui.words import Words
+from tui.source import Actions, Source
+from tui.submission_events import SubmissionAccepted, SubmissionFinished, SubmissionRefused
+from tui.translations import Translations
 
 SUBMITTING = "submitting"
 SETTLING = "settling"
@@ -44,25 +44,25 @@ class TaskErrands(LongErrands):
         clock: tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, source: Source, words: Words, clock: Callable[[], float]) -> None:
+    def __init__(self, source: Source, words: Translations, clock: Callable[[], float]) -> None:
         super().__init__(source, words, clock)
-        self._last_settled: list[Settled] = []
+        self._last_settled: list[BulkActionResult] = []
 
-    @on(SubmitWanted)
-    def _submit(self, event: SubmitWanted) -> None:
+    @on(SubmitRequested)
+    def _submit(self, event: SubmitRequested) -> None:
         event.stop()
         acts = self.acting()
         if acts is None:
             return
         listen = self.view.listen
 
-        def done(submitted: Submitted) -> None:
-            self.answer(Accepted(event.task, submitted, self._clock()))
+        def done(submitted: SubmitResult) -> None:
+            self.answer(SubmissionAccepted(event.task, submitted, self._clock()))
 
         self.work("submit", lambda: acts.submit(event.task, listen), done, self._refused)
 
-    @on(ManyWanted)
-    def _submit_many(self, event: ManyWanted) -> None:
+    @on(BulkSubmitRequested)
+    def _submit_many(self, event: BulkSubmitRequested) -> None:
         event.stop()
         if event.text is not None:
             lines = event.text.split("\n")
@@ -72,27 +72,27 @@ class TaskErrands(LongErrands):
 
         def named(name: str | None) -> None:
             if name:
-                lines = LinesOf(Path(name).expanduser())
+                lines = FileLines(Path(name).expanduser())
                 self._submit_lines(event, lines, Teller(None, self.answer, self.deliver, lambda: lines.share))
 
-        self.app.push_screen(Ask(self.words, self.words("Submit each line of which file?")), named)
+        self.app.push_screen(TextPrompt(self.words, self.words("Submit each line of which file?")), named)
 
-    def _submit_lines(self, event: ManyWanted, lines: Iterable[str], progress: Progress) -> None:
+    def _submit_lines(self, event: BulkSubmitRequested, lines: Iterable[str], progress: Progress) -> None:
         listen = self.view.listen
 
-        def submit(acts: Acts, cancelled: Event) -> Tally:
+        def submit(acts: Actions, cancelled: Event) -> BulkSubmitResult:
             tasks = payloads.tasks_of_lines(iter(lines), event.task, as_text=event.as_text)
             return acts.submit_many(tasks, listen, progress, cancelled)
 
         self.take_long(SUBMITTING, submit, self._submitted, self._refused)
 
-    @on(LoadAsked)
-    def _ask_for_load(self, event: LoadAsked) -> None:
+    @on(LoadRequested)
+    def _ask_for_load(self, event: LoadRequested) -> None:
         event.stop()
         if self.acting() is None:
             return
 
-        def ordered(order: LoadOrder | None) -> None:
+        def ordered(order: LoadOptions | None) -> None:
             if order is not None:
                 listen = self.view.listen
                 progress = Teller(order.tasks, self.answer, self.deliver)
@@ -105,21 +105,21 @@ class TaskErrands(LongErrands):
 
         self.app.push_screen(LoadDialog(self.words, event.task), ordered)
 
-    def _submitted(self, tally: Tally, cancelled: bool) -> None:
-        self.answer(Finished(tally, cancelled))
+    def _submitted(self, tally: BulkSubmitResult, cancelled: bool) -> None:
+        self.answer(SubmissionFinished(tally, cancelled))
 
     def _refused(self, reason: str) -> None:
-        self.answer(Refused(reason))
+        self.answer(SubmissionRefused(reason))
         self.tell(reason, trouble=True)
 
-    @on(SettleWanted)
-    def _settle(self, event: SettleWanted) -> None:
+    @on(BulkActionRequested)
+    def _settle(self, event: BulkActionRequested) -> None:
         event.stop()
         if self.acting() is None or not len(event.seqs):
             return
         count = len(event.seqs)
         more = self.words("{count} match the filter.", count=formatting.count(event.matching))
-        if event.act is Act.RETRY:
+        if event.act is BulkAction.RETRY:
             question = self.words.count(count, "Run this task once more?", "Run {count} tasks once more?")
             yes = self.words("Retry")
         else:
@@ -127,8 +127,8 @@ class TaskErrands(LongErrands):
             yes = self.words("Discard")
         self._ask_first(question, yes, lambda: self._settle_now(event), more=f"{more} {self.words('z undoes it.')}")
 
-    def _settle_now(self, event: SettleWanted) -> None:
-        def done(settled: Settled, _: bool) -> None:
+    def _settle_now(self, event: BulkActionRequested) -> None:
+        def done(settled: BulkActionResult, _: bool) -> None:
             if settled.extent.moved:
                 self._last_settled.append(settled)
             self.tell(self._of_settled(settled), trouble=bool(settled.extent.trouble))
@@ -137,8 +137,8 @@ class TaskErrands(LongErrands):
         progress = self.noting(SETTLING, len(event.seqs))
         self.take_long(SETTLING, lambda acts, cancelled: acts.settle(event.act, event.seqs, progress, cancelled), done)
 
-    def _of_settled(self, settled: Settled) -> str:
-        extent, retried = settled.extent, settled.act is Act.RETRY
+    def _of_settled(self, settled: BulkActionResult) -> str:
+        extent, retried = settled.extent, settled.act is BulkAction.RETRY
         if extent.whole:
             told = ("{count} task runs again", "{count} tasks run again")
             if not retried:
@@ -146,7 +146,7 @@ class TaskErrands(LongErrands):
             return self.words.count(extent.moved, *told)
         return self._of_part(extent, "{count} of {total} retried" if retried else "{count} of {total} discarded")
 
-    def _of_part(self, extent: Extent, told: str) -> str:
+    def _of_part(self, extent: BulkProgress, told: str) -> str:
         """How far something came that ended early, and why it did."""
         count, total = formatting.count(extent.moved), formatting.count(extent.of)
         came = self.words(told, count=count, total=total)
@@ -154,8 +154,8 @@ class TaskErrands(LongErrands):
             return self.words("{came}, then cancelled. z undoes what was done.", came=came)
         return self.words("{came}, then: {reason}", came=came, reason=extent.trouble)
 
-    @on(UndoWanted)
-    def _undo(self, event: UndoWanted) -> None:
+    @on(UndoRequested)
+    def _undo(self, event: UndoRequested) -> None:
         event.stop()
         if self.acting() is None:
             return
@@ -165,7 +165,7 @@ class TaskErrands(LongErrands):
             return
         operation, total = found
 
-        def done(extent: Extent, _: bool) -> None:
+        def done(extent: BulkProgress, _: bool) -> None:
             if extent.whole:
                 self._last_settled = [each for each in self._last_settled if each.operation != operation]
             self.tell(self._of_undone(extent), trouble=bool(extent.trouble))
@@ -186,7 +186,7 @@ class TaskErrands(LongErrands):
         open_ones = sorted(number for number in known if number not in undone)
         return (open_ones[-1], known[open_ones[-1]]) if open_ones else None
 
-    def _of_undone(self, extent: Extent) -> str:
+    def _of_undone(self, extent: BulkProgress) -> str:
         if extent.whole:
             return self.words.count(extent.moved, "{count} task is failed again", "{count} tasks are failed again")
         count, total = formatting.count(extent.moved), formatting.count(extent.of)
@@ -195,8 +195,8 @@ class TaskErrands(LongErrands):
             return self.words("{came}, then cancelled. z undoes the rest.", came=came)
         return self.words("{came}, then: {reason}", came=came, reason=extent.trouble)
 
-    @on(ExportWanted)
-    def _export(self, event: ExportWanted) -> None:
+    @on(ExportRequested)
+    def _export(self, event: ExportRequested) -> None:
         event.stop()
         if self.acting() is None:
             return
@@ -208,9 +208,9 @@ class TaskErrands(LongErrands):
             if name:
                 self._export_to(event, Path(name).expanduser())
 
-        self.app.push_screen(Ask(self.words, question, "results.jsonl"), begin)
+        self.app.push_screen(TextPrompt(self.words, question, "results.jsonl"), begin)
 
-    def _export_to(self, event: ExportWanted, path: Path) -> None:
+    def _export_to(self, event: ExportRequested, path: Path) -> None:
         def done(exported: Exported, _: bool) -> None:
             count, total = formatting.count(exported.written), formatting.count(exported.of)
             if exported.cancelled:

@@ -10,17 +10,17 @@ import msgspec
 
 from core.model import Ledger, Role
 from core.monitor.delays import Delays
-from core.monitor.history import Chart
+from core.monitor.history import RateSeries
 from core.monitor.snapshot import EMPTY as NOTHING_SEEN
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
-from core.repository.archive import Operation
-from core.supervisor.report import PartReport, Phase, Report
+from core.repository.archive import OperationRecord
+from core.supervisor.status import Phase, SystemStatus, UnitStatus
 
 CHART_SECONDS = 300
 """How far back the charts reach."""
 
 
-class Light(enum.StrEnum):
+class Health(enum.StrEnum):
     """How the system is, in a word."""
 
     EMPTY = "nothing runs"
@@ -39,7 +39,7 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[float, ...] = ()
     """Tasks in each of the last seconds, the oldest first."""
     delays: Delays | None = None
-    part: PartReport | None = None
+    part: UnitStatus | None = None
     """What the supervisor knows of it, when it runs here."""
 
 
@@ -47,7 +47,7 @@ class StartView(msgspec.Struct, frozen=True, kw_only=True):
     """How far a start of the system is that was asked for here."""
 
     under_way: bool = False
-    parts: tuple[PartReport, ...] = ()
+    parts: tuple[UnitStatus, ...] = ()
     """How each process stands, as far as it is known."""
     trouble: str = ""
     """Why it failed."""
@@ -59,12 +59,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     """Grows with each; 0 when nothing was looked at yet."""
     snapshot: Snapshot = NOTHING_SEEN
-    chart: Chart = Chart()
+    chart: RateSeries = RateSeries()
     workers: tuple[WorkerRow, ...] = ()
     servers: tuple[WorkerRow, ...] = ()
     delays: Delays | None = None
     """Of all workers together."""
-    report: Report | None = None
+    report: SystemStatus | None = None
     """None when no supervisor runs in this directory."""
     supervisor_trouble: str = ""
     """Why the supervisor can't be asked."""
@@ -74,7 +74,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     database: str = ""
     kinds: tuple[str, ...] = ()
     """Kinds of task that have been submitted of late."""
-    operations: tuple[Operation, ...] = ()
+    operations: tuple[OperationRecord, ...] = ()
     """What operators did of late, the last first."""
     lacks: str = ""
     """What the journal can't tell, since an older version has written it."""
@@ -103,15 +103,15 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return any(process.presence not in _GONE for process in self.snapshot.processes)
 
     @property
-    def light(self) -> Light:
+    def light(self) -> Health:
         """How the system is."""
         if not self.number:
-            return Light.UNKNOWN
+            return Health.UNKNOWN
         if self.report is not None and self.report.phase is not Phase.RUNNING:
-            return Light.STARTING if self.report.phase is Phase.STARTING else Light.STOPPING
+            return Health.STARTING if self.report.phase is Phase.STARTING else Health.STOPPING
         if self.report is None and not self.alive and not self.supervisor_trouble:
-            return Light.EMPTY
-        return Light.TROUBLED if self._wrong else Light.READY
+            return Health.EMPTY
+        return Health.TROUBLED if self._wrong else Health.READY
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ def rows_of(
     role: Role,
     histories: Mapping[int, tuple[float, ...]],
     delays: Mapping[str, Delays],
-    report: Report | None,
+    report: SystemStatus | None,
 ) -> tuple[WorkerRow, ...]:
     """Put together what is known of each process of a role.
 

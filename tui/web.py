@@ -36,7 +36,7 @@ _LIBRARY = "textual_serve"
 _HTTP = 80
 
 
-class Answer(enum.Enum):
+class GuardDecision(enum.Enum):
     """What becomes of a request."""
 
     ADMIT = "admit"
@@ -45,7 +45,7 @@ class Answer(enum.Enum):
     REFUSE = "refuse"
 
 
-class Visit(msgspec.Struct, frozen=True, kw_only=True):
+class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the guard looks at in a request. Headers are as they came, each as often as it came."""
 
     method: str = "GET"
@@ -79,16 +79,16 @@ class Guard:
         self._token_is_used = False
         self._hosts = frozenset(f"{name}:{port}" for name in _NAMES) | frozenset(_NAMES if port == _HTTP else ())
 
-    def judge(self, visit: Visit) -> Answer:
+    def judge(self, visit: BrowserRequest) -> GuardDecision:
         """What becomes of this request. The token counts as used when it is welcomed."""
         if not self._is_addressed_to_us(visit) or not self._is_from_us(visit):
-            return Answer.REFUSE
+            return GuardDecision.REFUSE
         if self._takes_token(visit):
             self._token_is_used = True
-            return Answer.WELCOME
-        return Answer.ADMIT if _same(visit.cookie, self.cookie) else Answer.REFUSE
+            return GuardDecision.WELCOME
+        return GuardDecision.ADMIT if _same(visit.cookie, self.cookie) else GuardDecision.REFUSE
 
-    def _is_addressed_to_us(self, visit: Visit) -> bool:
+    def _is_addressed_to_us(self, visit: BrowserRequest) -> bool:
         """Whether who sends this means to talk to this machine, and not to some name that leads here."""
         return (
             visit.method in {"GET", "HEAD"}
@@ -97,14 +97,14 @@ class Guard:
             and visit.hosts[0].lower() in self._hosts
         )
 
-    def _is_from_us(self, visit: Visit) -> bool:
+    def _is_from_us(self, visit: BrowserRequest) -> bool:
         """Whether no page but our own sends this. A websocket must say so, as browsers let every page open one."""
         ours = f"http://{visit.hosts[0].lower()}"
         if visit.upgrades:
             return list(visit.origins) == [ours]
         return all(origin == ours for origin in visit.origins)
 
-    def _takes_token(self, visit: Visit) -> bool:
+    def _takes_token(self, visit: BrowserRequest) -> bool:
         fits = _same(visit.token, self.token)
         at_the_door = visit.method == "GET" and visit.target.partition("?")[0] == "/" and not visit.upgrades
         return fits and at_the_door and not self._token_is_used

@@ -21,7 +21,7 @@ from textual_serve.download_manager import DownloadManager
 from textual_serve.server import Server, to_int
 
 from core.addresses import Address
-from tui.web import DRIVER, REFUSAL, Answer, Guard, Visit
+from tui.web import DRIVER, REFUSAL, BrowserRequest, Guard, GuardDecision
 
 PATIENCE = 5.0
 """Seconds that a console has to end when it is asked to."""
@@ -232,9 +232,9 @@ class ConsoleServer(Server):
     ) -> web.StreamResponse:
         """Everything passes here before it can reach a page, a file or a websocket of the library."""
         answer = self._guard.judge(_visit(request, self._guard.cookie_name))
-        if answer is Answer.REFUSE:
+        if answer is GuardDecision.REFUSE:
             return web.Response(status=403, text=REFUSAL)
-        if answer is Answer.ADMIT:
+        if answer is GuardDecision.ADMIT:
             return await handler(request)
         # A page that goes on by itself, where a redirect would not do: to what a link of another site has
         # begun, a browser sends no strict cookie.
@@ -275,8 +275,8 @@ class ConsoleServer(Server):
         return browser
 
 
-def _visit(request: web.Request, cookie_name: str) -> Visit:
-    return Visit(
+def _visit(request: web.Request, cookie_name: str) -> BrowserRequest:
+    return BrowserRequest(
         method=request.method,
         target=request.raw_path,
         hosts=request.headers.getall("Host", []),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.model import Depth
 
 DELIVERY_LIMIT = 20
@@ -49,13 +49,13 @@ class Message(msgspec.Struct, frozen=True):
     """One message to publish."""
 
     tag: int
-    """The caller's own number, given back in `Settled`; unique among the messages that are not settled."""
+    """The caller's own number, given back in `PublishResult`; unique among the messages that are not settled."""
     id: str
     kind: str
     body: bytes
 
 
-class Settled(msgspec.Struct, frozen=True):
+class PublishResult(msgspec.Struct, frozen=True):
     """What became of one published message."""
 
     tag: int
@@ -65,7 +65,7 @@ class Settled(msgspec.Struct, frozen=True):
     """Why it is not confirmed."""
 
 
-OnSettled = Callable[[Sequence[Settled]], None]
+OnPublishResults = Callable[[Sequence[PublishResult]], None]
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ class Delivery(msgspec.Struct, frozen=True):
     """What the consumer that delivered it needs to acknowledge it; nothing to anybody else."""
 
 
-class Publisher(Closing):
+class Publisher(Closeable):
     """Publishes to the tasks queue, with publisher confirms.
 
     It connects by itself, in the background, again and again.
@@ -105,7 +105,7 @@ class Publisher(Closing):
         """Wait up to `timeout` seconds for what was sent to settle, settle the rest as not confirmed, disconnect."""
 
 
-class Consumer(Closing):
+class Consumer(Closeable):
     """Takes messages from one queue and holds each until it is acknowledged.
 
     It connects by itself, in the background, again and again; what it held when a connection was lost
@@ -149,7 +149,7 @@ class Consumer(Closing):
         """Carry out the acknowledgements made before, give back everything else, disconnect."""
 
 
-class Gauge(Closing):
+class DepthGauge(Closeable):
     """Reads the depth of the queues. Belongs to one thread."""
 
     @abstractmethod
@@ -171,12 +171,12 @@ class Broker(ABC):
     """
 
     def __init__(self) -> None:
-        self.on_birth: Callable[[], None] = _nothing
+        self.on_queue_recreated: Callable[[], None] = _nothing
         self._counting = threading.Lock()
         self._births = 0
 
     @property
-    def births(self) -> int:
+    def recreations(self) -> int:
         """How often this process has found the tasks queue missing, and made it."""
         return self._births
 
@@ -207,7 +207,7 @@ class Broker(ABC):
         """
 
     @abstractmethod
-    def publisher(self, on_settled: OnSettled) -> Publisher:
+    def publisher(self, on_settled: OnPublishResults) -> Publisher:
         """Make a publisher; it begins to connect at once."""
 
     @abstractmethod
@@ -215,13 +215,13 @@ class Broker(ABC):
         """Make a consumer of `queue` that holds at most `prefetch` messages; it begins to connect at once."""
 
     @abstractmethod
-    def gauge(self) -> Gauge:
+    def gauge(self) -> DepthGauge:
         """Make a gauge."""
 
-    def _count_birth(self) -> None:
+    def _count_recreation(self) -> None:
         with self._counting:
             self._births += 1
-        self.on_birth()
+        self.on_queue_recreated()
 
 
 def _nothing() -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from core.client import asking, options, wording
+from core.client import display, options, query_commands
 from core.client.arguments import load_order, make_parser, submit_order
 from core.client.client import Client
-from core.client.editing import history_file, remembered
-from core.client.interactive import Prompt
-from core.client.load import Load, describe, exit_code
-from core.client.report import Report, json_text
-from core.client.submitting import Submission
+from core.client.line_editing import history_file, remembered
+from core.client.load_command import LoadCommand, describe, exit_code
+from core.client.output import OutputWriter, json_text
+from core.client.prompt import Prompt
+from core.client.submit_command import SubmitCommand
 from core.config import Settings
 from core.launch import settled
 
@@ -24,7 +24,7 @@ REDRAW = 0.1
 """Seconds between two pictures of how far it is."""
 
 
-class Gauge:
+class ProgressLine:
     """Shows on a terminal's standard error how far it is; elsewhere nothing.
 
     Args:
@@ -49,7 +49,7 @@ class Gauge:
         )
         self._task = self._bar.add_task("", total=total)
 
-    def __enter__(self) -> "Gauge":
+    def __enter__(self) -> "ProgressLine":
         self._bar.start()
         return self
 
@@ -64,10 +64,10 @@ class Gauge:
         if now < self._next:
             return
         self._next = now + REDRAW
-        rate = wording.per_second(accepted, now - self._began)
+        rate = display.per_second(accepted, now - self._began)
         self._bar.update(self._task, completed=accepted, description=f"accepted, {rate}{note}")
 
-    def report(self, report: Report) -> None:
+    def report(self, report: OutputWriter) -> None:
         """Show how far a submission is."""
         ended = report.ended.total()
         self.count(report.accepted, f", {ended:,} ended" if ended else "")
@@ -82,15 +82,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             case "load":
                 return load(client, arguments, settings)
             case "status":
-                return asking.show_status(client, arguments.ids, as_json=arguments.json)
+                return query_commands.show_status(client, arguments.ids, as_json=arguments.json)
             case "result":
-                return asking.show_result(
+                return query_commands.show_result(
                     client, arguments.id, arguments.wait, as_json=arguments.json, traceback=arguments.traceback
                 )
             case "cancel":
-                return asking.cancel(client, arguments.ids)
+                return query_commands.cancel(client, arguments.ids)
             case "stats":
-                return asking.show_statistics(client, as_json=arguments.json)
+                return query_commands.show_statistics(client, as_json=arguments.json)
             case _:
                 with remembered(history_file(os.environ, Path.home())):
                     return Prompt(client).run()
@@ -99,12 +99,12 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 def submit(client: Client, arguments: argparse.Namespace) -> int:
     """Submit tasks; the exit code."""
     order = submit_order(arguments)
-    report = Report(sys.stdout, as_json=arguments.json, quiet=arguments.quiet, only_ends=order.wait)
+    report = OutputWriter(sys.stdout, as_json=arguments.json, quiet=arguments.quiet, only_ends=order.wait)
     # A bar among the lines of a terminal would only disturb them.
     quiet = arguments.quiet or not sys.stdout.isatty()
     total = len(order.texts) or None
-    with Gauge(total, wanted=quiet) as gauge:
-        submission = Submission(client, order, report, gauge.report)
+    with ProgressLine(total, wanted=quiet) as gauge:
+        submission = SubmitCommand(client, order, report, gauge.report)
         try:
             return submission.run()
         finally:
@@ -115,8 +115,8 @@ def load(client: Client, arguments: argparse.Namespace, settings: Settings) -> i
     """Submit many tasks and print the figures; the exit code."""
     order = load_order(arguments)
     patience = settings[options.PATIENCE_SECONDS]
-    with options.open_pool(settings) as pool, Gauge(order.tasks) as gauge:
-        figures = Load(pool, client, order, patience, gauge.count).run()
+    with options.open_pool(settings) as pool, ProgressLine(order.tasks) as gauge:
+        figures = LoadCommand(pool, client, order, patience, gauge.count).run()
     sys.stdout.write("\n".join([json_text(figures, sys.stdout)] if arguments.json else describe(figures)) + "\n")
     return exit_code(figures)
 

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from core import config, jsontext
 from core.client import options
-from core.client.lines import Shape
-from core.client.load import LoadOrder
-from core.client.submitting import Order
+from core.client.load_command import LoadOptions
+from core.client.submit_command import SubmitOptions
+from core.client.task_lines import TaskTemplate
 from core.errors import ConfigurationError
 from core.launch import parser_for
 from core.protocol.requests import MAX_DELAY, MAX_RETRIES
@@ -136,7 +136,7 @@ def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
     return checked
 
 
-def submit_order(arguments: argparse.Namespace) -> Order:
+def submit_order(arguments: argparse.Namespace) -> SubmitOptions:
     """What `submit` has to do.
 
     Raises:
@@ -153,7 +153,7 @@ def submit_order(arguments: argparse.Namespace) -> Order:
         raise ConfigurationError("submit: give --id or --id-prefix, but not both")
     if arguments.timeout is not None and not arguments.wait:
         raise ConfigurationError("submit: --timeout is for --wait")
-    shape = Shape(
+    shape = TaskTemplate(
         kind=arguments.kind,
         id=arguments.id,
         id_prefix=arguments.id_prefix,
@@ -162,7 +162,7 @@ def submit_order(arguments: argparse.Namespace) -> Order:
         as_json=arguments.json_payload,
         keep_blank=arguments.keep_blank,
     )
-    return Order(
+    return SubmitOptions(
         texts=() if texts == (STANDARD_INPUT,) else texts,
         file=file,
         shape=shape,
@@ -171,12 +171,12 @@ def submit_order(arguments: argparse.Namespace) -> Order:
     )
 
 
-def load_order(arguments: argparse.Namespace) -> LoadOrder:
+def load_order(arguments: argparse.Namespace) -> LoadOptions:
     """What `load` has to do."""
     payload: jsontext.Json = arguments.payload
     if arguments.payload_bytes is not None:
         payload = "x" * arguments.payload_bytes
-    return LoadOrder(
+    return LoadOptions(
         tasks=arguments.tasks,
         connections=arguments.connections,
         window=arguments.window,

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from core.addresses import Address
-from core.client.asks import Ask, CancelAsk, ResultAsk, StatsAsk, StatusAsk, SubmitAsk
-from core.client.exchange import WINDOW, Exchange
-from core.client.pool import Pool
+from core.client.pipeline import WINDOW, RequestPipeline
+from core.client.pool import ConnectionPool
+from core.client.requests import CancelRequest, ClientRequest, ResultRequest, StatsRequest, StatusRequest, SubmitRequest
 from core.client.values import Accepted, NewSubmission, Refused, Statistics, TaskOutcome, TaskStatus, read
-from core.closing import Closing
+from core.closeable import Closeable
 from core.encryption import Encryption
 from core.errors import (
     LocalProtocolError,
@@ -36,7 +36,7 @@ RESULT_TIMEOUT = 60.0
 Addresses: TypeAlias = str | Address | Sequence[str | Address]
 
 
-class Client(Closing):
+class Client(Closeable):
     """Submits tasks and asks for them.
 
     Connections are made when they are needed.
@@ -66,7 +66,7 @@ class Client(Closing):
         tls: Encryption | None = None,
     ) -> None:
         self._connections = connections
-        self._pool = Pool(_addresses(servers), token, timeout, spread=spread, tls=tls)
+        self._pool = ConnectionPool(_addresses(servers), token, timeout, spread=spread, tls=tls)
         self._patience = patience
 
     def submit(
@@ -92,7 +92,7 @@ class Client(Closing):
             LocalProtocolError: no server would take it, so it was not sent.
             ServerUnavailable: no server answered.
         """
-        ask = SubmitAsk(NewSubmission(kind, payload, id, delay, retries))
+        ask = SubmitRequest(NewSubmission(kind, payload, id, delay, retries))
         accepted = read(self._answer(ask), Accepted)
         return Handle(self, accepted)
 
@@ -110,7 +110,7 @@ class Client(Closing):
         Raises:
             ServerUnavailable: no server answered; what was given out before is stored.
         """
-        asks = (None if each is None else SubmitAsk(each) for each in submissions)
+        asks = (None if each is None else SubmitRequest(each) for each in submissions)
         for ask, reply in self._exchange(window).answers(asks):
             yield read(reply.ok, Accepted) if reply.ok is not None else _refusal(ask, reply)
 
@@ -130,7 +130,7 @@ class Client(Closing):
         Raises:
             ServerUnavailable: no server answered.
         """
-        asks = (None if each is None else ResultAsk(each, timeout) for each in ids)
+        asks = (None if each is None else ResultRequest(each, timeout) for each in ids)
         for ask, reply in self._exchange(window).answers(asks):
             yield read(reply.ok, TaskOutcome) if reply.ok is not None else _refusal(ask, reply)
 
@@ -141,7 +141,7 @@ class Client(Closing):
             RequestRefused: there is no such task.
             ServerUnavailable: no server answered.
         """
-        return read(self._answer(StatusAsk(task_id)), TaskStatus)
+        return read(self._answer(StatusRequest(task_id)), TaskStatus)
 
     def outcome(self, task_id: str, timeout: float = 0.0) -> TaskOutcome:
         """Say what came of a task, whatever it is; wait up to `timeout` seconds for its end.
@@ -150,7 +150,7 @@ class Client(Closing):
             RequestRefused: there is no such task.
             ServerUnavailable: no server answered.
         """
-        return read(self._answer(ResultAsk(task_id, timeout)), TaskOutcome)
+        return read(self._answer(ResultRequest(task_id, timeout)), TaskOutcome)
 
     def result(self, task_id: str, timeout: float = RESULT_TIMEOUT) -> Json:
         """Wait up to `timeout` seconds for a task's result, and return it.
@@ -181,7 +181,7 @@ class Client(Closing):
             RequestRefused: there is no such task, or it runs already or has ended.
             ServerUnavailable: no server answered.
         """
-        self._answer(CancelAsk(task_id))
+        self._answer(CancelRequest(task_id))
 
     def stats(self) -> Statistics:
         """Say how everything is.
@@ -189,17 +189,17 @@ class Client(Closing):
         Raises:
             ServerUnavailable: no server answered.
         """
-        return read(self._answer(StatsAsk()), Statistics)
+        return read(self._answer(StatsRequest()), Statistics)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
 
-    def _exchange(self, window: int) -> Exchange:
+    def _exchange(self, window: int) -> RequestPipeline:
         connections = min(self._connections, max(1, window // WORTH_A_CONNECTION))
-        return Exchange(self._pool, self._patience, window, connections)
+        return RequestPipeline(self._pool, self._patience, window, connections)
 
-    def _answer(self, ask: Ask) -> dict[str, Json]:
+    def _answer(self, ask: ClientRequest) -> dict[str, Json]:
         """Ask one thing."""
         for _, reply in self._exchange(1).answers([ask]):
             if reply.ok is not None:
@@ -253,6 +253,6 @@ def _addresses(servers: Addresses) -> list[Address]:
     return [one if isinstance(one, Address) else Address.parse(one) for one in each]
 
 
-def _refusal(ask: Ask, reply: Reply) -> Refused:
+def _refusal(ask: ClientRequest, reply: Reply) -> Refused:
     assert reply.error is not None
     return Refused(ask.id, reply.error.code, reply.error.message)

@@ -13,11 +13,11 @@ from itertools import islice
 
 import msgspec
 
+from core.client.connection import Connection, ConnectionLost
 from core.client.histogram import Histogram
-from core.client.lane import ConnectionLost, Lane
-from core.client.load_lines import LoadReply, Template, pace, read_replies
-from core.client.pool import NoServer, Pool, refused
-from core.client.rotation import Patience, belongs_elsewhere, pause_after
+from core.client.load_lines import LoadReply, SubmitLineTemplate, pace, read_replies
+from core.client.pool import ConnectionPool, NoServer, refused
+from core.client.rotation import GiveUpTimer, belongs_elsewhere, pause_after
 from core.errors import RemoteProtocolError, ServerUnavailable
 from core.protocol import Error
 
@@ -25,7 +25,7 @@ _LONGEST_PAUSE = 0.5
 """How long nothing is looked at, so that an end from outside is seen."""
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class LoadShare(msgspec.Struct, frozen=True, kw_only=True):
     """What one connection has to do."""
 
     tasks: int
@@ -50,14 +50,21 @@ class LoadConnection:
         latencies: from submitted to accepted.
     """
 
-    def __init__(self, pool: Pool, template: Template, share: Share, patience: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        template: SubmitLineTemplate,
+        share: LoadShare,
+        patience: float,
+        stop: threading.Event,
+    ) -> None:
         self.accepted = 0
         self.errors: Counter[str] = Counter()
         self.latencies = Histogram()
         self._pool = pool
         self._template = template
         self._share = share
-        self._patience = Patience(patience)
+        self._patience = GiveUpTimer(patience)
         self._stop = stop
         self._next = 1
         self._again: deque[int] = deque()
@@ -91,7 +98,7 @@ class LoadConnection:
                 self._drive(lane)
             except ConnectionLost as error:
                 self.errors["lost"] += 1
-                self._pool.blame(lane.address)
+                self._pool.mark_failed(lane.address)
                 self._trouble(f"{lane.address}: {error}")
                 self._stop.wait(pause_after(self._patience.failures - 1, 1.0))
             finally:
@@ -101,7 +108,7 @@ class LoadConnection:
     def _over(self) -> bool:
         return self._stop.is_set() or (self._next > self._share.tasks and not self._again and not self._open)
 
-    def _drive(self, lane: Lane) -> None:
+    def _drive(self, lane: Connection) -> None:
         """Use one connection as long as it is good."""
         self._again.extendleft(reversed(self._open))
         self._open.clear()
@@ -126,7 +133,7 @@ class LoadConnection:
 
     # Sending.
 
-    def _send(self, lane: Lane) -> float:
+    def _send(self, lane: Connection) -> float:
         """Send what there is room for; how long to wait before more can be sent."""
         now = time.monotonic()
         numbers: Sequence[int] = ()
@@ -140,7 +147,7 @@ class LoadConnection:
         lane.flush()
         return pause
 
-    def _room(self, lane: Lane, now: float) -> tuple[int, float]:
+    def _room(self, lane: Connection, now: float) -> tuple[int, float]:
         if now < self._resume_at:
             return 0, self._resume_at - now
         window = min(self._share.window, lane.protocol.limits.max_open_requests)
@@ -165,7 +172,7 @@ class LoadConnection:
 
     # Receiving.
 
-    def _receive(self, lane: Lane, now: float) -> None:
+    def _receive(self, lane: Connection, now: float) -> None:
         received = lane.read()
         if received is None:
             return
@@ -178,7 +185,7 @@ class LoadConnection:
             except (RemoteProtocolError, KeyError) as error:
                 raise ConnectionLost(f"not what was asked: {error}") from error
 
-    def _settle(self, lane: Lane, replies: Sequence[LoadReply], now: float) -> None:
+    def _settle(self, lane: Connection, replies: Sequence[LoadReply], now: float) -> None:
         sent: Counter[float] = Counter()
         take = self._open.pop
         for reply in replies:
@@ -195,9 +202,9 @@ class LoadConnection:
             self._patience.progress()
             if not lane.proven:
                 lane.proven = True
-                self._pool.praise(lane.address)
+                self._pool.mark_working(lane.address)
 
-    def _refused(self, lane: Lane, ref: int | None, error: Error, now: float) -> None:
+    def _refused(self, lane: Connection, ref: int | None, error: Error, now: float) -> None:
         self.errors[error.code] += 1
         if ref is None:
             refused(error)
@@ -210,7 +217,7 @@ class LoadConnection:
         if belongs_elsewhere(error.code):
             if not self._leaving:
                 self._leaving = True
-                self._pool.blame(lane.address, error.retry_after or 0.0)
+                self._pool.mark_failed(lane.address, error.retry_after or 0.0)
                 self._trouble(reason)
         elif now >= self._resume_at:
             self._trouble(reason)

@@ -24,7 +24,7 @@ LEAST_PAUSE = 0.005
 _decode_lines = msgspec.json.Decoder(LoadReply).decode_lines
 
 
-class Template:
+class SubmitLineTemplate:
     """Makes the lines that submit the tasks of one connection: number `n` has the ref `n` and the id `PREFIX-n`.
 
     Args:

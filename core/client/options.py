@@ -3,7 +3,7 @@
 from core import config, encryption
 from core.addresses import BALANCER, SERVERS, Address
 from core.client.client import PATIENCE, TIMEOUT, Client
-from core.client.pool import Pool
+from core.client.pool import ConnectionPool
 from core.config import Option, Settings
 
 SERVER: Option[tuple[Address, ...]] = Option(
@@ -44,11 +44,11 @@ OPTIONS = (
 )
 
 
-def open_pool(settings: Settings) -> Pool:
+def open_pool(settings: Settings) -> ConnectionPool:
     """Make the connections that the settings describe."""
     # By default the balancer is the one to ask, and the first server only stands in for it.
     spread = settings.given(SERVER)
-    return Pool(
+    return ConnectionPool(
         settings[SERVER],
         config.read_token(settings),
         settings[ANSWER_TIMEOUT],

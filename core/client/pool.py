@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from core import __version__
 from core.addresses import Address
-from core.client.lane import ConnectionLost, Lane, connect
-from core.client.rotation import Rotation
-from core.closing import Closing
+from core.client.connection import Connection, ConnectionLost, connect
+from core.client.rotation import ServerRotation
+from core.closeable import Closeable
 from core.encryption import Encryption
 from core.errors import ClientError, RequestRefused
 from core.protocol import Error, ErrorCode, Goaway
@@ -42,7 +42,7 @@ class NoServer(Exception):
         self.pause = pause
 
 
-class Pool(Closing):
+class ConnectionPool(Closeable):
     """Connections to some servers.
 
     Args:
@@ -70,11 +70,11 @@ class Pool(Closing):
         self._name = name or f"cauce {__version__}"
         self._lock = threading.Lock()
         start = random.randrange(max(1, len(addresses)))  # noqa: S311 - spreads clients, hides nothing
-        self._rotation = Rotation(addresses, spread=spread, start=start)
-        self._idle: list[Lane] = []
+        self._rotation = ServerRotation(addresses, spread=spread, start=start)
+        self._idle: list[Connection] = []
         self._closed = False
 
-    def take(self) -> Lane:
+    def take(self) -> Connection:
         """Give out a connection on which the server has said its welcome.
 
         Raises:
@@ -94,7 +94,7 @@ class Pool(Closing):
                 return lane
             lane.close()
 
-    def give_back(self, lane: Lane) -> None:
+    def give_back(self, lane: Connection) -> None:
         """Take a connection back, for others; one that is no longer fit is closed."""
         with self._lock:
             fit = not (lane.open or lane.writing or lane.leaving or self._closed) and len(self._idle) < MOST_IDLE
@@ -103,12 +103,12 @@ class Pool(Closing):
         if not fit:
             lane.close()
 
-    def blame(self, address: Address, retry_after: float = 0.0) -> None:
+    def mark_failed(self, address: Address, retry_after: float = 0.0) -> None:
         """Note that a server did not work, so that others have their turn."""
         with self._lock:
             self._rotation.failed(address, time.monotonic(), _chance(), retry_after)
 
-    def praise(self, address: Address) -> None:
+    def mark_working(self, address: Address) -> None:
         """Note that a server has done something for us: to take the connection does not count yet."""
         with self._lock:
             self._rotation.worked(address)
@@ -121,7 +121,7 @@ class Pool(Closing):
         for lane in idle:
             lane.close()
 
-    def _connect(self) -> Lane:
+    def _connect(self) -> Connection:
         with self._lock:
             address, pause = self._rotation.choose(time.monotonic())
         if pause:
@@ -141,12 +141,12 @@ class Pool(Closing):
         return lane
 
     def _unavailable(self, address: Address, reason: str) -> NoServer:
-        self.blame(address)
+        self.mark_failed(address)
         with self._lock:
             _, pause = self._rotation.choose(time.monotonic())
         return NoServer(f"{address}: {reason}", pause)
 
-    def _greet(self, lane: Lane) -> None:
+    def _greet(self, lane: Connection) -> None:
         """Say hello, and wait for the welcome."""
         lane.put(lane.protocol.hello(_GREETING, token=self._token, client=self._name))
         deadline = time.monotonic() + self.timeout
@@ -179,7 +179,7 @@ def refused(error: Error) -> None:
     raise ConnectionLost(f"{error.message} ({error.code})")
 
 
-def _is_fresh(lane: Lane) -> bool:
+def _is_fresh(lane: Connection) -> bool:
     """Whether a connection that was idle is still good: the server has said nothing meanwhile."""
     try:
         return not lane.receive(time.monotonic())

@@ -32,7 +32,7 @@ def belongs_elsewhere(code: ErrorCode) -> bool:
     return code in {ErrorCode.OVERLOADED, ErrorCode.SHUTTING_DOWN}
 
 
-class Rotation:
+class ServerRotation:
     """Takes turns among the servers, and lets those rest that did not work.
 
     Args:
@@ -73,7 +73,7 @@ class Rotation:
         self._rests_until[address] = 0.0
 
 
-class Patience:
+class GiveUpTimer:
     """Tells when to give up: after `limit` seconds in which nothing but trouble came."""
 
     def __init__(self, limit: float) -> None:

@@ -56,7 +56,7 @@ class TaskOutcome(msgspec.Struct, frozen=True):
     """When failed."""
 
 
-class Running(msgspec.Struct, frozen=True):
+class RunningOn(msgspec.Struct, frozen=True):
     """Who runs a task at this moment."""
 
     worker: str
@@ -71,7 +71,7 @@ class TaskStatus(msgspec.Struct, frozen=True):
     state: State
     attempts: int
     """How many attempts have ended."""
-    running: Running | None = None
+    running: RunningOn | None = None
     note: str = ""
     """What it waits for."""
     worker: str = ""
@@ -85,7 +85,7 @@ class TaskStatus(msgspec.Struct, frozen=True):
     times: Times = Times()
 
 
-class Process(msgspec.Struct, frozen=True):
+class ProcessStatus(msgspec.Struct, frozen=True):
     """A server or worker that is alive."""
 
     name: str
@@ -109,8 +109,8 @@ class Statistics(msgspec.Struct, frozen=True):
     broker: str
     """`ready`, or what is wrong."""
     journal: str
-    servers: Sequence[Process]
-    workers: Sequence[Process]
+    servers: Sequence[ProcessStatus]
+    workers: Sequence[ProcessStatus]
 
     @property
     def ended(self) -> int:

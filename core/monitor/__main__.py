@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core import config
-from core.broker.opening import open_broker
+from core.broker.factory import open_broker
 from core.config import Option, Settings
 from core.errors import JournalUnusable
 from core.launch import launch
@@ -20,7 +20,7 @@ from core.model import Ledger, Role, Task
 from core.monitor.depth import DepthWatch
 from core.monitor.observer import Observer
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 
 ONCE = Option("monitor.once", config.switch, False, "look once, print, and end", ("--once",))
 JSON = Option("monitor.json", config.switch, False, "print JSON: one object a look", ("--json",))

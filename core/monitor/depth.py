@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from core.broker.base import Gauge
+from core.broker.base import DepthGauge
 from core.errors import BrokerError
 from core.model import Depth
 
@@ -17,7 +17,7 @@ class DepthWatch:
         open_gauge: makes the gauge, in the thread.
     """
 
-    def __init__(self, open_gauge: Callable[[], Gauge]) -> None:
+    def __init__(self, open_gauge: Callable[[], DepthGauge]) -> None:
         self._open = open_gauge
         self._leaving = threading.Event()
         self._first = threading.Event()

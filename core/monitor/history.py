@@ -16,7 +16,7 @@ GAP = 5
 """Seconds without a sample after which a process has paused: nothing is drawn for them."""
 
 
-class _Line:
+class _ProcessHistory:
     """One process."""
 
     def __init__(self, role: Role, most: int) -> None:
@@ -46,7 +46,7 @@ class _Line:
         return found
 
 
-class Chart(msgspec.Struct, frozen=True):
+class RateSeries(msgspec.Struct, frozen=True):
     """Rates of the whole system, tasks in each second, the oldest first."""
 
     taken_in: tuple[float, ...] = ()
@@ -55,7 +55,7 @@ class Chart(msgspec.Struct, frozen=True):
     """Ended by workers."""
 
 
-class History:
+class RateHistory:
     """Keeps the samples of the last minutes.
 
     Args:
@@ -64,7 +64,7 @@ class History:
 
     def __init__(self, length: int = LENGTH) -> None:
         self._length = length
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, _ProcessHistory] = {}
         self._last = 0
 
     @property
@@ -80,7 +80,7 @@ class History:
             now: the present second.
         """
         for sample in samples:
-            line = self._lines.setdefault(sample.number, _Line(sample.role, self._length + 3 * GAP))
+            line = self._lines.setdefault(sample.number, _ProcessHistory(sample.role, self._length + 3 * GAP))
             line.add(sample.second, handled(sample.role, sample.counters))
             self._last = max(self._last, min(sample.second, now))
         oldest = now - self._length - GAP
@@ -93,11 +93,11 @@ class History:
         line = self._lines.get(number)
         return tuple(line.rates(now - length - 1, length)) if line else (0.0,) * length
 
-    def chart(self, now: int, length: int) -> Chart:
+    def chart(self, now: int, length: int) -> RateSeries:
         """The whole system in each of the last seconds that are complete."""
         sums = {role: [0.0] * length for role in Role}
         for line in self._lines.values():
             total = sums[line.role]
             for place, rate in enumerate(line.rates(now - length - 1, length)):
                 total[place] += rate
-        return Chart(tuple(sums[Role.SERVER]), tuple(sums[Role.WORKER]))
+        return RateSeries(tuple(sums[Role.SERVER]), tuple(sums[Role.WORKER]))

@@ -6,10 +6,10 @@ It belongs to one thread, and only reads.
 from collections.abc import Mapping
 
 from core.errors import JournalError
+from core.heartbeat import LEFT, Liveness
 from core.model import Depth, Ledger, ProcessRecord, Role
 from core.monitor.rates import WINDOW, rates
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
-from core.presence import LEFT, Liveness
 from core.repository.base import OpenRepository, Repository
 
 STALLED_AFTER = 60.0

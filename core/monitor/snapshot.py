@@ -4,7 +4,7 @@ import enum
 
 import msgspec
 
-from core.model import Counters, Depth, InHand, Ledger, Role, Task
+from core.model import Counters, Depth, Ledger, Role, RunningTask, Task
 
 
 class Presence(enum.StrEnum):
@@ -43,7 +43,7 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     counters: Counters
     rate: float
     """Tasks a second of late: accepted by a server, ended by a worker."""
-    in_hand: tuple[InHand, ...]
+    in_hand: tuple[RunningTask, ...]
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

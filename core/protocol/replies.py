@@ -11,7 +11,7 @@ from core.errors import LocalProtocolError, RemoteProtocolError
 from core.jsontext import Json
 from core.protocol.limits import MAX_REPLY
 from core.protocol.requests import Ref
-from core.protocol.wording import quote, readable
+from core.protocol.safe_text import quote, readable
 
 MAX_RETRY_AFTER = 86_400.0
 """The longest time, in seconds, that a client may be told to wait."""
@@ -78,7 +78,7 @@ class Goaway(msgspec.Struct, frozen=True):
     reason: str
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ServerLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ref: Ref | UnsetType | None = UNSET
     ok: dict[str, Json] | UnsetType = UNSET
     error: Error | UnsetType = UNSET
@@ -100,7 +100,7 @@ class _GoawayLine(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(_Line).decode
+_decode = msgspec.json.Decoder(_ServerLine).decode
 
 
 def embed(text: str) -> msgspec.Raw:
@@ -141,12 +141,14 @@ def read_line(line: bytes) -> Reply | Goaway:
     """
     try:
         match _decode(line):
-            case _Line(ref=int() | str() as ref, ok=dict() as members, error=UnsetType(), goaway=UnsetType()):
+            case _ServerLine(ref=int() | str() as ref, ok=dict() as members, error=UnsetType(), goaway=UnsetType()):
                 return Reply(ref, members)
-            case _Line(ref=int() | str() | None as ref, ok=UnsetType(), error=Error() as error, goaway=UnsetType()):
+            case _ServerLine(
+                ref=int() | str() | None as ref, ok=UnsetType(), error=Error() as error, goaway=UnsetType()
+            ):
                 error = msgspec.structs.replace(error, message=readable(error.message))
                 return Reply(ref, error=error)
-            case _Line(ref=UnsetType(), ok=UnsetType(), error=UnsetType(), goaway=Goaway() as goaway):
+            case _ServerLine(ref=UnsetType(), ok=UnsetType(), error=UnsetType(), goaway=Goaway() as goaway):
                 return Goaway(readable(goaway.reason))
             case _:
                 reason = "not a reply"

@@ -14,7 +14,7 @@ from core.identifiers import KIND, TASK_ID
 from core.jsontext import MAX_INTEGER, Json
 from core.protocol.limits import VERSION
 from core.protocol.parsing import text_of
-from core.protocol.wording import quote
+from core.protocol.safe_text import quote
 
 Ref: TypeAlias = int | str
 """What a client calls its request, and the server's reply to it."""

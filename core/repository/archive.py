@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.model import State, Task
-from core.repository.search import NEWEST_FIRST, Order, Search
+from core.repository.search import NEWEST_FIRST, Search, SortOrder
 
 MOST_RESULTS = 2_000_000
 """How many results a search gives at most: eight bytes each are held."""
@@ -57,7 +57,7 @@ class Timing(msgspec.Struct, frozen=True):
     took: float
 
 
-class Act(enum.StrEnum):
+class BulkAction(enum.StrEnum):
     """What an operator can do about failed tasks."""
 
     RETRY = "retry"
@@ -66,11 +66,11 @@ class Act(enum.StrEnum):
     """Have done with them: they become cancelled, and keep their failure."""
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class OperationRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator did."""
 
     number: int
-    act: Act
+    act: BulkAction
     at: float
     who: str
     tasks: int
@@ -78,11 +78,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     undone_at: float | None = None
 
 
-class Archive(Closing):
+class Archive(Closeable):
     """See the module's description. Every method may raise `JournalUnavailable`, and `JournalUnusable`."""
 
     @abstractmethod
-    def matching(self, search: Search, order: Order = NEWEST_FIRST, limit: int = MOST_RESULTS) -> "array[int]":
+    def matching(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MOST_RESULTS) -> "array[int]":
         """The numbers of the ended tasks that are wanted, in order; the first `limit` of them."""
 
     @abstractmethod
@@ -113,11 +113,11 @@ class Archive(Closing):
         """The kinds of the last `limit` tasks, in the order of the alphabet."""
 
     @abstractmethod
-    def begin(self, act: Act, who: str, now: float) -> int:
+    def begin(self, act: BulkAction, who: str, now: float) -> int:
         """Note that an operator begins to do something; the number of the operation."""
 
     @abstractmethod
-    def apply(self, operation: int, act: Act, seqs: Sequence[int], now: float) -> int:
+    def apply(self, operation: int, act: BulkAction, seqs: Sequence[int], now: float) -> int:
         """Do it to those of these tasks that have failed; how many. All of them or none."""
 
     @abstractmethod
@@ -144,7 +144,7 @@ class Archive(Closing):
         """Those of these ended tasks that may have ended before: an operator had them run again, or has undone that."""
 
     @abstractmethod
-    def operations(self, limit: int) -> Sequence[Operation]:
+    def operations(self, limit: int) -> Sequence[OperationRecord]:
         """What operators did, the last first; nothing in a journal that is too old to tell."""
 
     @abstractmethod

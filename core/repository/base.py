@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.model import (
+    AcceptResult,
     Assignment,
     Counters,
     Dispatch,
@@ -21,7 +22,6 @@ from core.model import (
     NewTask,
     Outcome,
     ProcessRecord,
-    Receipt,
     Role,
     State,
     Task,
@@ -34,7 +34,7 @@ With the first delivery, which leaves no mark, that makes five attempts.
 """
 
 
-class Letter(msgspec.Struct, frozen=True):
+class DeadLetter(msgspec.Struct, frozen=True):
     """A dead letter: a message that the broker gave up."""
 
     seq: int
@@ -78,7 +78,7 @@ class Audit(msgspec.Struct, frozen=True):
         return counted == booked and not self.misfits
 
 
-class Repository(Closing):
+class Repository(Closeable):
     """The journal. See the module's description for who may call what."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class Repository(Closing):
     # What servers write.
 
     @abstractmethod
-    def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[Receipt]:
+    def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[AcceptResult]:
         """Enter new tasks; a receipt for each, in their order.
 
         Those that are due at once belong to `owner`, which has to publish them;
@@ -124,7 +124,7 @@ class Repository(Closing):
         """Take a task back unless it has ended; the state it is in then, None when there is no such task."""
 
     @abstractmethod
-    def bury(self, letters: Sequence[Letter], now: float) -> list[State | None]:
+    def bury(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
         """Settle dead letters; the state of each task then, None when there is no such task.
 
         A task with fewer strikes than `STRIKE_LIMIT` was a bystander, delivered beside the one that killed

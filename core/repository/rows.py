@@ -8,10 +8,10 @@ from core.model import (
     Counters,
     Dispatch,
     Failure,
-    InHand,
     Outcome,
     ProcessRecord,
     Role,
+    RunningTask,
     State,
     Task,
     Times,
@@ -31,7 +31,7 @@ PROCESS_COLUMNS = (
 _encode = msgspec.json.Encoder().encode
 _STATES: dict[Value, State] = {state.value: state for state in State}
 _decode_counters = msgspec.json.Decoder(Counters).decode
-_decode_in_hand = msgspec.json.Decoder(tuple[InHand, ...]).decode
+_decode_in_hand = msgspec.json.Decoder(tuple[RunningTask, ...]).decode
 
 
 def integer(value: Value) -> int:

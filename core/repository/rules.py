@@ -12,7 +12,7 @@ def outcome_counts(state: State, attempts: int, attempt: int) -> bool:
     return state not in ENDED and attempts == attempt
 
 
-def after_burial(state: State, strikes: int) -> State:
+def after_dead_letter(state: State, strikes: int) -> State:
     """The state of a task whose message has become a dead letter.
 
     The broker counts deliveries, not deaths: a message that was only held beside one that killed its workers

@@ -20,7 +20,7 @@ from core.errors import SearchError
 from core.model import State
 
 
-class Field(enum.StrEnum):
+class TextField(enum.StrEnum):
     """What a word can be looked for in."""
 
     ANY = "any"
@@ -33,7 +33,7 @@ class Field(enum.StrEnum):
     ERROR = "error"
 
 
-class Measure(enum.StrEnum):
+class NumericField(enum.StrEnum):
     """What can be compared with a number."""
 
     TOOK = "took"
@@ -45,7 +45,7 @@ class Measure(enum.StrEnum):
     """When, in seconds since the epoch."""
 
 
-class Column(enum.StrEnum):
+class SortColumn(enum.StrEnum):
     """What results can be ordered by."""
 
     ENDED = "ended"
@@ -65,19 +65,19 @@ class Term(msgspec.Struct, frozen=True):
     """One word."""
 
     text: str
-    field: Field = Field.ANY
+    field: TextField = TextField.ANY
     negated: bool = False
 
     @property
     def exact(self) -> bool:
         """Whether the whole of the field has to be like it, with `*` for anything; otherwise it may stand anywhere."""
-        return self.field in {Field.KIND, Field.STATE, Field.WORKER}
+        return self.field in {TextField.KIND, TextField.STATE, TextField.WORKER}
 
 
 class Comparison(msgspec.Struct, frozen=True):
     """A number that is to be more, or less."""
 
-    measure: Measure
+    measure: NumericField
     sign: str
     """One of `<`, `<=`, `>`, `>=`."""
     number: float
@@ -98,25 +98,25 @@ class Search(msgspec.Struct, frozen=True):
         return not (self.states or self.terms or self.comparisons)
 
 
-class Order(msgspec.Struct, frozen=True):
+class SortOrder(msgspec.Struct, frozen=True):
     """How results are ordered; those that are alike, by when they ended."""
 
-    column: Column = Column.ENDED
+    column: SortColumn = SortColumn.ENDED
     descending: bool = True
 
     @property
     def is_live(self) -> bool:
         """Whether what ends now belongs to the beginning."""
-        return self.column is Column.ENDED and self.descending
+        return self.column is SortColumn.ENDED and self.descending
 
 
-NEWEST_FIRST = Order()
+NEWEST_FIRST = SortOrder()
 
 _WORD = re.compile(r'-?(?:[a-z]+:)?"[^"]*"|\S+')
 _COMPARISON = re.compile(r"(took|waited|attempts)(<=|>=|<|>|=)(.*)", re.DOTALL)
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_FIELDS = {field.value: field for field in Field if field is not Field.ANY}
+_FIELDS = {field.value: field for field in TextField if field is not TextField.ANY}
 LONGEST = 500
 MOST_WORDS = 20
 
@@ -151,10 +151,10 @@ def parse(text: str, now: float) -> Search:
 def _read(word: str, now: float, *, negated: bool) -> Term | Comparison:
     found = _COMPARISON.fullmatch(word)
     if found is not None:
-        return _compare(Measure(found[1]), found[2], found[3], negated=negated)
+        return _compare(NumericField(found[1]), found[2], found[3], negated=negated)
     name, colon, rest = word.partition(":")
     if name in {"since", "before"} and colon:
-        return Comparison(Measure.ENDED, ">=" if name == "since" else "<", now - _span(rest, word), negated)
+        return Comparison(NumericField.ENDED, ">=" if name == "since" else "<", now - _span(rest, word), negated)
     if name in _FIELDS and colon:
         text = _unquoted(rest)
         if not text:
@@ -168,8 +168,8 @@ def _read(word: str, now: float, *, negated: bool) -> Term | Comparison:
 _EXAMPLES = {"kind": "echo", "state": "failed", "worker": "w1", "error": "timeout"}
 
 
-def _compare(measure: Measure, sign: str, text: str, *, negated: bool) -> Comparison:
-    readers: dict[Measure, Callable[[str, str], float]] = {Measure.ATTEMPTS: _count}
+def _compare(measure: NumericField, sign: str, text: str, *, negated: bool) -> Comparison:
+    readers: dict[NumericField, Callable[[str, str], float]] = {NumericField.ATTEMPTS: _count}
     number = readers.get(measure, _span)(text, f"{measure}{sign}{text}")
     return Comparison(measure, sign, number, negated)
 

@@ -15,18 +15,9 @@ import msgspec
 
 from core.database import Database, Faults, Row, Value
 from core.errors import JournalUnavailable, JournalUnusable
-from core.model import (
-    Assignment,
-    Dispatch,
-    NewTask,
-    Outcome,
-    ProcessRecord,
-    Receipt,
-    State,
-    Task,
-)
+from core.model import AcceptResult, Assignment, Dispatch, NewTask, Outcome, ProcessRecord, State, Task
 from core.repository import rows, rules
-from core.repository.base import Audit, Cursor, Letter, Repository, Sample
+from core.repository.base import Audit, Cursor, DeadLetter, Repository, Sample
 
 FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
 
@@ -93,7 +84,7 @@ class SqliteRepository(Repository):
 
     # What servers write.
 
-    def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[Receipt]:
+    def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[AcceptResult]:
         """Enter new tasks."""
         first = self._database.number("SELECT max(seq) FROM tasks") + 1
         entered: dict[str, tuple[int, NewTask]] = {}
@@ -122,10 +113,10 @@ class SqliteRepository(Repository):
         )
         self._moved[State.ACCEPTED] += added
         if added == len(tasks):
-            return [Receipt(id=task.id, seq=seq, state=State.ACCEPTED) for seq, task in entered.values()]
+            return [AcceptResult(id=task.id, seq=seq, state=State.ACCEPTED) for seq, task in entered.values()]
         return self._receipts(tasks, entered)
 
-    def _receipts(self, tasks: Sequence[NewTask], entered: dict[str, tuple[int, NewTask]]) -> list[Receipt]:
+    def _receipts(self, tasks: Sequence[NewTask], entered: dict[str, tuple[int, NewTask]]) -> list[AcceptResult]:
         """The receipts of tasks some of whose ids were in the book, or stood twice in `tasks`."""
         booked = {
             row[1]: row
@@ -136,7 +127,7 @@ class SqliteRepository(Repository):
         for task in tasks:
             seq, _, kind, payload, state = booked[task.id]
             receipts.append(
-                Receipt(
+                AcceptResult(
                     id=task.id,
                     seq=rows.integer(seq),
                     state=State(str(state)),
@@ -210,7 +201,7 @@ class SqliteRepository(Repository):
             self._move(state, after)
         return after
 
-    def bury(self, letters: Sequence[Letter], now: float) -> list[State | None]:
+    def bury(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
         """Settle dead letters."""
         booked = self.wanted([letter.seq for letter in letters])
         states: list[State | None] = []
@@ -219,7 +210,7 @@ class SqliteRepository(Repository):
             if task is None or task.id != letter.id:
                 states.append(None)
                 continue
-            after = rules.after_burial(task.state, task.strikes)
+            after = rules.after_dead_letter(task.state, task.strikes)
             states.append(after)
             if after is task.state:
                 continue

@@ -8,16 +8,16 @@ from pathlib import Path
 from core.database import Database, Row, Value
 from core.model import State, Task
 from core.repository import rows
-from core.repository.archive import MOST_RESULTS, SHOWN, Act, Archive, Operation, TaskRow, Timing
+from core.repository.archive import MOST_RESULTS, SHOWN, Archive, BulkAction, OperationRecord, TaskRow, Timing
 from core.repository.search import (
     NEWEST_FIRST,
-    Column,
     Comparison,
-    Field,
-    Measure,
-    Order,
+    NumericField,
     Search,
+    SortColumn,
+    SortOrder,
     Term,
+    TextField,
 )
 from core.repository.sqlite import FAULTS, schema
 
@@ -29,33 +29,33 @@ _ROW_COLUMNS = (
     f" substr({_OUTCOME}, 1, {SHOWN}), accepted_at, started_at, finished_at, stored_at, {_WAITED}"
 )
 _TEXTS = {
-    Field.ID: ("id",),
-    Field.KIND: ("kind",),
-    Field.STATE: ("state",),
-    Field.WORKER: ("worker",),
-    Field.PAYLOAD: ("payload",),
-    Field.RESULT: ("result",),
-    Field.ERROR: ("error_type", "error_message"),
-    Field.ANY: ("id", "kind", "worker", "payload", "result", "error_type", "error_message"),
+    TextField.ID: ("id",),
+    TextField.KIND: ("kind",),
+    TextField.STATE: ("state",),
+    TextField.WORKER: ("worker",),
+    TextField.PAYLOAD: ("payload",),
+    TextField.RESULT: ("result",),
+    TextField.ERROR: ("error_type", "error_message"),
+    TextField.ANY: ("id", "kind", "worker", "payload", "result", "error_type", "error_message"),
 }
 _MEASURES = {
-    Measure.TOOK: _TOOK,
-    Measure.WAITED: _WAITED,
-    Measure.ATTEMPTS: "attempts",
-    Measure.ENDED: "stored_at",
+    NumericField.TOOK: _TOOK,
+    NumericField.WAITED: _WAITED,
+    NumericField.ATTEMPTS: "attempts",
+    NumericField.ENDED: "stored_at",
 }
 _ORDERS = {
-    Column.ENDED: "stored_at",
-    Column.NUMBER: "seq",
-    Column.ID: "id",
-    Column.KIND: "kind",
-    Column.STATE: "state",
-    Column.WORKER: "worker",
-    Column.PAYLOAD: f"substr(payload, 1, {SHOWN})",
-    Column.OUTCOME: f"substr({_OUTCOME}, 1, {SHOWN})",
-    Column.ATTEMPTS: "attempts",
-    Column.WAITED: _WAITED,
-    Column.TOOK: _TOOK,
+    SortColumn.ENDED: "stored_at",
+    SortColumn.NUMBER: "seq",
+    SortColumn.ID: "id",
+    SortColumn.KIND: "kind",
+    SortColumn.STATE: "state",
+    SortColumn.WORKER: "worker",
+    SortColumn.PAYLOAD: f"substr(payload, 1, {SHOWN})",
+    SortColumn.OUTCOME: f"substr({_OUTCOME}, 1, {SHOWN})",
+    SortColumn.ATTEMPTS: "attempts",
+    SortColumn.WAITED: _WAITED,
+    SortColumn.TOOK: _TOOK,
 }
 _SIGNS = frozenset({"<", "<=", "=", ">", ">="})
 _UNSUCCESSFUL = frozenset({State.FAILED, State.CANCELLED})
@@ -100,7 +100,7 @@ class SqliteArchive(Archive):
         # To sort a million results in memory would take more of it than a whole console.
         database.execute("PRAGMA temp_store = file")
 
-    def matching(self, search: Search, order: Order = NEWEST_FIRST, limit: int = MOST_RESULTS) -> "array[int]":
+    def matching(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MOST_RESULTS) -> "array[int]":
         """The numbers of the ended tasks that are wanted, in order."""
         where, values = _where(search)
         way = "DESC" if order.descending else "ASC"
@@ -159,16 +159,16 @@ class SqliteArchive(Archive):
         )
         return [rows.text(row[0]) for row in found]
 
-    def begin(self, act: Act, who: str, now: float) -> int:
+    def begin(self, act: BulkAction, who: str, now: float) -> int:
         """Note that an operator begins to do something."""
         [(number,)] = self._database.execute(
             "INSERT INTO operations (kind, at, who) VALUES (?, ?, ?) RETURNING number", (act.value, now, who)
         )
         return rows.integer(number)
 
-    def apply(self, operation: int, act: Act, seqs: Sequence[int], now: float) -> int:
+    def apply(self, operation: int, act: BulkAction, seqs: Sequence[int], now: float) -> int:
         """Do it to those of these tasks that have failed."""
-        after, stored = (State.ACCEPTED, "NULL") if act is Act.RETRY else (State.CANCELLED, "stored_at")
+        after, stored = (State.ACCEPTED, "NULL") if act is BulkAction.RETRY else (State.CANCELLED, "stored_at")
         with self._database.transaction():
             moved = self._database.execute_many(
                 f"UPDATE tasks SET state = ?, stored_at = {stored}, owner = NULL, due_at = 0, strikes = 0,"
@@ -218,7 +218,7 @@ class SqliteArchive(Archive):
         )
         return frozenset(rows.integer(row[0]) for row in found)
 
-    def operations(self, limit: int) -> Sequence[Operation]:
+    def operations(self, limit: int) -> Sequence[OperationRecord]:
         """What operators did, the last first."""
         if self.lacks():
             return []
@@ -321,10 +321,10 @@ def _row(row: Row) -> TaskRow:
     )
 
 
-def _operation(row: Row) -> Operation:
-    return Operation(
+def _operation(row: Row) -> OperationRecord:
+    return OperationRecord(
         number=rows.integer(row[0]),
-        act=Act(rows.text(row[1])),
+        act=BulkAction(rows.text(row[1])),
         at=rows.number(row[2]),
         who=rows.text(row[3]),
         tasks=rows.integer(row[4]),

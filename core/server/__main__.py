@@ -2,11 +2,11 @@
 
 import sys
 
-from core import config, encryption, garbage
-from core.broker.opening import open_broker
+from core import config, encryption, garbage_collection
+from core.broker.factory import open_broker
 from core.config import Settings
 from core.launch import launch
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.server import options
 from core.server.program import Server, read_token
 
@@ -14,7 +14,7 @@ from core.server.program import Server, read_token
 def run(settings: Settings) -> int:
     """Put a server together and run it; the exit code."""
     directory = settings[config.DIRECTORY]
-    garbage.look_rarely()
+    garbage_collection.collect_rarely()
     broker = open_broker(settings[config.BROKER], directory)
     journal = Journal(settings[config.DATABASE], directory)
     return Server(settings, read_token(settings), broker, journal, encryption.for_server(settings)).run()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from core.errors import LocalProtocolError
 from core.protocol import ErrorCode, Event, Hello, Limits, Refusal, Request, ServerConnection
-from core.server.limiting import Bucket, Limiter, client_of
+from core.server.rate_limits import Limiter, TokenBucket, client_of
 
 WRITE_BUFFER = 256 * 1024
 """Bytes of answers that may wait for a client to read, before nothing more is read of it."""
@@ -32,18 +32,18 @@ LINGER_SECONDS = 2.0
 _log = logging.getLogger("cauce.server")
 
 
-class Desk(Protocol):
+class ConnectionHandler(Protocol):
     """Who answers, as a connection sees it."""
 
-    def join(self, connection: "Connection") -> str:
+    def join(self, connection: "AcceptedConnection") -> str:
         """Take in a connection; why not, when it can't be."""
         ...
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "AcceptedConnection") -> None:
         """Forget a connection."""
         ...
 
-    def handle(self, connection: "Connection", requests: Sequence[Request]) -> None:
+    def handle(self, connection: "AcceptedConnection", requests: Sequence[Request]) -> None:
         """Have requests answered."""
         ...
 
@@ -51,12 +51,12 @@ class Desk(Protocol):
         """Note that so many bytes came, of anybody."""
         ...
 
-    def resume(self, connection: "Connection") -> None:
+    def resume(self, connection: "AcceptedConnection") -> None:
         """Go on with answers that waited until the client reads."""
         ...
 
 
-class Connection(asyncio.Protocol):
+class AcceptedConnection(asyncio.Protocol):
     """One client.
 
     Args:
@@ -69,12 +69,18 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, desk: Desk, limits: Limits, name: str, token: str | None, goaway_at: float, limiter: Limiter | None = None
+        self,
+        desk: ConnectionHandler,
+        limits: Limits,
+        name: str,
+        token: str | None,
+        goaway_at: float,
+        limiter: Limiter | None = None,
     ) -> None:
         self._desk = desk
         self._limiter = limiter or Limiter()
         self._client: str | None = None
-        self._bucket: Bucket | None = None
+        self._bucket: TokenBucket | None = None
         self._late: asyncio.TimerHandle | None = None
         self._limits = limits
         self._protocol = ServerConnection(server=name, limits=limits, token=token)
@@ -335,7 +341,7 @@ class Connection(asyncio.Protocol):
         self.reply(line)
         self.flush()
 
-    def _granted(self, requests: Sequence[Request], bucket: Bucket) -> Sequence[Request]:
+    def _granted(self, requests: Sequence[Request], bucket: TokenBucket) -> Sequence[Request]:
         """Those for which there is room in the client's limit; the others are refused."""
         count = bucket.take(len(requests), self._active)
         over = requests[count:]

@@ -16,18 +16,18 @@ from core.config import Settings
 from core.dead_letters import DeadLetters
 from core.dispatcher import Dispatcher
 from core.errors import SupervisorError
+from core.heartbeat import Heartbeat
 from core.model import Counters, ProcessRecord, Role
-from core.presence import Heartbeat
 from core.protocol import Limits
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.server import options
-from core.server.accepting import Door
-from core.server.connection import Connection, MakeConnection
-from core.server.desk import Desk, Ticket
-from core.server.encrypted import Encrypted
-from core.server.limiting import Limiter
-from core.server.reader import JournalReader
-from core.server.writer import JournalWriter
+from core.server.connection import AcceptedConnection, MakeConnection
+from core.server.handler import RequestHandler, Ticket
+from core.server.journal_reader import JournalReader
+from core.server.journal_writer import JournalWriter
+from core.server.listener import Listener
+from core.server.rate_limits import Limiter
+from core.server.tls import TlsProtocol
 from core.signals import exit_code, on_rebalance, on_stop
 
 DEAD_PREFETCH = 200
@@ -103,7 +103,7 @@ class Server:
         door = await self._listen(lambda: make_connection())
         with self._journal.writing()() as repository, repository.transaction():
             self._number = repository.register(self._describe())
-        desk = Desk(self._name, self._settings[options.MAX_CONNECTIONS])
+        desk = RequestHandler(self._name, self._settings[options.MAX_CONNECTIONS])
         self._writer = JournalWriter(self._journal.writing(), self._make_dispatcher, self._number, desk.post, die)
         reader = JournalReader(self._journal.writing(), desk.post, die, desk.gone)
         letters = DeadLetters(self._open_dead_letters, self._journal.writing(), die)
@@ -136,12 +136,12 @@ class Server:
         return self._settings[options.NAME] or f"s{self._number}"
 
     def _make_dispatcher(self) -> Dispatcher:
-        return Dispatcher(self._broker.publisher, self._number, time.monotonic(), lambda: self._broker.births)
+        return Dispatcher(self._broker.publisher, self._number, time.monotonic(), lambda: self._broker.recreations)
 
     def _open_dead_letters(self) -> Consumer:
         return self._broker.consumer(Queue.DEAD, DEAD_PREFETCH)
 
-    async def _listen(self, make: MakeConnection) -> Door:
+    async def _listen(self, make: MakeConnection) -> Listener:
         """Take the address; nobody is let in before the door is opened."""
         loop = asyncio.get_running_loop()
         try:
@@ -150,9 +150,9 @@ class Server:
             raise self._no_listening(error) from error
         name = listener.sockets[0].getsockname()
         self._address = Address(self._address.host, name[1])
-        return Door(listener, make)
+        return Listener(listener, make)
 
-    def _let_in(self, door: Door) -> None:
+    def _let_in(self, door: Listener) -> None:
         """Begin to take connections. Of two that took an address at the same moment, one learns it here."""
         try:
             door.open()
@@ -163,7 +163,7 @@ class Server:
         reason = error.strerror or str(error)
         return SupervisorError(f"can't listen on {self._address}: {reason}; choose another with --listen")
 
-    def _connection_maker(self, desk: Desk) -> MakeConnection:
+    def _connection_maker(self, desk: RequestHandler) -> MakeConnection:
         limits = Limits(max_line=self._settings[options.MAX_LINE], idle_seconds=self._settings[options.IDLE_SECONDS])
         age = self._settings[options.CONNECTION_AGE]
 
@@ -174,8 +174,8 @@ class Server:
 
         def make() -> asyncio.Protocol:
             goaway_at = time.monotonic() + age * random.uniform(0.8, 1.2)  # noqa: S311 - to spread reconnections
-            connection = Connection(desk, limits, self._name, self._token, goaway_at, limiter)
-            return connection if self._tls is None else Encrypted(connection, self._tls)
+            connection = AcceptedConnection(desk, limits, self._name, self._token, goaway_at, limiter)
+            return connection if self._tls is None else TlsProtocol(connection, self._tls)
 
         return make
 
@@ -185,7 +185,7 @@ class Server:
         while writer.broker_trouble and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
 
-    async def _watch(self, desk: Desk, leaving: asyncio.Event) -> None:
+    async def _watch(self, desk: RequestHandler, leaving: asyncio.Event) -> None:
         """Hold clients to their limits until it is time to leave."""
         while not leaving.is_set():
             desk.check(time.monotonic())
@@ -194,13 +194,13 @@ class Server:
             except TimeoutError:
                 continue
 
-    def _rebalance(self, desk: Desk) -> None:
+    def _rebalance(self, desk: RequestHandler) -> None:
         """Have every client connect anew, not all at once: what balances before this server then shares them out."""
         now = time.monotonic()
         for connection in desk.connections:
             connection.age(now + random.uniform(0.0, REBALANCE_WITHIN))  # noqa: S311 - to spread reconnections
 
-    async def _drain(self, desk: Desk, reader: JournalReader[Ticket]) -> None:
+    async def _drain(self, desk: RequestHandler, reader: JournalReader[Ticket]) -> None:
         """Answer what is open, ask the clients to go elsewhere, and let them."""
         deadline = time.monotonic() + self._settings[options.SHUTDOWN_TIMEOUT]
         for connection in desk.connections:

@@ -20,35 +20,27 @@ from core.addresses import LOOPBACK, SERVERS, Address
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
 from core.launch import explained
-from core.repository.opening import Journal
-from core.supervisor import (
-    arguments,
-    commands,
-    doctor,
-    guard,
-    launching,
-    logreading,
-    logs_command,
-    nginx_configuration,
-    options,
-    orphans,
-)
+from core.repository.journal import Journal
+from core.supervisor import arguments, commands, doctor, guard, launching, options
 from core.supervisor.arguments import MODULE
-from core.supervisor.attending import attend
+from core.supervisor.display import duration, left_behind, memory, not_ready, processor, waiting_for
 from core.supervisor.doctor import Finding, Verdict
 from core.supervisor.home import Home
-from core.supervisor.logreading import Level, LogFilter, LogLine
-from core.supervisor.report import PartState, Phase, Report, Stopped
-from core.supervisor.wording import duration, left_behind, memory, not_ready, processor, waiting_for
+from core.supervisor.logs import log_reading, logs_command
+from core.supervisor.logs.log_reading import Level, LogFilter, LogLine
+from core.supervisor.nginx import configuration
+from core.supervisor.processes import orphans
+from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState
+from core.supervisor.waiting import attend
 
 STYLES = {
-    PartState.READY: "green",
-    PartState.TROUBLED: "yellow",
-    PartState.RESTARTING: "yellow",
-    PartState.STARTING: "yellow",
-    PartState.STOPPING: "yellow",
-    PartState.STOPPED: "dim",
-    PartState.CRASHED: "bold red",
+    UnitState.READY: "green",
+    UnitState.TROUBLED: "yellow",
+    UnitState.RESTARTING: "yellow",
+    UnitState.STARTING: "yellow",
+    UnitState.STOPPING: "yellow",
+    UnitState.STOPPED: "dim",
+    UnitState.CRASHED: "bold red",
 }
 VERDICTS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
 T = TypeVar("T")
@@ -113,7 +105,7 @@ def _begin(settings: Settings, environment: dict[str, str], given: argparse.Name
         _announce(report, "", as_json=given.json)
         return 0
 
-    def announce(report: Report) -> None:
+    def announce(report: SystemStatus) -> None:
         # A reader that has left is no reason to take the system down.
         with contextlib.suppress(OSError):
             _announce(report, "Ctrl-C takes everything down", as_json=given.json)
@@ -121,7 +113,7 @@ def _begin(settings: Settings, environment: dict[str, str], given: argparse.Name
     return launching.up(settings, environment, announce)
 
 
-def _attached(settings: Settings, report: Report, given: argparse.Namespace) -> int:
+def _attached(settings: Settings, report: SystemStatus, given: argparse.Namespace) -> int:
     if given.detach:
         _announce(report, "", as_json=given.json)
         return 0
@@ -199,12 +191,12 @@ def _logs(settings: Settings, given: argparse.Namespace) -> int:
 
     def write(line: LogLine) -> None:
         if given.json:
-            _write_json(logreading.as_json(line))
+            _write_json(log_reading.as_json(line))
         elif console.is_terminal:
             style = "" if line.level is None else LEVELS.get(line.level, "")
-            console.print(Text(logreading.as_text(line), style), soft_wrap=True)
+            console.print(Text(log_reading.as_text(line), style), soft_wrap=True)
         else:
-            sys.stdout.write(f"{logreading.as_text(line)}\n")
+            sys.stdout.write(f"{log_reading.as_text(line)}\n")
             sys.stdout.flush()
 
     logs_command.show(
@@ -246,7 +238,7 @@ def _nginx_conf(settings: Settings, _: argparse.Namespace) -> int:
     count = settings[options.SERVER_COUNT] if settings.given(options.SERVER_COUNT) else len(SERVERS)
     first = settings[options.SERVER_PORT]
     servers = [Address(LOOPBACK, first + number) for number in range(count)]
-    sys.stdout.write(nginx_configuration.render(settings[options.LISTEN], servers))
+    sys.stdout.write(configuration.render(settings[options.LISTEN], servers))
     return 0
 
 
@@ -309,12 +301,12 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def starting(self, report: Report) -> None:
+    def starting(self, report: SystemStatus) -> None:
         """Tell what is not ready yet."""
         if report.phase is Phase.STARTING:
             self._tell(f"starting; waiting for {not_ready(report)}")
 
-    def stopping(self, report: Report | None) -> None:
+    def stopping(self, report: SystemStatus | None) -> None:
         """Tell what has been told to end and has not yet."""
         if report is not None and report.holding:
             self._tell(f"{waiting_for(report)}; Ctrl-C kills now")
@@ -339,14 +331,14 @@ def _attended(home: Home, work: Callable[[], T], stopping: Sequence[str]) -> T:
         return attend(work, tell, lambda: commands.hasten(home, stopping))
 
 
-def _show(report: Report, *, as_json: bool) -> None:
+def _show(report: SystemStatus, *, as_json: bool) -> None:
     if as_json:
         _write_json(report)
     else:
         _print(report)
 
 
-def _announce(report: Report, farewell: str, *, as_json: bool) -> None:
+def _announce(report: SystemStatus, farewell: str, *, as_json: bool) -> None:
     if as_json:
         _write_json(report)
         return
@@ -362,7 +354,7 @@ def _announce(report: Report, farewell: str, *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
-def _print(report: Report) -> None:
+def _print(report: SystemStatus) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("process", "state", "pid", "address"):
         table.add_column(heading, no_wrap=True)
@@ -400,7 +392,7 @@ def _print_finding(console: Console, finding: Finding) -> None:
         console.print(Text(f"{'':8}{'':14}→ {logs.printable(finding.remedy)}", "cyan"), soft_wrap=True)
 
 
-def _tell_stopped(stopped: Stopped) -> str:
+def _tell_stopped(stopped: StopResult) -> str:
     if not stopped.stopped and not stopped.killed:
         return "nothing is running here"
     ended = f"ended: {', '.join(stopped.stopped) or 'none in good order'}"

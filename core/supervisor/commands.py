@@ -11,13 +11,14 @@ from typing import Literal
 import msgspec
 
 from core.errors import AlreadyRunning, ConfigurationError, SupervisorError
-from core.repository.opening import Journal
-from core.supervisor import census, orphans, state
-from core.supervisor.control import Ask, ask
+from core.repository.journal import Journal
+from core.supervisor import state
+from core.supervisor.control import ControlRequest, ask
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held
-from core.supervisor.report import Report, Stopped
+from core.supervisor.processes import orphans, process_identity
 from core.supervisor.state import SupervisorState
+from core.supervisor.status import StopResult, SystemStatus
 
 BEGINNING = 5.0
 """Seconds in which a supervisor that has just begun says how to reach it."""
@@ -31,10 +32,10 @@ OPERATION_WITHIN = 600.0
 """Seconds in which an operation is done: a worker may have a long task to finish."""
 
 PAUSE = 0.05
-_STATUS = Ask("", "status")
+_STATUS = ControlRequest("", "status")
 
 
-def status(home: Home) -> Report | None:
+def status(home: Home) -> SystemStatus | None:
     """Say how the system is; None when no supervisor runs.
 
     Raises:
@@ -50,7 +51,7 @@ def status(home: Home) -> Report | None:
     return None
 
 
-def ask_status(found: SupervisorState) -> Report | None:
+def ask_status(found: SupervisorState) -> SystemStatus | None:
     """Ask a supervisor how the system is; None when it doesn't answer now."""
     try:
         return _read(ask(found, _STATUS, STATUS_WITHIN))
@@ -58,7 +59,7 @@ def ask_status(found: SupervisorState) -> Report | None:
         return None
 
 
-def down(home: Home, timeout: float) -> Stopped:
+def down(home: Home, timeout: float) -> StopResult:
     """End the system, also when its supervisor was killed or hangs, and make sure that nothing is left.
 
     Args:
@@ -69,19 +70,19 @@ def down(home: Home, timeout: float) -> Stopped:
         SupervisorError: something can't be ended.
     """
     if not home.path.is_dir():
-        return Stopped()
+        return StopResult()
     found = state.load(home.state, SupervisorState)
-    told = _end_supervisor(home, timeout) if is_held(home.lock) else Stopped()
+    told = _end_supervisor(home, timeout) if is_held(home.lock) else StopResult()
     with _lock_when_free(home, ENDING):
         swept = sweep(home, timeout)
     # It lets the lock go a moment before it is gone itself.
     deadline = time.monotonic() + STATUS_WITHIN
-    while found is not None and census.is_alive(found.identity) and time.monotonic() < deadline:
+    while found is not None and process_identity.is_alive(found.identity) and time.monotonic() < deadline:
         time.sleep(PAUSE)
-    return Stopped(stopped=told.stopped + swept.stopped, killed=told.killed + swept.killed)
+    return StopResult(stopped=told.stopped + swept.stopped, killed=told.killed + swept.killed)
 
 
-def sweep(home: Home, timeout: float) -> Stopped:
+def sweep(home: Home, timeout: float) -> StopResult:
     """End what a supervisor that is gone has left, and forget it. Whoever calls this holds the lock.
 
     Raises:
@@ -103,7 +104,7 @@ def operate(
     *,
     timeout: float | None = None,
     patience: float = OPERATION_WITHIN,
-) -> Report:
+) -> SystemStatus:
     """Have processes started, stopped, restarted one after the other, or killed; how the system is then.
 
     Args:
@@ -116,18 +117,18 @@ def operate(
     Raises:
         SupervisorError: no supervisor runs, there is no such process, or it can't be done; says why.
     """
-    return _order(home, Ask("", what, names=tuple(names), timeout=timeout, patience=patience))
+    return _order(home, ControlRequest("", what, names=tuple(names), timeout=timeout, patience=patience))
 
 
 def scale(
     home: Home, *, servers: int | None = None, workers: int | None = None, patience: float = OPERATION_WITHIN
-) -> Report:
+) -> SystemStatus:
     """Run so many servers and workers; how the system is when those that are new are ready, and the others gone.
 
     Raises:
         SupervisorError: no supervisor runs, or it can't be done; says why.
     """
-    return _order(home, Ask("", "scale", servers=servers, workers=workers, patience=patience))
+    return _order(home, ControlRequest("", "scale", servers=servers, workers=workers, patience=patience))
 
 
 def redispatch(journal: Journal) -> int:
@@ -165,10 +166,10 @@ def hasten(home: Home, stopping: Sequence[str] = ()) -> None:
         return
     what: Literal["stop", "down"] = "stop" if stopping else "down"
     with contextlib.suppress(SupervisorError):
-        ask(found, Ask("", what, names=tuple(stopping), timeout=0.0, patience=0.0), STATUS_WITHIN)
+        ask(found, ControlRequest("", what, names=tuple(stopping), timeout=0.0, patience=0.0), STATUS_WITHIN)
 
 
-def _order(home: Home, request: Ask) -> Report:
+def _order(home: Home, request: ControlRequest) -> SystemStatus:
     if not is_held(home.lock):
         raise SupervisorError(f"no supervisor runs in {home.directory}; `up` starts one")
     found = _reachable(home)
@@ -177,9 +178,9 @@ def _order(home: Home, request: Ask) -> Report:
     return _read(ask(found, request, request.patience + STATUS_WITHIN))
 
 
-def _read(answer: bytes) -> Report:
+def _read(answer: bytes) -> SystemStatus:
     try:
-        return msgspec.json.decode(answer, type=Report)
+        return msgspec.json.decode(answer, type=SystemStatus)
     except msgspec.MsgspecError as error:
         raise SupervisorError(f"the supervisor is of another version: {error}; end it with `down`") from error
 
@@ -198,19 +199,19 @@ def _reachable(home: Home) -> SupervisorState | None:
     return None
 
 
-def _end_supervisor(home: Home, timeout: float) -> Stopped:
+def _end_supervisor(home: Home, timeout: float) -> StopResult:
     """Let the supervisor take everything down; one that hangs is killed, and what it leaves is ended in order too."""
     reachable = _reachable(home)
     if reachable is not None:
         with contextlib.suppress(SupervisorError, msgspec.MsgspecError):
-            answer = ask(reachable, Ask("", "down", timeout=timeout), timeout + ENDING)
-            return msgspec.json.decode(answer, type=Stopped)
+            answer = ask(reachable, ControlRequest("", "down", timeout=timeout), timeout + ENDING)
+            return msgspec.json.decode(answer, type=StopResult)
         # It may have ended without a word, which is fine.
         _wait_for_lock(home, STATUS_WITHIN)
     found = state.load(home.state, SupervisorState)
     if found is not None and is_held(home.lock):
-        census.kill(found.identity)
-    return Stopped()
+        process_identity.kill(found.identity)
+    return StopResult()
 
 
 def _wait_for_lock(home: Home, seconds: float) -> None:

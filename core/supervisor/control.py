@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.addresses import LOOPBACK, Address
-from core.closing import Closing
+from core.closeable import Closeable
 from core.errors import CauceError, SupervisorError
 from core.supervisor.state import SupervisorState
 from core.threads import OnDeath, vital_thread
@@ -35,7 +35,7 @@ _FAREWELL = 5.0
 Operation = Literal["status", "down", "start", "stop", "restart", "kill", "scale"]
 
 
-class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ControlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request."""
 
     token: str
@@ -51,7 +51,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds after which the caller wants an answer, whatever it is."""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ControlReply(msgspec.Struct, frozen=True):
     """What came of a request."""
 
     ok: msgspec.Raw = msgspec.Raw(b"null")
@@ -59,11 +59,11 @@ class Answer(msgspec.Struct, frozen=True):
     """Why there is nothing in `ok`."""
 
 
-Answering: TypeAlias = Callable[[Ask], msgspec.Struct]
+Answering: TypeAlias = Callable[[ControlRequest], msgspec.Struct]
 """Does what a request asks for; called in the thread of its connection. `CauceError` is told to the caller."""
 
 
-class ControlServer(Closing):
+class ControlServer(Closeable):
     """Answers requests until it is closed.
 
     Args:
@@ -123,20 +123,20 @@ class ControlServer(Closing):
         finally:
             self._places.release()
 
-    def _reply(self, line: bytes) -> Answer:
+    def _reply(self, line: bytes) -> ControlReply:
         try:
-            ask = msgspec.json.decode(line, type=Ask)
+            ask = msgspec.json.decode(line, type=ControlRequest)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return Answer(error="this is no request")
+            return ControlReply(error="this is no request")
         if not hmac.compare_digest(ask.token.encode("utf-8", "replace"), self._token):
-            return Answer(error="the token is wrong")
+            return ControlReply(error="the token is wrong")
         try:
-            return Answer(ok=msgspec.Raw(msgspec.json.encode(self._answer(ask))))
+            return ControlReply(ok=msgspec.Raw(msgspec.json.encode(self._answer(ask))))
         except CauceError as error:
-            return Answer(error=str(error))
+            return ControlReply(error=str(error))
 
 
-def ask(state: SupervisorState, request: Ask, wait: float) -> bytes:
+def ask(state: SupervisorState, request: ControlRequest, wait: float) -> bytes:
     """Ask something of a supervisor; its answer, as JSON.
 
     Args:
@@ -158,7 +158,7 @@ def ask(state: SupervisorState, request: Ask, wait: float) -> bytes:
     if reply is None:
         raise SupervisorError(f"the supervisor (pid {state.identity.pid}) left without an answer")
     try:
-        answer = msgspec.json.decode(reply, type=Answer)
+        answer = msgspec.json.decode(reply, type=ControlReply)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SupervisorError(f"the supervisor (pid {state.identity.pid}) answers nonsense: {error}") from error
     if answer.error is not None:

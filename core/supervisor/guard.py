@@ -18,8 +18,8 @@ from core.errors import AlreadyRunning, SupervisorError
 from core.supervisor import commands, options
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock
-from core.supervisor.logfiles import open_log
-from core.supervisor.process import HIDDEN
+from core.supervisor.logs.log_files import open_log
+from core.supervisor.processes.process import HIDDEN
 
 COMMAND = "guard"
 LOG = "guard"

@@ -12,25 +12,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core import config, encryption
-from core.broker.opening import open_broker
+from core.broker.factory import open_broker
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
-from core.repository.opening import Journal
-from core.supervisor import census, commands, options, plan, service, state
+from core.repository.journal import Journal
+from core.supervisor import commands, options, plan, service_manager, state
 from core.supervisor.arguments import MODULE
-from core.supervisor.assembling import assemble
+from core.supervisor.assembly import assemble
 from core.supervisor.guard import guarding
 from core.supervisor.home import Home
-from core.supervisor.keeper import LogKeeper
 from core.supervisor.lock import Lock, is_held
-from core.supervisor.logfiles import last_lines, open_log
-from core.supervisor.plan import LOCAL, MARK, Duty
-from core.supervisor.process import HIDDEN
+from core.supervisor.logs.log_files import last_lines, open_log
+from core.supervisor.logs.log_rotation import LogRotation
+from core.supervisor.plan import LOCAL, MARK, ProcessKind
+from core.supervisor.processes import process_identity
+from core.supervisor.processes.health import HealthMonitor, HealthReport
+from core.supervisor.processes.process import HIDDEN
 from core.supervisor.program import Supervisor
-from core.supervisor.report import Phase, Report
-from core.supervisor.service import Notifier
+from core.supervisor.service_manager import ServiceNotifier
 from core.supervisor.state import SupervisorState
-from core.supervisor.watcher import Seen, Watcher
+from core.supervisor.status import Phase, SystemStatus
 from core.threads import OnDeath
 
 LOG = "supervisor"
@@ -46,7 +47,7 @@ STAGES = 5
 _log = logging.getLogger("cauce.supervisor")
 
 
-def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[Report], None]) -> int:
+def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[SystemStatus], None]) -> int:
     """Run the system until it is told to end; the exit code.
 
     What a supervisor that was killed has left running goes on under this one.
@@ -69,28 +70,30 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[R
     home = Home(settings[config.DIRECTORY])
     home.create()
     with _lock(home):
-        inherited = service.without_socket(environment)
+        inherited = service_manager.without_socket(environment)
         assembly = assemble(settings, inherited, home)
         journal = Journal(assembly.settings[config.DATABASE], home.directory)
         local = assembly.settings[config.BROKER] == LOCAL
 
-        def make_watcher(on_seen: Callable[[Seen], None], on_death: OnDeath) -> Watcher:
-            return Watcher(journal.reading(), assembly.broker if local else None, token, on_seen, on_death, tls)
+        def make_watcher(on_seen: Callable[[HealthReport], None], on_death: OnDeath) -> HealthMonitor:
+            return HealthMonitor(journal.reading(), assembly.broker if local else None, token, on_seen, on_death, tls)
 
         rotate_access_log = assembly.balancer.rotate if assembly.balancer is not None else _nothing
         supervisor = Supervisor(
             assembly.undertaking,
             home,
             make_watcher,
-            LogKeeper(home.logs, rotate_access_log),
-            Notifier(environment),
+            LogRotation(home.logs, rotate_access_log),
+            ServiceNotifier(environment),
             announce,
         )
         with guarding(home, assembly.settings, inherited):
             return supervisor.run()
 
 
-def up_detached(settings: Settings, environment: Mapping[str, str], tell: Callable[[Report], None]) -> Report:
+def up_detached(
+    settings: Settings, environment: Mapping[str, str], tell: Callable[[SystemStatus], None]
+) -> SystemStatus:
     """Run the system in the background, and return when everything is ready.
 
     Args:
@@ -131,7 +134,7 @@ def up_detached(settings: Settings, environment: Mapping[str, str], tell: Callab
     return report
 
 
-def attach(settings: Settings) -> Report | None:
+def attach(settings: Settings) -> SystemStatus | None:
     """Wait until the supervisor that runs in the directory has everything ready; None when it has ended before.
 
     Raises:
@@ -162,17 +165,17 @@ def wait_for_end(settings: Settings) -> None:
         time.sleep(CALM)
 
 
-def _differences(settings: Settings, report: Report) -> list[str]:
+def _differences(settings: Settings, report: SystemStatus) -> list[str]:
     """What runs otherwise than it is asked for: sentences for people. What nobody asked for may be as it is."""
     found = []
-    sizes = {options.SERVER_COUNT: Duty.SERVER, options.WORKER_COUNT: Duty.WORKER}
+    sizes = {options.SERVER_COUNT: ProcessKind.SERVER, options.WORKER_COUNT: ProcessKind.WORKER}
     for option, duty in sizes.items():
         runs = sum(1 for part in report.processes if part.duty is duty)
         if settings.given(option) and settings[option] != runs:
             found.append(
                 f"with {runs} {duty}s, not {settings[option]} (`scale {duty}s={settings[option]}` changes that)"
             )
-    has_nginx = any(part.duty is Duty.NGINX for part in report.processes)
+    has_nginx = any(part.duty is ProcessKind.NGINX for part in report.processes)
     if settings.given(options.NGINX) and settings[options.NGINX] != has_nginx:
         found.append("with NGINX" if has_nginx else "without NGINX")
     if settings.given(config.BROKER):
@@ -203,13 +206,13 @@ def _told(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wait_until_ready(
-    process: "subprocess.Popen[bytes]", home: Home, patience: float, tell: Callable[[Report], None]
-) -> Report | None:
+    process: "subprocess.Popen[bytes]", home: Home, patience: float, tell: Callable[[SystemStatus], None]
+) -> SystemStatus | None:
     """Wait for a supervisor in the background; None when it has ended."""
     deadline = time.monotonic() + patience
     while process.poll() is None:
         found = state.load(home.state, SupervisorState)
-        if found is not None and found.identity.pid in census.family(process.pid):
+        if found is not None and found.identity.pid in process_identity.family(process.pid):
             report = commands.ask_status(found)
             if report is not None and report.phase is Phase.RUNNING:
                 return report
@@ -224,9 +227,9 @@ def _wait_until_ready(
 def _give_up(process: "subprocess.Popen[bytes]", timeout: float) -> None:
     """End a supervisor that nobody waits for any more. It takes down what it has started."""
     if process.poll() is None:
-        identity = census.identify(process.pid)
+        identity = process_identity.identify(process.pid)
         if identity is not None:
-            census.ask_to_leave(identity, None)
+            process_identity.ask_to_leave(identity, None)
         process.wait(timeout + OWN_TIME)
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.errors import AlreadyRunning, SupervisorError
 from core.locks import FileLock
 
 
-class Lock(Closing):
+class Lock(Closeable):
     """Holds a lock file until it is closed.
 
     Raises:

@@ -11,13 +11,13 @@ from typing import TypeAlias
 
 from core.addresses import Address
 from core.errors import CauceError, SupervisorError
-from core.supervisor.balancer import Balancer
-from core.supervisor.crew import Crew, addresses
-from core.supervisor.part import Part
-from core.supervisor.plan import START_STAGES, STOP_ORDER, Duty, Planner, number_of
-from core.supervisor.report import PartState
+from core.supervisor.nginx.balancer import Balancer
+from core.supervisor.plan import START_STAGES, STOP_ORDER, Planner, ProcessKind, number_of
+from core.supervisor.processes.unit import Unit
+from core.supervisor.processes.units import Units, addresses
+from core.supervisor.status import UnitState
 
-Story: TypeAlias = Generator[None, None, None]
+Steps: TypeAlias = Generator[None, None, None]
 
 RABBITMQ_START = 90.0
 """Seconds that a RabbitMQ node has to be ready, when the setting gives it less: it starts slowly."""
@@ -27,7 +27,7 @@ MOVES = 3
 
 _log = logging.getLogger("cauce.supervisor")
 
-_DOWN = frozenset({PartState.STOPPED, PartState.CRASHED})
+_DOWN = frozenset({UnitState.STOPPED, UnitState.CRASHED})
 
 
 class Operations:
@@ -47,7 +47,7 @@ class Operations:
 
     def __init__(
         self,
-        crew: Crew,
+        crew: Units,
         planner: Planner,
         balancer: Balancer | None,
         *,
@@ -67,14 +67,14 @@ class Operations:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._clock = clock
-        self._restarting: set[Part] = set()
+        self._restarting: set[Unit] = set()
 
     @property
     def stopped(self) -> list[str]:
         """The names of what operators have stopped. What is down only to be started again is not among them."""
         return [part.name for part in self._crew if not part.wanted and part not in self._restarting]
 
-    def bring_up(self, *, lenient: bool = False) -> Story:
+    def bring_up(self, *, lenient: bool = False) -> Steps:
         """Start everything that is wanted, stage after stage, and wait until it is ready.
 
         Args:
@@ -83,7 +83,7 @@ class Operations:
         wanted = [part for part in self._crew if part.wanted]
         for stage in START_STAGES:
             try:
-                if Duty.SERVER in stage:
+                if ProcessKind.SERVER in stage:
                     self._prepare_broker()
                 yield from self._start([part for part in wanted if part.spec.duty in stage])
             except CauceError as error:
@@ -91,19 +91,19 @@ class Operations:
                     raise
                 _log.warning("%s", error)
 
-    def start(self, names: Sequence[str]) -> Story:
+    def start(self, names: Sequence[str]) -> Steps:
         """Start what is named, and wait until it is ready."""
         parts = self._crew.find(names)
         for stage in START_STAGES:
             yield from self._start([part for part in parts if part.spec.duty in stage])
-            if Duty.SERVER in stage:
+            if ProcessKind.SERVER in stage:
                 self._balance()
 
-    def stop(self, names: Sequence[str], timeout: float | None = None) -> Story:
+    def stop(self, names: Sequence[str], timeout: float | None = None) -> Steps:
         """Stop what is named: politely, and by force when `timeout` seconds are over."""
         yield from self._stop(self._crew.find(names), timeout)
 
-    def restart(self, names: Sequence[str], timeout: float | None = None) -> Story:
+    def restart(self, names: Sequence[str], timeout: float | None = None) -> Steps:
         """Stop and start what is named, one process after the other, so that the others do the work meanwhile."""
         for part in self._crew.find(names):
             self._restarting.add(part)
@@ -114,7 +114,7 @@ class Operations:
             self._restarting.remove(part)
             yield from self._start([part])
 
-    def kill(self, names: Sequence[str]) -> Story:
+    def kill(self, names: Sequence[str]) -> Steps:
         """End what is named as a crash would; it is started again by itself."""
         for part in self._crew.find(names):
             former = part.process
@@ -122,7 +122,7 @@ class Operations:
             while former is not None and part.process is former:
                 yield
 
-    def scale(self, servers: int | None, workers: int | None) -> Story:
+    def scale(self, servers: int | None, workers: int | None) -> Steps:
         """Run so many servers and workers: add and wait until they are ready, or let the last ones finish and end.
 
         The number of servers that NGINX sends connections to changes without a connection being refused: one that is
@@ -130,13 +130,13 @@ class Operations:
         """
         if servers == 0 and self._balancer is not None:
             raise SupervisorError("NGINX needs at least one server to send connections to")
-        before = self._crew.of(Duty.SERVER)
-        added = [*self._more(Duty.SERVER, servers), *self._more(Duty.WORKER, workers)]
-        gone = [*self._surplus(Duty.SERVER, servers), *self._surplus(Duty.WORKER, workers)]
+        before = self._crew.of(ProcessKind.SERVER)
+        added = [*self._more(ProcessKind.SERVER, servers), *self._more(ProcessKind.WORKER, workers)]
+        gone = [*self._surplus(ProcessKind.SERVER, servers), *self._surplus(ProcessKind.WORKER, workers)]
         try:
             yield from self._start(added)
             self._balance()
-            if any(part.spec.duty is Duty.SERVER for part in added):
+            if any(part.spec.duty is ProcessKind.SERVER for part in added):
                 for part in before:
                     part.rebalance()
             yield from self._stop(gone)
@@ -147,9 +147,9 @@ class Operations:
 
     # The pieces that stories are made of.
 
-    def _start(self, parts: Sequence[Part]) -> Story:
+    def _start(self, parts: Sequence[Unit]) -> Steps:
         for part in parts:
-            if part.spec.duty is Duty.NGINX:
+            if part.spec.duty is ProcessKind.NGINX:
                 self._balance()
             part.want()
         longest = max((self._time_to_start(part) for part in parts), default=0.0)
@@ -166,16 +166,16 @@ class Operations:
                 raise SupervisorError(late.complaint(f"was not ready within {longest:g} seconds"))
             yield
 
-    def _mended(self, part: Part, moves_left: int) -> int:
+    def _mended(self, part: Unit, moves_left: int) -> int:
         """Mend a failed start by another address, if that was the reason; how many moves that took."""
         if moves_left > 0 and self._move(part):
             return 1
         raise SupervisorError(part.failure)
 
-    def _move(self, part: Part) -> bool:
+    def _move(self, part: Unit) -> bool:
         """Give a server another port when somebody has taken its own; whether it was so."""
         address = part.spec.address
-        if part.spec.duty is not Duty.SERVER or address is None or not self._holder_of(address):
+        if part.spec.duty is not ProcessKind.SERVER or address is None or not self._holder_of(address):
             return False
         others = addresses(other for other in self._crew if other is not part)
         elsewhere = self._another_address(part.name, [*others, address])
@@ -183,7 +183,7 @@ class Operations:
         part.want()
         return True
 
-    def _stop(self, parts: Sequence[Part], timeout: float | None = None) -> Story:
+    def _stop(self, parts: Sequence[Unit], timeout: float | None = None) -> Steps:
         """Stop parts stage after stage. NGINX learns first which servers it must not use any more."""
         for part in parts:
             part.wanted = False
@@ -196,7 +196,7 @@ class Operations:
                 part.leave(self._patience(part, timeout), self._clock())
             yield from self._until_down(stage)
 
-    def _until_down(self, parts: Sequence[Part]) -> Story:
+    def _until_down(self, parts: Sequence[Unit]) -> Steps:
         while not all(part.process is None and part.state in _DOWN for part in parts):
             if any(part.wanted for part in parts):
                 raise SupervisorError("it was told to start again before it had stopped")
@@ -208,32 +208,34 @@ class Operations:
         if self._balancer is None or not servers:
             return
         self._balancer.configure(servers)
-        if any(part.process is not None and part.wanted for part in self._crew.of(Duty.NGINX)):
+        if any(part.process is not None and part.wanted for part in self._crew.of(ProcessKind.NGINX)):
             try:
                 self._balancer.reload()
             except SupervisorError as error:
                 # It may be dying just now. The next one begins with what is on the disk; this one is told again later.
                 _log.warning("%s", error)
 
-    def _more(self, duty: Duty, count: int | None) -> list[Part]:
+    def _more(self, duty: ProcessKind, count: int | None) -> list[Unit]:
         """The parts that have to be started so that the first `count` run."""
         by_number = {number_of(part.name): part for part in self._crew.of(duty)}
         wanted = [by_number.get(number) or self._added(duty, number) for number in range(1, (count or 0) + 1)]
         return [part for part in wanted if part.process is None or not part.wanted]
 
-    def _added(self, duty: Duty, number: int) -> Part:
-        if duty is Duty.WORKER:
+    def _added(self, duty: ProcessKind, number: int) -> Unit:
+        if duty is ProcessKind.WORKER:
             return self._crew.add(self._planner.worker(number))
         address = self._another_address(f"s{number}", addresses(self._crew))
         return self._crew.add(self._planner.server(number, address))
 
-    def _surplus(self, duty: Duty, count: int | None) -> list[Part]:
+    def _surplus(self, duty: ProcessKind, count: int | None) -> list[Unit]:
         return [] if count is None else [part for part in self._crew.of(duty) if number_of(part.name) > count]
 
-    def _patience(self, part: Part, timeout: float | None) -> float:
+    def _patience(self, part: Unit, timeout: float | None) -> float:
         if timeout is not None:
             return timeout
         return self._stop_timeout if part.spec.stop_timeout is None else part.spec.stop_timeout
 
-    def _time_to_start(self, part: Part) -> float:
-        return max(self._start_timeout, RABBITMQ_START) if part.spec.duty is Duty.RABBITMQ else self._start_timeout
+    def _time_to_start(self, part: Unit) -> float:
+        return (
+            max(self._start_timeout, RABBITMQ_START) if part.spec.duty is ProcessKind.RABBITMQ else self._start_timeout
+        )

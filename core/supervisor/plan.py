@@ -12,8 +12,9 @@ from core import config, exposure
 from core.addresses import Address
 from core.config import Settings
 from core.errors import ConfigurationError
-from core.supervisor import nginx, options
+from core.supervisor import options
 from core.supervisor.home import Home
+from core.supervisor.nginx import executable
 
 MARK = "CAUCE_SUPERVISED_BY"
 """In the environment of every child and of what it starts: the data directory that it works for."""
@@ -22,7 +23,7 @@ LOCAL = "local"
 """The broker that is a private RabbitMQ node of this directory."""
 
 
-class Duty(enum.StrEnum):
+class ProcessKind(enum.StrEnum):
     """What a process is for."""
 
     EPMD = "epmd"
@@ -35,16 +36,23 @@ class Duty(enum.StrEnum):
     """A process that the user has declared in the settings file."""
 
 
-START_STAGES: tuple[tuple[Duty, ...], ...] = (
-    (Duty.EPMD,),
-    (Duty.RABBITMQ,),
-    (Duty.SERVER, Duty.WORKER),
-    (Duty.NGINX,),
-    (Duty.DECLARED,),
+START_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
+    (ProcessKind.EPMD,),
+    (ProcessKind.RABBITMQ,),
+    (ProcessKind.SERVER, ProcessKind.WORKER),
+    (ProcessKind.NGINX,),
+    (ProcessKind.DECLARED,),
 )
 """What is started together, after everything before it is ready."""
 
-STOP_ORDER: tuple[Duty, ...] = (Duty.DECLARED, Duty.SERVER, Duty.WORKER, Duty.NGINX, Duty.RABBITMQ, Duty.EPMD)
+STOP_ORDER: tuple[ProcessKind, ...] = (
+    ProcessKind.DECLARED,
+    ProcessKind.SERVER,
+    ProcessKind.WORKER,
+    ProcessKind.NGINX,
+    ProcessKind.RABBITMQ,
+    ProcessKind.EPMD,
+)
 """What takes tasks in ends before what works on them, NGINX after them, so that clients get the servers' answers
 until the end, and last what they all stand on."""
 
@@ -53,7 +61,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One process to run."""
 
     name: str
-    duty: Duty
+    duty: ProcessKind
     command: tuple[str, ...]
     environment: Mapping[str, str]
     """What it has beside the supervisor's own."""
@@ -117,7 +125,7 @@ class Planner:
         name = f"s{number}"
         return ProcessSpec(
             name=name,
-            duty=Duty.SERVER,
+            duty=ProcessKind.SERVER,
             command=(self._python, "-m", "core.server", "--name", name, "--listen", str(address)),
             environment=self._environment,
             address=address,
@@ -128,7 +136,7 @@ class Planner:
         name = f"w{number}"
         return ProcessSpec(
             name=name,
-            duty=Duty.WORKER,
+            duty=ProcessKind.WORKER,
             command=(self._python, "-m", "core.worker", "--name", name, *self._worker_flags),
             environment=self._environment,
         )
@@ -137,8 +145,8 @@ class Planner:
         """NGINX, listening there. It wipes its environment, so it is known by the directory that it runs in."""
         return ProcessSpec(
             name="nginx",
-            duty=Duty.NGINX,
-            command=tuple(nginx.command(program, self._home.nginx)),
+            duty=ProcessKind.NGINX,
+            command=tuple(executable.command(program, self._home.nginx)),
             environment={MARK: str(self._home.directory)},
             directory=self._home.nginx,
             address=listen,
@@ -147,7 +155,7 @@ class Planner:
     def other(
         self,
         name: str,
-        duty: Duty,
+        duty: ProcessKind,
         command: Sequence[str],
         environment: Mapping[str, str],
         directory: Path,

@@ -22,7 +22,7 @@ Holder = Callable[[Address], str]
 """Says who keeps an address from being listened on; empty when it is free."""
 
 
-class Layout(msgspec.Struct, frozen=True):
+class AddressLayout(msgspec.Struct, frozen=True):
     """Who listens where."""
 
     listen: Address | None
@@ -35,15 +35,15 @@ class Layout(msgspec.Struct, frozen=True):
         return self.listen or (self.servers[0] if self.servers else None)
 
 
-class Choice(msgspec.Struct, frozen=True):
+class PortChoice(msgspec.Struct, frozen=True):
     """The addresses that were chosen."""
 
-    layout: Layout
+    layout: AddressLayout
     remarks: tuple[str, ...]
     """What is not as wished for, and why: sentences for people."""
 
 
-class Chooser:
+class PortChooser:
     """Chooses addresses, each once.
 
     Args:
@@ -91,7 +91,7 @@ def choose(
     holder: Holder | None = None,
     any_port: Callable[[str], int] | None = None,
     kept: Mapping[str, Address] | None = None,
-) -> Choice:
+) -> PortChoice:
     """Choose who listens where.
 
     Args:
@@ -105,7 +105,7 @@ def choose(
         ConfigurationError: an address is none of this machine's.
     """
     kept = kept or {}
-    chooser = Chooser(holder or holder_of, any_port or free_port, kept.values())
+    chooser = PortChooser(holder or holder_of, any_port or free_port, kept.values())
     listen = settings[options.LISTEN]
     insisted = settings.given(options.LISTEN)
 
@@ -125,7 +125,7 @@ def choose(
         else chosen(f"s{number}", Address(LOOPBACK, settings[options.SERVER_PORT]))
         for number in range(1, settings[options.SERVER_COUNT] + 1)
     ]
-    return Choice(Layout(balancer, tuple(servers)), tuple(chooser.remarks))
+    return PortChoice(AddressLayout(balancer, tuple(servers)), tuple(chooser.remarks))
 
 
 def another(name: str, first: int, taken: Iterable[Address]) -> Address:
@@ -139,7 +139,7 @@ def another(name: str, first: int, taken: Iterable[Address]) -> Address:
     Raises:
         SupervisorError: no port is free.
     """
-    return Chooser(holder_of, free_port, taken).choose(name, Address(LOOPBACK, first))
+    return PortChooser(holder_of, free_port, taken).choose(name, Address(LOOPBACK, first))
 
 
 def holder_of(address: Address) -> str:

@@ -17,20 +17,21 @@ from msgspec.structs import replace
 
 from core.errors import CauceError, SupervisorError
 from core.signals import on_stop
-from core.supervisor import census, intention, orphans, state
-from core.supervisor.control import Ask, ControlServer
-from core.supervisor.crew import Crew
+from core.supervisor import desired_state, state
+from core.supervisor.control import ControlRequest, ControlServer
+from core.supervisor.display import not_ready, waiting_for
 from core.supervisor.home import Home
-from core.supervisor.keeper import LogKeeper
-from core.supervisor.operations import Operations, Story
-from core.supervisor.plan import STOP_ORDER, Duty
-from core.supervisor.process import Running
-from core.supervisor.report import PartReport, PartState, Phase, Report, Stopped
-from core.supervisor.service import Notifier
-from core.supervisor.state import ChildRecord, ChildRecords, Intention, SupervisorState
-from core.supervisor.stopping import Patience, stop_in_order
-from core.supervisor.watcher import Seen, Watcher
-from core.supervisor.wording import not_ready, waiting_for
+from core.supervisor.logs.log_rotation import LogRotation
+from core.supervisor.operations import Operations, Steps
+from core.supervisor.plan import STOP_ORDER, ProcessKind
+from core.supervisor.processes import orphans, process_identity
+from core.supervisor.processes.health import HealthMonitor, HealthReport
+from core.supervisor.processes.process import RunningProcess
+from core.supervisor.processes.stopping import StopDeadline, stop_in_order
+from core.supervisor.processes.units import Units
+from core.supervisor.service_manager import ServiceNotifier
+from core.supervisor.state import ChildRecord, ChildRecords, DesiredState, SupervisorState
+from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState, UnitStatus
 
 TURN = 0.2
 """Seconds between two looks at whether a process has ended."""
@@ -46,29 +47,29 @@ COUNTDOWN_EVERY = 5.0
 _log = logging.getLogger("cauce.supervisor")
 
 
-class StopAsked(msgspec.Struct, frozen=True):
+class StopRequest(msgspec.Struct, frozen=True):
     """Somebody wants everything down."""
 
     timeout: float | None = None
     """How long it may take; the supervisor's setting when None."""
-    answer: "queue.SimpleQueue[Stopped] | None" = None
+    answer: "queue.SimpleQueue[StopResult] | None" = None
     """Where to say what came of it."""
 
 
-class Errand(msgspec.Struct, frozen=True):
+class PendingOperation(msgspec.Struct, frozen=True):
     """Something that an operator wants done."""
 
-    begin: Callable[[], Story]
+    begin: Callable[[], Steps]
     answer: "queue.SimpleQueue[CauceError | None]"
     """Where to say that it is done, or why it can't be."""
 
 
-class Undertaking(msgspec.Struct, frozen=True, kw_only=True):
+class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a supervisor is to run."""
 
-    crew: Crew
+    crew: Units
     operations: Operations
-    intention: Intention
+    intention: DesiredState
     adopting: bool = False
     """Whether some of it runs already: then nothing that goes wrong at the start takes it down."""
     broker: str
@@ -94,12 +95,12 @@ class Supervisor:
 
     def __init__(
         self,
-        undertaking: Undertaking,
+        undertaking: SystemSpec,
         home: Home,
-        make_watcher: Callable[[Callable[[Seen], None], Callable[[BaseException], None]], Watcher],
-        log_keeper: LogKeeper,
-        notifier: Notifier,
-        announce: Callable[[Report], None],
+        make_watcher: Callable[[Callable[[HealthReport], None], Callable[[BaseException], None]], HealthMonitor],
+        log_keeper: LogRotation,
+        notifier: ServiceNotifier,
+        announce: Callable[[SystemStatus], None],
     ) -> None:
         self._undertaking = undertaking
         self._crew = undertaking.crew
@@ -107,14 +108,16 @@ class Supervisor:
         self._log_keeper = log_keeper
         self._notifier = notifier
         self._announce = announce
-        self._events: queue.SimpleQueue[StopAsked | Errand | Seen | BaseException] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[StopRequest | PendingOperation | HealthReport | BaseException] = (
+            queue.SimpleQueue()
+        )
         self._watcher = make_watcher(self._events.put, self._events.put)
         self._phase = Phase.STARTING
-        self._patience: Patience | None = None
-        self._waiting: list[queue.SimpleQueue[Stopped]] = []
-        self._errands: list[tuple[Story, queue.SimpleQueue[CauceError | None]]] = []
+        self._patience: StopDeadline | None = None
+        self._waiting: list[queue.SimpleQueue[StopResult]] = []
+        self._errands: list[tuple[Steps, queue.SimpleQueue[CauceError | None]]] = []
         self._recorded: tuple[ChildRecord, ...] | None = None
-        self._intention: Intention | None = None
+        self._intention: DesiredState | None = None
         self._countdown_at = 0.0
         self._report = self._describe()
 
@@ -126,7 +129,7 @@ class Supervisor:
         """
         listen_to_signals(self._events.put)
         token = secrets.token_urlsafe(32)
-        stopped = Stopped()
+        stopped = StopResult()
         with ControlServer(token, self._answer, self._events.put) as control:
             try:
                 self._leave_word(control, token)
@@ -147,7 +150,7 @@ class Supervisor:
         return code
 
     def _leave_word(self, control: ControlServer, token: str) -> None:
-        identity = census.identify(os.getpid())
+        identity = process_identity.identify(os.getpid())
         if identity is None:
             raise SupervisorError("the system doesn't tell when this process was started")
         state.save(self._home.state, SupervisorState(identity, str(control.address), token))
@@ -195,43 +198,43 @@ class Supervisor:
         except queue.Empty:
             return
 
-    def _take(self, event: StopAsked | Errand | Seen | BaseException) -> None:
+    def _take(self, event: StopRequest | PendingOperation | HealthReport | BaseException) -> None:
         now = time.monotonic()
-        if isinstance(event, Seen):
+        if isinstance(event, HealthReport):
             for part in self._crew:
                 part.learn(event.target, event.condition, now, event.usage)
-        elif isinstance(event, StopAsked):
+        elif isinstance(event, StopRequest):
             self._agree_to_stop(event, now)
-        elif isinstance(event, Errand):
+        elif isinstance(event, PendingOperation):
             self._take_errand(event)
         elif self._phase is not Phase.STOPPING:
             raise SupervisorError(f"the supervisor has a fault of its own: {event!r}") from event
 
-    def _take_errand(self, errand: Errand) -> None:
+    def _take_errand(self, errand: PendingOperation) -> None:
         if self._phase is not Phase.RUNNING:
             errand.answer.put(SupervisorError(f"the system is {self._phase}: wait until it runs, or take it down"))
         else:
             self._errands.append((errand.begin(), errand.answer))
 
-    def _agree_to_stop(self, asked: StopAsked, now: float) -> None:
+    def _agree_to_stop(self, asked: StopRequest, now: float) -> None:
         timeout = self._undertaking.stop_timeout if asked.timeout is None else asked.timeout
         if asked.answer is not None:
             self._waiting.append(asked.answer)
         if self._patience is None:
             hint = "" if asked.answer else "; the same signal again kills at once"
             _log.info("stopping: servers, then workers, then NGINX%s", hint)
-            self._patience = Patience(timeout, now)
+            self._patience = StopDeadline(timeout, now)
         else:
             self._patience.shorten(timeout, now)
 
-    def _take_down(self) -> Stopped:
+    def _take_down(self) -> StopResult:
         """End everything in order, and make sure of it."""
         self._phase = Phase.STOPPING
         self._notifier.stopping("ending servers, then workers, then NGINX")
         for _, answer in self._errands:
             answer.put(SupervisorError("the whole system is being taken down"))
-        patience = self._patience = self._patience or Patience(self._undertaking.stop_timeout, time.monotonic())
-        stages: list[list[Running]] = [
+        patience = self._patience = self._patience or StopDeadline(self._undertaking.stop_timeout, time.monotonic())
+        stages: list[list[RunningProcess]] = [
             [part.process for part in self._crew.of(duty) if part.process] for duty in STOP_ORDER
         ]
         killed = stop_in_order(stages, patience, self._while_stopping, time.monotonic)
@@ -240,7 +243,7 @@ class Supervisor:
         for name in killed:
             _log.warning("%s had to be killed", name)
         _log.info("everything has ended")
-        return Stopped(
+        return StopResult(
             stopped=tuple(name for name in names if name not in killed),
             killed=tuple(name for name in names if name in killed),
             left=left,
@@ -257,14 +260,14 @@ class Supervisor:
                 _log.info("%s", waiting_for(self._report))
             self._countdown_at = now + COUNTDOWN_EVERY
 
-    def _answer(self, ask: Ask) -> Report | Stopped:
+    def _answer(self, ask: ControlRequest) -> SystemStatus | StopResult:
         """Do what a caller asks for; called in the thread of its connection."""
         if ask.op == "status":
             return self._report
         if ask.op == "down":
             return self._answer_down(ask)
         answer: queue.SimpleQueue[CauceError | None] = queue.SimpleQueue()
-        self._events.put(Errand(lambda: self._story(ask), answer))
+        self._events.put(PendingOperation(lambda: self._story(ask), answer))
         try:
             trouble = answer.get(timeout=ask.patience)
         except queue.Empty:
@@ -273,16 +276,16 @@ class Supervisor:
             raise trouble
         return self._report
 
-    def _answer_down(self, ask: Ask) -> Stopped:
-        answer: queue.SimpleQueue[Stopped] = queue.SimpleQueue()
-        self._events.put(StopAsked(ask.timeout, answer))
+    def _answer_down(self, ask: ControlRequest) -> StopResult:
+        answer: queue.SimpleQueue[StopResult] = queue.SimpleQueue()
+        self._events.put(StopRequest(ask.timeout, answer))
         timeout = self._undertaking.stop_timeout if ask.timeout is None else ask.timeout
         try:
             return answer.get(timeout=timeout + LAST_ANSWER)
         except queue.Empty:
             raise SupervisorError("it is still stopping") from None
 
-    def _story(self, ask: Ask) -> Story:
+    def _story(self, ask: ControlRequest) -> Steps:
         """What the main thread has to do for a caller."""
         operations = self._undertaking.operations
         match ask.op:
@@ -314,17 +317,17 @@ class Supervisor:
             _log.warning("%s", error)
         self._recorded, self._intention = records, wish
 
-    def _wish(self) -> Intention:
+    def _wish(self) -> DesiredState:
         """What the system is to be, as operators have changed it."""
-        servers, workers = self._crew.of(Duty.SERVER), self._crew.of(Duty.WORKER)
-        sized = intention.with_sizes(self._undertaking.intention, len(servers), len(workers))
-        return intention.with_stopped(sized, self._undertaking.operations.stopped)
+        servers, workers = self._crew.of(ProcessKind.SERVER), self._crew.of(ProcessKind.WORKER)
+        sized = desired_state.with_sizes(self._undertaking.intention, len(servers), len(workers))
+        return desired_state.with_stopped(sized, self._undertaking.operations.stopped)
 
-    def _describe(self) -> Report:
-        return Report(
+    def _describe(self) -> SystemStatus:
+        return SystemStatus(
             phase=self._phase,
             listen=str(self._crew.entrance or ""),
-            servers=tuple(str(part.spec.address) for part in self._crew.of(Duty.SERVER)),
+            servers=tuple(str(part.spec.address) for part in self._crew.of(ProcessKind.SERVER)),
             broker=self._undertaking.broker,
             directory=str(self._home.directory),
             pid=os.getpid(),
@@ -333,20 +336,20 @@ class Supervisor:
             nginx_change=self._undertaking.nginx_change(),
         )
 
-    def _describe_parts(self, now: float) -> list[PartReport]:
+    def _describe_parts(self, now: float) -> list[UnitStatus]:
         reports = [part.report(now) for part in self._crew]
         if self._phase is not Phase.STOPPING or self._patience is None:
             return reports
         kill_in = max(0.0, self._patience.left(now, now))
         return [
-            replace(report, state=PartState.STOPPED, pid=None, note="")
+            replace(report, state=UnitState.STOPPED, pid=None, note="")
             if part.process is None or part.process.gone()
-            else replace(report, state=PartState.STOPPING, kill_in=kill_in)
+            else replace(report, state=UnitState.STOPPING, kill_in=kill_in)
             for report, part in zip(reports, self._crew, strict=True)
         ]
 
 
-def _goes_on(story: Story) -> bool:
+def _goes_on(story: Steps) -> bool:
     """Let a story go on a step; whether there is more of it."""
     try:
         next(story)
@@ -355,7 +358,7 @@ def _goes_on(story: Story) -> bool:
     return True
 
 
-def _goes_on_for(story: Story, answer: "queue.SimpleQueue[CauceError | None]") -> bool:
+def _goes_on_for(story: Steps, answer: "queue.SimpleQueue[CauceError | None]") -> bool:
     """Let a story go on a step, and say so when it has come to its end; whether there is more of it."""
     try:
         if _goes_on(story):
@@ -367,10 +370,10 @@ def _goes_on_for(story: Story, answer: "queue.SimpleQueue[CauceError | None]") -
     return False
 
 
-def listen_to_signals(put: Callable[[StopAsked], None]) -> None:
+def listen_to_signals(put: Callable[[StopRequest], None]) -> None:
     """Let signals ask for a stop: the first in order, every further one at once."""
-    on_stop(lambda _: put(StopAsked()), lambda _: put(StopAsked(0.0)))
+    on_stop(lambda _: put(StopRequest()), lambda _: put(StopRequest(0.0)))
     hangup = getattr(signal, "SIGHUP", None)
     # A terminal that is closed ends what runs in its foreground; `nohup` has said that it must not.
     if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
-        signal.signal(hangup, lambda _number, _frame: put(StopAsked()))
+        signal.signal(hangup, lambda _number, _frame: put(StopRequest()))

@@ -12,8 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from core.errors import SupervisorError
-from core.supervisor.census import Identity
-from core.supervisor.plan import Duty
+from core.supervisor.plan import ProcessKind
+from core.supervisor.processes.process_identity import ProcessIdentity
 
 Stored = TypeVar("Stored", bound=msgspec.Struct)
 
@@ -21,7 +21,7 @@ Stored = TypeVar("Stored", bound=msgspec.Struct)
 class SupervisorState(msgspec.Struct, frozen=True):
     """How to reach a supervisor."""
 
-    identity: Identity
+    identity: ProcessIdentity
     control: str
     """The address of its control channel."""
     token: str
@@ -32,8 +32,8 @@ class ChildRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started."""
 
     name: str
-    duty: Duty
-    identity: Identity
+    duty: ProcessKind
+    identity: ProcessIdentity
     spawned_at: float
     """When it was started, seconds since the epoch, as its supervisor's clock had it."""
     address: str = ""
@@ -48,7 +48,7 @@ class ChildRecords(msgspec.Struct, frozen=True):
     children: tuple[ChildRecord, ...] = ()
 
 
-class Intention(msgspec.Struct, frozen=True, kw_only=True):
+class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """What the system of a directory is to be: for the supervisor that comes after one that was killed."""
 
     asked: dict[str, str]

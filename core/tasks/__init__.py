@@ -12,10 +12,10 @@ A module of one's own needs no more than this:
 from core.tasks.builtin import DEFAULT_KIND
 from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, TaskDefinition, task
+from core.tasks.execution import MAX_RESULT, is_permanent, run
 from core.tasks.failure import describe
 from core.tasks.loading import load
 from core.tasks.registry import Registry, builtin_registry
-from core.tasks.running import MAX_RESULT, is_permanent, run
 
 __all__ = [
     "DEFAULT_KIND",

@@ -15,7 +15,7 @@ from types import CodeType
 from typing import ParamSpec, TypeVar
 
 from core.model import Failure
-from core.tasks import frames
+from core.tasks import traceback_frames
 
 MAX_TYPE = 200
 """How many bytes of an exception's class name are kept."""
@@ -115,8 +115,10 @@ def _escape(text: str) -> bytes:
 def _signature(error: BaseException) -> str:
     kind = type(error)
     # Each place once: how deep a recursion went is not the cause.
-    steps = dict.fromkeys((code.co_filename, code.co_qualname) for code, _ in frames.walk(error.__traceback__))
-    users = [step for step in steps if not frames.is_library(step[0])]
+    steps = dict.fromkeys(
+        (code.co_filename, code.co_qualname) for code, _ in traceback_frames.walk(error.__traceback__)
+    )
+    users = [step for step in steps if not traceback_frames.is_library(step[0])]
     places = [f"{os.path.basename(filename)}:{name}" for filename, name in users or steps]
     text = "\n".join([f"{kind.__module__}.{kind.__qualname__}", *places])
     return hashlib.blake2s(text.encode("utf-8", "backslashreplace"), digest_size=6).hexdigest()
@@ -166,7 +168,7 @@ def _one_text(error: BaseException, depth: int) -> str:
 
 
 def _frames_text(error: BaseException) -> str:
-    walk = frames.walk(error.__traceback__)
+    walk = traceback_frames.walk(error.__traceback__)
     lines = ["Traceback (most recent call last):\n"]
     lines += [_frame_text(code, line) for code, line in islice(walk, _FRAMES)]
     if len(lines) == 1:

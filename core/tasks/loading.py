@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from core.errors import TaskDefinitionError
-from core.tasks import failure, frames
+from core.tasks import failure, traceback_frames
 
 _OURS = __file__
 
@@ -105,7 +105,7 @@ def _mistake(name: str, error: BaseException) -> TaskDefinitionError:
 def _place(error: BaseException) -> str:
     """The innermost line of the user's own code on the way to the error."""
     place = ""
-    for code, line in frames.walk(error.__traceback__):
-        if code.co_filename != _OURS and not frames.is_library(code.co_filename):
+    for code, line in traceback_frames.walk(error.__traceback__):
+        if code.co_filename != _OURS and not traceback_frames.is_library(code.co_filename):
             place = f"{code.co_filename}:{line}"
     return place

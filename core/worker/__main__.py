@@ -2,11 +2,11 @@
 
 import sys
 
-from core import config, garbage
-from core.broker.opening import open_broker
+from core import config, garbage_collection
+from core.broker.factory import open_broker
 from core.config import Settings
 from core.launch import launch
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.tasks import builtin_registry, load
 from core.worker import options
 from core.worker.program import Worker
@@ -16,7 +16,7 @@ def run(settings: Settings) -> int:
     """Put a worker together and run it; the exit code."""
     directory = settings[config.DIRECTORY]
     registry = builtin_registry(settings[options.LAB], [load(name) for name in settings[options.TASKS]])
-    garbage.look_rarely()
+    garbage_collection.collect_rarely()
     broker = open_broker(settings[config.BROKER], directory)
     return Worker(settings, registry, broker, Journal(settings[config.DATABASE], directory)).run()
 

@@ -15,16 +15,16 @@ import msgspec
 from core.broker.base import Broker, Consumer, Queue
 from core.config import Settings
 from core.errors import BrokerUnavailable
-from core.model import Counters, InHand, ProcessRecord, Role
-from core.presence import Heartbeat
-from core.repository.opening import Journal
+from core.heartbeat import Heartbeat
+from core.model import Counters, ProcessRecord, Role, RunningTask
+from core.repository.journal import Journal
 from core.signals import exit_code, on_stop
 from core.tasks import Registry
 from core.worker import options, policy
-from core.worker.handlers import Handlers, Rules, Uses
-from core.worker.hold import Held, Hold
+from core.worker.fetcher import Fetcher
+from core.worker.handler_threads import Callbacks, HandlerThreads, RunSettings
+from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.recorder import Recorder
-from core.worker.taker import Taker
 
 TUNE_INTERVAL = 0.5
 """Seconds between two looks at how many messages to hold."""
@@ -69,18 +69,18 @@ class Worker:
         with journal.writing()() as repository, repository.transaction():
             self._number = repository.register(self._record(Counters()))
         self.name = settings[options.NAME] or f"w{self._number}"
-        self._hold = Hold()
+        self._hold = InFlightTasks()
         self._concurrency = settings[options.CONCURRENCY]
         # As many as run, until it is known how long they take: a second worker gets its share of the first ones.
         self._prefetch = settings[options.PREFETCH] or self._concurrency
         self._recorder = Recorder(journal.writing(), self._acknowledge, self._events.put)
-        broker.on_birth = self._recorder.redispatch
+        broker.on_queue_recreated = self._recorder.redispatch
         self._consumer: Consumer = broker.consumer(Queue.TASKS, self._prefetch)
-        self._handlers = Handlers(
+        self._handlers = HandlerThreads(
             self._concurrency,
             registry,
             self._rules(),
-            Uses(
+            Callbacks(
                 begin=lambda held: self._hold.begin(held, self._consumer.holds),
                 strike=self._recorder.strike,
                 finished=self._recorder.finish,
@@ -88,7 +88,7 @@ class Worker:
             ),
             self._events.put,
         )
-        self._taker = Taker(
+        self._taker = Fetcher(
             self._consumer,
             journal.writing(),
             self._hold,
@@ -207,12 +207,12 @@ class Worker:
         giving_back.join(HASTE)
         os._exit(exit_code(stop_signal))
 
-    def _acknowledge(self, tasks: Sequence[Held]) -> None:
+    def _acknowledge(self, tasks: Sequence[InFlightTask]) -> None:
         self._consumer.ack(self._hold.take_out(tasks))
 
-    def _rules(self) -> Rules:
+    def _rules(self) -> RunSettings:
         root = self._settings[options.FILES_ROOT]
-        return Rules(
+        return RunSettings(
             worker=self.name,
             retries=self._settings[options.RETRIES],
             retry_delay=self._settings[options.RETRY_DELAY],
@@ -232,7 +232,9 @@ class Worker:
         troubles = (("broker", self._consumer.trouble), ("journal", self._recorder.trouble))
         return [f"{part}: {trouble}" for part, trouble in troubles if trouble]
 
-    def _record(self, counters: Counters, status: str = "starting", in_hand: tuple[InHand, ...] = ()) -> ProcessRecord:
+    def _record(
+        self, counters: Counters, status: str = "starting", in_hand: tuple[RunningTask, ...] = ()
+    ) -> ProcessRecord:
         return ProcessRecord(
             role=Role.WORKER,
             name=self._settings[options.NAME] or f"w{self._number}",

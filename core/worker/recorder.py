@@ -17,7 +17,7 @@ from core.errors import JournalError
 from core.model import Counters, Outcome, State
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
-from core.worker.hold import Held
+from core.worker.in_flight import InFlightTask
 from core.worker.policy import has_ended
 
 LARGEST_BATCH = 1000
@@ -30,14 +30,14 @@ _log = logging.getLogger("cauce.worker")
 class Finished(msgspec.Struct):
     """A task that has ended, one way or the other."""
 
-    held: Held
+    held: InFlightTask
     outcome: Outcome
 
 
 class Strike(msgspec.Struct):
     """A task that is about to begin after a redelivery; `noted` is set when that is stored."""
 
-    held: Held
+    held: InFlightTask
     noted: threading.Event
 
 
@@ -51,7 +51,7 @@ class Pardon(msgspec.Struct):
 class Dropped(msgspec.Struct):
     """A task that was not begun, because nobody wants it any more."""
 
-    held: Held
+    held: InFlightTask
 
 
 class QueueLost(msgspec.Struct):
@@ -102,7 +102,7 @@ class Recorder:
     def __init__(
         self,
         open_repository: OpenRepository,
-        acknowledge: Callable[[Sequence[Held]], None],
+        acknowledge: Callable[[Sequence[InFlightTask]], None],
         on_death: OnDeath,
     ) -> None:
         self._open = open_repository
@@ -118,15 +118,15 @@ class Recorder:
         """Begin."""
         self._thread.start()
 
-    def finish(self, held: Held, outcome: Outcome) -> None:
+    def finish(self, held: InFlightTask, outcome: Outcome) -> None:
         """Have an outcome stored and acknowledged."""
         self._inbox.put(Finished(held, outcome))
 
-    def drop(self, held: Held) -> None:
+    def drop(self, held: InFlightTask) -> None:
         """Have a task acknowledged that was not begun, because it was cancelled or ended elsewhere."""
         self._inbox.put(Dropped(held))
 
-    def strike(self, held: Held) -> None:
+    def strike(self, held: InFlightTask) -> None:
         """Write down that a task is about to begin that was delivered before; returns when it is.
 
         It is marked as unwanted instead, when it has ended meanwhile: another copy of it may have been run elsewhere.
@@ -232,7 +232,7 @@ class Recorder:
         )
 
 
-def _strike(held: Held, repository: Repository) -> None:
+def _strike(held: InFlightTask, repository: Repository) -> None:
     """Note the strike of a task that has not ended; else say so."""
     seq = held.assignment.seq
     booked = repository.wanted([seq]).get(seq)

@@ -12,7 +12,7 @@ from pika.frame import Method
 from pika.spec import Basic
 
 from core.broker.base import Reference
-from core.closing import Closing
+from core.closeable import Closeable
 from core.database import Database
 from core.repository.sqlite import FAULTS
 
@@ -93,7 +93,7 @@ class Publishing(Work):
             self._publish()
 
 
-class Consuming(Work, Closing):
+class Consuming(Work, Closeable):
     """Consumes messages, stores a row for each, and acknowledges them."""
 
     def __init__(self, messages: int, path: Path) -> None:

@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.database import Database, Value
 from core.model import State
 from core.repository.sqlite import FAULTS
@@ -18,7 +18,7 @@ LOOK = 0.001
 """Seconds between two looks of `reach`."""
 
 
-class Book(Closing):
+class Book(Closeable):
     """The tasks of a journal that were submitted after the last `turn`."""
 
     def __init__(self, path: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.model import State
 from core.repository.archive import MOST_RESULTS
 from tests.benchmarks.book import Book
@@ -41,7 +41,7 @@ FLOW_SECONDS = 120
 _TOP = Path(__file__).resolve().parents[2]
 
 
-class Screen(Closing):
+class Screen(Closeable):
     """The console in a pseudo-terminal.
 
     Args:

@@ -13,10 +13,10 @@ from itertools import islice
 import msgspec
 
 from core.addresses import Address
-from core.client.lane import Lane
-from core.client.load_lines import Template, read_replies
-from core.client.pool import Pool
-from core.closing import Closing
+from core.client.connection import Connection
+from core.client.load_lines import SubmitLineTemplate, read_replies
+from core.client.pool import ConnectionPool
+from core.closeable import Closeable
 from core.identifiers import new_id
 from core.jsontext import Json
 from tests.benchmarks.case import Lost
@@ -37,7 +37,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     accepted: dict[int, float]
 
 
-class Crowd(Closing):
+class Crowd(Closeable):
     """Connects at once.
 
     Args:
@@ -50,9 +50,9 @@ class Crowd(Closing):
     def __init__(
         self, entrance: Sequence[Address], connections: int, payload: Json = "hello world", kind: str = "echo"
     ) -> None:
-        self._pool = Pool(entrance, None, PATIENCE)
+        self._pool = ConnectionPool(entrance, None, PATIENCE)
         self._selector = selectors.SelectSelector() if connections <= FEW else selectors.DefaultSelector()
-        self._template = Template(f"crowd-{new_id()[-12:]}", kind, payload)
+        self._template = SubmitLineTemplate(f"crowd-{new_id()[-12:]}", kind, payload)
         self._next = 1
         self._members: list[_Member] = []
         try:
@@ -171,7 +171,7 @@ class Crowd(Closing):
 class _Member:
     """One connection."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Connection) -> None:
         self.lane = lane
         self.rest = b""
         self.open = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.broker.base import Message, Queue, Reference, Settled
+from core.broker.base import Message, PublishResult, Queue, Reference
 from core.broker.embedded import EmbeddedBroker
 from core.database import Database
 from core.repository.sqlite import FAULTS
@@ -86,7 +86,7 @@ def _publish(broker: EmbeddedBroker, side: int, order: Order) -> None:
     """Publish the share of one side."""
     confirmed = 0
 
-    def settled(all_settled: Sequence[Settled]) -> None:
+    def settled(all_settled: Sequence[PublishResult]) -> None:
         nonlocal confirmed
         confirmed += sum(each.confirmed for each in all_settled)
 

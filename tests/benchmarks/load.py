@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 
 from core.addresses import Address
-from core.client.load import Figures
+from core.client.load_command import LoadReport
 from tests.benchmarks.case import Lost, Order
 
 _TOP = Path(__file__).resolve().parents[2]
 _SECONDS = 300.0
 
 
-def submit(servers: Sequence[Address], tasks: int, order: Order) -> Figures:
+def submit(servers: Sequence[Address], tasks: int, order: Order) -> LoadReport:
     """Submit so many tasks as fast as they are taken, and return the generator's figures.
 
     Raises:
@@ -32,4 +32,4 @@ def submit(servers: Sequence[Address], tasks: int, order: Order) -> Figures:
     )
     if ended.returncode:
         raise Lost(f"the client ended with {ended.returncode}: {ended.stderr.decode(errors='replace')}")
-    return msgspec.json.decode(ended.stdout, type=Figures)
+    return msgspec.json.decode(ended.stdout, type=LoadReport)

@@ -14,7 +14,7 @@ import msgspec
 import psutil
 
 from core import config
-from core.broker.opening import EMBEDDED_FILE
+from core.broker.factory import EMBEDDED_FILE
 from core.client import Client
 from core.database import Database
 from core.model import State

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.errors import SupervisorError
-from core.supervisor.nginx import find_nginx, read_build
+from core.supervisor.nginx.executable import find_nginx, read_build
 from tests.services.rabbitmq import RabbitNode
 
 
@@ -15,7 +15,7 @@ class Missing(Exception):
     """What a case needs is not on this machine."""
 
 
-class Services(Closing):
+class Services(Closeable):
     """RabbitMQ, NGINX and the packages of the peers.
 
     Args:

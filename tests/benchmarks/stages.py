@@ -7,7 +7,7 @@ commit. The journal's own times are from before it, and one commit may hold a th
 from collections.abc import Mapping, Sequence
 
 from core.addresses import Address
-from core.client.load import Figures
+from core.client.load_command import LoadReport
 from core.model import State
 from tests.benchmarks import load
 from tests.benchmarks.book import Book
@@ -33,7 +33,7 @@ class Stages:
         self._order = order
         self._done = 0
         """How many tasks of the journal are done, by our own count."""
-        self._told: Figures
+        self._told: LoadReport
 
     def warm_up(self) -> None:
         """Have every part do something: a worker finds out only then how many messages to hold."""
@@ -79,7 +79,7 @@ class Stages:
             tasks, began = self._order.tasks, self._book.first("taken")
         return Measured(tasks=tasks, seconds=ended - began, cpu=cpu)
 
-    def _submit(self) -> Figures:
+    def _submit(self) -> LoadReport:
         """Submit the tasks; what the client has to say of it."""
         figures = load.submit(self._entrance, self._order.tasks, self._order)
         if self._book.submitted() != self._order.tasks:
@@ -95,6 +95,6 @@ class Stages:
         return ended
 
 
-def _spent(told: Figures) -> float:
+def _spent(told: LoadReport) -> float:
     """The client's seconds of processor time."""
     return told.cpu * told.accepted

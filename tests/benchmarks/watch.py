@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.database import Database
 from core.repository.sqlite import FAULTS
 from tests.benchmarks.case import Lost
@@ -20,7 +20,7 @@ OVERLAP = 0.1
 """Seconds by which one worker's commit may overtake another's that has taken its time before."""
 
 
-class Watch(Closing):
+class Watch(Closeable):
     """Watches from its making on.
 
     Args:

@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from core.closing import Closing
-from core.model import Counters, Dispatch, Failure, InHand, NewTask, Outcome, ProcessRecord, Role, State
+from core.closeable import Closeable
+from core.model import Counters, Dispatch, Failure, NewTask, Outcome, ProcessRecord, Role, RunningTask, State
 from core.repository.archive import Archive, OpenArchive
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
 from core.repository.sqlite_archive import open_archive
 
-T = TypeVar("T", bound=Closing)
+T = TypeVar("T", bound=Closeable)
 NOW = 1_000_000.0
 """The time at which the tests play."""
 
@@ -35,7 +35,7 @@ class Openers(NamedTuple):
 @contextmanager
 def sqlite_journal(directory: Path) -> Iterator[Openers]:
     """A journal in an SQLite file."""
-    opened: list[Closing] = []
+    opened: list[Closeable] = []
     lock = threading.Lock()
     path = directory / "resultados.db"
 
@@ -111,7 +111,7 @@ def process(
     beat: int = 0,
     status: str = "starting",
     counters: Counters = NOTHING_COUNTED,
-    in_hand: tuple[InHand, ...] = (),
+    in_hand: tuple[RunningTask, ...] = (),
 ) -> ProcessRecord:
     """A server's record, seen at `at` or when it started."""
     return ProcessRecord(

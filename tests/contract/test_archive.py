@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from core.errors import JournalError
-from core.model import Failure, InHand, State
-from core.repository.archive import Act, Archive
+from core.model import Failure, RunningTask, State
+from core.repository.archive import Archive, BulkAction
 from core.repository.base import Repository
-from core.repository.search import Column, Order, Search, parse
+from core.repository.search import Search, SortColumn, SortOrder, parse
 from tests.contract.repositories import (
     NOW,
     Openers,
@@ -34,9 +34,9 @@ def fail(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[i
     return seqs
 
 
-def found(archive: Archive, text: str, order: Order | None = None) -> list[str]:
+def found(archive: Archive, text: str, order: SortOrder | None = None) -> list[str]:
     """The ids of what is found, in order."""
-    seqs = archive.matching(parse(text, NOW + 100), order or Order())
+    seqs = archive.matching(parse(text, NOW + 100), order or SortOrder())
     rows = archive.rows(seqs)
     return [rows[seq].id for seq in seqs]
 
@@ -126,14 +126,14 @@ def test_a_search_finds_what_it_says(journal: Repository, archive: Archive, text
     assert found(archive, text) == ids
 
 
-@pytest.mark.parametrize("column", list(Column))
+@pytest.mark.parametrize("column", list(SortColumn))
 @pytest.mark.parametrize("descending", [True, False])
 def test_every_order_gives_everything_once(
-    journal: Repository, archive: Archive, column: Column, *, descending: bool
+    journal: Repository, archive: Archive, column: SortColumn, *, descending: bool
 ) -> None:
     end(journal, *(f"t{number}" for number in range(20)))
     fail(journal, *(f"f{number}" for number in range(5)), now=NOW + 8)
-    both = [list(archive.matching(Search(), Order(column, way))) for way in (descending, not descending)]
+    both = [list(archive.matching(Search(), SortOrder(column, way))) for way in (descending, not descending)]
     assert both[0] == both[1][::-1]
     assert len(set(both[0])) == 25
 
@@ -141,7 +141,7 @@ def test_every_order_gives_everything_once(
 def test_an_order_by_time_taken_puts_the_slowest_first(journal: Repository, archive: Archive) -> None:
     slow, quick = queue(journal, "slow", "quick")
     settle(journal, replace(outcome(slow), finished_at=NOW + 60), outcome(quick))
-    assert found(archive, "", Order(Column.TOOK)) == ["slow", "quick"]
+    assert found(archive, "", SortOrder(SortColumn.TOOK)) == ["slow", "quick"]
 
 
 def test_very_many_results_come_in_order(journal: Repository, archive: Archive) -> None:
@@ -159,7 +159,7 @@ def test_timings_and_kinds_are_those_of_late(journal: Repository, archive: Archi
     assert archive.kinds() == ["echo"]
 
 
-def begin(archive: Archive, act: Act, seqs: Sequence[int], now: float = NOW + 20) -> tuple[int, int]:
+def begin(archive: Archive, act: BulkAction, seqs: Sequence[int], now: float = NOW + 20) -> tuple[int, int]:
     """Do something about tasks; the operation, and how many it moved."""
     number = archive.begin(act, "ana", now)
     return number, archive.apply(number, act, seqs, now)
@@ -168,7 +168,7 @@ def begin(archive: Archive, act: Act, seqs: Sequence[int], now: float = NOW + 20
 def test_a_failed_task_that_is_retried_is_open_and_runs_again(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "a", "b")
     done = end(journal, "c")
-    number, moved = begin(archive, Act.RETRY, [*seqs[:1], *done, 999])
+    number, moved = begin(archive, BulkAction.RETRY, [*seqs[:1], *done, 999])
     assert moved == 1
     assert booked(journal) == {"accepted": 1, "failed": 1, "done": 1}
     with journal.transaction():
@@ -179,7 +179,7 @@ def test_a_failed_task_that_is_retried_is_open_and_runs_again(journal: Repositor
     assert state_of(journal, "a") is State.DONE
     assert journal.audit().clean
     [operation] = archive.operations(10)
-    assert (operation.number, operation.act, operation.who, operation.tasks) == (number, Act.RETRY, "ana", 1)
+    assert (operation.number, operation.act, operation.who, operation.tasks) == (number, BulkAction.RETRY, "ana", 1)
     assert operation.undone_at is None
 
 
@@ -187,7 +187,7 @@ def test_a_failed_task_that_is_discarded_is_cancelled_and_keeps_its_failure(
     journal: Repository, archive: Archive
 ) -> None:
     seqs = fail(journal, "a")
-    begin(archive, Act.DISCARD, seqs)
+    begin(archive, BulkAction.DISCARD, seqs)
     task = journal.find("a")
     assert task is not None
     assert (task.state, task.failure) == (State.CANCELLED, BROKEN)
@@ -202,8 +202,8 @@ def undo(archive: Archive, operation: int, now: float, *running: str) -> int:
     return moved
 
 
-@pytest.mark.parametrize("act", list(Act))
-def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act: Act) -> None:
+@pytest.mark.parametrize("act", list(BulkAction))
+def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act: BulkAction) -> None:
     seqs = fail(journal, "a", "b")
     number, _ = begin(archive, act, seqs)
     assert undo(archive, number, NOW + 30) == 2
@@ -215,10 +215,10 @@ def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act:
 
 def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "ended", "runs", "waits")
-    number, _ = begin(archive, Act.RETRY, seqs)
+    number, _ = begin(archive, BulkAction.RETRY, seqs)
     mark(journal, seqs, attempt=1)
     settle(journal, outcome(seqs[0], 1))
-    running = InHand("runs", "echo", NOW)
+    running = RunningTask("runs", "echo", NOW)
     assert undo(archive, number, NOW + 30, running.id) == 1
     assert booked(journal) == {"done": 1, "queued": 1, "failed": 1}
     # What was already on its way changes nothing any more.
@@ -228,17 +228,17 @@ def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive:
 
 def test_only_the_last_operation_on_a_task_can_be_undone(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "a")
-    first, _ = begin(archive, Act.RETRY, seqs)
+    first, _ = begin(archive, BulkAction.RETRY, seqs)
     mark(journal, seqs, attempt=1)
     settle(journal, outcome(seqs[0], 1, State.FAILED))
-    begin(archive, Act.DISCARD, seqs)
+    begin(archive, BulkAction.DISCARD, seqs)
     assert undo(archive, first, NOW + 30) == 0
     assert state_of(journal, "a") is State.CANCELLED
 
 
 def test_an_operation_can_be_undone_some_at_a_time(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "a", "b", "c")
-    number, _ = begin(archive, Act.RETRY, seqs[:2])
+    number, _ = begin(archive, BulkAction.RETRY, seqs[:2])
     assert list(archive.moved_by(number)) == seqs[:2]
     assert archive.undo(number, seqs[:1], [], NOW + 30) == 1
     assert (list(archive.moved_by(number)), archive.operations(1)[0].undone_at) == (seqs[1:2], None)
@@ -252,10 +252,10 @@ def test_what_may_have_ended_before_is_told(journal: Repository, archive: Archiv
     seqs = fail(journal, "again", "undone", "discarded", "never")
     ended = end(journal, "done")
     assert archive.returned([*seqs, *ended]) == frozenset()
-    begin(archive, Act.RETRY, seqs[:1])
+    begin(archive, BulkAction.RETRY, seqs[:1])
     mark(journal, seqs[:1], attempt=1)
     settle(journal, outcome(seqs[0], 1))
-    number, _ = begin(archive, Act.RETRY, seqs[1:2])
+    number, _ = begin(archive, BulkAction.RETRY, seqs[1:2])
     undo(archive, number, NOW + 30)
     assert archive.returned([*seqs, *ended]) == frozenset(seqs[:2])
     assert archive.returned(seqs[1:]) == frozenset(seqs[1:2])
@@ -265,8 +265,8 @@ def test_what_may_have_ended_before_is_told(journal: Repository, archive: Archiv
 def test_an_operation_that_cannot_be_written_moves_nothing(openers: Openers, journal: Repository) -> None:
     seqs = fail(journal, "a")
     archive = openers.archive()
-    number = archive.begin(Act.RETRY, "ana", NOW)
+    number = archive.begin(BulkAction.RETRY, "ana", NOW)
     archive.close()
     with pytest.raises(JournalError):
-        archive.apply(number, Act.RETRY, seqs, NOW)
+        archive.apply(number, BulkAction.RETRY, seqs, NOW)
     assert booked(journal) == {"failed": 1}

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Delivery, Message, Publisher, Queue, Settled
+from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Delivery, Message, Publisher, PublishResult, Queue
 from core.errors import BrokerError, BrokerUnavailable
 from tests.services.waiting import wait_until
 
@@ -24,12 +24,12 @@ class Outbox:
 
     def __init__(self, broker: Broker) -> None:
         self._changed = threading.Condition()
-        self._settled: list[Settled] = []
+        self._settled: list[PublishResult] = []
         self._next = 0
         self.publisher: Publisher = broker.publisher(self._note)
         wait_until(lambda: self.publisher.available, "the publisher to be available", PATIENCE)
 
-    def _note(self, settled: Sequence[Settled]) -> None:
+    def _note(self, settled: Sequence[PublishResult]) -> None:
         with self._changed:
             self._settled.extend(settled)
             self._changed.notify_all()
@@ -41,12 +41,12 @@ class Outbox:
         self.publisher.send([Message(tag, f"task-{tag}", "echo", body) for tag, body in zip(tags, bodies, strict=True)])
         return tags
 
-    def settled(self) -> list[Settled]:
+    def settled(self) -> list[PublishResult]:
         """What was told so far."""
         with self._changed:
             return list(self._settled)
 
-    def wait(self) -> list[Settled]:
+    def wait(self) -> list[PublishResult]:
         """What was told, when everything sent was told of."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self._settled) >= self._next, PATIENCE), "not all was settled"
@@ -475,18 +475,18 @@ def test_preparing_again_changes_nothing(broker: Broker) -> None:
     publish(broker, b"kept")
     broker.prepare()
     broker.prepare()
-    assert broker.births == 1
+    assert broker.recreations == 1
     wait_for_depth(broker, 1, 0)
 
 
 def test_who_makes_the_tasks_queue_can_tell_so(unprepared: Broker) -> None:
-    assert unprepared.births == 0
+    assert unprepared.recreations == 0
     with unprepared.consumer(Queue.TASKS, 1) as consumer:
-        wait_until(lambda: unprepared.births == 1 and not consumer.trouble, "the queue to be made", PATIENCE)
+        wait_until(lambda: unprepared.recreations == 1 and not consumer.trouble, "the queue to be made", PATIENCE)
         unprepared.prepare()
         with unprepared.publisher(lambda _: None) as publisher:
             wait_until(lambda: publisher.available, "the publisher to be connected", PATIENCE)
-    assert unprepared.births == 1
+    assert unprepared.recreations == 1
 
 
 def test_a_check_of_a_healthy_broker_passes_again_and_again_and_changes_nothing(broker: Broker) -> None:

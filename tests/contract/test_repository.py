@@ -9,7 +9,7 @@ import pytest
 from core import jsontext
 from core.errors import JournalError
 from core.model import ENDED, Dispatch, Failure, NewTask, State, Times
-from core.repository.base import STRIKE_LIMIT, Letter, OpenRepository, Repository
+from core.repository.base import STRIKE_LIMIT, DeadLetter, OpenRepository, Repository
 from tests.contract.repositories import (
     FAILURE,
     NOW,
@@ -281,7 +281,7 @@ def test_what_is_not_in_the_book_is_not_cancelled(journal: Repository) -> None:
 def bury(repository: Repository, *letters: tuple[int, str]) -> list[State | None]:
     """Settle dead letters."""
     with repository.transaction():
-        return repository.bury([Letter(seq, task_id, FAILURE) for seq, task_id in letters], NOW + 9)
+        return repository.bury([DeadLetter(seq, task_id, FAILURE) for seq, task_id in letters], NOW + 9)
 
 
 def strike(repository: Repository, seq: int, times: int) -> None:
@@ -572,7 +572,7 @@ def test_everything_can_be_committed_at_once(journal: Repository) -> None:
         journal.mark_queued([Dispatch(receipt.seq, "five", "echo", 0)], NOW)
         assert journal.settle([outcome(one), outcome(two, 0, State.RETRYING)], NOW) == [True, True]
         assert journal.cancel("three", NOW) is State.CANCELLED
-        assert journal.bury([Letter(four, "four", FAILURE)], NOW) == [State.FAILED]
+        assert journal.bury([DeadLetter(four, "four", FAILURE)], NOW) == [State.FAILED]
         assert [dispatch.seq for dispatch in journal.claim(1, NOW, 9)] == [two]
         assert journal.settle([outcome(receipt.seq), outcome(three)], NOW) == [True, False]
     assert booked(journal) == {"done": 2, "retrying": 1, "cancelled": 1, "failed": 1}

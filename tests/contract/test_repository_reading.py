@@ -5,19 +5,9 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from core.model import ENDED, Counters, InHand, Role, State, Task
+from core.model import ENDED, Counters, Role, RunningTask, State, Task
 from core.repository.base import Cursor, OpenRepository, Repository
-from tests.contract.repositories import (
-    NOTHING_COUNTED,
-    NOW,
-    end,
-    enter,
-    mark,
-    outcome,
-    process,
-    queue,
-    settle,
-)
+from tests.contract.repositories import NOTHING_COUNTED, NOW, end, enter, mark, outcome, process, queue, settle
 
 WEEK = 7 * 24 * 3600
 
@@ -50,7 +40,7 @@ def test_a_heartbeat_is_the_whole_record(journal: Repository) -> None:
         beat=3,
         at=NOW + 2,
         counters=Counters(accepted=1, published=2, done=3, failed=4, retried=5, discarded=6, busy_seconds=7.5),
-        in_hand=(InHand("a", "echo", NOW), InHand("b", "sum", NOW + 1)),
+        in_hand=(RunningTask("a", "echo", NOW), RunningTask("b", "sum", NOW + 1)),
     )
     with journal.transaction():
         journal.beat(record)
@@ -102,7 +92,7 @@ def test_a_sample_a_second_is_kept(journal: Repository) -> None:
 def test_samples_tell_whose_they_are(journal: Repository) -> None:
     one, two = register(journal, "s1"), register(journal, "s2")
     with journal.transaction():
-        journal.beat(process("s2", number=two, in_hand=(InHand("a", "echo", NOW),)))
+        journal.beat(process("s2", number=two, in_hand=(RunningTask("a", "echo", NOW),)))
         journal.beat(process("s1", number=one))
         journal.beat(process("s1", number=one, at=NOW + 1))
     assert [(sample.second, sample.number, sample.name, sample.in_hand) for sample in journal.samples(0)] == [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from core.model import ENDED, WAITING, Dispatch, Outcome, State
-from core.repository.base import STRIKE_LIMIT, Letter, OpenRepository
+from core.repository.base import STRIKE_LIMIT, DeadLetter, OpenRepository
 from tests.contract.repositories import FAILURE, JOURNALS, NOW, new_task, outcome
 
 IDS = st.sampled_from([f"t{number}" for number in range(12)])
@@ -167,10 +167,10 @@ class Book(RuleBasedStateMachine):
         """Read dead letters, of known and unknown tasks."""
         self.write()
         expected: list[State | None] = []
-        letters: list[Letter] = []
+        letters: list[DeadLetter] = []
         for name in names:
             entry = self.entries.get(name)
-            letters.append(Letter(entry.seq if entry else UNKNOWN, name, FAILURE))
+            letters.append(DeadLetter(entry.seq if entry else UNKNOWN, name, FAILURE))
             if entry and entry.state not in ENDED:
                 if entry.strikes >= STRIKE_LIMIT:
                     entry = replace(entry, state=State.FAILED, owner=None, attempts=entry.attempts + 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.closing import Closing
+from core.closeable import Closeable
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Noted(msgspec.Struct, frozen=True):
         return self.sent - self.accepted - self.refused.keys()
 
 
-class Ledger(Closing):
+class Ledger(Closeable):
     """Writes the book. Several threads may.
 
     Args:

@@ -6,13 +6,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 
 PROGRAMS = ("mount", "umount")
 PIECE = b"\0" * 65_536
 
 
-class Disk(Closing):
+class Disk(Closeable):
     """Mounts it over a directory, until it is closed.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from core.addresses import LOOPBACK, Address
-from core.closing import Closing
+from core.closeable import Closeable
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
 FAIR = Weather()
 
 
-class Proxy(Closing):
+class Proxy(Closeable):
     """Carries connections to `target`.
 
     Args:

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.addresses import Address
-from core.closing import Closing
+from core.closeable import Closeable
 
 _PIECE = 256 * 1024
 _REST = 0.002
 
 
-class Peer(Closing):
+class Peer(Closeable):
     """One client: sends what `more` gives out, and counts what comes back.
 
     Args:
@@ -118,7 +118,7 @@ class Peer(Closing):
         self.close()
 
 
-class Swarm(Closing):
+class Swarm(Closeable):
     """All of them.
 
     Args:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 PROGRAM = "strace"
@@ -39,7 +39,7 @@ def command(injections: Iterable[str]) -> list[str]:
     return [PROGRAM, "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", *faults]
 
 
-class Tracer(Closing):
+class Tracer(Closeable):
     """Makes faults in a process that runs, until it is closed; the process goes on without it.
 
     Args:

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from core.closing import Closing
+from core.closeable import Closeable
 from tests.integration.supervised import PATIENCE, Ended, Supervised
 
 _TOP = Path(__file__).resolve().parents[2]
 
 
-class Command(Closing):
+class Command(Closeable):
     """One command. What it prints goes to files: it never waits for a reader.
 
     Args:

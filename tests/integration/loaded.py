@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from core.addresses import Address
 from core.client import Client
 from core.model import State
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.supervised import Supervised
 from tests.services.waiting import wait_until
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.addresses import Address
-from core.closing import Closing
+from core.closeable import Closeable
 from core.errors import JournalError
 from core.model import ProcessRecord, Task
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.services.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
 
 
-class Program(Closing):
+class Program(Closeable):
     """A program that runs while the test goes on.
 
     Args:

@@ -6,11 +6,11 @@ from pathlib import Path
 from core import config
 from core.broker.base import Broker
 from core.broker.embedded import EmbeddedBroker
-from core.broker.opening import EMBEDDED_FILE
+from core.broker.factory import EMBEDDED_FILE
 from core.broker.rabbitmq import RabbitBroker
 from core.config import Settings
 from core.launch import launch
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.tasks import builtin_registry, load
 from core.worker import options
 from core.worker.program import Worker

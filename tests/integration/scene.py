@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.jsontext import Json
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.programs import counts
 from tests.integration.wire import Wire
 from tests.services.waiting import wait_until

@@ -12,13 +12,14 @@ import msgspec
 import psutil
 
 from core.addresses import Address
-from core.closing import Closing
+from core.closeable import Closeable
 from core.jsontext import Json
 from core.protocol import ClientConnection, Reply
-from core.supervisor import census, state
+from core.supervisor import state
 from core.supervisor.home import Home
-from core.supervisor.report import Phase, Report, Stopped
+from core.supervisor.processes import process_identity
 from core.supervisor.state import SupervisorState
+from core.supervisor.status import Phase, StopResult, SystemStatus
 from tests.services.waiting import wait_until
 
 PATIENCE = 60.0
@@ -33,19 +34,19 @@ class Ended(msgspec.Struct, frozen=True):
     errors: str
 
     @property
-    def report(self) -> Report:
+    def report(self) -> SystemStatus:
         """What it printed, as JSON."""
         assert self.code in {0, 1}, self.errors
-        return msgspec.json.decode(self.output, type=Report)
+        return msgspec.json.decode(self.output, type=SystemStatus)
 
     @property
-    def stopped(self) -> Stopped:
+    def stopped(self) -> StopResult:
         """What `down` printed, as JSON."""
         assert self.code == 0, self.errors
-        return msgspec.json.decode(self.output, type=Stopped)
+        return msgspec.json.decode(self.output, type=StopResult)
 
 
-class Supervised(Closing):
+class Supervised(Closeable):
     """The system of one directory, with ports of its own.
 
     Args:
@@ -71,13 +72,13 @@ class Supervised(Closing):
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
-    def up(self, servers: int = 1, workers: int = 1, *flags: str) -> Report:
+    def up(self, servers: int = 1, workers: int = 1, *flags: str) -> SystemStatus:
         """Start it in the background, on free ports."""
         ended = self.run("up", "--detach", "--json", *self.sizes(servers, workers), *flags)
         assert ended.code == 0, ended.errors
         return ended.report
 
-    def start_in_front(self, servers: int = 1, workers: int = 1) -> Report:
+    def start_in_front(self, servers: int = 1, workers: int = 1) -> SystemStatus:
         """Start it in the foreground, as the leader of a session, or attach to it; return when it is ready."""
         self._foreground = subprocess.Popen(
             self._arguments("up", "--json", *self.sizes(servers, workers)),
@@ -90,7 +91,7 @@ class Supervised(Closing):
             start_new_session=True,
         )
         assert self._foreground.stdout is not None
-        return msgspec.json.decode(self._foreground.stdout.readline(), type=Report)
+        return msgspec.json.decode(self._foreground.stdout.readline(), type=SystemStatus)
 
     def interrupt(self) -> None:
         """Send Ctrl-C to the supervisor in the foreground, and to it alone."""
@@ -106,26 +107,26 @@ class Supervised(Closing):
         self._foreground = None
         return code
 
-    def down(self, *flags: str) -> Stopped:
+    def down(self, *flags: str) -> StopResult:
         """Take it down."""
         return self.run("down", "--json", *flags).stopped
 
-    def status(self) -> Report | None:
+    def status(self) -> SystemStatus | None:
         """What it says of itself."""
         output = self.run("status", "--json").output
-        return None if output.strip() == "null" else msgspec.json.decode(output, type=Report)
+        return None if output.strip() == "null" else msgspec.json.decode(output, type=SystemStatus)
 
     def kill_supervisor(self) -> None:
         """End the supervisor as a crash would."""
         found = state.load(self.home.state, SupervisorState)
         assert found is not None
-        census.kill(found.identity)
-        wait_until(lambda: not census.is_alive(found.identity), "the supervisor to die")
+        process_identity.kill(found.identity)
+        wait_until(lambda: not process_identity.is_alive(found.identity), "the supervisor to die")
 
-    def assert_nothing_left(self, report: Report) -> None:
+    def assert_nothing_left(self, report: SystemStatus) -> None:
         """Make sure that no process works for it any more and that nobody listens on its ports."""
-        assert census.ours(self.home) == []
-        assert census.identify(report.pid) is None
+        assert process_identity.ours(self.home) == []
+        assert process_identity.identify(report.pid) is None
         for text in {report.listen, *report.servers} - {""}:
             with socket.socket() as probe:
                 assert probe.connect_ex(Address.parse(text).pair) != 0, text
@@ -143,19 +144,19 @@ class Supervised(Closing):
         """End whatever the test has left."""
         found = state.load(self.home.state, SupervisorState)
         if found is not None:
-            census.kill(found.identity)
+            process_identity.kill(found.identity)
         if self._foreground is not None:
             self._foreground.kill()
             self.end_of_foreground()
-        for identity in census.ours(self.home):
-            census.kill(identity)
-        wait_until(lambda: not census.ours(self.home), "everything to end")
+        for identity in process_identity.ours(self.home):
+            process_identity.kill(identity)
+        wait_until(lambda: not process_identity.ours(self.home), "everything to end")
 
     def _arguments(self, command: str, *flags: str) -> list[str]:
         return [sys.executable, "-m", "core.supervisor", command, "--dir", str(self.home.directory), *flags]
 
 
-def pid_of(report: Report | None, name: str) -> int | None:
+def pid_of(report: SystemStatus | None, name: str) -> int | None:
     """The process id of one part; None when there is no such process now."""
     found = [part.pid for part in report.processes if part.name == name] if report else []
     return found[0] if found else None
@@ -167,7 +168,7 @@ def kill(pid: int | None) -> None:
     psutil.Process(pid).kill()
 
 
-def settled(report: Report | None) -> bool:
+def settled(report: SystemStatus | None) -> bool:
     """Whether everything runs and is ready."""
     return report is not None and report.phase is Phase.RUNNING and report.ready
 

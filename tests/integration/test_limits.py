@@ -13,8 +13,8 @@ import pytest
 
 from core.addresses import Address
 from core.client import Client, NewSubmission
-from core.client.load import Load, LoadOrder
-from core.client.pool import Pool
+from core.client.load_command import LoadCommand, LoadOptions
+from core.client.pool import ConnectionPool
 from core.errors import RequestRefused
 from tests.integration.programs import run, server, worker
 from tests.integration.supervised import Supervised
@@ -106,9 +106,9 @@ def test_the_client_waits_as_long_as_it_is_told_and_loses_nothing(tmp_path: Path
         assert sorted(answer.id for answer in answers) == sorted(ids)
         # Of each of its connections, six hundred go through at once.
         assert time.monotonic() - began < 30
-        order = LoadOrder(tasks=900, connections=1, window=400, rate=None, kind="echo", payload="", wait=False)
-        with Pool([address], None, 10.0) as pool, Client(address) as client:
-            figures = Load(pool, client, order, 20.0, lambda _: None).run()
+        order = LoadOptions(tasks=900, connections=1, window=400, rate=None, kind="echo", payload="", wait=False)
+        with ConnectionPool([address], None, 10.0) as pool, Client(address) as client:
+            figures = LoadCommand(pool, client, order, 20.0, lambda _: None).run()
         assert figures.accepted == 900
         assert figures.errors["overloaded"] > 0
         program.terminate()

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from core.addresses import Address
-from core.broker.opening import open_broker
+from core.broker.factory import open_broker
 from core.client import Client
 from core.model import Depth, Role, State
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.services.nginx_fixtures import StartNginx
 from tests.services.rabbitmq import RabbitNode
 from tests.services.system import LocalSystem

@@ -9,7 +9,7 @@ import pytest
 
 from core.broker.base import DELIVERY_LIMIT, Consumer, Delivery, Queue
 from core.broker.rabbitmq import RabbitBroker
-from core.broker.rabbitmq.intake import redeliveries
+from core.broker.rabbitmq.consumer_channel import redeliveries
 from tests.services.amqp import Book, bodies, messages, raw_channel, receive_all, wait_available, wait_connected
 from tests.services.rabbitmq import RabbitNode
 from tests.services.waiting import wait_until

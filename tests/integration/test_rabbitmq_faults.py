@@ -12,8 +12,8 @@ import pytest
 from core.broker.base import Publisher, Queue
 from core.broker.rabbitmq import RabbitBroker
 from core.broker.rabbitmq.addresses import read_addresses
+from core.broker.rabbitmq.connection_thread import ConnectionThread
 from core.broker.rabbitmq.gauge import RabbitGauge
-from core.broker.rabbitmq.link import Link
 from core.broker.rabbitmq.publisher import RabbitPublisher
 from core.errors import BrokerUnavailable
 from tests.services.amqp import Book, bodies, messages, receive_all, wait_available, wait_connected
@@ -161,7 +161,7 @@ def test_an_error_that_pika_should_not_raise_costs_a_connection_and_nothing_else
     RabbitBroker([url]).prepare()
     with RabbitGauge(read_addresses([url], 15, 60.0)) as gauge:
         gauge.read()
-        link = next(value for value in vars(gauge).values() if isinstance(value, Link))
+        link = next(value for value in vars(gauge).values() if isinstance(value, ConnectionThread))
         for _ in range(3):
             link.call(fail)
             wait_until(lambda: not link.ready, "the error to be noticed")
@@ -251,7 +251,7 @@ def test_a_queue_that_was_born_just_before_a_crash_and_has_no_leader_is_made_ane
     with broker.consumer(Queue.TASKS, 5) as consumer:
         wait_until(lambda: not consumer.trouble, "the queue to serve again", 90)
         if "answers nobody" in caplog.text:
-            assert broker.births == 1
+            assert broker.recreations == 1
         book = Book()
         with broker.publisher(book) as publisher:
             wait_available(publisher)

@@ -61,7 +61,7 @@ def test_a_gauge_makes_no_queue_and_answers_once_there_is_one(rabbitmq_url: str)
             gauge.read()
         broker = RabbitBroker([rabbitmq_url])
         broker.prepare()
-        assert broker.births == 1
+        assert broker.recreations == 1
         wait_until(lambda: _readable(gauge.read), "the queue to be seen")
         assert gauge.read() == Depth(ready=0, dead=0)
 
@@ -70,13 +70,13 @@ def test_who_makes_the_tasks_queue_can_tell_so(rabbitmq_url: str) -> None:
     first, second = RabbitBroker([rabbitmq_url]), RabbitBroker([rabbitmq_url])
     with first.consumer(Queue.TASKS, 1) as consumer:
         wait_until(lambda: not consumer.trouble, "the consumer to be connected")
-        assert first.births == 1
+        assert first.recreations == 1
         with second.publisher(Book()) as publisher:
             wait_until(lambda: publisher.available, "the publisher to be connected")
-        assert second.births == 0
+        assert second.recreations == 0
         with raw_channel(rabbitmq_url) as channel:
             channel.queue_delete(Queue.TASKS.value)
-        wait_until(lambda: first.births == 2, "the consumer to make the queue again")
+        wait_until(lambda: first.recreations == 2, "the consumer to make the queue again")
 
 
 def _readable(read: Callable[[], Depth]) -> bool:

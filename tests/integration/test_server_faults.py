@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from core.broker.embedded import EmbeddedBroker
-from core.broker.opening import EMBEDDED_FILE
+from core.broker.factory import EMBEDDED_FILE
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable, JournalUnavailable, JournalUnusable
-from core.presence import SILENCE
-from core.repository.opening import Journal
+from core.heartbeat import SILENCE
+from core.repository.journal import Journal
 from tests.integration.programs import Program, counts, server, worker
 from tests.integration.wire import Reply, Wire, once
 from tests.services.ports import free_port

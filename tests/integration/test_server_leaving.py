@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.programs import find, server
 from tests.integration.wire import Reply, Wire
 

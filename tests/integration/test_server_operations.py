@@ -10,7 +10,7 @@ import pytest
 from core.addresses import Address
 from core.jsontext import Json
 from core.model import Outcome, State
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.wire import Reply, Wire, once
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until

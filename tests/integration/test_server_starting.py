@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.programs import run, server
 from tests.integration.wire import Wire, once
 

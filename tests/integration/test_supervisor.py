@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.repository.opening import Journal
-from core.supervisor import census
+from core.repository.journal import Journal
 from core.supervisor.lock import is_held
-from core.supervisor.report import PartState, Phase, Report
+from core.supervisor.processes import process_identity
+from core.supervisor.status import Phase, SystemStatus, UnitState
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
 from tests.services.waiting import wait_until
 
@@ -136,7 +136,7 @@ def test_of_many_that_start_at_once_one_runs_and_the_others_attach(system: Super
         assert report is not None
         assert owners == {report.pid}
         system.down()
-        assert census.ours(system.home) == []
+        assert process_identity.ours(system.home) == []
 
 
 def race(system: Supervised, *flags: str) -> set[int]:
@@ -157,7 +157,7 @@ def race(system: Supervised, *flags: str) -> set[int]:
         ]
         outputs = [process.communicate(timeout=60) for process in processes]
         assert [process.returncode for process in processes] == [0, 0], outputs
-    return {msgspec.json.decode(output, type=Report).pid for output, _ in outputs}
+    return {msgspec.json.decode(output, type=SystemStatus).pid for output, _ in outputs}
 
 
 def test_a_taken_port_is_left_out_and_its_holder_named(system: Supervised) -> None:
@@ -179,7 +179,7 @@ def test_a_taken_port_that_was_asked_for_is_an_error(system: Supervised, flags: 
     assert ended.code == 1
     assert f"{listen} is held by" in ended.errors
     assert f"(pid {os.getpid()})" in ended.errors
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
@@ -189,7 +189,7 @@ def test_a_server_that_cannot_start_is_shown_and_nothing_is_left(system: Supervi
     assert ended.code == 1
     assert "s1 ended with code 2 before everything was ready; its last lines" in ended.errors
     assert "CAUCE_SERVER_MAX_LINE: 'plenty' must be a whole number" in ended.errors
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
     assert not is_held(system.home.lock)
     assert not system.home.state.exists()
 
@@ -204,7 +204,7 @@ def test_a_broker_that_cannot_be_reached_is_told_before_anything_starts(system: 
     assert str(port) in ended.errors
     assert "secret" not in ended.errors
     assert not system.home.log("s1").exists()
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
 
 
 def test_children_of_a_supervisor_that_was_killed_go_on_until_down_ends_them(system: Supervised) -> None:
@@ -252,7 +252,7 @@ def test_a_stop_while_starting_beats_the_start(system: Supervised) -> None:
     wait_until(system.home.state.exists, "the supervisor to begin", MENDING)
     system.down()
     assert starting.wait(MENDING) == 1
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
 
 
 def test_a_supervisor_that_hangs_is_ended_too(system: Supervised) -> None:
@@ -283,4 +283,4 @@ def test_what_nginx_would_be_told_is_the_file_of_this_repository(system: Supervi
 
 
 def test_phases_and_states_have_the_names_that_others_read() -> None:
-    assert (str(Phase.RUNNING), str(PartState.READY)) == ("running", "ready")
+    assert (str(Phase.RUNNING), str(UnitState.READY)) == ("running", "ready")

@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from core.addresses import Address
-from core.supervisor import census, commands
-from core.supervisor.report import PartReport, PartState, Report
+from core.supervisor import commands
+from core.supervisor.processes import process_identity
+from core.supervisor.status import SystemStatus, UnitState, UnitStatus
 from tests.integration import kinds
 from tests.integration.commanding import Command
 from tests.integration.programs import find
@@ -40,7 +41,7 @@ class Held:
         self._trace = directory / "trace"
         self._gate = directory / "gate"
 
-    def begin(self, report: Report) -> None:
+    def begin(self, report: SystemStatus) -> None:
         """Submit it and wait until it runs."""
         payload = {"trace": str(self._trace), "gate": str(self._gate)}
         once(Address.parse(report.listen), "submit", id="held", kind="gated", payload=payload)
@@ -67,18 +68,18 @@ def held(tmp_path: Path) -> Held:
     return Held(tmp_path)
 
 
-def part_of(system: Supervised, name: str) -> PartReport:
+def part_of(system: Supervised, name: str) -> UnitStatus:
     """How a process is, asked without a command's delay."""
     report = commands.status(system.home)
     assert report is not None
     return next(part for part in report.processes if part.name == name)
 
 
-def becomes(system: Supervised, name: str, state: PartState) -> Callable[[], bool]:
+def becomes(system: Supervised, name: str, state: UnitState) -> Callable[[], bool]:
     return lambda: part_of(system, name).state is state
 
 
-def pids(report: Report | None) -> dict[str, int | None]:
+def pids(report: SystemStatus | None) -> dict[str, int | None]:
     assert report is not None
     return {part.name: part.pid for part in report.processes}
 
@@ -92,7 +93,7 @@ def test_single_processes_and_kinds_of_them_are_stopped_started_restarted_and_ki
 
     stopped = system.run("stop", "w2", "--json").report
     assert pids(stopped) == {**before, "w2": None}
-    assert part_of(system, "w2").state is PartState.STOPPED
+    assert part_of(system, "w2").state is UnitState.STOPPED
     # What an operator has stopped is no trouble.
     assert system.run("status").code == 0
 
@@ -110,11 +111,11 @@ def test_single_processes_and_kinds_of_them_are_stopped_started_restarted_and_ki
 
     killed = system.run("kill", "w1", "--json").report
     assert pids(killed)["w1"] != pids(restarted)["w1"]
-    wait_until(becomes(system, "w1", PartState.READY), "the worker to come back by itself", PATIENCE)
+    wait_until(becomes(system, "w1", UnitState.READY), "the worker to come back by itself", PATIENCE)
     assert part_of(system, "w1").restarts == 1
 
     assert set(pids(system.run("stop", "all", "--json").report).values()) == {None}
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
     again = system.run("start", "workers", "servers", "--json").report
     assert settled(again)
     assert None not in pids(again).values()
@@ -144,13 +145,13 @@ def test_a_name_that_is_none_is_an_error_that_names_those_that_there_are(system:
 def test_a_stop_beats_a_restart_that_is_due(system: Supervised) -> None:
     report = system.up(1, 1)
     kill(pid_of(report, "w1"))
-    wait_until(becomes(system, "w1", PartState.RESTARTING), "the death to be noticed", PATIENCE)
+    wait_until(becomes(system, "w1", UnitState.RESTARTING), "the death to be noticed", PATIENCE)
     now = commands.operate(system.home, "stop", ["w1"])
     assert pids(now)["w1"] is None
     # It would have been started again before another process has been twice.
     for _ in range(2):
         commands.operate(system.home, "restart", ["s1"])
-    assert part_of(system, "w1").state is PartState.STOPPED
+    assert part_of(system, "w1").state is UnitState.STOPPED
     assert part_of(system, "w1").pid is None
 
 
@@ -158,7 +159,7 @@ def test_a_stop_beats_a_restart_that_is_under_way(system: Supervised, held: Held
     report = system.up(1, 1, "--tasks", kinds.__name__)
     held.begin(report)
     with Command(system, "restart", "w1") as restarting:
-        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
         with Command(system, "stop", "w1", "--timeout", "30") as stopping:
             wait_until(lambda: kill_in(system) <= 30.0, "the stop to be asked for", PATIENCE)
             held.let_go()
@@ -166,7 +167,7 @@ def test_a_stop_beats_a_restart_that_is_under_way(system: Supervised, held: Held
         ended = restarting.end()
     assert ended.code == 1
     assert "w1 was told to stop" in ended.errors
-    assert part_of(system, "w1").state is PartState.STOPPED
+    assert part_of(system, "w1").state is UnitState.STOPPED
     assert part_of(system, "w1").pid is None
     assert held.state == "done"
     assert held.runs == 1
@@ -179,7 +180,7 @@ def test_what_was_to_be_restarted_when_the_supervisor_was_killed_is_not_left_sto
     report = system.up(1, 1, *flags)
     held.begin(report)
     with Command(system, "restart", "w1") as restarting:
-        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
         # What is written down is of the same turn, or of the next, which a later answer comes after.
         commands.operate(system.home, "start", ["s1"])
         system.kill_supervisor()
@@ -187,7 +188,7 @@ def test_what_was_to_be_restarted_when_the_supervisor_was_killed_is_not_left_sto
     held.let_go()
     again = system.up(1, 1, *flags)
     assert pid_of(again, "s1") == pid_of(report, "s1")
-    wait_until(becomes(system, "w1", PartState.READY), "the worker to come", PATIENCE)
+    wait_until(becomes(system, "w1", UnitState.READY), "the worker to come", PATIENCE)
     assert part_of(system, "w1").pid != pid_of(report, "w1")
 
 
@@ -203,8 +204,8 @@ def test_an_interrupt_of_down_skips_the_waiting_and_nothing_is_left(system: Supe
     report = system.up(1, 1, "--tasks", kinds.__name__)
     held.begin(report)
     with Command(system, "down", "--json") as down:
-        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
-        wait_until(becomes(system, "s1", PartState.STOPPED), "the server to end before", PATIENCE)
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "s1", UnitState.STOPPED), "the server to end before", PATIENCE)
         assert down.process.poll() is None
         down.interrupt()
         stopped = down.end().stopped
@@ -219,12 +220,12 @@ def test_an_interrupt_kills_only_what_is_to_stop(system: Supervised, held: Held,
     report = system.up(1, 1, "--tasks", kinds.__name__)
     held.begin(report)
     with Command(system, *command, "--json") as waiting:
-        wait_until(becomes(system, "w1", PartState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
         waiting.interrupt()
         now = waiting.end().report
     assert {name: pid for name, pid in pids(now).items() if pid is not None} == {"s1": pid_of(report, "s1")}
     assert settled(now)
-    assert [identity.pid for identity in census.ours(system.home)] == [pid_of(report, "s1")]
+    assert [identity.pid for identity in process_identity.ours(system.home)] == [pid_of(report, "s1")]
 
 
 # What users declare.
@@ -274,20 +275,20 @@ def test_what_is_declared_is_run_with_everything_else(system: Supervised, tmp_pa
     assert [part.name for part in report.processes] == ["s1", "w1", "diary", "late", "website"]
     assert report.ready
     website = part_of(system, "website")
-    assert (website.state, website.address) == (PartState.READY, str(address))
+    assert (website.state, website.address) == (UnitState.READY, str(address))
     assert psutil.Process(website.pid).cwd() == str(tmp_path / "pages")
-    assert part_of(system, "late").state is PartState.STOPPED
+    assert part_of(system, "late").state is UnitState.STOPPED
     started = {name: part_of(system, name).started_at or 0.0 for name in ("s1", "w1", "diary", "website")}
     assert max(started["s1"], started["w1"]) < min(started["diary"], started["website"])
     assert "good morning" in system.run("logs", "diary").output
 
     kill(website.pid)
     wait_until(lambda: part_of(system, "website").pid not in {None, website.pid}, "it to be started again", PATIENCE)
-    wait_until(becomes(system, "website", PartState.READY), "it to be ready", PATIENCE)
+    wait_until(becomes(system, "website", UnitState.READY), "it to be ready", PATIENCE)
     assert part_of(system, "website").restarts == 1
 
     assert settled(system.run("start", "late", "--json").report)
-    assert part_of(system, "late").state is PartState.READY
+    assert part_of(system, "late").state is UnitState.READY
     assert set(pids(system.run("stop", "declared", "--json").report)) == {"s1", "w1", "diary", "late", "website"}
     assert part_of(system, "website").pid is None
     assert settled(system.run("start", "declared", "--json").report)
@@ -321,7 +322,7 @@ def test_what_is_declared_wrongly_is_told_before_anything_starts(
     assert ended.code == 2
     assert f"core.supervisor: {file}: process." in ended.errors
     assert complaint in ended.errors
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
     assert not system.home.log("s1").exists()
 
 
@@ -331,4 +332,4 @@ def test_what_is_declared_and_can_not_run_takes_the_start_back(system: Supervise
     assert ended.code == 1
     assert "can't start website" in ended.errors
     assert "no-such-program" in ended.errors
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []

@@ -14,13 +14,14 @@ import pytest
 
 from core import config
 from core.database import Database
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS
-from core.supervisor import census, options, state
+from core.supervisor import options, state
 from core.supervisor.doctor import Finding, Verdict, examine
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock
-from core.supervisor.plan import MARK, Duty
+from core.supervisor.plan import MARK, ProcessKind
+from core.supervisor.processes import process_identity
 from core.supervisor.state import ChildRecord, ChildRecords, SupervisorState
 from tests.integration.supervised import Supervised, settled
 from tests.services.ports import free_port
@@ -216,10 +217,10 @@ def test_a_port_that_a_process_of_this_system_holds_is_fine(tmp_path: Path) -> N
     home.create()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        identity = census.identify(os.getpid())
+        identity = process_identity.identify(os.getpid())
         assert identity is not None
         record = ChildRecord(
-            name="s1", duty=Duty.SERVER, identity=identity, spawned_at=identity.started, address=address
+            name="s1", duty=ProcessKind.SERVER, identity=identity, spawned_at=identity.started, address=address
         )
         state.save(home.children, ChildRecords((record,)))
         found = one(look(tmp_path, "--servers", "1", "--listen", address), "ports")
@@ -303,7 +304,7 @@ def test_what_a_killed_supervisor_has_left_running_is_told(tmp_path: Path) -> No
 def test_a_supervisor_that_does_not_answer_is_told_of_soon(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.create()
-    identity = census.identify(os.getpid())
+    identity = process_identity.identify(os.getpid())
     assert identity is not None
     begun = time.monotonic()
     with Lock(home.lock):

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from core.supervisor import commands
-from core.supervisor.logfiles import LARGEST, former
-from core.supervisor.logreading import LogLineJson
+from core.supervisor.logs.log_files import LARGEST, former
+from core.supervisor.logs.log_reading import LogLineJson
 from tests.integration.commanding import Command
 from tests.integration.supervised import Supervised, kill, pid_of
 from tests.services.waiting import wait_until

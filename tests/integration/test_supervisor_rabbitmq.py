@@ -16,15 +16,16 @@ import pytest
 
 from core.addresses import Address
 from core.broker.base import Broker
-from core.broker.opening import open_broker
+from core.broker.factory import open_broker
 from core.broker.rabbitmq import RabbitBroker
 from core.client import Client
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from core.model import State
-from core.repository.opening import Journal
-from core.supervisor import census, rabbitmq, state
+from core.repository.journal import Journal
+from core.supervisor import rabbitmq_node, state
 from core.supervisor.home import Home
-from core.supervisor.rabbitmq import Node
+from core.supervisor.processes import process_identity
+from core.supervisor.rabbitmq_node import RabbitNode
 from tests.integration.supervised import Supervised, pid_of, settled, submit
 from tests.services.waiting import wait_until
 
@@ -75,8 +76,8 @@ def system(shared: Supervised) -> Supervised:
     return shared
 
 
-def node_of(system: Supervised) -> Node:
-    node = state.load(system.home.rabbitmq / rabbitmq.RECORD, Node)
+def node_of(system: Supervised) -> RabbitNode:
+    node = state.load(system.home.rabbitmq / rabbitmq_node.RECORD, RabbitNode)
     assert node is not None
     return node
 
@@ -145,7 +146,7 @@ def test_those_whom_every_rabbitmq_knows_are_refused(system: Supervised, user: s
 
 def test_the_credentials_of_another_directory_are_refused(system: Supervised, tmp_path: Path) -> None:
     node = node_of(system)
-    other = rabbitmq.prepare(Home(tmp_path).rabbitmq, running=False)
+    other = rabbitmq_node.prepare(Home(tmp_path).rabbitmq, running=False)
     assert (other.user, other.password) != (node.user, node.password)
     for user, password in ((other.user, other.password), (node.user, other.password), (other.user, node.password)):
         with pytest.raises(BrokerMisconfigured):
@@ -172,7 +173,7 @@ def test_no_report_log_file_or_command_line_shows_a_secret(system: Supervised) -
     assert len(logs) >= 5
     files = [each.read_text(encoding="utf-8", errors="replace") for each in system.home.path.glob("*.json")]
     assert len(files) >= 3
-    ours = [psutil.Process(identity.pid) for identity in census.ours(system.home)]
+    ours = [psutil.Process(identity.pid) for identity in process_identity.ours(system.home)]
     assert len(ours) >= 5
     lines = [argument for process in ours for argument in process.cmdline()]
     for secret in secrets:

@@ -9,8 +9,8 @@ import pytest
 
 from core.addresses import Address
 from core.client import Client
-from core.supervisor import census
-from core.supervisor.nginx import CONFIGURATION
+from core.supervisor.nginx.executable import CONFIGURATION
+from core.supervisor.processes import process_identity
 from tests.integration import kinds
 from tests.integration.commanding import Command
 from tests.integration.loaded import under_load
@@ -89,7 +89,7 @@ def test_servers_and_workers_come_and_go_under_load_and_no_submit_fails(
         assert [(part.name, part.pid) for part in again.processes] == [(part.name, part.pid) for part in one.processes]
         assert configured(system) == one.servers
         assert changed_lines(again.nginx_change, "-") == set(three.servers[1:])
-        assert {identity.pid for identity in census.ours(system.home)}.isdisjoint(
+        assert {identity.pid for identity in process_identity.ours(system.home)}.isdisjoint(
             {pid_of(three, name) for name in ("s2", "s3", "w2", "w3")}
         )
         some_more_are_accepted()

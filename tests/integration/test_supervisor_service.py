@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.closing import Closing
-from core.supervisor import census, commands
-from core.supervisor.report import Report
+from core.closeable import Closeable
+from core.supervisor import commands
+from core.supervisor.processes import process_identity
+from core.supervisor.status import SystemStatus
 from tests.integration.commanding import Command
 from tests.integration.supervised import Supervised, settled
 from tests.services.waiting import wait_until
@@ -23,7 +24,7 @@ WATCHDOG = 1.0
 """Seconds within which the manager wants a sign of life."""
 
 
-class Manager(Closing):
+class Manager(Closeable):
     """Listens as systemd does.
 
     Args:
@@ -74,7 +75,7 @@ def manager(system: Supervised, tmp_path: Path) -> Iterator[Manager]:
         yield listening
 
 
-def report_of(system: Supervised) -> Report:
+def report_of(system: Supervised) -> SystemStatus:
     report = commands.status(system.home)
     assert report is not None
     return report
@@ -121,7 +122,7 @@ def test_a_service_that_can_not_start_is_never_ready_and_ends_with_its_code(
     assert "s1 ended with code 2 before everything was ready" in ended.errors
     wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be told", PATIENCE)
     assert "READY=1" not in manager.lines
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
 
 
 def test_a_service_that_is_ended_while_it_starts_is_never_ready(
@@ -135,7 +136,7 @@ def test_a_service_that_is_ended_while_it_starts_is_never_ready(
         assert service.end().code == 1
     wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be told", PATIENCE)
     assert "READY=1" not in manager.lines
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
 
 
 def test_a_manager_that_is_gone_is_nobodys_trouble(system: Supervised, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from core.addresses import Address
-from core.supervisor import census
-from core.supervisor.policy import MOST_DEATHS
-from core.supervisor.report import PartReport, PartState, Report
+from core.supervisor.processes import process_identity
+from core.supervisor.processes.restart_policy import MOST_DEATHS
+from core.supervisor.status import SystemStatus, UnitState, UnitStatus
 from tests.integration.loaded import under_load
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
 from tests.services.rabbitmq import find_programs
@@ -57,18 +57,18 @@ def wait_for_another(system: Supervised, name: str, former: int | None) -> None:
     wait_until(mended, f"{name} to come back", MENDING)
 
 
-def part_of(system: Supervised, name: str) -> PartReport:
+def part_of(system: Supervised, name: str) -> UnitStatus:
     report = system.status()
     assert report is not None
     return next(part for part in report.processes if part.name == name)
 
 
-def pids(report: Report | None) -> dict[str, int | None]:
+def pids(report: SystemStatus | None) -> dict[str, int | None]:
     assert report is not None
     return {part.name: part.pid for part in report.processes}
 
 
-def listeners(report: Report) -> set[int]:
+def listeners(report: SystemStatus) -> set[int]:
     """The ports that the processes of a system listen on."""
     found = set()
     for part in report.processes:
@@ -120,13 +120,13 @@ def test_a_supervisor_that_is_killed_again_and_again_is_followed_by_one_that_goe
 ) -> None:
     assert nginx_program.exists()
     report = system.up(2, 2, "--nginx")
-    everything = {identity.pid for identity in census.ours(system.home)} - {report.pid}
+    everything = {identity.pid for identity in process_identity.ours(system.home)} - {report.pid}
     with under_load(system, report.listen):
         for _ in range(SUPERVISOR_KILLS):
             system.kill_supervisor()
             again = system.up(2, 2, "--nginx")
             assert pids(again) == pids(report)
-            assert {identity.pid for identity in census.ours(system.home)} - {again.pid} == everything
+            assert {identity.pid for identity in process_identity.ours(system.home)} - {again.pid} == everything
             assert all_well(system)
     # What was adopted is mended like everything else, and ends like everything else.
     former = pid_of(report, "w1")
@@ -145,9 +145,9 @@ def test_what_follows_a_killed_supervisor_keeps_what_operators_have_changed(syst
     system.kill_supervisor()
     again = system.up(1, 1)
     assert pids(again) == before
-    assert part_of(system, "w2").state is PartState.STOPPED
+    assert part_of(system, "w2").state is UnitState.STOPPED
     assert system.run("start", "w2").code == 0
-    assert part_of(system, "w2").state is PartState.READY
+    assert part_of(system, "w2").state is UnitState.READY
 
 
 def test_what_is_wanted_otherwise_after_a_kill_is_replaced_and_the_rest_goes_on(system: Supervised) -> None:
@@ -164,7 +164,7 @@ def test_a_system_that_is_to_drain_drains_when_its_supervisor_is_killed(system: 
     assert submit(report.listen, "echo", "before") == "before"
     system.kill_supervisor()
     wait_until(lambda: not system.home.state.exists(), "everything to drain", MENDING)
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
     log = system.home.log("guard")
     wait_until(lambda: "ended: s1, w1" in log.read_text("utf-8"), "the guard to say so")
 
@@ -176,7 +176,7 @@ def test_a_task_module_that_breaks_is_given_up_and_harms_nobody_else(system: Sup
     report = system.up(1, 2, "--tasks", str(module))
     flag.touch()
     kill(pid_of(report, "w1"))
-    wait_until(lambda: part_of(system, "w1").state is PartState.CRASHED, "the worker to be given up", MENDING)
+    wait_until(lambda: part_of(system, "w1").state is UnitState.CRASHED, "the worker to be given up", MENDING)
     crashed = part_of(system, "w1")
     # The first one was of a worker that had been ready.
     assert crashed.restarts == MOST_DEATHS + 1
@@ -204,4 +204,4 @@ def test_a_module_that_cannot_be_loaded_at_all_is_shown_with_its_last_lines(syst
     assert ended.code == 1
     assert "w1 ended with code" in ended.errors
     assert "this module is broken" in ended.errors
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []

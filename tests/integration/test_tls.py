@@ -15,11 +15,11 @@ import pytest
 from core import config, encryption
 from core.addresses import Address
 from core.client import Client, Encryption, NewSubmission
-from core.client.load import Load, LoadOrder
-from core.client.pool import Pool
+from core.client.load_command import LoadCommand, LoadOptions
+from core.client.pool import ConnectionPool
 from core.errors import ServerUnavailable, ServerUntrusted
-from core.supervisor.readiness import greet
-from core.supervisor.report import PartState
+from core.supervisor.processes.readiness import greet
+from core.supervisor.status import UnitState
 from tests.integration.programs import TOP, Program, run, server, worker
 from tests.integration.supervised import Supervised
 from tests.integration.wire import Wire
@@ -27,7 +27,7 @@ from tests.services.certificates import Authority, Pair
 from tests.services.fake_server import Conversation, FakeServer
 from tests.services.waiting import wait_until
 from tui import options as console
-from tui.acting import Operator
+from tui.actions import SystemActions
 from tui.services import LocalSource
 
 TOKEN = "contraseña"  # noqa: S105 - it is a test's
@@ -91,12 +91,12 @@ def test_what_is_submitted_over_tls_is_stored(tmp_path: Path, encrypted: Program
 
 
 def test_the_load_goes_over_tls_too(encrypted: Program, trusting: Encryption) -> None:
-    order = LoadOrder(tasks=2000, connections=2, window=100, rate=None, kind="echo", payload="", wait=False)
+    order = LoadOptions(tasks=2000, connections=2, window=100, rate=None, kind="echo", payload="", wait=False)
     with (
-        Pool([encrypted.address], None, 10.0, tls=trusting) as pool,
+        ConnectionPool([encrypted.address], None, 10.0, tls=trusting) as pool,
         Client(encrypted.address, tls=trusting) as client,
     ):
-        figures = Load(pool, client, order, 10.0, lambda _: None).run()
+        figures = LoadCommand(pool, client, order, 10.0, lambda _: None).run()
     assert figures.accepted == 2000
     assert figures.errors == {}
 
@@ -107,11 +107,11 @@ def test_the_console_submits_over_tls(tmp_path: Path, encrypted: Program, author
     config.add_arguments(parser, console.OPTIONS)
     settings = config.load(console.OPTIONS, parser.parse_args(["--dir", str(tmp_path)]), {})
     acts = LocalSource(settings, {}).acts
-    assert isinstance(acts, Operator)
+    assert isinstance(acts, SystemActions)
     with contextlib.closing(acts):
         address = str(encrypted.address)
         assert acts.submit(NewSubmission("echo", "one", "from-the-console"), address).id == "from-the-console"
-        order = LoadOrder(tasks=50, connections=1, window=10, rate=None, kind="echo", payload="", wait=False)
+        order = LoadOptions(tasks=50, connections=1, window=10, rate=None, kind="echo", payload="", wait=False)
         assert acts.load(order, address, lambda *_: None, threading.Event()).accepted == 50
 
 
@@ -258,7 +258,7 @@ def test_a_whole_system_encrypts_also_behind_nginx(
     (tmp_path / "cauce.toml").write_text(text, "utf-8")
     with Supervised(tmp_path) as system:
         report = system.up(2, 1, "--nginx")
-        assert {part.state for part in report.processes} == {PartState.READY}
+        assert {part.state for part in report.processes} == {UnitState.READY}
         ended = run(
             "core.client",
             "--config",

@@ -11,7 +11,7 @@ import pytest
 from core.database import Database, Faults
 from core.errors import JournalUnavailable, JournalUnusable
 from core.repository.base import STRIKE_LIMIT
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.tasks.lab import CRASH_STATUS
 from tests.integration.programs import Program, counts, find, server
 from tests.integration.scene import KINDS, Scene

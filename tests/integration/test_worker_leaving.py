@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.model import State
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.programs import Program, counts, find, server, worker
 from tests.integration.scene import KINDS, Scene
 from tests.integration.wire import Wire

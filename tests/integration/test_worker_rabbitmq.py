@@ -7,7 +7,7 @@ import pytest
 
 from core.broker.base import Queue
 from core.model import State
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.programs import Program, counts, find, server, worker
 from tests.integration.quick_worker import HEARTBEAT
 from tests.integration.scene import KINDS, Scene

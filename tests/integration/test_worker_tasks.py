@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.broker.base import Message, Reference, Settled
+from core.broker.base import Message, PublishResult, Reference
 from core.broker.embedded import EmbeddedBroker
-from core.broker.opening import EMBEDDED_FILE
+from core.broker.factory import EMBEDDED_FILE
 from core.jsontext import Json
 from core.model import Dispatch, Role
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.integration.programs import run
 from tests.integration.scene import KINDS, Scene
 from tests.integration.wire import Reply, Wire
@@ -46,7 +46,7 @@ class Shared(Scene):
 
     def publish(self, *bodies: bytes) -> None:
         """Put messages on the tasks queue, as anybody could."""
-        settled: list[Settled] = []
+        settled: list[PublishResult] = []
         with EmbeddedBroker(self.system.directory / EMBEDDED_FILE).publisher(settled.extend) as publisher:
             publisher.send([Message(tag, "x", "trace", body) for tag, body in enumerate(bodies)])
         assert all(each.confirmed for each in settled)

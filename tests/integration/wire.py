@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from core.addresses import Address
-from core.closing import Closing
+from core.closeable import Closeable
 from core.jsontext import Json
 
 Reply: TypeAlias = dict[str, Json]
 
 
-class Wire(Closing):
+class Wire(Closeable):
     """One connection.
 
     Args:

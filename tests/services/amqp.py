@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from core.broker.base import Consumer, Delivery, Message, Publisher, Settled
+from core.broker.base import Consumer, Delivery, Message, Publisher, PublishResult
 from tests.services.waiting import wait_until
 
 
@@ -16,10 +16,10 @@ class Book:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.settled: list[Settled] = []
+        self.settled: list[PublishResult] = []
         self.batches = 0
 
-    def __call__(self, settled: Sequence[Settled]) -> None:
+    def __call__(self, settled: Sequence[PublishResult]) -> None:
         """Note a batch."""
         with self._lock:
             self.settled.extend(settled)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from core.addresses import Address
-from core.closing import Closing
+from core.closeable import Closeable
 from core.protocol import ErrorCode, Hello, Limits, Refusal, Request, ServerConnection, Submit
 
 _SECONDS = 20.0
@@ -78,7 +78,7 @@ def accept_all(conversation: Conversation) -> None:
         conversation.accept(request)
 
 
-class FakeServer(Closing):
+class FakeServer(Closeable):
     """Listens, and plays its scripts: the first connection gets the first, and the last is played for all others.
 
     Args:

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from core.addresses import LOOPBACK, Address
-from core.supervisor.nginx import ACCESS_LOG, PID_FILE, check, command, control_command, prepare_prefix
-from core.supervisor.nginx_configuration import render
+from core.supervisor.nginx.configuration import render
+from core.supervisor.nginx.executable import ACCESS_LOG, PID_FILE, check, command, control_command, prepare_prefix
 from tests.services.ports import free_port
 from tests.services.waiting import wait_until
 

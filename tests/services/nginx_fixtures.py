@@ -8,7 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from core.addresses import Address
-from core.supervisor.nginx import find_nginx, read_build
+from core.supervisor.nginx.executable import find_nginx, read_build
 from tests.services.nginx import NginxProcess
 
 StartNginx: TypeAlias = Callable[[Sequence[Address]], NginxProcess]

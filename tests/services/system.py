@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import IO, Self
 
 from core.addresses import Address
-from core.closing import Closing
+from core.closeable import Closeable
 from core.errors import JournalError
 from core.model import ProcessRecord, Task
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.services.waiting import wait_until
 
 START_SECONDS = 20.0
@@ -21,7 +21,7 @@ STOP_SECONDS = 20.0
 _TOP = Path(__file__).resolve().parents[2]
 
 
-class LocalSystem(Closing):
+class LocalSystem(Closeable):
     """Starts servers `s1`, `s2` … and workers `w1`, `w2` …, and ends what it started.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from core.closing import Closing
+from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 PATIENCE = 30.0
@@ -23,7 +23,7 @@ def browser_program() -> str | None:
     return next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
 
 
-class Browser(Closing):
+class Browser(Closeable):
     """A browser with a profile of its own.
 
     Args:

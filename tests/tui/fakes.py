@@ -8,23 +8,23 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from core.client import NewSubmission
-from core.client.load import LoadOrder
+from core.client.load_command import LoadOptions
 from core.errors import JournalUnavailable, ServerUnavailable, SupervisorError
 from core.model import State, Task
-from core.repository.archive import Act
-from core.repository.search import Order, Search
-from core.supervisor.logreading import LogLine
-from core.supervisor.plan import Duty
-from core.supervisor.report import PartReport, PartState, Phase, Report, Stopped
+from core.repository.archive import BulkAction
+from core.repository.search import Search, SortOrder
+from core.supervisor.logs.log_reading import LogLine
+from core.supervisor.plan import ProcessKind
+from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState, UnitStatus
 from tests.tui import scene
-from tui.acting import Extent, Operation, Progress, Running, Settled, Submitted, Tally
+from tui.actions import BulkActionResult, BulkProgress, BulkSubmitResult, Operation, Progress, Running, SubmitResult
 from tui.app import Console
 from tui.exporting import Exported
-from tui.feed import Grown, Listed, News, Read, ReadById, Trouble
-from tui.log_feed import LogNews
+from tui.log_feed import LogBatch
 from tui.tabs import all_tabs
+from tui.task_feed import FeedTrouble, ListGrown, News, RowsRead, RowsReadById, TasksListed
+from tui.translations import Translations
 from tui.view import View
-from tui.words import Words
 
 
 class FakeWatcher:
@@ -66,16 +66,16 @@ class FakeFeed:
         self._hand_over = hand_over
         self._trouble = trouble
         self.number = 0
-        self.searches: list[tuple[Search, Order]] = []
+        self.searches: list[tuple[Search, SortOrder]] = []
         self.following = False
         self.ids: tuple[str, ...] = ()
 
     def start(self) -> None:
         """Say what is wrong, if something is."""
         if self._trouble:
-            self._hand_over(Trouble(self._trouble))
+            self._hand_over(FeedTrouble(self._trouble))
 
-    def look_for(self, search: Search, order: Order) -> int:
+    def look_for(self, search: Search, order: SortOrder) -> int:
         """Find what is wanted, in the order of the numbers."""
         self.number += 1
         self.searches.append((search, order))
@@ -83,22 +83,24 @@ class FakeFeed:
             found = [seq for seq, task in self._tasks.items() if _wanted(task, search)]
             found.sort(reverse=not order.is_live and order.descending)
             rows = {seq: scene.row(self._tasks[seq]) for seq in found[-80:]}
-            self._hand_over(Listed(self.number, array("q", found), rows, True))
+            self._hand_over(TasksListed(self.number, array("q", found), rows, True))
         return self.number
 
     def grow(self, *tasks: Task, again: frozenset[int] = frozenset()) -> None:
         """More tasks have ended."""
         rows = {task.seq: scene.row(task) for task in tasks}
-        self._hand_over(Grown(self.number, 0, array("q", rows), rows, again))
+        self._hand_over(ListGrown(self.number, 0, array("q", rows), rows, again))
 
     def want(self, seqs: Sequence[int]) -> None:
         """Read rows."""
-        self._hand_over(Read({seq: scene.row(self._tasks[seq]) for seq in seqs if seq in self._tasks}))
+        self._hand_over(RowsRead({seq: scene.row(self._tasks[seq]) for seq in seqs if seq in self._tasks}))
 
     def want_ids(self, ids: Sequence[str]) -> None:
         """Read rows by ids."""
         self.ids = tuple(ids)
-        self._hand_over(ReadById({task.id: scene.row(task) for task in self._tasks.values() if task.id in self.ids}))
+        self._hand_over(
+            RowsReadById({task.id: scene.row(task) for task in self._tasks.values() if task.id in self.ids})
+        )
 
     def follow(self, following: bool) -> None:
         """Follow, or rest."""
@@ -118,7 +120,7 @@ def _wanted(task: Task, search: Search) -> bool:
 class FakeLogs:
     """Reads lines that are values."""
 
-    def __init__(self, lines: Sequence[LogLine], hand_over: Callable[[LogNews], object]) -> None:
+    def __init__(self, lines: Sequence[LogLine], hand_over: Callable[[LogBatch], object]) -> None:
         self._lines = lines
         self._hand_over = hand_over
         self.number = 0
@@ -133,12 +135,12 @@ class FakeLogs:
         self.number += 1
         self.chosen = names
         lines = tuple(line for line in self._lines if names is None or line.process in names)
-        self._hand_over(LogNews(self.number, lines, anew=True))
+        self._hand_over(LogBatch(self.number, lines, anew=True))
         return self.number
 
     def write(self, *lines: LogLine) -> None:
         """More lines were written."""
-        self._hand_over(LogNews(self.number, lines, anew=False))
+        self._hand_over(LogBatch(self.number, lines, anew=False))
 
     def follow(self, following: bool) -> None:
         """Go on reading, or rest."""
@@ -156,46 +158,46 @@ class FakeActs:
         self.trouble = ""
         self.submitted = 0
         self.tasks: list[NewSubmission] = []
-        self.loads: list[LoadOrder] = []
+        self.loads: list[LoadOptions] = []
         self.takes_long = False
 
-    def submit(self, task: NewSubmission, listen: str) -> Submitted:
+    def submit(self, task: NewSubmission, listen: str) -> SubmitResult:
         """Submit one task."""
         self._note("submit", task, listen)
         self.tasks.append(task)
         self.submitted += 1
-        return Submitted(task.id or f"order-{48_900 + self.submitted}", State.ACCEPTED, False, 0.0023)
+        return SubmitResult(task.id or f"order-{48_900 + self.submitted}", State.ACCEPTED, False, 0.0023)
 
     def submit_many(
         self, tasks: Iterable[NewSubmission], listen: str, progress: Progress, cancelled: threading.Event
-    ) -> Tally:
+    ) -> BulkSubmitResult:
         """Submit many tasks."""
         every = list(tasks)
         self._note("submit_many", tuple(every), listen)
-        return Tally(len(every), 0, "", 2.0)
+        return BulkSubmitResult(len(every), 0, "", 2.0)
 
-    def load(self, order: LoadOrder, listen: str, progress: Progress, cancelled: threading.Event) -> Tally:
+    def load(self, order: LoadOptions, listen: str, progress: Progress, cancelled: threading.Event) -> BulkSubmitResult:
         """Submit at a rate."""
         self._note("load", order, listen)
         self.loads.append(order)
-        return Tally(order.tasks, 0, "", 4.0, 0.002, 0.009)
+        return BulkSubmitResult(order.tasks, 0, "", 4.0, 0.002, 0.009)
 
-    def up(self, tell: Callable[[Report], None]) -> Report | None:
+    def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
         """Start the system."""
         self._note("up")
         return scene.report()
 
-    def down(self, timeout: float) -> Stopped:
+    def down(self, timeout: float) -> StopResult:
         """Take it down."""
         self._note("down")
-        return Stopped()
+        return StopResult()
 
-    def operate(self, what: Operation, names: Sequence[str]) -> Report:
+    def operate(self, what: Operation, names: Sequence[str]) -> SystemStatus:
         """Start, stop, restart, kill."""
         self._note(what, *names)
         return scene.report()
 
-    def scale(self, servers: int | None, workers: int | None) -> Report:
+    def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
         """Run so many."""
         self._note("scale", servers, workers)
         return scene.report()
@@ -204,20 +206,22 @@ class FakeActs:
         """Kill now."""
         self._note("hasten", *names)
 
-    def settle(self, act: Act, seqs: Sequence[int], progress: Progress, cancelled: threading.Event) -> Settled:
+    def settle(
+        self, act: BulkAction, seqs: Sequence[int], progress: Progress, cancelled: threading.Event
+    ) -> BulkActionResult:
         """Retry or discard."""
         self._note(act.value, *seqs)
         done = self._until_cancelled(progress, cancelled, len(seqs))
-        return Settled(act, 5, Extent(done, len(seqs), cancelled=cancelled.is_set()))
+        return BulkActionResult(act, 5, BulkProgress(done, len(seqs), cancelled=cancelled.is_set()))
 
-    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> Extent:
+    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> BulkProgress:
         """Take it back."""
         self._note("undo", operation)
         done = self._until_cancelled(progress, cancelled, 4)
-        return Extent(done, 4, cancelled=cancelled.is_set())
+        return BulkProgress(done, 4, cancelled=cancelled.is_set())
 
     def export(
-        self, search: Search, order: Order, path: Path, progress: Progress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, progress: Progress, cancelled: threading.Event
     ) -> Exported:
         """Write to a file."""
         self._note("export", path)
@@ -287,7 +291,7 @@ class FakeSource:
             raise JournalUnavailable(self.trouble)
         return self._tasks.get(seq)
 
-    def logs(self, hand_over: Callable[[LogNews], object]) -> FakeLogs:
+    def logs(self, hand_over: Callable[[LogBatch], object]) -> FakeLogs:
         """What reads logs."""
         self.log_sources.append(FakeLogs(self._lines, hand_over))
         return self.log_sources[-1]
@@ -306,7 +310,7 @@ class FakeStart:
         self.trouble = ""
         self.began = 0
 
-    def __call__(self, tell: Callable[[Report], None]) -> Report | None:
+    def __call__(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
         """Tell that some parts are ready, and wait."""
         self.began += 1
         parts = tuple(part_of(name, state) for name, state in STARTING)
@@ -317,14 +321,14 @@ class FakeStart:
         return scene.report()
 
 
-STARTING = (("rabbitmq", PartState.READY), ("s1", PartState.STARTING), ("w1", PartState.WAITING))
+STARTING = (("rabbitmq", UnitState.READY), ("s1", UnitState.STARTING), ("w1", UnitState.WAITING))
 
 
-def part_of(name: str, state: PartState) -> PartReport:
+def part_of(name: str, state: UnitState) -> UnitStatus:
     """How a part of a system that starts stands."""
-    duty = {"r": Duty.RABBITMQ, "s": Duty.SERVER, "w": Duty.WORKER}[name[0]]
-    note = "port 7101 is not open yet" if state is PartState.STARTING else ""
-    return PartReport(name=name, duty=duty, state=state, pid=None, note=note)
+    duty = {"r": ProcessKind.RABBITMQ, "s": ProcessKind.SERVER, "w": ProcessKind.WORKER}[name[0]]
+    note = "port 7101 is not open yet" if state is UnitState.STARTING else ""
+    return UnitStatus(name=name, duty=duty, state=state, pid=None, note=note)
 
 
 def console(
@@ -332,12 +336,12 @@ def console(
     tab: str = "monitor",
     *,
     theme: str = "cauce",
-    words: Words | None = None,
+    words: Translations | None = None,
     encoding: str = "",
     start: FakeStart | None = None,
 ) -> Console:
     """The console over a source, without animation."""
-    words = words or Words()
+    words = words or Translations()
     tabs = all_tabs(words, scene.KINDS)
     app = Console(source, words, tabs, first=tab, theme=theme, encoding=encoding, clock=lambda: scene.NOW, start=start)
     app.animation_level = "none"

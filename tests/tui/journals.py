@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from core.model import Failure, State
 from core.repository.archive import Archive
 from core.repository.base import Repository
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.contract.repositories import mark, new_task, outcome, settle
 
 BROKEN = Failure(type="ValueError", message="broken", traceback="line 1", signature="abc")

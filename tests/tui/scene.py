@@ -4,14 +4,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.model import Counters, Depth, Failure, InHand, Ledger, Role, State, Task, Times
+from core.model import Counters, Depth, Failure, Ledger, Role, RunningTask, State, Task, Times
 from core.monitor.delays import Delays
-from core.monitor.history import Chart
+from core.monitor.history import RateSeries
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.archive import TaskRow
-from core.supervisor.logreading import Level, LogLine
-from core.supervisor.plan import Duty
-from core.supervisor.report import PartReport, PartState, Phase, Report
+from core.supervisor.logs.log_reading import Level, LogLine
+from core.supervisor.plan import ProcessKind
+from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
 from tui.view import CHART_SECONDS, View, WorkerRow
 
 NOW = 1_795_600_800.0
@@ -43,12 +43,12 @@ def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int
         seen_at=NOW - (42 if presence is Presence.LOST else 0.3),
         counters=Counters(done=120_000 + number * 7001, failed=number * 3, retried=number, busy_seconds=900.0),
         rate=rate,
-        in_hand=tuple(InHand(f"order-{each}", "import-orders", NOW - each) for each in range(busy)),
+        in_hand=tuple(RunningTask(f"order-{each}", "import-orders", NOW - each) for each in range(busy)),
     )
     slow = 8.0 if name == "w3" else 1.0
     part = None
     if presence is not Presence.LOST:
-        part = part_of(name, Duty.WORKER, 4000 + number, cpu=0.11 * number, memory=(30 + number) * _MiB)
+        part = part_of(name, ProcessKind.WORKER, 4000 + number, cpu=0.11 * number, memory=(30 + number) * _MiB)
     delays = Delays(0.0021, 0.012 * slow, 0.0145 * slow, 0.231 * slow) if rate else None
     return WorkerRow(process=view, history=history, delays=delays, part=part)
 
@@ -75,18 +75,18 @@ def server(name: str, number: int, rate: float) -> WorkerRow:
 
 def part_of(
     name: str,
-    duty: Duty,
+    duty: ProcessKind,
     pid: int | None,
-    state: PartState = PartState.READY,
+    state: UnitState = UnitState.READY,
     *,
     address: str = "",
     restarts: int = 0,
     note: str = "",
     cpu: float | None = 0.05,
     memory: int | None = 31 * _MiB,
-) -> PartReport:
+) -> UnitStatus:
     """One process, as the supervisor tells of it."""
-    return PartReport(
+    return UnitStatus(
         name=name,
         duty=duty,
         state=state,
@@ -100,9 +100,9 @@ def part_of(
     )
 
 
-def report(phase: Phase = Phase.RUNNING) -> Report:
+def report(phase: Phase = Phase.RUNNING) -> SystemStatus:
     """What the supervisor tells."""
-    return Report(
+    return SystemStatus(
         phase=phase,
         listen="127.0.0.1:7100",
         servers=("127.0.0.1:7101", "127.0.0.1:7102", "127.0.0.1:7103"),
@@ -110,14 +110,16 @@ def report(phase: Phase = Phase.RUNNING) -> Report:
         directory="/srv/tasks",
         pid=2999,
         processes=(
-            part_of("epmd", Duty.EPMD, 3100, memory=2 * _MiB, cpu=0.0, address="127.0.0.1:4369"),
-            part_of("rabbitmq", Duty.RABBITMQ, 3101, memory=148 * _MiB, cpu=0.31, address="127.0.0.1:5672"),
-            *(part_of(f"s{n}", Duty.SERVER, 3000 + n, address=f"127.0.0.1:710{n}", cpu=0.2) for n in (1, 2, 3)),
-            part_of("w1", Duty.WORKER, 4001, cpu=0.42),
-            part_of("w2", Duty.WORKER, 4002, cpu=0.40, restarts=2),
-            part_of("w3", Duty.WORKER, 4003, PartState.TROUBLED, note="it can't reach the broker", cpu=0.02),
-            part_of("w4", Duty.WORKER, None, PartState.CRASHED, restarts=5, note="died 6 times within 60 seconds"),
-            part_of("nginx", Duty.NGINX, 3200, address="127.0.0.1:7100", memory=9 * _MiB, cpu=0.04),
+            part_of("epmd", ProcessKind.EPMD, 3100, memory=2 * _MiB, cpu=0.0, address="127.0.0.1:4369"),
+            part_of("rabbitmq", ProcessKind.RABBITMQ, 3101, memory=148 * _MiB, cpu=0.31, address="127.0.0.1:5672"),
+            *(part_of(f"s{n}", ProcessKind.SERVER, 3000 + n, address=f"127.0.0.1:710{n}", cpu=0.2) for n in (1, 2, 3)),
+            part_of("w1", ProcessKind.WORKER, 4001, cpu=0.42),
+            part_of("w2", ProcessKind.WORKER, 4002, cpu=0.40, restarts=2),
+            part_of("w3", ProcessKind.WORKER, 4003, UnitState.TROUBLED, note="it can't reach the broker", cpu=0.02),
+            part_of(
+                "w4", ProcessKind.WORKER, None, UnitState.CRASHED, restarts=5, note="died 6 times within 60 seconds"
+            ),
+            part_of("nginx", ProcessKind.NGINX, 3200, address="127.0.0.1:7100", memory=9 * _MiB, cpu=0.04),
         ),
     )
 
@@ -142,7 +144,7 @@ def view() -> View:
             depth=Depth(ready=2024, dead=0),
             processes=tuple(row.process for row in (*servers, *workers)),
         ),
-        chart=Chart(
+        chart=RateSeries(
             tuple(800 + 300 * math.sin(second / 23) for second in waves),
             tuple(760 + 260 * math.sin((second - 12) / 23) for second in waves),
         ),

@@ -14,14 +14,14 @@ import aiohttp
 import psutil
 from yarl import URL
 
-from core.closing import Closing
+from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
 
 
-class Serving(Closing):
+class Serving(Closeable):
     """A server of the console.
 
     Args:

@@ -13,14 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.closing import Closing
+from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 _TOP = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 
 
-class Terminal(Closing):
+class Terminal(Closeable):
     """Runs one program in a terminal.
 
     Args:

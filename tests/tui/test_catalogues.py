@@ -10,12 +10,12 @@ import pytest
 import tui
 from core.model import State
 from core.monitor.snapshot import Presence
-from core.supervisor.report import PartState
+from core.supervisor.status import UnitState
 from core.tasks.registry import builtin_registry
 from tui import commands
-from tui.dialogs import detail, help
-from tui.view import Light
-from tui.words import ENGLISH, languages, load
+from tui.dialogs import help, task_detail
+from tui.translations import ENGLISH, languages, load
+from tui.view import Health
 
 TOP = Path(tui.__file__).parent
 OTHERS = [language for language in languages() if language != ENGLISH]
@@ -29,10 +29,10 @@ def said() -> Iterator[str]:
                 yield from texts_of(node)
     for command in commands.EVERY:
         yield from (command.label, command.help, command.where.value)
-    for values in (State, Presence, PartState, Light):
+    for values in (State, Presence, UnitState, Health):
         yield from (value.value for value in values)
     yield from (definition.description for definition in builtin_registry(lab_kinds=True).definitions)
-    yield from detail.HOPS
+    yield from task_detail.HOPS
     yield from (what for _, what in help.MOVES)
 
 

@@ -16,28 +16,28 @@ from textual.widgets import Button, Input, ProgressBar, TextArea
 
 from core.client import NewSubmission
 from core.errors import ConfigurationError
-from core.repository.search import Column, Field, Order, Term
-from core.supervisor.logreading import Level, LogLine
-from core.supervisor.report import Phase
+from core.repository.search import SortColumn, SortOrder, Term, TextField
+from core.supervisor.logs.log_reading import Level, LogLine
+from core.supervisor.status import Phase
 from tests.tui import scene
 from tests.tui.fakes import FakeSource, FakeStart, console
 from tui import commands
-from tui.answers import Progressed
 from tui.app import Console
-from tui.commands import EVERY, Where, keymap
-from tui.dialogs.confirm import Choice
-from tui.dialogs.detail import Detail
-from tui.dialogs.help import Help
-from tui.messages import DetailWanted
+from tui.commands import EVERY, Scope, keymap
+from tui.dialogs.confirm import ChoiceDialog
+from tui.dialogs.help import HelpDialog
+from tui.dialogs.task_detail import TaskDetail
+from tui.messages import DetailRequested
 from tui.screen import MainScreen
+from tui.submission_events import SubmissionProgress
 from tui.tabs import all_tabs
 from tui.tabs.base import Tab
 from tui.tabs.failed import FailedTab
 from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
+from tui.translations import Translations
 from tui.view import View
-from tui.widgets.browser import Browser
-from tui.words import Words
+from tui.widgets.task_browser import TaskBrowser
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
 
@@ -176,11 +176,11 @@ def test_a_window_that_is_too_small_says_so_and_comes_back(size: tuple[int, int]
 def test_help_is_made_of_the_commands_that_count() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, Help), "the help")
+        await until(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
         shown = text(app)
         assert "Failed" in shown
         for command in EVERY:
-            if command.where is Where.FAILED:
+            if command.where is Scope.FAILED:
                 assert command.label in shown
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, MainScreen), "the help to go")
@@ -230,16 +230,16 @@ def test_theme_and_density_are_told_so_that_they_can_be_kept() -> None:
 @pytest.mark.parametrize(
     ("remembered", "text_of", "order"),
     [
-        ({"filter": "kind:echo", "sort": "took", "descending": False}, "kind:echo", Order(Column.TOOK, False)),
-        ({"filter": 8, "sort": "nonsense", "descending": "x"}, "8", Order()),
-        ({}, "", Order()),
+        ({"filter": "kind:echo", "sort": "took", "descending": False}, "kind:echo", SortOrder(SortColumn.TOOK, False)),
+        ({"filter": 8, "sort": "nonsense", "descending": "x"}, "8", SortOrder()),
+        ({}, "", SortOrder()),
     ],
 )
 def test_the_filter_and_the_order_of_the_last_time_are_found_again(
-    remembered: dict[str, object], text_of: str, order: Order
+    remembered: dict[str, object], text_of: str, order: SortOrder
 ) -> None:
     source = FakeSource()
-    app = Console(source, Words(), all_tabs(Words(), scene.KINDS, remembered), first="monitor")
+    app = Console(source, Translations(), all_tabs(Translations(), scene.KINDS, remembered), first="monitor")
 
     async def run() -> None:
         async with app.run_test(size=(120, 40)) as pilot:
@@ -268,10 +268,10 @@ def test_three_keys_lead_from_a_slow_worker_to_the_task_and_its_reason() -> None
         await pilot.press("enter")
         await until(pilot, lambda: len(source.feeds["results"].searches) == 2, "the search")
         search, order = source.feeds["results"].searches[-1]
-        assert search.terms == (Term("w3", Field.WORKER),)
-        assert order == Order(Column.TOOK)
+        assert search.terms == (Term("w3", TextField.WORKER),)
+        assert order == SortOrder(SortColumn.TOOK)
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
         assert "worker      w3" in text(app)
 
     play(scenario, source)
@@ -280,14 +280,14 @@ def test_three_keys_lead_from_a_slow_worker_to_the_task_and_its_reason() -> None
 def test_one_sheet_shows_one_task_after_the_other_each_from_the_beginning() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail), "the first task")
+        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the first task")
         first = title(app)
         await pilot.press("s", *"worker", "enter", "end")
         await until(pilot, lambda: "hit 1 of" in text(app), "the hit")
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
         await pilot.press("ctrl+t", "down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail) and title(app) != first, "another task")
+        await until(pilot, lambda: isinstance(app.screen, TaskDetail) and title(app) != first, "another task")
         assert "hit" not in text(app)
         assert "state" in text(app)
         await pilot.press("down", "q")
@@ -299,8 +299,8 @@ def test_one_sheet_shows_one_task_after_the_other_each_from_the_beginning() -> N
 def test_a_task_that_is_opened_twice_at_once_is_one_sheet() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         for _ in range(2):
-            main(app).post_message(DetailWanted(next(iter(scene.tasks()))))
-        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+            main(app).post_message(DetailRequested(next(iter(scene.tasks()))))
+        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
         await pilot.pause()
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
@@ -349,14 +349,14 @@ def test_results_that_come_are_shown_at_the_top_and_do_not_move_what_is_read() -
     play(scenario, source)
 
 
-@pytest.mark.parametrize(("keys", "column"), [(["o"], Column.STATE), (["o", "o"], Column.ID)])
-def test_the_order_can_be_changed(keys: list[str], column: Column) -> None:
+@pytest.mark.parametrize(("keys", "column"), [(["o"], SortColumn.STATE), (["o", "o"], SortColumn.ID)])
+def test_the_order_can_be_changed(keys: list[str], column: SortColumn) -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(*keys, "O")
         await until(pilot, lambda: len(source.feeds["results"].searches) == len(keys) + 2, "the searches")
-        assert source.feeds["results"].searches[-1][1] == Order(column, descending=False)
+        assert source.feeds["results"].searches[-1][1] == SortOrder(column, descending=False)
 
     play(scenario, source)
 
@@ -365,7 +365,7 @@ def test_a_task_that_ends_once_more_is_listed_once_and_the_cursor_stays_on_its_t
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        browser = app.screen.query_one("#results", Browser)
+        browser = app.screen.query_one("#results", TaskBrowser)
         await until(pilot, lambda: browser.matching == 1000, "the results")
         await pilot.press("down", "down", "down")
         assert browser.table.cursor_key == 997
@@ -398,13 +398,13 @@ def test_what_is_found_is_exported_to_the_named_file() -> None:
 @pytest.mark.parametrize(
     ("progressed", "shown", "percentage"),
     [
-        (Progressed(1200, None, 2.0, 0.34), "1,200 answered · 34% of the file · 600/s · F8 cancels", 0.34),
-        (Progressed(1200, 4800, 2.0), "1,200 of 4,800 answered · 600/s · F8 cancels", 0.25),
-        (Progressed(1200, None, 2.0), "1,200 answered · 600/s · F8 cancels", None),
+        (SubmissionProgress(1200, None, 2.0, 0.34), "1,200 answered · 34% of the file · 600/s · F8 cancels", 0.34),
+        (SubmissionProgress(1200, 4800, 2.0), "1,200 of 4,800 answered · 600/s · F8 cancels", 0.25),
+        (SubmissionProgress(1200, None, 2.0), "1,200 answered · 600/s · F8 cancels", None),
     ],
 )
 def test_a_long_submission_shows_how_far_it_is_as_well_as_that_is_known(
-    progressed: Progressed, shown: str, percentage: float | None
+    progressed: SubmissionProgress, shown: str, percentage: float | None
 ) -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         main(app).answer(progressed)
@@ -547,13 +547,13 @@ def test_a_kill_asks_first_and_the_safe_answer_has_the_focus() -> None:
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("X")
-        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert "Kill epmd?" in text(app)
         await pilot.press("enter")
         await pilot.pause()
         assert source.orders.done == []
         await pilot.press("X")
-        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         await pilot.press("right", "enter")
         await until(pilot, lambda: source.orders.done == [("kill", "epmd")], "the kill")
 
@@ -708,13 +708,13 @@ def test_one_task_or_the_marked_ones_are_settled_after_a_question(key: str, act:
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(key)
-        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert "this task" in text(app)
         await pilot.press("right", "enter")
         await until(pilot, lambda: source.orders.done == [(act, 1000)], "the order")
         await until(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
         await pilot.press("space", "down", "space", key)
-        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert "2 tasks" in text(app)
         assert "200 match the filter" in text(app)
         await pilot.press("right", "enter")
@@ -749,7 +749,7 @@ def test_the_last_of_these_is_undone() -> None:
         await pilot.press("z")
         await until(pilot, lambda: any("nothing to undo" in each for each in told(app)), "the word")
         await pilot.press("D")
-        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         await pilot.press("right", "enter")
         await until(pilot, lambda: len(source.orders.done) == 1, "the order")
         await until(pilot, lambda: any("discarded" in each for each in told(app)), "its end")
@@ -773,7 +773,7 @@ def test_what_takes_long_is_told_and_can_be_cancelled(keys: Sequence[str], told_
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("a", "D")
-        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         await pilot.press("right", "enter")
         await until(pilot, lambda: any("4 tasks discarded" in each for each in told(app)), "something to undo")
         await until(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
@@ -824,7 +824,7 @@ def test_leaving_asks_what_becomes_of_the_system(keys: list[str], ends: bool, or
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, Choice), "the question")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert app.screen.query_one("#answer-0", Button).has_focus
         await pilot.press(*keys)
         if ends:
@@ -910,7 +910,7 @@ def test_a_task_that_can_not_be_read_now_is_told_and_can_be_opened_later() -> No
         await until(pilot, lambda: any("the journal is locked" in each for each in told(app)), "the reason")
         source.trouble = ""
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
 
     play(scenario, source)
 
@@ -922,8 +922,8 @@ def test_a_command_can_have_another_key() -> None:
     source = FakeSource()
     app = Console(
         source,
-        Words(),
-        all_tabs(Words(), scene.KINDS),
+        Translations(),
+        all_tabs(Translations(), scene.KINDS),
         first="processes",
         keymap=keymap({"processes.start": "f8", "app.help": "f12"}, "cauce.toml"),
     )
@@ -935,7 +935,7 @@ def test_a_command_can_have_another_key() -> None:
             await until(pilot, lambda: source.orders.done == [("start", "epmd")], "the order")
             assert "f8 Start" in text(app)
             await pilot.press("f12")
-            await until(pilot, lambda: isinstance(app.screen, Help), "the help")
+            await until(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
             assert "f8" in text(app)
 
     asyncio.run(run())
@@ -968,10 +968,10 @@ class BrokenTab(Tab):
 
 
 def test_a_tab_that_is_broken_says_so_and_the_others_go_on() -> None:
-    tabs = dict(all_tabs(Words(), scene.KINDS))
+    tabs = dict(all_tabs(Translations(), scene.KINDS))
     tabs["diagram"] = ("Diagram", lambda words: BrokenTab(words, id="diagram"))
     source = FakeSource()
-    app = Console(source, Words(), tabs, first="diagram")
+    app = Console(source, Translations(), tabs, first="diagram")
 
     async def run() -> None:
         async with app.run_test(size=(120, 40)) as pilot:
@@ -1031,7 +1031,7 @@ def test_dialogs_that_were_closed_are_let_go() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         async def open_and_close() -> None:
             await pilot.press("enter")
-            await until(pilot, lambda: isinstance(app.screen, Detail), "the sheet")
+            await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the sheet")
             await pilot.press("q")
             await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
 

@@ -8,9 +8,9 @@ from rich.cells import cell_len
 
 from core.monitor.snapshot import Presence
 from tests.tui import scene
+from tui.translations import Translations
 from tui.view import View, WorkerRow
 from tui.widgets.diagram import Line, draw
-from tui.words import Words
 
 
 def view_of(*presences: Presence) -> View:
@@ -30,7 +30,7 @@ def texts(lines: Sequence[Line]) -> list[str]:
 
 def boxes(view: View) -> list[Line]:
     """The lines that the workers' boxes take."""
-    lines = draw(view, Words())
+    lines = draw(view, Translations())
     drawn = texts(lines)
     first = next(place for place, text in enumerate(drawn) if "③" in text)
     end = next(place for place, text in enumerate(drawn) if "④" in text)

@@ -4,7 +4,7 @@ import pytest
 
 from core.model import Counters, Role
 from core.monitor.delays import by_worker, percentile
-from core.monitor.history import GAP, History
+from core.monitor.history import GAP, RateHistory
 from core.repository.archive import Timing
 from core.repository.base import Sample
 
@@ -23,55 +23,55 @@ def steady(rate: int, first: int = NOW - 20, end: int = NOW + 1, number: int = 1
 
 
 def test_nothing_has_happened_at_first() -> None:
-    history = History()
+    history = RateHistory()
     assert history.rates(1, NOW, 5) == (0.0,) * 5
     assert history.chart(NOW, 3).ended == (0.0,) * 3
     assert history.chart(NOW, 3).taken_in == (0.0,) * 3
 
 
 def test_a_steady_process_has_a_steady_rate() -> None:
-    history = History()
+    history = RateHistory()
     history.observe(steady(7), NOW)
     assert history.rates(1, NOW, 10) == (7.0,) * 10
 
 
 def test_the_newest_second_is_the_last_and_only_complete_ones_count() -> None:
-    history = History()
+    history = RateHistory()
     history.observe([sample(NOW - 2, 0), sample(NOW - 1, 50), sample(NOW, 50)], NOW)
     assert history.rates(1, NOW, 4) == (0.0, 0.0, 0.0, 50.0)
     assert history.rates(1, NOW + 1, 4) == (0.0, 0.0, 50.0, 0.0)
 
 
 def test_a_short_gap_is_shared_out_evenly() -> None:
-    history = History()
+    history = RateHistory()
     history.observe([sample(NOW - 4, 100), sample(NOW - 4 + 3, 130)], NOW)
     assert history.rates(1, NOW, 5) == (0.0, 0.0, 10.0, 10.0, 10.0)
 
 
 def test_nothing_is_drawn_for_a_long_gap() -> None:
-    history = History()
+    history = RateHistory()
     history.observe([*steady(4, NOW - 20, NOW - 9), *[sample(NOW - 3 + each, 900 + each) for each in range(4)]], NOW)
     assert history.rates(1, NOW, 12) == (*(4.0,) * 3, *(0.0,) * 7, *(1.0,) * 2)
 
 
 def test_a_gap_of_just_the_limit_is_still_drawn() -> None:
-    history = History()
+    history = RateHistory()
     history.observe([sample(NOW - 1 - GAP, 0), sample(NOW - 1, 10 * GAP)], NOW)
     assert history.rates(1, NOW, GAP) == (10.0,) * GAP
-    further = History()
+    further = RateHistory()
     further.observe([sample(NOW - 2 - GAP, 0), sample(NOW - 1, 10 * GAP)], NOW)
     assert further.rates(1, NOW, GAP) == (0.0,) * GAP
 
 
 def test_a_counter_that_begins_anew_gives_no_negative_rate() -> None:
-    history = History()
+    history = RateHistory()
     counts = [1000, 1010, 3, 13, 23]
     history.observe([sample(NOW - 5 + place, count) for place, count in enumerate(counts)], NOW)
     assert history.rates(1, NOW, 5) == (0.0, 10.0, 0.0, 10.0, 10.0)
 
 
 def test_samples_that_are_seen_again_change_nothing() -> None:
-    history = History()
+    history = RateHistory()
     samples = steady(3)
     for _ in range(3):
         history.observe(samples, NOW)
@@ -80,7 +80,7 @@ def test_samples_that_are_seen_again_change_nothing() -> None:
 
 
 def test_a_process_that_is_late_is_not_lost_behind_one_that_is_early() -> None:
-    history = History()
+    history = RateHistory()
     history.observe(steady(5, number=1), NOW)
     late = steady(2, NOW - 20, NOW - 2, number=2)
     assert history.next_second == NOW - GAP
@@ -90,7 +90,7 @@ def test_a_process_that_is_late_is_not_lost_behind_one_that_is_early() -> None:
 
 
 def test_a_clock_that_is_ahead_does_not_stop_the_others() -> None:
-    history = History()
+    history = RateHistory()
     history.observe([sample(NOW + 86_400, 5, number=9)], NOW)
     assert history.next_second <= NOW
     history.observe(steady(6), NOW)
@@ -99,7 +99,7 @@ def test_a_clock_that_is_ahead_does_not_stop_the_others() -> None:
 
 
 def test_the_chart_adds_up_servers_and_workers_apart() -> None:
-    history = History()
+    history = RateHistory()
     served = [sample(NOW - 10 + each, 100 * each, 3, Role.SERVER) for each in range(11)]
     history.observe([*steady(5, number=1), *steady(6, number=2), *served], NOW)
     chart = history.chart(NOW, 5)
@@ -108,7 +108,7 @@ def test_the_chart_adds_up_servers_and_workers_apart() -> None:
 
 
 def test_only_so_many_seconds_are_kept() -> None:
-    history = History(length=30)
+    history = RateHistory(length=30)
     for second in range(2000):
         history.observe([sample(second, second * 2)], second)
     assert history.rates(1, 1999, 30) == (2.0,) * 30
@@ -116,7 +116,7 @@ def test_only_so_many_seconds_are_kept() -> None:
 
 
 def test_what_a_process_with_a_clock_ahead_leaves_is_bounded_too() -> None:
-    history = History(length=30)
+    history = RateHistory(length=30)
     ahead = 1_000_000
     for second in range(2000):
         history.observe([sample(ahead + second, second)], second)
@@ -127,7 +127,7 @@ def test_what_a_process_with_a_clock_ahead_leaves_is_bounded_too() -> None:
 
 
 def test_a_process_that_is_gone_for_long_is_forgotten() -> None:
-    history = History(length=30)
+    history = RateHistory(length=30)
     history.observe(steady(5), NOW)
     history.observe([], NOW + 30 + 2 * GAP)
     assert history.rates(1, NOW, 5) == (0.0,) * 5

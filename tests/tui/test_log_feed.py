@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.supervisor.home import Home
-from core.supervisor.logreading import Level
+from core.supervisor.logs.log_reading import Level
 from tui import log_feed
-from tui.log_feed import LogFeed, LogNews
+from tui.log_feed import LogBatch, LogFeed
 
 
 class Scene:
@@ -19,7 +19,7 @@ class Scene:
     def __init__(self, directory: Path) -> None:
         self.home = Home(directory)
         self.home.create()
-        self.news: queue.SimpleQueue[LogNews] = queue.SimpleQueue()
+        self.news: queue.SimpleQueue[LogBatch] = queue.SimpleQueue()
         self.feed = LogFeed(self.home, self.news.put)
 
     def write(self, name: str, *lines: str) -> None:
@@ -27,7 +27,7 @@ class Scene:
         with self.home.log(name).open("a", encoding="utf-8", newline="\n") as log:
             log.writelines(f"{line}\n" for line in lines)
 
-    def next(self) -> LogNews:
+    def next(self) -> LogBatch:
         """What is told next."""
         return self.news.get(timeout=10)
 

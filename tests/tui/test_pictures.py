@@ -13,8 +13,8 @@ from tests.tui import scene
 from tests.tui.fakes import STARTING, FakeSource, console, part_of
 from tui.background import PREFIX
 from tui.screen import MainScreen
+from tui.translations import Translations, load
 from tui.view import StartView, View
-from tui.words import Words, load
 
 SIZES = [(80, 24), (120, 40)]
 Compare: TypeAlias = Callable[..., bool]
@@ -28,7 +28,7 @@ def looks(
     *,
     source: FakeSource | None = None,
     theme: str = "cauce",
-    words: Words | None = None,
+    words: Translations | None = None,
     encoding: str = "",
 ) -> bool:
     """Compare the console with its picture."""
@@ -95,7 +95,7 @@ def test_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("tab", ["submit", "monitor", "failed"])
 def test_in_spanish(snap_compare: Compare, tab: str) -> None:
-    assert looks(snap_compare, tab, (120, 40), words=Words("es", load("es")))
+    assert looks(snap_compare, tab, (120, 40), words=Translations("es", load("es")))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -12,7 +12,7 @@ from core.model import Ledger
 from core.monitor.snapshot import Snapshot
 from tests.services.waiting import wait_until
 from tui.poller import CALM, Poller, patience
-from tui.view import Light, View
+from tui.view import Health, View
 
 LONG = 30.0
 """Seconds that no test waits: what happens, happens because it was asked for."""
@@ -130,7 +130,7 @@ def test_an_error_is_told_and_the_next_look_goes_well(scene: Scene, caplog: pyte
         poller = scene.poller(0.01)
         view = scene.next()
     assert view.supervisor_trouble == "the system can't be looked at: RuntimeError: boom"
-    assert view.light is Light.TROUBLED
+    assert view.light is Health.TROUBLED
     assert "boom" in caplog.text
     scene.before = lambda: None
     poller.taken()

@@ -9,15 +9,15 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from core.supervisor.logreading import Level, LogLine
+from core.supervisor.logs.log_reading import Level, LogLine
 from tests.tui import scene
 from tests.tui.fakes import FakeSource
 from tests.tui.test_console import main, play, text, until
 from tui.app import Console
-from tui.dialogs.detail import Detail
+from tui.dialogs.task_detail import TaskDetail
 from tui.tabs.processes import ProcessesTab
-from tui.widgets.hits import Hits
 from tui.widgets.log_panel import LogPanel
+from tui.widgets.search_hits import SearchHits
 from tui.widgets.text_view import TextView
 
 # Which lines are hits.
@@ -35,35 +35,35 @@ from tui.widgets.text_view import TextView
     ],
 )
 def test_a_line_that_holds_the_text_is_a_hit(wanted: str, lines: list[str], places: list[int]) -> None:
-    hits = Hits(wanted, lines)
+    hits = SearchHits(wanted, lines)
     assert [hits.after(place) for place in places] == places
     assert len(hits) == len(places)
 
 
 def test_every_place_of_the_text_in_a_line_is_told() -> None:
-    assert Hits("on").spans("On and on") == [(0, 2), (7, 9)]
-    assert Hits("").spans("On and on") == []
+    assert SearchHits("on").spans("On and on") == [(0, 2), (7, 9)]
+    assert SearchHits("").spans("On and on") == []
 
 
 def test_after_the_last_hit_comes_the_first() -> None:
-    hits = Hits("x", ["-", "x", "-", "x", "x"])
+    hits = SearchHits("x", ["-", "x", "-", "x", "x"])
     assert [hits.after(place) for place in (0, 2, 4, 5)] == [1, 3, 4, 1]
     assert [hits.before(place) for place in (4, 3, 1)] == [3, 1, 4]
 
 
 @pytest.mark.parametrize(("place", "nearest"), [(0, 1), (2, 3), (4, 3)])
 def test_the_nearest_hit_is_the_first_from_there_on_or_the_last(place: int, nearest: int) -> None:
-    assert Hits("x", ["-", "x", "-", "x", "-"]).nearest(place) == nearest
+    assert SearchHits("x", ["-", "x", "-", "x", "-"]).nearest(place) == nearest
 
 
 def test_nothing_is_gone_to_where_there_is_no_hit() -> None:
-    hits = Hits("x", ["-", "-"])
+    hits = SearchHits("x", ["-", "-"])
     assert [hits.after(0), hits.before(1), hits.nearest(0)] == [-1, -1, -1]
     assert hits.rank == 0
 
 
 def test_hits_stay_right_when_lines_go_at_the_beginning() -> None:
-    hits = Hits("x", ["x", "-", "x", "-", "x"])
+    hits = SearchHits("x", ["x", "-", "x", "-", "x"])
     hits.after(1)
     assert (hits.here, hits.rank, len(hits)) == (2, 2, 3)
     hits.drop(1)
@@ -344,15 +344,15 @@ def test_the_next_hit_without_a_search_asks_for_what_and_escape_ends_it() -> Non
 def test_everything_about_a_task_can_be_searched() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail), "the task")
+        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
         await pilot.press("s", *"customer", "enter")
         await until(pilot, lambda: "customer: hit 1 of" in text(app), "the hit")
         await pilot.press("n")
         await until(pilot, lambda: "customer: hit 2 of" in text(app), "the next hit")
         await pilot.press("escape")
         await until(pilot, lambda: "customer: hit" not in text(app), "the end of the search")
-        assert isinstance(app.screen, Detail)
+        assert isinstance(app.screen, TaskDetail)
         await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, Detail), "the table")
+        await until(pilot, lambda: not isinstance(app.screen, TaskDetail), "the table")
 
     play(scenario, tab="failed")

@@ -19,10 +19,11 @@ import pytest
 from core.addresses import LOOPBACK
 from core.client import Client
 from core.model import State
-from core.repository.opening import Journal
-from core.supervisor import census, commands
+from core.repository.journal import Journal
+from core.supervisor import commands
 from core.supervisor.home import Home
-from core.supervisor.report import Report
+from core.supervisor.processes import process_identity
+from core.supervisor.status import SystemStatus
 from tests.integration.supervised import Supervised
 from tests.services.waiting import wait_until
 from tests.tui.terminal import PATIENCE, Terminal
@@ -47,7 +48,7 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
         yield supervised
 
 
-def report(home: Home) -> Report:
+def report(home: Home) -> SystemStatus:
     """How the system is."""
     found = commands.status(home)
     assert found is not None
@@ -95,7 +96,7 @@ def test_command_one_starts_everything_and_a_person_does_everything_with_keys(sy
         assert terminal.wait_for_end() == 0
         assert terminal.value("alternate_on") == "0"
         assert terminal.value("mouse_any_flag") == "0"
-    assert census.ours(system.home) == []
+    assert process_identity.ours(system.home) == []
     assert commands.status(system.home) is None
 
 

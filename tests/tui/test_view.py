@@ -3,12 +3,12 @@
 import pytest
 from msgspec.structs import replace
 
-from core.model import Counters, InHand, Role
+from core.model import Counters, Role, RunningTask
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
-from core.supervisor.plan import Duty
-from core.supervisor.report import PartReport, PartState, Phase, Report
-from tui.view import EMPTY, Light, View, WorkerRow, rows_of
+from core.supervisor.plan import ProcessKind
+from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
+from tui.view import EMPTY, Health, View, WorkerRow, rows_of
 
 
 def seen(name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, status: str = "ready") -> ProcessView:
@@ -30,20 +30,24 @@ def seen(name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, statu
     )
 
 
-def part(name: str, state: PartState = PartState.READY, *, pid: int | None = 7, note: str = "") -> PartReport:
+def part(name: str, state: UnitState = UnitState.READY, *, pid: int | None = 7, note: str = "") -> UnitStatus:
     """A process as the supervisor tells of it."""
-    return PartReport(name=name, duty=Duty.WORKER, state=state, pid=pid, note=note)
+    return UnitStatus(name=name, duty=ProcessKind.WORKER, state=state, pid=pid, note=note)
 
 
-def told(*parts: PartReport, phase: Phase = Phase.RUNNING) -> Report:
+def told(*parts: UnitStatus, phase: Phase = Phase.RUNNING) -> SystemStatus:
     """What the supervisor tells."""
-    return Report(
+    return SystemStatus(
         phase=phase, listen="127.0.0.1:7100", servers=(), broker="b", directory="/d", pid=1, processes=tuple(parts)
     )
 
 
 def view(
-    *processes: ProcessView, report: Report | None = None, trouble: str = "", supervisor: str = "", number: int = 1
+    *processes: ProcessView,
+    report: SystemStatus | None = None,
+    trouble: str = "",
+    supervisor: str = "",
+    number: int = 1,
 ) -> View:
     """A view of these."""
     rows = tuple(WorkerRow(process=each) for each in processes if each.role is Role.SERVER)
@@ -58,30 +62,30 @@ def view(
 
 AWAY = "ready; broker away"
 
-LIGHTS: dict[str, tuple[View, Light]] = {
-    "nothing was looked at": (EMPTY, Light.UNKNOWN),
-    "nothing was ever here": (view(), Light.EMPTY),
-    "there is no journal": (view(trouble="there is no journal"), Light.EMPTY),
-    "everything has left": (view(seen("w1", Presence.LEFT), seen("w2", Presence.LOST)), Light.EMPTY),
-    "the look itself failed": (view(supervisor="it can't be looked at", number=-1), Light.TROUBLED),
-    "the supervisor does not answer": (view(supervisor="no answer"), Light.TROUBLED),
-    "started by somebody else": (view(seen("w1")), Light.READY),
-    "busy": (view(seen("w1", Presence.BUSY)), Light.READY),
-    "a worker without the broker": (view(seen("w1", Presence.TROUBLED, status=AWAY)), Light.TROUBLED),
-    "the broker is away": (view(seen("w1"), trouble="broker away"), Light.TROUBLED),
-    "one was lost, others live": (view(seen("w1", Presence.LOST), seen("w2", pid=8)), Light.READY),
-    "a supervisor without processes": (view(report=told()), Light.READY),
-    "starting": (view(report=told(part("w1", PartState.STARTING), phase=Phase.STARTING)), Light.STARTING),
-    "starting with trouble": (view(report=told(part("w1", PartState.CRASHED), phase=Phase.STARTING)), Light.STARTING),
-    "stopping": (view(seen("w1"), report=told(part("w1"), phase=Phase.STOPPING)), Light.STOPPING),
-    "all is well": (view(seen("w1"), report=told(part("w1"))), Light.READY),
-    "one was stopped by hand": (view(report=told(part("w1", PartState.STOPPED))), Light.READY),
-    "one crashed": (view(seen("w1"), report=told(part("w1"), part("w2", PartState.CRASHED))), Light.TROUBLED),
+LIGHTS: dict[str, tuple[View, Health]] = {
+    "nothing was looked at": (EMPTY, Health.UNKNOWN),
+    "nothing was ever here": (view(), Health.EMPTY),
+    "there is no journal": (view(trouble="there is no journal"), Health.EMPTY),
+    "everything has left": (view(seen("w1", Presence.LEFT), seen("w2", Presence.LOST)), Health.EMPTY),
+    "the look itself failed": (view(supervisor="it can't be looked at", number=-1), Health.TROUBLED),
+    "the supervisor does not answer": (view(supervisor="no answer"), Health.TROUBLED),
+    "started by somebody else": (view(seen("w1")), Health.READY),
+    "busy": (view(seen("w1", Presence.BUSY)), Health.READY),
+    "a worker without the broker": (view(seen("w1", Presence.TROUBLED, status=AWAY)), Health.TROUBLED),
+    "the broker is away": (view(seen("w1"), trouble="broker away"), Health.TROUBLED),
+    "one was lost, others live": (view(seen("w1", Presence.LOST), seen("w2", pid=8)), Health.READY),
+    "a supervisor without processes": (view(report=told()), Health.READY),
+    "starting": (view(report=told(part("w1", UnitState.STARTING), phase=Phase.STARTING)), Health.STARTING),
+    "starting with trouble": (view(report=told(part("w1", UnitState.CRASHED), phase=Phase.STARTING)), Health.STARTING),
+    "stopping": (view(seen("w1"), report=told(part("w1"), phase=Phase.STOPPING)), Health.STOPPING),
+    "all is well": (view(seen("w1"), report=told(part("w1"))), Health.READY),
+    "one was stopped by hand": (view(report=told(part("w1", UnitState.STOPPED))), Health.READY),
+    "one crashed": (view(seen("w1"), report=told(part("w1"), part("w2", UnitState.CRASHED))), Health.TROUBLED),
 }
 
 
 @pytest.mark.parametrize(("shown", "light"), LIGHTS.values(), ids=LIGHTS)
-def test_the_light_tells_how_the_system_is(shown: View, light: Light) -> None:
+def test_the_light_tells_how_the_system_is(shown: View, light: Health) -> None:
     assert shown.light is light
 
 
@@ -90,15 +94,15 @@ TROUBLES: dict[str, tuple[View, tuple[str, ...]]] = {
     "the journal": (view(trouble="locked"), ("locked",)),
     "both": (view(trouble="locked", supervisor="no answer"), ("locked", "no answer")),
     "the same twice": (view(trouble="away", supervisor="away"), ("away",)),
-    "a part with a note": (view(report=told(part("w1", PartState.CRASHED, note="died"))), ("w1: died",)),
-    "a part without one": (view(report=told(part("w1", PartState.RESTARTING))), ("w1: restarting",)),
+    "a part with a note": (view(report=told(part("w1", UnitState.CRASHED, note="died"))), ("w1: died",)),
+    "a part without one": (view(report=told(part("w1", UnitState.RESTARTING))), ("w1: restarting",)),
     "parts that are on their way": (
-        view(report=told(*(part("w1", state) for state in (PartState.WAITING, PartState.STARTING)))),
+        view(report=told(*(part("w1", state) for state in (UnitState.WAITING, UnitState.STARTING)))),
         (),
     ),
     "a process of another machine": (view(seen("w1", Presence.TROUBLED, status=AWAY)), ("w1: broker away",)),
     "one that the supervisor tells of already": (
-        view(seen("w1", Presence.TROUBLED, status=AWAY), report=told(part("w1", PartState.TROUBLED, note="away"))),
+        view(seen("w1", Presence.TROUBLED, status=AWAY), report=told(part("w1", UnitState.TROUBLED, note="away"))),
         ("w1: away",),
     ),
     "one of another machine with the number of ours": (
@@ -126,7 +130,7 @@ def test_clients_connect_where_the_supervisor_says_or_else_to_a_server_that_live
 
 
 def test_the_tasks_in_hand_are_those_of_all_workers() -> None:
-    hands = [replace(seen(name), in_hand=(InHand(f"of-{name}", "echo", 0.0),)) for name in ("w1", "w2")]
+    hands = [replace(seen(name), in_hand=(RunningTask(f"of-{name}", "echo", 0.0),)) for name in ("w1", "w2")]
     assert view(*hands).running_ids == {"of-w1", "of-w2"}
 
 

@@ -25,7 +25,7 @@ from tests.services.waiting import wait_until
 from tests.tui.browser import Browser, browser_program
 from tests.tui.serving import PATIENCE, TOP, Serving, Visitor
 from tui import web
-from tui.web import REFUSAL, Answer, Guard, Visit
+from tui.web import REFUSAL, BrowserRequest, Guard, GuardDecision
 
 T = TypeVar("T")
 PORT = 8011
@@ -75,9 +75,9 @@ def program(command: str, *arguments: str) -> list[str]:
 
 def test_the_token_opens_the_door_once() -> None:
     guard = Guard(PORT)
-    visit = Visit(target=f"/?token={guard.token}", hosts=[HOST], token=guard.token)
-    assert guard.judge(visit) is Answer.WELCOME
-    assert guard.judge(visit) is Answer.REFUSE
+    visit = BrowserRequest(target=f"/?token={guard.token}", hosts=[HOST], token=guard.token)
+    assert guard.judge(visit) is GuardDecision.WELCOME
+    assert guard.judge(visit) is GuardDecision.REFUSE
 
 
 def test_two_guards_have_nothing_in_common() -> None:
@@ -91,14 +91,17 @@ def test_two_guards_have_nothing_in_common() -> None:
 def test_each_name_of_this_machine_is_admitted_with_its_own_origin(host: str) -> None:
     guard = Guard(PORT)
     origins = [f"http://{host.lower()}"]
-    assert guard.judge(Visit(hosts=[host], cookie=guard.cookie)) is Answer.ADMIT
-    assert guard.judge(Visit(hosts=[host], cookie=guard.cookie, origins=origins, upgrades=True)) is Answer.ADMIT
+    assert guard.judge(BrowserRequest(hosts=[host], cookie=guard.cookie)) is GuardDecision.ADMIT
+    assert (
+        guard.judge(BrowserRequest(hosts=[host], cookie=guard.cookie, origins=origins, upgrades=True))
+        is GuardDecision.ADMIT
+    )
 
 
 def test_at_port_80_a_browser_leaves_the_port_away() -> None:
     guard = Guard(80)
-    assert guard.judge(Visit(hosts=["127.0.0.1"], cookie=guard.cookie)) is Answer.ADMIT
-    assert Guard(PORT).judge(Visit(hosts=["127.0.0.1"], cookie=guard.cookie)) is Answer.REFUSE
+    assert guard.judge(BrowserRequest(hosts=["127.0.0.1"], cookie=guard.cookie)) is GuardDecision.ADMIT
+    assert Guard(PORT).judge(BrowserRequest(hosts=["127.0.0.1"], cookie=guard.cookie)) is GuardDecision.REFUSE
 
 
 @pytest.mark.parametrize(
@@ -121,9 +124,11 @@ def test_at_port_80_a_browser_leaves_the_port_away() -> None:
 )
 def test_another_host_is_refused_whatever_it_shows(hosts: list[str]) -> None:
     guard = Guard(PORT)
-    assert guard.judge(Visit(hosts=hosts, cookie=guard.cookie)) is Answer.REFUSE
-    assert guard.judge(Visit(hosts=hosts, token=guard.token)) is Answer.REFUSE
-    assert guard.judge(Visit(hosts=[HOST], token=guard.token)) is Answer.WELCOME, "the token was not used up"
+    assert guard.judge(BrowserRequest(hosts=hosts, cookie=guard.cookie)) is GuardDecision.REFUSE
+    assert guard.judge(BrowserRequest(hosts=hosts, token=guard.token)) is GuardDecision.REFUSE
+    assert guard.judge(BrowserRequest(hosts=[HOST], token=guard.token)) is GuardDecision.WELCOME, (
+        "the token was not used up"
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,40 +149,40 @@ def test_another_host_is_refused_whatever_it_shows(hosts: list[str]) -> None:
 )
 def test_a_websocket_of_another_origin_is_refused(origins: list[str]) -> None:
     guard = Guard(PORT)
-    visit = Visit(target="/ws", hosts=[HOST], cookie=guard.cookie, origins=origins, upgrades=True)
-    assert guard.judge(visit) is Answer.REFUSE
+    visit = BrowserRequest(target="/ws", hosts=[HOST], cookie=guard.cookie, origins=origins, upgrades=True)
+    assert guard.judge(visit) is GuardDecision.REFUSE
 
 
 def test_a_page_of_another_origin_is_refused_but_needs_to_name_none() -> None:
     guard = Guard(PORT)
-    assert guard.judge(Visit(hosts=[HOST], cookie=guard.cookie)) is Answer.ADMIT
-    assert guard.judge(Visit(hosts=[HOST], cookie=guard.cookie, origins=[OURS])) is Answer.ADMIT
-    assert guard.judge(Visit(hosts=[HOST], cookie=guard.cookie, origins=["null"])) is Answer.REFUSE
+    assert guard.judge(BrowserRequest(hosts=[HOST], cookie=guard.cookie)) is GuardDecision.ADMIT
+    assert guard.judge(BrowserRequest(hosts=[HOST], cookie=guard.cookie, origins=[OURS])) is GuardDecision.ADMIT
+    assert guard.judge(BrowserRequest(hosts=[HOST], cookie=guard.cookie, origins=["null"])) is GuardDecision.REFUSE
 
 
 @pytest.mark.parametrize("given", ["", "wrong", "ñ", "\udc80", "a" * 100_000])
 def test_a_wrong_cookie_or_token_is_refused(given: str) -> None:
     guard = Guard(PORT)
-    assert guard.judge(Visit(hosts=[HOST], cookie=given, token=given)) is Answer.REFUSE
+    assert guard.judge(BrowserRequest(hosts=[HOST], cookie=given, token=given)) is GuardDecision.REFUSE
 
 
 def test_token_and_cookie_are_not_taken_for_each_other() -> None:
     guard = Guard(PORT)
-    assert guard.judge(Visit(hosts=[HOST], cookie=guard.token, token=guard.cookie)) is Answer.REFUSE
+    assert guard.judge(BrowserRequest(hosts=[HOST], cookie=guard.token, token=guard.cookie)) is GuardDecision.REFUSE
 
 
 @pytest.mark.parametrize(
     "visit",
     [
-        Visit(method="HEAD", hosts=[HOST]),
-        Visit(target="/static/js/textual.js", hosts=[HOST]),
-        Visit(target="http://evil.example/", hosts=[HOST]),
-        Visit(target="/", hosts=[HOST], origins=[OURS], upgrades=True),
+        BrowserRequest(method="HEAD", hosts=[HOST]),
+        BrowserRequest(target="/static/js/textual.js", hosts=[HOST]),
+        BrowserRequest(target="http://evil.example/", hosts=[HOST]),
+        BrowserRequest(target="/", hosts=[HOST], origins=[OURS], upgrades=True),
     ],
 )
-def test_the_token_is_taken_only_where_a_browser_shows_it(visit: Visit) -> None:
+def test_the_token_is_taken_only_where_a_browser_shows_it(visit: BrowserRequest) -> None:
     guard = Guard(PORT)
-    shown = Visit(
+    shown = BrowserRequest(
         method=visit.method,
         target=visit.target,
         hosts=visit.hosts,
@@ -185,14 +190,16 @@ def test_the_token_is_taken_only_where_a_browser_shows_it(visit: Visit) -> None:
         upgrades=visit.upgrades,
         token=guard.token,
     )
-    assert guard.judge(shown) is Answer.REFUSE
-    assert guard.judge(Visit(hosts=[HOST], token=guard.token)) is Answer.WELCOME, "the token was not used up"
+    assert guard.judge(shown) is GuardDecision.REFUSE
+    assert guard.judge(BrowserRequest(hosts=[HOST], token=guard.token)) is GuardDecision.WELCOME, (
+        "the token was not used up"
+    )
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "get"])
 def test_other_methods_are_refused(method: str) -> None:
     guard = Guard(PORT)
-    assert guard.judge(Visit(method=method, hosts=[HOST], cookie=guard.cookie)) is Answer.REFUSE
+    assert guard.judge(BrowserRequest(method=method, hosts=[HOST], cookie=guard.cookie)) is GuardDecision.REFUSE
 
 
 # Where it listens, and what it tells.

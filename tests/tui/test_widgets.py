@@ -17,19 +17,19 @@ from textual.widget import Widget
 
 from core.model import State
 from tests.tui import scene
-from tui.widgets.chart import Chart, ceiling
+from tui.translations import Translations
+from tui.widgets.chart import RateChart, ceiling
 from tui.widgets.live_tasks import LiveTasks
-from tui.widgets.note import Note
-from tui.widgets.table import Cell, Column, ListModel, Row, Table, TableModel
+from tui.widgets.message_line import MessageLine
+from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn, TableModel
 from tui.widgets.task_rows import MOST_ROWS, TaskModel, cells, failed_columns, result_columns, state_cell
 from tui.widgets.text_view import Line, TextView
-from tui.words import Words
 
-WORDS = Words()
+WORDS = Translations()
 COLUMNS = (
-    Column(key="name", label="name", width=6),
-    Column(key="note", label="note", width=8, grow=1, rank=1),
-    Column(key="count", label="count", width=5, right=True),
+    TableColumn(key="name", label="name", width=6),
+    TableColumn(key="note", label="note", width=8, grow=1, rank=1),
+    TableColumn(key="count", label="count", width=5, right=True),
 )
 
 
@@ -37,12 +37,12 @@ class Bench(App[None]):
     """Shows one widget, and keeps what it says."""
 
     CSS = """
-    Table, TextView, Chart { width: 1fr; height: 1fr; scrollbar-size: 1 1; }
+    Table, TextView, RateChart { width: 1fr; height: 1fr; scrollbar-size: 1 1; }
     TextView { overflow-x: hidden; }
     Table > .table--cursor { background: blue; }
     Table > .table--cursor-blurred { background: green; }
-    Chart > .chart--in { color: blue; }
-    Chart > .chart--both { color: green; }
+    RateChart > .chart--in { color: blue; }
+    RateChart > .chart--both { color: green; }
     """
 
     def __init__(self, widget: Widget) -> None:
@@ -92,12 +92,12 @@ def run(widget: Widget, steps: Steps, size: tuple[int, int] = (40, 10)) -> None:
     asyncio.run(play())
 
 
-def line(widget: Table | TextView | Chart, y: int) -> str:
+def line(widget: Table | TextView | RateChart, y: int) -> str:
     """A line as it is drawn."""
     return widget.render_line(y).text
 
 
-def lines(widget: Table | TextView | Chart) -> list[str]:
+def lines(widget: Table | TextView | RateChart) -> list[str]:
     """What is drawn, without the blanks at the ends."""
     return [line(widget, y).rstrip() for y in range(widget.scrollable_content_region.height)]
 
@@ -115,7 +115,7 @@ def names(count: int, first: int = 0) -> tuple[str, ...]:
     return tuple(f"r{number}" for number in range(first, first + count))
 
 
-def shown_table(model: TableModel, columns: Sequence[Column] = COLUMNS) -> Table:
+def shown_table(model: TableModel, columns: Sequence[TableColumn] = COLUMNS) -> Table:
     """A table that shows this from the beginning."""
     table = Table(columns)
     table.model = model
@@ -196,7 +196,7 @@ def test_a_note_is_away_while_there_is_nothing_to_say() -> None:
             shown.append((note.display, str(note.render())))
         assert shown == [(False, ""), (True, "[b]all is well[/]"), (True, "[b]all is well[/]"), (False, "")]
 
-    note = Note()
+    note = MessageLine()
     run(note, steps)
 
 
@@ -381,7 +381,9 @@ def test_a_click_on_a_heading_asks_for_that_order_where_there_is_one() -> None:
         await pilot.pause()
         assert [event.column for event in bench.said if isinstance(event, Table.HeadingClicked)] == ["name"]
 
-    table = Table((Column(key="name", label="name", width=6), Column(key="x", label="no", width=6, sortable=False)))
+    table = Table(
+        (TableColumn(key="name", label="name", width=6), TableColumn(key="x", label="no", width=6, sortable=False))
+    )
     run(table, steps)
 
 
@@ -446,7 +448,7 @@ def test_of_a_million_rows_only_those_in_view_are_asked_for() -> None:
         assert "n999998" in "".join(lines(table))
 
     model = Growing(1_000_000)
-    table = shown_table(model, [Column(key="number", label="number", width=10)])
+    table = shown_table(model, [TableColumn(key="number", label="number", width=10)])
     run(table, steps)
 
 
@@ -951,7 +953,7 @@ def test_a_chart_is_drawn_with_its_scale() -> None:
         assert set(drawn[-1][7:]) == {"⣀"}
         assert set("".join(each[7:] for each in drawn[1:-1])) == {"⠀"}
 
-    chart = Chart()
+    chart = RateChart()
     run(chart, steps)
 
 
@@ -964,7 +966,7 @@ def test_the_newest_stands_at_the_right() -> None:
         assert set(drawn[2][7:-1]) == {"⠀"}
         assert drawn[-1][7 : 7 + 27] == "⠀" * 27
 
-    chart = Chart()
+    chart = RateChart()
     run(chart, steps)
 
 
@@ -979,7 +981,7 @@ def test_a_chart_without_values_or_without_room_is_blank() -> None:
         await pilot.pause()
         assert lines(chart)[0].startswith("     2│")
 
-    chart = Chart()
+    chart = RateChart()
     run(chart, steps)
 
 
@@ -991,5 +993,5 @@ def test_two_lines_at_one_place_are_told_apart_from_each() -> None:
         alone = list(chart.render_line(0))[-1].style
         assert both != alone
 
-    chart = Chart()
+    chart = RateChart()
     run(chart, steps)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.database import Database
 from core.errors import JournalUnavailable
-from core.model import NewTask, Outcome, Receipt
+from core.model import AcceptResult, NewTask, Outcome
 from core.repository.sqlite import FAULTS, SqliteRepository
 
 
@@ -32,7 +32,7 @@ class BusyRepository(SqliteRepository):
                 meanwhile()
             yield
 
-    def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[Receipt]:
+    def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[AcceptResult]:
         """As ever, and noted."""
         if self.trouble:
             raise JournalUnavailable(self.trouble)

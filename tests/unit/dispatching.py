@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import msgspec
 
-from core.broker.base import Message, OnSettled, Publisher, Reference, Settled
+from core.broker.base import Message, OnPublishResults, Publisher, PublishResult, Reference
 from core.dispatcher import Dispatcher
 from core.errors import JournalUnavailable
 from core.model import Dispatch
@@ -19,7 +19,7 @@ WALL = NOW
 class ScriptedPublisher(Publisher):
     """A broker's publisher that confirms, refuses, blocks and goes away when it is told to."""
 
-    def __init__(self, on_settled: OnSettled) -> None:
+    def __init__(self, on_settled: OnPublishResults) -> None:
         self._settle = on_settled
         self._trouble = ""
         self.held: dict[int, Message] = {}
@@ -44,7 +44,7 @@ class ScriptedPublisher(Publisher):
         assert not {message.tag for message in messages} & set(self.held), "a tag that is on its way"
         self.sent += messages
         if self._trouble == "away":
-            self._settle([Settled(message.tag, confirmed=False, reason="away") for message in messages])
+            self._settle([PublishResult(message.tag, confirmed=False, reason="away") for message in messages])
         else:
             self.held |= {message.tag: message for message in messages}
 
@@ -55,7 +55,7 @@ class ScriptedPublisher(Publisher):
             del self.held[message.tag]
         if confirmed:
             self.confirmed += references(messages)
-        self._settle([Settled(message.tag, confirmed, "" if confirmed else "refused") for message in messages])
+        self._settle([PublishResult(message.tag, confirmed, "" if confirmed else "refused") for message in messages])
 
     def block(self) -> None:
         """Take nothing and settle nothing, as a broker with a full disk does."""
@@ -92,12 +92,12 @@ class Server:
         with journal.transaction():
             self.number = journal.register(process())
         self.publishers: list[ScriptedPublisher] = []
-        self.births = 0
+        self.recreations = 0
         """How often the broker's queue was made by this server."""
-        self.dispatcher = Dispatcher(self.open_publisher, self.number, self.now, lambda: self.births)
+        self.dispatcher = Dispatcher(self.open_publisher, self.number, self.now, lambda: self.recreations)
         (self.publisher,) = self.publishers
 
-    def open_publisher(self, on_settled: OnSettled) -> ScriptedPublisher:
+    def open_publisher(self, on_settled: OnPublishResults) -> ScriptedPublisher:
         """Make the one publisher."""
         self.publishers.append(ScriptedPublisher(on_settled))
         return self.publishers[-1]

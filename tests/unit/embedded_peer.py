@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from core.broker.base import Delivery, Message, Queue, Settled
+from core.broker.base import Delivery, Message, PublishResult, Queue
 from core.broker.embedded import EmbeddedBroker
 
 BATCH = 50
@@ -17,7 +17,7 @@ DRAINED = 1.0
 
 
 def _publish(path: Path, count: int, prefix: str) -> None:
-    settled: list[Settled] = []
+    settled: list[PublishResult] = []
     with EmbeddedBroker(path).publisher(settled.extend) as publisher:
         for start in range(0, count, BATCH):
             tags = range(start, min(count, start + BATCH))

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from core.client.histogram import Histogram
-from core.client.load import Figures, LoadOrder, describe, exit_code, shares
-from core.client.load_lines import LEAST_PAUSE, Template, pace, read_replies
+from core.client.load_command import LoadOptions, LoadReport, describe, exit_code, shares
+from core.client.load_lines import LEAST_PAUSE, SubmitLineTemplate, pace, read_replies
 from core.errors import RemoteProtocolError
 from core.protocol import Limits, ServerConnection, Submit
 
@@ -53,7 +53,7 @@ def test_histograms_add_up() -> None:
 
 @pytest.mark.parametrize("payload", ["", 'a "quoted" ñ\n line', {"a": [1, None]}, "x" * 2000])
 def test_the_template_makes_what_the_server_takes(payload: object) -> None:
-    template = Template("load-abc-1", "echo", payload)
+    template = SubmitLineTemplate("load-abc-1", "echo", payload)
     server = ServerConnection(server="s", limits=Limits())
     requests = server.receive(template.lines(range(5, 8), 1_795_000_000.25))
     assert [request.ref for request in requests if isinstance(request, Submit)] == [5, 6, 7]
@@ -95,8 +95,8 @@ def test_a_steady_rate(rate: float, elapsed: float, sent: int, expected: tuple[i
     assert pace(rate, elapsed, sent) == pytest.approx(expected)
 
 
-def order(tasks: int, connections: int, rate: float | None = None) -> LoadOrder:
-    return LoadOrder(tasks=tasks, connections=connections, window=10, rate=rate, kind="echo", payload="", wait=False)
+def order(tasks: int, connections: int, rate: float | None = None) -> LoadOptions:
+    return LoadOptions(tasks=tasks, connections=connections, window=10, rate=rate, kind="echo", payload="", wait=False)
 
 
 def test_the_tasks_are_dealt_out() -> None:
@@ -108,8 +108,8 @@ def test_there_are_never_more_connections_than_tasks() -> None:
     assert [share.tasks for share in shares(order(2, 5))] == [1, 1]
 
 
-def figures(accepted: int, stored: int | None = None, **errors: int) -> Figures:
-    return Figures(
+def figures(accepted: int, stored: int | None = None, **errors: int) -> LoadReport:
+    return LoadReport(
         tasks=100,
         connections=2,
         window=10,

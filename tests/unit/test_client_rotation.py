@@ -3,7 +3,7 @@
 import pytest
 
 from core.addresses import Address
-from core.client.rotation import LONGEST_PAUSE, Patience, Rotation, belongs_elsewhere, pause_after
+from core.client.rotation import LONGEST_PAUSE, GiveUpTimer, ServerRotation, belongs_elsewhere, pause_after
 from core.errors import ConfigurationError
 from core.protocol import ErrorCode
 
@@ -23,12 +23,12 @@ def test_the_pause_never_grows_beyond_the_longest() -> None:
 
 
 def test_servers_take_turns() -> None:
-    rotation = Rotation([A, B, C], start=1)
+    rotation = ServerRotation([A, B, C], start=1)
     assert [rotation.choose(0.0) for _ in range(4)] == [(B, 0.0), (C, 0.0), (A, 0.0), (B, 0.0)]
 
 
 def test_the_first_that_works_is_the_one_when_they_do_not_take_turns() -> None:
-    rotation = Rotation([A, B], spread=False, start=1)
+    rotation = ServerRotation([A, B], spread=False, start=1)
     assert [rotation.choose(0.0)[0] for _ in range(3)] == [A, A, A]
     rotation.failed(A, 0.0, random=1.0)
     assert rotation.choose(0.05) == (B, 0.0)
@@ -36,14 +36,14 @@ def test_the_first_that_works_is_the_one_when_they_do_not_take_turns() -> None:
 
 
 def test_a_server_that_failed_rests() -> None:
-    rotation = Rotation([A, B])
+    rotation = ServerRotation([A, B])
     rotation.failed(A, 10.0, random=1.0)
     assert {rotation.choose(10.05)[0] for _ in range(3)} == {B}
     assert {rotation.choose(10.11)[0] for _ in range(2)} == {A, B}
 
 
 def test_when_all_rest_the_first_to_be_back_is_waited_for() -> None:
-    rotation = Rotation([A, B])
+    rotation = ServerRotation([A, B])
     rotation.failed(A, 10.0, random=1.0)
     rotation.failed(A, 10.0, random=1.0)
     rotation.failed(B, 10.0, random=1.0)
@@ -52,13 +52,13 @@ def test_when_all_rest_the_first_to_be_back_is_waited_for() -> None:
 
 
 def test_a_server_may_say_how_long_to_stay_away() -> None:
-    rotation = Rotation([A])
+    rotation = ServerRotation([A])
     rotation.failed(A, 0.0, random=1.0, at_least=7.0)
     assert rotation.choose(1.0)[1] == pytest.approx(6.0)
 
 
 def test_a_server_that_works_again_is_forgiven() -> None:
-    rotation = Rotation([A])
+    rotation = ServerRotation([A])
     for _ in range(5):
         rotation.failed(A, 0.0, random=1.0)
     rotation.worked(A)
@@ -68,12 +68,12 @@ def test_a_server_that_works_again_is_forgiven() -> None:
 
 
 def test_the_same_address_twice_counts_once() -> None:
-    assert Rotation([A, A, B]).addresses == (A, B)
+    assert ServerRotation([A, A, B]).addresses == (A, B)
 
 
 def test_there_has_to_be_a_server() -> None:
     with pytest.raises(ConfigurationError, match="at least one server"):
-        Rotation([])
+        ServerRotation([])
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))
@@ -83,7 +83,7 @@ def test_only_what_concerns_one_server_is_asked_elsewhere(code: ErrorCode) -> No
 
 
 def test_patience_ends_after_nothing_but_trouble() -> None:
-    patience = Patience(30.0)
+    patience = GiveUpTimer(30.0)
     assert patience.left(1000.0) == 30.0
     patience.trouble("refused", since=100.0)
     patience.trouble("refused again", since=110.0)
@@ -92,7 +92,7 @@ def test_patience_ends_after_nothing_but_trouble() -> None:
 
 
 def test_progress_renews_patience() -> None:
-    patience = Patience(30.0)
+    patience = GiveUpTimer(30.0)
     patience.trouble("refused", since=100.0)
     patience.progress()
     assert (patience.left(129.0), patience.failures) == (30.0, 0)

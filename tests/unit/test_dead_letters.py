@@ -6,12 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.broker.base import Message, Queue, Reference, Settled
+from core.broker.base import Message, PublishResult, Queue, Reference
 from core.broker.embedded import EmbeddedBroker
 from core.dead_letters import DeadLetters, read_letter
 from core.model import State
 from core.repository.base import STRIKE_LIMIT
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.contract.repositories import booked, end, queue, state_of
 from tests.services.waiting import wait_until
 
@@ -29,7 +29,7 @@ class System:
 
     def bury(self, *bodies: bytes) -> None:
         """Make dead letters of these."""
-        settled: list[Settled] = []
+        settled: list[PublishResult] = []
         with self.broker.publisher(settled.extend) as publisher:
             publisher.send([Message(tag, "x", "echo", body) for tag, body in enumerate(bodies)])
         assert all(each.confirmed for each in settled)

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from core.broker.backoff import LONGEST
 from core.broker.base import Reference
 from core.dispatcher import CAPACITY, CLAIM_INTERVAL, ORPHAN_INTERVAL, PATIENCE
+from core.heartbeat import LEFT, SILENCE
 from core.model import NewTask, ProcessRecord, Role, State
-from core.presence import LEFT, SILENCE
 from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
 from tests.contract.repositories import booked, enter, new_task, outcome, settle, state_of
@@ -79,7 +79,7 @@ def test_a_message_tells_the_generation_of_the_queue_that_it_was_published_to(se
     server.turn()
     server.publisher.settle()
     server.turn(0.01)
-    server.births += 1
+    server.recreations += 1
     server.turn(0.01)
     server.turn(CLAIM_INTERVAL)
     first, second = references(server.publisher.sent)
@@ -452,7 +452,7 @@ def test_what_was_queued_is_published_again_when_the_queue_had_to_be_made_anew(s
     server.publisher.settle()
     server.turn(0.01)
     assert booked(server.journal) == {"queued": 2}
-    server.births += 1
+    server.recreations += 1
     server.turn(0.01)
     assert booked(server.journal) == {"accepted": 2}
     server.turn(CLAIM_INTERVAL)
@@ -469,7 +469,7 @@ def test_a_lost_queue_is_remembered_until_that_is_written(server: Server) -> Non
     server.turn()
     server.publisher.settle()
     server.turn(0.01)
-    server.births += 1
+    server.recreations += 1
     server.turn(0.01, fails=True)
     assert booked(server.journal) == {"queued": 1}
     server.turn(0.01)
@@ -494,7 +494,7 @@ def test_what_the_broker_confirms_although_it_was_lost_with_the_former_queue_is_
 
 
 def test_a_queue_that_is_made_for_the_first_time_has_nothing_published_twice(server: Server) -> None:
-    server.births += 1
+    server.recreations += 1
     server.turn()
     server.submit("a")
     server.turn(0.1)

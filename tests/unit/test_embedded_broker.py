@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 import core
-from core.broker.base import Consumer, Delivery, Message, Queue, Settled
+from core.broker.base import Consumer, Delivery, Message, PublishResult, Queue
 from core.broker.embedded import EmbeddedBroker
 from core.broker.embedded.consumer import FAREWELL, LOOK_FOR_OVER
-from core.broker.embedded.queuefile import PATIENCE as PATIENCE_FOR_LOCK
+from core.broker.embedded.queue_file import PATIENCE as PATIENCE_FOR_LOCK
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from tests.services.waiting import wait_until
@@ -86,7 +86,7 @@ def peer() -> Iterator[MakePeer]:
 
 
 def publish(path: Path, *bodies: bytes) -> None:
-    settled: list[Settled] = []
+    settled: list[PublishResult] = []
     with EmbeddedBroker(path).publisher(settled.extend) as publisher:
         publisher.send([Message(tag, "id", "echo", body) for tag, body in enumerate(bodies)])
     assert [each.confirmed for each in settled] == [True] * len(bodies)
@@ -216,7 +216,7 @@ def test_processes_at_one_queue_lose_nothing_and_double_nothing(path: Path, peer
 @pytest.mark.timeout(60)
 def test_a_lock_held_too_long_is_trouble_that_passes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     publish(path, b"held")
-    settled: list[Settled] = []
+    settled: list[PublishResult] = []
     broker = EmbeddedBroker(path)
     with (
         caplog.at_level(logging.INFO, logger="cauce.broker"),
@@ -237,7 +237,7 @@ def test_a_lock_held_too_long_is_trouble_that_passes(path: Path, caplog: pytest.
         wait_until(lambda: publisher.available, "the publisher to be back")
         wait_until(lambda: not consumer.trouble, "the consumer to be back")
         publisher.send([Message(3, "id", "echo", b"taken")])
-        assert settled[-1] == Settled(3, True)
+        assert settled[-1] == PublishResult(3, True)
         assert [delivery.body for delivery in collect(consumer, 1)] == [b"taken"]
     away = [record for record in caplog.records if "is away" in record.message]
     back = [record for record in caplog.records if "is back" in record.message]
@@ -251,7 +251,7 @@ def test_a_place_where_no_file_can_be_is_trouble_until_it_is_mended(tmp_path: Pa
     broker = EmbeddedBroker(obstacle / "queue.db")
     with pytest.raises(BrokerMisconfigured, match=r"queue\.db can't be created"):
         broker.prepare()
-    settled: list[Settled] = []
+    settled: list[PublishResult] = []
     with (
         broker.publisher(settled.extend) as publisher,
         broker.consumer(Queue.TASKS, 1) as consumer,
@@ -267,11 +267,11 @@ def test_a_place_where_no_file_can_be_is_trouble_until_it_is_mended(tmp_path: Pa
         publisher.send([Message(1, "id", "echo", b"first")])
         assert [delivery.body for delivery in collect(consumer, 1)] == [b"first"]
         assert (consumer.trouble, gauge.read().ready) == ("", 0)
-    assert settled == [Settled(1, True)]
+    assert settled == [PublishResult(1, True)]
 
 
 def test_a_file_that_was_deleted_is_made_again(path: Path) -> None:
-    settled: list[Settled] = []
+    settled: list[PublishResult] = []
     broker = EmbeddedBroker(path)
     with (
         broker.publisher(settled.extend) as publisher,

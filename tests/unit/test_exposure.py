@@ -10,10 +10,11 @@ from core import config, exposure
 from core.addresses import Address
 from core.config import Settings
 from core.errors import ConfigurationError
-from core.rights import private, readable_by_others
-from core.supervisor import nginx_configuration, plan
+from core.file_permissions import owner_only, readable_by_others
 from core.supervisor import options as supervisor
+from core.supervisor import plan
 from core.supervisor.home import Home
+from core.supervisor.nginx import configuration
 from core.supervisor.plan import Planner
 
 HERE = Address("127.0.0.1", 7100)
@@ -90,8 +91,8 @@ def test_the_other_settings_of_a_server_are_none_of_its_supervisors_business(tmp
 
 def test_nginx_limits_the_connections_of_an_address_when_that_is_wanted() -> None:
     servers = [Address("127.0.0.1", 7101)]
-    assert "limit_conn" not in nginx_configuration.render(HERE, servers)
-    text = nginx_configuration.render(HERE, servers, 12)
+    assert "limit_conn" not in configuration.render(HERE, servers)
+    text = configuration.render(HERE, servers, 12)
     assert "    limit_conn_zone $binary_remote_addr zone=clients:10m;\n" in text
     assert "        limit_conn clients 12;\n" in text
     assert "@" not in text
@@ -102,7 +103,7 @@ def test_what_is_made_for_one_user_can_be_read_by_that_one_alone(tmp_path: Path)
     before = os.umask(0)
     try:
         path = tmp_path / "export.csv"
-        with open(path, "x", encoding="utf-8", opener=private) as stream:
+        with open(path, "x", encoding="utf-8", opener=owner_only) as stream:
             stream.write("mine")
     finally:
         os.umask(before)

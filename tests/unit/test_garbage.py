@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core import garbage
+from core import garbage_collection
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def collector() -> Iterator[None]:
 @pytest.mark.usefixtures("collector")
 def test_it_looks_more_rarely_and_leaves_out_what_is_there() -> None:
     before = gc.get_threshold()
-    garbage.look_rarely()
+    garbage_collection.collect_rarely()
     young, middle, old = gc.get_threshold()
-    assert young == garbage.YOUNG_EVERY > before[0]
+    assert young == garbage_collection.YOUNG_THRESHOLD > before[0]
     assert (middle, old) == before[1:]
     assert gc.get_freeze_count() > 1000
     assert gc.isenabled()

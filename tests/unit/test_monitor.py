@@ -10,13 +10,13 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from core.model import Counters, Depth, Failure, InHand, NewTask, Outcome, ProcessRecord, Role, State
+from core.model import Counters, Depth, Failure, NewTask, Outcome, ProcessRecord, Role, RunningTask, State
 from core.monitor.__main__ import render
 from core.monitor.observer import Observer, presence_of
 from core.monitor.rates import rates
 from core.monitor.snapshot import EMPTY, Presence
 from core.repository.base import Sample
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 
 NOW = 1_795_000_000.0
 HOSTILE = "\x1b]0;OWNED\x07 [bold]x[/b] \x9b31m \u202e"
@@ -27,7 +27,7 @@ def sample(second: int, number: int, done: int = 0, accepted: int = 0, role: Rol
     return Sample(second, number, role, "p", Counters(done=done, accepted=accepted), 0)
 
 
-def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[InHand, ...] = ()) -> ProcessRecord:
+def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[RunningTask, ...] = ()) -> ProcessRecord:
     return ProcessRecord(
         role=role,
         name="w1",
@@ -53,7 +53,7 @@ def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[InHan
 def test_a_worker_whose_threads_all_hold_a_task_for_long_is_stalled(
     held: int, since: float, expected: Presence
 ) -> None:
-    in_hand = tuple(InHand(f"t{number}", "echo", NOW - since - number) for number in range(held))
+    in_hand = tuple(RunningTask(f"t{number}", "echo", NOW - since - number) for number in range(held))
     assert presence_of(record(in_hand=in_hand), alive=True) is expected
     assert presence_of(record(in_hand=in_hand), alive=False) is Presence.LOST
 
@@ -88,7 +88,7 @@ def test_nothing_recent_is_no_rate(samples: list[Sample]) -> None:
     ],
 )
 def test_how_a_process_is(status: str, alive: bool, busy: bool, expected: Presence) -> None:
-    held = (InHand("t", "echo", NOW),) if busy else ()
+    held = (RunningTask("t", "echo", NOW),) if busy else ()
     assert presence_of(record(status=status, in_hand=held), alive=alive) is expected
 
 
@@ -116,7 +116,7 @@ def journal(tmp_path: Path) -> Journal:
         failed = replace(done, seq=receipts[1].seq, state=State.FAILED, result=None, failure=failure)
         with repository.transaction():
             repository.settle([done, failed], NOW + 1)
-            repository.beat(replace(record(in_hand=(InHand("c", "echo", NOW),)), number=number, beat=1))
+            repository.beat(replace(record(in_hand=(RunningTask("c", "echo", NOW),)), number=number, beat=1))
     return found
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from core.addresses import BALANCER, SERVERS, Address
 from core.errors import ConfigurationError, SupervisorError
-from core.supervisor.nginx import (
-    Build,
+from core.supervisor.nginx.configuration import render
+from core.supervisor.nginx.executable import (
+    NginxBuild,
     check,
     command,
     control_command,
@@ -18,7 +19,6 @@ from core.supervisor.nginx import (
     prepare_prefix,
     read_build,
 )
-from core.supervisor.nginx_configuration import render
 
 TOP = Path(__file__).parents[2]
 SERVER_IDLE_LIMIT = 900
@@ -67,18 +67,18 @@ def test_servers_that_make_no_sense_are_refused(servers: list[Address]) -> None:
 @pytest.mark.parametrize(
     ("text", "build"),
     [
-        pytest.param(DEBIAN, Build("1.22.1", True, Path("/usr/lib/nginx/modules")), id="dynamic"),
-        pytest.param(DEBIAN.replace("stream=dynamic", "stream"), Build("1.22.1", True, None), id="compiled in"),
-        pytest.param(DEBIAN.replace("--with-stream=dynamic", ""), Build("1.22.1", False, None), id="without"),
+        pytest.param(DEBIAN, NginxBuild("1.22.1", True, Path("/usr/lib/nginx/modules")), id="dynamic"),
+        pytest.param(DEBIAN.replace("stream=dynamic", "stream"), NginxBuild("1.22.1", True, None), id="compiled in"),
+        pytest.param(DEBIAN.replace("--with-stream=dynamic", ""), NginxBuild("1.22.1", False, None), id="without"),
         pytest.param(
             "nginx version: nginx/1.28.0\nconfigure arguments: --with-stream=dynamic",
-            Build("1.28.0", True, Path("/usr/local/nginx/modules")),
+            NginxBuild("1.28.0", True, Path("/usr/local/nginx/modules")),
             id="default directories",
         ),
-        pytest.param("", Build("unknown", False, None), id="nothing"),
+        pytest.param("", NginxBuild("unknown", False, None), id="nothing"),
     ],
 )
-def test_how_nginx_was_compiled_is_read(text: str, build: Build) -> None:
+def test_how_nginx_was_compiled_is_read(text: str, build: NginxBuild) -> None:
     assert parse_build(text) == build
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.protocol.wording import quote, readable
+from core.protocol.safe_text import quote, readable
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from core.model import ENDED, State
 from core.repository.base import STRIKE_LIMIT
-from core.repository.rules import after_burial, after_cancelling, outcome_counts
+from core.repository.rules import after_cancelling, after_dead_letter, outcome_counts
 
 OPEN = [State.ACCEPTED, State.QUEUED, State.RETRYING]
 
@@ -38,7 +38,7 @@ def test_no_outcome_counts_after_the_end(state: State) -> None:
     ],
 )
 def test_after_burial(state: State, strikes: int, after: State) -> None:
-    assert after_burial(state, strikes) is after
+    assert after_dead_letter(state, strikes) is after
 
 
 @pytest.mark.parametrize("state", [*OPEN, *sorted(ENDED)])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import SearchError
-from core.repository.search import Comparison, Field, Measure, Search, Term, parse
+from core.repository.search import Comparison, NumericField, Search, Term, TextField, parse
 
 NOW = 1_000_000.0
 
@@ -20,10 +20,10 @@ NOW = 1_000_000.0
         ('"two words"', Term("two words")),
         ('-"two words"', Term("two words", negated=True)),
         ("-", Term("-")),
-        ("kind:echo", Term("echo", Field.KIND)),
-        ('error:"no such file"', Term("no such file", Field.ERROR)),
-        ("-worker:w*", Term("w*", Field.WORKER, negated=True)),
-        ("state:failed", Term("failed", Field.STATE)),
+        ("kind:echo", Term("echo", TextField.KIND)),
+        ('error:"no such file"', Term("no such file", TextField.ERROR)),
+        ("-worker:w*", Term("w*", TextField.WORKER, negated=True)),
+        ("state:failed", Term("failed", TextField.STATE)),
         ("http://host", Term("http://host")),
         ("took", Term("took")),
         ('"', Term('"')),
@@ -36,13 +36,13 @@ def test_words(text: str, term: Term) -> None:
 @pytest.mark.parametrize(
     ("text", "comparison"),
     [
-        ("took>500ms", Comparison(Measure.TOOK, ">", 0.5)),
-        ("took<=2", Comparison(Measure.TOOK, "<=", 2.0)),
-        ("waited>=1.5m", Comparison(Measure.WAITED, ">=", 90.0)),
-        ("attempts=3", Comparison(Measure.ATTEMPTS, "=", 3.0)),
-        ("-attempts>1", Comparison(Measure.ATTEMPTS, ">", 1.0, negated=True)),
-        ("since:10m", Comparison(Measure.ENDED, ">=", NOW - 600)),
-        ("before:1d", Comparison(Measure.ENDED, "<", NOW - 86_400)),
+        ("took>500ms", Comparison(NumericField.TOOK, ">", 0.5)),
+        ("took<=2", Comparison(NumericField.TOOK, "<=", 2.0)),
+        ("waited>=1.5m", Comparison(NumericField.WAITED, ">=", 90.0)),
+        ("attempts=3", Comparison(NumericField.ATTEMPTS, "=", 3.0)),
+        ("-attempts>1", Comparison(NumericField.ATTEMPTS, ">", 1.0, negated=True)),
+        ("since:10m", Comparison(NumericField.ENDED, ">=", NOW - 600)),
+        ("before:1d", Comparison(NumericField.ENDED, "<", NOW - 86_400)),
     ],
 )
 def test_comparisons(text: str, comparison: Comparison) -> None:
@@ -51,8 +51,8 @@ def test_comparisons(text: str, comparison: Comparison) -> None:
 
 def test_all_words_together() -> None:
     found = parse("  kind:echo  -boom took>1s ", NOW)
-    assert found.terms == (Term("echo", Field.KIND), Term("boom", negated=True))
-    assert found.comparisons == (Comparison(Measure.TOOK, ">", 1.0),)
+    assert found.terms == (Term("echo", TextField.KIND), Term("boom", negated=True))
+    assert found.comparisons == (Comparison(NumericField.TOOK, ">", 1.0),)
     assert not found.everything
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from core.jsontext import Json
 from core.protocol import Limits, Request
-from core.server.connection import LINGER_SECONDS, WRITE_SECONDS, Connection
-from core.server.desk import MOST_HELD, Desk
+from core.server.connection import LINGER_SECONDS, WRITE_SECONDS, AcceptedConnection
+from core.server.handler import MOST_HELD, RequestHandler
 
 HELLO = b'{"op":"hello","ref":1}\n'
 DEADLINE = 10.0
@@ -25,7 +25,9 @@ Line: TypeAlias = dict[str, Json]
 class Client:
     """One end of a connection, and the server's view of the other."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: Connection) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: AcceptedConnection
+    ) -> None:
         self._reader = reader
         self.writer = writer
         self.connection = connection
@@ -56,17 +58,17 @@ class Served:
         self._limits = limits
         self._token = token
         self._age = age
-        self._made: asyncio.Queue[Connection] = asyncio.Queue()
+        self._made: asyncio.Queue[AcceptedConnection] = asyncio.Queue()
         self._clients: list[Client] = []
         self._listener: asyncio.Server | None = None
-        self.desk = Desk("s1", most, most_held)
+        self.desk = RequestHandler("s1", most, most_held)
 
     async def listen(self) -> None:
         """Begin."""
         self._listener = await asyncio.get_running_loop().create_server(self._make, "127.0.0.1", 0)
 
-    def _make(self) -> Connection:
-        connection = Connection(self.desk, self._limits, "s1", self._token, time.monotonic() + self._age)
+    def _make(self) -> AcceptedConnection:
+        connection = AcceptedConnection(self.desk, self._limits, "s1", self._token, time.monotonic() + self._age)
         self._made.put_nowait(connection)
         return connection
 
@@ -78,7 +80,7 @@ class Served:
         self._clients.append(Client(reader, writer, await asyncio.wait_for(self._made.get(), DEADLINE)))
         return self._clients[-1]
 
-    async def connect_socket(self) -> tuple[socket.socket, Connection]:
+    async def connect_socket(self) -> tuple[socket.socket, AcceptedConnection]:
         """One more client, of which the event loop knows only the server's end."""
         assert self._listener is not None
         connected = socket.create_connection(self._listener.sockets[0].getsockname())
@@ -386,7 +388,7 @@ def test_a_request_that_finds_no_memory_ends_its_client_and_no_other(monkeypatch
             large, other = await served.connect(), await served.connect()
             handle = served.desk.handle
 
-            def without_memory(connection: Connection, requests: Sequence[Request]) -> None:
+            def without_memory(connection: AcceptedConnection, requests: Sequence[Request]) -> None:
                 if connection is large.connection:
                     raise MemoryError
                 handle(connection, requests)

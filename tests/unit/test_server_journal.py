@@ -14,19 +14,37 @@ from core.broker.embedded import EmbeddedBroker
 from core.database import Database
 from core.dispatcher import Dispatcher
 from core.errors import JournalUnavailable
-from core.model import InHand, ProcessRecord, State, Task
+from core.model import ProcessRecord, RunningTask, State, Task
 from core.repository.base import OpenRepository, Repository
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS, SqliteRepository
-from core.server.reader import Count, Counted, Find, Found, JournalReader, NotRead, Question, Reply
-from core.server.watches import Await
-from core.server.writer import LARGEST_BATCH, Answer, Cancel, Cancelled, Entered, JournalWriter, NotWritten, Submit
+from core.server.journal_reader import (
+    FindTask,
+    JournalReader,
+    ReadFailed,
+    ReadRequest,
+    ReadResult,
+    ReadStats,
+    StatsRead,
+    TaskFound,
+)
+from core.server.journal_writer import (
+    LARGEST_BATCH,
+    CancelTask,
+    JournalWriter,
+    TaskCancelResult,
+    TaskWritten,
+    WriteFailed,
+    WriteResult,
+    WriteTask,
+)
+from core.server.waiters import Waiter
 from tests.contract.repositories import end, enter, new_task, outcome, process, settle
 from tests.contract.repositories import queue as enter_queued
 from tests.services.waiting import wait_until
 from tests.unit.busy_journal import BusyRepository
 
-Said: TypeAlias = Reply[str] | Answer[str]
+Said: TypeAlias = ReadResult[str] | WriteResult[str]
 
 
 class FaultyRepository(SqliteRepository):
@@ -126,23 +144,25 @@ def soon(seconds: float = 30.0) -> float:
 def test_a_task_is_found_in_its_state(reading: Reading) -> None:
     enter(reading.journal, "open")
     end(reading.journal, "over")
-    reading.reader.ask([Find("a", "open"), Find("b", "over"), Find("c", "nobody")])
+    reading.reader.ask([FindTask("a", "open"), FindTask("b", "over"), FindTask("c", "nobody")])
     said = reading.ear.listen(3)
-    states = {ticket: answer.task and answer.task.state for ticket, answer in said.items() if isinstance(answer, Found)}
+    states = {
+        ticket: answer.task and answer.task.state for ticket, answer in said.items() if isinstance(answer, TaskFound)
+    }
     assert states == {"a": State.ACCEPTED, "b": State.DONE, "c": None}
 
 
 def test_who_waits_is_told_at_the_end_or_when_the_time_is_over(reading: Reading) -> None:
     (seq,) = enter_queued(reading.journal, "task")
-    reading.reader.ask([Await("short", "task", time.monotonic()), Await("long", "task", soon())])
-    reading.reader.ask([Await("nobody", "nobody", soon())])
+    reading.reader.ask([Waiter("short", "task", time.monotonic()), Waiter("long", "task", soon())])
+    reading.reader.ask([Waiter("nobody", "nobody", soon())])
     first = reading.ear.listen(2)
     assert set(first) == {"short", "nobody"}
     settle(reading.journal, outcome(seq))
-    reading.reader.ask([Await("late", "task", soon())])
+    reading.reader.ask([Waiter("late", "task", soon())])
     last = reading.ear.listen(2)
     assert {
-        ticket: answer.task.state for ticket, answer in last.items() if isinstance(answer, Found) and answer.task
+        ticket: answer.task.state for ticket, answer in last.items() if isinstance(answer, TaskFound) and answer.task
     } == {
         "long": State.DONE,
         "late": State.DONE,
@@ -153,12 +173,12 @@ def test_a_task_in_somebodys_hand_runs(reading: Reading) -> None:
     enter_queued(reading.journal, "task")
     with reading.journal.transaction():
         number = reading.journal.register(process("w1"))
-        reading.journal.beat(process("w1", number=number, beat=1, in_hand=(InHand("task", "echo", 5.0),)))
+        reading.journal.beat(process("w1", number=number, beat=1, in_hand=(RunningTask("task", "echo", 5.0),)))
 
     def runner() -> str:
-        reading.reader.ask([Find(f"find-{len(reading.ear.heard)}", "task")])
+        reading.reader.ask([FindTask(f"find-{len(reading.ear.heard)}", "task")])
         answer = reading.ear.next()
-        assert isinstance(answer, Found)
+        assert isinstance(answer, TaskFound)
         return answer.runner
 
     wait_until(lambda: runner() == "w1", "the reader to look at the processes")
@@ -170,21 +190,21 @@ def test_everybody_is_answered_once_while_the_journal_fails(reading: Reading, me
     reading.broken.add(method)
     tickets = 0
     for _ in range(20):
-        batch: list[Question[str]] = [
-            Find(f"{tickets}", "task"),
-            Await(f"{tickets + 1}", "task", soon(0.01)),
-            Count(f"{tickets + 2}"),
+        batch: list[ReadRequest[str]] = [
+            FindTask(f"{tickets}", "task"),
+            Waiter(f"{tickets + 1}", "task", soon(0.01)),
+            ReadStats(f"{tickets + 2}"),
         ]
         tickets += 3
         reading.reader.ask(batch)
         reading.ear.listen(3)
     reading.broken.clear()
-    reading.reader.ask([Find("mended", "task"), Await("waiting", "task", soon())])
-    assert isinstance(reading.ear.next(), Found)
+    reading.reader.ask([FindTask("mended", "task"), Waiter("waiting", "task", soon())])
+    assert isinstance(reading.ear.next(), TaskFound)
     (seq,) = [task.seq for task in reading.journal.find_all(["task"])]
     settle(reading.journal, outcome(seq))
     answer = reading.ear.next()
-    assert isinstance(answer, Found)
+    assert isinstance(answer, TaskFound)
     assert answer.ticket == "waiting"
 
 
@@ -192,12 +212,12 @@ def test_those_who_wait_when_it_stops_hear_what_is_known(tmp_path: Path) -> None
     made = Reading(tmp_path)
     enter_queued(made.journal, "task")
     made.reader.start()
-    made.reader.ask([Await("waiting", "task", soon())])
-    made.reader.ask([Count("last")])
+    made.reader.ask([Waiter("waiting", "task", soon())])
+    made.reader.ask([ReadStats("last")])
     made.reader.stop()
     said = made.ear.listen(2)
-    assert isinstance(said["waiting"], Found)
-    assert isinstance(said["last"], Counted)
+    assert isinstance(said["waiting"], TaskFound)
+    assert isinstance(said["last"], StatsRead)
     made.ear.assert_each_once()
     made.journal.close()
 
@@ -206,12 +226,12 @@ def test_a_journal_that_fails_while_it_stops_is_no_death(tmp_path: Path) -> None
     made = Reading(tmp_path)
     enter_queued(made.journal, "task")
     made.reader.start()
-    made.reader.ask([Await("waiting", "task", soon())])
-    made.reader.ask([Find("there", "task")])
+    made.reader.ask([Waiter("waiting", "task", soon())])
+    made.reader.ask([FindTask("there", "task")])
     assert made.ear.next().ticket == "there"
     made.broken.add("find_all")
     made.reader.stop()
-    assert isinstance(made.ear.next(), NotRead)
+    assert isinstance(made.ear.next(), ReadFailed)
     made.ear.assert_each_once()
     made.journal.close()
 
@@ -262,10 +282,10 @@ def writing(tmp_path: Path) -> Iterator[Writing]:
 
 
 def test_a_task_is_stored_before_it_is_answered_and_then_published(writing: Writing) -> None:
-    writing.writer.write([Submit(f"{n}", new_task(f"t{n}")) for n in range(50)])
+    writing.writer.write([WriteTask(f"{n}", new_task(f"t{n}")) for n in range(50)])
     for number in range(50):
         answer = writing.ear.next()
-        assert isinstance(answer, Entered)
+        assert isinstance(answer, TaskWritten)
         assert writing.journal.find(f"t{number}") is not None
     wait_until(lambda: writing.gauge.read().ready == 50, "all to be published")
     wait_until(lambda: writing.journal.counts()["queued"] == 50, "all to be marked")
@@ -284,16 +304,16 @@ def test_nothing_is_stored_while_the_journal_is_locked_and_everybody_is_told(wri
     thread = threading.Thread(target=lock)
     thread.start()
     assert locked.wait(10)
-    writing.writer.write([Submit("a", new_task("t1")), Cancel("b", "t2")])
+    writing.writer.write([WriteTask("a", new_task("t1")), CancelTask("b", "t2")])
     said = writing.ear.listen(2)
-    assert all(isinstance(answer, NotWritten) for answer in said.values())
+    assert all(isinstance(answer, WriteFailed) for answer in said.values())
     assert writing.writer.trouble
     release.set()
     thread.join()
     assert writing.journal.find("t1") is None
-    writing.writer.write([Submit("c", new_task("t1"))])
+    writing.writer.write([WriteTask("c", new_task("t1"))])
     answer = writing.ear.next()
-    assert isinstance(answer, Entered)
+    assert isinstance(answer, TaskWritten)
     assert not answer.receipt.duplicate
     assert writing.writer.trouble == ""
 
@@ -303,14 +323,14 @@ def test_a_task_is_taken_back_unless_a_live_worker_has_it(writing: Writing) -> N
     with writing.journal.transaction():
         for name, task_id, status in (("w1", "held", "ready"), ("w2", "orphan", "left")):
             number = writing.journal.register(process(name))
-            in_hand = (InHand(task_id, "echo", 1.0),)
+            in_hand = (RunningTask(task_id, "echo", 1.0),)
             writing.journal.beat(process(name, number=number, beat=1, status=status, in_hand=in_hand))
     tickets = iter(range(1000))
 
     def cancel(task_id: str) -> State | None:
-        writing.writer.write([Cancel(f"{next(tickets)}", task_id)])
+        writing.writer.write([CancelTask(f"{next(tickets)}", task_id)])
         answer = writing.ear.next()
-        assert isinstance(answer, Cancelled)
+        assert isinstance(answer, TaskCancelResult)
         return answer.state
 
     assert cancel("nobody") is None
@@ -323,7 +343,7 @@ def test_a_task_is_taken_back_unless_a_live_worker_has_it(writing: Writing) -> N
 def test_what_was_ordered_before_it_stops_is_written(tmp_path: Path) -> None:
     made = Writing(tmp_path)
     for number in range(500):
-        made.writer.write([Submit(f"{number}", new_task(f"t{number}"))])
+        made.writer.write([WriteTask(f"{number}", new_task(f"t{number}"))])
     made.close()
     assert len(made.ear.heard) == 500
     with made.opening() as repository:
@@ -337,13 +357,13 @@ def test_what_comes_while_it_waits_for_the_journal_is_written_with_what_it_waits
 
     def meanwhile() -> None:
         for number in range(1, 2500):
-            made.writer.write([Submit(f"{number}", new_task(f"t{number}"))])
+            made.writer.write([WriteTask(f"{number}", new_task(f"t{number}"))])
 
     busy.meanwhile = meanwhile
-    made.writer.write([Submit("0", new_task("t0"))])
+    made.writer.write([WriteTask("0", new_task("t0"))])
     made.writer.start()
     said = made.ear.listen(2500)
-    assert all(isinstance(answer, Entered) for answer in said.values())
+    assert all(isinstance(answer, TaskWritten) for answer in said.values())
     assert busy.accepted == [LARGEST_BATCH, LARGEST_BATCH, 500]
     made.close()
 
@@ -354,16 +374,16 @@ def test_what_came_while_it_waited_is_refused_too_when_nothing_can_be_stored(tmp
     made = Writing(tmp_path, lambda: busy)
 
     def meanwhile() -> None:
-        made.writer.write([Submit("b", new_task("t2"))])
+        made.writer.write([WriteTask("b", new_task("t2"))])
         busy.trouble = "no room for them"
 
     busy.meanwhile = meanwhile
-    made.writer.write([Submit("a", new_task("t1"))])
+    made.writer.write([WriteTask("a", new_task("t1"))])
     made.writer.start()
     said = made.ear.listen(2)
-    assert [answer.reason for answer in said.values() if isinstance(answer, NotWritten)] == ["no room for them"] * 2
+    assert [answer.reason for answer in said.values() if isinstance(answer, WriteFailed)] == ["no room for them"] * 2
     busy.trouble = ""
-    made.writer.write([Submit("c", new_task("t1"))])
-    assert isinstance(made.ear.next(), Entered)
+    made.writer.write([WriteTask("c", new_task("t1"))])
+    assert isinstance(made.ear.next(), TaskWritten)
     assert made.journal.find("t2") is None
     made.close()

@@ -10,15 +10,16 @@ import pytest
 from msgspec.structs import replace
 
 from core.addresses import Address
-from core.supervisor import adoption, census, state
-from core.supervisor.adoption import Survivors, known_among, match
-from core.supervisor.census import TOLERANCE, Identity
+from core.supervisor import state
 from core.supervisor.home import Home
-from core.supervisor.part import Part
-from core.supervisor.plan import MARK, Duty, ProcessSpec
-from core.supervisor.process import Child
-from core.supervisor.report import PartState
+from core.supervisor.plan import MARK, ProcessKind, ProcessSpec
+from core.supervisor.processes import adoption, process_identity
+from core.supervisor.processes.adoption import Survivors, known_among, match
+from core.supervisor.processes.process import ChildProcess
+from core.supervisor.processes.process_identity import TOLERANCE, ProcessIdentity
+from core.supervisor.processes.unit import Unit
 from core.supervisor.state import ChildRecord, ChildRecords
+from core.supervisor.status import UnitState
 from tests.services.waiting import wait_until
 
 NOW = 1000.0
@@ -28,7 +29,7 @@ STARTED = 5000.0
 
 
 def record_of(pid: int, started: float = STARTED, name: str = "w1") -> ChildRecord:
-    return ChildRecord(name=name, duty=Duty.WORKER, identity=Identity(pid, started), spawned_at=started)
+    return ChildRecord(name=name, duty=ProcessKind.WORKER, identity=ProcessIdentity(pid, started), spawned_at=started)
 
 
 class _Former:
@@ -36,20 +37,20 @@ class _Former:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.children: list[Child] = []
-        self.parts: list[Part] = []
+        self.children: list[ChildProcess] = []
+        self.parts: list[Unit] = []
 
     def spec(self, name: str, program: str = LIVES) -> ProcessSpec:
         return ProcessSpec(
             name=name,
-            duty=Duty.WORKER,
+            duty=ProcessKind.WORKER,
             command=(sys.executable, "-c", program),
             environment={MARK: str(self.home.directory)},
         )
 
     def start(self, name: str, program: str = LIVES) -> ChildRecord:
         spec = self.spec(name, program)
-        child = Child(spec, self.home, os.environ)
+        child = ChildProcess(spec, self.home, os.environ)
         self.children.append(child)
         wait_until(lambda: "here" in child.last_words(), f"{name} to be at work")
         return ChildRecord(
@@ -60,9 +61,9 @@ class _Former:
             fingerprint=spec.fingerprint,
         )
 
-    def follower(self, name: str, record: ChildRecord) -> Part:
+    def follower(self, name: str, record: ChildRecord) -> Unit:
         """A part of the next supervisor, which has adopted a process."""
-        part = Part(self.spec(name), self.home, os.environ)
+        part = Unit(self.spec(name), self.home, os.environ)
         self.parts.append(part)
         part.adopt(record)
         return part
@@ -75,7 +76,7 @@ class _Former:
             if process is not None:
                 process.kill()
                 wait_until(process.gone, f"{process.name} to end")
-        wait_until(lambda: not census.ours(self.home), "everything to end")
+        wait_until(lambda: not process_identity.ours(self.home), "everything to end")
 
 
 @pytest.fixture
@@ -104,23 +105,29 @@ def stranger(tmp_path: Path) -> Iterator[_Former]:
 @pytest.mark.parametrize(
     ("alive", "known"),
     [
-        pytest.param([Identity(42, STARTED)], True, id="the same process"),
-        pytest.param([Identity(42, STARTED + TOLERANCE)], True, id="the clock was set a little"),
-        pytest.param([Identity(42, STARTED + TOLERANCE + 0.01)], False, id="a later process with the same id"),
-        pytest.param([Identity(42, STARTED - TOLERANCE - 0.01)], False, id="an earlier one"),
-        pytest.param([Identity(43, STARTED)], False, id="another id with the same start"),
+        pytest.param([ProcessIdentity(42, STARTED)], True, id="the same process"),
+        pytest.param([ProcessIdentity(42, STARTED + TOLERANCE)], True, id="the clock was set a little"),
+        pytest.param([ProcessIdentity(42, STARTED + TOLERANCE + 0.01)], False, id="a later process with the same id"),
+        pytest.param([ProcessIdentity(42, STARTED - TOLERANCE - 0.01)], False, id="an earlier one"),
+        pytest.param([ProcessIdentity(43, STARTED)], False, id="another id with the same start"),
         pytest.param([], False, id="nothing is alive"),
-        pytest.param([Identity(7, 1.0), Identity(42, STARTED), Identity(8, STARTED)], True, id="one of several"),
+        pytest.param(
+            [ProcessIdentity(7, 1.0), ProcessIdentity(42, STARTED), ProcessIdentity(8, STARTED)],
+            True,
+            id="one of several",
+        ),
     ],
 )
-def test_a_process_is_known_by_its_id_and_its_start(alive: list[Identity], known: bool) -> None:
+def test_a_process_is_known_by_its_id_and_its_start(alive: list[ProcessIdentity], known: bool) -> None:
     record = record_of(42)
     assert known_among([record], alive) == ((record,) if known else ())
 
 
 def test_each_record_is_looked_at_by_itself() -> None:
     records = [record_of(42), record_of(43, name="w2"), record_of(44, name="w3")]
-    assert known_among(records, [Identity(44, STARTED), Identity(42, STARTED), Identity(43, 1.0)]) == (
+    assert known_among(
+        records, [ProcessIdentity(44, STARTED), ProcessIdentity(42, STARTED), ProcessIdentity(43, 1.0)]
+    ) == (
         records[0],
         records[2],
     )
@@ -128,7 +135,7 @@ def test_each_record_is_looked_at_by_itself() -> None:
 
 def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
     def spec(name: str, *command: str) -> ProcessSpec:
-        return ProcessSpec(name=name, duty=Duty.WORKER, command=command, environment={})
+        return ProcessSpec(name=name, duty=ProcessKind.WORKER, command=command, environment={})
 
     same, changed = spec("w1", "x"), spec("w2", "x", "--new")
     records = (
@@ -145,14 +152,14 @@ def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
 def test_addresses_are_told_where_they_make_sense() -> None:
     survivors = Survivors(
         (
-            replace(record_of(1, name="s1"), address="127.0.0.1:7101", duty=Duty.SERVER),
+            replace(record_of(1, name="s1"), address="127.0.0.1:7101", duty=ProcessKind.SERVER),
             replace(record_of(2, name="s2"), address="nonsense"),
             record_of(3, name="w1"),
         )
     )
     assert survivors.addresses == {"s1": Address("127.0.0.1", 7101)}
-    assert survivors.runs(Duty.SERVER)
-    assert not survivors.runs(Duty.NGINX)
+    assert survivors.runs(ProcessKind.SERVER)
+    assert not survivors.runs(ProcessKind.NGINX)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b'{"children": 3}'])
@@ -172,16 +179,16 @@ def test_a_file_that_names_a_stranger_does_not_make_it_ours(former: _Former, str
     assert survivors.known == (mine,)
     assert [orphan.identity for orphan in survivors.all] == [mine.identity]
     assert adoption.end_others(former.home, survivors, [], 10.0) == ()
-    assert not census.is_alive(mine.identity)
-    assert census.is_alive(other.identity)
+    assert not process_identity.is_alive(mine.identity)
+    assert process_identity.is_alive(other.identity)
 
 
 def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
     """It bears no mark of ours; the file has its id with the start of the process that had it before."""
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
-        now = census.identify(process.pid)
+        now = process_identity.identify(process.pid)
         assert now is not None
-        old = replace(record_of(process.pid), identity=Identity(process.pid, now.started - 100))
+        old = replace(record_of(process.pid), identity=ProcessIdentity(process.pid, now.started - 100))
         former.write_down(old)
         survivors = adoption.look(former.home)
         assert survivors == Survivors()
@@ -197,24 +204,24 @@ def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
 
 def test_what_runs_under_another_start_is_ended_and_not_adopted(former: _Former) -> None:
     record = former.start("w1")
-    former.write_down(replace(record, identity=Identity(record.identity.pid, record.identity.started - 100)))
+    former.write_down(replace(record, identity=ProcessIdentity(record.identity.pid, record.identity.started - 100)))
     survivors = adoption.look(former.home)
     assert match(survivors, [former.spec("w1")]) == {}
     assert adoption.end_others(former.home, survivors, [], 10.0) == ()
-    assert not census.is_alive(record.identity)
+    assert not process_identity.is_alive(record.identity)
 
 
 def test_what_goes_on_is_let_be_with_all_that_it_has_started(former: _Former) -> None:
     kept, ended = former.start("w1", HAS_A_CHILD), former.start("w2", HAS_A_CHILD)
-    wait_until(lambda: len(census.ours(former.home)) == 4, "the children's children")
+    wait_until(lambda: len(process_identity.ours(former.home)) == 4, "the children's children")
     former.write_down(kept, ended)
     survivors = adoption.look(former.home)
     adopted = match(survivors, [former.spec("w1", HAS_A_CHILD)])
     assert adopted == {"w1": kept}
     assert adoption.end_others(former.home, survivors, list(adopted.values()), 10.0) == ()
-    wait_until(lambda: len(census.ours(former.home)) == 2, "the others to end")
-    assert census.is_alive(kept.identity)
-    assert not census.is_alive(ended.identity)
+    wait_until(lambda: len(process_identity.ours(former.home)) == 2, "the others to end")
+    assert process_identity.is_alive(kept.identity)
+    assert not process_identity.is_alive(ended.identity)
 
 
 def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Former) -> None:
@@ -223,14 +230,14 @@ def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Form
     part = former.follower("w1", adoption.look(former.home).known[0])
     part.turn(NOW)
     assert part.report(NOW).pid == record.identity.pid
-    census.kill(record.identity)
-    wait_until(lambda: not census.is_alive(record.identity), "the process to end")
+    process_identity.kill(record.identity)
+    wait_until(lambda: not process_identity.is_alive(record.identity), "the process to end")
     part.turn(NOW + 1)
-    assert part.state is PartState.RESTARTING
+    assert part.state is UnitState.RESTARTING
     part.turn(NOW + 2)
     assert part.process is not None
     assert part.process.identity != record.identity
-    assert census.ours(former.home) == [part.process.identity]
+    assert process_identity.ours(former.home) == [part.process.identity]
     assert part.report(NOW + 2).restarts == 1
 
 
@@ -239,8 +246,8 @@ def test_an_adopted_process_leaves_when_it_is_told(former: _Former) -> None:
     part = former.follower("w1", record)
     part.leave(10.0, NOW)
     assert part.report(NOW + 4).kill_in == pytest.approx(6.0)
-    wait_until(lambda: not census.is_alive(record.identity), "the process to end")
+    wait_until(lambda: not process_identity.is_alive(record.identity), "the process to end")
     part.turn(NOW + 1)
-    assert (part.state, part.process) == (PartState.STOPPED, None)
+    assert (part.state, part.process) == (UnitState.STOPPED, None)
     part.turn(NOW + 1000)
     assert part.process is None

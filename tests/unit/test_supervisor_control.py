@@ -8,26 +8,26 @@ import msgspec
 import pytest
 
 from core.errors import SupervisorError
-from core.supervisor.census import Identity
-from core.supervisor.control import LONGEST_LINE, Answering, Ask, ControlServer, ask
-from core.supervisor.report import Stopped
+from core.supervisor.control import LONGEST_LINE, Answering, ControlRequest, ControlServer, ask
+from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import SupervisorState
+from core.supervisor.status import StopResult
 
-STATUS = Ask("", "status")
+STATUS = ControlRequest("", "status")
 TOKEN = "the token"  # noqa: S105 - it opens nothing but this test's own server
 
 
-def answer(request: Ask) -> Stopped:
+def answer(request: ControlRequest) -> StopResult:
     if request.op == "down":
         raise SupervisorError(f"not within {request.timeout}")
-    return Stopped(stopped=("s1",))
+    return StopResult(stopped=("s1",))
 
 
 @contextmanager
 def serving(answering: Answering = answer) -> Iterator[SupervisorState]:
     deaths: list[BaseException] = []
     with ControlServer(TOKEN, answering, deaths.append) as server:
-        yield SupervisorState(Identity(4711, 0.0), str(server.address), TOKEN)
+        yield SupervisorState(ProcessIdentity(4711, 0.0), str(server.address), TOKEN)
     assert deaths == []
 
 
@@ -44,12 +44,12 @@ def talk(state: SupervisorState, sent: bytes) -> bytes:
 
 def test_a_request_is_answered() -> None:
     with serving() as state:
-        assert msgspec.json.decode(ask(state, STATUS, 10.0), type=Stopped) == Stopped(stopped=("s1",))
+        assert msgspec.json.decode(ask(state, STATUS, 10.0), type=StopResult) == StopResult(stopped=("s1",))
 
 
 def test_an_error_of_ours_is_told_to_the_caller() -> None:
     with serving() as state, pytest.raises(SupervisorError, match=r"^not within 3\.5$"):
-        ask(state, Ask("", "down", timeout=3.5), 10.0)
+        ask(state, ControlRequest("", "down", timeout=3.5), 10.0)
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "the token ", "é"])

@@ -13,7 +13,7 @@ from core.supervisor.doctor.limits import judge_open_files
 from core.supervisor.doctor.programs import judge_nginx
 from core.supervisor.doctor.remedies import Family, Need, Platform
 from core.supervisor.doctor.versions import least_version, numbers, version_in_path
-from core.supervisor.nginx import Build
+from core.supervisor.nginx.executable import NginxBuild
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
 UBUNTU = 'NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\n'
@@ -27,7 +27,7 @@ SUSE = 'ID="opensuse-leap"\nID_LIKE="suse opensuse"\n'
 
 HERE = Platform(Family.DEBIAN, root=False)
 INSTALL_NGINX = "sudo apt-get install nginx libnginx-mod-stream"
-BUILD = Build(version="1.22.1", stream=True, modules=None)
+BUILD = NginxBuild(version="1.22.1", stream=True, modules=None)
 
 
 @pytest.mark.parametrize(
@@ -226,19 +226,19 @@ def test_a_disk_that_fills_up_is_told_of(free: int, verdict: Verdict) -> None:
         (None, False, True, Finding("nginx", Verdict.PROBLEM, "not installed", INSTALL_NGINX)),
         (None, False, False, Finding("nginx", Verdict.OK, "not installed; only --nginx needs it", INSTALL_NGINX)),
         (
-            Build(version="1.18.0", stream=True, modules=None),
+            NginxBuild(version="1.18.0", stream=True, modules=None),
             True,
             True,
             Finding("nginx", Verdict.PROBLEM, "NGINX 1.18.0 is too old: 1.21.4 or newer is needed", INSTALL_NGINX),
         ),
         (
-            Build(version="1.22.1", stream=True, modules=Path("/usr/lib/nginx/modules")),
+            NginxBuild(version="1.22.1", stream=True, modules=Path("/usr/lib/nginx/modules")),
             False,
             True,
             Finding("nginx", Verdict.PROBLEM, "NGINX 1.22.1 lacks its stream module", INSTALL_NGINX),
         ),
         (
-            Build(version="1.26.0", stream=False, modules=None),
+            NginxBuild(version="1.26.0", stream=False, modules=None),
             True,
             False,
             Finding(
@@ -248,7 +248,7 @@ def test_a_disk_that_fills_up_is_told_of(free: int, verdict: Verdict) -> None:
     ],
 )
 def test_an_nginx_is_a_problem_only_when_it_is_to_be_run(
-    build: Build | None, loadable: bool, needed: bool, expected: Finding
+    build: NginxBuild | None, loadable: bool, needed: bool, expected: Finding
 ) -> None:
     assert judge_nginx(build, HERE, loadable=loadable, needed=needed) == expected
 

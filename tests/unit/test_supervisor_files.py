@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from core.errors import AlreadyRunning, SupervisorError
-from core.supervisor import logfiles, state
-from core.supervisor.census import Identity
+from core.supervisor import state
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held
-from core.supervisor.logfiles import last_lines, open_log
-from core.supervisor.plan import Duty
+from core.supervisor.logs import log_files
+from core.supervisor.logs.log_files import last_lines, open_log
+from core.supervisor.plan import ProcessKind
+from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import ChildRecord, ChildRecords, SupervisorState
 
 TOP = Path(__file__).parents[2]
@@ -68,8 +69,8 @@ def test_a_lock_that_cannot_be_made_is_told_from_one_that_is_held(tmp_path: Path
 
 def test_state_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    told = SupervisorState(Identity(1, 2.5), "127.0.0.1:9", "secret")
-    state.save(path, SupervisorState(Identity(9, 9.0), "", ""))
+    told = SupervisorState(ProcessIdentity(1, 2.5), "127.0.0.1:9", "secret")
+    state.save(path, SupervisorState(ProcessIdentity(9, 9.0), "", ""))
     state.save(path, told)
     assert state.load(path, SupervisorState) == told
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
@@ -78,7 +79,9 @@ def test_state_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> 
 
 
 def test_children_are_written_and_read_again(tmp_path: Path) -> None:
-    records = ChildRecords((ChildRecord(name="s1", duty=Duty.SERVER, identity=Identity(1, 2.5), spawned_at=2.25),))
+    records = ChildRecords(
+        (ChildRecord(name="s1", duty=ProcessKind.SERVER, identity=ProcessIdentity(1, 2.5), spawned_at=2.25),)
+    )
     state.save(tmp_path / "children.json", records)
     assert state.load(tmp_path / "children.json", ChildRecords) == records
 
@@ -112,7 +115,7 @@ def test_a_directory_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> 
 
 
 def test_a_log_goes_on_until_it_is_large_and_three_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logfiles, "LARGEST", 5)
+    monkeypatch.setattr(log_files, "LARGEST", 5)
     path = tmp_path / "s1.log"
     for text in (b"one", b"more", b"two-two", b"three-three", b"four-four", b"five-five"):
         with open_log(path) as stream:

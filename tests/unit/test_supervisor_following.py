@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from core.errors import SupervisorError
-from core.supervisor import logfiles, logreading
 from core.supervisor.home import Home
-from core.supervisor.logfiles import open_log, rotate, set_aside
-from core.supervisor.logreading import Follower, Level, LogFilter, LogLine
-from core.supervisor.logs_command import LOOK_EVERY, show
+from core.supervisor.logs import log_files, log_reading
+from core.supervisor.logs.log_files import open_log, rotate, set_aside
+from core.supervisor.logs.log_reading import Follower, Level, LogFilter, LogLine
+from core.supervisor.logs.logs_command import LOOK_EVERY, show
 from tests.services.waiting import wait_until
 
 PATIENCE = 60.0
@@ -50,7 +50,7 @@ class _Logs:
 @pytest.fixture
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Logs:
     """A log with a line, which is followed from now on; what has a byte is large."""
-    monkeypatch.setattr(logfiles, "LARGEST", 0)
+    monkeypatch.setattr(log_files, "LARGEST", 0)
     made = _Logs(tmp_path)
     made.write("before\n")
     made.follow()
@@ -82,7 +82,7 @@ def test_a_character_that_comes_in_two_parts_is_whole(logs: _Logs) -> None:
 
 
 def test_a_line_without_an_end_is_not_collected_without_an_end(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logreading, "LONGEST_PART", 10)
+    monkeypatch.setattr(log_reading, "LONGEST_PART", 10)
     logs.write("x" * 10)
     assert logs.read() == []
     logs.write("x")
@@ -92,7 +92,7 @@ def test_a_line_without_an_end_is_not_collected_without_an_end(logs: _Logs, monk
 
 
 def test_what_was_written_too_quickly_is_told_and_passed_over(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logreading, "MOST_AT_ONCE", 12)
+    monkeypatch.setattr(log_reading, "MOST_AT_ONCE", 12)
     logs.write("a part")
     logs.read()
     logs.write("0123456789\n" * 1000)
@@ -156,7 +156,7 @@ def test_several_rotations_between_two_looks_cost_nothing(logs: _Logs) -> None:
 
 
 def test_the_rest_of_an_empty_log_is_read_after_its_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logfiles, "LARGEST", 0)
+    monkeypatch.setattr(log_files, "LARGEST", 0)
     logs = _Logs(tmp_path)
     logs.path.touch()
     logs.follow()
@@ -219,7 +219,7 @@ def test_former_files_that_somebody_removes_are_not_missed(logs: _Logs) -> None:
 def test_followed_over_many_rotations_no_line_of_a_process_is_missing(
     logs: _Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logfiles, "LARGEST", 2000)
+    monkeypatch.setattr(log_files, "LARGEST", 2000)
     found: list[str] = []
     rotations = 0
     with open_log(logs.path) as output:

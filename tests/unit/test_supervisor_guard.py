@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from core.supervisor import census, guard, state
-from core.supervisor.census import Identity
+from core.supervisor import guard, state
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock
 from core.supervisor.plan import MARK
+from core.supervisor.processes import process_identity
+from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import SupervisorState
 from tests.services.waiting import wait_until
 
@@ -47,7 +48,7 @@ def child(directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 def leave_state(home: Home) -> None:
     """What a supervisor leaves when it is killed."""
-    state.save(home.state, SupervisorState(Identity(1, 0.0), "127.0.0.1:1", "token"))
+    state.save(home.state, SupervisorState(ProcessIdentity(1, 0.0), "127.0.0.1:1", "token"))
 
 
 def test_after_an_end_in_good_order_nothing_is_touched(home: Home) -> None:
@@ -80,4 +81,4 @@ def test_a_new_supervisor_that_comes_first_is_waited_for(home: Home) -> None:
         waiting.join(10)
         assert codes == [0]
         assert process.poll() is None
-    wait_until(lambda: not census.ours(home), "the child to end")
+    wait_until(lambda: not process_identity.ours(home), "the child to end")

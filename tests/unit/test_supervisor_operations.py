@@ -15,16 +15,17 @@ from core import config
 from core.addresses import Address
 from core.errors import BrokerError, SupervisorError
 from core.signals import REBALANCE
-from core.supervisor import census, options, ports
-from core.supervisor.balancer import Balancer
-from core.supervisor.crew import Crew
+from core.supervisor import options, ports
 from core.supervisor.home import Home
-from core.supervisor.operations import MOVES, Operations, Story
-from core.supervisor.part import Part
-from core.supervisor.plan import MARK, Duty, Planner, ProcessSpec
-from core.supervisor.policy import MOST_DEATHS
-from core.supervisor.readiness import Condition
-from core.supervisor.report import PartState
+from core.supervisor.nginx.balancer import Balancer
+from core.supervisor.operations import MOVES, Operations, Steps
+from core.supervisor.plan import MARK, Planner, ProcessKind, ProcessSpec
+from core.supervisor.processes import process_identity
+from core.supervisor.processes.readiness import Condition
+from core.supervisor.processes.restart_policy import MOST_DEATHS
+from core.supervisor.processes.unit import Unit
+from core.supervisor.processes.units import Units
+from core.supervisor.status import UnitState
 from tests.services.waiting import wait_until
 
 START_TIMEOUT = 20.0
@@ -46,7 +47,7 @@ STUBBORN_WITH_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executab
 
 posix = pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
 
-DUTIES = {"s": Duty.SERVER, "w": Duty.WORKER, "n": Duty.NGINX, "d": Duty.DECLARED}
+DUTIES = {"s": ProcessKind.SERVER, "w": ProcessKind.WORKER, "n": ProcessKind.NGINX, "d": ProcessKind.DECLARED}
 """By the first letter of a name."""
 
 
@@ -78,7 +79,7 @@ class _System:
         self.home.create()
         self.now = 1000.0
         self.planner = _SmallPlanner(self.home)
-        self.crew = Crew(lambda spec: Part(spec, self.home, os.environ, 0.0, lambda: self.before_start(spec)))
+        self.crew = Units(lambda spec: Unit(spec, self.home, os.environ, 0.0, lambda: self.before_start(spec)))
         self.before_start: Callable[[ProcessSpec], None] = lambda _: None
         self.prepare_broker: Callable[[], None] = lambda: None
         self.holder_of: ports.Holder = ports.holder_of
@@ -98,18 +99,18 @@ class _System:
             clock=lambda: self.now,
         )
 
-    def add(self, name: str, program: str = LIVES) -> Part:
+    def add(self, name: str, program: str = LIVES) -> Unit:
         self.planner.programs[name] = program
         address = Address("127.0.0.1", ports.free_port("127.0.0.1")) if name[0] == "s" else None
         return self.crew.add(self.planner.small(name, address))
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> Unit:
         return self.crew.find([name])[0]
 
     def names(self) -> list[str]:
         return [part.name for part in self.crew]
 
-    def state(self, name: str) -> PartState:
+    def state(self, name: str) -> UnitState:
         return self.part(name).state
 
     def pid(self, name: str) -> int | None:
@@ -127,7 +128,7 @@ class _System:
             if target is not None and part.name not in self.unready and "here" in self.words(part.name):
                 part.learn(target, Condition(True), self.now)
 
-    def step(self, story: Story) -> bool:
+    def step(self, story: Steps) -> bool:
         """Let a story go on by one step; whether it has ended."""
         self.turn()
         try:
@@ -136,11 +137,11 @@ class _System:
             return True
         return False
 
-    def follow(self, story: Story) -> None:
+    def follow(self, story: Steps) -> None:
         """Let a story go on to its end."""
         wait_until(lambda: self.step(story), "the story to end")
 
-    def follow_until(self, story: Story, condition: Callable[[], bool], what: str) -> None:
+    def follow_until(self, story: Steps, condition: Callable[[], bool], what: str) -> None:
         """Let a story, which does not end before, go on until something holds."""
 
         def holds() -> bool:
@@ -160,7 +161,7 @@ class _System:
         """End a process as a crash would, and have its end noticed."""
         process = self.part(name).process
         assert process is not None
-        census.kill(process.identity)
+        process_identity.kill(process.identity)
         self.turn_until(lambda: self.part(name).process is None, f"the end of {name}")
 
     def give_up(self, name: str) -> None:
@@ -170,7 +171,7 @@ class _System:
         def given_up() -> bool:
             self.turn()
             self.now += 1.0 if self.part(name).process is None else 0.0
-            return self.state(name) is PartState.CRASHED
+            return self.state(name) is UnitState.CRASHED
 
         wait_until(given_up, f"{name} to be given up")
 
@@ -179,7 +180,7 @@ class _System:
             if part.process is not None:
                 part.process.kill()
                 wait_until(part.process.gone, f"{part.name} to end")
-        wait_until(lambda: not census.ours(self.home), "everything to end")
+        wait_until(lambda: not process_identity.ours(self.home), "everything to end")
 
 
 @pytest.fixture
@@ -209,11 +210,11 @@ def test_a_stage_begins_when_everything_before_it_is_ready(system: _System) -> N
     story = system.operations.bring_up()
     system.follow_until(story, lambda: "here" in system.words("w1") and system.part("s1").proven, "the first stage")
     system.step(story)
-    assert system.state("d1") is PartState.WAITING
-    assert system.state("w1") is PartState.STARTING
+    assert system.state("d1") is UnitState.WAITING
+    assert system.state("w1") is UnitState.STARTING
     system.unready.clear()
     system.follow(story)
-    assert [system.state(name) for name in ("s1", "w1", "d1")] == [PartState.READY] * 3
+    assert [system.state(name) for name in ("s1", "w1", "d1")] == [UnitState.READY] * 3
     assert prepared == [[]]
 
 
@@ -221,7 +222,7 @@ def test_what_an_operator_has_stopped_is_not_brought_up(system: _System) -> None
     system.add("w1")
     system.add("w2").leave(STOP_TIMEOUT, system.now)
     system.follow(system.operations.bring_up())
-    assert (system.state("w1"), system.state("w2")) == (PartState.READY, PartState.STOPPED)
+    assert (system.state("w1"), system.state("w2")) == (UnitState.READY, UnitState.STOPPED)
 
 
 def test_a_failed_start_carries_the_last_lines_of_the_log(system: _System) -> None:
@@ -250,7 +251,7 @@ def test_a_lenient_start_goes_on_after_what_cannot_be_started(system: _System) -
     system.add("w1", PRINTS_AND_DIES)
     system.add("d1")
     system.follow(system.operations.bring_up(lenient=True))
-    assert system.state("d1") is PartState.READY
+    assert system.state("d1") is UnitState.READY
 
 
 def test_a_broker_that_cannot_be_prepared_holds_up_the_servers(system: _System) -> None:
@@ -272,9 +273,9 @@ def test_what_was_given_up_gets_a_fresh_chance_when_it_is_started(system: _Syste
     assert system.part("w1").process is None
     system.part("w1").spec = replace(system.part("w1").spec, command=(sys.executable, "-c", LIVES))
     system.follow(system.operations.start(["w1"]))
-    assert system.state("w1") is PartState.READY
+    assert system.state("w1") is UnitState.READY
     system.crash("w1")
-    assert system.state("w1") is PartState.RESTARTING
+    assert system.state("w1") is UnitState.RESTARTING
 
 
 def test_starting_what_runs_changes_nothing(system: _System) -> None:
@@ -299,7 +300,7 @@ def test_a_refusal_before_a_start_ends_the_story_and_breaks_nothing_else(system:
     system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
     system.before_start = lambda _: None
     system.follow(system.operations.start(["nginx"]))
-    assert system.state("nginx") is PartState.READY
+    assert system.state("nginx") is UnitState.READY
 
 
 def test_a_refusal_at_a_restart_is_tried_again_and_the_turns_go_on(system: _System) -> None:
@@ -317,7 +318,7 @@ def test_a_refusal_at_a_restart_is_tried_again_and_the_turns_go_on(system: _Syst
     system.now += 1.0
     system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
     assert refusals == ["nginx"]
-    assert system.state("nginx") is PartState.RESTARTING
+    assert system.state("nginx") is UnitState.RESTARTING
     assert "refuses" in system.part("nginx").report(system.now).note
     system.before_start = lambda _: None
     system.now += 10.0
@@ -368,13 +369,13 @@ def test_a_server_moves_a_bounded_number_of_times(system: _System) -> None:
 def test_a_stop_during_a_pending_restart_wins_and_stays(system: _System) -> None:
     brought_up(system, "w1")
     system.crash("w1")
-    assert system.state("w1") is PartState.RESTARTING
+    assert system.state("w1") is UnitState.RESTARTING
     system.follow(system.operations.stop(["w1"]))
-    assert system.state("w1") is PartState.STOPPED
+    assert system.state("w1") is UnitState.STOPPED
     system.now += 1000.0
     system.turn()
     assert system.part("w1").process is None
-    assert system.state("w1") is PartState.STOPPED
+    assert system.state("w1") is UnitState.STOPPED
 
 
 def test_what_takes_tasks_in_ends_before_what_works_on_them(system: _System) -> None:
@@ -383,11 +384,11 @@ def test_what_takes_tasks_in_ends_before_what_works_on_them(system: _System) -> 
     system.follow(system.operations.start(["s1"]))
     story = system.operations.stop(["all"])
     assert not system.step(story)
-    assert system.state("s1") is PartState.STOPPING
-    assert system.state("w1") is PartState.READY
+    assert system.state("s1") is UnitState.STOPPING
+    assert system.state("w1") is UnitState.READY
     system.now += STOP_TIMEOUT
     system.follow(story)
-    assert (system.state("s1"), system.state("w1")) == (PartState.STOPPED, PartState.STOPPED)
+    assert (system.state("s1"), system.state("w1")) == (UnitState.STOPPED, UnitState.STOPPED)
 
 
 @posix
@@ -402,11 +403,11 @@ def test_what_ignores_the_signal_is_killed_with_its_group_when_its_time_is_over(
     assert system.part("w1").report(system.now).kill_in == pytest.approx(6.0)
     system.now += 5.9
     assert not system.step(story)
-    assert len(census.ours(system.home)) == 2
+    assert len(process_identity.ours(system.home)) == 2
     system.now += 0.1
     system.follow(story)
     assert system.part("w1").report(system.now).kill_in is None
-    wait_until(lambda: not census.ours(system.home), "the group to end")
+    wait_until(lambda: not process_identity.ours(system.home), "the group to end")
 
 
 @posix
@@ -416,7 +417,7 @@ def test_a_second_stop_without_patience_kills_at_once(system: _System) -> None:
     assert not system.step(first)
     system.step(second)
     system.follow(first)
-    assert system.state("w1") is PartState.STOPPED
+    assert system.state("w1") is UnitState.STOPPED
 
 
 @posix
@@ -439,7 +440,7 @@ def test_a_start_that_is_stopped_meanwhile_says_so(system: _System) -> None:
     system.follow(system.operations.stop(["w1"]))
     with pytest.raises(SupervisorError, match="w1 was told to stop before it was ready"):
         system.step(starting)
-    assert system.state("w1") is PartState.STOPPED
+    assert system.state("w1") is UnitState.STOPPED
 
 
 @posix
@@ -463,7 +464,7 @@ def test_a_restart_goes_from_one_to_the_next(system: _System) -> None:
     story = system.operations.restart(["workers"])
     system.follow_until(story, lambda: system.pid("w1") not in {None, former[0]}, "the first to be started again")
     assert system.pid("w2") == former[1]
-    assert system.state("w2") is PartState.READY
+    assert system.state("w2") is UnitState.READY
     system.unready.clear()
     system.follow(story)
     assert not {system.pid("w1"), system.pid("w2")} & {*former, None}
@@ -475,7 +476,7 @@ def test_what_an_operator_kills_is_started_again_and_not_counted(system: _System
     for _ in range(MOST_DEATHS + 2):
         former = system.pid("w1")
         system.follow(system.operations.kill(["w1"]))
-        assert system.state("w1") is PartState.RESTARTING
+        assert system.state("w1") is UnitState.RESTARTING
         system.now += 0.7
         system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
         assert system.pid("w1") != former
@@ -492,7 +493,7 @@ def test_killing_what_does_not_run_is_done_at_once(system: _System) -> None:
 def test_a_name_that_is_none_is_refused_before_anything_happens(system: _System, name: str) -> None:
     brought_up(system, "w1")
     pid = system.pid("w1")
-    stories: dict[str, Callable[[Sequence[str]], Story]] = {
+    stories: dict[str, Callable[[Sequence[str]], Steps]] = {
         "start": system.operations.start,
         "stop": system.operations.stop,
         "restart": system.operations.restart,
@@ -500,7 +501,7 @@ def test_a_name_that_is_none_is_refused_before_anything_happens(system: _System,
     }
     with pytest.raises(SupervisorError, match="there is no process w7"):
         system.step(stories[name](["w1", "w7"]))
-    assert (system.pid("w1"), system.state("w1")) == (pid, PartState.READY)
+    assert (system.pid("w1"), system.state("w1")) == (pid, UnitState.READY)
 
 
 # Scaling.
@@ -511,7 +512,7 @@ def test_scaling_up_adds_the_next_numbers_and_waits_until_they_are_ready(system:
     former = [system.pid("s1"), system.pid("w1")]
     system.follow(system.operations.scale(3, 3))
     assert system.names() == ["s1", "s2", "s3", "w1", "w2", "w3"]
-    assert all(part.state is PartState.READY for part in system.crew)
+    assert all(part.state is UnitState.READY for part in system.crew)
     assert [system.pid("s1"), system.pid("w1")] == former
     assert len(set(system.crew.server_addresses)) == 3
 
@@ -531,7 +532,7 @@ def test_scaling_down_ends_the_highest_numbers_and_forgets_them(system: _System)
     system.follow(system.operations.scale(1, 1))
     assert system.names() == ["s1", "w1"]
     assert [system.pid("s1"), system.pid("w1")] == former
-    assert len(census.ours(system.home)) == 2
+    assert len(process_identity.ours(system.home)) == 2
 
 
 def test_scaling_one_kind_leaves_the_other_alone(system: _System) -> None:
@@ -547,7 +548,7 @@ def test_scaling_starts_what_was_stopped_below_the_number(system: _System) -> No
     system.follow(system.operations.stop(["w1"]))
     system.follow(system.operations.scale(None, 2))
     assert system.names() == ["w1", "w2"]
-    assert system.state("w1") is PartState.READY
+    assert system.state("w1") is UnitState.READY
 
 
 def test_what_is_scaled_away_is_not_started_again_when_it_had_just_died(system: _System) -> None:
@@ -557,7 +558,7 @@ def test_what_is_scaled_away_is_not_started_again_when_it_had_just_died(system: 
     system.now += 1000.0
     system.turn()
     assert system.names() == ["w1"]
-    assert len(census.ours(system.home)) == 1
+    assert len(process_identity.ours(system.home)) == 1
 
 
 def test_nginx_without_any_server_is_refused(system: _System, tmp_path: Path) -> None:
@@ -566,7 +567,7 @@ def test_nginx_without_any_server_is_refused(system: _System, tmp_path: Path) ->
     with pytest.raises(SupervisorError, match="at least one server"):
         system.step(system.tell(balancer).scale(0, 5))
     assert system.names() == ["s1", "w1"]
-    assert all(part.state is PartState.READY for part in system.crew)
+    assert all(part.state is UnitState.READY for part in system.crew)
 
 
 def test_without_nginx_the_last_server_may_go(system: _System) -> None:
@@ -590,4 +591,4 @@ def test_a_story_that_waits_does_not_hold_up_the_mending_of_others(system: _Syst
     system.follow_until(story, lambda: system.part("w1").proven, "the worker to be mended")
     assert system.pid("w1") != former
     with contextlib.closing(story):
-        assert system.state("d1") is PartState.STARTING
+        assert system.state("d1") is UnitState.STARTING

@@ -13,8 +13,8 @@ from core.config import Settings
 from core.errors import ConfigurationError, SupervisorError
 from core.supervisor import options, plan, ports
 from core.supervisor.home import Home
-from core.supervisor.plan import MARK, Duty, Planner
-from core.supervisor.ports import Layout, another, choose, holder_of
+from core.supervisor.plan import MARK, Planner, ProcessKind
+from core.supervisor.ports import AddressLayout, another, choose, holder_of
 
 PYTHON = "/usr/bin/python"
 
@@ -39,20 +39,20 @@ def no_port(host: str) -> int:
 
 def test_servers_take_the_ports_that_clients_know(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path), holding(), no_port)
-    assert choice.layout == Layout(None, (at(7101), at(7102)))
+    assert choice.layout == AddressLayout(None, (at(7101), at(7102)))
     assert choice.layout.entrance == at(7101)
     assert choice.remarks == ()
 
 
 def test_nginx_listens_where_clients_go_first(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path, "--nginx", "--servers", "3"), holding(), no_port)
-    assert choice.layout == Layout(at(7100), (at(7101), at(7102), at(7103)))
+    assert choice.layout == AddressLayout(at(7100), (at(7101), at(7102), at(7103)))
     assert choice.layout.entrance == at(7100)
 
 
 def test_taken_ports_are_left_out_and_their_holder_is_named(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path, "--nginx"), holding(7100, 7102), no_port)
-    assert choice.layout == Layout(at(7101), (at(7103), at(7104)))
+    assert choice.layout == AddressLayout(at(7101), (at(7103), at(7104)))
     assert choice.remarks == (
         "127.0.0.1:7100 is held by redis (pid 7100): NGINX listens on 127.0.0.1:7101",
         "127.0.0.1:7102 is held by redis (pid 7102): s1 listens on 127.0.0.1:7103",
@@ -69,13 +69,13 @@ def test_an_address_that_was_asked_for_is_insisted_on(tmp_path: Path, flags: tup
 
 def test_without_nginx_the_first_server_listens_where_asked(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path, "--listen", "127.0.0.1:7300"), holding(), no_port)
-    assert choice.layout == Layout(None, (at(7300), at(7101)))
+    assert choice.layout == AddressLayout(None, (at(7300), at(7101)))
 
 
 def test_port_0_means_any(tmp_path: Path) -> None:
     free = iter([41001, 41002, 41003])
     settings = settings_of(tmp_path, "--nginx", "--listen", "127.0.0.1:0", "--server-port", "0")
-    assert choose(settings, holding(), lambda _: next(free)).layout == Layout(at(41001), (at(41002), at(41003)))
+    assert choose(settings, holding(), lambda _: next(free)).layout == AddressLayout(at(41001), (at(41002), at(41003)))
 
 
 def test_no_free_port_at_all_is_an_error(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_address_of_another_machine_is_a_wrong_setting() -> None:
 def test_what_runs_keeps_its_address(tmp_path: Path) -> None:
     kept = {"s1": at(7101), "s3": at(7400), "nginx": at(7100)}
     settings = settings_of(tmp_path, "--nginx", "--servers", "3")
-    assert choose(settings, holding(7100, 7101, 7400), no_port, kept).layout == Layout(
+    assert choose(settings, holding(7100, 7101, 7400), no_port, kept).layout == AddressLayout(
         at(7100), (at(7101), at(7102), at(7400))
     )
 
@@ -121,9 +121,9 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     planner = Planner(settings_of(tmp_path, "-c", "8", "--tasks", "mine", "--tasks", "b.py", "--lab"), home, PYTHON)
     server, worker, nginx = planner.server(2, at(7102)), planner.worker(1), planner.nginx(Path("/nginx"), at(7100))
     assert [(spec.name, spec.duty, spec.address) for spec in (server, worker, nginx)] == [
-        ("s2", Duty.SERVER, at(7102)),
-        ("w1", Duty.WORKER, None),
-        ("nginx", Duty.NGINX, at(7100)),
+        ("s2", ProcessKind.SERVER, at(7102)),
+        ("w1", ProcessKind.WORKER, None),
+        ("nginx", ProcessKind.NGINX, at(7100)),
     ]
     assert list(server.command) == [PYTHON, "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
     assert list(worker.command) == [
@@ -132,7 +132,9 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     ]
     assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in (server, worker, nginx))
     assert nginx.directory == home.nginx
-    other = planner.other("reports", Duty.DECLARED, ["x"], {"LANG": "C", MARK: "elsewhere"}, tmp_path, stop_timeout=3.0)
+    other = planner.other(
+        "reports", ProcessKind.DECLARED, ["x"], {"LANG": "C", MARK: "elsewhere"}, tmp_path, stop_timeout=3.0
+    )
     assert other.environment == {"LANG": "C", MARK: str(tmp_path.resolve())}
     assert other.stop_timeout == 3.0
 

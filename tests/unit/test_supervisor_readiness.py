@@ -7,14 +7,19 @@ import pytest
 from msgspec.structs import replace
 
 from core.addresses import Address
+from core.heartbeat import SILENCE, Liveness
 from core.model import ProcessRecord, Role
-from core.presence import SILENCE, Liveness
-from core.supervisor.census import Identity
-from core.supervisor.plan import Duty
-from core.supervisor.readiness import Condition, Target, greet, has_lived, judge, listens, was_ready
+from core.supervisor.plan import ProcessKind
+from core.supervisor.processes.process_identity import ProcessIdentity
+from core.supervisor.processes.readiness import Condition, ProbeTarget, greet, has_lived, judge, listens, was_ready
 
-TARGET = Target(
-    name="w1", duty=Duty.WORKER, pids=frozenset({42}), host="here", spawned_at=100.0, identity=Identity(42, 100.0)
+TARGET = ProbeTarget(
+    name="w1",
+    duty=ProcessKind.WORKER,
+    pids=frozenset({42}),
+    host="here",
+    spawned_at=100.0,
+    identity=ProcessIdentity(42, 100.0),
 )
 RECORD = ProcessRecord(
     number=7, role=Role.WORKER, name="w1", host="here", pid=42, started_at=100.5, beat=1, status="ready"
@@ -113,4 +118,4 @@ def test_a_port_takes_connections_or_not() -> None:
 def test_what_shows_nothing_but_its_life_is_ready_when_it_has_lived(
     ready_after: float | None, wall: float, expected: Condition
 ) -> None:
-    assert has_lived(replace(TARGET, duty=Duty.DECLARED, ready_after=ready_after), wall) == expected
+    assert has_lived(replace(TARGET, duty=ProcessKind.DECLARED, ready_after=ready_after), wall) == expected

@@ -1,6 +1,6 @@
 """How things are stopped: by stages, asked first, killed when their time is over. The test moves the time."""
 
-from core.supervisor.stopping import KILLED_WITHIN, LEAST_STAGE, Patience, stop_in_order
+from core.supervisor.processes.stopping import KILLED_WITHIN, LEAST_STAGE, StopDeadline, stop_in_order
 
 
 class _World:
@@ -50,7 +50,7 @@ class _Thing:
 def test_a_stage_begins_when_the_one_before_has_ended() -> None:
     world = _World()
     stages = [[_Thing(world, "s1", 3.0), _Thing(world, "s2", 1.0)], [_Thing(world, "w1", 2.0)], []]
-    assert stop_in_order(stages, Patience(60, world.now), world.pause, world.clock) == []
+    assert stop_in_order(stages, StopDeadline(60, world.now), world.pause, world.clock) == []
     assert world.events == [
         ("asked", "s1"), ("asked", "s2"), ("cleaned", "s1"), ("cleaned", "s2"), ("asked", "w1"), ("cleaned", "w1"),
     ]  # fmt: skip
@@ -60,26 +60,26 @@ def test_a_stage_begins_when_the_one_before_has_ended() -> None:
 def test_what_does_not_leave_in_time_is_killed() -> None:
     world = _World()
     stages = [[_Thing(world, "s1", None), _Thing(world, "s2", 1.0)]]
-    assert stop_in_order(stages, Patience(10, world.now), world.pause, world.clock) == ["s1"]
+    assert stop_in_order(stages, StopDeadline(10, world.now), world.pause, world.clock) == ["s1"]
     assert world.now == 1010.0
 
 
 def test_a_slow_stage_does_not_cost_the_next_one_everything() -> None:
     world = _World()
     stages = [[_Thing(world, "s1", None)], [_Thing(world, "w1", LEAST_STAGE)], [_Thing(world, "nginx", None)]]
-    assert stop_in_order(stages, Patience(10, world.now), world.pause, world.clock) == ["s1", "nginx"]
+    assert stop_in_order(stages, StopDeadline(10, world.now), world.pause, world.clock) == ["s1", "nginx"]
 
 
 def test_no_time_at_all_kills_at_once() -> None:
     world = _World()
     stages = [[_Thing(world, "s1", 1.0)], [_Thing(world, "w1", 1.0)]]
-    assert stop_in_order(stages, Patience(0, world.now), world.pause, world.clock) == ["s1", "w1"]
+    assert stop_in_order(stages, StopDeadline(0, world.now), world.pause, world.clock) == ["s1", "w1"]
     assert world.now == 1000.0
 
 
 def test_patience_can_become_less_meanwhile() -> None:
     world = _World()
-    patience = Patience(60, world.now)
+    patience = StopDeadline(60, world.now)
 
     def pause() -> None:
         world.pause()
@@ -92,7 +92,7 @@ def test_patience_can_become_less_meanwhile() -> None:
 
 
 def test_patience_never_becomes_more() -> None:
-    patience = Patience(10, 1000.0)
+    patience = StopDeadline(10, 1000.0)
     patience.shorten(60, 1005.0)
     assert not patience.over(1000.0, 1009.9)
     assert patience.over(1000.0, 1010.0)
@@ -101,6 +101,6 @@ def test_patience_never_becomes_more() -> None:
 def test_what_cannot_even_be_killed_holds_nothing_up_for_long() -> None:
     world = _World()
     stages = [[_Thing(world, "s1", None, mortal=False)], [_Thing(world, "w1")]]
-    assert stop_in_order(stages, Patience(0, world.now), world.pause, world.clock) == ["s1"]
+    assert stop_in_order(stages, StopDeadline(0, world.now), world.pause, world.clock) == ["s1"]
     assert world.of("asked") == ["s1", "w1"]
     assert world.now == 1000.0 + KILLED_WITHIN

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.supervisor.census import Identity, identify
-from core.supervisor.plan import Duty
-from core.supervisor.readiness import Target
-from core.supervisor.usage import Meter
+from core.supervisor.plan import ProcessKind
+from core.supervisor.processes.process_identity import ProcessIdentity, identify
+from core.supervisor.processes.readiness import ProbeTarget
+from core.supervisor.processes.usage import UsageMeter
 
 PATIENCE = 60.0
 BURNT = 0.2
@@ -45,11 +45,11 @@ def running(program: str) -> Iterator["subprocess.Popen[bytes]"]:
         process.communicate(timeout=PATIENCE)
 
 
-def target(pid: int, duty: Duty = Duty.WORKER) -> Target:
+def target(pid: int, duty: ProcessKind = ProcessKind.WORKER) -> ProbeTarget:
     """A process to measure."""
     identity = identify(pid)
     assert identity is not None
-    return Target(name="w1", duty=duty, pids=frozenset({pid}), host="here", spawned_at=0.0, identity=identity)
+    return ProbeTarget(name="w1", duty=duty, pids=frozenset({pid}), host="here", spawned_at=0.0, identity=identity)
 
 
 def burn(seconds: float) -> None:
@@ -60,7 +60,7 @@ def burn(seconds: float) -> None:
 
 
 def test_the_share_is_of_the_time_between_two_looks() -> None:
-    meter, me = Meter(), target(os.getpid())
+    meter, me = UsageMeter(), target(os.getpid())
     first = meter.look([me], 100.0)[me.identity]
     assert first.cpu is None
     assert first.memory > 2**20
@@ -78,13 +78,13 @@ def test_the_share_is_of_the_time_between_two_looks() -> None:
 
 
 def test_at_the_same_moment_there_is_no_share() -> None:
-    meter, me = Meter(), target(os.getpid())
+    meter, me = UsageMeter(), target(os.getpid())
     meter.look([me], 100.0)
     assert meter.look([me], 100.0)[me.identity].cpu is None
 
 
 def test_nothing_is_measured_of_nobody_and_what_is_gone_is_left_out() -> None:
-    meter, me = Meter(), target(os.getpid())
+    meter, me = UsageMeter(), target(os.getpid())
     assert meter.look([], 100.0) == {}
     with running(BURNS) as process:
         other = target(process.pid)
@@ -93,31 +93,31 @@ def test_nothing_is_measured_of_nobody_and_what_is_gone_is_left_out() -> None:
 
 
 def test_what_was_not_looked_at_last_time_begins_anew() -> None:
-    meter, me = Meter(), target(os.getpid())
+    meter, me = UsageMeter(), target(os.getpid())
     meter.look([me], 100.0)
     meter.look([], 101.0)
     assert meter.look([me], 102.0)[me.identity].cpu is None
 
 
 def test_another_process_with_the_same_id_begins_anew() -> None:
-    meter, me = Meter(), target(os.getpid())
+    meter, me = UsageMeter(), target(os.getpid())
     meter.look([me], 100.0)
-    other = Target(
+    other = ProbeTarget(
         name="w1",
-        duty=Duty.WORKER,
+        duty=ProcessKind.WORKER,
         pids=me.pids,
         host="here",
         spawned_at=0.0,
-        identity=Identity(me.identity.pid, me.identity.started + 100.0),
+        identity=ProcessIdentity(me.identity.pid, me.identity.started + 100.0),
     )
     assert meter.look([other], 101.0)[other.identity].cpu is None
 
 
-@pytest.mark.parametrize("duty", [Duty.NGINX, Duty.DECLARED])
-def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(duty: Duty) -> None:
+@pytest.mark.parametrize("duty", [ProcessKind.NGINX, ProcessKind.DECLARED])
+def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(duty: ProcessKind) -> None:
     with running(HAS_A_CHILD) as process:
         family, alone = target(process.pid, duty), target(process.pid)
-        of_family, of_one = Meter(), Meter()
+        of_family, of_one = UsageMeter(), UsageMeter()
         with_child = of_family.look([family], 100.0)[family.identity]
         without = of_one.look([alone], 100.0)[alone.identity]
         assert with_child.memory > without.memory + 2**20

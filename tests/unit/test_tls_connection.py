@@ -14,10 +14,10 @@ import pytest
 from core.encryption import Encryption
 from core.jsontext import Json
 from core.protocol import Limits
-from core.server.connection import WRITE_BUFFER, Connection
-from core.server.desk import Desk
-from core.server.encrypted import Encrypted
-from core.server.limiting import FREE_GUESSES, GUESS_DELAY, Limiter
+from core.server.connection import WRITE_BUFFER, AcceptedConnection
+from core.server.handler import RequestHandler
+from core.server.rate_limits import FREE_GUESSES, GUESS_DELAY, Limiter
+from core.server.tls import TlsProtocol
 from tests.services.certificates import Authority, Pair
 
 DEADLINE = 10.0
@@ -34,15 +34,15 @@ class Served:
         self._seconds = handshake_seconds
         self._token = token
         self._limiter = Limiter()
-        self.desk = Desk("s1", most)
-        self.made: list[Connection] = []
+        self.desk = RequestHandler("s1", most)
+        self.made: list[AcceptedConnection] = []
         self.port = 0
 
     def make(self) -> asyncio.Protocol:
         """One more connection."""
-        connection = Connection(self.desk, Limits(), "s1", self._token, time.monotonic() + 1e6, self._limiter)
+        connection = AcceptedConnection(self.desk, Limits(), "s1", self._token, time.monotonic() + 1e6, self._limiter)
         self.made.append(connection)
-        return Encrypted(connection, self._context, self._seconds)
+        return TlsProtocol(connection, self._context, self._seconds)
 
 
 @asynccontextmanager

@@ -8,8 +8,8 @@ import pytest
 
 from core.broker.base import Delivery, Reference
 from core.repository.base import Repository
-from core.repository.opening import Journal
-from core.worker.hold import Held
+from core.repository.journal import Journal
+from core.worker.in_flight import InFlightTask
 from core.worker.recorder import LARGEST_BATCH, Recorder
 from tests.contract.repositories import end, outcome, queue, settle
 from tests.unit.busy_journal import BusyRepository
@@ -26,9 +26,9 @@ def journal(tmp_path: Path) -> Iterator[Repository]:
 def recorder(tmp_path: Path, journal: Repository) -> Iterator[Recorder]:
     """One that writes into it; its thread has not died in the end."""
     deaths: list[BaseException] = []
-    acknowledged: list[Held] = []
+    acknowledged: list[InFlightTask] = []
 
-    def acknowledge(tasks: Sequence[Held]) -> None:
+    def acknowledge(tasks: Sequence[InFlightTask]) -> None:
         acknowledged.extend(tasks)
 
     recorder = Recorder(Journal("resultados.db", tmp_path).writing(), acknowledge, deaths.append)
@@ -38,10 +38,10 @@ def recorder(tmp_path: Path, journal: Repository) -> Iterator[Recorder]:
     assert (deaths, acknowledged) == ([], [])
 
 
-def taken(journal: Repository, seq: int) -> Held:
+def taken(journal: Repository, seq: int) -> InFlightTask:
     """A task that a worker took just now."""
     assignment = journal.wanted([seq])[seq]
-    return Held(assignment, Reference(assignment.id, seq, 0, 1.0), Delivery(b"", 1, None), 1.0, suspect=True)
+    return InFlightTask(assignment, Reference(assignment.id, seq, 0, 1.0), Delivery(b"", 1, None), 1.0, suspect=True)
 
 
 def test_the_strike_of_a_suspect_is_stored_before_it_begins(journal: Repository, recorder: Recorder) -> None:
@@ -73,7 +73,7 @@ def test_what_ends_while_it_waits_for_the_journal_is_stored_with_what_it_waits_w
     deaths: list[BaseException] = []
     came = threading.Event()
 
-    def acknowledge(tasks: Sequence[Held]) -> None:
+    def acknowledge(tasks: Sequence[InFlightTask]) -> None:
         acknowledged.append([task.assignment.seq for task in tasks])
 
     recorder = Recorder(lambda: busy, acknowledge, deaths.append)

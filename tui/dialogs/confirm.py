@@ -10,10 +10,10 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
-from tui.words import Words
+from tui.translations import Translations
 
 
-class Choice(ModalScreen[str]):
+class ChoiceDialog(ModalScreen[str]):
     """Asks; gives back the id of the answer, which is empty when the person leaves it.
 
     Args:
@@ -29,7 +29,9 @@ class Choice(ModalScreen[str]):
         Binding("right,down,l,j", "app.focus_next", "Next", show=False),
     ]
 
-    def __init__(self, words: Words, question: str, answers: Sequence[tuple[str, str, str]], *, more: str = "") -> None:
+    def __init__(
+        self, words: Translations, question: str, answers: Sequence[tuple[str, str, str]], *, more: str = ""
+    ) -> None:
         super().__init__()
         self.words = words
         self._question = question
@@ -60,6 +62,6 @@ class Choice(ModalScreen[str]):
         self.dismiss(answer)
 
 
-def confirm(words: Words, question: str, yes: str, *, more: str = "") -> Choice:
+def confirm(words: Translations, question: str, yes: str, *, more: str = "") -> ChoiceDialog:
     """Ask whether to do what can't be taken back without more ado."""
-    return Choice(words, question, [("", words("Cancel"), "-safe"), ("yes", yes, "-danger")], more=more)
+    return ChoiceDialog(words, question, [("", words("Cancel"), "-safe"), ("yes", yes, "-danger")], more=more)

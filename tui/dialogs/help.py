@@ -13,8 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.commands import Command
+from tui.translations import Translations
 from tui.widgets.text_view import Line, TextView
-from tui.words import Words
 
 _KEY = 16
 _LABEL = 14
@@ -27,7 +27,7 @@ MOVES = (
 )
 
 
-class Help(ModalScreen[None]):
+class HelpDialog(ModalScreen[None]):
     """The sheet.
 
     Args:
@@ -37,7 +37,7 @@ class Help(ModalScreen[None]):
 
     BINDINGS: ClassVar = [Binding("escape,q,question_mark,f1", "close", "Close")]
 
-    def __init__(self, words: Words, parts: Sequence[tuple[str, Sequence[tuple[str, Command]]]]) -> None:
+    def __init__(self, words: Translations, parts: Sequence[tuple[str, Sequence[tuple[str, Command]]]]) -> None:
         super().__init__()
         self.words = words
         self._parts = parts

@@ -10,9 +10,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from core.client import NewSubmission
-from core.client.load import LoadOrder
-from tui.widgets.field import Field
-from tui.words import Words
+from core.client.load_command import LoadOptions
+from tui.translations import Translations
+from tui.widgets.text_input import TextInput
 
 MOST_TASKS = 100_000_000
 MOST_CONNECTIONS = 1000
@@ -21,7 +21,7 @@ WINDOW = 200
 """How many tasks each connection may have without an answer."""
 
 
-class LoadDialog(ModalScreen[LoadOrder | None]):
+class LoadDialog(ModalScreen[LoadOptions | None]):
     """Asks; gives back the order, or None.
 
     Args:
@@ -31,7 +31,7 @@ class LoadDialog(ModalScreen[LoadOrder | None]):
 
     BINDINGS: ClassVar = [Binding("escape", "leave", "Cancel", show=False)]
 
-    def __init__(self, words: Words, task: NewSubmission) -> None:
+    def __init__(self, words: Translations, task: NewSubmission) -> None:
         super().__init__()
         self.words = words
         self._subject = task
@@ -50,7 +50,7 @@ class LoadDialog(ModalScreen[LoadOrder | None]):
             ):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
-                    yield Field(value, id=name, type="integer", compact=True)
+                    yield TextInput(value, id=name, type="integer", compact=True)
             yield self._trouble
             yield Static(words("Enter begins, Escape does not"), classes="hint", markup=False)
 
@@ -67,7 +67,7 @@ class LoadDialog(ModalScreen[LoadOrder | None]):
         if tasks is None or rate is None or connections is None:
             return
         self.dismiss(
-            LoadOrder(
+            LoadOptions(
                 tasks=tasks,
                 connections=connections,
                 window=WINDOW,

@@ -8,14 +8,14 @@ from tui.tabs.failed import FailedTab
 from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
 from tui.tabs.submit import SubmitTab
-from tui.words import Words
+from tui.translations import Translations
 
 _NOTHING: Mapping[str, object] = {}
 
 
 def all_tabs(
-    words: Words, kinds: Mapping[str, str], remembered: Mapping[str, object] = _NOTHING
-) -> Mapping[str, tuple[str, Callable[[Words], Tab]]]:
+    words: Translations, kinds: Mapping[str, str], remembered: Mapping[str, object] = _NOTHING
+) -> Mapping[str, tuple[str, Callable[[Translations], Tab]]]:
     """Label and maker of each, by its id, in their order.
 
     Args:

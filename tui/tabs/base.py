@@ -7,11 +7,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui import commands
-from tui.answers import Answer
-from tui.feed import News
-from tui.log_feed import LogNews
+from tui.log_feed import LogBatch
+from tui.submission_events import SubmissionEvent
+from tui.task_feed import News
+from tui.translations import Translations
 from tui.view import EMPTY, View
-from tui.words import Words
 
 
 class Tab(Vertical):
@@ -26,7 +26,7 @@ class Tab(Vertical):
     """The names of the feeds that it needs while it is open."""
     reads_logs = False
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(id=id)
         self.words = words
         self.view = EMPTY
@@ -63,13 +63,13 @@ class Tab(Vertical):
     def searching(self, feed: str, number: int) -> None:
         """A feed has begun a search of this number."""
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: SubmissionEvent) -> None:
         """Take in what has come of what the tab has asked for."""
 
     def settled(self) -> None:
         """Look anew for what has failed: something was done about it."""
 
-    def take_logs(self, news: LogNews) -> None:
+    def take_logs(self, news: LogBatch) -> None:
         """Take in lines of logs."""
 
     def choosing(self, number: int) -> None:

@@ -3,16 +3,16 @@
 from textual.app import ComposeResult
 
 from tui.tabs.base import Tab
+from tui.translations import Translations
 from tui.view import View
 from tui.widgets.diagram import Diagram
 from tui.widgets.panel import Panel
-from tui.words import Words
 
 
 class DiagramTab(Tab):
     """The picture."""
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(words, id=id)
         self._diagram = Diagram(words)
 

@@ -6,19 +6,19 @@ from textual.app import ComposeResult
 from textual.widget import Widget
 
 from core.model import State
-from core.repository.archive import Act
+from core.repository.archive import BulkAction
 from tui import commands
-from tui.feed import News
-from tui.messages import SettleWanted, UndoWanted
+from tui.messages import BulkActionRequested, UndoRequested
 from tui.tabs.base import Tab
-from tui.widgets.browser import Browser
+from tui.task_feed import News
+from tui.translations import Translations
+from tui.widgets.task_browser import TaskBrowser
 from tui.widgets.task_rows import failed_columns
-from tui.words import Words
 
 FEED = "failed"
 
 
-class Failures(Browser, inherit_bindings=False):
+class Failures(TaskBrowser, inherit_bindings=False):
     """Failed tasks, which can be marked, retried and discarded."""
 
     BINDINGS: ClassVar = commands.bindings(commands.FAILED)
@@ -47,11 +47,11 @@ class Failures(Browser, inherit_bindings=False):
         key = self.table.cursor_key
         chosen = sorted(self.model.marks) or ([key] if isinstance(key, int) else [])
         if chosen:
-            self.post_message(SettleWanted(Act(what), chosen, self.matching))
+            self.post_message(BulkActionRequested(BulkAction(what), chosen, self.matching))
 
     def action_undo(self) -> None:
         """Take back the last of these."""
-        self.post_message(UndoWanted())
+        self.post_message(UndoRequested())
 
     def refreshed(self) -> None:
         """Look anew: what was settled is no longer here."""
@@ -63,7 +63,7 @@ class FailedTab(Tab):
 
     feeds = (FEED,)
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(words, id=id)
         self.failures = Failures(
             words,

@@ -10,20 +10,20 @@ from textual.widget import Widget
 
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence
-from core.repository.search import NEWEST_FIRST, Order
-from core.repository.search import Column as By
+from core.repository.search import NEWEST_FIRST, SortOrder
+from core.repository.search import SortColumn as By
 from tui import commands, formatting
-from tui.feed import News
-from tui.messages import WorkerPicked
+from tui.messages import WorkerSelected
 from tui.tabs.base import Tab
-from tui.view import Light, View, WorkerRow
-from tui.widgets.browser import Browser
-from tui.widgets.chart import Chart
-from tui.widgets.note import Note
+from tui.task_feed import News
+from tui.translations import Translations
+from tui.view import Health, View, WorkerRow
+from tui.widgets.chart import RateChart
+from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
-from tui.widgets.table import Cell, Column, ListModel, Row, Table
+from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn
+from tui.widgets.task_browser import TaskBrowser
 from tui.widgets.task_rows import result_columns
-from tui.words import Words
 
 FEED = "results"
 SPARK_SECONDS = 120
@@ -41,20 +41,20 @@ _PRESENCES = {
 }
 
 
-def _columns(words: Words) -> tuple[Column, ...]:
+def _columns(words: Translations) -> tuple[TableColumn, ...]:
     return (
-        Column(key="name", label=words("worker"), width=6, grow=1, sortable=False),
-        Column(key="state", label=words("state"), width=9, grow=2, sortable=False),
-        Column(key="rate", label=words("tasks/s"), width=7, right=True, sortable=False),
-        Column(key="history", label=words("2 minutes"), width=SPARK, sortable=False, rank=1),
-        Column(key="done", label=words("done"), width=6, right=True, sortable=False),
-        Column(key="failed", label=words("failed"), width=6, right=True, sortable=False),
-        Column(key="hand", label=words("in hand"), width=7, right=True, sortable=False),
-        Column(key="waited", label=words("waited p50/p95"), width=15, right=True, sortable=False, rank=4),
-        Column(key="took", label=words("took p50/p95"), width=15, right=True, sortable=False),
-        Column(key="cpu", label=words("cpu"), width=5, right=True, sortable=False, rank=2),
-        Column(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
-        Column(key="host", label=words("host"), width=8, sortable=False, rank=5),
+        TableColumn(key="name", label=words("worker"), width=6, grow=1, sortable=False),
+        TableColumn(key="state", label=words("state"), width=9, grow=2, sortable=False),
+        TableColumn(key="rate", label=words("tasks/s"), width=7, right=True, sortable=False),
+        TableColumn(key="history", label=words("2 minutes"), width=SPARK, sortable=False, rank=1),
+        TableColumn(key="done", label=words("done"), width=6, right=True, sortable=False),
+        TableColumn(key="failed", label=words("failed"), width=6, right=True, sortable=False),
+        TableColumn(key="hand", label=words("in hand"), width=7, right=True, sortable=False),
+        TableColumn(key="waited", label=words("waited p50/p95"), width=15, right=True, sortable=False, rank=4),
+        TableColumn(key="took", label=words("took p50/p95"), width=15, right=True, sortable=False),
+        TableColumn(key="cpu", label=words("cpu"), width=5, right=True, sortable=False, rank=2),
+        TableColumn(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
+        TableColumn(key="host", label=words("host"), width=8, sortable=False, rank=5),
     )
 
 
@@ -63,11 +63,11 @@ class Workers(Panel):
 
     BINDINGS: ClassVar = commands.bindings(commands.WORKERS)
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(id=id)
         self.words = words
         self.table = Table(_columns(words))
-        self._note = Note()
+        self._note = MessageLine()
 
     def compose(self) -> ComposeResult:
         """A note for what there is to say; the table."""
@@ -88,7 +88,7 @@ class Workers(Panel):
         self.titled(self.words("Workers"), count=f"{count} · {more}")
 
     def _nothing(self, view: View) -> str:
-        if view.light is Light.STARTING:
+        if view.light is Health.STARTING:
             return self.words("The workers are being started.")
         return self.words("No worker has shown itself. Press u to start the system.")
 
@@ -163,11 +163,11 @@ class Workers(Panel):
         row = self.table.model.row(self.table.cursor) if len(self.table.model) else None
         if row is not None:
             name = "" if self.table.cursor_key == "" else row[0].text
-            self.post_message(WorkerPicked(name))
+            self.post_message(WorkerSelected(name))
 
     def action_everything(self) -> None:
         """Show the results of all workers."""
-        self.post_message(WorkerPicked(""))
+        self.post_message(WorkerSelected(""))
 
 
 class MonitorTab(Tab):
@@ -181,11 +181,11 @@ class MonitorTab(Tab):
 
     feeds = (FEED,)
 
-    def __init__(self, words: Words, remembered: Mapping[str, object], *, id: str) -> None:
+    def __init__(self, words: Translations, remembered: Mapping[str, object], *, id: str) -> None:
         super().__init__(words, id=id)
         self._workers = Workers(words, id="workers")
-        self.chart = Chart(id="chart")
-        self.results = Browser(
+        self.chart = RateChart(id="chart")
+        self.results = TaskBrowser(
             words,
             FEED,
             words("Results"),
@@ -231,22 +231,22 @@ class MonitorTab(Tab):
         """The search for results has begun."""
         self.results.searching(number)
 
-    @on(WorkerPicked)
-    def _show_results_of(self, event: WorkerPicked) -> None:
+    @on(WorkerSelected)
+    def _show_results_of(self, event: WorkerSelected) -> None:
         """From a worker to its results, the slowest first, so that the next Enter tells the reason."""
         event.stop()
         if event.name:
             quoted = f'"{event.name}"' if " " in event.name else event.name
-            self.results.look_for(f"worker:{quoted}", Order(By.TOOK))
+            self.results.look_for(f"worker:{quoted}", SortOrder(By.TOOK))
         else:
             self.results.look_for("", NEWEST_FIRST)
         self.results.table.focus()
 
 
-def _order(remembered: Mapping[str, object]) -> Order:
+def _order(remembered: Mapping[str, object]) -> SortOrder:
     known = {column.value: column for column in By}
     column = known.get(str(remembered.get("sort", "")), NEWEST_FIRST.column)
-    return Order(column, remembered.get("descending", True) is not False)
+    return SortOrder(column, remembered.get("descending", True) is not False)
 
 
 def _waited(delays: Delays | None) -> str:

@@ -7,44 +7,44 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from core.supervisor.plan import Duty
-from core.supervisor.report import PartReport, PartState
+from core.supervisor.plan import ProcessKind
+from core.supervisor.status import UnitState, UnitStatus
 from tui import commands, formatting
-from tui.acting import Operation
-from tui.log_feed import LogNews
-from tui.messages import LogsWanted, OperationWanted, ScaleWanted, Told
+from tui.actions import Operation
+from tui.log_feed import LogBatch
+from tui.messages import LogsRequested, NotificationRequested, OperationRequested, ScaleRequested
 from tui.tabs.base import Tab
+from tui.translations import Translations
 from tui.view import View
 from tui.widgets.log_panel import LogPanel
-from tui.widgets.note import Note
+from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
-from tui.widgets.table import Cell, Column, ListModel, Row, Table
-from tui.words import Words
+from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn
 
 _STATES = {
-    PartState.READY: ("●", "good"),
-    PartState.WAITING: ("○", "dim"),
-    PartState.STARTING: ("◐", "warn"),
-    PartState.RESTARTING: ("↻", "warn"),
-    PartState.TROUBLED: ("▲", "warn"),
-    PartState.STOPPING: ("◑", "warn"),
-    PartState.STOPPED: ("○", "dim"),
-    PartState.CRASHED: ("✖", "bad"),
+    UnitState.READY: ("●", "good"),
+    UnitState.WAITING: ("○", "dim"),
+    UnitState.STARTING: ("◐", "warn"),
+    UnitState.RESTARTING: ("↻", "warn"),
+    UnitState.TROUBLED: ("▲", "warn"),
+    UnitState.STOPPING: ("◑", "warn"),
+    UnitState.STOPPED: ("○", "dim"),
+    UnitState.CRASHED: ("✖", "bad"),
 }
 SUPERVISOR = "supervisor"
 
 
-def _columns(words: Words) -> tuple[Column, ...]:
+def _columns(words: Translations) -> tuple[TableColumn, ...]:
     return (
-        Column(key="name", label=words("process"), width=10, grow=1, sortable=False),
-        Column(key="state", label=words("state"), width=12, grow=1, sortable=False),
-        Column(key="pid", label=words("pid"), width=7, right=True, sortable=False),
-        Column(key="address", label=words("address"), width=15, sortable=False),
-        Column(key="up", label=words("up"), width=7, right=True, sortable=False),
-        Column(key="restarts", label=words("restarts"), width=8, right=True, sortable=False, rank=1),
-        Column(key="cpu", label=words("cpu"), width=5, right=True, sortable=False),
-        Column(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
-        Column(key="note", label=words("note"), width=10, grow=5, sortable=False, rank=3),
+        TableColumn(key="name", label=words("process"), width=10, grow=1, sortable=False),
+        TableColumn(key="state", label=words("state"), width=12, grow=1, sortable=False),
+        TableColumn(key="pid", label=words("pid"), width=7, right=True, sortable=False),
+        TableColumn(key="address", label=words("address"), width=15, sortable=False),
+        TableColumn(key="up", label=words("up"), width=7, right=True, sortable=False),
+        TableColumn(key="restarts", label=words("restarts"), width=8, right=True, sortable=False, rank=1),
+        TableColumn(key="cpu", label=words("cpu"), width=5, right=True, sortable=False),
+        TableColumn(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
+        TableColumn(key="note", label=words("note"), width=10, grow=5, sortable=False, rank=3),
     )
 
 
@@ -58,11 +58,11 @@ class ProcessPanel(Panel):
 
     BINDINGS: ClassVar = commands.bindings(commands.PROCESSES)
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(id=id)
         self.words = words
         self.table = Table(_columns(words))
-        self._note = Note()
+        self._note = MessageLine()
         self.view = View()
 
     def compose(self) -> ComposeResult:
@@ -93,7 +93,7 @@ class ProcessPanel(Panel):
             return self.words("The system was started by others: no supervisor of this directory runs it.")
         return self.words("Nothing runs here. Press u to start the system.")
 
-    def _row(self, part: PartReport, now: float) -> Row:
+    def _row(self, part: UnitStatus, now: float) -> Row:
         sign, style = _STATES[part.state]
         told = self.words(part.state.value)
         if part.kill_in is not None:
@@ -107,11 +107,11 @@ class ProcessPanel(Panel):
             Cell(str(part.restarts or ""), "warn"),
             Cell(formatting.share(part.cpu)),
             Cell(formatting.memory(part.memory)),
-            Cell(formatting.clean(part.note, 200), "warn" if part.state is not PartState.STOPPED else "dim"),
+            Cell(formatting.clean(part.note, 200), "warn" if part.state is not UnitState.STOPPED else "dim"),
         ]
 
     @property
-    def chosen(self) -> PartReport | None:
+    def chosen(self) -> UnitStatus | None:
         """The process that the cursor is on."""
         key = self.table.cursor_key
         report = self.view.report
@@ -133,35 +133,37 @@ class ProcessPanel(Panel):
         """Read the log of this process."""
         part = self.chosen
         if part is not None:
-            self.post_message(LogsWanted([part.name]))
+            self.post_message(LogsRequested([part.name]))
 
     def action_everything(self) -> None:
         """Read all logs together."""
-        self.post_message(LogsWanted(None))
+        self.post_message(LogsRequested(None))
 
     def action_operate(self, what: Operation) -> None:
         """Have the process started, stopped, restarted or killed."""
         part = self.chosen
         if part is None:
-            self.post_message(Told(self.words("There is no process here."), trouble=True))
+            self.post_message(NotificationRequested(self.words("There is no process here."), trouble=True))
         else:
-            self.post_message(OperationWanted(what, [part.name]))
+            self.post_message(OperationRequested(what, [part.name]))
 
     def action_operate_all(self, what: Operation) -> None:
         """Have all processes started, or stopped."""
-        self.post_message(OperationWanted(what, ["all"]))
+        self.post_message(OperationRequested(what, ["all"]))
 
     def action_scale(self, more: int) -> None:
         """Run one more of these, or one fewer."""
         part, report = self.chosen, self.view.report
-        if part is None or report is None or part.duty not in {Duty.SERVER, Duty.WORKER}:
-            self.post_message(Told(self.words("Only servers and workers can be more or fewer."), trouble=True))
+        if part is None or report is None or part.duty not in {ProcessKind.SERVER, ProcessKind.WORKER}:
+            self.post_message(
+                NotificationRequested(self.words("Only servers and workers can be more or fewer."), trouble=True)
+            )
             return
         count = max(0, sum(each.duty is part.duty for each in report.processes) + more)
-        if part.duty is Duty.SERVER:
-            self.post_message(ScaleWanted(servers=count))
+        if part.duty is ProcessKind.SERVER:
+            self.post_message(ScaleRequested(servers=count))
         else:
-            self.post_message(ScaleWanted(workers=count))
+            self.post_message(ScaleRequested(workers=count))
 
 
 class ProcessesTab(Tab):
@@ -169,7 +171,7 @@ class ProcessesTab(Tab):
 
     reads_logs = True
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(words, id=id)
         self.processes = ProcessPanel(words, id="processes-panel")
         self.logs = LogPanel(words, id="logs")
@@ -181,7 +183,7 @@ class ProcessesTab(Tab):
 
     def on_mount(self) -> None:
         """Begin with all logs."""
-        self.post_message(LogsWanted(None))
+        self.post_message(LogsRequested(None))
 
     @property
     def first_focus(self) -> Widget:
@@ -193,8 +195,8 @@ class ProcessesTab(Tab):
         super().show(view)
         self.processes.show(view)
 
-    @on(LogsWanted)
-    def _choose(self, event: LogsWanted) -> None:
+    @on(LogsRequested)
+    def _choose(self, event: LogsRequested) -> None:
         """Say whose log it is; the message goes on to the screen, which has it read."""
         self.logs.choose(event.names[0] if event.names else "")
 
@@ -202,6 +204,6 @@ class ProcessesTab(Tab):
         """The logs of a choice are on their way."""
         self.logs.choosing(number)
 
-    def take_logs(self, news: LogNews) -> None:
+    def take_logs(self, news: LogBatch) -> None:
         """Take in lines."""
         self.logs.take(news)

@@ -15,24 +15,38 @@ from core.client import NewSubmission
 from core.model import State
 from core.repository.archive import TaskRow
 from tui import commands, formatting, payloads
-from tui.answers import Accepted, Answer, Finished, Progressed, Refused
-from tui.feed import News, ReadById
-from tui.messages import DetailWanted, EditWanted, LoadAsked, ManyWanted, RowsWanted, SubmitWanted, Told
+from tui.messages import (
+    BulkSubmitRequested,
+    DetailRequested,
+    EditRequested,
+    LoadRequested,
+    NotificationRequested,
+    RowsRequested,
+    SubmitRequested,
+)
 from tui.payloads import Draft, DraftError
+from tui.submission_events import (
+    SubmissionAccepted,
+    SubmissionEvent,
+    SubmissionFinished,
+    SubmissionProgress,
+    SubmissionRefused,
+)
 from tui.tabs.base import Tab
+from tui.task_feed import News, RowsReadById
+from tui.translations import Translations
 from tui.view import View
-from tui.widgets.field import Field
 from tui.widgets.panel import Panel
-from tui.widgets.table import Cell, Column, ListModel, Row, Table
+from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn
 from tui.widgets.task_rows import state_cell
-from tui.words import Words
+from tui.widgets.text_input import TextInput
 
 FEED = "submitted"
 MOST_KEPT = 200
 """How many submissions are kept in view."""
 
 
-class Payload(TextArea):
+class PayloadEditor(TextArea):
     """The editor of the payload: Enter submits, Ctrl+J breaks the line, and a paste keeps its lines."""
 
     def on_mount(self) -> None:
@@ -56,7 +70,7 @@ class Payload(TextArea):
         await super()._on_key(event)
 
 
-class Form(Panel):
+class SubmitForm(Panel):
     """What is to be submitted.
 
     Args:
@@ -65,21 +79,21 @@ class Form(Panel):
         id: of the widget.
     """
 
-    def __init__(self, words: Words, kinds: Mapping[str, str], *, id: str) -> None:
+    def __init__(self, words: Translations, kinds: Mapping[str, str], *, id: str) -> None:
         super().__init__(id=id)
         self.words = words
         self._kinds = dict(kinds)
         first = next(iter(self._kinds), "")
         self._kind: Select[str] = Select(self._options(), value=first, allow_blank=False, id="kind", compact=True)
-        self.payload = Payload(
+        self.payload = PayloadEditor(
             soft_wrap=True,
             show_line_numbers=False,
             placeholder=words("Type a task and press Enter."),
             id="payload",
         )
-        self._delay = Field(placeholder="0", id="delay", compact=True)
-        self._retries = Field(placeholder=words("of the kind"), id="retries", compact=True)
-        self._task_id = Field(placeholder=words("made by itself"), id="task-id", compact=True)
+        self._delay = TextInput(placeholder="0", id="delay", compact=True)
+        self._retries = TextInput(placeholder=words("of the kind"), id="retries", compact=True)
+        self._task_id = TextInput(placeholder=words("made by itself"), id="task-id", compact=True)
         self._as_text = Checkbox(words("always as text"), id="as-text", compact=True)
         self._about = Static(id="about-kind", markup=False)
         self._note = Static(id="about-payload", markup=False)
@@ -156,26 +170,26 @@ class Form(Panel):
         self._note.update(self.words("payload: {what}", what=told), layout=False)
 
 
-class History(Panel):
+class SubmissionHistory(Panel):
     """What was submitted here, and what has become of it."""
 
     BINDINGS: ClassVar = commands.bindings(commands.HISTORY)
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(id=id)
         self.words = words
         self.table = Table(
             (
-                Column(key="at", label=words("at"), width=8, sortable=False),
-                Column(key="kind", label=words("kind"), width=9, grow=1, sortable=False),
-                Column(key="payload", label=words("payload"), width=12, grow=3, sortable=False, rank=2),
-                Column(key="answer", label=words("answered in"), width=11, right=True, sortable=False),
-                Column(key="state", label=words("state"), width=11, sortable=False),
-                Column(key="result", label=words("result"), width=14, grow=4, sortable=False),
-                Column(key="id", label=words("task"), width=12, grow=2, sortable=False, rank=1),
+                TableColumn(key="at", label=words("at"), width=8, sortable=False),
+                TableColumn(key="kind", label=words("kind"), width=9, grow=1, sortable=False),
+                TableColumn(key="payload", label=words("payload"), width=12, grow=3, sortable=False, rank=2),
+                TableColumn(key="answer", label=words("answered in"), width=11, right=True, sortable=False),
+                TableColumn(key="state", label=words("state"), width=11, sortable=False),
+                TableColumn(key="result", label=words("result"), width=14, grow=4, sortable=False),
+                TableColumn(key="id", label=words("task"), width=12, grow=2, sortable=False, rank=1),
             )
         )
-        self._sent: OrderedDict[str, Accepted] = OrderedDict()
+        self._sent: OrderedDict[str, SubmissionAccepted] = OrderedDict()
         self._rows: dict[str, TaskRow] = {}
 
     def compose(self) -> ComposeResult:
@@ -192,7 +206,7 @@ class History(Panel):
         return list(self._sent)
 
     @property
-    def chosen(self) -> Accepted | None:
+    def chosen(self) -> SubmissionAccepted | None:
         """The submission that the cursor is on."""
         key = self.table.cursor_key
         return self._sent.get(key) if isinstance(key, str) else None
@@ -203,7 +217,7 @@ class History(Panel):
         chosen = self.chosen
         return self._rows.get(chosen.submitted.id) if chosen else None
 
-    def add(self, accepted: Accepted) -> None:
+    def add(self, accepted: SubmissionAccepted) -> None:
         """Keep a submission."""
         self._sent[accepted.submitted.id] = accepted
         self._sent.move_to_end(accepted.submitted.id)
@@ -228,7 +242,7 @@ class History(Panel):
         count = self.words("{ended} of {count} have ended", ended=ended, count=len(rows)) if rows else ""
         self.titled(self.words("Submitted from here"), count=count)
 
-    def _row(self, each: Accepted) -> Row:
+    def _row(self, each: SubmissionAccepted) -> Row:
         row = self._rows.get(each.submitted.id)
         state = row.state if row is not None else each.submitted.state
         outcome = formatting.clean(row.outcome, 200) if row is not None else ""
@@ -257,7 +271,7 @@ class History(Panel):
         """Show everything about the task."""
         row = self.chosen_row
         if row is not None:
-            self.post_message(DetailWanted(row.seq))
+            self.post_message(DetailRequested(row.seq))
 
 
 class SubmitTab(Tab):
@@ -266,10 +280,10 @@ class SubmitTab(Tab):
     BINDINGS: ClassVar = commands.bindings(commands.SUBMIT)
     feeds = (FEED,)
 
-    def __init__(self, words: Words, kinds: Mapping[str, str], *, id: str) -> None:
+    def __init__(self, words: Translations, kinds: Mapping[str, str], *, id: str) -> None:
         super().__init__(words, id=id)
-        self._form = Form(words, kinds, id="form")
-        self._history = History(words, id="history")
+        self._form = SubmitForm(words, kinds, id="form")
+        self._history = SubmissionHistory(words, id="history")
         self._bar = ProgressBar(show_eta=False, show_percentage=False, id="bar")
         self._told = Static(id="told", markup=False)
         self._progress = Horizontal(self._bar, self._told, id="progress")
@@ -301,28 +315,28 @@ class SubmitTab(Tab):
 
     def take(self, feed: str, news: News) -> None:
         """Take in what has become of what was submitted."""
-        if isinstance(news, ReadById):
+        if isinstance(news, RowsReadById):
             self._history.read(news.rows)
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: SubmissionEvent) -> None:
         """Take in what has come of what was asked for."""
         match answer:
-            case Accepted():
+            case SubmissionAccepted():
                 self._history.add(answer)
                 # What is typed next takes its place; Enter submits the same once more.
                 self._form.payload.select_all()
-                self.post_message(RowsWanted(FEED, ids=self._history.ids))
-            case Progressed():
+                self.post_message(RowsRequested(FEED, ids=self._history.ids))
+            case SubmissionProgress():
                 self._show_progress(answer)
-            case Finished():
+            case SubmissionFinished():
                 self._show_end(answer)
-            case Refused(reason=reason):
+            case SubmissionRefused(reason=reason):
                 self._told.update(formatting.clean(reason, 300))
                 self._told.set_class(True, "-bad")
                 self._progress.display = True
                 self._bar.display = False
 
-    def _show_progress(self, progressed: Progressed) -> None:
+    def _show_progress(self, progressed: SubmissionProgress) -> None:
         words, count, total, share = self.words, progressed.count, progressed.total, progressed.share
         rate = formatting.rate(count / progressed.seconds) if progressed.seconds > 0 else "0"
         told = formatting.count(count)
@@ -343,7 +357,7 @@ class SubmitTab(Tab):
         self._told.update(text)
         self._told.set_class(False, "-bad")
 
-    def _show_end(self, finished: Finished) -> None:
+    def _show_end(self, finished: SubmissionFinished) -> None:
         words, tally = self.words, finished.tally
         rate = formatting.rate(tally.accepted / tally.seconds) if tally.seconds > 0 else "0"
         told = [
@@ -371,8 +385,8 @@ class SubmitTab(Tab):
 
     # What the commands do.
 
-    @on(Payload.Sent)
-    def _sent(self, event: Payload.Sent) -> None:
+    @on(PayloadEditor.Sent)
+    def _sent(self, event: PayloadEditor.Sent) -> None:
         event.stop()
         self.action_send()
 
@@ -386,37 +400,37 @@ class SubmitTab(Tab):
         try:
             return payloads.task_of(self._form.draft, self.words)
         except DraftError as error:
-            self.post_message(Told(str(error), trouble=True))
+            self.post_message(NotificationRequested(str(error), trouble=True))
             return None
 
     def action_send(self) -> None:
         """Submit what is written."""
         task = self._written()
         if task is not None:
-            self.post_message(SubmitWanted(task))
+            self.post_message(SubmitRequested(task))
 
     def action_send_lines(self) -> None:
         """Submit each line as a task of its own."""
         task = self._written()
         if task is not None:
             draft = self._form.draft
-            self.post_message(ManyWanted(task, text=draft.payload, as_text=draft.as_text))
+            self.post_message(BulkSubmitRequested(task, text=draft.payload, as_text=draft.as_text))
 
     def action_send_file(self) -> None:
         """Submit each line of a file."""
         task = self._written()
         if task is not None:
-            self.post_message(ManyWanted(task, as_text=self._form.draft.as_text))
+            self.post_message(BulkSubmitRequested(task, as_text=self._form.draft.as_text))
 
     def action_load(self) -> None:
         """Submit many tasks at a rate."""
         task = self._written()
         if task is not None:
-            self.post_message(LoadAsked(task))
+            self.post_message(LoadRequested(task))
 
     def action_edit(self) -> None:
         """Write the payload in an editor of one's own."""
-        self.post_message(EditWanted(self._form.payload.text, self._edited))
+        self.post_message(EditRequested(self._form.payload.text, self._edited))
 
     def _edited(self, text: str) -> None:
         self._form.payload.text = text
@@ -430,7 +444,7 @@ class SubmitTab(Tab):
         """Take a former submission up again."""
         chosen = self._history.chosen
         if chosen is None:
-            self.post_message(Told(self.words("Nothing was submitted from here yet."), trouble=True))
+            self.post_message(NotificationRequested(self.words("Nothing was submitted from here yet."), trouble=True))
             return
         payload = chosen.task.payload
         self._form.write(chosen.task, payload if isinstance(payload, str) else formatting.as_json(payload))

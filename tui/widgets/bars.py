@@ -13,25 +13,25 @@ from textual.widget import Widget
 from core import __version__
 from tui import formatting
 from tui.commands import BY_ID
-from tui.view import EMPTY, Light, View
-from tui.words import Words
+from tui.translations import Translations
+from tui.view import EMPTY, Health, View
 
 _LIGHTS = {
-    Light.READY: ("●", "light--ready"),
-    Light.STARTING: ("◐", "light--waiting"),
-    Light.STOPPING: ("◑", "light--waiting"),
-    Light.TROUBLED: ("▲", "light--trouble"),
-    Light.EMPTY: ("○", "light--empty"),
-    Light.UNKNOWN: ("○", "light--empty"),
+    Health.READY: ("●", "light--ready"),
+    Health.STARTING: ("◐", "light--waiting"),
+    Health.STOPPING: ("◑", "light--waiting"),
+    Health.TROUBLED: ("▲", "light--trouble"),
+    Health.EMPTY: ("○", "light--empty"),
+    Health.UNKNOWN: ("○", "light--empty"),
 }
 _MOST_KEYS = 7
 _PLACES = {name: place for place, name in enumerate(BY_ID)}
 
 
-class _Line(Widget):
+class _ViewLine(Widget):
     """One line that is a function of the view."""
 
-    def __init__(self, words: Words, *, id: str | None = None) -> None:
+    def __init__(self, words: Translations, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.words = words
         self.view = EMPTY
@@ -51,7 +51,7 @@ class _Line(Widget):
         """The line."""
 
 
-class Header(_Line):
+class Header(_ViewLine):
     """What runs, and how it is."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -106,7 +106,7 @@ class Header(_Line):
         return Content.assemble(*parts, (" " * room, dim), (tail, dim))
 
 
-class LedgerLine(_Line):
+class LedgerLine(_ViewLine):
     """Where every task is: the books in one line."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"ledger--label", "ledger--number", "ledger--failed", "ledger--rate"}
@@ -219,7 +219,7 @@ class KeyBar(Widget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"keys--key", "keys--label"}
 
-    def __init__(self, words: Words, *, id: str | None = None) -> None:
+    def __init__(self, words: Translations, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._words = words
         self._places: list[tuple[int, int, str]] = []

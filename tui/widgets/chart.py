@@ -17,7 +17,7 @@ _SCALE = 7
 _STEPS = (1, 2, 5, 10)
 
 
-class Chart(Widget):
+class RateChart(Widget):
     """Draws what came in and what went out, from zero up, the newest at the right."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"chart--in", "chart--out", "chart--both", "chart--axis"}

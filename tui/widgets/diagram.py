@@ -7,12 +7,12 @@ from rich.segment import Segment
 from textual.strip import Strip
 
 from core.monitor.snapshot import Presence, ProcessView
-from core.supervisor.plan import Duty
-from core.supervisor.report import PartReport, PartState
+from core.supervisor.plan import ProcessKind
+from core.supervisor.status import UnitState, UnitStatus
 from tui import formatting
+from tui.translations import Translations
 from tui.view import View
 from tui.widgets.text_view import TextView
-from tui.words import Words
 
 Line: TypeAlias = tuple[tuple[str, str], ...]
 """Clean texts beside each other, each with its style, as `TextView` has them: one box may be troubled, and no other."""
@@ -40,7 +40,7 @@ _SIGNS = {
 class Diagram(TextView):
     """Draws the view."""
 
-    def __init__(self, words: Words, *, id: str | None = None) -> None:
+    def __init__(self, words: Translations, *, id: str | None = None) -> None:
         super().__init__(wrap=False, id=id)
         self.words = words
         self._picture: list[Line] = []
@@ -68,7 +68,7 @@ class Diagram(TextView):
         return strip.crop_extend(shift, shift + width, self.rich_style)
 
 
-def draw(view: View, words: Words) -> list[Line]:
+def draw(view: View, words: Translations) -> list[Line]:
     """The picture: clients, balancer, servers, journal and broker, workers, results, from top to bottom."""
     return [
         *_box([f"{words('clients')} ▶ {view.listen or words('nowhere to connect')}"], "accent"),
@@ -79,18 +79,18 @@ def draw(view: View, words: Words) -> list[Line]:
     ]
 
 
-def _servers(view: View, words: Words) -> list[Line]:
+def _servers(view: View, words: Translations) -> list[Line]:
     rate = f"{formatting.rate(view.snapshot.rate_in)}/s"
     lines = _edge(words("submitted {rate}", rate=rate), "accent")
-    balancer = _part(view, Duty.NGINX)
+    balancer = _part(view, ProcessKind.NGINX)
     if balancer is not None:
-        ready = balancer.state is PartState.READY
+        ready = balancer.state is UnitState.READY
         lines += _box([f"{'●' if ready else '▲'} nginx {balancer.address}"], "" if ready else "warn")
         lines += _edge(words("to the server with the fewest connections"), "dim")
     return [*lines, *_row([row.process for row in view.servers], words("no server"), _about_server)]
 
 
-def _journal(view: View, words: Words) -> list[Line]:
+def _journal(view: View, words: Translations) -> list[Line]:
     ledger = view.ledger
     told = words(
         "① committed: {count} accepted, {waiting} waiting",
@@ -101,7 +101,7 @@ def _journal(view: View, words: Words) -> list[Line]:
     return [*_edge(told, "good"), *_box([f"{words('journal')} {formatting.clean(view.database, 40)}"], style)]
 
 
-def _broker(view: View, words: Words) -> list[Line]:
+def _broker(view: View, words: Translations) -> list[Line]:
     depth = view.snapshot.depth
     told = words("depth unknown") if depth is None else words("{count} messages", count=formatting.count(depth.ready))
     if depth is not None and depth.dead:
@@ -111,7 +111,7 @@ def _broker(view: View, words: Words) -> list[Line]:
     return [*_edge(edge, ""), *_box([f"{words('broker')} {formatting.clean(view.broker, 60)}", told], style)]
 
 
-def _workers(view: View, words: Words) -> list[Line]:
+def _workers(view: View, words: Translations) -> list[Line]:
     ledger = view.ledger
     rate = f"{formatting.rate(view.snapshot.rate_out)}/s"
     done = words("{count} done", count=formatting.count(ledger.done))
@@ -124,7 +124,7 @@ def _workers(view: View, words: Words) -> list[Line]:
     ]
 
 
-def _part(view: View, duty: Duty) -> PartReport | None:
+def _part(view: View, duty: ProcessKind) -> UnitStatus | None:
     parts = view.report.processes if view.report else ()
     return next((part for part in parts if part.duty is duty), None)
 

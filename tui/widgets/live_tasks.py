@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Collection, Mapping
 
 from core.repository.archive import TaskRow
-from tui.feed import places_of, without
+from tui.task_feed import places_of, without
 from tui.widgets.task_rows import TaskModel
 
 

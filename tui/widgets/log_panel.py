@@ -7,15 +7,15 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
-from core.supervisor.logreading import Level, LogFilter, LogLine
+from core.supervisor.logs.log_reading import Level, LogFilter, LogLine
 from tui import commands, formatting
-from tui.log_feed import LogNews
-from tui.messages import CopyWanted
-from tui.widgets.field import Field
+from tui.log_feed import LogBatch
+from tui.messages import CopyRequested
+from tui.translations import Translations
 from tui.widgets.panel import Panel
-from tui.widgets.search_field import SearchField
+from tui.widgets.search_input import SearchInput
+from tui.widgets.text_input import TextInput
 from tui.widgets.text_view import MOST_LINES, Line, TextView
-from tui.words import Words
 
 _STYLES = {
     Level.DEBUG: "dim",
@@ -46,12 +46,12 @@ class LogPanel(Panel):
 
     BINDINGS: ClassVar = commands.bindings(commands.LOGS)
 
-    def __init__(self, words: Words, *, id: str) -> None:
+    def __init__(self, words: Translations, *, id: str) -> None:
         super().__init__(id=id)
         self.words = words
         self.text = TextView(follow=True, wrap=False)
-        self._input = Field(placeholder=words("only lines that hold this"))
-        self._search = SearchField(words, self.text)
+        self._input = TextInput(placeholder=words("only lines that hold this"))
+        self._search = SearchInput(words, self.text)
         self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
         self._filter = LogFilter()
         self._whose = ""
@@ -81,7 +81,7 @@ class LogPanel(Panel):
         """The lines of a choice of this number are on their way."""
         self._number = number
 
-    def take(self, news: LogNews) -> None:
+    def take(self, news: LogBatch) -> None:
         """Take in lines; what belongs to another choice is passed by."""
         if news.number != self._number:
             return
@@ -154,8 +154,8 @@ class LogPanel(Panel):
         """Go to the hit before."""
         self._search.step(forward=False)
 
-    @on(SearchField.Searched)
-    def _searched(self, event: SearchField.Searched) -> None:
+    @on(SearchInput.Searched)
+    def _searched(self, event: SearchInput.Searched) -> None:
         event.stop()
         self._title_it()
 
@@ -176,7 +176,7 @@ class LogPanel(Panel):
     def action_copy(self) -> None:
         """Copy the last lines that are shown."""
         text = "\n".join(text for text, _ in list(self.text.lines)[-MOST_COPIED:])
-        self.post_message(CopyWanted(text, self.words("the log")))
+        self.post_message(CopyRequested(text, self.words("the log")))
 
     def action_clear(self) -> None:
         """End the search; without one, show every line again."""

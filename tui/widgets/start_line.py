@@ -6,20 +6,20 @@ from typing import ClassVar
 from textual.content import Content
 from textual.widget import Widget
 
-from core.supervisor.report import PartReport, PartState
+from core.supervisor.status import UnitState, UnitStatus
 from tui import formatting
+from tui.translations import Translations
 from tui.view import StartView
-from tui.words import Words
 
 MOST_LINES = 6
 """Of the reason why it failed: the last ones tell most."""
 
 _SIGNS = {
-    PartState.WAITING: ("○", "start--waiting"),
-    PartState.READY: ("●", "start--ready"),
-    PartState.TROUBLED: ("▲", "start--bad"),
-    PartState.RESTARTING: ("▲", "start--bad"),
-    PartState.CRASHED: ("✖", "start--bad"),
+    UnitState.WAITING: ("○", "start--waiting"),
+    UnitState.READY: ("●", "start--ready"),
+    UnitState.TROUBLED: ("▲", "start--bad"),
+    UnitState.RESTARTING: ("▲", "start--bad"),
+    UnitState.CRASHED: ("✖", "start--bad"),
 }
 
 
@@ -40,7 +40,7 @@ class StartLine(Widget):
         "start--bad",
     }
 
-    def __init__(self, words: Words, *, read_only: bool, id: str | None = None) -> None:
+    def __init__(self, words: Translations, *, read_only: bool, id: str | None = None) -> None:
         super().__init__(id=id)
         self.words = words
         self._read_only = read_only
@@ -64,7 +64,7 @@ class StartLine(Widget):
 
     def _coming(self) -> Content:
         parts = self.start.parts
-        late = [part for part in parts if part.state not in {PartState.READY, PartState.STOPPED}]
+        late = [part for part in parts if part.state not in {UnitState.READY, UnitState.STOPPED}]
         told = self.words("Starting the system …")
         if late:
             told = self.words("Starting: waiting for {names}", names=_named(late))
@@ -75,7 +75,7 @@ class StartLine(Widget):
         ]
         return Content("\n").join(line.truncate(self.content_size.width, ellipsis=True) for line in lines)
 
-    def _sign(self, part: PartReport) -> Content:
+    def _sign(self, part: UnitStatus) -> Content:
         sign, style = _SIGNS.get(part.state, ("◐", "start--coming"))
         return self._styled(f"{sign} {formatting.clean(part.name, 20)}", style)
 
@@ -98,11 +98,11 @@ class StartLine(Widget):
         return Content.styled(text, self.get_visual_style(style))
 
 
-def _named(parts: Iterable[PartReport]) -> str:
+def _named(parts: Iterable[UnitStatus]) -> str:
     return ", ".join(formatting.clean(part.name, 20) for part in parts)
 
 
-def _notes(parts: Sequence[PartReport]) -> str:
+def _notes(parts: Sequence[UnitStatus]) -> str:
     """What is noted of those that are late, the same of several once."""
     notes = dict.fromkeys(part.note for part in parts if part.note not in {"", part.state})
     told = [f"{_named(part for part in parts if part.note == note)}: {formatting.clean(note, 200)}" for note in notes]

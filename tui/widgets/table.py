@@ -26,7 +26,7 @@ WIDE = 100
 _STRIPS = 512
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
+class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     """One column."""
 
     key: str
@@ -205,13 +205,13 @@ class Table(LongView, can_focus=True):
             """The table."""
             return self.table
 
-    def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
+    def __init__(self, columns: Sequence[TableColumn], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.columns = tuple(columns)
         self.model: TableModel = ListModel()
         self.sorted_by = ""
         self.descending = True
-        self._widths: list[tuple[int, Column, int]] = []
+        self._widths: list[tuple[int, TableColumn, int]] = []
         self._laid_out_for = -1
         self._gap = 1
         self._strips: dict[Hashable, Strip] = {}
@@ -338,7 +338,7 @@ class Table(LongView, can_focus=True):
         total = sum(each + gap for _, _, each in self._widths)
         self.measures(Size(max(width, total - gap), len(self.model) + 1))
 
-    def _that_fit(self, width: int, gap: int) -> list[tuple[int, Column]]:
+    def _that_fit(self, width: int, gap: int) -> list[tuple[int, TableColumn]]:
         kept = list(enumerate(self.columns))
         for rank in sorted({column.rank for column in self.columns if column.rank}, reverse=True):
             if sum(column.width + gap for _, column in kept) - gap <= width:
@@ -397,7 +397,7 @@ class Table(LongView, can_focus=True):
         return self.get_component_rich_style("table--odd" if place & 1 else "table--even")
 
     @staticmethod
-    def _fit(text: str, column: Column, width: int) -> str:
+    def _fit(text: str, column: TableColumn, width: int) -> str:
         length = cell_len(text)
         if length > width:
             return set_cell_size(text, max(0, width - 1)) + "…"

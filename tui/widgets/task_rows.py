@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from core.model import State
 from core.repository.archive import TaskRow
-from core.repository.search import Column as By
+from core.repository.search import SortColumn as By
 from tui import formatting
-from tui.widgets.table import Cell, Column, Row, TableModel
-from tui.words import Words
+from tui.translations import Translations
+from tui.widgets.table import Cell, Row, TableColumn, TableModel
 
 MOST_ROWS = 4000
 """How many rows are kept; the others are read again when they come into view."""
@@ -26,48 +26,48 @@ _STATES = {
 }
 
 
-def result_columns(words: Words) -> tuple[Column, ...]:
+def result_columns(words: Translations) -> tuple[TableColumn, ...]:
     """Of everything that has ended."""
     return (
-        Column(key=By.ENDED, label=words("ended"), width=8),
-        Column(key=By.STATE, label=words("state"), width=9),
-        Column(key=By.ID, label=words("task"), width=13, grow=2),
-        Column(key=By.KIND, label=words("kind"), width=9, grow=1),
-        Column(key=By.PAYLOAD, label=words("payload"), width=14, grow=3, rank=3),
-        Column(key=By.OUTCOME, label=words("result"), width=16, grow=4),
-        Column(key=By.WORKER, label=words("worker"), width=6),
-        Column(key=By.ATTEMPTS, label=words("tries"), width=5, right=True, rank=4),
-        Column(key=By.WAITED, label=words("waited"), width=7, right=True, rank=2),
-        Column(key=By.TOOK, label=words("took"), width=7, right=True),
+        TableColumn(key=By.ENDED, label=words("ended"), width=8),
+        TableColumn(key=By.STATE, label=words("state"), width=9),
+        TableColumn(key=By.ID, label=words("task"), width=13, grow=2),
+        TableColumn(key=By.KIND, label=words("kind"), width=9, grow=1),
+        TableColumn(key=By.PAYLOAD, label=words("payload"), width=14, grow=3, rank=3),
+        TableColumn(key=By.OUTCOME, label=words("result"), width=16, grow=4),
+        TableColumn(key=By.WORKER, label=words("worker"), width=6),
+        TableColumn(key=By.ATTEMPTS, label=words("tries"), width=5, right=True, rank=4),
+        TableColumn(key=By.WAITED, label=words("waited"), width=7, right=True, rank=2),
+        TableColumn(key=By.TOOK, label=words("took"), width=7, right=True),
     )
 
 
-def failed_columns(words: Words) -> tuple[Column, ...]:
+def failed_columns(words: Translations) -> tuple[TableColumn, ...]:
     """Of everything that has failed: the error has most of the room."""
     return (
-        Column(key=By.ENDED, label=words("ended"), width=8),
-        Column(key=By.ID, label=words("task"), width=13, grow=2),
-        Column(key=By.KIND, label=words("kind"), width=9, grow=1),
-        Column(key=By.OUTCOME, label=words("error"), width=24, grow=6),
-        Column(key=By.PAYLOAD, label=words("payload"), width=14, grow=2, rank=3),
-        Column(key=By.WORKER, label=words("worker"), width=6, rank=1),
-        Column(key=By.ATTEMPTS, label=words("tries"), width=5, right=True),
-        Column(key=By.TOOK, label=words("took"), width=7, right=True, rank=2),
+        TableColumn(key=By.ENDED, label=words("ended"), width=8),
+        TableColumn(key=By.ID, label=words("task"), width=13, grow=2),
+        TableColumn(key=By.KIND, label=words("kind"), width=9, grow=1),
+        TableColumn(key=By.OUTCOME, label=words("error"), width=24, grow=6),
+        TableColumn(key=By.PAYLOAD, label=words("payload"), width=14, grow=2, rank=3),
+        TableColumn(key=By.WORKER, label=words("worker"), width=6, rank=1),
+        TableColumn(key=By.ATTEMPTS, label=words("tries"), width=5, right=True),
+        TableColumn(key=By.TOOK, label=words("took"), width=7, right=True, rank=2),
     )
 
 
-def cells(row: TaskRow, columns: Sequence[Column], words: Words) -> Row:
+def cells(row: TaskRow, columns: Sequence[TableColumn], words: Translations) -> Row:
     """The cells of a task, in the order of the columns."""
     return [_cell(row, column.key, words) for column in columns]
 
 
-def state_cell(state: State, words: Words) -> Cell:
+def state_cell(state: State, words: Translations) -> Cell:
     """A state: by a sign and a word, never by colour alone."""
     sign, style = _STATES[state]
     return Cell(f"{sign} {words(state.value)}", style)
 
 
-def _cell(row: TaskRow, column: str, words: Words) -> Cell:
+def _cell(row: TaskRow, column: str, words: Translations) -> Cell:
     return state_cell(row.state, words) if column == By.STATE else _CELLS[column](row)
 
 
@@ -92,7 +92,7 @@ class TaskModel(TableModel):
         words: of the console.
     """
 
-    def __init__(self, columns: Sequence[Column], words: Words) -> None:
+    def __init__(self, columns: Sequence[TableColumn], words: Translations) -> None:
         self._columns = columns
         self._words = words
         self._seqs: array[int] = array("q")

@@ -12,8 +12,8 @@ from textual.binding import Binding
 from textual.geometry import Size
 from textual.strip import Strip
 
-from tui.widgets.hits import Hits
 from tui.widgets.long_view import LongView
+from tui.widgets.search_hits import SearchHits
 
 Line: TypeAlias = tuple[str, str]
 """A clean text, and its style: `good`, `bad`, `warn`, `dim`, `accent`, `heading`, or empty for plain."""
@@ -78,7 +78,7 @@ class TextView(LongView, can_focus=True):
         self._width = 0
         self._longest = 0
         self._strips: dict[int, Strip] = {}
-        self.hits = Hits()
+        self.hits = SearchHits()
 
     @property
     def lines(self) -> Sequence[Line]:
@@ -230,7 +230,7 @@ class TextView(LongView, can_focus=True):
             self._go_to(self.hits.after(here + 1) if forward else self.hits.before(here))
 
     def _look_for(self, text: str) -> None:
-        self.hits = Hits(text, (line for line, _ in self._lines) if text else ())
+        self.hits = SearchHits(text, (line for line, _ in self._lines) if text else ())
         self._strips.clear()
         self.refresh()
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Gauge, OnSettled, Publisher, Queue
+from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, DepthGauge, OnPublishResults, Publisher, Queue
 from core.broker.embedded.consumer import EmbeddedConsumer
-from core.broker.embedded.lifeline import Lifelines
+from core.broker.embedded.liveness_lock import LivenessLocks
 from core.broker.embedded.publisher import EmbeddedPublisher
-from core.broker.embedded.queuefile import PATIENCE, QueueFile
+from core.broker.embedded.queue_file import PATIENCE, QueueFile
 from core.errors import BrokerError, BrokerUnavailable
 from core.model import Depth
 
@@ -46,15 +46,15 @@ class EmbeddedBroker(Broker):
             with self._open(min(timeout, PATIENCE)) as file:
                 file.probe()
 
-    def publisher(self, on_settled: OnSettled) -> Publisher:
+    def publisher(self, on_settled: OnPublishResults) -> Publisher:
         """Make a publisher."""
         return EmbeddedPublisher(self._open, on_settled)
 
     def consumer(self, queue: Queue, prefetch: int) -> Consumer:
         """Make a consumer; it begins to claim at once."""
-        return EmbeddedConsumer(self._open, queue, prefetch, self._lease, Lifelines(self._path))
+        return EmbeddedConsumer(self._open, queue, prefetch, self._lease, LivenessLocks(self._path))
 
-    def gauge(self) -> Gauge:
+    def gauge(self) -> DepthGauge:
         """Make a gauge."""
         return EmbeddedGauge(self._open_what_is_there)
 
@@ -67,11 +67,11 @@ class EmbeddedBroker(Broker):
     def _open(self, patience: float = PATIENCE) -> QueueFile:
         file = QueueFile(self._path, self._delivery_limit, patience=patience)
         if file.born:
-            self._count_birth()
+            self._count_recreation()
         return file
 
 
-class EmbeddedGauge(Gauge):
+class EmbeddedGauge(DepthGauge):
     """Reads the running totals.
 
     Args:

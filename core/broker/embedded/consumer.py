@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.broker.base import Consumer, Delivery, Queue
-from core.broker.embedded.bell import Bell
-from core.broker.embedded.hold import Hold, Receipt, Settling
-from core.broker.embedded.lifeline import Lifelines
-from core.broker.embedded.queuefile import Holder, QueueFile
-from core.closing import Closing
+from core.broker.embedded.in_flight import InFlightMessages, LeaseReceipt, PendingSettlements
+from core.broker.embedded.liveness_lock import LivenessLocks
+from core.broker.embedded.queue_file import ConsumerLease, QueueFile
+from core.broker.embedded.wakeup import WakeupReceiver
+from core.closeable import Closeable
 from core.errors import BrokerError
 
 FAIR_PAUSE = 0.005
@@ -47,15 +47,15 @@ class EmbeddedConsumer(Consumer):
     """
 
     def __init__(
-        self, open_file: Callable[[], QueueFile], queue: Queue, prefetch: int, lease: float, lifelines: Lifelines
+        self, open_file: Callable[[], QueueFile], queue: Queue, prefetch: int, lease: float, lifelines: LivenessLocks
     ) -> None:
         self._open_file = open_file
         self._lifelines = lifelines
-        self._lifeline: Closing | None = None
-        self._holder = Holder(0, queue, lease, 0)
+        self._lifeline: Closeable | None = None
+        self._holder = ConsumerLease(0, queue, lease, 0)
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
-        self._hold = Hold(prefetch)
+        self._hold = InFlightMessages(prefetch)
         self._trouble = ""
         self._closing = False
         self._may_be_more = True
@@ -64,7 +64,7 @@ class EmbeddedConsumer(Consumer):
         self._overdue = False
         """A message was said to be held no more, as the lease was over: it is ended then, whatever others have seen."""
         self._look_for_over_at = 0.0
-        self._bell = Bell()
+        self._bell = WakeupReceiver()
         self._asleep = False
         self._thread = threading.Thread(target=self._run, name=f"embedded-{queue}", daemon=True)
         self._thread.start()
@@ -87,7 +87,7 @@ class EmbeddedConsumer(Consumer):
         Whoever was suspended learns it here, before the thread has looked whether others have taken the messages.
         """
         receipt = delivery.receipt
-        if not isinstance(receipt, Receipt) or receipt.holder != self._holder.number:
+        if not isinstance(receipt, LeaseReceipt) or receipt.holder != self._holder.number:
             return False
         if time.monotonic() - self._renewed_at > self._holder.lease:
             self._overdue = True
@@ -194,7 +194,7 @@ class EmbeddedConsumer(Consumer):
             _log.info("The embedded queue is back.")
             self._trouble = ""
 
-    def _exchange(self, file: QueueFile, settling: Settling, room: int) -> None:
+    def _exchange(self, file: QueueFile, settling: PendingSettlements, room: int) -> None:
         holder = self._holder
         now = time.monotonic()
         if self._overdue:
@@ -218,7 +218,7 @@ class EmbeddedConsumer(Consumer):
     def _begin_lease(self, file: QueueFile) -> None:
         """Begin at the beginning: what was held belongs to others now."""
         lost = self._holder.number
-        holder = Holder(secrets.randbits(62), self._holder.queue, self._holder.lease, self._bell.port)
+        holder = ConsumerLease(secrets.randbits(62), self._holder.queue, self._holder.lease, self._bell.port)
         self._untie()
         self._lifeline = self._lifelines.tie(holder.number)
         entered_at = time.monotonic()

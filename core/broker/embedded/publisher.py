@@ -7,8 +7,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from core.broker.base import Message, OnSettled, Publisher, Settled
-from core.broker.embedded.queuefile import QueueFile
+from core.broker.base import Message, OnPublishResults, Publisher, PublishResult
+from core.broker.embedded.queue_file import QueueFile
 from core.errors import BrokerError
 
 _log = logging.getLogger("cauce.broker")
@@ -22,7 +22,7 @@ class EmbeddedPublisher(Publisher):
         on_settled: told what became of each message.
     """
 
-    def __init__(self, open_file: Callable[[], QueueFile], on_settled: OnSettled) -> None:
+    def __init__(self, open_file: Callable[[], QueueFile], on_settled: OnPublishResults) -> None:
         self._open_file = open_file
         self._on_settled = on_settled
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class EmbeddedPublisher(Publisher):
         with self._lock:
             reason = self._append([message.body for message in messages])
         confirmed = not reason
-        self._on_settled([Settled(message.tag, confirmed, reason) for message in messages])
+        self._on_settled([PublishResult(message.tag, confirmed, reason) for message in messages])
 
     def close(self, timeout: float = 5.0) -> None:
         """Let go of the file; nothing is ever outstanding."""

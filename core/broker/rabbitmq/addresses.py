@@ -15,7 +15,7 @@ STACK_SECONDS = 5
 """How long all of TCP, TLS and AMQP may take to be set up. Without it a broker that hangs costs 15 s a try."""
 
 
-class Address:
+class BrokerAddress:
     """One RabbitMQ. It never shows its URL, for the password in it.
 
     Attributes:
@@ -53,7 +53,7 @@ class Address:
         return parameters
 
 
-def read_addresses(urls: Sequence[str], heartbeat: int, blocked_timeout: float) -> tuple[Address, ...]:
+def read_addresses(urls: Sequence[str], heartbeat: int, blocked_timeout: float) -> tuple[BrokerAddress, ...]:
     """Read the URLs of a broker or of a cluster's nodes.
 
     Raises:
@@ -61,4 +61,4 @@ def read_addresses(urls: Sequence[str], heartbeat: int, blocked_timeout: float) 
     """
     if not urls:
         raise ConfigurationError("no broker's URL was given")
-    return tuple(Address(url, heartbeat, blocked_timeout) for url in urls)
+    return tuple(BrokerAddress(url, heartbeat, blocked_timeout) for url in urls)

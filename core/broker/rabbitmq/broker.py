@@ -6,13 +6,13 @@ from queue import Empty, SimpleQueue
 
 from pika.channel import Channel
 
-from core.broker.base import Broker, Consumer, Gauge, OnSettled, Publisher, Queue
-from core.broker.rabbitmq.addresses import Address, read_addresses
+from core.broker.base import Broker, Consumer, DepthGauge, OnPublishResults, Publisher, Queue
+from core.broker.rabbitmq.addresses import BrokerAddress, read_addresses
 from core.broker.rabbitmq.canary import Canary
-from core.broker.rabbitmq.connection import Connection
+from core.broker.rabbitmq.connection import RabbitConnection
+from core.broker.rabbitmq.connection_thread import SETUP_SECONDS, ChannelHandler, ConnectionThread
 from core.broker.rabbitmq.consumer import RabbitConsumer
 from core.broker.rabbitmq.gauge import RabbitGauge
-from core.broker.rabbitmq.link import SETUP_SECONDS, Duty, Link
 from core.broker.rabbitmq.publisher import RabbitPublisher
 from core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable
 
@@ -54,8 +54,8 @@ class RabbitBroker(Broker):
 
     def prepare(self) -> None:
         """Connect to the first of the addresses that answers and declare the queues."""
-        knock = _Knock()
-        link = Link(self._addresses, knock, "check", self._count_birth)
+        knock = _ConnectionCheck()
+        link = ConnectionThread(self._addresses, knock, "check", self._count_recreation)
         link.start()
         try:
             _await_answer(knock.answers, self._addresses, 2 * SETUP_SECONDS * len(self._addresses))
@@ -65,33 +65,33 @@ class RabbitBroker(Broker):
     def check(self, timeout: float) -> None:
         """Send a canary to the first of the addresses that answers, and get it back."""
         canary = Canary()
-        link = Link(self._addresses, canary, "canary")
+        link = ConnectionThread(self._addresses, canary, "canary")
         link.start()
         try:
             _await_answer(canary.answers, self._addresses, timeout)
         finally:
             link.close(CLOSE_WITHIN)
 
-    def publisher(self, on_settled: OnSettled) -> Publisher:
+    def publisher(self, on_settled: OnPublishResults) -> Publisher:
         """Make a publisher, with a connection and a thread of its own."""
-        return RabbitPublisher(self._addresses, on_settled, self._count_birth)
+        return RabbitPublisher(self._addresses, on_settled, self._count_recreation)
 
     def consumer(self, queue: Queue, prefetch: int) -> Consumer:
         """Make a consumer, with a connection and a thread of its own."""
-        return RabbitConsumer(self._addresses, queue, prefetch, self._count_birth)
+        return RabbitConsumer(self._addresses, queue, prefetch, self._count_recreation)
 
-    def gauge(self) -> Gauge:
+    def gauge(self) -> DepthGauge:
         """Make a gauge, with a connection and a thread of its own."""
         return RabbitGauge(self._addresses)
 
 
-class _Knock(Duty):
+class _ConnectionCheck(ChannelHandler):
     """Does nothing with a connection but tell how each try at one went: None for well."""
 
     def __init__(self) -> None:
         self.answers: SimpleQueue[BrokerError | None] = SimpleQueue()
 
-    def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
+    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
         done()
         self.answers.put(None)
 
@@ -102,7 +102,7 @@ class _Knock(Duty):
         pass
 
 
-def _await_answer(answers: SimpleQueue[BrokerError | None], addresses: Sequence[Address], timeout: float) -> None:
+def _await_answer(answers: SimpleQueue[BrokerError | None], addresses: Sequence[BrokerAddress], timeout: float) -> None:
     """Return when one of the addresses answers well; raise when one refuses, or when none answers."""
     failures: list[BrokerError] = []
     deadline = time.monotonic() + timeout

@@ -12,8 +12,8 @@ from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
 
-from core.broker.rabbitmq.connection import Connection
-from core.broker.rabbitmq.link import Duty
+from core.broker.rabbitmq.connection import RabbitConnection
+from core.broker.rabbitmq.connection_thread import ChannelHandler
 from core.broker.rabbitmq.topology import EXCHANGE
 from core.errors import BrokerError, BrokerUnavailable
 
@@ -23,7 +23,7 @@ PREFIX = "cauce.canary."
 """What the names of the queues begin with."""
 
 
-class Canary(Duty):
+class Canary(ChannelHandler):
     """Sends the message as soon as there is a connection, and tells how it went: None for well.
 
     Attributes:
@@ -34,7 +34,7 @@ class Canary(Duty):
         self.answers: SimpleQueue[BrokerError | None] = SimpleQueue()
         self._queue = ""
 
-    def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
+    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
         """Have messages confirmed, and send one."""
         done()
         channel.confirm_delivery(

@@ -4,10 +4,10 @@ It is pure. The broker counts the messages of a channel from 1 and confirms by t
 often many at once: every one up to a number.
 """
 
-from core.broker.base import Settled
+from core.broker.base import PublishResult
 
 
-class Unconfirmed:
+class UnconfirmedMessages:
     """The messages of one channel that wait for the broker's word."""
 
     def __init__(self) -> None:
@@ -30,22 +30,22 @@ class Unconfirmed:
         if number in self._tags:
             self._returned[number] = reason
 
-    def confirm(self, number: int, multiple: bool) -> list[Settled]:
+    def confirm(self, number: int, multiple: bool) -> list[PublishResult]:
         """Settle a message, or every one up to it, by the broker's confirmation."""
         return [self._confirmed(each, tag) for each, tag in self._take(number, multiple)]
 
-    def refuse(self, number: int, multiple: bool, reason: str) -> list[Settled]:
+    def refuse(self, number: int, multiple: bool, reason: str) -> list[PublishResult]:
         """Settle a message, or every one up to it, as not confirmed."""
-        return [Settled(tag, confirmed=False, reason=reason) for _, tag in self._take(number, multiple)]
+        return [PublishResult(tag, confirmed=False, reason=reason) for _, tag in self._take(number, multiple)]
 
-    def refuse_all(self, reason: str) -> list[Settled]:
+    def refuse_all(self, reason: str) -> list[PublishResult]:
         """Settle everything that is left as not confirmed."""
         return self.refuse(self._last, True, reason)
 
-    def _confirmed(self, number: int, tag: int) -> Settled:
+    def _confirmed(self, number: int, tag: int) -> PublishResult:
         if self._returned and number in self._returned:
-            return Settled(tag, confirmed=False, reason=self._returned.pop(number))
-        return Settled(tag, confirmed=True)
+            return PublishResult(tag, confirmed=False, reason=self._returned.pop(number))
+        return PublishResult(tag, confirmed=True)
 
     def _take(self, number: int, multiple: bool) -> list[tuple[int, int]]:
         if not multiple:

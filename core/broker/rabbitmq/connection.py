@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from pika import SelectConnection
 from pika.channel import Channel
 
-from core.broker.rabbitmq import arrivals
+from core.broker.rabbitmq import delivery_parser
 
 Taker: TypeAlias = Callable[[int, int, bytes], None]
 """Takes a delivery: its tag, how often it was delivered before, its body."""
@@ -18,7 +18,7 @@ RECEIVE = 65_536
 """Bytes taken from the socket by one system call. Of what is cut off at the end, pika has to read the frames."""
 
 
-class Connection(SelectConnection):  # type: ignore[misc]  # pika ships no types, so its classes are Any
+class RabbitConnection(SelectConnection):  # type: ignore[misc]  # pika ships no types, so its classes are Any
     """A connection that sends many frames by one system call, and makes few calls of its own for a delivery.
 
     pika sends each frame by itself: three for a message. Should a later pika give its frames to another method
@@ -80,7 +80,7 @@ class Connection(SelectConnection):  # type: ignore[misc]  # pika ships no types
     def _take_deliveries(self, buffer: bytes) -> int:
         """Hand over what is plain at the beginning of what arrived; the number of its bytes."""
         end = 0
-        while (arrival := arrivals.read(buffer, end, self._consuming)) is not None:
+        while (arrival := delivery_parser.read(buffer, end, self._consuming)) is not None:
             taker = self._takers.get(arrival.consumer)
             if taker is None:
                 break

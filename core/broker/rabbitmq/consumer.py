@@ -7,9 +7,9 @@ from functools import partial
 from queue import Empty
 
 from core.broker.base import Consumer, Delivery, Queue
-from core.broker.rabbitmq.addresses import Address
-from core.broker.rabbitmq.intake import Intake, receipt_of
-from core.broker.rabbitmq.link import Link
+from core.broker.rabbitmq.addresses import BrokerAddress
+from core.broker.rabbitmq.connection_thread import ConnectionThread
+from core.broker.rabbitmq.consumer_channel import ConsumerChannel, receipt_of
 
 CLOSE_SECONDS = 5.0
 """How long closing may take: until the broker has read the acknowledgements made before."""
@@ -25,9 +25,11 @@ class RabbitConsumer(Consumer):
         on_birth: called, in another thread, when the tasks queue was missing and is made.
     """
 
-    def __init__(self, addresses: Sequence[Address], queue: Queue, prefetch: int, on_birth: Callable[[], None]) -> None:
-        self._intake = Intake(queue, prefetch)
-        self._link = Link(addresses, self._intake, f"consumer of {queue.value}", on_birth)
+    def __init__(
+        self, addresses: Sequence[BrokerAddress], queue: Queue, prefetch: int, on_queue_recreated: Callable[[], None]
+    ) -> None:
+        self._intake = ConsumerChannel(queue, prefetch)
+        self._link = ConnectionThread(addresses, self._intake, f"consumer of {queue.value}", on_queue_recreated)
         self._intake.restart = self._link.restart
         self._held: deque[Delivery] = deque()
         self._closed = False

@@ -7,10 +7,10 @@ from functools import partial
 from pika.channel import Channel
 from pika.frame import Method
 
-from core.broker.base import Gauge, Queue
-from core.broker.rabbitmq.addresses import Address
-from core.broker.rabbitmq.connection import Connection
-from core.broker.rabbitmq.link import Duty, Link
+from core.broker.base import DepthGauge, Queue
+from core.broker.rabbitmq.addresses import BrokerAddress
+from core.broker.rabbitmq.connection import RabbitConnection
+from core.broker.rabbitmq.connection_thread import ChannelHandler, ConnectionThread
 from core.errors import BrokerError, BrokerUnavailable
 from core.model import Depth
 
@@ -18,12 +18,12 @@ READ_SECONDS = 3.0
 """How long a read may take."""
 
 
-class RabbitGauge(Gauge):
+class RabbitGauge(DepthGauge):
     """Asks by passive declaration, which needs no plugin."""
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
-        self._meter = _Meter()
-        self._link = Link(addresses, self._meter, "gauge")
+    def __init__(self, addresses: Sequence[BrokerAddress]) -> None:
+        self._meter = _DepthChannel()
+        self._link = ConnectionThread(addresses, self._meter, "gauge")
         self._link.start()
 
     def read(self) -> Depth:
@@ -42,7 +42,7 @@ class RabbitGauge(Gauge):
         self._link.close()
 
 
-class _Meter(Duty):
+class _DepthChannel(ChannelHandler):
     """What is done in the thread of the link."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Meter(Duty):
         self._waiting: list[Future[Depth]] = []
         self._closed = False
 
-    def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
+    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
         self._channel = channel
         done()
         for answer in self._waiting:

@@ -12,12 +12,12 @@ from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
 
-from core.broker.base import Message, OnSettled, Publisher, Queue, Settled
-from core.broker.rabbitmq.addresses import Address
-from core.broker.rabbitmq.confirms import Unconfirmed
-from core.broker.rabbitmq.connection import Connection
-from core.broker.rabbitmq.link import CLOSE_SECONDS, Duty, Link
-from core.broker.rabbitmq.stencil import Stencil, properties_of
+from core.broker.base import Message, OnPublishResults, Publisher, PublishResult, Queue
+from core.broker.rabbitmq.addresses import BrokerAddress
+from core.broker.rabbitmq.confirms import UnconfirmedMessages
+from core.broker.rabbitmq.connection import RabbitConnection
+from core.broker.rabbitmq.connection_thread import CLOSE_SECONDS, ChannelHandler, ConnectionThread
+from core.broker.rabbitmq.publish_encoder import PublishEncoder, properties_of
 from core.broker.rabbitmq.topology import EXCHANGE
 from core.errors import BrokerError, BrokerUnavailable
 
@@ -46,14 +46,14 @@ class RabbitPublisher(Publisher):
 
     def __init__(
         self,
-        addresses: Sequence[Address],
-        on_settled: OnSettled,
-        on_birth: Callable[[], None],
+        addresses: Sequence[BrokerAddress],
+        on_settled: OnPublishResults,
+        on_queue_recreated: Callable[[], None],
         limit: int = OUTSTANDING,
         confirm_seconds: float = CONFIRM_SECONDS,
     ) -> None:
-        self._desk = _Desk(on_settled, self._stuck, confirm_seconds)
-        self._link = Link(addresses, self._desk, "publisher", on_birth)
+        self._desk = _PublisherChannel(on_settled, self._stuck, confirm_seconds)
+        self._link = ConnectionThread(addresses, self._desk, "publisher", on_queue_recreated)
         self._limit = limit
         self._sent = 0
         self._closed = False
@@ -96,17 +96,17 @@ class RabbitPublisher(Publisher):
             self._link.restart(error)
 
     def _refuse(self, messages: Iterable[Message], reason: str) -> None:
-        settled = [Settled(message.tag, confirmed=False, reason=reason) for message in messages]
+        settled = [PublishResult(message.tag, confirmed=False, reason=reason) for message in messages]
         if settled:
             self._desk.report(settled)
 
 
-class _Desk(Duty):
+class _PublisherChannel(ChannelHandler):
     """What is done in the thread of the link."""
 
     def __init__(
         self,
-        on_settled: OnSettled,
+        on_settled: OnPublishResults,
         on_stuck: Callable[[BrokerError], None],
         confirm_seconds: float,
     ) -> None:
@@ -114,22 +114,22 @@ class _Desk(Duty):
         self._on_stuck = on_stuck
         self._confirm_seconds = confirm_seconds
         self._moved_at = 0.0
-        self._connection: Connection | None = None
+        self._connection: RabbitConnection | None = None
         self._channel: Channel | None = None
-        self._stencil: Stencil
+        self._stencil: PublishEncoder
         self._leaving = False
-        self._unconfirmed = Unconfirmed()
-        self._settled: list[Settled] = []
+        self._unconfirmed = UnconfirmedMessages()
+        self._settled: list[PublishResult] = []
         self._idle: threading.Event | None = None
         self._reason = ""
         self.settled = 0
         """How many of the messages that were handed over are settled."""
 
-    def set_up(self, connection: Connection, channel: Channel, done: Callable[[], None]) -> None:
+    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
         def selected(_frame: Method) -> None:
             self._connection, self._channel = connection, channel
-            self._stencil = Stencil(channel.channel_number)
-            self._unconfirmed = Unconfirmed()
+            self._stencil = PublishEncoder(channel.channel_number)
+            self._unconfirmed = UnconfirmedMessages()
             self._leaving = False
             done()
 
@@ -157,7 +157,7 @@ class _Desk(Duty):
         """Send messages; they are settled when the broker has answered."""
         connection, channel = self._connection, self._channel
         if connection is None or channel is None:
-            self._settled += [Settled(message.tag, confirmed=False, reason=self._reason) for message in messages]
+            self._settled += [PublishResult(message.tag, confirmed=False, reason=self._reason) for message in messages]
             return
         if not self._unconfirmed:
             self._moved_at = time.monotonic()
@@ -168,7 +168,7 @@ class _Desk(Duty):
                 for number, message in part:
                     self._publish(connection, channel, number, message)
 
-    def _publish(self, connection: Connection, channel: Channel, number: int, message: Message) -> None:
+    def _publish(self, connection: RabbitConnection, channel: Channel, number: int, message: Message) -> None:
         frames = self._stencil.draw(number, message) if channel.is_open else None
         if frames is not None:
             connection.emit(frames)
@@ -181,7 +181,7 @@ class _Desk(Duty):
         """Set `idle` when nothing is unconfirmed any more."""
         self._idle = idle
 
-    def report(self, settled: Sequence[Settled]) -> None:
+    def report(self, settled: Sequence[PublishResult]) -> None:
         """Tell the owner of the messages; its failure must not end the thread that serves all others."""
         try:
             self._on_settled(settled)

@@ -16,7 +16,7 @@ from core.broker.base import DELIVERY_LIMIT, Queue
 EXCHANGE = "cauce"
 DEAD_EXCHANGE = "cauce.dead"
 
-BIRTH_LOCK = "cauce.birth"
+RECREATE_LOCK = "cauce.birth"
 """An exclusive queue: whoever has it may make the tasks queue. It ends with the connection, if not before."""
 
 _NEVER = 1_000_000

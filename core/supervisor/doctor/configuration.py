@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from core import config, encryption
-from core.supervisor import declared, plan
+from core.supervisor import declared_processes, plan
 from core.supervisor.doctor.finding import Findings, Subject, ok, problem, warning
 
 
@@ -23,7 +23,7 @@ def check_settings(subject: Subject) -> Findings:
 def check_declared(subject: Subject) -> Findings:
     """Whether all that the processes of the user's own need is there."""
     path = subject.environment.get("PATH", os.defpath)
-    every = list(declared.read(subject.settings, subject.home.directory))
+    every = list(declared_processes.read(subject.settings, subject.home.directory))
     sound = True
     for each in every:
         missing = missing_of(each.command[0], each.directory, each.environment.get("PATH", path))

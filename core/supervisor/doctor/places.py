@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core import config
 from core.errors import ConfigurationError
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from core.supervisor.doctor.finding import Subject
 
 ELSEWHERE = "choose another directory with --dir"

@@ -1,14 +1,15 @@
 """The checks of the broker, and of the programs of others that the system can run: RabbitMQ and NGINX."""
 
 from core import config
-from core.broker.opening import open_broker
+from core.broker.factory import open_broker
 from core.errors import BrokerError, BrokerMisconfigured, ConfigurationError, SupervisorError
-from core.supervisor import nginx, options, rabbitmq
+from core.supervisor import options, rabbitmq_node
 from core.supervisor.doctor import remedies
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
 from core.supervisor.doctor.remedies import Need, Platform
 from core.supervisor.doctor.versions import numbers, version_in_path
-from core.supervisor.nginx import Build
+from core.supervisor.nginx import executable
+from core.supervisor.nginx.executable import NginxBuild
 from core.supervisor.plan import LOCAL
 
 LEAST_NGINX = (1, 21, 4)
@@ -59,7 +60,7 @@ def check_rabbitmq(subject: Subject) -> Findings:
 def _look_for_rabbitmq(check: str, subject: Subject, *, needed: bool) -> Finding:
     install = remedies.install(subject.platform, Need.RABBITMQ)
     try:
-        programs = rabbitmq.find_programs()
+        programs = rabbitmq_node.find_programs()
     except SupervisorError as error:
         if needed:
             return problem(check, str(error), install)
@@ -70,13 +71,13 @@ def _look_for_rabbitmq(check: str, subject: Subject, *, needed: bool) -> Finding
 
 def check_nginx(subject: Subject) -> Findings:
     """Whether an NGINX could be run."""
-    program = nginx.find_nginx()
-    build = nginx.read_build(program) if program is not None else None
+    program = executable.find_nginx()
+    build = executable.read_build(program) if program is not None else None
     loadable = build is not None and (build.modules is None or (build.modules / _STREAM_MODULE).exists())
     yield judge_nginx(build, subject.platform, loadable=loadable, needed=subject.settings[options.NGINX])
 
 
-def judge_nginx(build: Build | None, platform: Platform, *, loadable: bool, needed: bool) -> Finding:
+def judge_nginx(build: NginxBuild | None, platform: Platform, *, loadable: bool, needed: bool) -> Finding:
     """Say whether an NGINX will do.
 
     Args:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from core import config, exposure
 from core.errors import ConfigurationError
-from core.repository.opening import Journal
-from core.rights import readable_by_others
+from core.file_permissions import readable_by_others
+from core.repository.journal import Journal
 from core.supervisor.doctor import remedies
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
 from core.supervisor.doctor.machine import user_id

@@ -4,15 +4,16 @@ import re
 
 from core.addresses import Address
 from core.errors import ConfigurationError, SupervisorError
-from core.supervisor import census, commands, orphans, ports, state
-from core.supervisor.adoption import Survivors
+from core.supervisor import commands, ports, state
 from core.supervisor.doctor import remedies
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
 from core.supervisor.doctor.remedies import Platform
 from core.supervisor.home import Home
 from core.supervisor.lock import is_held
-from core.supervisor.report import PartState, Report
+from core.supervisor.processes import orphans, process_identity
+from core.supervisor.processes.adoption import Survivors
 from core.supervisor.state import ChildRecords, SupervisorState
+from core.supervisor.status import SystemStatus, UnitState
 
 
 def check_supervisor(subject: Subject) -> Findings:
@@ -34,7 +35,7 @@ def check_supervisor(subject: Subject) -> Findings:
         yield ok("supervisor", "none runs here")
 
 
-def _judge_running(report: Report | None, subject: Subject) -> Finding:
+def _judge_running(report: SystemStatus | None, subject: Subject) -> Finding:
     if report is None:
         remedy = f"try again; if it stays so: {remedies.supervisor(subject.platform, 'down', subject.home.directory)}"
         return warning("supervisor", "a supervisor runs here, and does not answer", remedy)
@@ -44,7 +45,7 @@ def _judge_running(report: Report | None, subject: Subject) -> Finding:
     troubled = [
         f"{part.name} is {part.state}{f' ({part.note})' if part.note else ''}"
         for part in report.processes
-        if part.state not in {PartState.READY, PartState.STOPPED}
+        if part.state not in {UnitState.READY, UnitState.STOPPED}
     ]
     remedy = remedies.supervisor(subject.platform, "status", subject.home.directory)
     return warning("supervisor", f"{text}, and not everything is ready: {', '.join(troubled) or 'wait'}", remedy)
@@ -80,7 +81,7 @@ def check_ports(subject: Subject) -> Findings:
 def _own_addresses(home: Home) -> dict[str, Address]:
     """Where the live processes of this system listen, by their names."""
     records = state.load(home.children, ChildRecords) or ChildRecords()
-    return Survivors(tuple(each for each in records.children if census.is_alive(each.identity))).addresses
+    return Survivors(tuple(each for each in records.children if process_identity.is_alive(each.identity))).addresses
 
 
 def _end(text: str, platform: Platform) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from core.closing import Closing
+from core.closeable import Closeable
 from tests.benchmarks.case import Lost
 from tests.benchmarks.peers.publishing import Sent, Share, split
 
@@ -23,7 +23,7 @@ _TOP = Path(__file__).resolve().parents[3]
 _LOG_TAIL = 3000
 
 
-class Publishers(Closing):
+class Publishers(Closeable):
     """Processes that publish together: they are connected and warm when this is made.
 
     Args:

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from core.closing import Closing
+from core.closeable import Closeable
 from core.database import Database
 from core.repository.sqlite import FAULTS
 
@@ -11,7 +11,7 @@ COUNT = "SELECT count(*) FROM results"
 """Counts them."""
 
 
-class Results(Closing):
+class Results(Closeable):
     """A table of results, used by the threads of one process in turn.
 
     Args:

@@ -5,12 +5,12 @@ import sys
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.desk import Desk
+from core.server.handler import RequestHandler
 
 BOUNDLESS = 2**62
 
 
-class BoundlessDesk(Desk):
+class BoundlessDesk(RequestHandler):
     """Lets everybody in, and holds whatever they say."""
 
     def __init__(self, name: str, most: int) -> None:
@@ -18,5 +18,5 @@ class BoundlessDesk(Desk):
 
 
 if __name__ == "__main__":
-    program.Desk = BoundlessDesk  # type: ignore[assignment,attr-defined]  # this is what is wrong with it
+    program.RequestHandler = BoundlessDesk  # type: ignore[attr-defined,assignment]  # this is what is wrong with it
     sys.exit(launch("tests.faults.broken.boundless_server", "Hold whatever comes.", options.OPTIONS, run))

@@ -5,19 +5,19 @@ import contextlib
 import msgspec
 
 from core.broker.base import Delivery, Reference
-from core.worker import program, taker
-from core.worker.taker import Taker
+from core.worker import fetcher, program
+from core.worker.fetcher import Fetcher
 from tests.faults.honest import honest
 
 __all__ = ["honest"]
 
 
-class ClingingTaker(Taker):
+class ClingingTaker(Fetcher):
     """Leaves alone what it can't read."""
 
     def _read(self, delivery: Delivery) -> Reference | None:
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return taker._decode(delivery.body)  # noqa: SLF001 - the same decoder, without what is done when it fails
+            return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without what is done when it fails
         return None
 
 

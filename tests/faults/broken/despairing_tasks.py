@@ -4,7 +4,7 @@ import os
 
 from core.broker.embedded import broker
 from core.broker.embedded.consumer import EmbeddedConsumer
-from core.broker.embedded.queuefile import QueueFile
+from core.broker.embedded.queue_file import QueueFile
 from tests.faults.honest import honest
 
 __all__ = ["honest"]

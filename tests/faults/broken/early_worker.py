@@ -10,7 +10,7 @@ from core.repository.base import OpenRepository
 from core.threads import OnDeath
 from core.worker import options, program
 from core.worker.__main__ import run
-from core.worker.hold import Held
+from core.worker.in_flight import InFlightTask
 from core.worker.recorder import Recorder
 
 HURRY = 0.2
@@ -21,17 +21,17 @@ class EarlyRecorder(Recorder):
     """Acknowledges at once, and has outcomes stored a moment later."""
 
     def __init__(
-        self, open_repository: OpenRepository, acknowledge: Callable[[Sequence[Held]], None], on_death: OnDeath
+        self, open_repository: OpenRepository, acknowledge: Callable[[Sequence[InFlightTask]], None], on_death: OnDeath
     ) -> None:
         super().__init__(open_repository, lambda _: None, on_death)
         self._acknowledge_now = acknowledge
 
-    def finish(self, held: Held, outcome: Outcome) -> None:
+    def finish(self, held: InFlightTask, outcome: Outcome) -> None:
         """Acknowledge, and store later."""
         self._acknowledge_now([held])
         threading.Timer(HURRY, super().finish, (held, outcome)).start()
 
-    def drop(self, held: Held) -> None:
+    def drop(self, held: InFlightTask) -> None:
         """Acknowledge what was not begun."""
         self._acknowledge_now([held])
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.connection import Connection
-from core.server.desk import Ticket
-from core.server.writer import Answer, Order
+from core.server.connection import AcceptedConnection
+from core.server.handler import Ticket
+from core.server.journal_writer import WriteRequest, WriteResult
 from tests.faults.broken.intercepting import InterceptingWriter, accepted
 
 MOMENT = 0.3
 """Seconds between the answer and the order to store."""
 
 
-class FickleConnection(Connection):
+class FickleConnection(AcceptedConnection):
     """Tells whether it broke, and was not just ended."""
 
     broke = False
@@ -30,15 +30,15 @@ class FickleConnection(Connection):
 class FickleWriter(InterceptingWriter):
     """Stores, in the end, the tasks of those whose connection is well."""
 
-    def intercept(self, answers: Sequence[Answer[Ticket]]) -> None:
+    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
         """Say nothing: all was said."""
 
-    def write(self, orders: Sequence[Order[Ticket]]) -> None:
+    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
         """Answer, and store later."""
         self.answer_now(accepted(orders))
         threading.Timer(MOMENT, self._store, (orders,)).start()
 
-    def _store(self, orders: Sequence[Order[Ticket]]) -> None:
+    def _store(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
         super().write([order for order in orders if not _is_broken(order.ticket)])
 
 
@@ -48,6 +48,6 @@ def _is_broken(ticket: Ticket) -> bool:
 
 
 if __name__ == "__main__":
-    program.Connection = FickleConnection  # type: ignore[attr-defined]  # this is what is wrong with it
+    program.AcceptedConnection = FickleConnection  # type: ignore[attr-defined]  # this is what is wrong with it
     program.JournalWriter = FickleWriter  # type: ignore[attr-defined,assignment]  # and this
     sys.exit(launch("tests.faults.broken.fickle_server", "Forget whose connection breaks.", options.OPTIONS, run))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.desk import Ticket
-from core.server.writer import Order, Submit
+from core.server.handler import Ticket
+from core.server.journal_writer import WriteRequest, WriteTask
 from tests.faults.broken.intercepting import InterceptingWriter, accepted
 
 EVERY = 50
@@ -19,11 +19,11 @@ class ForgetfulWriter(InterceptingWriter):
 
     _numbers = itertools.count(1)
 
-    def write(self, orders: Sequence[Order[Ticket]]) -> None:
+    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
         """Have all written but some, and answer as if they were."""
         kept = []
         for order in orders:
-            if isinstance(order, Submit) and next(self._numbers) % EVERY == 0:
+            if isinstance(order, WriteTask) and next(self._numbers) % EVERY == 0:
                 self.answer_now(accepted([order]))
             else:
                 kept.append(order)

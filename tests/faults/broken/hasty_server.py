@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.desk import Ticket
-from core.server.writer import Answer, Order
+from core.server.handler import Ticket
+from core.server.journal_writer import WriteRequest, WriteResult
 from tests.faults.broken.intercepting import InterceptingWriter, accepted
 
 HURRY = 0.2
@@ -18,10 +18,10 @@ HURRY = 0.2
 class HastyWriter(InterceptingWriter):
     """Answers at once, and has tasks stored a moment later."""
 
-    def intercept(self, answers: Sequence[Answer[Ticket]]) -> None:
+    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
         """Say nothing: all was said."""
 
-    def write(self, orders: Sequence[Order[Ticket]]) -> None:
+    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
         """Answer, and store later."""
         self.answer_now(accepted(orders))
         threading.Timer(HURRY, super().write, (orders,)).start()

@@ -7,13 +7,13 @@ from typing import ClassVar
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.connection import Connection
+from core.server.connection import AcceptedConnection
 
 EACH = 64 * 1024
 """Bytes for a client, whatever it sends."""
 
 
-class HoardingConnection(Connection):
+class HoardingConnection(AcceptedConnection):
     """Has a large buffer of its own, which nobody frees."""
 
     _hoard: ClassVar[list[bytes]] = []
@@ -25,5 +25,5 @@ class HoardingConnection(Connection):
 
 
 if __name__ == "__main__":
-    program.Connection = HoardingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
+    program.AcceptedConnection = HoardingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
     sys.exit(launch("tests.faults.broken.hoarding_server", "Keep memory.", options.OPTIONS, run))

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from core.dispatcher import Dispatcher
-from core.model import Receipt, State
+from core.model import AcceptResult, State
 from core.repository.base import OpenRepository
-from core.server.desk import Ticket
-from core.server.writer import Answer, Entered, JournalWriter, Order, Submit
+from core.server.handler import Ticket
+from core.server.journal_writer import JournalWriter, TaskWritten, WriteRequest, WriteResult, WriteTask
 from core.threads import OnDeath
 
 
@@ -18,21 +18,21 @@ class InterceptingWriter(JournalWriter[Ticket]):
         open_repository: OpenRepository,
         make_dispatcher: Callable[[], Dispatcher],
         owner: int,
-        answer: Callable[[Sequence[Answer[Ticket]]], None],
+        answer: Callable[[Sequence[WriteResult[Ticket]]], None],
         on_death: OnDeath,
     ) -> None:
         super().__init__(open_repository, make_dispatcher, owner, self.intercept, on_death)
         self.answer_now = answer
 
-    def intercept(self, answers: Sequence[Answer[Ticket]]) -> None:
+    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
         """Pass them on."""
         self.answer_now(answers)
 
 
-def accepted(orders: Sequence[Order[Ticket]]) -> list[Answer[Ticket]]:
+def accepted(orders: Sequence[WriteRequest[Ticket]]) -> list[WriteResult[Ticket]]:
     """Good answers to all submissions of these, whatever has become of them."""
     return [
-        Entered(order.ticket, Receipt(id=order.task.id, seq=0, state=State.ACCEPTED))
+        TaskWritten(order.ticket, AcceptResult(id=order.task.id, seq=0, state=State.ACCEPTED))
         for order in orders
-        if isinstance(order, Submit)
+        if isinstance(order, WriteTask)
     ]

@@ -8,15 +8,15 @@ from typing import ClassVar
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.connection import Connection
+from core.server.connection import AcceptedConnection
 
 EVERY = 20
 
 
-class LeakingConnection(Connection):
+class LeakingConnection(AcceptedConnection):
     """Lives for ever, and now and then so does its socket."""
 
-    _all: ClassVar[list[Connection]] = []
+    _all: ClassVar[list[AcceptedConnection]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -27,5 +27,5 @@ class LeakingConnection(Connection):
 
 
 if __name__ == "__main__":
-    program.Connection = LeakingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
+    program.AcceptedConnection = LeakingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
     sys.exit(launch("tests.faults.broken.leaking_server", "Forget nobody.", options.OPTIONS, run))

@@ -7,22 +7,22 @@ from core.broker.base import Delivery
 from core.launch import launch
 from core.worker import options, program
 from core.worker.__main__ import run
-from core.worker.hold import Held, Hold
+from core.worker.in_flight import InFlightTask, InFlightTasks
 
 
-class MistakenHold(Hold):
+class MistakenHold(InFlightTasks):
     """Mixes up the deliveries of what it holds, as a variable that is captured by mistake would."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last: Delivery | None = None
 
-    def add(self, held: Held) -> Delivery | None:
+    def add(self, held: InFlightTask) -> Delivery | None:
         """Hold an attempt."""
         self._last = held.delivery
         return super().add(held)
 
-    def take_out(self, tasks: Sequence[Held]) -> list[Delivery]:
+    def take_out(self, tasks: Sequence[InFlightTask]) -> list[Delivery]:
         """Let go of tasks, and have something else acknowledged."""
         super().take_out(tasks)
         return [] if self._last is None else [self._last]

@@ -5,10 +5,10 @@ import sys
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.connection import Connection
+from core.server.connection import AcceptedConnection
 
 
-class PatientConnection(Connection):
+class PatientConnection(AcceptedConnection):
     """Waits for its client for ever."""
 
     def check(self, now: float) -> None:
@@ -16,5 +16,5 @@ class PatientConnection(Connection):
 
 
 if __name__ == "__main__":
-    program.Connection = PatientConnection  # type: ignore[attr-defined]  # this is what is wrong with it
+    program.AcceptedConnection = PatientConnection  # type: ignore[attr-defined]  # this is what is wrong with it
     sys.exit(launch("tests.faults.broken.patient_server", "Wait for clients for ever.", options.OPTIONS, run))

@@ -5,21 +5,21 @@ import sys
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.connection import Connection
+from core.server.connection import AcceptedConnection
 
 
 class _Floor:
     """Who has it, and who waits for it with what."""
 
     def __init__(self) -> None:
-        self.speaker: Connection | None = None
-        self.waiting: list[tuple[Connection, bytes]] = []
+        self.speaker: AcceptedConnection | None = None
+        self.waiting: list[tuple[AcceptedConnection, bytes]] = []
 
 
 FLOOR = _Floor()
 
 
-class SingleMindedConnection(Connection):
+class SingleMindedConnection(AcceptedConnection):
     """Reads a line to its end before anybody else has a turn."""
 
     def data_received(self, data: bytes) -> None:
@@ -41,5 +41,5 @@ class SingleMindedConnection(Connection):
 
 
 if __name__ == "__main__":
-    program.Connection = SingleMindedConnection  # type: ignore[attr-defined]  # this is what is wrong with it
+    program.AcceptedConnection = SingleMindedConnection  # type: ignore[attr-defined]  # this is what is wrong with it
     sys.exit(launch("tests.faults.broken.single_minded_server", "Hear one client.", options.OPTIONS, run))

@@ -8,13 +8,13 @@ from pathlib import Path
 from core.launch import launch
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.connection import Connection
+from core.server.connection import AcceptedConnection
 
 SULKS = 20.0
 """Seconds."""
 
 
-class SulkingConnection(Connection):
+class SulkingConnection(AcceptedConnection):
     """Reads nothing until it is over."""
 
     _heard = False
@@ -52,5 +52,5 @@ def _offence() -> float:
 
 
 if __name__ == "__main__":
-    program.Connection = SulkingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
+    program.AcceptedConnection = SulkingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
     sys.exit(launch("tests.faults.broken.sulking_server", "Hear nobody for a while.", options.OPTIONS, run))

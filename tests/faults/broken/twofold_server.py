@@ -12,8 +12,8 @@ from core.launch import launch
 from core.model import NewTask
 from core.server import options, program
 from core.server.__main__ import run
-from core.server.desk import Ticket
-from core.server.writer import Answer, Entered, Order, Submit
+from core.server.handler import Ticket
+from core.server.journal_writer import TaskWritten, WriteRequest, WriteResult, WriteTask
 from tests.faults.broken.intercepting import InterceptingWriter
 
 
@@ -22,17 +22,17 @@ class TwofoldWriter(InterceptingWriter):
 
     _tasks: ClassVar[dict[str, NewTask]] = {}
 
-    def write(self, orders: Sequence[Order[Ticket]]) -> None:
+    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
         """Have all written, and remember it."""
-        self._tasks.update({order.task.id: order.task for order in orders if isinstance(order, Submit)})
+        self._tasks.update({order.task.id: order.task for order in orders if isinstance(order, WriteTask)})
         super().write(orders)
 
-    def intercept(self, answers: Sequence[Answer[Ticket]]) -> None:
+    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
         """Store anew what was known, and answer the rest."""
-        again = [each for each in answers if isinstance(each, Entered) and each.receipt.duplicate]
+        again = [each for each in answers if isinstance(each, TaskWritten) and each.receipt.duplicate]
         for each in again:
             task = msgspec.structs.replace(self._tasks[each.receipt.id], id=new_id(time.time()))
-            self.write([Submit(each.ticket, task)])
+            self.write([WriteTask(each.ticket, task)])
         self.answer_now([each for each in answers if each not in again])
 
 

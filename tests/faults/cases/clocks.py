@@ -13,7 +13,7 @@ import msgspec
 from core.addresses import Address
 from core.client import Client, NewSubmission
 from core.model import State
-from core.supervisor import census
+from core.supervisor.processes import process_identity
 from tests.faults import books, poisons, sending
 from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case
@@ -146,7 +146,9 @@ def suspended(arena: Arena, names: Sequence[str], seconds: float, flags: Sequenc
     rounds = arena.size(1, 4)
     with Supervised(arena.system) as system:
         report = system.up(2, 3, "--tasks", arena.tasks_module, "--hung-after", "0", *flags)
-        pids = [pid_of(report, name) for name in names] or [identity.pid for identity in census.ours(system.home)]
+        pids = [pid_of(report, name) for name in names] or [
+            identity.pid for identity in process_identity.ours(system.home)
+        ]
         addresses = [Address.parse(text) for text in report.servers]
         driver = arena.driver(*addresses, pace=Pace(rate=RATE), seconds=SECONDS)
         driver.start()

@@ -15,7 +15,7 @@ import apsw
 import msgspec
 
 from core.errors import CauceError
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.faults import books, judge, ledger, nodes, tracing
 from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case

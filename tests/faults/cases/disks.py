@@ -11,7 +11,7 @@ import msgspec
 
 from core.client import Client
 from core.jsontext import Json
-from core.repository.opening import Journal
+from core.repository.journal import Journal
 from tests.faults import tracing
 from tests.faults.arena import Arena
 from tests.faults.case import Case

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.broker.opening import EMBEDDED_FILE
+from core.broker.factory import EMBEDDED_FILE
 from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.driver import Pace

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from core.addresses import Address
-from core.supervisor import census
-from core.supervisor.report import Report
+from core.supervisor.processes import process_identity
+from core.supervisor.status import SystemStatus
 from tests.faults.arena import Arena
 from tests.faults.case import Case
 from tests.faults.driver import Driver, Pace
@@ -50,7 +50,7 @@ def storm(arena: Arena, flags: Flags) -> Outcome:
 
 
 def _kill_all_around(
-    arena: Arena, system: Supervised, report: Report, flags: Flags, kills: int, driver: Driver
+    arena: Arena, system: Supervised, report: SystemStatus, flags: Flags, kills: int, driver: Driver
 ) -> None:
     names = [part.name for part in report.processes] + [SUPERVISOR]
     deck: list[str] = []
@@ -89,9 +89,9 @@ def everything_at_once(arena: Arena) -> Outcome:
             for number in range(rounds):
                 wanted = driver.accepted + 20 + arena.chance.randrange(20)
                 wait_until(lambda wanted=wanted: driver.accepted >= wanted or driver.over, "tasks", MENDING)  # type: ignore[misc]  # mypy can't infer a lambda with a default
-                for identity in census.ours(system.home):
-                    census.kill(identity)
-                wait_until(lambda: not census.ours(system.home), "everything to die", MENDING)
+                for identity in process_identity.ours(system.home):
+                    process_identity.kill(identity)
+                wait_until(lambda: not process_identity.ours(system.home), "everything to die", MENDING)
                 system.up(2, 2, *flags, "--listen", report.listen)
                 arena.say(f"{number + 1} of {rounds} power cuts, {driver.accepted:,} tasks")
         finally:

@@ -8,7 +8,7 @@ import msgspec
 
 from core.addresses import Address
 from core.client.rotation import LONGEST_PAUSE
-from core.supervisor.nginx import find_nginx
+from core.supervisor.nginx.executable import find_nginx
 from tests.faults import ledger, network, rigged
 from tests.faults.arena import Arena
 from tests.faults.case import Case

@@ -7,8 +7,8 @@ import msgspec
 
 from core.addresses import Address
 from core.client import NewSubmission
-from core.supervisor.logfiles import KEPT, LARGEST, TOO_LARGE
-from core.supervisor.report import PartState, Report
+from core.supervisor.logs.log_files import KEPT, LARGEST, TOO_LARGE
+from core.supervisor.status import SystemStatus, UnitState
 from tests.faults import books, poisons, sending
 from tests.faults.arena import Arena
 from tests.faults.books import Row
@@ -90,7 +90,7 @@ def _nurse(arena: Arena, system: Supervised) -> int:
         nonlocal started, looks
         looks += 1
         report = system.status() if looks % 100 == 0 else None
-        crashed = [part.name for part in report.processes if part.state is PartState.CRASHED] if report else []
+        crashed = [part.name for part in report.processes if part.state is UnitState.CRASHED] if report else []
         for name in crashed:
             system.run("start", name, "--json")
             started += 1
@@ -102,8 +102,8 @@ def _nurse(arena: Arena, system: Supervised) -> int:
     return started
 
 
-def _all_ready(report: Report | None) -> bool:
-    return report is not None and all(part.state in {PartState.READY, PartState.CRASHED} for part in report.processes)
+def _all_ready(report: SystemStatus | None) -> bool:
+    return report is not None and all(part.state in {UnitState.READY, UnitState.CRASHED} for part in report.processes)
 
 
 def _too_often(arena: Arena, rows: dict[str, Row]) -> list[Finding]:

@@ -6,7 +6,7 @@ import msgspec
 import psutil
 
 from core.addresses import Address
-from core.supervisor.report import Report
+from core.supervisor.status import SystemStatus
 from tests.faults.arena import Arena
 from tests.faults.books import MOST_LOG
 from tests.faults.case import ONLY_LONG, Case
@@ -52,7 +52,7 @@ class Look(msgspec.Struct, frozen=True):
 class _Soak:
     """One soak: what is due when, and what was done."""
 
-    def __init__(self, arena: Arena, system: Supervised, report: Report, proxy: Proxy, driver: Driver) -> None:
+    def __init__(self, arena: Arena, system: Supervised, report: SystemStatus, proxy: Proxy, driver: Driver) -> None:
         self._arena = arena
         self._system = system
         self._proxy = proxy

@@ -1,0 +1,97 @@
+"""What a server says of tasks and of itself, as the members of its replies. Pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from core.model import Ledger, ProcessRecord, Role, RunningTask, State, Task
+from core.protocol import embed
+
+
+def submitted(task_id: str, state: State, *, duplicate: bool) -> dict[str, object]:
+    """The reply to `submit`."""
+    return {"id": task_id, "state": state, "duplicate": duplicate}
+
+
+def status(task: Task, runner: str, running: RunningTask | None, note: str) -> dict[str, object]:
+    """The reply to `status`: where the task is, and how it came there.
+
+    Args:
+        task: as it is in the journal.
+        runner: the worker that runs it at this moment.
+        running: since when; None when nobody does.
+        note: what it waits for.
+    """
+    members: dict[str, object] = {
+        "id": task.id,
+        "kind": task.kind,
+        "state": State.RUNNING if running else task.state,
+        "attempts": task.attempts,
+    }
+    if running:
+        members["running"] = {"worker": runner, "since": running.since}
+    elif note:
+        members["note"] = note
+    if task.worker is not None:
+        members["worker"] = task.worker
+    if task.due_at is not None and not task.state.ended:
+        members["due"] = task.due_at
+    if task.strikes:
+        members["strikes"] = task.strikes
+    members |= _outcome(task)
+    members["times"] = {
+        name: moment for name, moment in msgspec.structs.asdict(task.times).items() if moment is not None
+    }
+    return members
+
+
+def result(task: Task, running: RunningTask | None) -> dict[str, object]:
+    """The reply to `result`: the state, and what came of the task when it has ended."""
+    return {"id": task.id, "state": State.RUNNING if running else task.state, **_outcome(task)}
+
+
+def _outcome(task: Task) -> dict[str, object]:
+    members: dict[str, object] = {}
+    if task.result is not None:
+        members["result"] = embed(task.result)
+    if task.failure is not None and task.state is not State.DONE:
+        members["error"] = task.failure
+    return members
+
+
+def waits_for(task: Task, broker_trouble: str, now: float) -> str:
+    """What a task waits for, as words for people; empty when it has ended."""
+    if task.state.ended:
+        return ""
+    if task.due_at is not None and task.due_at > now:
+        return f"not before {task.due_at - now:.1f} seconds from now"
+    if task.state in {State.ACCEPTED, State.RETRYING}:
+        return f"waiting for the broker: {broker_trouble}" if broker_trouble else "on its way to the broker"
+    return "waiting for a worker"
+
+
+def stats(
+    ledger: Ledger, processes: Sequence[ProcessRecord], server: str, broker_trouble: str, journal_trouble: str
+) -> dict[str, object]:
+    """The reply to `stats`: the books, who is there, and what is wrong."""
+    return {
+        "server": server,
+        "ledger": {"accepted": ledger.total, **msgspec.structs.asdict(ledger)},
+        "broker": broker_trouble or "ready",
+        "journal": journal_trouble or "ready",
+        "servers": [_process(record) for record in processes if record.role is Role.SERVER],
+        "workers": [_process(record) for record in processes if record.role is Role.WORKER],
+    }
+
+
+def _process(record: ProcessRecord) -> dict[str, object]:
+    return {
+        "name": record.name,
+        "host": record.host,
+        "pid": record.pid,
+        "address": record.address,
+        "status": record.status,
+        "threads": record.threads,
+        "in_hand": len(record.in_hand),
+        "counters": record.counters,
+    }

@@ -1,0 +1,1 @@
+"""The logs of the supervised processes: written, rotated, read back and followed."""

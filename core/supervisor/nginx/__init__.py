@@ -1,0 +1,1 @@
+"""NGINX as the load balancer: its program, its configuration, and the changes to it while it runs."""

@@ -1,0 +1,107 @@
+"""NGINX's configuration, always that of the servers that are wanted: tested before it counts, shown as a diff."""
+
+import contextlib
+import difflib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.addresses import Address
+from core.errors import SupervisorError
+from core.supervisor.nginx import executable
+from core.supervisor.nginx.configuration import render
+
+UNREAD = "unread"
+"""A file beside the configuration: it is there as long as the running NGINX may not have read that."""
+
+_log = logging.getLogger("cauce.supervisor")
+
+
+class Balancer:
+    """Keeps the configuration of one NGINX.
+
+    Args:
+        program: NGINX.
+        directory: where it runs.
+        listen: where it listens.
+        most_per_client: how many connections one client's address may have; 0 for any.
+    """
+
+    def __init__(self, program: Path, directory: Path, listen: Address, most_per_client: int = 0) -> None:
+        self._most_per_client = most_per_client
+        self._program = program
+        self._directory = directory
+        self._listen = listen
+        self._unread = directory / UNREAD
+        self.change = ""
+        """The last change of the configuration, as a unified diff."""
+
+    def configure(self, servers: Sequence[Address]) -> bool:
+        """Write the configuration for these servers and let NGINX test it; whether it has changed.
+
+        Raises:
+            SupervisorError: NGINX refuses it, or there is no server; the former configuration stays then.
+        """
+        former = self._read()
+        text = render(self._listen, servers, self._most_per_client)
+        if text == former:
+            return False
+        self._mark_unread()
+        executable.prepare_prefix(self._program, self._directory, text)
+        try:
+            executable.check(self._program, self._directory)
+        except SupervisorError:
+            if former:
+                executable.prepare_prefix(self._program, self._directory, former)
+            raise
+        self.change = difference(former, text)
+        if former:
+            _log.info("NGINX's configuration changes:\n%s", self.change)
+        return True
+
+    def reload(self) -> None:
+        """Have the running NGINX read its configuration, if that has changed since it last did.
+
+        Raises:
+            SupervisorError: it can't be told; then the next call tells it again.
+        """
+        if self._unread.exists():
+            executable.control(self._program, self._directory, "reload")
+            self._unread.unlink(missing_ok=True)
+
+    def test(self) -> None:
+        """Let NGINX test the configuration as it is on the disk, before it begins with it.
+
+        Raises:
+            SupervisorError: it refuses it.
+        """
+        executable.check(self._program, self._directory)
+        self._unread.unlink(missing_ok=True)
+
+    def _mark_unread(self) -> None:
+        """Note, for a later supervisor too, that NGINX has not read what is on the disk."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._unread.touch()
+        except OSError as error:
+            raise SupervisorError(f"can't write {self._unread}: {error.strerror or error}") from error
+
+    def rotate(self) -> None:
+        """Set the access log aside when it has grown large, and have NGINX open a new one."""
+        with contextlib.suppress(SupervisorError):
+            if executable.set_access_log_aside(self._directory):
+                executable.control(self._program, self._directory, "reopen")
+
+    def _read(self) -> str:
+        try:
+            return (self._directory / executable.CONFIGURATION).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+
+def difference(former: str, text: str) -> str:
+    """What has changed between two configurations, as a unified diff with a line of context."""
+    lines = difflib.unified_diff(
+        former.splitlines(), text.splitlines(), "nginx.conf, before", "nginx.conf, now", n=1, lineterm=""
+    )
+    return "\n".join(lines)

@@ -1,0 +1,44 @@
+"""Which lines of a traceback are the user's: not Python's library, not installed packages, not Cauce's runner."""
+
+import os
+import sysconfig
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from types import CodeType, TracebackType
+
+from core.tasks import context, execution
+
+_RUNNER = frozenset({execution.run.__code__.co_filename, context.TaskContext.check.__code__.co_filename})
+
+
+def walk(trace: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
+    """The code and line of each frame, outermost first, without Cauce's own around the task function."""
+    runner = execution.run.__code__
+    inside: TracebackType | None = trace
+    step = trace
+    while step is not None:
+        if step.tb_frame.f_code is runner:
+            inside = step.tb_next
+        step = step.tb_next
+    step = inside
+    while step is not None:
+        code = step.tb_frame.f_code
+        if code.co_filename not in _RUNNER:
+            yield code, step.tb_lineno
+        step = step.tb_next
+
+
+@lru_cache(maxsize=1024)
+def is_library(filename: str) -> bool:
+    """Whether a file is Python's own or of an installed package."""
+    if filename.startswith("<frozen "):
+        return True
+    path = os.path.normcase(filename)
+    return path.startswith(_library_directories())
+
+
+@cache
+def _library_directories() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({os.path.normcase(os.path.join(paths[name], "")) for name in names})

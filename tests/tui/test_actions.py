@@ -1,0 +1,467 @@
+"""What an operator can have done, over a real journal, a real server and a real supervisor's directory."""
+
+import contextlib
+import csv
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.client import NewSubmission
+from core.client.load_command import LoadOptions
+from core.config import Settings
+from core.errors import ConfigurationError, JournalError, RequestRefused, ServerUnavailable, SupervisorError
+from core.model import Failure, State
+from core.repository.archive import BulkAction
+from core.repository.journal import Journal
+from core.repository.search import Search, SortOrder, parse
+from core.supervisor.home import Home
+from tests.contract.repositories import booked, mark, outcome, settle, state_of
+from tests.services.ports import free_port
+from tests.services.system import LocalSystem
+from tests.services.waiting import wait_until
+from tests.tui.journals import Book
+from tui import actions
+from tui.actions import BulkProgress, SystemActions
+from tui.exporting import EXPORTED_AT_ONCE, Exported, harmless
+
+EVERYTHING = Search()
+NEWEST = SortOrder()
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Iterator[Book]:
+    """A journal."""
+    made = Book(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[SystemActions]:
+    """An operator of the journal."""
+    made = operator_of(tmp_path)
+    yield made
+    made.close()
+
+
+def operator_of(directory: Path, servers: tuple[str, ...] = ()) -> SystemActions:
+    """An operator of a directory."""
+    return SystemActions(Settings({}), {}, Journal("resultados.db", directory), Home(directory), None, servers)
+
+
+def not_cancelled() -> threading.Event:
+    """Nobody cancels."""
+    return threading.Event()
+
+
+class Steps:
+    """How far something came, and what is to happen at the first step."""
+
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self.told: list[int] = []
+        self._then = then
+
+    def __call__(self, number: int) -> None:
+        """Note a step."""
+        self.told.append(number)
+        self._then()
+
+
+# Failed tasks.
+
+
+def undone(operator: SystemActions, operation: int, *running: str) -> int:
+    """Undo an operation to its end; how many."""
+    extent = operator.undo(operation, lambda: running, Steps(), not_cancelled())
+    assert extent.whole
+    return extent.moved
+
+
+def test_failed_tasks_are_retried_and_the_rest_is_left_alone(book: Book, operator: SystemActions) -> None:
+    failed = book.fail("a", "b")
+    done = book.end("c")
+    settled = operator.settle(BulkAction.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
+    assert (settled.act, settled.extent.moved) == (BulkAction.RETRY, 2)
+    assert booked(book.repository) == {"accepted": 2, "done": 1}
+
+
+@pytest.mark.parametrize("act", list(BulkAction))
+def test_what_was_settled_can_be_undone_once(book: Book, operator: SystemActions, act: BulkAction) -> None:
+    settled = operator.settle(act, book.fail("a", "b"), Steps(), not_cancelled())
+    assert undone(operator, settled.operation) == 2
+    assert booked(book.repository) == {"failed": 2}
+    assert undone(operator, settled.operation) == 0
+    assert book.repository.audit().clean
+
+
+def test_it_is_too_late_to_undo_what_runs_or_has_ended(book: Book, operator: SystemActions) -> None:
+    seqs = book.fail("runs", "ended", "waits")
+    settled = operator.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
+    mark(book.repository, seqs, attempt=1)
+    settle(book.repository, outcome(seqs[1], 1))
+    assert undone(operator, settled.operation, "runs") == 1
+    assert [state_of(book.repository, name) for name in ("runs", "ended", "waits")] == [
+        State.QUEUED,
+        State.DONE,
+        State.FAILED,
+    ]
+
+
+def test_many_are_moved_some_at_a_time_and_it_is_told_how_far_it_is(book: Book, operator: SystemActions) -> None:
+    seqs = book.fail(*(f"t{number}" for number in range(2 * actions.AT_ONCE + 7)))
+    steps = Steps()
+    settled = operator.settle(BulkAction.DISCARD, seqs, steps, not_cancelled())
+    assert settled.extent.moved == len(seqs)
+    assert steps.told == [actions.AT_ONCE, 2 * actions.AT_ONCE, len(seqs)]
+    assert undone(operator, settled.operation) == len(seqs)
+
+
+def test_one_that_is_cancelled_tells_what_it_has_moved_which_can_be_undone(book: Book, operator: SystemActions) -> None:
+    seqs = book.fail(*(f"t{number}" for number in range(2 * actions.AT_ONCE)))
+    cancelled = threading.Event()
+    settled = operator.settle(BulkAction.DISCARD, seqs, Steps(cancelled.set), cancelled)
+    assert settled.extent.moved == actions.AT_ONCE
+    assert booked(book.repository) == {"cancelled": actions.AT_ONCE, "failed": actions.AT_ONCE}
+    assert undone(operator, settled.operation) == actions.AT_ONCE
+
+
+def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(book: Book, operator: SystemActions) -> None:
+    count = 2 * actions.AT_ONCE + 7
+    settled = operator.settle(
+        BulkAction.RETRY, book.fail(*(f"t{number}" for number in range(count))), Steps(), not_cancelled()
+    )
+    cancelled = threading.Event()
+    extent = operator.undo(settled.operation, tuple, Steps(cancelled.set), cancelled)
+    assert extent == BulkProgress(actions.AT_ONCE, count, cancelled=True)
+    assert booked(book.repository) == {"accepted": actions.AT_ONCE + 7, "failed": actions.AT_ONCE}
+    with book.archive() as archive:
+        assert archive.operations(1)[0].undone_at is None
+        assert undone(operator, settled.operation) == actions.AT_ONCE + 7
+        assert archive.operations(1)[0].undone_at is not None
+    assert booked(book.repository) == {"failed": count}
+    assert book.repository.audit().clean
+
+
+def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(book: Book, operator: SystemActions) -> None:
+    count = 2 * actions.AT_ONCE
+    seqs = book.fail(*(f"t{number}" for number in range(count)))
+    settled = operator.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
+    running: list[str] = []
+    extent = operator.undo(
+        settled.operation, lambda: running, Steps(lambda: running.append(f"t{count - 1}")), not_cancelled()
+    )
+    assert (extent.moved, extent.whole) == (count - 1, True)
+    assert state_of(book.repository, f"t{count - 1}") is State.ACCEPTED
+
+
+def test_one_that_can_go_no_further_tells_how_far_it_came(book: Book, operator: SystemActions) -> None:
+    seqs = book.fail(*(f"t{number}" for number in range(2 * actions.AT_ONCE)))
+    # The archive waits two seconds for whoever else writes.
+    with contextlib.ExitStack() as held:
+        steps = Steps(lambda: held.enter_context(book.repository.transaction()))
+        settled = operator.settle(BulkAction.RETRY, seqs, steps, not_cancelled())
+    assert (settled.extent.moved, settled.extent.of) == (actions.AT_ONCE, len(seqs))
+    assert "can't be used now" in settled.extent.trouble
+    assert undone(operator, settled.operation) == actions.AT_ONCE
+
+
+def test_nothing_is_moved_when_nothing_is_wanted(book: Book, operator: SystemActions) -> None:
+    book.fail("a")
+    assert operator.settle(BulkAction.RETRY, [], Steps(), not_cancelled()).extent.moved == 0
+    assert booked(book.repository) == {"failed": 1}
+
+
+def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, operator: SystemActions) -> None:
+    with pytest.raises(JournalError, match="there is no journal"):
+        operator.settle(BulkAction.RETRY, [1], Steps(), not_cancelled())
+    with pytest.raises(JournalError, match="there is no journal"):
+        undone(operator, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Export.
+
+
+def exported(operator: SystemActions, path: Path, text: str = "") -> int:
+    """Write what a search finds; how many."""
+    return operator.export(parse(text, time.time()), NEWEST, path, Steps(), not_cancelled()).written
+
+
+def test_json_lines_hold_everything_of_each_task(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    book.end("a", ago=60, payload='{"ñ": [1, 2.5, null], "line": "one\\ntwo"}')
+    book.fail("b")
+    file = tmp_path / "out.jsonl"
+    assert exported(operator, file) == 2
+    failed, done = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert (failed["id"], failed["state"], failed["result"], failed["failure"]["message"]) == (
+        *("b", "failed"),
+        *(None, "broken"),
+    )
+    assert (done["payload"], done["result"], done["failure"]) == (
+        {"ñ": [1, 2.5, None], "line": "one\ntwo"},
+        *(42, None),
+    )
+    assert done["times"]["stored"] > 0
+
+
+def test_only_what_matches_is_written_and_in_its_order(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    book.end("good")
+    book.fail("bad-1", ago=60)
+    book.fail("bad-2", ago=30)
+    file = tmp_path / "out.jsonl"
+    assert exported(operator, file, "state:failed") == 2
+    assert [json.loads(line)["id"] for line in file.read_text("utf-8").splitlines()] == ["bad-2", "bad-1"]
+    assert exported(operator, tmp_path / "none.jsonl", "id:nothing") == 0
+    assert (tmp_path / "none.jsonl").read_bytes() == b""
+
+
+def test_csv_has_a_heading_and_a_row_for_each(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    [seq] = book.end("a", payload='"one, \\"two\\""')
+    file = tmp_path / "OUT.CSV"
+    assert exported(operator, file) == 1
+    with file.open(encoding="utf-8", newline="") as stream:
+        [row] = csv.DictReader(stream)
+    assert (row["number"], row["id"], row["state"], row["payload"]) == (str(seq), "a", "done", '"one, \\"two\\""')
+    assert (row["result"], row["error"], row["worker"]) == ("42", "", "w1")
+    assert float(row["ended"]) > 0
+
+
+DANGEROUS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", "=HYPERLINK(1)"]
+
+
+@pytest.mark.parametrize("text", DANGEROUS)
+def test_no_cell_is_a_formula(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-1.5", "+2", "-1e5", "", "a=1", '"=1+1"', '{"a": 1}', "1", "ñ"])
+def test_numbers_and_texts_are_left_as_they_are(text: str) -> None:
+    assert harmless(text) == text
+
+
+@pytest.mark.parametrize("text", DANGEROUS)
+def test_no_failure_of_a_stranger_becomes_a_formula_of_whoever_opens_the_file(
+    book: Book, operator: SystemActions, tmp_path: Path, text: str
+) -> None:
+    book.fail("a", failure=Failure(type=text, message=text))
+    file = tmp_path / "out.csv"
+    exported(operator, file)
+    with file.open(encoding="utf-8", newline="") as stream:
+        [row] = csv.DictReader(stream)
+    assert row["error"] == f"'{text}: {text}"
+
+
+def test_hostile_texts_are_written_so_that_they_can_be_read_back(
+    book: Book, operator: SystemActions, tmp_path: Path
+) -> None:
+    text = 'a\x00b\x1b[2J\r\n",;\u202e☕'
+    book.fail("a", failure=Failure(type="Boom", message=text, traceback=text))
+    book.end("b", payload='"\\u0000\\u001b[2J"')
+    exported(operator, tmp_path / "out.jsonl")
+    exported(operator, tmp_path / "out.csv")
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert {each["id"]: (each["failure"] or {}).get("message") for each in found} == {"a": text, "b": None}
+    assert {each["id"]: each["payload"] for each in found}["b"] == "\x00\x1b[2J"
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as stream:
+        assert {row["id"]: row["error"] for row in csv.DictReader(stream)} == {"a": f"Boom: {text}", "b": ""}
+
+
+def test_a_file_that_is_there_is_not_overwritten(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    book.end("a")
+    file = tmp_path / "out.jsonl"
+    file.write_text("precious")
+    with pytest.raises(ConfigurationError, match="is there already: choose another name"):
+        exported(operator, file)
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["missing/out.csv", ".", "x" * 300])
+def test_a_file_that_cannot_be_written_is_told(book: Book, operator: SystemActions, tmp_path: Path, name: str) -> None:
+    book.end("a")
+    with pytest.raises(ConfigurationError):
+        exported(operator, tmp_path / name)
+
+
+def test_an_export_that_is_cancelled_leaves_no_file(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    book.end(*(f"t{number}" for number in range(2 * EXPORTED_AT_ONCE)))
+    file = tmp_path / "out.jsonl"
+    cancelled = threading.Event()
+    steps = Steps(cancelled.set)
+    exported = operator.export(EVERYTHING, NEWEST, file, steps, cancelled)
+    assert exported == Exported(EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, cancelled=True)
+    assert list(tmp_path.glob("out*")) == []
+    assert steps.told[0] == EXPORTED_AT_ONCE
+
+
+def test_an_export_that_fails_half_way_leaves_no_file(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
+    file = tmp_path / "out.csv"
+
+    def fail() -> None:
+        raise JournalError("the disk is gone")
+
+    with pytest.raises(JournalError, match="the disk is gone"):
+        operator.export(EVERYTHING, NEWEST, file, Steps(fail), not_cancelled())
+    assert list(tmp_path.glob("out*")) == []
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
+    file = tmp_path / "out.jsonl"
+    seen: list[bool] = []
+    operator.export(EVERYTHING, NEWEST, file, Steps(lambda: seen.append(file.exists())), not_cancelled())
+    assert seen == [False, False]
+    assert list(tmp_path.glob("out*")) == [file]
+
+
+def test_a_file_that_another_makes_meanwhile_is_not_overwritten(
+    book: Book, operator: SystemActions, tmp_path: Path
+) -> None:
+    book.end("a")
+    file = tmp_path / "out.jsonl"
+    with pytest.raises(ConfigurationError, match="is there already: choose another name"):
+        operator.export(EVERYTHING, NEWEST, file, Steps(lambda: file.write_text("precious")), not_cancelled())
+    assert file.read_text() == "precious"
+    assert list(tmp_path.glob("out*")) == [file]
+
+
+def test_it_is_told_how_many_were_written(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+    count = 2 * EXPORTED_AT_ONCE + 3
+    book.end(*(f"t{number}" for number in range(count)))
+    steps = Steps()
+    assert operator.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == Exported(count, count)
+    assert steps.told == [EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, count]
+
+
+def test_without_a_journal_nothing_is_written(operator: SystemActions, tmp_path: Path) -> None:
+    with pytest.raises(JournalError):
+        exported(operator, tmp_path / "out.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Processes.
+
+
+def test_without_a_supervisor_nothing_can_be_operated(operator: SystemActions) -> None:
+    with pytest.raises(SupervisorError, match="no supervisor runs"):
+        operator.operate("stop", ["w1"])
+    with pytest.raises(SupervisorError, match="no supervisor runs"):
+        operator.scale(1, 1)
+
+
+# Tasks, over a real server.
+
+
+@pytest.fixture(scope="module", name="system")
+def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """A server and a worker for all tests here."""
+    with LocalSystem(tmp_path_factory.mktemp("system")) as running:
+        yield running
+
+
+@pytest.fixture
+def submitter(system: LocalSystem) -> Iterator[SystemActions]:
+    """An operator of that system."""
+    made = operator_of(system.directory)
+    yield made
+    made.close()
+
+
+def listen(system: LocalSystem) -> str:
+    """Where it listens."""
+    return str(system.addresses[0])
+
+
+def test_a_task_is_submitted_and_done(system: LocalSystem, submitter: SystemActions) -> None:
+    submitted = submitter.submit(NewSubmission("echo", {"ñ": 1}, "mine-1", 0.0, 2), listen(system))
+    assert (submitted.id, submitted.duplicate) == ("mine-1", False)
+    assert 0 < submitted.seconds < actions.ANSWER_TIMEOUT
+
+    def is_done() -> bool:
+        task = system.task("mine-1")
+        return task is not None and task.state is State.DONE
+
+    wait_until(is_done, "the task to be done")
+    again = submitter.submit(NewSubmission("echo", {"ñ": 1}, "mine-1", 0.0, 2), listen(system))
+    assert (again.duplicate, again.state) == (True, State.DONE)
+
+
+def test_a_task_that_is_refused_is_told_with_the_reason(system: LocalSystem, submitter: SystemActions) -> None:
+    submitter.submit(NewSubmission("echo", 1, "mine-2"), listen(system))
+    with pytest.raises(RequestRefused):
+        submitter.submit(NewSubmission("echo", 2, "mine-2"), listen(system))
+
+
+def test_many_are_submitted_and_those_that_are_refused_are_counted(
+    system: LocalSystem, submitter: SystemActions
+) -> None:
+    tasks = [NewSubmission("echo", number, f"many-{number}") for number in range(500)]
+    tasks.insert(250, NewSubmission("echo", "another", "many-0"))
+    steps = Steps()
+    tally = submitter.submit_many(iter(tasks), listen(system), steps, not_cancelled())
+    assert (tally.accepted, tally.refused) == (500, 1)
+    assert tally.first_refusal.startswith("many-0: ")
+    assert steps.told == list(range(1, 502))
+
+
+def test_many_that_are_cancelled_stop_and_what_was_accepted_stays(
+    system: LocalSystem, submitter: SystemActions
+) -> None:
+    cancelled = threading.Event()
+
+    def endless() -> Iterator[NewSubmission]:
+        number = 0
+        while True:
+            number += 1
+            yield NewSubmission("echo", number, f"endless-{number}")
+
+    tally = submitter.submit_many(endless(), listen(system), Steps(cancelled.set), cancelled)
+    assert tally.accepted > 0
+    assert system.task("endless-1") is not None
+
+
+def test_a_load_tells_its_figures(system: LocalSystem, submitter: SystemActions) -> None:
+    order = LoadOptions(tasks=200, connections=2, window=50, rate=None, kind="echo", payload=1, wait=False)
+    tally = submitter.load(order, listen(system), Steps(), not_cancelled())
+    assert (tally.accepted, tally.refused, tally.first_refusal) == (200, 0, "")
+    assert tally.latency_p50 is not None
+    assert tally.latency_p99 is not None
+    assert 0 < tally.latency_p50 <= tally.latency_p99
+
+
+def test_a_load_that_is_cancelled_ends_early(system: LocalSystem, submitter: SystemActions) -> None:
+    cancelled = threading.Event()
+    order = LoadOptions(tasks=1_000_000, connections=1, window=10, rate=50.0, kind="echo", payload=1, wait=False)
+    tally = submitter.load(order, listen(system), Steps(cancelled.set), cancelled)
+    assert tally.accepted < 1000
+
+
+def test_several_threads_may_submit_at_once(system: LocalSystem, submitter: SystemActions) -> None:
+    found: list[str] = []
+
+    def submit(name: str) -> None:
+        found.extend(submitter.submit(NewSubmission("echo", 1, f"{name}-{n}"), listen(system)).id for n in range(20))
+
+    threads = [threading.Thread(target=submit, args=(f"thread-{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(set(found)) == 80
+
+
+def test_when_nothing_answers_that_is_told(
+    tmp_path: Path, system: LocalSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "PATIENCE", 0.2)
+    operator = operator_of(tmp_path, (f"127.0.0.1:{free_port()}",))
+    with pytest.raises(ServerUnavailable):
+        operator.submit(NewSubmission("echo", 1), "")
+    # A system that listens by now is found at its own place.
+    assert not operator.submit(NewSubmission("echo", 1), listen(system)).duplicate
+    operator.close()
+    operator.close()

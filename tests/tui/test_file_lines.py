@@ -1,0 +1,57 @@
+"""The lines of a file that are submitted one by one, and how far it was read."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from core.errors import ConfigurationError
+from tui.file_lines import FileLines
+
+
+def test_the_lines_come_one_by_one_and_tell_how_much_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.txt"
+    file.write_bytes("uno\r\nñandú\n\ncuatro".encode())
+    lines = FileLines(file)
+    assert lines.share is None
+    found = []
+    for line in lines:
+        found.append((line, lines.share))
+    assert [line for line, _ in found] == ["uno\r\n", "ñandú\n", "\n", "cuatro"]
+    assert [share for _, share in found] == [5 / 20, 13 / 20, 14 / 20, 1.0]
+
+
+def test_a_file_that_grows_meanwhile_is_read_whole_once(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.txt"
+    file.write_text("uno\n")
+    lines = FileLines(file)
+    found = iter(lines)
+    assert next(found) == "uno\n"
+    with file.open("a") as more:
+        more.write("dos\n")
+    assert next(found) == "dos\n"
+    assert lines.share == 1.0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names on this system")
+def test_of_what_has_no_length_nothing_is_told(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("uno\ndos\n",))
+    writer.start()
+    lines = FileLines(pipe)
+    assert list(lines) == ["uno\n", "dos\n"]
+    assert lines.share is None
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "can't be read: No such file"), (b"uno\n\xff\xfe\n", "is not UTF-8")]
+)
+def test_what_can_not_be_read_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+    file = tmp_path / "tasks.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=told):
+        list(FileLines(file))

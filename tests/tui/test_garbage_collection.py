@@ -1,0 +1,93 @@
+"""When the console collects what it has left behind."""
+
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from tests.tui import scene
+from tests.tui.fakes import FakeSource
+from tests.tui.test_console import until
+from tui import app as consoles
+from tui import garbage_collection
+from tui.app import Console
+from tui.dialogs.help import HelpDialog
+from tui.tabs import all_tabs
+from tui.translations import Translations
+
+
+class _Ring:
+    """Something that only the collector can let go of."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+def console(calm: list[None]) -> Console:
+    """A console that notes each calm moment."""
+    tabs = all_tabs(Translations(), scene.KINDS)
+    return Console(FakeSource(), Translations(), tabs, first="processes", on_calm=lambda: calm.append(None))
+
+
+@pytest.mark.parametrize(("middle", "collected"), [(0, False), (5, True)])
+def test_everything_is_collected_when_it_is_worth_while(
+    monkeypatch: pytest.MonkeyPatch, middle: int, collected: bool
+) -> None:
+    gc.disable()
+    try:
+        gone = weakref.ref(_Ring())
+        monkeypatch.setattr(gc, "get_count", lambda: (0, 0, middle))
+        garbage_collection.tidy()
+        assert (gone() is None) == collected
+    finally:
+        gc.enable()
+
+
+def test_the_console_tidies_up_when_nobody_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consoles, "CALM_SECONDS", 0.02)
+    calm: list[None] = []
+    app = console(calm)
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: len(calm) > 1, "a calm moment")
+
+    asyncio.run(run())
+
+
+def test_a_key_puts_tidying_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consoles, "CALM_SECONDS", 3600.0)
+    calm: list[None] = []
+    app = console(calm)
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("down")
+            app.look_for_calm()
+            assert not calm
+            monkeypatch.setattr(consoles, "CALM_SECONDS", 0.0)
+            app.look_for_calm()
+            assert calm
+
+    asyncio.run(run())
+
+
+def test_what_a_closed_dialog_leaves_is_collected_soon() -> None:
+    app = console([])
+
+    async def run() -> None:
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.press("question_mark")
+            await until(pilot, lambda: isinstance(app.screen, HelpDialog), "the dialog")
+            gone = weakref.ref(_Ring())
+            await pilot.pause(0.2)
+            assert gone() is not None, "nothing is collected while it is open"
+            await pilot.press("escape")
+            await until(pilot, lambda: gone() is None, "everything to be collected")
+
+    gc.disable()
+    try:
+        asyncio.run(run())
+    finally:
+        gc.enable()

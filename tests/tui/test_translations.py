@@ -1,0 +1,83 @@
+"""The words of the console, in the language of whoever uses it."""
+
+import pytest
+
+from core.errors import ConfigurationError
+from tui import translations
+from tui.translations import Translations
+
+SPANISH = {"Submit": "Enviar", "{count} task": "{count} tarea", "{count} tasks": "{count} tareas"}
+
+
+def test_a_text_is_its_own_translation_into_english() -> None:
+    say = Translations()
+    assert say.language == "en"
+    assert say("Submit") == "Submit"
+    assert say("{count} of {all}", count=1, all=2) == "1 of 2"
+
+
+def test_a_catalogue_translates_and_what_it_lacks_is_english() -> None:
+    say = Translations("es", SPANISH)
+    assert (say("Submit"), say("Quit")) == ("Enviar", "Quit")
+
+
+def test_braces_are_left_alone_where_there_is_nothing_to_fill_in() -> None:
+    assert Translations()('{"path": "/data"}') == '{"path": "/data"}'
+
+
+def test_what_is_filled_in_is_not_filled_in_again() -> None:
+    assert Translations()("kind {name}", name="{boom} {0.__class__}") == "kind {boom} {0.__class__}"
+
+
+def test_a_number_chooses_between_one_and_many() -> None:
+    say = Translations("es", SPANISH)
+    told = [say.count(number, "{count} task", "{count} tasks") for number in (0, 1, 2, 12_345)]
+    assert told == ["0 tareas", "1 tarea", "2 tareas", "12,345 tareas"]
+    assert say.count(2, "one on {place}", "{count} on {place}", place="w1") == "2 on w1"
+
+
+def test_english_is_always_there_and_every_language_once() -> None:
+    known = translations.languages()
+    assert known[0] == "en"
+    assert len(set(known)) == len(known)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"LANG": ""},
+        {"LANG": "C"},
+        {"LANG": "POSIX"},
+        {"LANG": "en_US.UTF-8"},
+        {"LANG": "xx_XX"},
+        {"LC_ALL": "C.UTF-8", "LANG": "es_ES.UTF-8"},
+        {"LC_ALL": "", "LC_MESSAGES": "en_GB", "LANG": "es_ES.UTF-8"},
+        {"LC_ALL": "../../etc/passwd"},
+    ],
+)
+def test_an_environment_that_speaks_no_language_that_is_known_gets_english(environment: dict[str, str]) -> None:
+    assert translations.choose("", environment).language == "en"
+
+
+def test_a_language_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigurationError, match="'xx' is not known; there are en"):
+        translations.choose("xx", {})
+
+
+def test_the_language_that_is_asked_for_wins_over_that_of_the_environment() -> None:
+    assert translations.choose("en", {"LC_ALL": "es_ES.UTF-8"}).language == "en"
+
+
+def test_every_catalogue_fills_in_the_same_values_as_its_key() -> None:
+    for language in translations.languages()[1:]:
+        for english, told in translations.load(language).items():
+            assert isinstance(told, str), english
+            assert _names(told) == _names(english), (language, english)
+        assert translations.choose("", {"LANG": f"{language}_XX.UTF-8"}).language == language
+
+
+def _names(text: str) -> set[str]:
+    """The names in braces: what else may stand in braces is a payload, and no name."""
+    pieces = (piece.partition("}")[0] for piece in text.split("{")[1:])
+    return {piece for piece in pieces if piece.isidentifier()}

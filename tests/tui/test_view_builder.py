@@ -1,0 +1,103 @@
+"""What the console sees of a real journal: whole, from the start, and of one that an older version has written."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from core.broker.factory import open_broker
+from core.database import Database
+from core.model import Counters, Depth, Role
+from core.monitor.depth import DepthWatch
+from core.repository.archive import BulkAction
+from core.repository.base import Repository
+from core.repository.journal import Journal
+from core.repository.sqlite import FAULTS, SqliteRepository, schema
+from core.supervisor.home import Home
+from core.supervisor.status import SystemStatus
+from tests.contract.repositories import mark, new_task, outcome, process, settle
+from tui.view import Health, View
+from tui.view_builder import ViewBuilder
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Repository]:
+    """A journal of the first version that is being written by a worker of that version."""
+    database = Database(tmp_path / "resultados.db", FAULTS)
+    database.migrate(schema()[:1])
+    with SqliteRepository(database) as repository:
+        yield repository
+
+
+def work(repository: Repository) -> None:
+    """A worker ends a task, and shows itself for two seconds."""
+    now = time.time()
+    with repository.transaction():
+        [receipt] = repository.accept([new_task("a")], 1, now - 1)
+    mark(repository, [receipt.seq], now=now - 1)
+    settle(repository, replace(outcome(receipt.seq), started_at=now - 0.5, finished_at=now - 0.2), now=now)
+    record = replace(process("w1", at=now, status="ready"), role=Role.WORKER)
+    number = repository.register(replace(record, seen_at=now - 3))
+    for beat, ago in enumerate((2, 1, 0), 1):
+        counters = Counters(done=7 * beat)
+        repository.beat(replace(record, number=number, beat=beat, seen_at=now - ago, counters=counters))
+
+
+def look(directory: Path) -> View:
+    """Look once."""
+    watching = ViewBuilder(Journal("resultados.db", directory), Home(directory), lambda _: None, "none")
+    with watching:
+        return watching.look(time.monotonic(), time.time())
+
+
+def test_of_an_older_journal_everything_is_seen_that_it_has(old: Repository, tmp_path: Path) -> None:
+    work(old)
+    view = look(tmp_path)
+    assert (view.ledger.done, [row.process.name for row in view.workers]) == (1, ["w1"])
+    assert view.delays is not None
+    assert view.delays.took_p50 == pytest.approx(0.3, abs=0.01)
+    assert max(view.chart.ended) == 7.0
+    assert view.kinds == ("echo",)
+    assert view.operations == ()
+
+
+def test_of_an_older_journal_it_is_told_what_it_lacks_without_alarm(old: Repository, tmp_path: Path) -> None:
+    work(old)
+    view = look(tmp_path)
+    [told] = view.troubles
+    assert told.startswith("an older version wrote this journal: until this version has been started over it")
+    assert view.light is Health.READY
+
+
+def test_once_the_journal_is_brought_up_to_date_nothing_is_lacking(old: Repository, tmp_path: Path) -> None:
+    watching = ViewBuilder(Journal("resultados.db", tmp_path), Home(tmp_path), lambda _: None, "none")
+    with watching:
+        assert watching.look(time.monotonic(), time.time()).lacks
+        with Journal("resultados.db", tmp_path).archive(readonly=False)() as archive:
+            archive.begin(BulkAction.RETRY, "ana", time.time())
+        view = watching.look(time.monotonic(), time.time())
+    assert (view.lacks, view.troubles) == ("", ())
+    assert [operation.who for operation in view.operations] == ["ana"]
+
+
+def test_a_queue_that_is_made_after_the_console_was_opened_is_seen(tmp_path: Path) -> None:
+    broker = open_broker("embedded", tmp_path)
+    made = False
+
+    def open_gauge(_: SystemStatus | None) -> DepthWatch | None:
+        return DepthWatch(broker.gauge) if made else None
+
+    journal = Journal("resultados.db", tmp_path)
+    with ViewBuilder(journal, Home(tmp_path), open_gauge, broker.description, patience=10) as watching:
+        assert watching.look(time.monotonic(), time.time()).snapshot.depth is None
+        broker.prepare()
+        made = True
+        assert watching.look(time.monotonic(), time.time()).snapshot.depth == Depth(ready=0, dead=0)
+
+
+def test_where_nothing_has_ever_run_nothing_is_wrong(tmp_path: Path) -> None:
+    view = look(tmp_path)
+    assert (view.light, view.snapshot.trouble, view.troubles) == (Health.EMPTY, "", ())
+    assert not (tmp_path / "resultados.db").exists()

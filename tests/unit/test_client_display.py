@@ -1,0 +1,163 @@
+"""What the client's programs say, and what is typed at the prompt."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from core.client import display
+from core.client.line_editing import history_file
+from core.client.output import OutputWriter
+from core.client.prompt_commands import PromptAction, PromptLine, read_typed
+from core.client.values import Accepted, Refused, RunningOn, Statistics, TaskOutcome, TaskStatus
+from core.model import Failure, State, Times
+
+FAILURE = Failure(type="ValueError", message="bad\x1b[31m", traceback="Traceback…\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (TaskStatus("a", "echo", State.ACCEPTED, 0, note="on its way"), "a (echo) is accepted: on its way"),
+        (TaskStatus("a", "echo", State.QUEUED, 0, note="waiting"), "a (echo) is in the queue: waiting"),
+        (
+            TaskStatus("a", "echo", State.RUNNING, 0, running=RunningOn("w1", 90.0)),
+            "a (echo) has been running on w1 for 10.0 s",
+        ),
+        (TaskStatus("a", "echo", State.RUNNING, 0), "a (echo) is running"),
+        (
+            TaskStatus("a", "echo", State.RETRYING, 2, note="not before 3.0 seconds from now"),
+            "a (echo) failed in 2 attempts and will be tried again: not before 3.0 seconds from now",
+        ),
+        (TaskStatus("a", "echo", State.DONE, 1), "a (echo) is done"),
+        (TaskStatus("a", "echo", State.FAILED, 1), "a (echo) has failed after 1 attempt"),
+        (TaskStatus("a", "echo", State.CANCELLED, 0), "a (echo) was cancelled before it ran"),
+    ],
+)
+def test_where_a_task_is_in_one_sentence(status: TaskStatus, sentence: str) -> None:
+    assert display.status_lines(status, now=100.0)[0] == sentence
+
+
+def test_each_hop_with_the_time_it_took() -> None:
+    lines = display.hops(Times(sent=1000.0, received=1000.0005, queued=1002.0005, stored=1302.0))
+    assert [line.split()[0] for line in lines] == ["sent", "received", "queued", "stored"]
+    assert [line.partition("+")[2] for line in lines] == ["", "0.5 ms", "2.0 s", "5 min"]
+
+
+def test_what_else_is_known_of_a_task() -> None:
+    status = TaskStatus("a", "echo", State.FAILED, 3, worker="w1", strikes=2, error=FAILURE)
+    assert display.status_lines(status, now=0.0)[1:] == [
+        "  attempts      3",
+        "  workers lost  2",
+        "  worker        w1",
+        "  error         ValueError: bad\\x1b[31m",
+    ]
+
+
+def test_a_time_that_no_calendar_has_is_shown_as_a_number() -> None:
+    assert display.clock(1e30) == f"{1e30:.3f}"
+
+
+def test_the_books_in_words() -> None:
+    lines = display.statistics_lines(Statistics("s1", {"accepted": 1200, "done": 1200}, "ready", "ready", [], []))
+    assert lines == [
+        "accepted 1,200 = 1,200 done",
+        "broker: ready; journal: ready",
+        "no worker is running: nothing will be done until one is started",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((10_000, 0, 1.9, []), "10,000 accepted in 1.9 s (5,263/s)"),
+        (
+            (10_000, 0, 1.9, [("done", 10_000), ("failed", 0)]),
+            "10,000 accepted in 1.9 s (5,263/s), 10,000 done, 0 failed",
+        ),
+        ((0, 3, 0.0, []), "0 accepted in 0.0 s (-/s), 3 refused"),
+    ],
+)
+def test_the_sum(arguments: tuple[int, int, float, list[tuple[str, int]]], expected: str) -> None:
+    assert display.summary(*arguments) == expected
+
+
+def report_all(
+    *, as_json: bool = False, quiet: bool = False, only_ends: bool = False
+) -> tuple[OutputWriter, list[str]]:
+    stream = io.StringIO()
+    report = OutputWriter(stream, as_json=as_json, quiet=quiet, only_ends=only_ends)
+    report.take_accepted(Accepted("a", State.ACCEPTED, duplicate=False))
+    report.take_accepted(Accepted("b", State.DONE, duplicate=True))
+    report.take_refused(Refused("c", "conflict", "used\x1b before"))
+    report.take_outcome(TaskOutcome("a", State.DONE, "uno\n\u202e"))
+    report.take_outcome(TaskOutcome("b", State.FAILED, error=FAILURE))
+    report.take_outcome(TaskOutcome("d", State.CANCELLED))
+    return report, stream.getvalue().splitlines()
+
+
+def test_a_line_for_each_task() -> None:
+    report, lines = report_all()
+    assert lines == [
+        "a accepted",
+        "b done duplicate",
+        "c refused conflict used\\x1b before",
+        'a done "uno\\n\\u202e"',
+        "b failed ValueError: bad\\x1b[31m",
+        "d cancelled",
+    ]
+    assert (report.accepted, report.refused, dict(report.ended)) == (2, 1, {"done": 1, "failed": 1, "cancelled": 1})
+
+
+def test_a_line_of_json_for_each_task() -> None:
+    _, lines = report_all(as_json=True, only_ends=True)
+    refused, done, failed, cancelled = (json.loads(line) for line in lines)
+    assert refused == {"id": "c", "state": "refused", "error": {"code": "conflict", "message": "used\x1b before"}}
+    assert done == {"id": "a", "state": "done", "result": "uno\n\u202e"}
+    assert failed["error"]["message"] == "bad\x1b[31m"
+    assert cancelled == {"id": "d", "state": "cancelled"}
+
+
+def test_quiet_only_counts() -> None:
+    report, lines = report_all(quiet=True)
+    assert lines == []
+    assert report.ended.total() == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", PromptLine(PromptAction.NOTHING)),
+        ("   ", PromptLine(PromptAction.NOTHING)),
+        (" uno dos ", PromptLine(PromptAction.SUBMIT, "uno dos")),
+        ("//etc", PromptLine(PromptAction.SUBMIT, "/etc")),
+        ("/kind wordcount", PromptLine(PromptAction.KIND, "wordcount")),
+        ("/kind", PromptLine(PromptAction.KIND, "")),
+        ("/kind 1x", PromptLine(PromptAction.WRONG, "'1x' can't be a kind")),
+        ("/status a-1", PromptLine(PromptAction.STATUS, "a-1")),
+        ("/cancel a-1", PromptLine(PromptAction.CANCEL, "a-1")),
+        ("/cancel", PromptLine(PromptAction.WRONG, "/cancel needs the id of one task")),
+        ("/status a b", PromptLine(PromptAction.WRONG, "/status needs the id of one task")),
+        ("/stats", PromptLine(PromptAction.STATS)),
+        ("/stats now", PromptLine(PromptAction.WRONG, "/stats takes nothing more")),
+        ("/help", PromptLine(PromptAction.HELP)),
+        ("/quit", PromptLine(PromptAction.QUIT)),
+        ("/etc/passwd", PromptLine(PromptAction.WRONG, "/etc/passwd is no command; /help lists them")),
+    ],
+)
+def test_what_a_typed_line_means(line: str, expected: PromptLine) -> None:
+    assert read_typed(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "expected"),
+    [
+        ({}, "linux", Path("/home/u/.local/state/cauce/client-history")),
+        ({"XDG_STATE_HOME": "/state"}, "linux", Path("/state/cauce/client-history")),
+        ({"XDG_STATE_HOME": "relative"}, "darwin", Path("/home/u/.local/state/cauce/client-history")),
+        ({"LOCALAPPDATA": "/local"}, "win32", Path("/local/cauce/client-history")),
+    ],
+)
+def test_where_the_history_is_kept(environment: dict[str, str], platform: str, expected: Path) -> None:
+    assert history_file(environment, Path("/home/u"), platform) == expected

@@ -1,0 +1,97 @@
+"""From the lines of a file or pipe to tasks."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.client.submit_command import from_lines
+from core.client.task_lines import BadLine, TaskTemplate, split, submission
+from core.client.values import NewSubmission
+
+
+def payloads(chunks: Iterable[bytes], shape: TaskTemplate) -> list[object]:
+    return [each.payload if isinstance(each, NewSubmission) else each for each in from_lines(chunks, shape)]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ([], []),
+        ([b"uno"], [(1, b"uno")]),
+        ([b"uno\n"], [(1, b"uno")]),
+        ([b"uno\ndos"], [(1, b"uno"), (2, b"dos")]),
+        ([b"\n\n"], [(1, b""), (2, b"")]),
+        ([b"u", b"no", b"\nd", b"os\n"], [(1, b"uno"), (2, b"dos")]),
+        ([b"uno\n", b"", b"dos\n"], [(1, b"uno"), None, (2, b"dos")]),
+        ([b"12345\n123456\n1\n"], [(1, b"12345"), (2, None), (3, b"1")]),
+        ([b"1234", b"5678", b"9", b"\n1\n"], [(1, None), (2, b"1")]),
+        ([b"1234567"], [(1, None)]),
+    ],
+)
+def test_pieces_become_numbered_lines(chunks: list[bytes], expected: list[object]) -> None:
+    assert list(split(chunks, longest=5)) == expected
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(1, 7), max_size=60))
+def test_how_the_pieces_are_cut_makes_no_difference(content: bytes, sizes: list[int]) -> None:
+    pieces, place = [], 0
+    for size in sizes:
+        pieces.append(content[place : place + size])
+        place += size
+    cut = [piece for piece in [*pieces, content[place:]] if piece]
+    assert list(split(cut, longest=9)) == list(split([content] if content else [], longest=9))
+
+
+@pytest.mark.parametrize(
+    ("line", "shape", "expected"),
+    [
+        (b"uno", TaskTemplate(), "uno"),
+        (b"uno\r", TaskTemplate(), "uno"),
+        (b" uno ", TaskTemplate(), " uno "),
+        (b"", TaskTemplate(), None),
+        (b" \r", TaskTemplate(), None),
+        (b"", TaskTemplate(keep_blank=True), ""),
+        (b"", TaskTemplate(keep_blank=True, as_json=True), None),
+        (b'{"a":[1]}', TaskTemplate(as_json=True), {"a": [1]}),
+        (b'{"a":[1]}', TaskTemplate(), '{"a":[1]}'),
+        ("ñandú".encode(), TaskTemplate(), "ñandú"),
+    ],
+)
+def test_a_line_becomes_a_payload(line: bytes, shape: TaskTemplate, expected: object) -> None:
+    made = submission(7, line, shape)
+    assert (made.payload if isinstance(made, NewSubmission) else made) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "shape", "reason"),
+    [
+        (b"ab\xff", TaskTemplate(), "it is not UTF-8: byte 3 of it is 0xff"),
+        (b"{", TaskTemplate(as_json=True), "it can't be a payload: not JSON"),
+        (b'{"a":1,"a":2}', TaskTemplate(as_json=True), "it can't be a payload: an object names the same member twice"),
+        (None, TaskTemplate(), "it is too long for any server"),
+    ],
+)
+def test_what_can_be_no_task_is_told_with_its_number(line: bytes | None, shape: TaskTemplate, reason: str) -> None:
+    made = submission(7, line, shape)
+    assert isinstance(made, BadLine)
+    assert made.number == 7
+    assert made.reason.startswith(reason)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_task() -> None:
+    assert payloads([b"\xef\xbb\xbfuno\n\xef\xbb\xbfdos\n"], TaskTemplate()) == ["uno", "\ufeffdos"]
+
+
+def test_ids_are_made_of_the_numbers_of_the_lines() -> None:
+    made = list(from_lines([b"uno\n\n\xff\ndos\n"], TaskTemplate(kind="echo", id_prefix="p", delay=2.0, retries=1)))
+    assert made == [
+        NewSubmission("echo", "uno", "p-1", 2.0, 1),
+        BadLine(3, "it is not UTF-8: byte 1 of it is 0xff"),
+        NewSubmission("echo", "dos", "p-4", 2.0, 1),
+    ]
+
+
+def test_a_pause_of_the_input_comes_through() -> None:
+    assert payloads([b"uno\nd", b"", b"os\n"], TaskTemplate()) == ["uno", None, "dos"]

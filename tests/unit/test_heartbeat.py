@@ -1,0 +1,194 @@
+"""Who is alive, as a table of moments; and a heartbeat that writes to a real journal."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.heartbeat import LEFT, SILENCE, Heartbeat, Liveness
+from core.model import Counters, ProcessRecord, Role, RunningTask
+from core.repository.base import OpenRepository, Repository
+from core.repository.sqlite import open_sqlite
+from tests.services.waiting import wait_until
+
+
+def record(number: int = 1, beat: int = 0, status: str = "ready") -> ProcessRecord:
+    """What a process says of itself."""
+    return ProcessRecord(
+        number=number, role=Role.WORKER, name="w1", host="here", pid=1, started_at=1.0, beat=beat, status=status
+    )
+
+
+# Liveness.
+
+Moments = list[tuple[float, int]]
+"""When its record was read, and which beat it showed then."""
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "alive"),
+    [
+        ([], 0.0, True),  # never observed: it has to be silent long enough first
+        ([], 1e9, True),
+        ([(0, 1)], 0.0, True),
+        ([(0, 1)], SILENCE - 0.1, True),
+        ([(0, 1)], SILENCE, False),
+        ([(0, 1), (1, 1), (2, 1)], SILENCE, False),  # looking often does not make it alive
+        ([(0, 1), (3, 2)], SILENCE + 2.9, True),
+        ([(0, 1), (3, 2)], SILENCE + 3, False),
+        ([(0, 1), (100, 2)], 100.0, True),  # it was suspended, and came back
+        ([(0, 7), (1, 3)], SILENCE + 0.5, True),  # any other number is a sign of life
+        ([(-50, 1), (-49, 2)], -48.0, True),  # a monotonic clock may begin anywhere
+    ],
+)
+def test_a_process_is_alive_while_its_beat_moves(seen: Moments, now: float, alive: bool) -> None:
+    liveness = Liveness()
+    last = 0
+    for at, last in seen:
+        liveness.observe([record(beat=last)], at)
+    assert liveness.is_alive(record(beat=last), now) is alive
+
+
+def test_a_process_that_left_is_not_alive() -> None:
+    liveness = Liveness()
+    liveness.observe([record(beat=1, status=LEFT)], 0.0)
+    assert not liveness.is_alive(record(beat=1, status=LEFT), 0.0)
+
+
+def test_processes_are_told_apart() -> None:
+    liveness = Liveness(silence=2.0)
+    liveness.observe([record(1, beat=1), record(2, beat=1)], 0.0)
+    liveness.observe([record(1, beat=2), record(2, beat=1)], 1.5)
+    assert liveness.is_alive(record(1, beat=2), 2.0)
+    assert not liveness.is_alive(record(2, beat=1), 2.0)
+
+
+def test_what_is_listed_no_more_is_forgotten() -> None:
+    liveness = Liveness(silence=2.0)
+    liveness.observe([record(1, beat=1)], 0.0)
+    liveness.observe([], 1.0)
+    liveness.observe([record(1, beat=1)], 5.0)
+    assert liveness.is_alive(record(1, beat=1), 5.0)
+
+
+# Heartbeat.
+
+
+@pytest.fixture
+def open_journal(tmp_path: Path) -> OpenRepository:
+    """Open connections that don't wait for a lock, so that a locked journal is noticed at once."""
+    return lambda: open_sqlite(tmp_path / "resultados.db", durable=False, patience=0.02)
+
+
+@pytest.fixture
+def journal(open_journal: OpenRepository) -> Iterator[Repository]:
+    """A connection of the test's own."""
+    with open_journal() as repository:
+        yield repository
+
+
+def busy() -> ProcessRecord:
+    """What the process of these tests says of itself."""
+    return ProcessRecord(
+        role=Role.WORKER,
+        name="w1",
+        host="here",
+        pid=1,
+        started_at=1.0,
+        status="ready",
+        counters=Counters(done=3),
+        in_hand=(RunningTask("a", "echo", 2.0),),
+    )
+
+
+@pytest.fixture
+def number(journal: Repository) -> int:
+    """The number of the process."""
+    with journal.transaction():
+        return journal.register(busy())
+
+
+def shown(journal: Repository) -> ProcessRecord:
+    """The record as the journal has it."""
+    (found,) = journal.processes()
+    return found
+
+
+def test_a_heartbeat_moves_and_says_that_it_leaves(
+    journal: Repository, open_journal: OpenRepository, number: int
+) -> None:
+    deaths: list[BaseException] = []
+    heartbeat = Heartbeat(open_journal, busy, number, deaths.append)
+    heartbeat.start()
+    try:
+        wait_until(lambda: shown(journal).beat >= 2, "a second beat")
+        found = shown(journal)
+        assert (found.number, found.status, found.in_hand) == (number, "ready", busy().in_hand)
+        assert found.counters == Counters(done=3)
+        assert found.seen_at > found.started_at
+    finally:
+        heartbeat.stop()
+    last = shown(journal)
+    assert (last.status, last.in_hand) == (LEFT, ())
+    assert last.beat > found.beat
+    assert [sample.number for sample in journal.samples(0)] == [number] * len(journal.samples(0))
+    assert journal.samples(0)
+
+
+def test_a_heartbeat_goes_on_after_the_journal_was_locked(
+    journal: Repository, open_journal: OpenRepository, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = threading.Semaphore(0)
+
+    def describe() -> ProcessRecord:
+        asked.release()
+        return busy()
+
+    deaths: list[BaseException] = []
+    heartbeat = Heartbeat(open_journal, describe, number, deaths.append)
+    with caplog.at_level(logging.WARNING, "cauce.presence"):
+        with journal.transaction():
+            heartbeat.start()
+            for _ in range(3):  # it tries again while it can't be written
+                assert asked.acquire(timeout=10)
+            wait_until(lambda: "no heartbeat can be written" in caplog.text, "a warning")
+            assert shown(journal).beat == 0
+        try:
+            wait_until(lambda: shown(journal).beat > 0, "a beat after the lock")
+        finally:
+            heartbeat.stop()
+    assert caplog.text.count("no heartbeat can be written") == 1
+    assert shown(journal).status == LEFT
+
+
+def test_a_heartbeat_that_cannot_be_written_ends_all_the_same(
+    journal: Repository, open_journal: OpenRepository, number: int
+) -> None:
+    asked = threading.Event()
+
+    def describe() -> ProcessRecord:
+        asked.set()
+        return busy()
+
+    deaths: list[BaseException] = []
+    heartbeat = Heartbeat(open_journal, describe, number, deaths.append)
+    with journal.transaction():
+        heartbeat.start()
+        assert asked.wait(10)
+        heartbeat.stop()
+    assert "heartbeat" not in {thread.name for thread in threading.enumerate()}
+    assert shown(journal).beat == 0
+    assert deaths == []
+
+
+def test_a_heartbeat_that_dies_tells_so(open_journal: OpenRepository, number: int) -> None:
+    def describe() -> ProcessRecord:
+        raise ZeroDivisionError
+
+    died = threading.Event()
+    heartbeat = Heartbeat(open_journal, describe, number, lambda error: died.set())
+    heartbeat.start()
+    assert died.wait(10)
+    heartbeat.stop()

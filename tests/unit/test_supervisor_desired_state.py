@@ -1,0 +1,118 @@
+"""What a supervisor that follows a killed one is to run: pure, from one list of flags to the next."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from core import config
+from core.config import Settings
+from core.supervisor import desired_state, options, state
+from core.supervisor.desired_state import FORMER, begin, follow, given, with_sizes, with_stopped, with_texts
+from core.supervisor.state import DesiredState
+
+SERVERS, WORKERS = options.SERVER_COUNT, options.WORKER_COUNT
+
+
+def settings_of(directory: Path, *flags: str, environment: Mapping[str, str] | None = None) -> Settings:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, options.OPTIONS)
+    return config.load(options.OPTIONS, parser.parse_args(["--dir", str(directory), *flags]), environment or {})
+
+
+def test_only_what_somebody_chose_is_kept(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "--servers", "3", environment={"CAUCE_DATABASE": "mine.db"})
+    assert given(settings) == {SERVERS.key: "3", config.DATABASE.key: "mine.db"}
+    assert begin(settings) == DesiredState(asked=given(settings), current=given(settings))
+
+
+def test_a_token_is_written_down_nowhere(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "--servers", "3", environment={"CAUCE_TOKEN": "hush-hush"})
+    assert settings[config.TOKEN] == "hush-hush"
+    file = tmp_path / "intention.json"
+    state.save(file, follow(settings, begin(settings))[1])
+    assert "hush-hush" not in file.read_text("utf-8")
+
+
+def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    whole = with_stopped(with_sizes(begin(settings_of(tmp_path, "--nginx", "--tasks", "mine", "--lab")), 3, 8), ["w2"])
+    file = tmp_path / "intention.json"
+    state.save(file, whole)
+    assert state.load(file, DesiredState) == whole
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "servers"),
+    [
+        pytest.param((), (), 5, id="never given: it stays what it has become"),
+        pytest.param(("--servers", "3"), (), 5, id="not given again: it stays"),
+        pytest.param(("--servers", "3"), ("--servers", "3"), 5, id="given as it was: it stays"),
+        pytest.param(("--servers", "3"), ("--servers", "4"), 4, id="given otherwise: it changes"),
+        pytest.param((), ("--servers", "1"), 1, id="given for the first time: it changes"),
+        pytest.param(("--servers", "3"), ("--servers", "5"), 5, id="given as it has become"),
+        pytest.param(("--servers", "3"), ("--workers", "9"), 5, id="another one is given"),
+    ],
+)
+def test_what_was_scaled_stays_unless_it_is_asked_for_otherwise(
+    tmp_path: Path, first: tuple[str, ...], second: tuple[str, ...], servers: int
+) -> None:
+    former = with_sizes(begin(settings_of(tmp_path, *first)), 5, 2)
+    settings, wish = follow(settings_of(tmp_path, *second), former)
+    assert settings[SERVERS] == servers
+    assert wish.current[SERVERS.key] == str(servers)
+
+
+def test_each_follower_compares_with_what_was_asked_for_last(tmp_path: Path) -> None:
+    wish = begin(settings_of(tmp_path, "--servers", "3"))
+    settings, wish = follow(settings_of(tmp_path, "--servers", "4"), wish)
+    assert settings[SERVERS] == 4
+    wish = with_sizes(wish, 6, 2)
+    settings, wish = follow(settings_of(tmp_path, "--servers", "4"), wish)
+    assert settings[SERVERS] == 6
+    settings, wish = follow(settings_of(tmp_path), wish)
+    assert settings[SERVERS] == 6
+    settings, wish = follow(settings_of(tmp_path, "--servers", "3"), wish)
+    assert settings[SERVERS] == 3
+
+
+def test_scaling_changes_what_is_and_not_what_was_asked_for(tmp_path: Path) -> None:
+    former = begin(settings_of(tmp_path, "--servers", "3", "-c", "8"))
+    scaled = with_sizes(former, 1, 0)
+    assert scaled.asked == former.asked
+    assert scaled.current == {**former.current, SERVERS.key: "1", WORKERS.key: "0"}
+    assert former.current == former.asked
+
+
+def test_what_an_operator_has_stopped_stays_stopped(tmp_path: Path) -> None:
+    former = with_stopped(begin(settings_of(tmp_path)), ["s2", "w1"])
+    assert follow(settings_of(tmp_path, "--workers", "4"), former)[1].stopped == ("s2", "w1")
+    assert with_sizes(former, 1, 1).stopped == ("s2", "w1")
+    assert with_stopped(former, []).stopped == ()
+
+
+def test_a_setting_that_is_kept_says_where_it_comes_from(tmp_path: Path) -> None:
+    settings, _ = follow(settings_of(tmp_path, "--workers", "4"), begin(settings_of(tmp_path, "--nginx")))
+    assert settings[options.NGINX] is True
+    assert settings.given(options.NGINX)
+    assert settings.origins[options.NGINX.key].place == FORMER
+    assert settings.origins[WORKERS.key].place == "--workers"
+    assert settings.origins[SERVERS.key].place == "default"
+
+
+def test_the_directory_is_that_of_the_follower(tmp_path: Path) -> None:
+    settings, wish = follow(settings_of(tmp_path / "moved"), begin(settings_of(tmp_path / "old")))
+    assert settings[config.DIRECTORY] == settings_of(tmp_path / "moved")[config.DIRECTORY]
+    assert config.DIRECTORY.key not in wish.current
+
+
+@pytest.mark.parametrize("texts", [{SERVERS.key: "many"}, {SERVERS.key: "-1"}, {"of.another.version": "3"}, {}])
+def test_what_makes_no_sense_any_more_is_left_out(tmp_path: Path, texts: dict[str, str]) -> None:
+    settings = settings_of(tmp_path)
+    assert with_texts(settings, texts) == settings
+
+
+def test_the_given_settings_are_not_changed_in_place(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    assert desired_state.with_texts(settings, {SERVERS.key: "7"})[SERVERS] == 7
+    assert settings[SERVERS] == 2

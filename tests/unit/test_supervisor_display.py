@@ -1,0 +1,99 @@
+"""What the supervisor says in a few characters."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from core.supervisor.display import duration, left_behind, memory, not_ready, processor, waiting_for
+from core.supervisor.plan import ProcessKind
+from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
+
+
+def report(*parts: UnitStatus) -> SystemStatus:
+    """A system of these processes."""
+    return SystemStatus(
+        phase=Phase.RUNNING, listen="", servers=(), broker="embedded", directory="/here", pid=1, processes=parts
+    )
+
+
+def part(name: str, state: UnitState, *, note: str = "", kill_in: float | None = None) -> UnitStatus:
+    """One process."""
+    return UnitStatus(name=name, duty=ProcessKind.WORKER, state=state, pid=None, note=note, kill_in=kill_in)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3.0, "0 s"),
+        (0.0, "0 s"),
+        (59.9, "59 s"),
+        (60.0, "1 min"),
+        (119.9, "1 min"),
+        (3599.9, "59 min"),
+        (3600.0, "1 h"),
+        (172_799.0, "47 h"),
+        (172_800.0, "2 d"),
+        (10_000 * 86_400.0, "10000 d"),
+    ],
+)
+def test_a_time_span_in_its_largest_whole_unit(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(None, ""), (0, "0 MiB"), (2**20, "1 MiB"), (3 * 2**19 + 1, "2 MiB"), (2**33, "8192 MiB")]
+)
+def test_memory_is_told_in_mebibytes(size: int | None, text: str) -> None:
+    assert memory(size) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(None, ""), (0.0, "0%"), (0.126, "13%"), (1.0, "100%"), (3.5, "350%")])
+def test_a_share_of_a_processor_is_told_in_per_cent(share: float | None, text: str) -> None:
+    assert processor(share) == text
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        ((part("w1", UnitState.STOPPING, kill_in=4.4),), "waiting for w1: killed in 4 s"),
+        (
+            (
+                part("s1", UnitState.READY),
+                part("w1", UnitState.STOPPING, kill_in=4.4),
+                part("w2", UnitState.STOPPING, kill_in=9.0),
+                part("w3", UnitState.STOPPING),
+                part("w4", UnitState.STOPPED),
+            ),
+            "waiting for w1, w2, w3: killed in 9 s",
+        ),
+        ((part("w1", UnitState.STOPPING),), "waiting for w1: killed in 0 s"),
+    ],
+)
+def test_a_stop_says_on_whom_it_waits_and_how_long(parts: Sequence[UnitStatus], text: str) -> None:
+    assert waiting_for(report(*parts)) == text
+
+
+def test_who_is_not_ready_is_told_with_the_reason_that_is_known() -> None:
+    told = not_ready(
+        report(
+            part("s1", UnitState.READY),
+            part("s2", UnitState.STARTING, note="takes no connection"),
+            part("w1", UnitState.WAITING),
+            part("w2", UnitState.STOPPED, note="exit code 0"),
+            part("w3", UnitState.TROUBLED, note="silent"),
+        )
+    )
+    assert told == "s2 (takes no connection), w1, w3 (silent)"
+    assert not_ready(report(part("s1", UnitState.READY))) == ""
+
+
+@pytest.mark.parametrize(
+    ("named", "others", "text"),
+    [
+        ([("s1", 17), ("w1", 18)], 0, "s1 (pid 17), w1 (pid 18)"),
+        ([("s1", 17)], 2, "s1 (pid 17), 2 more that they have started"),
+        ([], 3, "3 more, which are known by no name"),
+    ],
+)
+def test_what_runs_without_a_supervisor(named: list[tuple[str, int]], others: int, text: str) -> None:
+    assert left_behind(named, others) == text

@@ -1,0 +1,254 @@
+"""The files that hold what processes print, set aside while a real process goes on writing."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from io import RawIOBase
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from core.errors import SupervisorError
+from core.supervisor.logs import log_files
+from core.supervisor.logs.log_files import KEPT, former, open_log, rotate, set_aside
+from tests.services.waiting import wait_until
+
+PATIENCE = 60.0
+LINES = 6000
+
+WRITES_WHEN_TOLD = """
+import sys
+number = 0
+for order in sys.stdin:
+    for _ in range(int(order)):
+        print(f"line {number}", flush=True)
+        number += 1
+    print("told", file=sys.stderr, flush=True)
+"""
+WRITES_ON = f"""
+import time
+for number in range({LINES}):
+    print(f"line {{number}}", "x" * 80, flush=True)
+    if number % 100 == 0:
+        time.sleep(0.001)
+"""
+"""It pauses now and then, as a machine of one processor would let nobody else run."""
+
+posix = pytest.mark.skipif(os.name != "posix", reason="rights and errors are others there")
+
+
+@contextlib.contextmanager
+def writing(path: Path, program: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that prints to a log, as the supervisor starts one."""
+    with open_log(path) as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.PIPE
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+
+
+def write(process: "subprocess.Popen[bytes]", lines: int) -> None:
+    """Have it print so many lines."""
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(f"{lines}\n".encode())
+    process.stdin.flush()
+    assert process.stderr.readline() == b"told\n"
+
+
+def numbers(content: bytes) -> list[int]:
+    """Which whole lines there are."""
+    return [int(found[1]) for line in content.split(b"\n") if (found := re.fullmatch(rb"line (\d+)( x{80})?", line))]
+
+
+def test_a_process_that_is_written_for_goes_on_in_the_same_file_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 500)
+    path = tmp_path / "w1.log"
+    with writing(path, WRITES_WHEN_TOLD) as process:
+        write(process, 10)
+        assert not rotate(path)
+        file = path.stat().st_ino
+        for generation in range(1, 3):
+            write(process, 100)
+            assert rotate(path)
+            assert path.stat().st_size == 0
+            assert len(former(path)) == generation
+        write(process, 5)
+        # It still holds the file that was cut off, and no hole is before what it writes now.
+        assert path.stat().st_ino == file
+        assert path.read_bytes() == b"".join(b"line %d\n" % number for number in range(210, 215))
+    assert former(path) == [tmp_path / "w1.log.2", tmp_path / "w1.log.1"]
+    assert numbers(b"".join(each.read_bytes() for each in former(path))) == list(range(210))
+
+
+def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_at_the_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 30_000)
+    monkeypatch.setattr(log_files, "KEPT", 1000)
+    path = tmp_path / "w1.log"
+    rotations = 0
+    with writing(path, WRITES_ON) as process:
+
+        def ended() -> bool:
+            nonlocal rotations
+            over = process.poll() is not None
+            rotations += rotate(path)
+            return over
+
+        wait_until(ended, "the writer to end", PATIENCE)
+    assert rotations >= 3
+    assert len(former(path)) == rotations
+    content = b"".join(each.read_bytes() for each in [*former(path), path])
+    found = numbers(content)
+    assert found[0] == 0
+    assert len(found) > LINES // 2
+    # Nothing is there twice or in another order, and nothing is missing or damaged but at a cut.
+    assert all(before < after for before, after in pairwise(found))
+    assert sum(after > before + 1 for before, after in pairwise(found)) <= rotations
+    assert content.count(b"\n") - len(found) <= rotations
+
+
+def test_who_writes_more_quickly_than_it_is_copied_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 50)
+    monkeypatch.setattr(log_files, "TOO_LARGE", 200)
+    path = tmp_path / "w1.log"
+    written = 150
+    copy = log_files._copy  # noqa: SLF001 - the moment between two blocks can't be met from outside
+
+    def copy_while_it_grows(source: RawIOBase, target: RawIOBase, most: int) -> None:
+        with path.open("ab") as writer:
+            writer.write(b"x" * 300)
+        copy(source, target, most)
+
+    monkeypatch.setattr(log_files, "_copy", copy_while_it_grows)
+    path.write_bytes(b"x" * written)
+    assert rotate(path)
+    [aside] = former(path)
+    assert path.stat().st_size == 0
+    kept, told = aside.read_bytes().split(b"\n", 1)
+    assert kept == b"x" * 200
+    assert told == b"(550 bytes after this were written too quickly to be kept)\n"
+
+
+@pytest.mark.parametrize("setter", [rotate, set_aside])
+def test_of_a_flood_the_end_is_kept_from_a_whole_line_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
+) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 50)
+    monkeypatch.setattr(log_files, "TOO_LARGE", 200)
+    path = tmp_path / "w1.log"
+    path.write_bytes(b"".join(b"line %d\n" % number for number in range(1000)))
+    assert setter(path)
+    [aside] = former(path)
+    told, *lines = aside.read_bytes().splitlines()
+    assert told == b"(8845 bytes before this were written too quickly to be kept)"
+    assert lines == [b"line %d" % number for number in range(995, 1000)]
+    path.write_bytes(b"x" * 1000)
+    assert setter(path)
+    assert aside.read_bytes().splitlines()[1] == b"x" * 50
+
+
+@pytest.mark.parametrize("setter", [rotate, set_aside])
+def test_so_many_generations_are_kept_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
+) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 5)
+    path = tmp_path / "s1.log"
+    for number in range(KEPT + 3):
+        with path.open("ab") as stream:
+            stream.write(b"generation %d" % number)
+        assert setter(path)
+    assert [each.read_bytes() for each in former(path)] == [b"generation %d" % number for number in (3, 4, 5)]
+    assert {each.name for each in tmp_path.iterdir()} <= {"s1.log", "s1.log.1", "s1.log.2", "s1.log.3"}
+
+
+@pytest.mark.parametrize("setter", [rotate, set_aside])
+def test_what_is_not_large_or_not_there_is_left_alone(tmp_path: Path, setter: Callable[[Path], bool]) -> None:
+    path = tmp_path / "s1.log"
+    assert not setter(path)
+    path.write_bytes(b"short")
+    assert not setter(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["s1.log"]
+    assert former(path) == []
+
+
+def test_a_file_of_exactly_the_largest_size_is_not_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 5)
+    path = tmp_path / "s1.log"
+    path.write_bytes(b"fives")
+    assert not rotate(path)
+    path.write_bytes(b"six...")
+    assert rotate(path)
+
+
+def test_former_files_are_told_also_when_one_between_is_gone(tmp_path: Path) -> None:
+    for name in ("s1.log.1", "s1.log.3", "s1.log.4", "s1.log.half", "s11.log.2"):
+        (tmp_path / name).touch()
+    assert former(tmp_path / "s1.log") == [tmp_path / "s1.log.3", tmp_path / "s1.log.1"]
+
+
+@posix
+@pytest.mark.parametrize("setter", [rotate, set_aside])
+def test_what_was_set_aside_is_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
+) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 5)
+    path = tmp_path / "s1.log"
+    with open_log(path) as stream:
+        stream.write(b"long enough")
+    setter(path)
+    assert [each.stat().st_mode & 0o777 for each in former(path)] == [0o600]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_full_disk_is_an_error_that_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 5)
+    path = tmp_path / "s1.log"
+    path.write_bytes(b"long enough")
+    (tmp_path / "s1.log.1").write_bytes(b"former")
+    (tmp_path / "s1.log.half").symlink_to("/dev/full")
+    with pytest.raises(SupervisorError, match=r"can't set .*s1\.log aside: No space left"):
+        rotate(path)
+    # What was begun is cleared away: it would take the last of the room.
+    assert {each.name for each in tmp_path.iterdir()} == {"s1.log", "s1.log.1"}
+    assert (path.read_bytes(), former(path)[0].read_bytes()) == (b"long enough", b"former")
+    assert rotate(path)
+    assert [each.read_bytes() for each in former(path)] == [b"former", b"long enough"]
+
+
+@posix
+@pytest.mark.parametrize("setter", [rotate, set_aside])
+def test_a_rotation_that_cannot_end_cuts_nothing_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
+) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 5)
+    path = tmp_path / "s1.log"
+    path.write_bytes(b"long enough")
+    # No file can take the place of a directory.
+    (tmp_path / "s1.log.3").mkdir()
+    (tmp_path / "s1.log.2").touch()
+    with pytest.raises(SupervisorError, match="can't set"):
+        setter(path)
+    assert path.read_bytes() == b"long enough"
+    assert not (tmp_path / "s1.log.half").exists()
+
+
+def test_what_a_rotation_that_died_has_left_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "LARGEST", 5)
+    path = tmp_path / "s1.log"
+    path.write_bytes(b"long enough")
+    (tmp_path / "s1.log.half").write_bytes(b"what had been copied, and more than that")
+    assert rotate(path)
+    assert [each.read_bytes() for each in former(path)] == [b"long enough"]
+    assert not (tmp_path / "s1.log.half").exists()

@@ -1,0 +1,338 @@
+"""The directory, the settings and the command lines of a private RabbitMQ node; none is started."""
+
+import os
+import re
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.broker.factory import LOCAL_URL_FILE, open_broker
+from core.errors import ConfigurationError, SupervisorError
+from core.supervisor import rabbitmq_node
+from core.supervisor.home import Home
+from core.supervisor.rabbitmq_node import RabbitNode, RabbitPrograms
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no private node there")
+
+PROGRAMS = RabbitPrograms(Path("/places/rabbitmq-server"), Path("/places/epmd"))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where a node is to live; nothing is there yet."""
+    return Home(tmp_path).rabbitmq
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    former = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(former)
+
+
+@contextmanager
+def taken(port: int) -> Iterator[None]:
+    """Somebody listens on the port within the block."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        yield
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def ports_of(node: RabbitNode) -> tuple[int, int, int]:
+    return node.port, node.distribution_port, node.epmd_port
+
+
+def cookie_of(directory: Path) -> str:
+    return (directory / ".erlang.cookie").read_text(encoding="utf-8")
+
+
+def contents(directory: Path) -> dict[str, str]:
+    return {each.name: each.read_text(encoding="utf-8") for each in directory.iterdir()}
+
+
+# What is written.
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+def test_everything_that_is_written_is_for_its_owner_alone(directory: Path, mask: int) -> None:
+    with umask(mask):
+        rabbitmq_node.prepare(directory, running=False)
+    assert mode(directory) == 0o700
+    assert {each.name: mode(each) for each in directory.iterdir()} == {
+        ".erlang.cookie": 0o400,
+        "broker.url": 0o600,
+        "enabled_plugins": 0o600,
+        "environment.conf": 0o600,
+        "node.json": 0o600,
+        "rabbitmq.conf": 0o600,
+    }
+
+
+def test_rights_that_are_too_wide_are_taken_back(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    directory.chmod(0o755)
+    (directory / "rabbitmq.conf").write_text("listeners.tcp.default = 5672\n", encoding="utf-8")
+    (directory / "rabbitmq.conf").chmod(0o666)
+    rabbitmq_node.prepare(directory, running=False)
+    assert mode(directory) == 0o700
+    assert mode(directory / "rabbitmq.conf") == 0o600
+    assert "5672" not in contents(directory)["rabbitmq.conf"].split()
+
+
+def test_a_file_is_never_written_through_a_link_that_somebody_has_laid(directory: Path, tmp_path: Path) -> None:
+    directory.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine", encoding="utf-8")
+    for name in ("rabbitmq.conf", "rabbitmq.conf.half", ".erlang.cookie.half"):
+        (directory / name).symlink_to(elsewhere)
+    rabbitmq_node.prepare(directory, running=False)
+    assert elsewhere.read_text(encoding="utf-8") == "mine"
+    assert not any(each.is_symlink() for each in directory.iterdir())
+
+
+def test_the_settings_hold_what_the_node_is(directory: Path) -> None:
+    node = rabbitmq_node.prepare(directory, running=False)
+    settings = dict(line.split(" = ") for line in contents(directory)["rabbitmq.conf"].splitlines())
+    assert settings["listeners.tcp.default"] == f"127.0.0.1:{node.port}"
+    assert (settings["default_user"], settings["default_pass"]) == (node.user, node.password)
+    assert node.name.endswith("@localhost")
+    assert all(port >= 1024 for port in ports_of(node))
+    assert len(set(ports_of(node))) == 3
+
+
+def test_two_directories_have_nothing_in_common(tmp_path: Path) -> None:
+    directories = [Home(tmp_path / name).rabbitmq for name in ("one", "two")]
+    one, two = (rabbitmq_node.prepare(directory, running=False) for directory in directories)
+    assert one.name != two.name
+    assert one.user != two.user
+    assert one.password != two.password
+    assert cookie_of(directories[0]) != cookie_of(directories[1])
+    assert len(one.password) >= 32
+    assert re.fullmatch(r"[0-9a-f]{32}", cookie_of(directories[0]))
+
+
+# From one start to the next.
+
+
+def test_a_node_that_was_here_before_stays_what_it_was(directory: Path) -> None:
+    former = rabbitmq_node.prepare(directory, running=False)
+    before = contents(directory)
+    assert rabbitmq_node.prepare(directory, running=False) == former
+    assert contents(directory) == before
+
+
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["port", "distribution port", "epmd port"])
+def test_a_taken_port_moves_the_node_and_nothing_else_of_it(directory: Path, which: int) -> None:
+    former = rabbitmq_node.prepare(directory, running=False)
+    cookie = cookie_of(directory)
+    with taken(ports_of(former)[which]):
+        moved = rabbitmq_node.prepare(directory, running=False)
+    assert ports_of(former)[which] not in ports_of(moved)
+    assert len(set(ports_of(moved))) == 3
+    assert (moved.name, moved.user, moved.password) == (former.name, former.user, former.password)
+    assert cookie_of(directory) == cookie
+    assert f"127.0.0.1:{moved.port}\n" in contents(directory)["rabbitmq.conf"]
+    assert contents(directory)["broker.url"] == f"{moved.url}\n"
+    # It stays where it has moved to, also when the former port is free again.
+    assert rabbitmq_node.prepare(directory, running=False) == moved
+
+
+def test_a_node_that_runs_holds_its_own_ports_and_keeps_them(directory: Path) -> None:
+    former = rabbitmq_node.prepare(directory, running=False)
+    with taken(former.port), taken(former.epmd_port):
+        assert rabbitmq_node.prepare(directory, running=True) == former
+
+
+def test_what_a_user_has_broken_is_written_again(directory: Path) -> None:
+    rabbitmq_node.prepare(directory, running=False)
+    whole = contents(directory)
+    for name in ("rabbitmq.conf", "environment.conf", "enabled_plugins", "broker.url"):
+        (directory / name).write_text("nonsense", encoding="utf-8")
+    (directory / "rabbitmq.conf.half").write_text("listeners", encoding="utf-8")
+    rabbitmq_node.prepare(directory, running=False)
+    assert contents(directory) == whole
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b'{"name": "cauce', id="half"),
+        pytest.param(b"\xff\xfe", id="no text"),
+        pytest.param(b"[]", id="another thing"),
+        pytest.param(b'{"name": "cauce-1@localhost"}', id="not all of it"),
+    ],
+)
+def test_a_damaged_record_gives_a_new_node_that_can_be_used(directory: Path, damage: bytes) -> None:
+    former = rabbitmq_node.prepare(directory, running=False)
+    (directory / "node.json").write_bytes(damage)
+    node = rabbitmq_node.prepare(directory, running=False)
+    # Under its former name RabbitMQ would keep its former password, which nobody knows any more.
+    assert node.name != former.name
+    assert node.password != former.password
+    assert contents(directory)["broker.url"] == f"{node.url}\n"
+    assert rabbitmq_node.prepare(directory, running=False) == node
+
+
+@pytest.mark.parametrize("port", [0, -1, 65_536, 99_999])
+def test_a_record_with_a_port_that_is_none_is_damaged(directory: Path, port: int) -> None:
+    former = rabbitmq_node.prepare(directory, running=False)
+    (directory / "node.json").write_bytes(msgspec.json.encode({**msgspec.to_builtins(former), "epmd_port": port}))
+    node = rabbitmq_node.prepare(directory, running=False)
+    assert node.name != former.name
+    assert all(0 < each < 65_536 for each in ports_of(node))
+
+
+# Where it can't be.
+
+
+@pytest.mark.parametrize("name", ["día", "漢字", "a*", "what?", "a[1]", "a{1}", "a^", "now!"])
+def test_a_path_that_rabbitmq_refuses_is_explained_before_anything_is_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SupervisorError, match="--dir") as caught:
+        rabbitmq_node.prepare(tmp_path / name / "rabbitmq", running=False)
+    assert "embedded queue" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_with_spaces_is_fine(tmp_path: Path) -> None:
+    directory = Home(tmp_path / "with a space").rabbitmq
+    node = rabbitmq_node.prepare(directory, running=False)
+    assert rabbitmq_node.environment(node, directory)["RABBITMQ_CONFIG_FILE"] == str(directory / "rabbitmq")
+
+
+def test_a_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SupervisorError, match=r"can't prepare .* for RabbitMQ"):
+        rabbitmq_node.prepare(tmp_path / "file" / "rabbitmq", running=False)
+
+
+def test_a_file_that_cannot_be_replaced_is_explained_without_what_it_should_hold(directory: Path) -> None:
+    node = rabbitmq_node.prepare(directory, running=False)
+    (directory / "rabbitmq.conf").unlink()
+    (directory / "rabbitmq.conf").mkdir()
+    with pytest.raises(SupervisorError, match="can't prepare") as caught:
+        rabbitmq_node.prepare(directory, running=False)
+    assert node.password not in str(caught.value)
+
+
+# What it is told.
+
+
+def test_nothing_of_the_users_own_environment_changes_the_node(directory: Path) -> None:
+    node = rabbitmq_node.prepare(directory, running=False)
+    foreign = [
+        *("NODE_PORT", "NODE_IP_ADDRESS", "NODENAME", "CONFIG_FILE", "CONFIG_FILES", "ADVANCED_CONFIG_FILE"),
+        *("DEFAULT_USER", "DEFAULT_PASS", "DEFAULT_VHOST", "ERLANG_COOKIE", "SERVER_ERL_ARGS", "SERVER_START_ARGS"),
+        *("SERVER_ADDITIONAL_ERL_ARGS", "MNESIA_BASE", "MNESIA_DIR", "QUORUM_DIR", "LOG", "LOGS", "LOG_BASE"),
+        *("ENABLED_PLUGINS", "ENABLED_PLUGINS_FILE", "PLUGINS_DIR", "USE_LONGNAME", "CONF_ENV_FILE", "DIST_PORT"),
+    ]
+    erlang = ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_LIBS", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS"]
+    inherited = dict.fromkeys((*(f"RABBITMQ_{name}" for name in foreign), *foreign, *erlang, "HOME"), "evil")
+    told = {**inherited, **rabbitmq_node.environment(node, directory)}
+    assert [name for name in (*erlang, "HOME") if told[name] == "evil"] == []
+    # Where RABBITMQ_X is empty, RabbitMQ takes X.
+    assert [name for name in foreign if (told[f"RABBITMQ_{name}"] or told[name]) == "evil"] == []
+
+
+def test_the_one_variable_that_must_not_be_empty_is_taken_away_by_the_file_that_is_read_first(directory: Path) -> None:
+    node = rabbitmq_node.prepare(directory, running=False)
+    told = rabbitmq_node.environment(node, directory)
+    assert "RABBITMQ_FEATURE_FLAGS" not in told
+    first = Path(told["RABBITMQ_CONF_ENV_FILE"]).read_text(encoding="utf-8")
+    assert first == "unset RABBITMQ_FEATURE_FLAGS FEATURE_FLAGS\n"
+
+
+def test_all_its_files_are_its_own_and_all_its_listeners_on_the_loopback_address(directory: Path) -> None:
+    node = rabbitmq_node.prepare(directory, running=False)
+    told = rabbitmq_node.environment(node, directory)
+    paths = [value for value in told.values() if value.startswith("/")]
+    assert len(paths) >= 5
+    assert all(Path(value).is_relative_to(directory) for value in paths)
+    assert told["HOME"] == str(directory)
+    assert told["RABBITMQ_NODENAME"] == node.name
+    assert told["RABBITMQ_DIST_PORT"] == str(node.distribution_port)
+    assert (told["ERL_EPMD_PORT"], told["ERL_EPMD_ADDRESS"]) == (str(node.epmd_port), "127.0.0.1")
+    assert "inet_dist_use_interface {127,0,0,1}" in told["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+    epmd = rabbitmq_node.epmd_command(PROGRAMS, node)
+    assert epmd == ("/places/epmd", "-port", str(node.epmd_port), "-address", "127.0.0.1")
+    assert rabbitmq_node.node_command(PROGRAMS) == ("/places/rabbitmq-server",)
+
+
+def test_no_secret_is_told_by_environment_or_command_line(directory: Path) -> None:
+    node = rabbitmq_node.prepare(directory, running=False)
+    told = [
+        *rabbitmq_node.environment(node, directory).values(),
+        *rabbitmq_node.epmd_command(PROGRAMS, node),
+        *rabbitmq_node.node_command(PROGRAMS),
+    ]
+    for secret in (node.password, cookie_of(directory)):
+        assert not any(secret in each for each in told)
+
+
+# How the others find it.
+
+
+def test_the_broker_named_local_is_the_node_of_the_directory(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.directory / LOCAL_URL_FILE == home.rabbitmq / rabbitmq_node.URL_FILE
+    node = rabbitmq_node.prepare(home.rabbitmq, running=False)
+    broker = open_broker("local", home.directory)
+    assert f"127.0.0.1:{node.port}" in broker.description
+    for shown in (broker.description, repr(broker)):
+        assert node.password not in shown
+        assert node.user not in shown
+
+
+def test_whoever_opens_it_after_a_move_finds_it_where_it_is_now(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    former = rabbitmq_node.prepare(home.rabbitmq, running=False)
+    with taken(former.port):
+        moved = rabbitmq_node.prepare(home.rabbitmq, running=False)
+    assert str(moved.port) in open_broker("local", home.directory).description
+
+
+def test_where_there_is_no_node_the_broker_named_local_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="up --broker local"):
+        open_broker("local", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"\n", b"\xff", b"nonsense", b"amqp://user:pass-word-\xc3\xb1@host:port/"])
+def test_a_damaged_note_of_where_it_is_is_an_error_of_ours_and_shows_no_password(tmp_path: Path, damage: bytes) -> None:
+    home = Home(tmp_path)
+    rabbitmq_node.prepare(home.rabbitmq, running=False)
+    (home.rabbitmq / rabbitmq_node.URL_FILE).write_bytes(damage)
+    with pytest.raises(ConfigurationError) as caught:
+        open_broker("local", home.directory)
+    assert "pass-word" not in str(caught.value)
+
+
+def test_a_url_holds_whatever_characters_a_name_and_a_password_have() -> None:
+    password = "p@s:s%?#"  # noqa: S105 - nothing has it
+    node = RabbitNode(name="n@localhost", port=1, distribution_port=2, epmd_port=3, user="a user", password=password)
+    assert node.url == "amqp://a%20user:p%40s%3As%25%3F%23@127.0.0.1:1/%2F"
+
+
+@pytest.mark.rabbitmq
+@pytest.mark.usefixtures("make_rabbitmq_node")
+def test_the_programs_are_found_although_path_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/sbin")
+    programs = rabbitmq_node.find_programs()
+    # Debian's wrapper in /usr/sbin insists on root or the user rabbitmq.
+    assert programs.server.name == "rabbitmq-server"
+    assert programs.server.parent != Path("/usr/sbin")
+    assert programs.epmd.name == "epmd"
