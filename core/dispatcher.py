@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from core.broker.backoff import delay
-from core.broker.base import Message, OnPublishResults, Publisher, PublishResult, Reference
+from core.broker.base import RECONNECT_BACKOFF, Message, OnPublishResults, Publisher, PublishResult, Reference
 from core.heartbeat import Liveness
 from core.model import Dispatch
 from core.repository.base import Repository
@@ -285,7 +284,7 @@ class Dispatcher:
 
     def _refuse(self, reason: str, now: float) -> None:
         if now >= self._publish_after:
-            self._publish_after = now + delay(self._refusals, random.random())  # noqa: S311 - to spread servers
+            self._publish_after = now + RECONNECT_BACKOFF.delay(self._refusals, random.random())  # noqa: S311 - to spread servers
             self._refusals += 1
             if self._refusals == 1:
                 _log.warning("the broker did not confirm: %s; publishing again", reason)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from core.errors import JournalError
-from core.model import ProcessRecord
+from core.model import ProcessPhase, ProcessRecord
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 
@@ -21,9 +21,6 @@ INTERVAL = 0.5
 
 SILENCE = 5.0
 """Seconds without a heartbeat after which a process counts as dead."""
-
-LEFT = "left"
-"""The status of a process that has ended in good order."""
 
 _log = logging.getLogger("cauce.presence")
 
@@ -48,7 +45,7 @@ class Liveness:
 
         One that was never observed before counts as alive until it has been silent long enough.
         """
-        if record.status == LEFT:
+        if record.phase is ProcessPhase.LEFT:
             return False
         _, moved = self._moved.get(record.number, (record.beat, now))
         return now - moved < self._silence
@@ -102,7 +99,7 @@ class Heartbeat:
                         self._shown.set()
                         troubled = False
                         self._leaving.wait(INTERVAL)
-                    self._write(replace(self._describe(), status=LEFT, in_hand=()), repository)
+                    self._write(replace(self._describe(), phase=ProcessPhase.LEFT, troubles=(), in_hand=()), repository)
             except JournalError as error:
                 if not troubled:
                     _log.warning("no heartbeat can be written: %s", error)

@@ -48,6 +48,25 @@ def printable(text: str, longest: int = LONGEST) -> str:
     )
 
 
+class LogThrottle:
+    """Limits how often a message that may come at any rate is logged.
+
+    Args:
+        interval: seconds between two messages.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._next = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Return whether to log it at this time; if so, the next message is due an interval later."""
+        if now < self._next:
+            return False
+        self._next = now + self._interval
+        return True
+
+
 class TextLines(logging.Formatter):
     """`2026-11-25 10:00:00.123 INFO  w1 cauce.worker: message`."""
 

@@ -195,6 +195,17 @@ class Counters(msgspec.Struct, frozen=True):
     """Time spent in task functions, over all threads."""
 
 
+class ProcessPhase(enum.StrEnum):
+    """Where a process is in its life, by its own account."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    """Finishing what it holds, taking nothing more."""
+    LEFT = "left"
+    """Ended in good order."""
+
+
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A server or worker, as its own heartbeat describes it."""
 
@@ -212,10 +223,16 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Grows with each heartbeat. A process is alive if this moves, whatever the clocks say."""
     seen_at: float = 0.0
     """When the last heartbeat was written, by that process's clock: for people, not for decisions."""
-    status: str = "starting"
-    """`starting`, `ready`, `draining`, `left`; with what it waits for, such as `ready: broker away`."""
+    phase: ProcessPhase = ProcessPhase.STARTING
+    troubles: tuple[str, ...] = ()
+    """What keeps it from working, each as `part: reason`; empty when all is well."""
     counters: Counters = Counters()
     in_hand: tuple[RunningTask, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """Phase and troubles as one text for people: `ready; broker: connection refused`."""
+        return "; ".join([self.phase, *self.troubles])
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

@@ -292,7 +292,7 @@ class SystemActions:
     def _archive(self) -> Archive:
         if not self._journal.path.exists():
             raise JournalUnavailable(f"there is no journal {self._journal.path}")
-        return self._journal.archive(readonly=False)()
+        return self._journal.open_archive(readonly=False)
 
     # Export.
 
@@ -305,7 +305,7 @@ class SystemActions:
             JournalError: the journal can't be read.
             ConfigurationError: the file can't be written.
         """
-        with self._journal.archive(readonly=True)() as archive:
+        with self._journal.open_archive(readonly=True) as archive:
             return exporting.export(archive, search, order, path, progress, cancelled)
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 from textual import on
 from textual.screen import Screen
 
-from tui import commands, formatting
+from tui import commands, display_text
 from tui.background import Delivered, Job
 from tui.dialogs.confirm import confirm
 from tui.messages import CopyRequested, NotificationRequested
@@ -105,7 +105,7 @@ class Errands(Screen[None]):
     def tell(self, text: str, *, trouble: bool = False) -> None:
         """Say something to the person."""
         self.notify(
-            formatting.clean(text, 600),
+            display_text.clean(text, 600),
             severity="error" if trouble else "information",
             timeout=8 if trouble else 4,
             markup=False,

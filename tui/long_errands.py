@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import TypeVar
 
-from tui import formatting
+from core import formatting
 from tui.errands import Errands
 from tui.source import Actions, Source
 from tui.submission_events import SubmissionEvent, SubmissionProgress

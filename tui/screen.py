@@ -13,7 +13,7 @@ from textual.widgets import ContentSwitcher, Static
 
 from core.model import Task
 from core.supervisor.status import Phase
-from tui import commands, formatting, garbage_collection
+from tui import commands, display_text, garbage_collection
 from tui.background import Job
 from tui.dialogs.task_detail import TaskDetail
 from tui.messages import DetailRequested, LogsRead, LogsRequested, RowsRequested, SearchRequested, TasksRead, ViewTaken
@@ -216,7 +216,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         except Exception as error:  # noqa: BLE001 - whatever it is, the other tabs are not to blame
             _log.exception("the tab %s is broken", tab.id)
             told = self.words("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
-            tab.broken(formatting.clean(told))
+            tab.broken(display_text.clean(told))
 
     async def _open(self, name: str) -> None:
         """Open a tab; it is made when it is opened for the first time."""

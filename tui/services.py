@@ -1,6 +1,7 @@
 """The real source: what the console shows and does of the system of one directory."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from core import config, encryption
@@ -56,14 +57,14 @@ class LocalSource:
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
         """What finds tasks for one table."""
-        return JournalTaskFeed(self._journal.archive(readonly=True), hand_over, f"tasks-{name}")
+        return JournalTaskFeed(partial(self._journal.open_archive, readonly=True), hand_over, f"tasks-{name}")
 
     def task(self, seq: int) -> Task | None:
         """Read everything about one task.
 
         By a connection of its own, so that a person waits for no list that is being searched or followed.
         """
-        with self._journal.archive(readonly=True)() as archive:
+        with self._journal.open_archive(readonly=True) as archive:
             return archive.task(seq)
 
     def logs(self, hand_over: Callable[[LogBatch], object]) -> LogSource:

@@ -9,9 +9,10 @@ from threading import Event
 
 from textual import on
 
+from core import formatting
 from core.client.load_command import LoadOptions
 from core.repository.archive import BulkAction
-from tui import formatting, payloads
+from tui import payloads
 from tui.actions import BulkActionResult, BulkProgress, BulkSubmitResult, Progress, SubmitResult
 from tui.dialogs.load import LoadDialog
 from tui.dialogs.text_prompt import TextPrompt

@@ -17,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from core.callbacks import ignore
 from core.errors import CauceError, JournalError, JournalMissing
 from core.repository.archive import MOST_RESULTS, Archive, OpenArchive, TaskRow
 from core.repository.search import Comparison, NumericField, Search, SortOrder
@@ -162,7 +163,7 @@ class JournalTaskFeed:
     def follow(self, following: bool) -> None:
         """Follow what comes, or rest: nobody is looking."""
         self._following = following
-        self._asks.put(_nothing)
+        self._asks.put(ignore)
 
     def _interrupt(self) -> None:
         archive = self._archive
@@ -350,7 +351,3 @@ def without(seqs: "array[int]", places: Sequence[int]) -> "array[int]":
         start = place + 1
     kept.extend(seqs[start:])
     return kept
-
-
-def _nothing(_: Archive) -> None:
-    """Wakes the thread."""

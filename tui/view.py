@@ -130,7 +130,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         known = {(part.name, part.pid) for part in self.report.processes} if self.report else set()
         for process in self.snapshot.processes:
             if process.presence is Presence.TROUBLED and (process.name, process.pid) not in known:
-                told.append(f"{process.name}: {process.status.partition('; ')[2]}")
+                told.append(f"{process.name}: {'; '.join(process.troubles)}")
         return tuple(dict.fromkeys(text for text in told if text))
 
     @property

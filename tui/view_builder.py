@@ -52,7 +52,7 @@ class ViewBuilder(Closeable):
         self._open_gauge = open_gauge
         self._broker = broker
         self._patience = patience
-        self._observer = Observer(journal.reading(), 0)
+        self._observer = Observer(journal.open_readonly, 0)
         self._history = RateHistory(CHART_SECONDS)
         self._book: _JournalReader | None = None
         self._gauge: DepthWatch | None = None
@@ -156,9 +156,9 @@ class _JournalReader(_Nothing, Closeable):
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
-        self._repository: Repository = journal.reading()()
+        self._repository: Repository = journal.open_readonly()
         try:
-            self._archive: Archive = journal.archive(readonly=True)()
+            self._archive: Archive = journal.open_archive(readonly=True)
         except CauceError:
             self._repository.close()
             raise

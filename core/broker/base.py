@@ -12,8 +12,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from core.backoff import Backoff
+from core.callbacks import ignore
 from core.closeable import Closeable
 from core.model import Depth
+
+RECONNECT_BACKOFF = Backoff(first=0.2, longest=5.0, low=0.0)
+"""Between tries at a broker that can't be reached or doesn't confirm."""
 
 DELIVERY_LIMIT = 20
 """How often a message is delivered again before it becomes a dead letter."""
@@ -171,7 +176,7 @@ class Broker(ABC):
     """
 
     def __init__(self) -> None:
-        self.on_queue_recreated: Callable[[], None] = _nothing
+        self.on_queue_recreated: Callable[[], None] = ignore
         self._counting = threading.Lock()
         self._births = 0
 
@@ -222,7 +227,3 @@ class Broker(ABC):
         with self._counting:
             self._births += 1
         self.on_queue_recreated()
-
-
-def _nothing() -> None:
-    """Be told nothing."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from core.client import display, options, query_commands
+from core import formatting
+from core.client import options, query_commands
 from core.client.arguments import load_order, make_parser, submit_order
 from core.client.client import Client
 from core.client.line_editing import history_file, remembered
@@ -64,7 +65,7 @@ class ProgressLine:
         if now < self._next:
             return
         self._next = now + REDRAW
-        rate = display.per_second(accepted, now - self._began)
+        rate = formatting.per_second(accepted, now - self._began)
         self._bar.update(self._task, completed=accepted, description=f"accepted, {rate}{note}")
 
     def report(self, report: OutputWriter) -> None:

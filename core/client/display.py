@@ -3,12 +3,12 @@
 Text of strangers comes out printable.
 """
 
-import datetime
 from collections.abc import Sequence
 
 import msgspec
 
 from core.client.values import Statistics, TaskOutcome, TaskStatus
+from core.formatting import per_second, precise_duration, timestamp
 from core.jsontext import Json
 from core.logs import printable
 from core.model import Failure, State, Times
@@ -32,18 +32,6 @@ def outcome_text(outcome: TaskOutcome) -> str:
     if outcome.state is State.DONE:
         return value_text(outcome.result)
     return failure_text(outcome.error) if outcome.state is State.FAILED else ""
-
-
-def duration(seconds: float) -> str:
-    """A time span as people read it."""
-    if abs(seconds) < 1:
-        return f"{seconds * 1000:.1f} ms"
-    return f"{seconds:.1f} s" if abs(seconds) < 120 else f"{seconds / 60:.0f} min"
-
-
-def per_second(count: int, seconds: float) -> str:
-    """A rate."""
-    return f"{count / seconds:,.0f}/s" if seconds > 0 else "-/s"
 
 
 def status_lines(status: TaskStatus, now: float) -> list[str]:
@@ -71,7 +59,7 @@ def _state_words(status: TaskStatus, now: float) -> str:
         case State.FAILED:
             return f"has failed after {_attempts(status.attempts)}"
         case State.RUNNING if status.running is not None:
-            since = duration(max(0.0, now - status.running.since))
+            since = precise_duration(max(0.0, now - status.running.since))
             return f"has been running on {printable(status.running.worker)} for {since}"
         case State.RETRYING:
             return f"failed in {_attempts(status.attempts)} and will be tried again{_note(status)}"
@@ -96,19 +84,10 @@ def hops(times: Times) -> list[str]:
     for name, moment in msgspec.structs.asdict(times).items():
         if moment is None:
             continue
-        took = "" if before is None else f"  +{duration(moment - before)}"
-        lines.append(f"  {name:<12}  {clock(moment)}{took}")
+        took = "" if before is None else f"  +{precise_duration(moment - before)}"
+        lines.append(f"  {name:<12}  {timestamp(moment)}{took}")
         before = moment
     return lines
-
-
-def clock(moment: float) -> str:
-    """A time of day, of this machine, with milliseconds."""
-    try:
-        at = datetime.datetime.fromtimestamp(moment).astimezone()
-    except (OverflowError, OSError, ValueError):
-        return f"{moment:.3f}"
-    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03}"
 
 
 def statistics_lines(statistics: Statistics) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from core.client import display
+from core import formatting
 from core.client.client import Client
 from core.client.histogram import Histogram
 from core.client.load_connection import LoadConnection, LoadShare
@@ -209,12 +209,12 @@ def describe(figures: LoadReport) -> list[str]:
         f"({figures.accepted_per_second:,.0f}/s) over {figures.connections} connections, "
         f"up to {figures.window:,} open on each"
     )
-    times = ", ".join(f"{name} {display.duration(value)}" for name, value in percentiles.items())
+    times = ", ".join(f"{name} {formatting.precise_duration(value)}" for name, value in percentiles.items())
     lines = [taken, f"submitted to accepted: {times}"]
     if figures.errors:
         lines.append("errors: " + ", ".join(f"{count:,} {code}" for code, count in sorted(figures.errors.items())))
     if figures.stored is not None and figures.stored_seconds is not None:
-        rate = display.per_second(figures.stored, figures.stored_seconds)
+        rate = formatting.per_second(figures.stored, figures.stored_seconds)
         lines.append(f"{figures.stored:,} stored in {figures.stored_seconds:.2f} s ({rate}) end to end")
     lines.append(f"the generator took {figures.cpu * 1e6:.1f} µs of processor time for each task")
     return lines

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from core import formatting
 from core.client import display
 from core.client.client import Client
 from core.client.line_editing import begun_line
@@ -142,7 +143,7 @@ class Prompt:
 
     def _tell(self, outcome: TaskOutcome | Refused) -> None:
         began = self._open.pop(outcome.id, None)
-        took = "" if began is None else f"  ({display.duration(time.monotonic() - began)})"
+        took = "" if began is None else f"  ({formatting.precise_duration(time.monotonic() - began)})"
         if isinstance(outcome, Refused):
             self._say(f"✗ {outcome.id}  {printable(outcome.message)}{took}")
             return

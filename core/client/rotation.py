@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 
 from core.addresses import Address
+from core.backoff import Backoff
 from core.errors import ConfigurationError
 from core.protocol import ErrorCode
 
-FIRST_PAUSE = 0.1
-"""The longest wait after the first failure, in seconds."""
-
-LONGEST_PAUSE = 3.0
-"""The longest wait of all, in seconds."""
-
-_DOUBLINGS = 10
+BACKOFF = Backoff(first=0.1, longest=3.0, low=0.5)
+"""Between tries at a server that can't be reached."""
 
 
 def pause_after(failures: int, random: float) -> float:
@@ -24,7 +20,7 @@ def pause_after(failures: int, random: float) -> float:
     """
     if failures <= 0:
         return 0.0
-    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, _DOUBLINGS)) * (0.5 + random / 2)
+    return BACKOFF.delay(failures - 1, random)
 
 
 def belongs_elsewhere(code: ErrorCode) -> bool:

@@ -51,7 +51,7 @@ def run(settings: Settings) -> int:
     """Show snapshots until interrupted, or one; the exit code."""
     directory = settings[config.DIRECTORY]
     journal = Journal(settings[config.DATABASE], directory)
-    observer = Observer(journal.reading(), settings[LATEST])
+    observer = Observer(journal.open_readonly, settings[LATEST])
     watch = DepthWatch(open_broker(settings[config.BROKER], directory).gauge)
     watch.start(FIRST_ANSWER)
 
@@ -143,7 +143,7 @@ def _cells(view: ProcessView, now: float) -> list[Text]:
     if view.presence is Presence.LOST:
         state = f"lost {max(0.0, now - view.seen_at):.0f} s ago"
     elif view.presence is Presence.TROUBLED:
-        state = view.status.partition("; ")[2]
+        state = "; ".join(view.troubles)
     return [
         Text(printable(view.name, 20)),
         Text(printable(state, 40), style=STYLES[view.presence]),

@@ -6,8 +6,8 @@ It belongs to one thread, and only reads.
 from collections.abc import Mapping
 
 from core.errors import JournalError
-from core.heartbeat import LEFT, Liveness
-from core.model import Depth, Ledger, ProcessRecord, Role
+from core.heartbeat import Liveness
+from core.model import Depth, Ledger, ProcessPhase, ProcessRecord, Role
 from core.monitor.rates import WINDOW, rates
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.base import OpenRepository, Repository
@@ -89,7 +89,7 @@ class Observer:
             address=record.address,
             threads=record.threads,
             presence=presence,
-            status=record.status,
+            troubles=record.troubles,
             seen_at=record.seen_at,
             counters=record.counters,
             rate=0.0 if gone else by_number.get(record.number, 0.0),
@@ -104,14 +104,13 @@ def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
         record: as its heartbeat wrote it.
         alive: whether the heartbeat goes on.
     """
-    status, _, trouble = record.status.partition("; ")
-    if status == LEFT:
+    if record.phase is ProcessPhase.LEFT:
         return Presence.LEFT
     if not alive:
         return Presence.LOST
-    if status in {"starting", "draining"}:
-        return Presence(status)
-    if trouble:
+    if record.phase is not ProcessPhase.READY:
+        return Presence(record.phase)
+    if record.troubles:
         return Presence.TROUBLED
     if not record.in_hand:
         return Presence.ONLINE

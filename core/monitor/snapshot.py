@@ -19,7 +19,7 @@ class Presence(enum.StrEnum):
     DRAINING = "draining"
     """Finishing what it holds, taking nothing more."""
     TROUBLED = "troubled"
-    """It can't reach the broker or the journal; its status says why."""
+    """It can't reach the broker or the journal; `troubles` say why."""
     LOST = "lost"
     """Without a sign of life."""
     LEFT = "left"
@@ -38,7 +38,7 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     threads: int
     presence: Presence
-    status: str
+    troubles: tuple[str, ...] = ()
     seen_at: float
     counters: Counters
     rate: float

@@ -1,16 +1,16 @@
-"""From a setting to a journal."""
+"""The journal as a setting names it: opens connections to it."""
 
 from pathlib import Path
 
 from core.errors import ConfigurationError, JournalMissing
-from core.repository.archive import Archive, OpenArchive
-from core.repository.base import OpenRepository, Repository
+from core.repository.archive import Archive
+from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
 from core.repository.sqlite_archive import open_archive
 
 
 class Journal:
-    """A journal as it is configured: opens connections to it.
+    """A configured journal.
 
     Args:
         url: a file, or `sqlite:///FILE`.
@@ -28,39 +28,38 @@ class Journal:
             rest.removeprefix("/") if mark and not rest.startswith("//") else rest if mark else url
         )
 
-    def writing(self, *, patience: float = 10.0) -> OpenRepository:
-        """For what was promised: a commit is on the disk."""
+    def open(self, *, patience: float = 10.0) -> Repository:
+        """Open it for what must last: a commit is on the disk when it returns.
 
-        def open_it() -> Repository:
-            return open_sqlite(self.path, patience=patience)
+        Args:
+            patience: seconds to wait for another process's lock.
 
-        return open_it
+        Raises:
+            JournalError: it can't be opened.
+        """
+        return open_sqlite(self.path, patience=patience)
 
-    def heartbeat(self) -> OpenRepository:
-        """For what is only of this moment: a commit may be lost in a power cut."""
+    def open_heartbeat(self) -> Repository:
+        """Open it for records of the present moment: a commit may be lost in a power cut."""
+        return open_sqlite(self.path, durable=False)
 
-        def open_it() -> Repository:
-            return open_sqlite(self.path, durable=False)
+    def open_readonly(self) -> Repository:
+        """Open it for reading. It is never created here.
 
-        return open_it
+        Raises:
+            JournalMissing: there is no journal yet.
+        """
+        self._require()
+        return open_sqlite(self.path, readonly=True)
 
-    def reading(self) -> OpenRepository:
-        """For looking only. What it returns raises `JournalMissing` where there is no journal: it makes none."""
+    def open_archive(self, *, readonly: bool) -> Archive:
+        """Open it for operators, who search it and, unless `readonly`, retry and discard. It is never created here.
 
-        def open_it() -> Repository:
-            self._require()
-            return open_sqlite(self.path, readonly=True)
-
-        return open_it
-
-    def archive(self, *, readonly: bool) -> OpenArchive:
-        """For people who look through it, and settle what has failed unless `readonly`; it makes none, either."""
-
-        def open_it() -> Archive:
-            self._require()
-            return open_archive(self.path, readonly=readonly)
-
-        return open_it
+        Raises:
+            JournalMissing: there is no journal yet.
+        """
+        self._require()
+        return open_archive(self.path, readonly=readonly)
 
     def _require(self) -> None:
         if not self.path.exists():

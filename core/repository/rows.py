@@ -9,6 +9,7 @@ from core.model import (
     Dispatch,
     Failure,
     Outcome,
+    ProcessPhase,
     ProcessRecord,
     Role,
     RunningTask,
@@ -30,6 +31,7 @@ PROCESS_COLUMNS = (
 
 _encode = msgspec.json.Encoder().encode
 _STATES: dict[Value, State] = {state.value: state for state in State}
+_PHASES: dict[str, ProcessPhase] = {phase.value: phase for phase in ProcessPhase}
 _decode_counters = msgspec.json.Decoder(Counters).decode
 _decode_in_hand = msgspec.json.Decoder(tuple[RunningTask, ...]).decode
 
@@ -159,6 +161,7 @@ def settled_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
 
 def process(row: Row) -> ProcessRecord:
     """A row of `PROCESS_COLUMNS`."""
+    phase, *troubles = text(row[10]).split("; ")
     return ProcessRecord(
         number=integer(row[0]),
         role=Role(text(row[1])),
@@ -170,7 +173,8 @@ def process(row: Row) -> ProcessRecord:
         started_at=number(row[7]),
         beat=integer(row[8]),
         seen_at=number(row[9]),
-        status=text(row[10]),
+        phase=_PHASES.get(phase, ProcessPhase.READY),
+        troubles=tuple(troubles),
         counters=_decode_counters(text(row[11])),
         in_hand=_decode_in_hand(text(row[12])),
     )

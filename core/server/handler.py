@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from core.identifiers import new_id
+from core.logs import LogThrottle
 from core.model import AcceptResult, NewTask, State
 from core.protocol import Cancel as CancelRequest
 from core.protocol import ErrorCode, Ref, Request, Result, Stats, Status
@@ -80,7 +81,7 @@ class RequestHandler:
         self._held = 0
         """What they have us hold at most: as counted last, and all that came since then."""
         self._count_at = most_held
-        self._complain_at = 0.0
+        self._complaints = LogThrottle(COMPLAIN_EVERY)
         self._loop = asyncio.get_running_loop()
         self._connections: set[AcceptedConnection] = set()
         self._closing = False
@@ -140,8 +141,7 @@ class RequestHandler:
             self._held -= connection.held
             connection.relieve()
             cut += 1
-        if now >= self._complain_at:
-            self._complain_at = now + COMPLAIN_EVERY
+        if self._complaints.is_due(now):
             _log.warning("%d clients were cut off: more than %d bytes were held for all", cut, self._most_held)
 
     def gone(self, ticket: Ticket) -> bool:

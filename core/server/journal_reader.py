@@ -15,6 +15,7 @@ import msgspec
 
 from core.errors import JournalError
 from core.heartbeat import Liveness
+from core.logs import LogThrottle
 from core.model import Ledger, ProcessRecord, RunningTask, Task
 from core.repository.base import OpenRepository, Repository
 from core.server.waiters import Waiter, Waiters
@@ -108,7 +109,7 @@ class JournalReader(Generic[Ticket]):
         self._liveness = Liveness()
         self._alive: list[ProcessRecord] = []
         self._in_hand: dict[str, tuple[str, RunningTask]] = {}
-        self._complain_at = 0.0
+        self._complaints = LogThrottle(COMPLAIN_EVERY)
         self._next_look = 0.0
         self._next_observation = 0.0
         self._version = -1
@@ -170,8 +171,7 @@ class JournalReader(Generic[Ticket]):
     def _refuse(self, questions: Sequence[ReadRequest[Ticket]], error: JournalError) -> None:
         if questions:
             now = time.monotonic()
-            if now >= self._complain_at:
-                self._complain_at = now + COMPLAIN_EVERY
+            if self._complaints.is_due(now):
                 _log.warning("the journal can't be read: %s", error)
             self._say([ReadFailed(question.ticket, str(error)) for question in questions])
 

@@ -10,15 +10,17 @@ import socket
 import time
 from collections.abc import Callable
 
+from core.backoff import Backoff, RetryTimer
+from core.logs import LogThrottle
+
 BACKLOG = 4096
 """Connections that the system holds for us before they are taken."""
 
 AT_ONCE = 64
 """Connections that are taken before others have their turn."""
 
-FIRST_PAUSE = 0.02
-LONGEST_PAUSE = 0.5
-"""Seconds until the next try when the system has no descriptor or no memory for a connection: longer each time."""
+ACCEPT_BACKOFF = Backoff(first=0.02, longest=0.5)
+"""Between tries while the system has no descriptor or no memory for a connection."""
 
 COMPLAIN_EVERY = 60.0
 """Seconds between two complaints about that in the log."""
@@ -39,8 +41,8 @@ class Listener:
         self._make = make
         self._taking: list[asyncio.Task[None]] = []
         self._serving: set[asyncio.Task[None]] = set()
-        self._complain_at = 0.0
-        self._pause = FIRST_PAUSE
+        self._complaints = LogThrottle(COMPLAIN_EVERY)
+        self._retry = RetryTimer(ACCEPT_BACKOFF)
 
     def open(self) -> None:
         """Let in whoever comes.
@@ -81,10 +83,9 @@ class Listener:
             return
         except OSError as error:
             self._complain(error, time.monotonic())
-            await asyncio.sleep(self._pause)
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+            await asyncio.sleep(self._retry.next_delay())
             return
-        self._pause = FIRST_PAUSE
+        self._retry.reset()
         task = asyncio.get_running_loop().create_task(self._serve(connected))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
@@ -97,8 +98,6 @@ class Listener:
             _log.debug("a connection ended at once: %s", error)
 
     def _complain(self, error: OSError, now: float) -> None:
-        if now < self._complain_at:
-            return
-        self._complain_at = now + COMPLAIN_EVERY
-        reason = error.strerror or str(error)
-        _log.error("no connection can be taken now: %s; allow more open files, or lower --max-connections", reason)
+        if self._complaints.is_due(now):
+            reason = error.strerror or str(error)
+            _log.error("no connection can be taken now: %s; allow more open files, or lower --max-connections", reason)

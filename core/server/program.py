@@ -17,7 +17,7 @@ from core.dead_letters import DeadLetters
 from core.dispatcher import Dispatcher
 from core.errors import SupervisorError
 from core.heartbeat import Heartbeat
-from core.model import Counters, ProcessRecord, Role
+from core.model import Counters, ProcessPhase, ProcessRecord, Role
 from core.protocol import Limits
 from core.repository.journal import Journal
 from core.server import options
@@ -69,7 +69,7 @@ class Server:
         self._journal = journal
         self._started_at = time.time()
         self._number = 0
-        self._status = "starting"
+        self._phase = ProcessPhase.STARTING
         self._address = settings[options.LISTEN]
         self._writer: JournalWriter[Ticket] | None = None
 
@@ -101,13 +101,13 @@ class Server:
         on_stop(leave, lambda again: os._exit(exit_code(again)))
         # First of all: a server that finds its port in use leaves no trace in the journal.
         door = await self._listen(lambda: make_connection())
-        with self._journal.writing()() as repository, repository.transaction():
+        with self._journal.open() as repository, repository.transaction():
             self._number = repository.register(self._describe())
         desk = RequestHandler(self._name, self._settings[options.MAX_CONNECTIONS])
-        self._writer = JournalWriter(self._journal.writing(), self._make_dispatcher, self._number, desk.post, die)
-        reader = JournalReader(self._journal.writing(), desk.post, die, desk.gone)
-        letters = DeadLetters(self._open_dead_letters, self._journal.writing(), die)
-        heartbeat = Heartbeat(self._journal.heartbeat(), self._describe, self._number, die)
+        self._writer = JournalWriter(self._journal.open, self._make_dispatcher, self._number, desk.post, die)
+        reader = JournalReader(self._journal.open, desk.post, die, desk.gone)
+        letters = DeadLetters(self._open_dead_letters, self._journal.open, die)
+        heartbeat = Heartbeat(self._journal.open_heartbeat, self._describe, self._number, die)
         desk.open(self._writer, reader)
         on_rebalance(rebalance)
         make_connection = self._connection_maker(desk)
@@ -116,11 +116,11 @@ class Server:
         await self._reach_broker(self._writer)
         heartbeat.start()
         self._let_in(door)
-        self._status = "ready"
+        self._phase = ProcessPhase.READY
         _log.info("%s is ready on %s; broker: %s", self._name, self._address, self._broker.description)
         await self._watch(desk, leaving)
         _log.info("leaving: answering what is open; the same signal again leaves at once")
-        self._status = "draining"
+        self._phase = ProcessPhase.DRAINING
         door.close()
         await self._drain(desk, reader)
         await asyncio.to_thread(letters.stop)
@@ -218,7 +218,7 @@ class Server:
 
     def _describe(self) -> ProcessRecord:
         writer = self._writer
-        trouble = [f"{name}: {text}" for name, text in self._troubles() if text]
+        troubles = [f"{name}: {text}" for name, text in self._troubles() if text]
         return ProcessRecord(
             number=self._number,
             role=Role.SERVER,
@@ -228,7 +228,8 @@ class Server:
             address=str(self._address),
             started_at=self._started_at,
             seen_at=time.time(),
-            status="; ".join([self._status, *trouble]),
+            phase=self._phase,
+            troubles=tuple(troubles),
             counters=Counters(accepted=writer.accepted, published=writer.published) if writer else Counters(),
         )
 

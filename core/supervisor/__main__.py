@@ -19,11 +19,12 @@ from core import config, logs
 from core.addresses import LOOPBACK, SERVERS, Address
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
+from core.formatting import coarse_duration, memory, processor_share
 from core.launch import explained
 from core.repository.journal import Journal
 from core.supervisor import arguments, commands, doctor, guard, launching, options
 from core.supervisor.arguments import MODULE
-from core.supervisor.display import duration, left_behind, memory, not_ready, processor, waiting_for
+from core.supervisor.display import left_behind, not_ready, waiting_for
 from core.supervisor.doctor import Finding, Verdict
 from core.supervisor.home import Home
 from core.supervisor.logs import log_reading, logs_command
@@ -369,9 +370,9 @@ def _print(report: SystemStatus) -> None:
             Text(state, STYLES.get(part.state, "")),
             "" if part.pid is None else str(part.pid),
             part.address,
-            "" if part.started_at is None else duration(now - part.started_at),
+            "" if part.started_at is None else coarse_duration(now - part.started_at),
             str(part.restarts or ""),
-            processor(part.cpu),
+            processor_share(part.cpu),
             memory(part.memory),
             Text(logs.printable(part.note)),
         )

@@ -14,6 +14,7 @@ from core import config, exposure
 from core.addresses import LOOPBACK, Address
 from core.broker.base import Broker
 from core.broker.factory import open_broker
+from core.callbacks import ignore
 from core.config import Settings
 from core.errors import BrokerError, JournalError, SupervisorError
 from core.repository.journal import Journal
@@ -78,7 +79,7 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     for spec in specs:
         crew.add(spec)
     _take_up(crew, records, wish, settings[options.STOP_TIMEOUT])
-    prepare_broker = partial(_reach, broker, journal) if local else _nothing
+    prepare_broker = partial(_reach, broker, journal) if local else ignore
     undertaking = SystemSpec(
         crew=crew,
         operations=_operations(settings, crew, planner, balancer, prepare_broker),
@@ -195,7 +196,7 @@ def _was_ready(journal: Journal, target: ProbeTarget) -> bool:
     if target.duty not in {ProcessKind.SERVER, ProcessKind.WORKER}:
         return False
     try:
-        with journal.reading()() as repository:
+        with journal.open_readonly() as repository:
             return was_ready(target, repository.processes())
     except JournalError:
         return False
@@ -209,7 +210,7 @@ def _crew(
     ready: Callable[[ProbeTarget], bool],
 ) -> Units:
     def make(spec: ProcessSpec) -> Unit:
-        before = balancer.test if balancer is not None and spec.duty is ProcessKind.NGINX else _nothing
+        before = balancer.test if balancer is not None and spec.duty is ProcessKind.NGINX else ignore
         return Unit(spec, home, environment, settings[options.HUNG_AFTER], before, ready)
 
     return Units(make)
@@ -241,9 +242,5 @@ def _reach(broker: Broker, journal: Journal, *, lenient: bool = False) -> None:
         broker.prepare()
     if broker.recreations and journal.path.exists():
         # What was on the queue that had to be made is gone.
-        with journal.writing()() as repository, repository.transaction():
+        with journal.open() as repository, repository.transaction():
             repository.redispatch()
-
-
-def _nothing() -> None:
-    """What there is to do where there is nothing to do."""

@@ -140,7 +140,7 @@ def redispatch(journal: Journal) -> int:
     """
     if not journal.path.exists():
         raise ConfigurationError(f"there is no journal {journal.path}; is this the system's directory? (--dir)")
-    with journal.writing()() as repository, repository.transaction():
+    with journal.open() as repository, repository.transaction():
         return repository.redispatch()
 
 

@@ -4,26 +4,6 @@ from collections.abc import Sequence
 
 from core.supervisor.status import SystemStatus
 
-_SPANS = ((60.0, "s", 1.0), (3600.0, "min", 60.0), (172_800.0, "h", 3600.0))
-
-
-def duration(seconds: float) -> str:
-    """A time span, in its largest whole unit."""
-    for below, unit, length in _SPANS:
-        if seconds < below:
-            return f"{max(0.0, seconds) // length:.0f} {unit}"
-    return f"{seconds // 86_400:.0f} d"
-
-
-def memory(size: int | None) -> str:
-    """Bytes, in mebibytes; nothing when not known."""
-    return "" if size is None else f"{size / 2**20:.0f} MiB"
-
-
-def processor(share: float | None) -> str:
-    """A share of one processor, in per cent; nothing when not known."""
-    return "" if share is None else f"{100 * share:.0f}%"
-
 
 def waiting_for(report: SystemStatus) -> str:
     """Say on whom a stop waits, and how long it still does."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core import config, encryption
 from core.broker.factory import open_broker
+from core.callbacks import ignore
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
 from core.repository.journal import Journal
@@ -76,9 +77,11 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[S
         local = assembly.settings[config.BROKER] == LOCAL
 
         def make_watcher(on_seen: Callable[[HealthReport], None], on_death: OnDeath) -> HealthMonitor:
-            return HealthMonitor(journal.reading(), assembly.broker if local else None, token, on_seen, on_death, tls)
+            return HealthMonitor(
+                journal.open_readonly, assembly.broker if local else None, token, on_seen, on_death, tls
+            )
 
-        rotate_access_log = assembly.balancer.rotate if assembly.balancer is not None else _nothing
+        rotate_access_log = assembly.balancer.rotate if assembly.balancer is not None else ignore
         supervisor = Supervisor(
             assembly.undertaking,
             home,
@@ -190,10 +193,6 @@ def _lock(home: Home) -> Lock:
         return Lock(home.lock)
     except AlreadyRunning as error:
         raise AlreadyRunning(commands.where_it_runs(home)) from error
-
-
-def _nothing() -> None:
-    """Without NGINX there is no access log."""
 
 
 def _told(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 Pure: time and chance are arguments.
 """
 
+from core.backoff import Backoff
 from core.broker.base import Reference
 from core.errors import UnknownKind
 from core.model import Assignment, State
@@ -52,8 +53,7 @@ def retry_delay(attempt: int, base: float, chance: float) -> float:
         base: the wait after the first.
         chance: from 0 to 1; spreads those that failed together, by a quarter up and down.
     """
-    doubled = base * 2.0 ** min(attempt, 60)
-    return min(doubled, LONGEST_DELAY) * (0.75 + 0.5 * chance)
+    return Backoff(base, LONGEST_DELAY, low=0.75, high=1.25).delay(attempt, chance)
 
 
 def may_retry(

@@ -16,7 +16,7 @@ from core.broker.base import Broker, Consumer, Queue
 from core.config import Settings
 from core.errors import BrokerUnavailable
 from core.heartbeat import Heartbeat
-from core.model import Counters, ProcessRecord, Role, RunningTask
+from core.model import Counters, ProcessPhase, ProcessRecord, Role, RunningTask
 from core.repository.journal import Journal
 from core.signals import exit_code, on_stop
 from core.tasks import Registry
@@ -62,18 +62,18 @@ class Worker:
         self._broker = broker
         self._journal = journal
         self._started_at = time.time()
-        self._status = "starting"
+        self._phase = ProcessPhase.STARTING
         self._events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
         self._number = 0
         self._seen = (0.0, 0)
-        with journal.writing()() as repository, repository.transaction():
+        with journal.open() as repository, repository.transaction():
             self._number = repository.register(self._record(Counters()))
         self.name = settings[options.NAME] or f"w{self._number}"
         self._hold = InFlightTasks()
         self._concurrency = settings[options.CONCURRENCY]
         # As many as run, until it is known how long they take: a second worker gets its share of the first ones.
         self._prefetch = settings[options.PREFETCH] or self._concurrency
-        self._recorder = Recorder(journal.writing(), self._acknowledge, self._events.put)
+        self._recorder = Recorder(journal.open, self._acknowledge, self._events.put)
         broker.on_queue_recreated = self._recorder.redispatch
         self._consumer: Consumer = broker.consumer(Queue.TASKS, self._prefetch)
         self._handlers = HandlerThreads(
@@ -90,13 +90,13 @@ class Worker:
         )
         self._taker = Fetcher(
             self._consumer,
-            journal.writing(),
+            journal.open,
             self._hold,
             self._handlers.add,
             settings[options.MAX_TASKS],
             self._events.put,
         )
-        self._heartbeat = Heartbeat(journal.heartbeat(), self._describe, self._number, self._events.put)
+        self._heartbeat = Heartbeat(journal.open_heartbeat, self._describe, self._number, self._events.put)
 
     def run(self) -> int:
         """Work until a signal, the end of the burst, or the last of `max-tasks`; the exit code."""
@@ -107,7 +107,7 @@ class Worker:
             _log.warning("waiting for the broker: %s", error)
         self._recorder.start()
         self._handlers.start()
-        self._status = "ready"
+        self._phase = ProcessPhase.READY
         self._heartbeat.start()
         # Whoever looks after it shall know that it could work, even if its first task kills it.
         self._heartbeat.wait_shown(SHOW_PATIENCE)
@@ -183,7 +183,7 @@ class Worker:
 
     def _leave(self, code: int) -> int:
         """Finish what runs, store it, give back the rest."""
-        self._status = "draining"
+        self._phase = ProcessPhase.DRAINING
         self._taker.stop()
         if not self._handlers.stop(self._settings[options.SHUTDOWN_TIMEOUT]):
             _log.warning(
@@ -224,16 +224,21 @@ class Worker:
         counters = self._recorder.counters
         return self._record(
             msgspec.structs.replace(counters, discarded=counters.discarded + self._taker.discarded),
-            status="; ".join([self._status, *self._troubles()]),
+            self._phase,
+            self._troubles(),
             in_hand=tuple(self._handlers.running),
         )
 
-    def _troubles(self) -> list[str]:
+    def _troubles(self) -> tuple[str, ...]:
         troubles = (("broker", self._consumer.trouble), ("journal", self._recorder.trouble))
-        return [f"{part}: {trouble}" for part, trouble in troubles if trouble]
+        return tuple(f"{part}: {trouble}" for part, trouble in troubles if trouble)
 
     def _record(
-        self, counters: Counters, status: str = "starting", in_hand: tuple[RunningTask, ...] = ()
+        self,
+        counters: Counters,
+        phase: ProcessPhase = ProcessPhase.STARTING,
+        troubles: tuple[str, ...] = (),
+        in_hand: tuple[RunningTask, ...] = (),
     ) -> ProcessRecord:
         return ProcessRecord(
             role=Role.WORKER,
@@ -243,7 +248,8 @@ class Worker:
             threads=self._settings[options.CONCURRENCY],
             started_at=self._started_at,
             seen_at=time.time(),
-            status=status,
+            phase=phase,
+            troubles=troubles,
             counters=counters,
             in_hand=in_hand,
         )

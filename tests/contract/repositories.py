@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from core.closeable import Closeable
-from core.model import Counters, Dispatch, Failure, NewTask, Outcome, ProcessRecord, Role, RunningTask, State
+from core.model import (
+    Counters,
+    Dispatch,
+    Failure,
+    NewTask,
+    Outcome,
+    ProcessPhase,
+    ProcessRecord,
+    Role,
+    RunningTask,
+    State,
+)
 from core.repository.archive import Archive, OpenArchive
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
@@ -109,7 +120,7 @@ def process(
     started_at: float = NOW,
     at: float = 0.0,
     beat: int = 0,
-    status: str = "starting",
+    phase: ProcessPhase = ProcessPhase.STARTING,
     counters: Counters = NOTHING_COUNTED,
     in_hand: tuple[RunningTask, ...] = (),
 ) -> ProcessRecord:
@@ -125,7 +136,7 @@ def process(
         started_at=started_at,
         beat=beat,
         seen_at=at or started_at,
-        status=status,
+        phase=phase,
         counters=counters,
         in_hand=in_hand,
     )

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from core.model import ENDED, Counters, Role, RunningTask, State, Task
+from core.model import ENDED, Counters, ProcessPhase, Role, RunningTask, State, Task
 from core.repository.base import Cursor, OpenRepository, Repository
 from tests.contract.repositories import NOTHING_COUNTED, NOW, end, enter, mark, outcome, process, queue, settle
 
@@ -57,7 +57,7 @@ def test_processes_come_by_number(journal: Repository) -> None:
 def test_a_process_that_left_more_than_an_hour_ago_is_not_listed(journal: Repository) -> None:
     leaver = register(journal, "leaver", NOW)
     with journal.transaction():
-        journal.beat(process("leaver", number=leaver, beat=2, status="left", at=NOW))
+        journal.beat(process("leaver", number=leaver, beat=2, phase=ProcessPhase.LEFT, at=NOW))
     fresh = register(journal, "fresh", NOW + 3601)
     assert [record.number for record in journal.processes()] == [fresh]
 

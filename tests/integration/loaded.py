@@ -66,7 +66,7 @@ def under_load(system: Supervised, address: str) -> Iterator[Load]:
     finally:
         load.end()
     assert load.errors == []
-    with Journal("resultados.db", system.home.directory).reading()() as repository:
+    with Journal("resultados.db", system.home.directory).open_readonly() as repository:
 
         def states() -> dict[str, State]:
             return {task.id: task.state for task in repository.find_all(load.accepted)}

@@ -80,7 +80,7 @@ class Program(Closeable):
     def record(self) -> ProcessRecord | None:
         """Its last heartbeat."""
         try:
-            with self._journal.reading()() as repository:
+            with self._journal.open_readonly() as repository:
                 records = [record for record in repository.processes() if record.pid == self.process.pid]
         except JournalError:
             return None
@@ -135,11 +135,11 @@ def worker(directory: Path, name: str = "w1", *arguments: str) -> Program:
 
 def find(directory: Path, task_id: str) -> Task | None:
     """A task as it is in the journal."""
-    with Journal("resultados.db", directory).reading()() as repository:
+    with Journal("resultados.db", directory).open_readonly() as repository:
         return repository.find(task_id)
 
 
 def counts(directory: Path) -> dict[str, int]:
     """How many tasks are in each state; only states that there are."""
-    with Journal("resultados.db", directory).reading()() as repository:
+    with Journal("resultados.db", directory).open_readonly() as repository:
         return {state: number for state, number in repository.counts().items() if number}

@@ -62,7 +62,7 @@ class Scene:
         """Wait for so many of a worker: that is a second, in which it has looked again at whatever waits there."""
 
         def beat() -> int:
-            with Journal("resultados.db", self.directory).reading()() as repository:
+            with Journal("resultados.db", self.directory).open_readonly() as repository:
                 return max(record.beat for record in repository.processes() if record.name == name)
 
         goal = beat() + 3

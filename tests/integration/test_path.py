@@ -73,7 +73,7 @@ def expected_results(text: Path) -> dict[str, int]:
 def check_journal(system: LocalSystem, text: Path) -> None:
     """Every line is done, once, with the right result, and the books agree."""
     expected = expected_results(text)
-    with Journal("resultados.db", system.directory).reading()() as repository:
+    with Journal("resultados.db", system.directory).open_readonly() as repository:
         tasks = repository.find_all(list(expected))
         audit = repository.audit()
     assert {task.id: task.result for task in tasks} == {name: str(count) for name, count in expected.items()}
@@ -113,7 +113,7 @@ def test_a_file_goes_through_nginx_and_rabbitmq_and_every_server_takes_a_share(
         check_broker(rabbitmq_url)
 
         def shares() -> list[int]:
-            with Journal("resultados.db", system.directory).reading()() as repository:
+            with Journal("resultados.db", system.directory).open_readonly() as repository:
                 return [each.counters.accepted for each in repository.processes() if each.role is Role.SERVER]
 
         wait_until(lambda: sum(shares()) == LINES, "the servers to have said what they took")

@@ -96,7 +96,7 @@ def test_what_a_killed_server_held_is_published_by_another(tmp_path: Path) -> No
         wait_until(lambda: settled(tmp_path, done=200), "all to be done", 20)
         assert "of servers that have died" in second.log
         assert "Traceback" not in second.log
-        with Journal("resultados.db", tmp_path).reading()() as repository:
+        with Journal("resultados.db", tmp_path).open_readonly() as repository:
             assert {task.attempts for task in repository.latest(300)} == {1}
 
 

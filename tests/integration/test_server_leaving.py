@@ -85,7 +85,7 @@ def test_what_was_accepted_while_it_left_is_in_the_journal(tmp_path: Path) -> No
         assert program.wait() == 0
         assert time.monotonic() - began < 8
         assert "Traceback" not in program.log
-    with Journal("resultados.db", tmp_path).reading()() as repository:
+    with Journal("resultados.db", tmp_path).open_readonly() as repository:
         for stream in streams:
             assert stream.broken == ""
             assert len(stream.accepted) > 100
@@ -148,7 +148,7 @@ def test_a_killed_server_loses_nothing_that_it_accepted(tmp_path: Path) -> None:
                 pass
         program.process.kill()
         stream.join()
-    with Journal("resultados.db", tmp_path).reading()() as repository:
+    with Journal("resultados.db", tmp_path).open_readonly() as repository:
         accepted = stream.accepted
         assert accepted
         assert {task.id for task in repository.find_all(accepted)} == accepted

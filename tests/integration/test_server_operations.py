@@ -145,7 +145,7 @@ def test_everybody_who_waits_for_a_task_is_told(system: LocalSystem, wire: Wire)
 
 def test_a_result_that_can_not_be_sent_is_told_and_nobody_else_suffers(system: LocalSystem, wire: Wire) -> None:
     wire.ok("submit", id="foreign", kind="echo", payload=1, delay=FAR)
-    with Journal("resultados.db", system.directory).writing()() as repository:
+    with Journal("resultados.db", system.directory).open() as repository:
         seq = getattr(repository.find("foreign"), "seq", 0)
         written = Outcome(
             seq=seq,

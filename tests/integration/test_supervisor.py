@@ -269,7 +269,7 @@ def test_redispatch_says_how_many_and_needs_a_journal(system: Supervised) -> Non
     assert "there is no journal" in ended.errors
     report = system.up(1, 0)
     assert submit(report.listen, "echo", 1, wait=0.0) in {"accepted", "queued"}
-    with Journal("resultados.db", system.home.directory).reading()() as journal:
+    with Journal("resultados.db", system.home.directory).open_readonly() as journal:
         wait_until(lambda: journal.counts()["queued"] == 1, "the task to be queued")
     assert system.run("redispatch").output.startswith("1 ")
     system.down()

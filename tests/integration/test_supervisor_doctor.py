@@ -64,7 +64,7 @@ def content(directory: Path) -> dict[Path, tuple[int, bytes]]:
 def make_journal(directory: Path) -> Path:
     """A new journal without any task."""
     journal = Journal("resultados.db", directory)
-    journal.writing()().close()
+    journal.open().close()
     return journal.path
 
 
@@ -132,7 +132,7 @@ def test_root_is_warned_of_what_will_belong_to_it(tmp_path: Path) -> None:
 
 def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
     path = make_journal(tmp_path)
-    with Journal(path.name, tmp_path).writing()() as repository:
+    with Journal(path.name, tmp_path).open() as repository:
         with repository.transaction():
             assert repository.redispatch() == 0
         assert one(look(tmp_path, *ANY_PORTS), "journal").verdict is Verdict.OK

@@ -236,7 +236,7 @@ def test_down_leaves_nothing_running_and_up_goes_on_with_the_messages_that_were_
     assert node_of(system) == before
     wait_for_ready(system, len(tasks))
     assert system.run("scale", "servers=1", "workers=1").code == 0
-    with Journal("resultados.db", system.home.directory).reading()() as repository:
+    with Journal("resultados.db", system.home.directory).open_readonly() as repository:
 
         def states() -> set[State]:
             return {task.state for task in repository.find_all(tasks)}

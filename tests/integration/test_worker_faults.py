@@ -47,7 +47,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     with server(tmp_path).ready() as program, Wire(program.address) as wire:
         yield Scene(tmp_path, wire)
         assert "Traceback" not in program.log
-    with Journal("resultados.db", tmp_path).reading()() as repository:
+    with Journal("resultados.db", tmp_path).open_readonly() as repository:
         assert repository.audit().clean
 
 
@@ -89,7 +89,7 @@ def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, crew
     wait_until(lambda: scene.settled(done=count), "all to be done", 40)
     runs = Counter(scene.traces())
     assert set(runs) == {f"t{number}" for number in range(count)}
-    with Journal("resultados.db", scene.directory).reading()() as repository:
+    with Journal("resultados.db", scene.directory).open_readonly() as repository:
         assert {task.attempts for task in repository.latest(count)} == {1}
 
 
@@ -116,7 +116,7 @@ def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(
     assert task.failure is not None
     assert task.failure.type == "WorkerLost"
     assert "5 workers" in task.failure.message
-    with Journal("resultados.db", scene.directory).reading()() as repository:
+    with Journal("resultados.db", scene.directory).open_readonly() as repository:
         neighbours = [task for task in repository.latest(200) if task.id != "poison"]
     assert {task.attempts for task in neighbours} == {1}
     assert max(task.strikes for task in neighbours) < STRIKE_LIMIT
@@ -128,7 +128,7 @@ def test_a_task_that_is_published_anew_is_still_suspected(scene: Scene, crew: Cr
     scene.queued(1)
     task = find(scene.directory, "poison")
     assert task is not None
-    with Journal("resultados.db", scene.directory).writing()() as repository, repository.transaction():
+    with Journal("resultados.db", scene.directory).open() as repository, repository.transaction():
         repository.strike([task.seq] * STRIKE_LIMIT)
         assert repository.redispatch() == 1
     program = crew.hire().ready()

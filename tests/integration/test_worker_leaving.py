@@ -84,7 +84,7 @@ def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
         assert "Traceback" not in program.log
     assert counts(scene.directory) == {"done": 2, "queued": 18}
     assert len(scene.traces()) == 2
-    with Journal("resultados.db", scene.directory).reading()() as repository:
+    with Journal("resultados.db", scene.directory).open_readonly() as repository:
         assert [record.status for record in repository.processes() if record.name == "w1"] == ["left"]
     with a_worker(scene, "w2", "--burst") as program:
         assert program.wait() == 0
@@ -129,7 +129,7 @@ def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scen
         assert program.wait() == 0
     assert time.monotonic() - began < 8
     assert counts(scene.directory) == {"done": 10}
-    with Journal("resultados.db", scene.directory).reading()() as repository:
+    with Journal("resultados.db", scene.directory).open_readonly() as repository:
         assert {task.attempts for task in repository.latest(20)} == {1}
 
 
@@ -146,7 +146,7 @@ def test_a_task_is_not_blamed_for_workers_that_leave_in_good_order(scene: Scene,
             wait_until(partial(_has_run, scene, rounds + 1), "the task to run")
             program.terminate()
             assert program.wait() == 0
-    with Journal("resultados.db", scene.directory).reading()() as repository:
+    with Journal("resultados.db", scene.directory).open_readonly() as repository:
         task = repository.find("t0")
     assert task is not None
     assert (task.state, task.strikes) == (State.QUEUED, 0)

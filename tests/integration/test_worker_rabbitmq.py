@@ -121,7 +121,7 @@ def test_what_was_published_before_a_redispatch_is_given_back_and_not_run_beside
         wait_until(lambda: len(scene.traces()) == 4, "four to run, and all others to be held")
         scene.queued(40)
         with worker(scene.directory, "w2", *flags).ready():
-            with Journal("resultados.db", scene.directory).writing()() as repository, repository.transaction():
+            with Journal("resultados.db", scene.directory).open() as repository, repository.transaction():
                 assert repository.redispatch() == 40
             wait_until(lambda: "giving back what was published before" in first.log, "the first worker to notice")
             scene.gate.touch()

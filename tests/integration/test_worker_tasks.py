@@ -191,7 +191,7 @@ def test_of_two_messages_for_a_task_the_one_that_was_confirmed_is_heeded(scene: 
     scene.wire.ok("submit", id="surplus", kind="trace", payload=str(scene.file), delay=3600)
     task = scene.system.task("surplus")
     assert task is not None
-    with Journal("resultados.db", scene.system.directory).writing()() as repository, repository.transaction():
+    with Journal("resultados.db", scene.system.directory).open() as repository, repository.transaction():
         repository.mark_queued([Dispatch(task.seq, "surplus", "trace", 0)], 2.0)
         generation = repository.generation()
     before = scene.count("discarded")
@@ -244,7 +244,7 @@ def test_a_worker_tells_what_it_has_in_hand(scene: Shared) -> None:
     gate = scene.system.directory / "gate-hand"
     scene.wire.ok("submit", id="in-hand", kind="gated", payload={"trace": str(scene.file), "gate": str(gate)})
     wait_until(lambda: scene.wire.ok("status", id="in-hand")["state"] == "running", "the heartbeat to tell")
-    with Journal("resultados.db", scene.system.directory).reading()() as repository:
+    with Journal("resultados.db", scene.system.directory).open_readonly() as repository:
         (record,) = [record for record in repository.processes() if record.role is Role.WORKER]
     assert [held.id for held in record.in_hand] == ["in-hand"]
     assert record.status == "ready"
@@ -255,7 +255,7 @@ def test_a_worker_tells_what_it_has_in_hand(scene: Shared) -> None:
     assert running["since"] == record.in_hand[0].since
 
     def beats_on() -> bool:
-        with Journal("resultados.db", scene.system.directory).reading()() as repository:
+        with Journal("resultados.db", scene.system.directory).open_readonly() as repository:
             return any(each.number == record.number and each.beat > beat for each in repository.processes())
 
     wait_until(beats_on, "the next heartbeat")

@@ -125,13 +125,13 @@ class LocalSystem(Closeable):
 
     def task(self, task_id: str) -> Task | None:
         """A task as it is in the journal."""
-        with self._journal.reading()() as repository:
+        with self._journal.open_readonly() as repository:
             found = repository.find_all([task_id])
         return found[0] if found else None
 
     def counts(self) -> dict[str, int]:
         """How many tasks the journal has in each state; states without any are left out."""
-        with self._journal.reading()() as repository:
+        with self._journal.open_readonly() as repository:
             return {state: count for state, count in repository.counts().items() if count}
 
     def _launch(self, name: str) -> None:
@@ -164,7 +164,7 @@ class LocalSystem(Closeable):
 
     def _record(self, pid: int) -> ProcessRecord | None:
         try:
-            with self._journal.reading()() as repository:
+            with self._journal.open_readonly() as repository:
                 records = [record for record in repository.processes() if record.pid == pid]
         except JournalError:
             return None

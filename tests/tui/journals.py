@@ -25,7 +25,7 @@ class Book:
 
     def __init__(self, directory: Path) -> None:
         self.journal = Journal("resultados.db", directory)
-        self.repository: Repository = self.journal.writing()()
+        self.repository: Repository = self.journal.open()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -60,5 +60,5 @@ class Book:
     @contextmanager
     def archive(self) -> Iterator[Archive]:
         """The archive of it, to write to."""
-        with self.journal.archive(readonly=False)() as archive:
+        with self.journal.open_archive(readonly=False) as archive:
             yield archive

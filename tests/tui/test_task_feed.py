@@ -5,6 +5,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -101,7 +102,7 @@ class Reader:
 @pytest.fixture
 def reader(book: Book) -> Iterator[Reader]:
     """A feed of the journal."""
-    made = Reader(book.journal.archive(readonly=True))
+    made = Reader(partial(book.journal.open_archive, readonly=True))
     yield made
     made.feed.stop()
     assert not made.feed._thread.is_alive()  # noqa: SLF001 - that nothing is left behind can be seen nowhere else
@@ -383,7 +384,7 @@ def test_a_journal_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytes
         opened.append(time.monotonic())
         if book is None:
             raise JournalUnavailable("there is no journal yet")
-        return book.journal.archive(readonly=True)()
+        return book.journal.open_archive(readonly=True)
 
     reader = Reader(open_archive)
     try:
@@ -414,7 +415,7 @@ def test_what_was_wanted_is_found_when_the_journal_is_replaced(
     archives: list[Archive] = []
 
     def open_archive() -> Archive:
-        archives.append(book.journal.archive(readonly=True)())
+        archives.append(book.journal.open_archive(readonly=True))
         return archives[-1]
 
     first = book.end("a", ago=60)
@@ -453,7 +454,7 @@ def test_it_ends_at_once_while_it_waits_for_a_journal(tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_journal_yet_the_list_is_empty_until_there_is_one(tmp_path: Path) -> None:
-    reader = Reader(Journal("resultados.db", tmp_path).archive(readonly=True))
+    reader = Reader(partial(Journal("resultados.db", tmp_path).open_archive, readonly=True))
     try:
         assert reader.whole() == []
         assert not [news for news in reader.seen if isinstance(news, FeedTrouble) and news.text]

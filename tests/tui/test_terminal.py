@@ -323,7 +323,7 @@ def test_a_system_that_others_started_is_watched_and_used(tmp_path: Path) -> Non
         terminal.wait_for("started by others")
         terminal.keys("q")
         assert terminal.wait_for_end() == 0
-    with Journal("resultados.db", tmp_path).reading()() as repository:
+    with Journal("resultados.db", tmp_path).open_readonly() as repository:
         assert repository.counts()[State.DONE] == 1
 
 

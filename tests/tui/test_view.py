@@ -11,7 +11,9 @@ from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
 from tui.view import EMPTY, Health, View, WorkerRow, rows_of
 
 
-def seen(name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, status: str = "ready") -> ProcessView:
+def seen(
+    name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, troubles: tuple[str, ...] = ()
+) -> ProcessView:
     """A process as the journal tells of it."""
     return ProcessView(
         number=pid,
@@ -22,7 +24,7 @@ def seen(name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, statu
         address="127.0.0.1:7101" if name.startswith("s") else "",
         threads=1,
         presence=presence,
-        status=status,
+        troubles=troubles,
         seen_at=0.0,
         counters=Counters(),
         rate=0.0,
@@ -60,7 +62,7 @@ def view(
     )
 
 
-AWAY = "ready; broker away"
+AWAY = ("broker away",)
 
 LIGHTS: dict[str, tuple[View, Health]] = {
     "nothing was looked at": (EMPTY, Health.UNKNOWN),
@@ -71,7 +73,7 @@ LIGHTS: dict[str, tuple[View, Health]] = {
     "the supervisor does not answer": (view(supervisor="no answer"), Health.TROUBLED),
     "started by somebody else": (view(seen("w1")), Health.READY),
     "busy": (view(seen("w1", Presence.BUSY)), Health.READY),
-    "a worker without the broker": (view(seen("w1", Presence.TROUBLED, status=AWAY)), Health.TROUBLED),
+    "a worker without the broker": (view(seen("w1", Presence.TROUBLED, troubles=AWAY)), Health.TROUBLED),
     "the broker is away": (view(seen("w1"), trouble="broker away"), Health.TROUBLED),
     "one was lost, others live": (view(seen("w1", Presence.LOST), seen("w2", pid=8)), Health.READY),
     "a supervisor without processes": (view(report=told()), Health.READY),
@@ -100,17 +102,17 @@ TROUBLES: dict[str, tuple[View, tuple[str, ...]]] = {
         view(report=told(*(part("w1", state) for state in (UnitState.WAITING, UnitState.STARTING)))),
         (),
     ),
-    "a process of another machine": (view(seen("w1", Presence.TROUBLED, status=AWAY)), ("w1: broker away",)),
+    "a process of another machine": (view(seen("w1", Presence.TROUBLED, troubles=AWAY)), ("w1: broker away",)),
     "one that the supervisor tells of already": (
-        view(seen("w1", Presence.TROUBLED, status=AWAY), report=told(part("w1", UnitState.TROUBLED, note="away"))),
+        view(seen("w1", Presence.TROUBLED, troubles=AWAY), report=told(part("w1", UnitState.TROUBLED, note="away"))),
         ("w1: away",),
     ),
     "one of another machine with the number of ours": (
-        view(seen("w9", Presence.TROUBLED, status=AWAY), report=told(part("w1"))),
+        view(seen("w9", Presence.TROUBLED, troubles=AWAY), report=told(part("w1"))),
         ("w9: broker away",),
     ),
     "two things at once": (
-        view(seen("w1", Presence.TROUBLED, status="ready; broker away; journal away")),
+        view(seen("w1", Presence.TROUBLED, troubles=("broker away", "journal away"))),
         ("w1: broker away; journal away",),
     ),
 }

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.broker.factory import open_broker
 from core.database import Database
-from core.model import Counters, Depth, Role
+from core.model import Counters, Depth, ProcessPhase, Role
 from core.monitor.depth import DepthWatch
 from core.repository.archive import BulkAction
 from core.repository.base import Repository
@@ -38,7 +38,7 @@ def work(repository: Repository) -> None:
         [receipt] = repository.accept([new_task("a")], 1, now - 1)
     mark(repository, [receipt.seq], now=now - 1)
     settle(repository, replace(outcome(receipt.seq), started_at=now - 0.5, finished_at=now - 0.2), now=now)
-    record = replace(process("w1", at=now, status="ready"), role=Role.WORKER)
+    record = replace(process("w1", at=now, phase=ProcessPhase.READY), role=Role.WORKER)
     number = repository.register(replace(record, seen_at=now - 3))
     for beat, ago in enumerate((2, 1, 0), 1):
         counters = Counters(done=7 * beat)
@@ -75,7 +75,7 @@ def test_once_the_journal_is_brought_up_to_date_nothing_is_lacking(old: Reposito
     watching = ViewBuilder(Journal("resultados.db", tmp_path), Home(tmp_path), lambda _: None, "none")
     with watching:
         assert watching.look(time.monotonic(), time.time()).lacks
-        with Journal("resultados.db", tmp_path).archive(readonly=False)() as archive:
+        with Journal("resultados.db", tmp_path).open_archive(readonly=False) as archive:
             archive.begin(BulkAction.RETRY, "ana", time.time())
         view = watching.look(time.monotonic(), time.time())
     assert (view.lacks, view.troubles) == ("", ())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from core import formatting
 from core.client import display
 from core.client.line_editing import history_file
 from core.client.output import OutputWriter
@@ -56,7 +57,7 @@ def test_what_else_is_known_of_a_task() -> None:
 
 
 def test_a_time_that_no_calendar_has_is_shown_as_a_number() -> None:
-    assert display.clock(1e30) == f"{1e30:.3f}"
+    assert formatting.timestamp(1e30) == f"{1e30:.3f}"
 
 
 def test_the_books_in_words() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from core.addresses import Address
-from core.client.rotation import LONGEST_PAUSE, GiveUpTimer, ServerRotation, belongs_elsewhere, pause_after
+from core.client.rotation import BACKOFF, GiveUpTimer, ServerRotation, belongs_elsewhere, pause_after
 from core.errors import ConfigurationError
 from core.protocol import ErrorCode
 
@@ -12,14 +12,14 @@ A, B, C = (Address("127.0.0.1", port) for port in (1, 2, 3))
 
 @pytest.mark.parametrize(
     ("failures", "random", "expected"),
-    [(0, 1.0, 0.0), (1, 0.0, 0.05), (1, 1.0, 0.1), (2, 1.0, 0.2), (3, 1.0, 0.4), (6, 1.0, LONGEST_PAUSE)],
+    [(0, 1.0, 0.0), (1, 0.0, 0.05), (1, 1.0, 0.1), (2, 1.0, 0.2), (3, 1.0, 0.4), (6, 1.0, BACKOFF.longest)],
 )
 def test_the_pause_doubles(failures: int, random: float, expected: float) -> None:
     assert pause_after(failures, random) == pytest.approx(expected)
 
 
 def test_the_pause_never_grows_beyond_the_longest() -> None:
-    assert pause_after(10**9, 1.0) == LONGEST_PAUSE
+    assert pause_after(10**9, 1.0) == BACKOFF.longest
 
 
 def test_servers_take_turns() -> None:

@@ -1,6 +1,7 @@
 """What becomes of the messages that the broker gave up, with the embedded queue and a real journal."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ class System:
     """A journal, a broker, and the reader of its dead letters."""
 
     def __init__(self, directory: Path) -> None:
-        self.opening = Journal("resultados.db", directory).writing(patience=0.2)
+        self.opening = partial(Journal("resultados.db", directory).open, patience=0.2)
         self.journal = self.opening()
         self.broker = EmbeddedBroker(directory / "queue.db")
         self.gauge = self.broker.gauge()

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from core.broker.backoff import LONGEST
-from core.broker.base import Reference
+from core.broker.base import RECONNECT_BACKOFF, Reference
 from core.dispatcher import CAPACITY, CLAIM_INTERVAL, ORPHAN_INTERVAL, PATIENCE
-from core.heartbeat import LEFT, SILENCE
-from core.model import NewTask, ProcessRecord, Role, State
+from core.heartbeat import SILENCE
+from core.model import NewTask, ProcessPhase, ProcessRecord, Role, State
 from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
 from tests.contract.repositories import booked, enter, new_task, outcome, settle, state_of
@@ -65,7 +64,7 @@ def test_the_journal_tells_by_which_message_a_task_is_queued(server: Server) -> 
     server.publisher.settle(1)
     server.publisher.settle(confirmed=False)
     server.turn(0.01)
-    server.turn(LONGEST)
+    server.turn(RECONNECT_BACKOFF.longest)
     server.publisher.settle()
     server.turn(0.01)
     published = {reference.id: reference for reference in references(server.publisher.sent)}
@@ -147,7 +146,7 @@ def test_what_is_refused_is_published_again_after_a_while(server: Server) -> Non
     server.publisher.settle(confirmed=False)
     server.turn()
     assert len(server.sent) == 2
-    server.turn(LONGEST)
+    server.turn(RECONNECT_BACKOFF.longest)
     assert server.sent == [("a", 0), ("b", 0)] * 2
     server.publisher.settle()
     server.turn()
@@ -215,7 +214,7 @@ def test_a_broker_that_is_away_too_long_loses_its_tasks_to_others(
     other.turn(CLAIM_INTERVAL)
     assert other.sent == [("b", 0)]
     server.publisher.come_back()
-    server.turn(LONGEST)
+    server.turn(RECONNECT_BACKOFF.longest)
     assert server.sent == [("a", 0), ("b", 0)]
 
 
@@ -245,7 +244,7 @@ def test_a_confirmation_that_comes_after_its_task_was_given_up_is_written_down(s
     assert booked(server.journal) == {"queued": 1}
     assert server.dispatcher.in_hand == 0
     server.publisher.settle(confirmed=False)
-    server.turn(LONGEST)
+    server.turn(RECONNECT_BACKOFF.longest)
     assert len(server.sent) == 2
 
 
@@ -366,10 +365,10 @@ def neighbour(journal: Repository) -> ProcessRecord:
         return replace(record, number=journal.register(record))
 
 
-def beat(journal: Repository, record: ProcessRecord, beats: int, status: str = "ready") -> None:
+def beat(journal: Repository, record: ProcessRecord, beats: int, phase: ProcessPhase = ProcessPhase.READY) -> None:
     """Write a neighbour's heartbeat; its clock stands still, as it may."""
     with journal.transaction():
-        journal.beat(replace(record, beat=beats, status=status))
+        journal.beat(replace(record, beat=beats, phase=phase))
 
 
 def test_a_dead_servers_tasks_are_taken_over(server: Server) -> None:
@@ -399,7 +398,7 @@ def test_a_living_servers_tasks_are_left_to_it(server: Server) -> None:
 def test_a_server_that_left_is_dead_at_once(server: Server) -> None:
     left = neighbour(server.journal)
     enter(server.journal, "a", owner=left.number)
-    beat(server.journal, left, 1, LEFT)
+    beat(server.journal, left, 1, ProcessPhase.LEFT)
     server.turn()
     server.turn(CLAIM_INTERVAL)
     assert server.sent == [("a", 0)]

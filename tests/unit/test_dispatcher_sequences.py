@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from core.broker.backoff import LONGEST
+from core.broker.base import RECONNECT_BACKOFF
 from core.dispatcher import CLAIM_INTERVAL, PATIENCE
 from core.model import State
 from core.repository.sqlite import open_sqlite
@@ -28,7 +28,9 @@ class Troubles(RuleBasedStateMachine):
         self.server.submit(*[f"t{self.submitted + number}" for number in range(count)])
         self.submitted += count
 
-    @rule(seconds=st.sampled_from([0.0, 0.01, CLAIM_INTERVAL, 1.0, 2.5, LONGEST]), fails=st.booleans())
+    @rule(
+        seconds=st.sampled_from([0.0, 0.01, CLAIM_INTERVAL, 1.0, 2.5, RECONNECT_BACKOFF.longest]), fails=st.booleans()
+    )
     def turn(self, seconds: float, fails: bool) -> None:
         """Let the thread go round, later, with a disk that is full or not; nothing confirmed is published again."""
         done = {(reference.id, reference.attempt) for reference in self.publisher.confirmed}
@@ -91,7 +93,7 @@ class Troubles(RuleBasedStateMachine):
         """With all troubles over, each task comes to the broker, and the dispatcher's hands are empty."""
         self.publisher.come_back()
         for _ in range(3):
-            self.turn(LONGEST, fails=False)
+            self.turn(RECONNECT_BACKOFF.longest, fails=False)
             self.publisher.settle()
         self.turn(CLAIM_INTERVAL, fails=False)
         assert booked(self.server.journal) == ({"queued": self.submitted} if self.submitted else {})

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from core.heartbeat import LEFT, SILENCE, Heartbeat, Liveness
-from core.model import Counters, ProcessRecord, Role, RunningTask
+from core.heartbeat import SILENCE, Heartbeat, Liveness
+from core.model import Counters, ProcessPhase, ProcessRecord, Role, RunningTask
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
 from tests.services.waiting import wait_until
 
 
-def record(number: int = 1, beat: int = 0, status: str = "ready") -> ProcessRecord:
+def record(number: int = 1, beat: int = 0, phase: ProcessPhase = ProcessPhase.READY) -> ProcessRecord:
     """What a process says of itself."""
     return ProcessRecord(
-        number=number, role=Role.WORKER, name="w1", host="here", pid=1, started_at=1.0, beat=beat, status=status
+        number=number, role=Role.WORKER, name="w1", host="here", pid=1, started_at=1.0, beat=beat, phase=phase
     )
 
 
@@ -53,8 +53,8 @@ def test_a_process_is_alive_while_its_beat_moves(seen: Moments, now: float, aliv
 
 def test_a_process_that_left_is_not_alive() -> None:
     liveness = Liveness()
-    liveness.observe([record(beat=1, status=LEFT)], 0.0)
-    assert not liveness.is_alive(record(beat=1, status=LEFT), 0.0)
+    liveness.observe([record(beat=1, phase=ProcessPhase.LEFT)], 0.0)
+    assert not liveness.is_alive(record(beat=1, phase=ProcessPhase.LEFT), 0.0)
 
 
 def test_processes_are_told_apart() -> None:
@@ -97,7 +97,7 @@ def busy() -> ProcessRecord:
         host="here",
         pid=1,
         started_at=1.0,
-        status="ready",
+        phase=ProcessPhase.READY,
         counters=Counters(done=3),
         in_hand=(RunningTask("a", "echo", 2.0),),
     )
@@ -131,7 +131,7 @@ def test_a_heartbeat_moves_and_says_that_it_leaves(
     finally:
         heartbeat.stop()
     last = shown(journal)
-    assert (last.status, last.in_hand) == (LEFT, ())
+    assert (last.phase, last.in_hand) == (ProcessPhase.LEFT, ())
     assert last.beat > found.beat
     assert [sample.number for sample in journal.samples(0)] == [number] * len(journal.samples(0))
     assert journal.samples(0)
@@ -160,7 +160,7 @@ def test_a_heartbeat_goes_on_after_the_journal_was_locked(
         finally:
             heartbeat.stop()
     assert caplog.text.count("no heartbeat can be written") == 1
-    assert shown(journal).status == LEFT
+    assert shown(journal).phase is ProcessPhase.LEFT
 
 
 def test_a_heartbeat_that_cannot_be_written_ends_all_the_same(

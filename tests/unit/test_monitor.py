@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from core.model import Counters, Depth, Failure, NewTask, Outcome, ProcessRecord, Role, RunningTask, State
+from core.model import Counters, Depth, Failure, NewTask, Outcome, ProcessPhase, ProcessRecord, Role, RunningTask, State
 from core.monitor.__main__ import render
 from core.monitor.observer import Observer, presence_of
 from core.monitor.rates import rates
@@ -28,6 +28,7 @@ def sample(second: int, number: int, done: int = 0, accepted: int = 0, role: Rol
 
 
 def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[RunningTask, ...] = ()) -> ProcessRecord:
+    phase, *troubles = status.split("; ")
     return ProcessRecord(
         role=role,
         name="w1",
@@ -36,7 +37,8 @@ def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[Runni
         threads=4,
         started_at=NOW,
         seen_at=NOW,
-        status=status,
+        phase=ProcessPhase(phase),
+        troubles=tuple(troubles),
         in_hand=in_hand,
     )
 
@@ -96,7 +98,7 @@ def test_how_a_process_is(status: str, alive: bool, busy: bool, expected: Presen
 def journal(tmp_path: Path) -> Journal:
     """A journal with a result, a failure with hostile text, and a worker that runs a third task."""
     found = Journal("resultados.db", tmp_path)
-    with found.writing()() as repository:
+    with found.open() as repository:
         with repository.transaction():
             number = repository.register(record())
             tasks = [NewTask(id=name, kind="echo", payload='"x"', received_at=NOW) for name in ("a", "b", "c")]
@@ -129,7 +131,7 @@ def printed(observer: Observer) -> str:
 
 
 def test_a_snapshot_holds_the_books_the_processes_and_the_latest(journal: Journal) -> None:
-    observer = Observer(journal.reading(), latest=5)
+    observer = Observer(journal.open_readonly, latest=5)
     snapshot = observer.look(1.0, NOW + 2, Depth(ready=3, dead=1))
     observer.close()
     assert (snapshot.ledger.total, snapshot.ledger.done, snapshot.ledger.failed) == (3, 1, 1)
@@ -140,7 +142,7 @@ def test_a_snapshot_holds_the_books_the_processes_and_the_latest(journal: Journa
 
 
 def test_a_worker_that_falls_silent_is_lost_and_holds_nothing(journal: Journal) -> None:
-    observer = Observer(journal.reading())
+    observer = Observer(journal.open_readonly)
     observer.look(1.0, NOW + 2, None)
     snapshot = observer.look(60.0, NOW + 61, None)
     assert [view.presence for view in snapshot.workers] == [Presence.LOST]
@@ -150,16 +152,16 @@ def test_a_worker_that_falls_silent_is_lost_and_holds_nothing(journal: Journal) 
 
 
 def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
-    observer = Observer(Journal("resultados.db", tmp_path).reading())
+    observer = Observer(Journal("resultados.db", tmp_path).open_readonly)
     missing = observer.look(1.0, NOW, None)
     assert "there is no journal" in missing.trouble
-    with Journal("resultados.db", tmp_path).writing()():
+    with Journal("resultados.db", tmp_path).open():
         assert observer.look(2.0, NOW + 1, None).trouble == ""
     observer.close()
 
 
 def test_nothing_of_a_task_reaches_the_terminal_as_a_command(journal: Journal) -> None:
-    observer = Observer(journal.reading())
+    observer = Observer(journal.open_readonly)
     text = printed(observer)
     observer.close()
     assert "\\x1b]0;OWNED" in text

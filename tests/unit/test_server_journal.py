@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ from core.broker.embedded import EmbeddedBroker
 from core.database import Database
 from core.dispatcher import Dispatcher
 from core.errors import JournalUnavailable
-from core.model import ProcessRecord, RunningTask, State, Task
+from core.model import ProcessPhase, ProcessRecord, RunningTask, State, Task
 from core.repository.base import OpenRepository, Repository
 from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS, SqliteRepository
@@ -120,7 +121,7 @@ class Reading:
 
     def __init__(self, directory: Path) -> None:
         path = directory / "resultados.db"
-        self.journal = Journal("resultados.db", directory).writing()()
+        self.journal = Journal("resultados.db", directory).open()
         self.broken: set[str] = set()
         self.ear = Ear()
         self.reader = JournalReader[str](lambda: FaultyRepository(path, self.broken), self.ear, self.ear.deaths.append)
@@ -248,7 +249,7 @@ class Writing:
     """
 
     def __init__(self, directory: Path, opening: OpenRepository | None = None) -> None:
-        self.opening = Journal("resultados.db", directory).writing(patience=0.2)
+        self.opening = partial(Journal("resultados.db", directory).open, patience=0.2)
         self.journal: Repository = self.opening()
         with self.journal.transaction():
             self.number = self.journal.register(process())
@@ -321,10 +322,10 @@ def test_nothing_is_stored_while_the_journal_is_locked_and_everybody_is_told(wri
 def test_a_task_is_taken_back_unless_a_live_worker_has_it(writing: Writing) -> None:
     enter(writing.journal, "free", "held", "orphan")
     with writing.journal.transaction():
-        for name, task_id, status in (("w1", "held", "ready"), ("w2", "orphan", "left")):
+        for name, task_id, phase in (("w1", "held", ProcessPhase.READY), ("w2", "orphan", ProcessPhase.LEFT)):
             number = writing.journal.register(process(name))
             in_hand = (RunningTask(task_id, "echo", 1.0),)
-            writing.journal.beat(process(name, number=number, beat=1, status=status, in_hand=in_hand))
+            writing.journal.beat(process(name, number=number, beat=1, phase=phase, in_hand=in_hand))
     tickets = iter(range(1000))
 
     def cancel(task_id: str) -> State | None:
@@ -351,7 +352,7 @@ def test_what_was_ordered_before_it_stops_is_written(tmp_path: Path) -> None:
 
 
 def test_what_comes_while_it_waits_for_the_journal_is_written_with_what_it_waits_with(tmp_path: Path) -> None:
-    Journal("resultados.db", tmp_path).writing()().close()
+    Journal("resultados.db", tmp_path).open().close()
     busy = BusyRepository(tmp_path / "resultados.db")
     made = Writing(tmp_path, lambda: busy)
 
@@ -369,7 +370,7 @@ def test_what_comes_while_it_waits_for_the_journal_is_written_with_what_it_waits
 
 
 def test_what_came_while_it_waited_is_refused_too_when_nothing_can_be_stored(tmp_path: Path) -> None:
-    Journal("resultados.db", tmp_path).writing()().close()
+    Journal("resultados.db", tmp_path).open().close()
     busy = BusyRepository(tmp_path / "resultados.db")
     made = Writing(tmp_path, lambda: busy)
 

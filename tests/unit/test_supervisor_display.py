@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from core.supervisor.display import duration, left_behind, memory, not_ready, processor, waiting_for
+from core.formatting import coarse_duration, memory, processor_share
+from core.supervisor.display import left_behind, not_ready, waiting_for
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
 
@@ -37,11 +38,11 @@ def part(name: str, state: UnitState, *, note: str = "", kill_in: float | None =
     ],
 )
 def test_a_time_span_in_its_largest_whole_unit(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert coarse_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(None, ""), (0, "0 MiB"), (2**20, "1 MiB"), (3 * 2**19 + 1, "2 MiB"), (2**33, "8192 MiB")]
+    ("size", "text"), [(None, ""), (0, "0 MiB"), (2**20, "1 MiB"), (3 * 2**19 + 1, "2 MiB"), (2**33, "8,192 MiB")]
 )
 def test_memory_is_told_in_mebibytes(size: int | None, text: str) -> None:
     assert memory(size) == text
@@ -49,7 +50,7 @@ def test_memory_is_told_in_mebibytes(size: int | None, text: str) -> None:
 
 @pytest.mark.parametrize(("share", "text"), [(None, ""), (0.0, "0%"), (0.126, "13%"), (1.0, "100%"), (3.5, "350%")])
 def test_a_share_of_a_processor_is_told_in_per_cent(share: float | None, text: str) -> None:
-    assert processor(share) == text
+    assert processor_share(share) == text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from core.addresses import Address
 from core.heartbeat import SILENCE, Liveness
-from core.model import ProcessRecord, Role
+from core.model import ProcessPhase, ProcessRecord, Role
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.processes.readiness import Condition, ProbeTarget, greet, has_lived, judge, listens, was_ready
@@ -22,7 +22,7 @@ TARGET = ProbeTarget(
     identity=ProcessIdentity(42, 100.0),
 )
 RECORD = ProcessRecord(
-    number=7, role=Role.WORKER, name="w1", host="here", pid=42, started_at=100.5, beat=1, status="ready"
+    number=7, role=Role.WORKER, name="w1", host="here", pid=42, started_at=100.5, beat=1, phase=ProcessPhase.READY
 )
 ABSENT = Condition(False, "not in the journal yet")
 SILENT = Condition(False, "silent: it writes no heartbeat", silent=True)
@@ -33,14 +33,17 @@ SILENT = Condition(False, "silent: it writes no heartbeat", silent=True)
     [
         ([], ABSENT),
         ([RECORD], Condition(True)),
-        ([replace(RECORD, status="starting")], Condition(False, "starting")),
-        ([replace(RECORD, status="draining; broker: away")], Condition(False, "draining; broker: away")),
-        ([replace(RECORD, status="ready; broker: away")], Condition(True, "broker: away")),
-        ([replace(RECORD, status="left")], SILENT),
+        ([replace(RECORD, phase=ProcessPhase.STARTING)], Condition(False, "starting")),
+        (
+            [replace(RECORD, phase=ProcessPhase.DRAINING, troubles=("broker: away",))],
+            Condition(False, "draining; broker: away"),
+        ),
+        ([replace(RECORD, phase=ProcessPhase.READY, troubles=("broker: away",))], Condition(True, "broker: away")),
+        ([replace(RECORD, phase=ProcessPhase.LEFT)], SILENT),
         ([replace(RECORD, pid=43)], ABSENT),
         ([replace(RECORD, host="there")], ABSENT),
         ([replace(RECORD, started_at=90.0)], ABSENT),
-        ([replace(RECORD, number=6, status="left"), RECORD], Condition(True)),
+        ([replace(RECORD, number=6, phase=ProcessPhase.LEFT), RECORD], Condition(True)),
     ],
 )
 def test_what_a_record_says(records: list[ProcessRecord], expected: Condition) -> None:
@@ -52,8 +55,8 @@ def test_what_a_record_says(records: list[ProcessRecord], expected: Condition) -
     [
         ([], False),
         ([RECORD], True),
-        ([replace(RECORD, status="ready; broker: away")], True),
-        ([replace(RECORD, status="starting")], False),
+        ([replace(RECORD, phase=ProcessPhase.READY, troubles=("broker: away",))], True),
+        ([replace(RECORD, phase=ProcessPhase.STARTING)], False),
         ([replace(RECORD, pid=43)], False),
         ([replace(RECORD, started_at=90.0)], False),
     ],

@@ -18,7 +18,7 @@ from tests.unit.busy_journal import BusyRepository
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Repository]:
     """The journal, as a test sees it."""
-    with Journal("resultados.db", tmp_path).writing()() as repository:
+    with Journal("resultados.db", tmp_path).open() as repository:
         yield repository
 
 
@@ -31,7 +31,7 @@ def recorder(tmp_path: Path, journal: Repository) -> Iterator[Recorder]:
     def acknowledge(tasks: Sequence[InFlightTask]) -> None:
         acknowledged.extend(tasks)
 
-    recorder = Recorder(Journal("resultados.db", tmp_path).writing(), acknowledge, deaths.append)
+    recorder = Recorder(Journal("resultados.db", tmp_path).open, acknowledge, deaths.append)
     recorder.start()
     yield recorder
     recorder.stop(10)

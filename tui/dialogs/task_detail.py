@@ -10,8 +10,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from core import formatting
 from core.model import Task
-from tui import formatting
+from tui import display_text
 from tui.messages import CopyRequested
 from tui.translations import Translations
 from tui.widgets.search_input import SearchInput
@@ -75,7 +76,7 @@ class TaskDetail(ModalScreen[None]):
 
     def _write(self) -> None:
         if self._subject is not None:
-            self._sheet.border_title = Content(self.words("Task {id}", id=formatting.clean(self._subject.id, 64)))
+            self._sheet.border_title = Content(self.words("Task {id}", id=display_text.clean(self._subject.id, 64)))
             self._sheet.border_subtitle = None
             self._text.show(lines(self._subject, self.words))
 
@@ -117,8 +118,8 @@ def lines(task: Task, words: Translations) -> list[Line]:
     return [
         *_summary(task, words),
         *_way(task, words),
-        *_part(words("Payload"), formatting.pretty(task.payload)),
-        *(_part(words("Result"), formatting.pretty(task.result)) if task.result is not None else []),
+        *_part(words("Payload"), display_text.pretty(task.payload)),
+        *(_part(words("Result"), display_text.pretty(task.result)) if task.result is not None else []),
         *_failure(task, words),
     ]
 
@@ -127,8 +128,8 @@ def _summary(task: Task, words: Translations) -> list[Line]:
     style = {"done": "good", "failed": "bad"}.get(task.state.value, "warn")
     told = [
         (f"{words('state'):<12}{words(task.state.value)}", style),
-        (f"{words('kind'):<12}{formatting.clean(task.kind)}", ""),
-        (f"{words('worker'):<12}{formatting.clean(task.worker or '-')}", ""),
+        (f"{words('kind'):<12}{display_text.clean(task.kind)}", ""),
+        (f"{words('worker'):<12}{display_text.clean(task.worker or '-')}", ""),
         (f"{words('tries'):<12}{task.attempts}", ""),
     ]
     if task.retries is not None:
@@ -136,7 +137,7 @@ def _summary(task: Task, words: Translations) -> list[Line]:
     if task.strikes:
         told.append((words("Its worker died {count} times while it ran.", count=task.strikes), "bad"))
     if task.due_at:
-        told.append((f"{words('due'):<12}{formatting.stamp(task.due_at)}", "warn"))
+        told.append((f"{words('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
     return told
 
 
@@ -147,14 +148,14 @@ def _way(task: Task, words: Translations) -> list[Line]:
         moment: float | None = getattr(task.times, name)
         if moment is None:
             continue
-        since = "" if before is None else f"+{formatting.span(moment - before)}"
-        told.append((f"  {words(name):<12}{formatting.stamp(moment)}  {since}", ""))
+        since = "" if before is None else f"+{formatting.compact_duration(moment - before)}"
+        told.append((f"  {words(name):<12}{formatting.timestamp(moment)}  {since}", ""))
         before = moment
     return told
 
 
 def _part(title: str, text: str) -> list[Line]:
-    return [("", ""), (title, "heading"), *((f"  {line}", "") for line in formatting.clean_lines(text))]
+    return [("", ""), (title, "heading"), *((f"  {line}", "") for line in display_text.clean_lines(text))]
 
 
 def _failure(task: Task, words: Translations) -> list[Line]:
@@ -162,8 +163,8 @@ def _failure(task: Task, words: Translations) -> list[Line]:
     if failure is None:
         return []
     told: list[Line] = [("", ""), (words("Error"), "heading")]
-    told += [(f"  {line}", "bad") for line in formatting.clean_lines(f"{failure.type}: {failure.message}")]
+    told += [(f"  {line}", "bad") for line in display_text.clean_lines(f"{failure.type}: {failure.message}")]
     if failure.traceback:
         told += [("", ""), (words("Traceback"), "heading")]
-        told += [(f"  {line}", "dim") for line in formatting.clean_lines(failure.traceback)]
+        told += [(f"  {line}", "dim") for line in display_text.clean_lines(failure.traceback)]
     return told

@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
 
+from core import formatting
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence
 from core.repository.search import NEWEST_FIRST, SortOrder
 from core.repository.search import SortColumn as By
-from tui import commands, formatting
+from tui import commands, display_text
 from tui.messages import WorkerSelected
 from tui.tabs.base import Tab
 from tui.task_feed import News
@@ -97,18 +98,18 @@ class Workers(Panel):
         counters = process.counters
         failed = counters.failed
         return [
-            Cell(formatting.clean(process.name, 40)),
+            Cell(display_text.clean(process.name, 40)),
             self._state(row, now),
             Cell(formatting.rate(process.rate), "" if process.rate else "dim"),
-            Cell(formatting.sparkline(row.history[-SPARK_SECONDS:], SPARK), "accent"),
+            Cell(display_text.sparkline(row.history[-SPARK_SECONDS:], SPARK), "accent"),
             Cell(formatting.short(counters.done)),
             Cell(formatting.short(failed), "bad" if failed else "dim"),
             Cell(f"{len(process.in_hand)}/{process.threads}", "" if process.in_hand else "dim"),
             Cell(_waited(delays)),
             Cell(_took(delays)),
-            Cell(formatting.share(part.cpu if part else None), "dim"),
+            Cell(formatting.processor_share(part.cpu if part else None), "dim"),
             Cell(formatting.memory(part.memory if part else None), "dim"),
-            Cell(formatting.clean(process.host, 40), "dim"),
+            Cell(display_text.clean(process.host, 40), "dim"),
         ]
 
     def _state(self, row: WorkerRow, now: float) -> Cell:
@@ -116,9 +117,9 @@ class Workers(Panel):
         sign, style = _PRESENCES[process.presence]
         told = self.words(process.presence.value)
         if process.presence is Presence.LOST:
-            told = self.words("lost {span}", span=formatting.span(now - process.seen_at))
+            told = self.words("lost {span}", span=formatting.compact_duration(now - process.seen_at))
         elif process.presence is Presence.TROUBLED:
-            told = formatting.clean(process.status.partition("; ")[2], 40)
+            told = display_text.clean("; ".join(process.troubles), 40)
         return Cell(f"{sign} {told}", style)
 
     def _total(self, view: View) -> Row:
@@ -134,13 +135,13 @@ class Workers(Panel):
             Cell(self.words("all"), "dim"),
             Cell(""),
             Cell(formatting.rate(sum(process.rate for process in processes)), "accent"),
-            Cell(formatting.sparkline(tuple(sums), SPARK), "accent"),
+            Cell(display_text.sparkline(tuple(sums), SPARK), "accent"),
             Cell(formatting.short(sum(process.counters.done for process in processes)), "dim"),
             Cell(formatting.short(failed), "dim"),
             Cell(f"{sum(len(p.in_hand) for p in processes)}/{sum(p.threads for p in processes)}", "dim"),
             Cell(_waited(delays), "dim"),
             Cell(_took(delays), "dim"),
-            Cell(formatting.share(sum(cpu)) if cpu else "", "dim"),
+            Cell(formatting.processor_share(sum(cpu)) if cpu else "", "dim"),
             Cell(formatting.memory(sum(memory)) if memory else "", "dim"),
             Cell(""),
         ]
@@ -250,8 +251,16 @@ def _order(remembered: Mapping[str, object]) -> SortOrder:
 
 
 def _waited(delays: Delays | None) -> str:
-    return f"{formatting.span(delays.waited_p50)} / {formatting.span(delays.waited_p95)}" if delays else ""
+    return (
+        f"{formatting.compact_duration(delays.waited_p50)} / {formatting.compact_duration(delays.waited_p95)}"
+        if delays
+        else ""
+    )
 
 
 def _took(delays: Delays | None) -> str:
-    return f"{formatting.span(delays.took_p50)} / {formatting.span(delays.took_p95)}" if delays else ""
+    return (
+        f"{formatting.compact_duration(delays.took_p50)} / {formatting.compact_duration(delays.took_p95)}"
+        if delays
+        else ""
+    )

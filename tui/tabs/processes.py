@@ -7,9 +7,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widget import Widget
 
+from core import formatting
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import UnitState, UnitStatus
-from tui import commands, formatting
+from tui import commands, display_text
 from tui.actions import Operation
 from tui.log_feed import LogBatch
 from tui.messages import LogsRequested, NotificationRequested, OperationRequested, ScaleRequested
@@ -86,9 +87,9 @@ class ProcessPanel(Panel):
 
     def _say(self, view: View) -> str:
         if view.report is not None:
-            return "\n".join(formatting.clean(remark, 300) for remark in view.report.remarks)
+            return "\n".join(display_text.clean(remark, 300) for remark in view.report.remarks)
         if view.supervisor_trouble:
-            return formatting.clean(view.supervisor_trouble)
+            return display_text.clean(view.supervisor_trouble)
         if view.alive:
             return self.words("The system was started by others: no supervisor of this directory runs it.")
         return self.words("Nothing runs here. Press u to start the system.")
@@ -97,17 +98,17 @@ class ProcessPanel(Panel):
         sign, style = _STATES[part.state]
         told = self.words(part.state.value)
         if part.kill_in is not None:
-            told = self.words("killed in {span}", span=formatting.span(part.kill_in))
+            told = self.words("killed in {span}", span=formatting.compact_duration(part.kill_in))
         return [
-            Cell(formatting.clean(part.name, 40)),
+            Cell(display_text.clean(part.name, 40)),
             Cell(f"{sign} {told}", style),
             Cell("" if part.pid is None else str(part.pid), "dim"),
             Cell(part.address),
-            Cell("" if part.started_at is None else formatting.span(now - part.started_at)),
+            Cell("" if part.started_at is None else formatting.compact_duration(now - part.started_at)),
             Cell(str(part.restarts or ""), "warn"),
-            Cell(formatting.share(part.cpu)),
+            Cell(formatting.processor_share(part.cpu)),
             Cell(formatting.memory(part.memory)),
-            Cell(formatting.clean(part.note, 200), "warn" if part.state is not UnitState.STOPPED else "dim"),
+            Cell(display_text.clean(part.note, 200), "warn" if part.state is not UnitState.STOPPED else "dim"),
         ]
 
     @property

@@ -11,10 +11,11 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Checkbox, Input, Label, ProgressBar, Select, Static, TextArea
 
+from core import formatting
 from core.client import NewSubmission
 from core.model import State
 from core.repository.archive import TaskRow
-from tui import commands, formatting, payloads
+from tui import commands, display_text, payloads
 from tui.messages import (
     BulkSubmitRequested,
     DetailRequested,
@@ -155,7 +156,7 @@ class SubmitForm(Panel):
             self._kind.value = chosen
 
     def _options(self) -> list[tuple[str, str]]:
-        return [(formatting.clean(kind, 40), kind) for kind in self._kinds]
+        return [(display_text.clean(kind, 40), kind) for kind in self._kinds]
 
     @on(Select.Changed)
     @on(TextArea.Changed)
@@ -245,16 +246,16 @@ class SubmissionHistory(Panel):
     def _row(self, each: SubmissionAccepted) -> Row:
         row = self._rows.get(each.submitted.id)
         state = row.state if row is not None else each.submitted.state
-        outcome = formatting.clean(row.outcome, 200) if row is not None else ""
-        text = each.task.payload if isinstance(each.task.payload, str) else formatting.as_json(each.task.payload)
+        outcome = display_text.clean(row.outcome, 200) if row is not None else ""
+        text = each.task.payload if isinstance(each.task.payload, str) else display_text.as_json(each.task.payload)
         return [
-            Cell(formatting.clock(each.at), "dim"),
-            Cell(formatting.clean(each.task.kind or "simulate", 40), "accent"),
-            Cell(formatting.clean(text, 200), "dim"),
-            Cell(formatting.span(each.submitted.seconds)),
+            Cell(formatting.time_of_day(each.at), "dim"),
+            Cell(display_text.clean(each.task.kind or "simulate", 40), "accent"),
+            Cell(display_text.clean(text, 200), "dim"),
+            Cell(formatting.compact_duration(each.submitted.seconds)),
             state_cell(state, self.words),
             Cell(outcome, "bad" if state is State.FAILED else ""),
-            Cell(formatting.clean(each.submitted.id, 64), "dim"),
+            Cell(display_text.clean(each.submitted.id, 64), "dim"),
         ]
 
     @on(Table.Moved)
@@ -331,7 +332,7 @@ class SubmitTab(Tab):
             case SubmissionFinished():
                 self._show_end(answer)
             case SubmissionRefused(reason=reason):
-                self._told.update(formatting.clean(reason, 300))
+                self._told.update(display_text.clean(reason, 300))
                 self._told.set_class(True, "-bad")
                 self._progress.display = True
                 self._bar.display = False
@@ -364,16 +365,19 @@ class SubmitTab(Tab):
             words(
                 "{count} accepted in {span} ({rate}/s)",
                 count=formatting.count(tally.accepted),
-                span=formatting.span(tally.seconds),
+                span=formatting.compact_duration(tally.seconds),
                 rate=rate,
             )
         ]
         if tally.latency_p50 is not None:
-            told.append(f"p50 {formatting.span(tally.latency_p50)}, p99 {formatting.span(tally.latency_p99)}")
+            p50, p99 = map(formatting.compact_duration, (tally.latency_p50, tally.latency_p99))
+            told.append(f"p50 {p50}, p99 {p99}")
         if tally.refused:
             told.append(
                 words(
-                    "{count} refused: {reason}", count=tally.refused, reason=formatting.clean(tally.first_refusal, 200)
+                    "{count} refused: {reason}",
+                    count=tally.refused,
+                    reason=display_text.clean(tally.first_refusal, 200),
                 )
             )
         if finished.cancelled:
@@ -447,5 +451,5 @@ class SubmitTab(Tab):
             self.post_message(NotificationRequested(self.words("Nothing was submitted from here yet."), trouble=True))
             return
         payload = chosen.task.payload
-        self._form.write(chosen.task, payload if isinstance(payload, str) else formatting.as_json(payload))
+        self._form.write(chosen.task, payload if isinstance(payload, str) else display_text.as_json(payload))
         self._form.payload.focus()

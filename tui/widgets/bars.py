@@ -10,8 +10,8 @@ from textual.content import Content, Span
 from textual.message import Message
 from textual.widget import Widget
 
-from core import __version__
-from tui import formatting
+from core import __version__, formatting
+from tui import display_text
 from tui.commands import BY_ID
 from tui.translations import Translations
 from tui.view import EMPTY, Health, View
@@ -80,7 +80,7 @@ class Header(_ViewLine):
         if self.note:
             left.append((f"  {self.note}", "header--frozen"))
         if view.troubles:
-            left.append((f"  {formatting.clean(view.troubles[0], 200)}", "light--trouble"))
+            left.append((f"  {display_text.clean(view.troubles[0], 200)}", "light--trouble"))
         if self.frozen:
             left.append((f"  {words('FROZEN')}", "header--frozen"))
         if self.read_only:
@@ -90,10 +90,10 @@ class Header(_ViewLine):
     def _around(self) -> list[str]:
         view = self.view
         told = [view.broker, view.database, view.directory]
-        return [formatting.clean(text, 60) for text in told if text]
+        return [display_text.clean(text, 60) for text in told if text]
 
     def _spread(self, left: Sequence[tuple[str, str]], right: list[str]) -> Content:
-        clock = formatting.clock(self.view.now) if self.view.now else ""
+        clock = formatting.time_of_day(self.view.now) if self.view.now else ""
         used = sum(cell_len(text) for text, _ in left) + cell_len(clock) + 2
         while right and used + sum(cell_len(text) + 3 for text in right) > self.size.width:
             right.pop()

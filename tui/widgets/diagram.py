@@ -6,10 +6,11 @@ from typing import TypeAlias
 from rich.segment import Segment
 from textual.strip import Strip
 
+from core import formatting
 from core.monitor.snapshot import Presence, ProcessView
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import UnitState, UnitStatus
-from tui import formatting
+from tui import display_text
 from tui.translations import Translations
 from tui.view import View
 from tui.widgets.text_view import TextView
@@ -98,7 +99,7 @@ def _journal(view: View, words: Translations) -> list[Line]:
         waiting=formatting.count(ledger.waiting + ledger.retrying),
     )
     style = "bad" if view.snapshot.trouble else "good"
-    return [*_edge(told, "good"), *_box([f"{words('journal')} {formatting.clean(view.database, 40)}"], style)]
+    return [*_edge(told, "good"), *_box([f"{words('journal')} {display_text.clean(view.database, 40)}"], style)]
 
 
 def _broker(view: View, words: Translations) -> list[Line]:
@@ -108,7 +109,7 @@ def _broker(view: View, words: Translations) -> list[Line]:
         told += f" · {depth.dead:,} {words('dead letters')}"
     edge = words("② published, confirmed: {count} queued", count=formatting.count(view.ledger.queued))
     style = "bad" if depth is not None and depth.dead else ""
-    return [*_edge(edge, ""), *_box([f"{words('broker')} {formatting.clean(view.broker, 60)}", told], style)]
+    return [*_edge(edge, ""), *_box([f"{words('broker')} {display_text.clean(view.broker, 60)}", told], style)]
 
 
 def _workers(view: View, words: Translations) -> list[Line]:
@@ -170,15 +171,15 @@ def _others(processes: Sequence[ProcessView]) -> list[Line]:
 
 def _about_server(process: ProcessView) -> list[str]:
     return [
-        f"{_SIGNS[process.presence]} {formatting.clean(process.name, 12)}",
-        formatting.clean(process.address, 15),
+        f"{_SIGNS[process.presence]} {display_text.clean(process.name, 12)}",
+        display_text.clean(process.address, 15),
         f"{formatting.rate(process.rate)}/s",
     ]
 
 
 def _about_worker(process: ProcessView) -> list[str]:
     return [
-        f"{_SIGNS[process.presence]} {formatting.clean(process.name, 12)}",
+        f"{_SIGNS[process.presence]} {display_text.clean(process.name, 12)}",
         f"{'▪' * min(len(process.in_hand), 8)}{'·' * max(0, min(process.threads, 8) - len(process.in_hand))}",
         f"{formatting.rate(process.rate)}/s",
     ]

@@ -7,8 +7,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
+from core import formatting
 from core.supervisor.logs.log_reading import Level, LogFilter, LogLine
-from tui import commands, formatting
+from tui import commands, display_text
 from tui.log_feed import LogBatch
 from tui.messages import CopyRequested
 from tui.translations import Translations
@@ -99,9 +100,9 @@ class LogPanel(Panel):
         self.text.show([self._line(line) for line in self._lines if self._filter.passes(line)])
 
     def _line(self, line: LogLine) -> Line:
-        who = "" if self._whose else f"{formatting.clean(line.process, 12):<10} "
+        who = "" if self._whose else f"{display_text.clean(line.process, 12):<10} "
         level = _NAMES.get(line.level, "") if line.level is not None else ""
-        text = f"{formatting.clock(line.at):8} {level:5} {who}{formatting.clean(line.text, LONGEST)}"
+        text = f"{formatting.time_of_day(line.at):8} {level:5} {who}{display_text.clean(line.text, LONGEST)}"
         return text, _STYLES.get(line.level, "") if line.level is not None else "dim"
 
     def _title_it(self) -> None:
@@ -116,7 +117,7 @@ class LogPanel(Panel):
             told.append(self._search.told)
         told.append(words("FOLLOWING") if self.text.follow else words("at rest, f follows"))
         if self._trouble:
-            told = [formatting.clean(self._trouble, 200)]
+            told = [display_text.clean(self._trouble, 200)]
         self.titled(title, count=" · ".join(told))
 
     # What the commands do.

@@ -4,7 +4,8 @@ from textual import on
 from textual.message import Message
 from textual.widgets import Input
 
-from tui import formatting
+from core import formatting
+from tui import display_text
 from tui.translations import Translations
 from tui.widgets.text_input import TextInput
 from tui.widgets.text_view import TextView
@@ -44,7 +45,7 @@ class SearchInput(TextInput):
             told = words("hit {place} of {count}", place=formatting.count(hits.rank), count=formatting.count(len(hits)))
         else:
             told = words.count(len(hits), "{count} hit", "{count} hits")
-        return f"{formatting.clean(hits.text, 24)}: {told}"
+        return f"{display_text.clean(hits.text, 24)}: {told}"
 
     def begin(self) -> None:
         """Ask what is searched for."""

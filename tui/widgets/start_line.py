@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from core.supervisor.status import UnitState, UnitStatus
-from tui import formatting
+from tui import display_text
 from tui.translations import Translations
 from tui.view import StartView
 
@@ -77,11 +77,11 @@ class StartLine(Widget):
 
     def _sign(self, part: UnitStatus) -> Content:
         sign, style = _SIGNS.get(part.state, ("◐", "start--coming"))
-        return self._styled(f"{sign} {formatting.clean(part.name, 20)}", style)
+        return self._styled(f"{sign} {display_text.clean(part.name, 20)}", style)
 
     def _failed(self) -> Content:
         words = self.words
-        reason = formatting.clean_lines(self.start.trouble, longest=300)[-MOST_LINES:]
+        reason = display_text.clean_lines(self.start.trouble, longest=300)[-MOST_LINES:]
         if self._read_only:
             what = words("Mend it, and start the system once more.")
         else:
@@ -99,11 +99,11 @@ class StartLine(Widget):
 
 
 def _named(parts: Iterable[UnitStatus]) -> str:
-    return ", ".join(formatting.clean(part.name, 20) for part in parts)
+    return ", ".join(display_text.clean(part.name, 20) for part in parts)
 
 
 def _notes(parts: Sequence[UnitStatus]) -> str:
     """What is noted of those that are late, the same of several once."""
     notes = dict.fromkeys(part.note for part in parts if part.note not in {"", part.state})
-    told = [f"{_named(part for part in parts if part.note == note)}: {formatting.clean(note, 200)}" for note in notes]
+    told = [f"{_named(part for part in parts if part.note == note)}: {display_text.clean(note, 200)}" for note in notes]
     return " · ".join(told)

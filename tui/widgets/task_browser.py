@@ -8,13 +8,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
+from core import formatting
 from core.errors import SearchError
 from core.model import State
 from core.repository import search
 from core.repository.archive import MOST_RESULTS
 from core.repository.search import NEWEST_FIRST, Search, SortOrder
 from core.repository.search import SortColumn as By
-from tui import commands, formatting
+from tui import commands, display_text
 from tui.messages import (
     CopyRequested,
     DetailRequested,
@@ -200,7 +201,7 @@ class TaskBrowser(Panel):
 
     def _say_state(self) -> None:
         if self._trouble:
-            self._say(formatting.clean(self._trouble), bad=True)
+            self._say(display_text.clean(self._trouble), bad=True)
         elif self._complete and not self.matching:
             self._say(self.words("Nothing matches. Escape shows everything again.") if self._text else self._empty)
         else:

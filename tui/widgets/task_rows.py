@@ -5,10 +5,11 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
+from core import formatting
 from core.model import State
 from core.repository.archive import TaskRow
 from core.repository.search import SortColumn as By
-from tui import formatting
+from tui import display_text
 from tui.translations import Translations
 from tui.widgets.table import Cell, Row, TableColumn, TableModel
 
@@ -72,15 +73,15 @@ def _cell(row: TaskRow, column: str, words: Translations) -> Cell:
 
 
 _CELLS: Mapping[str, Callable[[TaskRow], Cell]] = {
-    By.ENDED: lambda row: Cell(formatting.clock(row.stored), "dim"),
-    By.ID: lambda row: Cell(formatting.clean(row.id, 64)),
-    By.KIND: lambda row: Cell(formatting.clean(row.kind, 64), "accent"),
-    By.PAYLOAD: lambda row: Cell(formatting.clean(row.payload, 200), "dim"),
-    By.OUTCOME: lambda row: Cell(formatting.clean(row.outcome, 200), "bad" if row.state is State.FAILED else ""),
-    By.WORKER: lambda row: Cell(formatting.clean(row.worker, 64)),
+    By.ENDED: lambda row: Cell(formatting.time_of_day(row.stored), "dim"),
+    By.ID: lambda row: Cell(display_text.clean(row.id, 64)),
+    By.KIND: lambda row: Cell(display_text.clean(row.kind, 64), "accent"),
+    By.PAYLOAD: lambda row: Cell(display_text.clean(row.payload, 200), "dim"),
+    By.OUTCOME: lambda row: Cell(display_text.clean(row.outcome, 200), "bad" if row.state is State.FAILED else ""),
+    By.WORKER: lambda row: Cell(display_text.clean(row.worker, 64)),
     By.ATTEMPTS: lambda row: Cell(str(row.attempts), "warn" if row.attempts > 1 else "dim"),
-    By.WAITED: lambda row: Cell(formatting.span(row.waited), "dim"),
-    By.TOOK: lambda row: Cell(formatting.span(row.took)),
+    By.WAITED: lambda row: Cell(formatting.compact_duration(row.waited), "dim"),
+    By.TOOK: lambda row: Cell(formatting.compact_duration(row.took)),
 }
 
 

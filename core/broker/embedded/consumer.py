@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from core.backoff import RetryTimer
 from core.broker.base import Consumer, Delivery, Queue
 from core.broker.embedded.in_flight import InFlightMessages, LeaseReceipt, PendingSettlements
 from core.broker.embedded.liveness_lock import LivenessLocks
-from core.broker.embedded.queue_file import ConsumerLease, QueueFile
+from core.broker.embedded.queue_file import REOPEN_BACKOFF, ConsumerLease, QueueFile
 from core.broker.embedded.wakeup import WakeupReceiver
 from core.closeable import Closeable
 from core.errors import BrokerError
@@ -24,10 +25,6 @@ FAIR_PAUSE = 0.005
 
 LOOK_FOR_OVER = 0.5
 """Seconds between two looks for leases that are over; less where leases are short."""
-
-FIRST_PAUSE = 0.1
-LAST_PAUSE = 2.0
-"""Seconds between two tries while the file can't be used: the first time, and at most."""
 
 FAREWELL = 5.0
 """Seconds that `close` keeps trying when the file can't be written."""
@@ -128,7 +125,7 @@ class EmbeddedConsumer(Consumer):
 
     def _run(self) -> None:
         """Serve, and begin again after trouble."""
-        pause = FIRST_PAUSE
+        timer = RetryTimer(REOPEN_BACKOFF)
         give_up_at = math.inf
         while time.monotonic() < give_up_at:
             try:
@@ -141,9 +138,8 @@ class EmbeddedConsumer(Consumer):
             if self._closing:
                 # Without a lease there is nothing to give back.
                 give_up_at = min(give_up_at, time.monotonic() + (FAREWELL if self._holder.number else 0.0))
-                pause = FIRST_PAUSE
-            self._bell.wait(pause)
-            pause = min(LAST_PAUSE, pause * 2)
+                timer.reset()
+            self._bell.wait(timer.next_delay())
 
     def _report(self, error: Exception) -> None:
         if not self._trouble:

@@ -7,8 +7,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from core.backoff import RetryTimer
 from core.broker.base import Message, OnPublishResults, Publisher, PublishResult
-from core.broker.embedded.queue_file import QueueFile
+from core.broker.embedded.queue_file import REOPEN_BACKOFF, QueueFile
 from core.errors import BrokerError
 
 _log = logging.getLogger("cauce.broker")
@@ -90,9 +91,8 @@ class EmbeddedPublisher(Publisher):
         self._mender.start()
 
     def _mend(self) -> None:
-        pause = 0.1
-        while not self._closed.wait(pause):
-            pause = min(2.0, pause * 2)
+        timer = RetryTimer(REOPEN_BACKOFF)
+        while not self._closed.wait(timer.next_delay()):
             file = self._try()
             if file is not None:
                 self._resume(file)

@@ -16,12 +16,16 @@ from pathlib import Path
 
 import msgspec
 
+from core.backoff import Backoff
 from core.broker.base import Queue
 from core.broker.embedded.wakeup import WakeupSender
 from core.closeable import Closeable
 from core.database import Database, Faults, Row
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from core.model import Depth
+
+REOPEN_BACKOFF = Backoff(first=0.1, longest=2.0)
+"""Between tries while the file can't be used."""
 
 PATIENCE = 2.0
 """Seconds to wait for another process's transaction."""

@@ -15,6 +15,7 @@ from pika.spec import Basic
 from core.broker.rabbitmq.connection import RabbitConnection
 from core.broker.rabbitmq.connection_thread import ChannelHandler
 from core.broker.rabbitmq.topology import EXCHANGE
+from core.callbacks import ignore
 from core.errors import BrokerError, BrokerUnavailable
 
 BODY = b"canary"
@@ -51,7 +52,7 @@ class Canary(ChannelHandler):
     def _send(self, channel: Channel, _frame: Method) -> None:
         # RabbitMQ's own names for queues, and its default exchange, need not be allowed to a user of ours.
         self._queue = f"{PREFIX}{secrets.token_hex(8)}"
-        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, callback=_ignore)
+        channel.queue_declare(self._queue, exclusive=True, auto_delete=True, callback=ignore)
         channel.queue_bind(self._queue, EXCHANGE, routing_key=self._queue, callback=partial(self._bound, channel))
 
     def _bound(self, channel: Channel, _frame: Method) -> None:
@@ -69,7 +70,3 @@ class Canary(ChannelHandler):
 
     def _back(self, _channel: Channel, _method: object, _properties: object, _body: bytes) -> None:
         self.answers.put(None)
-
-
-def _ignore(_frame: object) -> None:
-    """Wait for an answer, so that pika asks one thing after the other."""

@@ -18,12 +18,12 @@ from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.frame import Method
 
-from core.broker import backoff
-from core.broker.base import Queue
+from core.broker.base import RECONNECT_BACKOFF, Queue
 from core.broker.rabbitmq.addresses import BrokerAddress
 from core.broker.rabbitmq.connection import RabbitConnection
 from core.broker.rabbitmq.error_translation import translate
 from core.broker.rabbitmq.topology_setup import SetupOwner, TopologySetup
+from core.callbacks import ignore
 from core.errors import BrokerError, BrokerUnavailable
 
 logger = logging.getLogger("cauce.broker")
@@ -133,7 +133,7 @@ class ConnectionThread(SetupOwner):
         if not self._woken:
             self._woken = True
             # The loop is read after the function was put down: whoever replaces the loop looks there afterwards.
-            self._loop.add_callback_threadsafe(_nothing)
+            self._loop.add_callback_threadsafe(ignore)
         if self._over:
             self._finish()
 
@@ -272,7 +272,7 @@ class ConnectionThread(SetupOwner):
         if self._closing:
             self._ended = True
             return
-        wait = backoff.delay(self._failures - 1, random.random())  # noqa: S311  it spreads clients, it hides nothing
+        wait = RECONNECT_BACKOFF.delay(self._failures - 1, random.random())  # noqa: S311  it spreads clients, it hides nothing
         self._loop.call_later(wait, self._connect)
 
     def _begin_to_close(self) -> None:
@@ -332,7 +332,3 @@ class ConnectionThread(SetupOwner):
         with contextlib.suppress(Exception):
             former.close()
         self._plan_next()
-
-
-def _nothing() -> None:
-    """Wake the loop; what there is to do is in the inbox."""

@@ -15,6 +15,7 @@ from core.broker.rabbitmq.acks import AckWindow
 from core.broker.rabbitmq.connection import RabbitConnection
 from core.broker.rabbitmq.connection_thread import ChannelHandler
 from core.broker.rabbitmq.prefetch_shares import PrefetchShares
+from core.callbacks import ignore
 from core.errors import BrokerError, BrokerUnavailable
 
 _MOST = 65_535
@@ -135,10 +136,10 @@ class ConsumerChannel(ChannelHandler):
     def _fill(self, session: ChannelSession) -> None:
         """Add a consumer if there is room for one."""
         if session.shares.short and (room := session.shares.room(session.window.open_up_to(session.older))):
-            self._consume(session, room, _nothing)
+            self._consume(session, room, ignore)
 
     def _consume(self, session: ChannelSession, share: int, done: Callable[[Method], None]) -> None:
-        session.channel.basic_qos(prefetch_count=share, callback=_nothing)
+        session.channel.basic_qos(prefetch_count=share, callback=ignore)
         consumer = session.channel.basic_consume(self.queue.value, partial(self._delivered, session), callback=done)
         session.connection.deliver(session.channel, consumer, partial(self._arrived, session))
         session.shares.add(consumer, share)
@@ -189,7 +190,3 @@ def receipt_of(delivery: Delivery) -> ChannelReceipt:
 
 def _within(prefetch: int) -> int:
     return max(1, min(prefetch, _MOST))
-
-
-def _nothing(_frame: Method) -> None:
-    """Wait for an answer, so that pika asks one thing after the other."""

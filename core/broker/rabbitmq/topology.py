@@ -12,6 +12,7 @@ from pika.channel import Channel
 from pika.exchange_type import ExchangeType
 
 from core.broker.base import DELIVERY_LIMIT, Queue
+from core.callbacks import ignore
 
 EXCHANGE = "cauce"
 DEAD_EXCHANGE = "cauce.dead"
@@ -37,20 +38,16 @@ ARGUMENTS: dict[Queue, dict[str, str | int]] = {
 
 def declare_exchanges(channel: Channel, done: Callable[[], None]) -> None:
     """Ask for the exchanges alone, for those who only look, and call `done` when they are there."""
-    channel.exchange_declare(DEAD_EXCHANGE, ExchangeType.fanout, durable=True, callback=_ignore)
+    channel.exchange_declare(DEAD_EXCHANGE, ExchangeType.fanout, durable=True, callback=ignore)
     channel.exchange_declare(EXCHANGE, ExchangeType.direct, durable=True, callback=lambda _frame: done())
 
 
 def declare(channel: Channel, done: Callable[[], None]) -> None:
     """Ask for everything at once and call `done` when it is there; a refusal closes the channel."""
-    channel.exchange_declare(DEAD_EXCHANGE, ExchangeType.fanout, durable=True, callback=_ignore)
-    channel.exchange_declare(EXCHANGE, ExchangeType.direct, durable=True, callback=_ignore)
+    channel.exchange_declare(DEAD_EXCHANGE, ExchangeType.fanout, durable=True, callback=ignore)
+    channel.exchange_declare(EXCHANGE, ExchangeType.direct, durable=True, callback=ignore)
     for queue, arguments in ARGUMENTS.items():
-        channel.queue_declare(queue.value, durable=True, arguments=dict(arguments), callback=_ignore)
-    channel.queue_bind(Queue.DEAD.value, DEAD_EXCHANGE, callback=_ignore)
+        channel.queue_declare(queue.value, durable=True, arguments=dict(arguments), callback=ignore)
+    channel.queue_bind(Queue.DEAD.value, DEAD_EXCHANGE, callback=ignore)
     # pika keeps the order and the broker answers in it, so the last answer is the answer to all.
     channel.queue_bind(Queue.TASKS.value, EXCHANGE, routing_key=Queue.TASKS.value, callback=lambda _frame: done())
-
-
-def _ignore(_frame: object) -> None:
-    """Wait for an answer, so that pika asks one thing after the other."""

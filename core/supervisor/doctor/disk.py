@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.database import refuse_network_file_system
 from core.errors import JournalUnusable
+from core.formatting import megabytes
 from core.repository.sqlite import FAULTS
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
 from core.supervisor.doctor.places import ELSEWHERE, ON_THIS_MACHINE, data_paths, nearest
@@ -42,8 +43,3 @@ def judge_space(place: Path, free: int) -> Finding:
     if free >= LEAST_SPACE:
         return warning("space", f"only {text}", remedy)
     return problem("space", f"only {text}: at least {megabytes(LEAST_SPACE)} are needed", remedy)
-
-
-def megabytes(size: int) -> str:
-    """A number of bytes, for a person."""
-    return f"{size / 1_000_000:,.1f} MB" if size < 10_000_000 else f"{size / 1_000_000:,.0f} MB"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from core.database import Database
 from core.errors import JournalUnavailable, JournalUnusable
+from core.formatting import megabytes
 from core.repository.sqlite import FAULTS
 from core.supervisor.doctor import remedies
-from core.supervisor.doctor.disk import megabytes
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
 from core.supervisor.doctor.places import journal_path, nearest, scratch_directory
 

@@ -13,7 +13,7 @@ import msgspec
 from core.addresses import Address
 from core.errors import ProtocolError
 from core.heartbeat import Liveness
-from core.model import ProcessRecord
+from core.model import ProcessPhase, ProcessRecord
 from core.protocol import ClientConnection, Reply
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
@@ -70,14 +70,13 @@ def judge(target: ProbeTarget, records: Sequence[ProcessRecord], liveness: Liven
         return Condition(False, "not in the journal yet")
     if not liveness.is_alive(record, now):
         return Condition(False, "silent: it writes no heartbeat", silent=True)
-    status, _, trouble = record.status.partition("; ")
-    ready = status == "ready"
-    return Condition(ready, trouble if ready else record.status)
+    ready = record.phase is ProcessPhase.READY
+    return Condition(ready, "; ".join(record.troubles) if ready else record.status)
 
 
 def was_ready(target: ProbeTarget, records: Sequence[ProcessRecord]) -> bool:
     """Say whether a server or worker that has ended was ready at the last sign of its life."""
-    return any(record.status.partition("; ")[0] == "ready" for record in records if _is_of(record, target))
+    return any(record.phase is ProcessPhase.READY for record in records if _is_of(record, target))
 
 
 def _is_of(record: ProcessRecord, target: ProbeTarget) -> bool:

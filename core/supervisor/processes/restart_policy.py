@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from core.backoff import Backoff
+
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 LONGEST_WAIT_OF_READY = 2.0
@@ -76,8 +78,8 @@ def decide(
     if recent > MOST_DEATHS:
         return StopRestarting(recent)
     longest = LONGEST_WAIT_OF_READY if deaths and deaths[-1].healthy else LONGEST_WAIT
-    wait: float = min(longest, FIRST_WAIT * 2 ** max(0, _streak(deaths) - 1))
-    return Restart(wait * (1 + SPREAD * (jitter - 0.5)))
+    backoff = Backoff(FIRST_WAIT, longest, low=1 - SPREAD / 2, high=1 + SPREAD / 2)
+    return Restart(backoff.delay(max(0, _streak(deaths) - 1), jitter))
 
 
 def _streak(deaths: Sequence[UnexpectedExit]) -> int:

@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from core.callbacks import ignore
 from core.errors import SupervisorError
 from core.supervisor.home import Home
 from core.supervisor.plan import ProcessKind, ProcessSpec
@@ -29,10 +30,6 @@ _log = logging.getLogger("cauce.supervisor")
 
 BRIEFLY = 0.1
 """Seconds for which a process counts as ready that nobody saw ready, but that was."""
-
-
-def _nothing() -> None:
-    """What most parts need before a start."""
 
 
 def _never(target: ProbeTarget) -> bool:
@@ -62,7 +59,7 @@ class Unit:
         home: Home,
         environment: Mapping[str, str],
         hung_after: float = 0.0,
-        before_start: Callable[[], None] = _nothing,
+        before_start: Callable[[], None] = ignore,
         was_ready: Callable[[ProbeTarget], bool] = _never,
     ) -> None:
         self.spec = spec

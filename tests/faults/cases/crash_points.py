@@ -109,7 +109,7 @@ def _run_again(before: Mapping[str, int], now: Mapping[str, int]) -> list[Findin
 
 def _skipped(arena: Arena) -> int:
     """How often a worker was given a task that had ended, and did not run it."""
-    with Journal(arena.journal.name, arena.system).reading()() as repository:
+    with Journal(arena.journal.name, arena.system).open_readonly() as repository:
         return sum(record.counters.discarded for record in repository.processes() if record.role == "worker")
 
 
@@ -190,7 +190,7 @@ def _mended(directory: Path) -> str:
     """What is wrong with a journal after a migration that died and is made again; empty when nothing is."""
     journal = Journal("resultados.db", directory)
     try:
-        with journal.writing()():
+        with journal.open():
             read = books.read(journal.path)
     except CauceError as error:
         return str(error)

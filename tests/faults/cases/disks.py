@@ -203,7 +203,7 @@ def slow(arena: Arena) -> Outcome:
 def _late(system: LocalSystem) -> float:
     """How old the older of the two last heartbeats is."""
     pids = {system.process(name).pid for name in ("s1", "w1")}
-    with Journal("resultados.db", system.directory).reading()() as repository:
+    with Journal("resultados.db", system.directory).open_readonly() as repository:
         seen = [record.seen_at for record in repository.processes() if record.pid in pids]
     return time.time() - min(seen)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from core.addresses import Address
-from core.client.rotation import LONGEST_PAUSE
+from core.client.rotation import BACKOFF
 from core.supervisor.nginx.executable import find_nginx
 from tests.faults import ledger, network, rigged
 from tests.faults.arena import Arena
@@ -32,12 +32,12 @@ IN_A_ROW = 2
 ROOM = 5.0
 """Seconds that a machine may be busy with something else."""
 
-FOUND_AGAIN = IN_A_ROW * ANSWER_WITHIN + LONGEST_PAUSE + ROOM
+FOUND_AGAIN = IN_A_ROW * ANSWER_WITHIN + BACKOFF.longest + ROOM
 """Seconds from the end of a trouble, or of several in a row, until an answer must have come.
 
 When the trouble ends, a try may have begun that is bound to fail: it does after `ANSWER_WITHIN` at the latest, or at
 once, where NGINX still avoids a server for two seconds because it refused. After many failures the client then pauses
-for `LONGEST_PAUSE`. The next try finds everything well. Where another server is there to be asked, a hole costs the
+for `BACKOFF.longest`. The next try finds everything well. Where another server is there to be asked, a hole costs the
 `ANSWER_WITHIN` after which the client leaves it, once for each of those in a row.
 """
 

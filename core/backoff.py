@@ -1,0 +1,51 @@
+"""Exponential back-off: how long to wait before the next try. Pure: chance is an argument."""
+
+import msgspec
+
+_DOUBLINGS = 60
+"""Beyond this the longest wait rules; without a bound the power would grow without end."""
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """A wait that doubles with each failure, with jitter so that callers which failed together retry apart."""
+
+    first: float
+    """Seconds to wait after the first failure."""
+    longest: float
+    """Seconds to wait at most, before jitter."""
+    low: float = 1.0
+    """The smallest factor that jitter applies to the wait."""
+    high: float = 1.0
+    """The largest factor that jitter applies to the wait."""
+
+    def delay(self, failures: int, chance: float = 1.0) -> float:
+        """Return the seconds to wait.
+
+        Args:
+            failures: how many tries failed before this one: 0 after the first failure.
+            chance: a random number between 0 and 1.
+        """
+        wait: float = min(self.longest, self.first * 2.0 ** min(failures, _DOUBLINGS))
+        return wait * (self.low + (self.high - self.low) * chance)
+
+
+class RetryTimer:
+    """Counts the failures of one series of tries, and tells how long to wait after each.
+
+    Args:
+        backoff: how the waits grow.
+    """
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._failures = 0
+
+    def next_delay(self) -> float:
+        """Count a failure. Returns the seconds to wait after it."""
+        wait = self._backoff.delay(self._failures)
+        self._failures += 1
+        return wait
+
+    def reset(self) -> None:
+        """Begin with the first wait again, after a success."""
+        self._failures = 0

@@ -1,0 +1,61 @@
+"""Text as the console draws it: the text of strangers made harmless, sparklines, indented JSON. Pure."""
+
+import json
+
+from core.logs import printable
+
+_SPARKS = "▁▂▃▄▅▆▇█"
+_VARIATION_SELECTORS = {0xFE0E: None, 0xFE0F: None}
+LONGEST = 400
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """The text of a stranger on one line, with nothing that a terminal could take for a command."""
+    # Terminals disagree about the width of a character with a variation selector.
+    return printable(text.translate(_VARIATION_SELECTORS), longest)
+
+
+def clean_lines(text: str, most: int = 5000, longest: int = 4000) -> list[str]:
+    """The text of a stranger line by line, with nothing that a terminal could take for a command."""
+    lines = text.expandtabs(4).split("\n")
+    shown = [clean(line.rstrip("\r"), longest) for line in lines[:most]]
+    return [*shown, f"… {len(lines) - most:,} more lines"] if len(lines) > most else shown
+
+
+def sparkline(values: tuple[float, ...], width: int, most: float | None = None) -> str:
+    """The last values as bars, from zero up.
+
+    Args:
+        values: the oldest first.
+        width: characters; each stands for as many values as it takes.
+        most: what a whole bar is; the largest value when None.
+    """
+    if width <= 0:
+        return ""
+    each = max(1, len(values) // width)
+    kept = values[len(values) - each * (len(values) // each) :]
+    means = [sum(kept[place : place + each]) / each for place in range(0, len(kept), each)][-width:]
+    top = max(means, default=0.0) if most is None else most
+    bars = "".join(_bar(value, top) for value in means)
+    return bars.rjust(width)
+
+
+def _bar(value: float, top: float) -> str:
+    if value <= 0 or top <= 0:
+        return " "
+    return _SPARKS[min(len(_SPARKS) - 1, int(value / top * len(_SPARKS)))]
+
+
+def pretty(text: str, longest: int = 200_000) -> str:
+    """JSON text, indented; as it is when it is none, or too long for it."""
+    if len(text) > longest:
+        return text
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def as_json(value: object) -> str:
+    """A payload as JSON text."""
+    return json.dumps(value, ensure_ascii=False)
