@@ -69,7 +69,7 @@ class DeadLetters:
         while not self._leaving.is_set():
             try:
                 with repository.transaction():
-                    states = repository.bury(letters, time.time())
+                    states = repository.settle_dead_letters(letters, time.time())
             except JournalError as error:
                 _log.warning("dead letters can't be settled now: %s", error)
                 self._leaving.wait(_PAUSE)

@@ -112,4 +112,4 @@ class Heartbeat:
     def _write(self, record: ProcessRecord, repository: Repository) -> None:
         self._beat += 1
         with repository.transaction():
-            repository.beat(replace(record, number=self._number, beat=self._beat, seen_at=time.time()))
+            repository.record_heartbeat(replace(record, number=self._number, beat=self._beat, seen_at=time.time()))

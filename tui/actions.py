@@ -264,7 +264,7 @@ class SystemActions:
             JournalError: it can't be written.
         """
         with self._archive() as archive:
-            operation = archive.begin(act, _user(), time.time())
+            operation = archive.begin_operation(act, _user(), time.time())
             extent = _some_at_a_time(
                 seqs, lambda some: archive.apply(operation, act, some, time.time()), progress, cancelled
             )
@@ -280,13 +280,13 @@ class SystemActions:
         """
         with self._archive() as archive:
             extent = _some_at_a_time(
-                archive.moved_by(operation),
+                archive.tasks_moved_by(operation),
                 lambda some: archive.undo(operation, some, running(), time.time()),
                 progress,
                 cancelled,
             )
             if extent.whole:
-                archive.note_undone(operation, time.time())
+                archive.mark_undone(operation, time.time())
         return extent
 
     def _archive(self) -> Archive:

@@ -72,7 +72,7 @@ def export(
         JournalError: the journal can't be read.
         ConfigurationError: the file can't be written.
     """
-    seqs = archive.matching(search, order, EVERYTHING)
+    seqs = archive.find(search, order, EVERYTHING)
     try:
         with _new_file(path) as out:
             written = _write(archive, seqs, out, path.suffix.lower() == ".csv", progress, cancelled)

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from core.callbacks import ignore
 from core.errors import CauceError, JournalError, JournalMissing
-from core.repository.archive import MOST_RESULTS, Archive, OpenArchive, TaskRow
+from core.repository.archive import MAX_RESULTS, Archive, OpenArchive, TaskRow
 from core.repository.search import Comparison, NumericField, Search, SortOrder
 
 FIRST_ROWS = 200
@@ -233,7 +233,7 @@ class JournalTaskFeed:
 
     def _look(self, archive: Archive) -> None:
         """Look at what has changed, if anything has."""
-        version = archive.version()
+        version = archive.data_version()
         if version != self._version:
             self._version, self._stale = version, True
             self._answer(archive, self._follow)
@@ -262,20 +262,20 @@ class JournalTaskFeed:
             return
         self._tail = None
         live = wish.order.is_live
-        first = archive.matching(wish.search, wish.order, FIRST_ROWS)
+        first = archive.find(wish.search, wish.order, FIRST_ROWS)
         rows = archive.rows(first[:NEW_ROWS])
         whole = len(first) < FIRST_ROWS
         self._tell(TasksListed(wish.number, first[::-1] if live else first, rows, whole and not live))
         if live:
             horizon = time.time() - OVERLAP
-            settled = archive.matching(_before(wish.search, horizon), wish.order, MOST_RESULTS)
-            tail = archive.matching_since(wish.search, horizon)
+            settled = archive.find(_before(wish.search, horizon), wish.order, MAX_RESULTS)
+            tail = archive.find_since(wish.search, horizon)
             self._tail = _Tail(wish, horizon, tail)
             # Between the two looks one may have ended once more.
-            settled = without(settled, places_of(settled, archive.returned(tail)))
+            settled = without(settled, places_of(settled, archive.reopened(tail)))
             self._tell(TasksListed(wish.number, settled[::-1] + tail, rows, True))
         elif not whole:
-            self._tell(TasksListed(wish.number, archive.matching(wish.search, wish.order, MOST_RESULTS), rows, True))
+            self._tell(TasksListed(wish.number, archive.find(wish.search, wish.order, MAX_RESULTS), rows, True))
         self._listed = wish
 
     def _follow(self, archive: Archive) -> None:
@@ -283,17 +283,17 @@ class JournalTaskFeed:
         tail = self._tail
         if tail is None or tail.wish is not self._wish:
             return
-        found = archive.matching_since(tail.wish.search, tail.horizon)
+        found = archive.find_since(tail.wish.search, tail.horizon)
         if found == tail.seqs:
             return
         rows = archive.rows(found[-NEW_ROWS:])
-        again = archive.returned(set(found).difference(tail.seqs))
+        again = archive.reopened(set(found).difference(tail.seqs))
         horizon = time.time() - OVERLAP
         shorter = tail.horizon
         unsettled = found
         if horizon - tail.horizon >= OVERLAP:
             shorter = horizon
-            unsettled = archive.matching_since(tail.wish.search, horizon)
+            unsettled = archive.find_since(tail.wish.search, horizon)
         self._tell(ListGrown(tail.wish.number, len(tail.seqs), found, rows, again))
         self._tail = _Tail(tail.wish, shorter, _end_from(found, unsettled))
 

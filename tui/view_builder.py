@@ -70,7 +70,7 @@ class ViewBuilder(Closeable):
         report, trouble = self._ask_supervisor()
         gauge = self._watch_queue(report)
         depth, queue_trouble = (gauge.depth, gauge.trouble) if gauge else (None, "")
-        snapshot = self._observer.look(now, wall, depth, queue_trouble)
+        snapshot = self._observer.take_snapshot(now, wall, depth, queue_trouble)
         if not self._journal.path.exists():
             # Nothing has ever run here, which is no trouble.
             snapshot = msgspec.structs.replace(snapshot, trouble="")
@@ -168,7 +168,7 @@ class _JournalReader(_Nothing, Closeable):
         self.samples = self._repository.samples(since)
         self.timings = self._archive.timings(wall - TIMED_SECONDS, MOST_TIMED)
         self.operations = self._archive.operations(OPERATIONS)
-        self.lacks = self._archive.lacks()
+        self.lacks = self._archive.limitation()
         if now - self._rarely_at > RARELY:
             self._rarely_at = now
             self.kinds = self._archive.kinds()

@@ -56,7 +56,7 @@ def run(settings: Settings) -> int:
     watch.start(FIRST_ANSWER)
 
     def look() -> Snapshot:
-        return observer.look(time.monotonic(), time.time(), watch.depth, watch.trouble)
+        return observer.take_snapshot(time.monotonic(), time.time(), watch.depth, watch.trouble)
 
     try:
         if settings[ONCE]:

@@ -33,7 +33,7 @@ class Observer:
         self._repository: Repository | None = None
         self._liveness = Liveness()
 
-    def look(self, now: float, wall: float, depth: Depth | None, trouble: str = "") -> Snapshot:
+    def take_snapshot(self, now: float, wall: float, depth: Depth | None, trouble: str = "") -> Snapshot:
         """Make the snapshot of this moment.
 
         Args:

@@ -15,10 +15,10 @@ from core.closeable import Closeable
 from core.model import State, Task
 from core.repository.search import NEWEST_FIRST, Search, SortOrder
 
-MOST_RESULTS = 2_000_000
+MAX_RESULTS = 2_000_000
 """How many results a search gives at most: eight bytes each are held."""
 
-SHOWN = 200
+PREVIEW_LENGTH = 200
 """Characters of a payload, result or error that a row has."""
 
 
@@ -33,7 +33,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     worker: str
     """Of the last attempt; empty when there was none."""
     payload: str
-    """As JSON text, cut off after `SHOWN` characters."""
+    """As JSON text, cut off after `PREVIEW_LENGTH` characters."""
     outcome: str
     """The result as JSON text, or the failure in a sentence, cut off likewise."""
     accepted: float
@@ -70,9 +70,9 @@ class OperationRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator did."""
 
     number: int
-    act: BulkAction
+    action: BulkAction = msgspec.field(name="act")
     at: float
-    who: str
+    user: str = msgspec.field(name="who")
     tasks: int
     """How many it moved."""
     undone_at: float | None = None
@@ -82,11 +82,11 @@ class Archive(Closeable):
     """See the module's description. Every method may raise `JournalUnavailable`, and `JournalUnusable`."""
 
     @abstractmethod
-    def matching(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MOST_RESULTS) -> "array[int]":
+    def find(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MAX_RESULTS) -> "array[int]":
         """The numbers of the ended tasks that are wanted, in order; the first `limit` of them."""
 
     @abstractmethod
-    def matching_since(self, search: Search, moment: float) -> "array[int]":
+    def find_since(self, search: Search, moment: float) -> "array[int]":
         """The numbers of those that ended at `moment` or later, the first ended first.
 
         Two workers may store at nearly the same time in either order: ask with some seconds of overlap.
@@ -113,15 +113,15 @@ class Archive(Closeable):
         """The kinds of the last `limit` tasks, in the order of the alphabet."""
 
     @abstractmethod
-    def begin(self, act: BulkAction, who: str, now: float) -> int:
+    def begin_operation(self, action: BulkAction, user: str, now: float) -> int:
         """Note that an operator begins to do something; the number of the operation."""
 
     @abstractmethod
-    def apply(self, operation: int, act: BulkAction, seqs: Sequence[int], now: float) -> int:
+    def apply(self, operation: int, action: BulkAction, seqs: Sequence[int], now: float) -> int:
         """Do it to those of these tasks that have failed; how many. All of them or none."""
 
     @abstractmethod
-    def moved_by(self, operation: int) -> "array[int]":
+    def tasks_moved_by(self, operation: int) -> "array[int]":
         """The numbers of the tasks that an operation was the last to move, whatever has become of them."""
 
     @abstractmethod
@@ -136,11 +136,11 @@ class Archive(Closeable):
         """
 
     @abstractmethod
-    def note_undone(self, operation: int, now: float) -> None:
+    def mark_undone(self, operation: int, now: float) -> None:
         """Note that an operation was undone, as far as it can be."""
 
     @abstractmethod
-    def returned(self, seqs: Collection[int]) -> frozenset[int]:
+    def reopened(self, seqs: Collection[int]) -> frozenset[int]:
         """Those of these ended tasks that may have ended before: an operator had them run again, or has undone that."""
 
     @abstractmethod
@@ -148,11 +148,11 @@ class Archive(Closeable):
         """What operators did, the last first; nothing in a journal that is too old to tell."""
 
     @abstractmethod
-    def lacks(self) -> str:
+    def limitation(self) -> str:
         """What a journal that an older version has written can't tell yet, in a sentence; empty when it is as new."""
 
     @abstractmethod
-    def version(self) -> int:
+    def data_version(self) -> int:
         """A number that changes when another connection has committed something; very cheap to ask."""
 
     @abstractmethod

@@ -65,17 +65,17 @@ class Audit(msgspec.Struct, frozen=True):
 
     counted: Mapping[str, int]
     """Tasks by stored state, counted one by one."""
-    booked: Mapping[str, int]
+    ledger: Mapping[str, int]
     """The same by the running totals."""
-    misfits: tuple[str, ...]
+    contradictory: tuple[str, ...]
     """Ids of tasks whose row contradicts itself, such as one that is done and has no result; at most 100."""
 
     @property
-    def clean(self) -> bool:
+    def is_consistent(self) -> bool:
         """Whether the two agree and no task is a misfit."""
         counted = {state: number for state, number in self.counted.items() if number}
-        booked = {state: number for state, number in self.booked.items() if number}
-        return counted == booked and not self.misfits
+        ledger = {state: number for state, number in self.ledger.items() if number}
+        return counted == ledger and not self.contradictory
 
 
 class Repository(Closeable):
@@ -97,7 +97,7 @@ class Repository(Closeable):
         """
 
     @abstractmethod
-    def is_due(self, now: float) -> bool:
+    def has_due_tasks(self, now: float) -> bool:
         """Whether `claim` would find anything. Writes nothing."""
 
     @abstractmethod
@@ -124,7 +124,7 @@ class Repository(Closeable):
         """Take a task back unless it has ended; the state it is in then, None when there is no such task."""
 
     @abstractmethod
-    def bury(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
+    def settle_dead_letters(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
         """Settle dead letters; the state of each task then, None when there is no such task.
 
         A task with fewer strikes than `STRIKE_LIMIT` was a bystander, delivered beside the one that killed
@@ -156,15 +156,15 @@ class Repository(Closeable):
     # What workers write.
 
     @abstractmethod
-    def strike(self, seqs: Sequence[int]) -> None:
+    def add_strikes(self, seqs: Sequence[int]) -> None:
         """Note that these are about to begin after a redelivery."""
 
     @abstractmethod
-    def pardon(self, seqs: Sequence[int]) -> None:
+    def remove_strikes(self, seqs: Sequence[int]) -> None:
         """Take back one strike of each of these: their worker left in good order, and they are not to blame."""
 
     @abstractmethod
-    def settle(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
+    def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes; for each whether it counted.
 
         It does not when the task has ended or its attempt was settled before: a duplicate changes nothing.
@@ -177,18 +177,14 @@ class Repository(Closeable):
         """Enter a process; the number it has from now on. Forgets processes not seen for a week."""
 
     @abstractmethod
-    def beat(self, record: ProcessRecord) -> None:
+    def record_heartbeat(self, record: ProcessRecord) -> None:
         """Write a process's heartbeat: its record, with `number` as given, and once a second a sample of it."""
 
     # What anybody reads.
 
     @abstractmethod
-    def wanted(self, seqs: Collection[int]) -> dict[int, Assignment]:
+    def assignments(self, seqs: Collection[int]) -> dict[int, Assignment]:
         """What to know of these tasks to run them, by number. Those not in the book are left out."""
-
-    @abstractmethod
-    def find(self, task_id: str) -> Task | None:
-        """The task of this id."""
 
     @abstractmethod
     def find_all(self, task_ids: Collection[str]) -> list[Task]:
@@ -201,10 +197,6 @@ class Repository(Closeable):
     @abstractmethod
     def latest(self, limit: int, before: Cursor | None = None) -> list[Task]:
         """Ended tasks, the last ended first; those that ended before `before`, for the page after it."""
-
-    @abstractmethod
-    def unsuccessful(self, state: State, limit: int, before: int | None = None) -> list[Task]:
-        """Failed or cancelled tasks, the last submitted first; those with a number below `before`."""
 
     @abstractmethod
     def counts(self) -> dict[str, int]:
@@ -223,7 +215,7 @@ class Repository(Closeable):
         """The samples from second `since` on, in order."""
 
     @abstractmethod
-    def version(self) -> int:
+    def data_version(self) -> int:
         """A number that changes when another connection has committed something; very cheap to ask."""
 
 

@@ -69,7 +69,7 @@ class Term(msgspec.Struct, frozen=True):
     negated: bool = False
 
     @property
-    def exact(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether the whole of the field has to be like it, with `*` for anything; otherwise it may stand anywhere."""
         return self.field in {TextField.KIND, TextField.STATE, TextField.WORKER}
 
@@ -77,8 +77,8 @@ class Term(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """A number that is to be more, or less."""
 
-    measure: NumericField
-    sign: str
+    field: NumericField
+    operator: str
     """One of `<`, `<=`, `>`, `>=`."""
     number: float
     negated: bool = False
@@ -93,7 +93,7 @@ class Search(msgspec.Struct, frozen=True):
     comparisons: tuple[Comparison, ...] = ()
 
     @property
-    def everything(self) -> bool:
+    def matches_all(self) -> bool:
         """Whether nothing is left out."""
         return not (self.states or self.terms or self.comparisons)
 
@@ -168,10 +168,10 @@ def _read(word: str, now: float, *, negated: bool) -> Term | Comparison:
 _EXAMPLES = {"kind": "echo", "state": "failed", "worker": "w1", "error": "timeout"}
 
 
-def _compare(measure: NumericField, sign: str, text: str, *, negated: bool) -> Comparison:
+def _compare(field: NumericField, operator: str, text: str, *, negated: bool) -> Comparison:
     readers: dict[NumericField, Callable[[str, str], float]] = {NumericField.ATTEMPTS: _count}
-    number = readers.get(measure, _span)(text, f"{measure}{sign}{text}")
-    return Comparison(measure, sign, number, negated)
+    number = readers.get(field, _span)(text, f"{field}{operator}{text}")
+    return Comparison(field, operator, number, negated)
 
 
 def _count(text: str, word: str) -> float:

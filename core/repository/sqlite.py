@@ -138,7 +138,7 @@ class SqliteRepository(Repository):
             fresh.discard(task.id)
         return receipts
 
-    def is_due(self, now: float) -> bool:
+    def has_due_tasks(self, now: float) -> bool:
         """Whether anything waits to be claimed."""
         return bool(
             self._database.number(
@@ -201,9 +201,9 @@ class SqliteRepository(Repository):
             self._move(state, after)
         return after
 
-    def bury(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
+    def settle_dead_letters(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
         """Settle dead letters."""
-        booked = self.wanted([letter.seq for letter in letters])
+        booked = self.assignments([letter.seq for letter in letters])
         states: list[State | None] = []
         for letter in letters:
             task = booked.get(letter.seq)
@@ -257,17 +257,17 @@ class SqliteRepository(Repository):
 
     # What workers write.
 
-    def strike(self, seqs: Sequence[int]) -> None:
+    def add_strikes(self, seqs: Sequence[int]) -> None:
         """Note that these are about to begin after a redelivery."""
         self._database.execute_many("UPDATE tasks SET strikes = strikes + 1 WHERE seq = ?", [(seq,) for seq in seqs])
 
-    def pardon(self, seqs: Sequence[int]) -> None:
+    def remove_strikes(self, seqs: Sequence[int]) -> None:
         """Take back one strike of each of these."""
         self._database.execute_many(
             "UPDATE tasks SET strikes = max(0, strikes - 1) WHERE seq = ?", [(seq,) for seq in seqs]
         )
 
-    def settle(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
+    def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes."""
         booked: dict[Value, tuple[State, int]] = {
             row[0]: (rows.state(row[1]), rows.integer(row[2]))
@@ -306,7 +306,7 @@ class SqliteRepository(Repository):
         )
         return rows.integer(entered[0][0])
 
-    def beat(self, record: ProcessRecord) -> None:
+    def record_heartbeat(self, record: ProcessRecord) -> None:
         """Write a process's heartbeat."""
         self._database.execute(
             f"INSERT OR REPLACE INTO processes ({rows.PROCESS_COLUMNS}) VALUES (?{', ?' * 12})",
@@ -322,15 +322,10 @@ class SqliteRepository(Repository):
 
     # What anybody reads.
 
-    def wanted(self, seqs: Collection[int]) -> dict[int, Assignment]:
+    def assignments(self, seqs: Collection[int]) -> dict[int, Assignment]:
         """What to know of these tasks to run them."""
         found = self._select_many(f"SELECT {rows.ASSIGNMENT_COLUMNS} FROM tasks WHERE seq IN", seqs)
         return {rows.integer(row[0]): rows.assignment(row) for row in found}
-
-    def find(self, task_id: str) -> Task | None:
-        """The task of this id."""
-        found = self.find_all([task_id])
-        return found[0] if found else None
 
     def find_all(self, task_ids: Collection[str]) -> list[Task]:
         """Those of these tasks that are in the book."""
@@ -355,15 +350,6 @@ class SqliteRepository(Repository):
         )
         return [rows.task(row) for row in found]
 
-    def unsuccessful(self, state: State, limit: int, before: int | None = None) -> list[Task]:
-        """Failed or cancelled tasks, the last submitted first."""
-        found = self._database.execute(
-            f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE state = ? AND state IN ('failed', 'cancelled') AND seq < ?"
-            " ORDER BY seq DESC LIMIT ?",
-            (state.value, 2**62 if before is None else before, limit),
-        )
-        return [rows.task(row) for row in found]
-
     def counts(self) -> dict[str, int]:
         """How many tasks are in each stored state."""
         found = self._database.execute("SELECT state, tasks FROM ledger")
@@ -373,15 +359,15 @@ class SqliteRepository(Repository):
         """Count the whole book."""
         with self._database.snapshot():
             counted = self._database.execute("SELECT state, count(*) FROM tasks GROUP BY state")
-            misfits = self._database.execute(
+            contradictory = self._database.execute(
                 "SELECT id FROM tasks WHERE (state IN ('done', 'failed', 'cancelled')) <> (stored_at IS NOT NULL)"
                 " OR (state = 'done') <> (result IS NOT NULL) OR (state = 'failed' AND error_type IS NULL)"
                 " OR (state IN ('done', 'failed') AND attempts = 0) LIMIT 100"
             )
             return Audit(
                 counted={rows.text(row[0]): rows.integer(row[1]) for row in counted},
-                booked=self.counts(),
-                misfits=tuple(rows.text(row[0]) for row in misfits),
+                ledger=self.counts(),
+                contradictory=tuple(rows.text(row[0]) for row in contradictory),
             )
 
     def processes(self) -> list[ProcessRecord]:
@@ -402,7 +388,7 @@ class SqliteRepository(Repository):
         )
         return [rows.sample(row) for row in found]
 
-    def version(self) -> int:
+    def data_version(self) -> int:
         """A number that changes when another connection has committed something."""
         return self._database.version()
 

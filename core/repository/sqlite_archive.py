@@ -8,7 +8,7 @@ from pathlib import Path
 from core.database import Database, Row, Value
 from core.model import State, Task
 from core.repository import rows
-from core.repository.archive import MOST_RESULTS, SHOWN, Archive, BulkAction, OperationRecord, TaskRow, Timing
+from core.repository.archive import MAX_RESULTS, PREVIEW_LENGTH, Archive, BulkAction, OperationRecord, TaskRow, Timing
 from core.repository.search import (
     NEWEST_FIRST,
     Comparison,
@@ -25,8 +25,8 @@ _WAITED = "(started_at - coalesce(queued_at, accepted_at))"
 _TOOK = "(finished_at - started_at)"
 _OUTCOME = "coalesce(result, error_type || ': ' || error_message, '')"
 _ROW_COLUMNS = (
-    f"seq, id, kind, state, attempts, worker, substr(payload, 1, {SHOWN}),"
-    f" substr({_OUTCOME}, 1, {SHOWN}), accepted_at, started_at, finished_at, stored_at, {_WAITED}"
+    f"seq, id, kind, state, attempts, worker, substr(payload, 1, {PREVIEW_LENGTH}),"
+    f" substr({_OUTCOME}, 1, {PREVIEW_LENGTH}), accepted_at, started_at, finished_at, stored_at, {_WAITED}"
 )
 _TEXTS = {
     TextField.ID: ("id",),
@@ -51,8 +51,8 @@ _ORDERS = {
     SortColumn.KIND: "kind",
     SortColumn.STATE: "state",
     SortColumn.WORKER: "worker",
-    SortColumn.PAYLOAD: f"substr(payload, 1, {SHOWN})",
-    SortColumn.OUTCOME: f"substr({_OUTCOME}, 1, {SHOWN})",
+    SortColumn.PAYLOAD: f"substr(payload, 1, {PREVIEW_LENGTH})",
+    SortColumn.OUTCOME: f"substr({_OUTCOME}, 1, {PREVIEW_LENGTH})",
     SortColumn.ATTEMPTS: "attempts",
     SortColumn.WAITED: _WAITED,
     SortColumn.TOOK: _TOOK,
@@ -100,7 +100,7 @@ class SqliteArchive(Archive):
         # To sort a million results in memory would take more of it than a whole console.
         database.execute("PRAGMA temp_store = file")
 
-    def matching(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MOST_RESULTS) -> "array[int]":
+    def find(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MAX_RESULTS) -> "array[int]":
         """The numbers of the ended tasks that are wanted, in order."""
         where, values = _where(search)
         way = "DESC" if order.descending else "ASC"
@@ -109,7 +109,7 @@ class SqliteArchive(Archive):
         )
         return self._numbers(f"{ordered} LIMIT ?", (*values, limit))
 
-    def matching_since(self, search: Search, moment: float) -> "array[int]":
+    def find_since(self, search: Search, moment: float) -> "array[int]":
         """The numbers of those that ended at `moment` or later, the first ended first."""
         where, values = _where(search)
         ordered = f"SELECT seq FROM tasks WHERE stored_at >= ? AND {where} ORDER BY stored_at, seq"
@@ -159,16 +159,16 @@ class SqliteArchive(Archive):
         )
         return [rows.text(row[0]) for row in found]
 
-    def begin(self, act: BulkAction, who: str, now: float) -> int:
+    def begin_operation(self, action: BulkAction, user: str, now: float) -> int:
         """Note that an operator begins to do something."""
         [(number,)] = self._database.execute(
-            "INSERT INTO operations (kind, at, who) VALUES (?, ?, ?) RETURNING number", (act.value, now, who)
+            "INSERT INTO operations (kind, at, who) VALUES (?, ?, ?) RETURNING number", (action.value, now, user)
         )
         return rows.integer(number)
 
-    def apply(self, operation: int, act: BulkAction, seqs: Sequence[int], now: float) -> int:
+    def apply(self, operation: int, action: BulkAction, seqs: Sequence[int], now: float) -> int:
         """Do it to those of these tasks that have failed."""
-        after, stored = (State.ACCEPTED, "NULL") if act is BulkAction.RETRY else (State.CANCELLED, "stored_at")
+        after, stored = (State.ACCEPTED, "NULL") if action is BulkAction.RETRY else (State.CANCELLED, "stored_at")
         with self._database.transaction():
             moved = self._database.execute_many(
                 f"UPDATE tasks SET state = ?, stored_at = {stored}, owner = NULL, due_at = 0, strikes = 0,"
@@ -179,7 +179,7 @@ class SqliteArchive(Archive):
             self._database.execute("UPDATE operations SET tasks = tasks + ? WHERE number = ?", (moved, operation))
         return moved
 
-    def moved_by(self, operation: int) -> "array[int]":
+    def tasks_moved_by(self, operation: int) -> "array[int]":
         """The numbers of the tasks that an operation was the last to move."""
         return self._numbers("SELECT seq FROM tasks WHERE operation = ? ORDER BY seq", (operation,))
 
@@ -203,13 +203,13 @@ class SqliteArchive(Archive):
             self._move(moved)
         return len(found)
 
-    def note_undone(self, operation: int, now: float) -> None:
+    def mark_undone(self, operation: int, now: float) -> None:
         """Note that an operation was undone."""
         self._database.execute("UPDATE operations SET undone_at = ? WHERE number = ?", (now, operation))
 
-    def returned(self, seqs: Collection[int]) -> frozenset[int]:
+    def reopened(self, seqs: Collection[int]) -> frozenset[int]:
         """Those that an operator has moved, or that were stored long after they had finished."""
-        if not seqs or self.lacks():
+        if not seqs or self.limitation():
             return frozenset()
         found = self._database.execute(
             "SELECT seq FROM tasks WHERE seq IN (SELECT value FROM json_each(?))"
@@ -220,14 +220,14 @@ class SqliteArchive(Archive):
 
     def operations(self, limit: int) -> Sequence[OperationRecord]:
         """What operators did, the last first."""
-        if self.lacks():
+        if self.limitation():
             return []
         found = self._database.execute(
             "SELECT number, kind, at, who, tasks, undone_at FROM operations ORDER BY number DESC LIMIT ?", (limit,)
         )
         return [_operation(row) for row in found]
 
-    def lacks(self) -> str:
+    def limitation(self) -> str:
         """What a journal of an older version can't tell yet. Only what writes to it brings it up to date."""
         # Looked at until it is there: a system that starts brings the journal up to date.
         self._knows_operations = self._knows_operations or bool(
@@ -235,7 +235,7 @@ class SqliteArchive(Archive):
         )
         return "" if self._knows_operations else _OLD
 
-    def version(self) -> int:
+    def data_version(self) -> int:
         """A number that changes when another connection has committed something."""
         return self._database.version()
 
@@ -288,7 +288,7 @@ def _where(search: Search) -> tuple[str, list[Value]]:
 def _term(term: Term) -> tuple[str, list[Value]]:
     columns = _TEXTS[term.field]
     pattern = _escaped(term.text)
-    pattern = pattern.replace("*", "%") if term.exact else f"%{pattern}%"
+    pattern = pattern.replace("*", "%") if term.is_exact else f"%{pattern}%"
     alike = " OR ".join(f"coalesce({column}, '') LIKE ? ESCAPE '\\'" for column in columns)
     return f"{'NOT ' if term.negated else ''}({alike})", [pattern] * len(columns)
 
@@ -298,8 +298,8 @@ def _escaped(text: str) -> str:
 
 
 def _comparison(comparison: Comparison) -> str:
-    assert comparison.sign in _SIGNS
-    told = f"coalesce({_MEASURES[comparison.measure]} {comparison.sign} ?, 0)"
+    assert comparison.operator in _SIGNS
+    told = f"coalesce({_MEASURES[comparison.field]} {comparison.operator} ?, 0)"
     return f"NOT {told}" if comparison.negated else told
 
 
@@ -324,9 +324,9 @@ def _row(row: Row) -> TaskRow:
 def _operation(row: Row) -> OperationRecord:
     return OperationRecord(
         number=rows.integer(row[0]),
-        act=BulkAction(rows.text(row[1])),
+        action=BulkAction(rows.text(row[1])),
         at=rows.number(row[2]),
-        who=rows.text(row[3]),
+        user=rows.text(row[3]),
         tasks=rows.integer(row[4]),
         undone_at=rows.number_or_none(row[5]),
     )

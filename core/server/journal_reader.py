@@ -225,7 +225,7 @@ class JournalReader(Generic[Ticket]):
         """Answer those whose task has ended, and those whose time is over."""
         if not self._watches or now < self._next_look:
             return
-        version = repository.version()
+        version = repository.data_version()
         if version != self._version:
             ended = repository.ended(self._watches.ids)
             self._version = version

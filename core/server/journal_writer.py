@@ -220,7 +220,7 @@ class JournalWriter(Generic[Ticket]):
 
 def _is_due(repository: Repository) -> bool:
     try:
-        return repository.is_due(time.time())
+        return repository.has_due_tasks(time.time())
     except JournalError:
         return True  # the transaction finds out what is wrong, and tells
 

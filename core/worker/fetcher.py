@@ -102,13 +102,13 @@ class Fetcher:
         waiting = self._hold.waiting(time.time() - RECHECK)
         try:
             generation = repository.generation()
-            wanted = repository.wanted([held.assignment.seq for held in waiting]) if waiting else {}
+            wanted = repository.assignments([held.assignment.seq for held in waiting]) if waiting else {}
         except JournalError as error:
             _log.warning("the journal can't be read; not looking for cancelled tasks: %s", error)
             return
         self._leave_former_queue(generation)
         for held in waiting:
-            self._hold.judge(held, wanted=is_wanted(held.reference, wanted.get(held.assignment.seq)))
+            self._hold.set_wanted(held, wanted=is_wanted(held.reference, wanted.get(held.assignment.seq)))
 
     def _leave_former_queue(self, generation: int) -> None:
         """Connect anew, once in each generation, if something is held of a queue before it.
@@ -168,7 +168,7 @@ class Fetcher:
         """What the journal says of these and of the queue; None when it can't be read and it is time to leave."""
         while True:
             try:
-                return repository.wanted(seqs), repository.generation()
+                return repository.assignments(seqs), repository.generation()
             except JournalError as error:
                 _log.warning("the journal can't be read; holding %d tasks: %s", len(seqs), error)
                 if self._leaving.wait(PAUSE):

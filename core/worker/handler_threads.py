@@ -51,9 +51,9 @@ class Callbacks(msgspec.Struct, frozen=True):
 
     begin: Callable[[InFlightTask], bool]
     """Notes that a task is begun; False when it is not to be, since it is delivered again."""
-    strike: Callable[[InFlightTask], None]
+    add_strike: Callable[[InFlightTask], None]
     """Writes down that a task is about to begin that was delivered before, or marks it as unwanted."""
-    finished: Callable[[InFlightTask, Outcome], None]
+    finish: Callable[[InFlightTask, Outcome], None]
     """Takes what came of a task."""
     drop: Callable[[InFlightTask], None]
     """Takes a task that was not begun, because nobody wants it any more."""
@@ -116,7 +116,7 @@ class HandlerThreads:
         self._watching = False
         self._slots = [ThreadSlot() for _ in range(concurrency)]
         self._watch = vital_thread("watch", self._run_watch, on_death)
-        self.written_off = 0
+        self.abandoned = 0
         """How many threads were left to tasks that would not stop."""
 
     def start(self) -> None:
@@ -198,7 +198,7 @@ class HandlerThreads:
                 run_now.error = late
             self._leave(slot, run_now)
         if not run_now.written_off and type(run_now.error) is not TaskInterrupted:
-            self._uses.finished(held, self._outcome(run_now))
+            self._uses.finish(held, self._outcome(run_now))
         run_now.error = None  # its traceback holds this frame, which holds it
 
     def _attempt(self, run_now: TaskRun, slot: ThreadSlot) -> None:
@@ -232,7 +232,7 @@ class HandlerThreads:
         """Note that a task begins which may have killed its worker; one that did so too often ends here."""
         strikes = held.assignment.strikes
         if strikes < STRIKE_LIMIT:
-            self._uses.strike(held)
+            self._uses.add_strike(held)
             return True
         failure = Failure(
             type="WorkerLost",
@@ -240,7 +240,7 @@ class HandlerThreads:
             signature="worker-lost",
         )
         now = time.time()
-        self._uses.finished(held, self._ended(held, now, State.FAILED, failure=failure))
+        self._uses.finish(held, self._ended(held, now, State.FAILED, failure=failure))
         return False
 
     def _leave(self, slot: ThreadSlot, run_now: TaskRun) -> None:
@@ -327,13 +327,13 @@ class HandlerThreads:
                 return
             run_now.written_off = True
             slot.run = None
-        self.written_off += 1
+        self.abandoned += 1
         held = run_now.held
         _log.error("task %s does not stop after its time-out; its thread is written off", held.assignment.id)
         error = TaskTimeout("the task ran longer than its time-out, and did not stop when asked")
         # A value of its own: the thread that was left may still write into the old one.
         ended = TaskRun(held, run_now.started_at, definition=run_now.definition, error=error)
-        self._uses.finished(held, self._outcome(ended))
+        self._uses.finish(held, self._outcome(ended))
         self._suspects.ended(held)
         self._start_thread(slot)
 

@@ -72,7 +72,7 @@ class InFlightTasks:
         with self._lock:
             return [held for held in self._held.values() if not held.begun and held.taken_at < before]
 
-    def judge(self, held: InFlightTask, *, wanted: bool) -> None:
+    def set_wanted(self, held: InFlightTask, *, wanted: bool) -> None:
         """Note whether a task is wanted; too late once it is begun: what came again meanwhile must not be let go of."""
         with self._lock:
             if not held.begun:
@@ -83,7 +83,7 @@ class InFlightTasks:
         with self._lock:
             return [held.delivery for held in self._held.values() if held.reference.is_outdated(generation)]
 
-    def take_out(self, tasks: Sequence[InFlightTask]) -> list[Delivery]:
+    def remove(self, tasks: Sequence[InFlightTask]) -> list[Delivery]:
         """Let go of tasks; the deliveries to acknowledge for them."""
         with self._lock:
             for held in tasks:

@@ -82,8 +82,8 @@ class Worker:
             self._rules(),
             Callbacks(
                 begin=lambda held: self._hold.begin(held, self._consumer.holds),
-                strike=self._recorder.strike,
-                finished=self._recorder.finish,
+                add_strike=self._recorder.add_strike,
+                finish=self._recorder.finish,
                 drop=self._recorder.drop,
             ),
             self._events.put,
@@ -137,7 +137,7 @@ class Worker:
 
     def _finished(self) -> int | None:
         """The exit code when there is nothing more to do; else None."""
-        if self._handlers.written_off >= self._concurrency:
+        if self._handlers.abandoned >= self._concurrency:
             _log.error("too many tasks did not stop after their time-outs: leaving, to begin anew")
             return 1
         if len(self._hold):
@@ -189,7 +189,7 @@ class Worker:
             _log.warning(
                 "leaving without %d tasks that did not finish; they will run again", len(self._handlers.running)
             )
-            self._recorder.pardon(self._handlers.running_suspects, LAST_WORDS)
+            self._recorder.remove_strikes(self._handlers.running_suspects, LAST_WORDS)
             self._handlers.interrupt()
         self._recorder.stop(LAST_WORDS)
         self._consumer.close()
@@ -200,7 +200,7 @@ class Worker:
     def _again(self, stop_signal: signal.Signals) -> None:
         """Leave at once. What is not stored is not acknowledged either, and runs again elsewhere."""
         _log.warning("leaving at once; %d tasks run again elsewhere", len(self._hold))
-        self._recorder.pardon(self._handlers.running_suspects, HASTE / 2)
+        self._recorder.remove_strikes(self._handlers.running_suspects, HASTE / 2)
         self._handlers.interrupt()
         giving_back = threading.Thread(target=self._consumer.close, daemon=True)
         giving_back.start()
@@ -208,7 +208,7 @@ class Worker:
         os._exit(exit_code(stop_signal))
 
     def _acknowledge(self, tasks: Sequence[InFlightTask]) -> None:
-        self._consumer.ack(self._hold.take_out(tasks))
+        self._consumer.ack(self._hold.remove(tasks))
 
     def _rules(self) -> RunSettings:
         root = self._settings[options.FILES_ROOT]

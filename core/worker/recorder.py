@@ -126,7 +126,7 @@ class Recorder:
         """Have a task acknowledged that was not begun, because it was cancelled or ended elsewhere."""
         self._inbox.put(Dropped(held))
 
-    def strike(self, held: InFlightTask) -> None:
+    def add_strike(self, held: InFlightTask) -> None:
         """Write down that a task is about to begin that was delivered before; returns when it is.
 
         It is marked as unwanted instead, when it has ended meanwhile: another copy of it may have been run elsewhere.
@@ -139,7 +139,7 @@ class Recorder:
         """Have everything published again that was on a queue which is gone."""
         self._inbox.put(QueueLost())
 
-    def pardon(self, seqs: Sequence[int], timeout: float) -> None:
+    def remove_strikes(self, seqs: Sequence[int], timeout: float) -> None:
         """Write down that tasks which began under suspicion are given back; waits for it up to `timeout` seconds."""
         if seqs:
             noted = threading.Event()
@@ -195,11 +195,13 @@ class Recorder:
             self._gather(batch)
             for item in batch.strikes:
                 if isinstance(item, Pardon):
-                    repository.pardon(item.seqs)
+                    repository.remove_strikes(item.seqs)
                 else:
                     _strike(item.held, repository)
             counted = (
-                repository.settle([item.outcome for item in batch.finished], time.time()) if batch.finished else []
+                repository.store_outcomes([item.outcome for item in batch.finished], time.time())
+                if batch.finished
+                else []
             )
             if batch.lost:
                 moved = repository.redispatch()
@@ -235,8 +237,8 @@ class Recorder:
 def _strike(held: InFlightTask, repository: Repository) -> None:
     """Note the strike of a task that has not ended; else say so."""
     seq = held.assignment.seq
-    booked = repository.wanted([seq]).get(seq)
+    booked = repository.assignments([seq]).get(seq)
     if booked is None or has_ended(held.reference, booked):
         held.unwanted = True
     else:
-        repository.strike([seq])
+        repository.add_strikes([seq])

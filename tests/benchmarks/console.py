@@ -23,7 +23,7 @@ import psutil
 
 from core.closeable import Closeable
 from core.model import State
-from core.repository.archive import MOST_RESULTS
+from core.repository.archive import MAX_RESULTS
 from tests.benchmarks.book import Book
 from tests.benchmarks.filling import fill
 from tests.services.system import LocalSystem
@@ -137,7 +137,7 @@ def measure(directory: Path, rows: int, rate: int) -> list[tuple[str, str]]:
 
 def listed(rows: int) -> str:
     """What the console says when it has listed a journal of so many rows: of very many it lists the newest."""
-    return f"{min(rows, MOST_RESULTS):,} tasks"
+    return f"{min(rows, MAX_RESULTS):,} tasks"
 
 
 def _keys(screen: Screen) -> list[tuple[str, str]]:

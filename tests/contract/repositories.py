@@ -22,6 +22,7 @@ from core.model import (
     Role,
     RunningTask,
     State,
+    Task,
 )
 from core.repository.archive import Archive, OpenArchive
 from core.repository.base import OpenRepository, Repository
@@ -161,26 +162,32 @@ def queue(repository: Repository, *task_ids: str) -> list[int]:
     return seqs
 
 
-def settle(repository: Repository, *outcomes: Outcome, now: float = NOW + 7) -> list[bool]:
+def store_outcomes(repository: Repository, *outcomes: Outcome, now: float = NOW + 7) -> list[bool]:
     """Store outcomes."""
     with repository.transaction():
-        return repository.settle(outcomes, now)
+        return repository.store_outcomes(outcomes, now)
 
 
 def end(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[int]:
     """Enter tasks and let them be done; their numbers."""
     seqs = queue(repository, *task_ids)
-    settle(repository, *[outcome(seq) for seq in seqs], now=now)
+    store_outcomes(repository, *[outcome(seq) for seq in seqs], now=now)
     return seqs
+
+
+def find(repository: Repository, task_id: str) -> Task | None:
+    """Return the task with this id, or None when the journal has none."""
+    found = repository.find_all([task_id])
+    return found[0] if found else None
 
 
 def state_of(repository: Repository, task_id: str) -> State:
     """The state of a task that is in the book."""
-    task = repository.find(task_id)
+    task = find(repository, task_id)
     assert task is not None
     return task.state
 
 
-def booked(repository: Repository) -> dict[str, int]:
+def totals(repository: Repository) -> dict[str, int]:
     """The running totals of the states that have tasks."""
     return {state: number for state, number in repository.counts().items() if number}

@@ -13,15 +13,16 @@ from core.repository.search import Search, SortColumn, SortOrder, parse
 from tests.contract.repositories import (
     NOW,
     Openers,
-    booked,
     end,
     enter,
+    find,
     mark,
     new_task,
     outcome,
     queue,
-    settle,
     state_of,
+    store_outcomes,
+    totals,
 )
 
 BROKEN = Failure(type="ValueError", message="100% of it_is broken", traceback="line 1", signature="abc")
@@ -30,19 +31,19 @@ BROKEN = Failure(type="ValueError", message="100% of it_is broken", traceback="l
 def fail(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[int]:
     """Enter tasks and let them fail; their numbers."""
     seqs = queue(repository, *task_ids)
-    settle(repository, *[outcome(seq, state=State.FAILED, failure=BROKEN) for seq in seqs], now=now)
+    store_outcomes(repository, *[outcome(seq, state=State.FAILED, failure=BROKEN) for seq in seqs], now=now)
     return seqs
 
 
 def found(archive: Archive, text: str, order: SortOrder | None = None) -> list[str]:
     """The ids of what is found, in order."""
-    seqs = archive.matching(parse(text, NOW + 100), order or SortOrder())
+    seqs = archive.find(parse(text, NOW + 100), order or SortOrder())
     rows = archive.rows(seqs)
     return [rows[seq].id for seq in seqs]
 
 
 def test_an_empty_book_has_no_results(archive: Archive) -> None:
-    assert list(archive.matching(Search())) == []
+    assert list(archive.find(Search())) == []
     assert archive.rows([1]) == {}
     assert archive.task(1) is None
     assert archive.timings(0.0, 10) == []
@@ -55,21 +56,21 @@ def test_ended_tasks_are_found_the_last_ended_first(journal: Repository, archive
     end(journal, "a", now=NOW + 7)
     end(journal, "b", "c", now=NOW + 8)
     assert found(archive, "") == ["c", "b", "a"]
-    assert len(archive.matching(Search(), limit=2)) == 2
+    assert len(archive.find(Search(), limit=2)) == 2
 
 
 def test_results_that_come_later_are_found_from_a_moment_on(journal: Repository, archive: Archive) -> None:
     end(journal, "a", now=NOW + 7)
     second, third = end(journal, "b", now=NOW + 8), end(journal, "c", now=NOW + 9)
-    assert list(archive.matching_since(Search(), NOW + 8)) == [*second, *third]
-    assert list(archive.matching_since(parse("id:b", NOW), NOW)) == second
+    assert list(archive.find_since(Search(), NOW + 8)) == [*second, *third]
+    assert list(archive.find_since(parse("id:b", NOW), NOW)) == second
 
 
 def test_a_row_is_a_task_in_short(journal: Repository, archive: Archive) -> None:
     with journal.transaction():
         [receipt] = journal.accept([new_task("long", '"' + "x" * 1000 + '"')], None, NOW)
     mark(journal, [receipt.seq], now=NOW + 2)
-    settle(journal, outcome(receipt.seq, result="4" * 1000))
+    store_outcomes(journal, outcome(receipt.seq, result="4" * 1000))
     row = archive.rows([receipt.seq])[receipt.seq]
     assert (row.id, row.kind, row.state, row.worker, row.attempts) == ("long", "echo", State.DONE, "w1", 1)
     assert (len(row.payload), len(row.outcome)) == (200, 200)
@@ -133,20 +134,20 @@ def test_every_order_gives_everything_once(
 ) -> None:
     end(journal, *(f"t{number}" for number in range(20)))
     fail(journal, *(f"f{number}" for number in range(5)), now=NOW + 8)
-    both = [list(archive.matching(Search(), SortOrder(column, way))) for way in (descending, not descending)]
+    both = [list(archive.find(Search(), SortOrder(column, way))) for way in (descending, not descending)]
     assert both[0] == both[1][::-1]
     assert len(set(both[0])) == 25
 
 
 def test_an_order_by_time_taken_puts_the_slowest_first(journal: Repository, archive: Archive) -> None:
     slow, quick = queue(journal, "slow", "quick")
-    settle(journal, replace(outcome(slow), finished_at=NOW + 60), outcome(quick))
+    store_outcomes(journal, replace(outcome(slow), finished_at=NOW + 60), outcome(quick))
     assert found(archive, "", SortOrder(SortColumn.TOOK)) == ["slow", "quick"]
 
 
 def test_very_many_results_come_in_order(journal: Repository, archive: Archive) -> None:
     end(journal, *(f"t{number}" for number in range(30_000)))
-    seqs = archive.matching(Search())
+    seqs = archive.find(Search())
     assert list(seqs) == sorted(seqs, reverse=True)
     assert len(seqs) == 30_000
 
@@ -159,27 +160,27 @@ def test_timings_and_kinds_are_those_of_late(journal: Repository, archive: Archi
     assert archive.kinds() == ["echo"]
 
 
-def begin(archive: Archive, act: BulkAction, seqs: Sequence[int], now: float = NOW + 20) -> tuple[int, int]:
+def apply(archive: Archive, act: BulkAction, seqs: Sequence[int], now: float = NOW + 20) -> tuple[int, int]:
     """Do something about tasks; the operation, and how many it moved."""
-    number = archive.begin(act, "ana", now)
+    number = archive.begin_operation(act, "ana", now)
     return number, archive.apply(number, act, seqs, now)
 
 
 def test_a_failed_task_that_is_retried_is_open_and_runs_again(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "a", "b")
     done = end(journal, "c")
-    number, moved = begin(archive, BulkAction.RETRY, [*seqs[:1], *done, 999])
+    number, moved = apply(archive, BulkAction.RETRY, [*seqs[:1], *done, 999])
     assert moved == 1
-    assert booked(journal) == {"accepted": 1, "failed": 1, "done": 1}
+    assert totals(journal) == {"accepted": 1, "failed": 1, "done": 1}
     with journal.transaction():
         [dispatch] = journal.claim(1, NOW + 20, 10)
         assert (dispatch.id, dispatch.attempt) == ("a", 1)
         journal.mark_queued([dispatch], NOW + 20)
-    assert settle(journal, outcome(seqs[0], 1)) == [True]
+    assert store_outcomes(journal, outcome(seqs[0], 1)) == [True]
     assert state_of(journal, "a") is State.DONE
-    assert journal.audit().clean
+    assert journal.audit().is_consistent
     [operation] = archive.operations(10)
-    assert (operation.number, operation.act, operation.who, operation.tasks) == (number, BulkAction.RETRY, "ana", 1)
+    assert (operation.number, operation.action, operation.user, operation.tasks) == (number, BulkAction.RETRY, "ana", 1)
     assert operation.undone_at is None
 
 
@@ -187,86 +188,86 @@ def test_a_failed_task_that_is_discarded_is_cancelled_and_keeps_its_failure(
     journal: Repository, archive: Archive
 ) -> None:
     seqs = fail(journal, "a")
-    begin(archive, BulkAction.DISCARD, seqs)
-    task = journal.find("a")
+    apply(archive, BulkAction.DISCARD, seqs)
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.failure) == (State.CANCELLED, BROKEN)
-    assert booked(journal) == {"cancelled": 1}
-    assert journal.audit().clean
+    assert totals(journal) == {"cancelled": 1}
+    assert journal.audit().is_consistent
 
 
 def undo(archive: Archive, operation: int, now: float, *running: str) -> int:
     """Undo an operation; how many are failed again."""
-    moved = archive.undo(operation, archive.moved_by(operation), running, now)
-    archive.note_undone(operation, now)
+    moved = archive.undo(operation, archive.tasks_moved_by(operation), running, now)
+    archive.mark_undone(operation, now)
     return moved
 
 
 @pytest.mark.parametrize("act", list(BulkAction))
 def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act: BulkAction) -> None:
     seqs = fail(journal, "a", "b")
-    number, _ = begin(archive, act, seqs)
+    number, _ = apply(archive, act, seqs)
     assert undo(archive, number, NOW + 30) == 2
-    assert booked(journal) == {"failed": 2}
-    assert journal.audit().clean
+    assert totals(journal) == {"failed": 2}
+    assert journal.audit().is_consistent
     assert archive.operations(1)[0].undone_at == NOW + 30
     assert undo(archive, number, NOW + 31) == 0
 
 
 def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "ended", "runs", "waits")
-    number, _ = begin(archive, BulkAction.RETRY, seqs)
+    number, _ = apply(archive, BulkAction.RETRY, seqs)
     mark(journal, seqs, attempt=1)
-    settle(journal, outcome(seqs[0], 1))
+    store_outcomes(journal, outcome(seqs[0], 1))
     running = RunningTask("runs", "echo", NOW)
     assert undo(archive, number, NOW + 30, running.id) == 1
-    assert booked(journal) == {"done": 1, "queued": 1, "failed": 1}
+    assert totals(journal) == {"done": 1, "queued": 1, "failed": 1}
     # What was already on its way changes nothing any more.
-    assert settle(journal, outcome(seqs[2], 1)) == [False]
-    assert journal.audit().clean
+    assert store_outcomes(journal, outcome(seqs[2], 1)) == [False]
+    assert journal.audit().is_consistent
 
 
 def test_only_the_last_operation_on_a_task_can_be_undone(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "a")
-    first, _ = begin(archive, BulkAction.RETRY, seqs)
+    first, _ = apply(archive, BulkAction.RETRY, seqs)
     mark(journal, seqs, attempt=1)
-    settle(journal, outcome(seqs[0], 1, State.FAILED))
-    begin(archive, BulkAction.DISCARD, seqs)
+    store_outcomes(journal, outcome(seqs[0], 1, State.FAILED))
+    apply(archive, BulkAction.DISCARD, seqs)
     assert undo(archive, first, NOW + 30) == 0
     assert state_of(journal, "a") is State.CANCELLED
 
 
 def test_an_operation_can_be_undone_some_at_a_time(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "a", "b", "c")
-    number, _ = begin(archive, BulkAction.RETRY, seqs[:2])
-    assert list(archive.moved_by(number)) == seqs[:2]
+    number, _ = apply(archive, BulkAction.RETRY, seqs[:2])
+    assert list(archive.tasks_moved_by(number)) == seqs[:2]
     assert archive.undo(number, seqs[:1], [], NOW + 30) == 1
-    assert (list(archive.moved_by(number)), archive.operations(1)[0].undone_at) == (seqs[1:2], None)
+    assert (list(archive.tasks_moved_by(number)), archive.operations(1)[0].undone_at) == (seqs[1:2], None)
     # What another operation has moved, or none, is not touched.
     assert archive.undo(number, seqs, [], NOW + 31) == 1
-    assert booked(journal) == {"failed": 3}
-    assert journal.audit().clean
+    assert totals(journal) == {"failed": 3}
+    assert journal.audit().is_consistent
 
 
 def test_what_may_have_ended_before_is_told(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "again", "undone", "discarded", "never")
     ended = end(journal, "done")
-    assert archive.returned([*seqs, *ended]) == frozenset()
-    begin(archive, BulkAction.RETRY, seqs[:1])
+    assert archive.reopened([*seqs, *ended]) == frozenset()
+    apply(archive, BulkAction.RETRY, seqs[:1])
     mark(journal, seqs[:1], attempt=1)
-    settle(journal, outcome(seqs[0], 1))
-    number, _ = begin(archive, BulkAction.RETRY, seqs[1:2])
+    store_outcomes(journal, outcome(seqs[0], 1))
+    number, _ = apply(archive, BulkAction.RETRY, seqs[1:2])
     undo(archive, number, NOW + 30)
-    assert archive.returned([*seqs, *ended]) == frozenset(seqs[:2])
-    assert archive.returned(seqs[1:]) == frozenset(seqs[1:2])
-    assert archive.returned([]) == frozenset()
+    assert archive.reopened([*seqs, *ended]) == frozenset(seqs[:2])
+    assert archive.reopened(seqs[1:]) == frozenset(seqs[1:2])
+    assert archive.reopened([]) == frozenset()
 
 
 def test_an_operation_that_cannot_be_written_moves_nothing(openers: Openers, journal: Repository) -> None:
     seqs = fail(journal, "a")
     archive = openers.archive()
-    number = archive.begin(BulkAction.RETRY, "ana", NOW)
+    number = archive.begin_operation(BulkAction.RETRY, "ana", NOW)
     archive.close()
     with pytest.raises(JournalError):
         archive.apply(number, BulkAction.RETRY, seqs, NOW)
-    assert booked(journal) == {"failed": 1}
+    assert totals(journal) == {"failed": 1}

@@ -13,16 +13,17 @@ from core.repository.base import STRIKE_LIMIT, DeadLetter, OpenRepository, Repos
 from tests.contract.repositories import (
     FAILURE,
     NOW,
-    booked,
     end,
     enter,
+    find,
     mark,
     new_task,
     outcome,
     process,
     queue,
-    settle,
     state_of,
+    store_outcomes,
+    totals,
 )
 
 # Accepting.
@@ -36,7 +37,7 @@ def test_receipts_come_in_the_order_of_the_tasks(journal: Repository) -> None:
     assert not any(receipt.duplicate or receipt.conflict for receipt in receipts)
     numbers = [receipt.seq for receipt in receipts]
     assert numbers == sorted(set(numbers))
-    assert set(journal.wanted(numbers)) == set(numbers)
+    assert set(journal.assignments(numbers)) == set(numbers)
 
 
 def test_the_same_id_twice_in_a_batch_is_entered_once(journal: Repository) -> None:
@@ -45,14 +46,14 @@ def test_the_same_id_twice_in_a_batch_is_entered_once(journal: Repository) -> No
     assert (first.duplicate, second.duplicate, other.duplicate) == (False, True, False)
     assert first.seq == second.seq != other.seq
     assert not second.conflict
-    assert booked(journal) == {"accepted": 2}
+    assert totals(journal) == {"accepted": 2}
 
 
 def test_another_payload_under_the_same_id_in_a_batch_is_a_conflict(journal: Repository) -> None:
     with journal.transaction():
         first, second = journal.accept([new_task("a", "1"), new_task("a", "2")], None, NOW)
     assert (first.conflict, second.conflict) == (False, True)
-    assert journal.wanted([first.seq])[first.seq].payload == "1"
+    assert journal.assignments([first.seq])[first.seq].payload == "1"
 
 
 def test_an_id_that_comes_again_tells_the_state_of_the_first(journal: Repository) -> None:
@@ -61,7 +62,7 @@ def test_an_id_that_comes_again_tells_the_state_of_the_first(journal: Repository
         fresh, again = journal.accept([new_task("b"), new_task("a")], 1, NOW + 9)
     assert (again.seq, again.state, again.duplicate, again.conflict) == (seq, State.DONE, True, False)
     assert not fresh.duplicate
-    assert booked(journal) == {"accepted": 1, "done": 1}
+    assert totals(journal) == {"accepted": 1, "done": 1}
 
 
 @pytest.mark.parametrize("other", [new_task("a", "2"), new_task("a", kind="other")])
@@ -71,7 +72,7 @@ def test_an_id_that_comes_again_with_something_else_is_a_conflict(journal: Repos
         (again,) = journal.accept([other], None, NOW)
     assert again.duplicate
     assert again.conflict
-    found = journal.find("a")
+    found = find(journal, "a")
     assert found is not None
     assert (found.kind, found.payload) == ("echo", "1")
 
@@ -79,7 +80,7 @@ def test_an_id_that_comes_again_with_something_else_is_a_conflict(journal: Repos
 def test_nothing_is_accepted_of_nothing(journal: Repository) -> None:
     with journal.transaction():
         assert journal.accept([], 1, NOW) == []
-    assert booked(journal) == {}
+    assert totals(journal) == {}
 
 
 def test_an_accepted_task_is_stored_as_it_came(journal: Repository) -> None:
@@ -87,7 +88,7 @@ def test_an_accepted_task_is_stored_as_it_came(journal: Repository) -> None:
         (receipt,) = journal.accept(
             [new_task("a", '{"n":1}', kind="sum", due_at=NOW + 60, retries=3, sent_at=NOW - 2)], 1, NOW
         )
-    task = journal.find("a")
+    task = find(journal, "a")
     assert task is not None
     assert (task.seq, task.kind, task.payload, task.state) == (receipt.seq, "sum", '{"n":1}', State.ACCEPTED)
     assert (task.due_at, task.retries, task.attempts, task.strikes) == (NOW + 60, 3, 0, 0)
@@ -119,14 +120,14 @@ def test_a_task_that_is_due_later_belongs_to_whoever_claims_it_then(journal: Rep
 
 
 def test_whether_anything_can_be_claimed_is_told_without_claiming_it(journal: Repository) -> None:
-    assert not journal.is_due(NOW)
+    assert not journal.has_due_tasks(NOW)
     enter(journal, "mine", owner=1)
     with journal.transaction():
         journal.accept([new_task("later", due_at=NOW + 10)], 1, NOW)
-    assert not journal.is_due(NOW + 9.9)
-    assert journal.is_due(NOW + 10)
+    assert not journal.has_due_tasks(NOW + 9.9)
+    assert journal.has_due_tasks(NOW + 10)
     assert claimed(journal, now=NOW + 10) == ["later"]
-    assert not journal.is_due(NOW + 10)
+    assert not journal.has_due_tasks(NOW + 10)
 
 
 def test_the_longest_due_is_claimed_first(journal: Repository) -> None:
@@ -143,7 +144,7 @@ def test_of_tasks_due_at_the_same_time_the_first_entered_is_claimed_first(journa
 
 def test_a_claim_tells_what_to_publish(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    settle(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
     with journal.transaction():
         assert journal.claim(1, NOW + 8, 5) == [Dispatch(seq, "a", "echo", 1)]
 
@@ -169,7 +170,7 @@ def test_two_servers_never_claim_the_same_task(open_repository: OpenRepository) 
 def test_a_confirmed_task_is_queued_and_belongs_to_nobody(journal: Repository) -> None:
     (seq,) = enter(journal, "a", owner=1)
     mark(journal, [seq], now=NOW + 2)
-    task = journal.find("a")
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.times.queued) == (State.QUEUED, NOW + 2)
     with journal.transaction():
@@ -180,11 +181,11 @@ def test_a_confirmed_task_is_queued_and_belongs_to_nobody(journal: Repository) -
 @pytest.mark.parametrize("ending", [State.DONE, State.FAILED])
 def test_a_confirmation_that_comes_after_the_end_changes_nothing(journal: Repository, ending: State) -> None:
     (seq,) = enter(journal, "a", owner=1)
-    settle(journal, outcome(seq, state=ending))
-    before = journal.find("a")
+    store_outcomes(journal, outcome(seq, state=ending))
+    before = find(journal, "a")
     mark(journal, [seq], now=NOW + 9)
-    assert journal.find("a") == before
-    assert booked(journal) == {ending: 1}
+    assert find(journal, "a") == before
+    assert totals(journal) == {ending: 1}
 
 
 def test_a_confirmation_of_a_cancelled_task_changes_nothing(journal: Repository) -> None:
@@ -197,7 +198,7 @@ def test_a_confirmation_of_a_cancelled_task_changes_nothing(journal: Repository)
 
 def test_a_confirmation_of_a_former_attempt_changes_nothing(journal: Repository) -> None:
     (seq,) = enter(journal, "a", owner=1)
-    settle(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
     mark(journal, [seq], attempt=0)
     assert state_of(journal, "a") is State.RETRYING
     mark(journal, [seq], attempt=1)
@@ -206,10 +207,10 @@ def test_a_confirmation_of_a_former_attempt_changes_nothing(journal: Repository)
 
 def test_many_states_are_marked_in_one_batch(journal: Repository) -> None:
     retried, fresh, done = enter(journal, "retried", "fresh", "done", owner=1)
-    settle(journal, outcome(retried, 0, State.RETRYING), outcome(done))
+    store_outcomes(journal, outcome(retried, 0, State.RETRYING), outcome(done))
     with journal.transaction():
         journal.mark_queued([Dispatch(s, "", "", n) for s, n in ((retried, 1), (fresh, 0), (done, 0), (999, 0))], NOW)
-    assert booked(journal) == {"queued": 2, "done": 1}
+    assert totals(journal) == {"queued": 2, "done": 1}
 
 
 def test_release_gives_up_what_one_server_owns(journal: Repository) -> None:
@@ -244,7 +245,7 @@ def put_in(repository: Repository, state: State, task_id: str = "a") -> int:
         with repository.transaction():
             repository.cancel(task_id, NOW + 7)
     elif state is not State.ACCEPTED:
-        settle(repository, outcome(seq, 0, state, due_at=NOW + 8))
+        store_outcomes(repository, outcome(seq, 0, state, due_at=NOW + 8))
     return seq
 
 
@@ -253,60 +254,60 @@ def test_a_task_that_has_not_ended_is_cancelled(journal: Repository, state: Stat
     put_in(journal, state)
     with journal.transaction():
         assert journal.cancel("a", NOW + 9) is State.CANCELLED
-    task = journal.find("a")
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.times.stored) == (State.CANCELLED, NOW + 9)
-    assert booked(journal) == {"cancelled": 1}
+    assert totals(journal) == {"cancelled": 1}
     assert claimed(journal, now=NOW + 99) == []
 
 
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_a_task_that_has_ended_is_not_cancelled(journal: Repository, state: State) -> None:
     put_in(journal, state)
-    before = journal.find("a")
+    before = find(journal, "a")
     with journal.transaction():
         assert journal.cancel("a", NOW + 9) is state
-    assert journal.find("a") == before
+    assert find(journal, "a") == before
 
 
 def test_what_is_not_in_the_book_is_not_cancelled(journal: Repository) -> None:
     with journal.transaction():
         assert journal.cancel("nobody", NOW) is None
-    assert booked(journal) == {}
+    assert totals(journal) == {}
 
 
 # Burying.
 
 
-def bury(repository: Repository, *letters: tuple[int, str]) -> list[State | None]:
+def settle_dead_letters(repository: Repository, *letters: tuple[int, str]) -> list[State | None]:
     """Settle dead letters."""
     with repository.transaction():
-        return repository.bury([DeadLetter(seq, task_id, FAILURE) for seq, task_id in letters], NOW + 9)
+        return repository.settle_dead_letters([DeadLetter(seq, task_id, FAILURE) for seq, task_id in letters], NOW + 9)
 
 
-def strike(repository: Repository, seq: int, times: int) -> None:
+def add_strikes(repository: Repository, seq: int, times: int) -> None:
     """Note that a task began so often after a redelivery."""
     for _ in range(times):
         with repository.transaction():
-            repository.strike([seq])
+            repository.add_strikes([seq])
 
 
 def test_a_strike_is_taken_back_and_never_more_than_there_are(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    strike(journal, seq, 2)
+    add_strikes(journal, seq, 2)
     left = []
     for _ in range(3):
         with journal.transaction():
-            journal.pardon([seq])
-        left.append(journal.wanted([seq])[seq].strikes)
+            journal.remove_strikes([seq])
+        left.append(journal.assignments([seq])[seq].strikes)
     assert left == [1, 0, 0]
 
 
 def test_a_bystander_is_published_anew(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    strike(journal, seq, STRIKE_LIMIT - 1)
-    assert bury(journal, (seq, "a")) == [State.ACCEPTED]
-    task = journal.find("a")
+    add_strikes(journal, seq, STRIKE_LIMIT - 1)
+    assert settle_dead_letters(journal, (seq, "a")) == [State.ACCEPTED]
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.attempts, task.failure, task.times.stored) == (State.ACCEPTED, 0, None, None)
     assert claimed(journal) == ["a"]
@@ -314,34 +315,34 @@ def test_a_bystander_is_published_anew(journal: Repository) -> None:
 
 def test_a_task_that_killed_its_workers_fails_for_good(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    strike(journal, seq, STRIKE_LIMIT)
-    assert bury(journal, (seq, "a")) == [State.FAILED]
-    task = journal.find("a")
+    add_strikes(journal, seq, STRIKE_LIMIT)
+    assert settle_dead_letters(journal, (seq, "a")) == [State.FAILED]
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.attempts, task.failure) == (State.FAILED, 1, FAILURE)
     assert (task.strikes, task.times.stored) == (STRIKE_LIMIT, NOW + 9)
-    assert settle(journal, outcome(seq)) == [False]
-    assert journal.audit().clean
+    assert store_outcomes(journal, outcome(seq)) == [False]
+    assert journal.audit().is_consistent
 
 
 def test_letters_that_name_no_task_settle_nothing(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    assert bury(journal, (seq + 1, "b"), (seq, "b"), (seq + 1, "a")) == [None, None, None]
-    assert booked(journal) == {"queued": 1}
+    assert settle_dead_letters(journal, (seq + 1, "b"), (seq, "b"), (seq + 1, "a")) == [None, None, None]
+    assert totals(journal) == {"queued": 1}
 
 
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_a_task_that_has_ended_stays_as_it_is(journal: Repository, state: State) -> None:
     seq = put_in(journal, state)
-    strike(journal, seq, STRIKE_LIMIT)
-    before = journal.find("a")
-    assert bury(journal, (seq, "a")) == [state]
-    assert journal.find("a") == before
+    add_strikes(journal, seq, STRIKE_LIMIT)
+    before = find(journal, "a")
+    assert settle_dead_letters(journal, (seq, "a")) == [state]
+    assert find(journal, "a") == before
 
 
 def test_a_task_that_waits_to_be_retried_keeps_its_time(journal: Repository) -> None:
     seq = put_in(journal, State.RETRYING)
-    assert bury(journal, (seq, "a")) == [State.RETRYING]
+    assert settle_dead_letters(journal, (seq, "a")) == [State.RETRYING]
     assert claimed(journal, now=NOW + 7.9) == []
     assert claimed(journal, now=NOW + 8) == ["a"]
 
@@ -349,40 +350,40 @@ def test_a_task_that_waits_to_be_retried_keeps_its_time(journal: Repository) -> 
 @pytest.mark.parametrize(("strikes", "state"), [(0, State.ACCEPTED), (STRIKE_LIMIT, State.FAILED)])
 def test_two_letters_of_one_task_settle_it_once(journal: Repository, strikes: int, state: State) -> None:
     (seq,) = queue(journal, "a")
-    strike(journal, seq, strikes)
-    assert bury(journal, (seq, "a"), (seq, "a")) == [state, state]
-    assert booked(journal) == {state: 1}
-    assert journal.wanted([seq])[seq].attempts == (1 if state is State.FAILED else 0)
+    add_strikes(journal, seq, strikes)
+    assert settle_dead_letters(journal, (seq, "a"), (seq, "a")) == [state, state]
+    assert totals(journal) == {state: 1}
+    assert journal.assignments([seq])[seq].attempts == (1 if state is State.FAILED else 0)
 
 
 def test_a_bystander_is_published_anew_under_suspicion(journal: Repository) -> None:
     first, second = queue(journal, "a", "b")
-    strike(journal, second, 2)
-    assert bury(journal, (first, "a"), (second, "b")) == [State.ACCEPTED] * 2
-    wanted = journal.wanted([first, second])
+    add_strikes(journal, second, 2)
+    assert settle_dead_letters(journal, (first, "a"), (second, "b")) == [State.ACCEPTED] * 2
+    wanted = journal.assignments([first, second])
     assert [wanted[first].strikes, wanted[second].strikes] == [1, 2]
 
 
 def test_an_attempt_that_ended_takes_its_strikes_with_it(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    strike(journal, seq, STRIKE_LIMIT)
-    assert journal.wanted([seq])[seq].strikes == STRIKE_LIMIT
-    settle(journal, outcome(seq, 0, State.RETRYING))
-    assert journal.wanted([seq])[seq].strikes == 0
+    add_strikes(journal, seq, STRIKE_LIMIT)
+    assert journal.assignments([seq])[seq].strikes == STRIKE_LIMIT
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING))
+    assert journal.assignments([seq])[seq].strikes == 0
 
 
 def test_a_task_that_was_done_in_spite_of_its_strikes_shows_them(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    strike(journal, seq, 2)
-    settle(journal, outcome(seq))
-    assert journal.wanted([seq])[seq].strikes == 2
+    add_strikes(journal, seq, 2)
+    store_outcomes(journal, outcome(seq))
+    assert journal.assignments([seq])[seq].strikes == 2
 
 
 def test_a_strike_at_what_is_not_in_the_book_changes_nothing(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     with journal.transaction():
-        journal.strike([seq + 1])
-    assert journal.wanted([seq])[seq].strikes == 0
+        journal.add_strikes([seq + 1])
+    assert journal.assignments([seq])[seq].strikes == 0
 
 
 def test_redispatch_makes_every_queued_task_accepted(journal: Repository) -> None:
@@ -391,7 +392,7 @@ def test_redispatch_makes_every_queued_task_accepted(journal: Repository) -> Non
     put_in(journal, State.RETRYING, "retrying")
     with journal.transaction():
         assert journal.redispatch() == 2
-    assert booked(journal) == {"accepted": 2, "done": 1, "retrying": 1}
+    assert totals(journal) == {"accepted": 2, "done": 1, "retrying": 1}
     assert claimed(journal) == ["a", "b"]
 
 
@@ -408,7 +409,9 @@ def test_each_redispatch_begins_a_new_generation_of_the_queue(journal: Repositor
 def test_what_waits_for_a_time_that_a_clock_ahead_has_told_waits_from_now_on(journal: Repository) -> None:
     (seq,) = queue(journal, "retry")
     ahead = NOW + 3600
-    settle(journal, msgspec.structs.replace(outcome(seq, 0, State.RETRYING, due_at=ahead + 2), finished_at=ahead))
+    store_outcomes(
+        journal, msgspec.structs.replace(outcome(seq, 0, State.RETRYING, due_at=ahead + 2), finished_at=ahead)
+    )
     with journal.transaction():
         later = msgspec.structs.replace(new_task("later", due_at=ahead + 3), received_at=ahead)
         right = msgspec.structs.replace(new_task("right", due_at=ahead + 1), received_at=NOW)
@@ -426,8 +429,8 @@ def test_what_waits_for_a_time_that_a_clock_ahead_has_told_waits_from_now_on(jou
 
 def test_a_result_is_stored(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    assert settle(journal, outcome(seq, result='[1,"x"]')) == [True]
-    task = journal.find("a")
+    assert store_outcomes(journal, outcome(seq, result='[1,"x"]')) == [True]
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.result, task.failure) == (State.DONE, '[1,"x"]', None)
     assert (task.attempts, task.worker, task.due_at) == (1, "w1", None)
@@ -435,8 +438,8 @@ def test_a_result_is_stored(journal: Repository) -> None:
 
 def test_a_failure_is_stored(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    assert settle(journal, outcome(seq, 0, State.FAILED)) == [True]
-    task = journal.find("a")
+    assert store_outcomes(journal, outcome(seq, 0, State.FAILED)) == [True]
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.result, task.failure) == (State.FAILED, None, FAILURE)
     assert task.times.stored == NOW + 7
@@ -444,8 +447,8 @@ def test_a_failure_is_stored(journal: Repository) -> None:
 
 def test_a_task_to_be_retried_waits_for_its_time_and_shows_why(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    assert settle(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 60)) == [True]
-    task = journal.find("a")
+    assert store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 60)) == [True]
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.attempts, task.due_at, task.failure) == (State.RETRYING, 1, NOW + 60, FAILURE)
     assert task.times.stored is None
@@ -455,45 +458,49 @@ def test_a_task_to_be_retried_waits_for_its_time_and_shows_why(journal: Reposito
 
 def test_an_outcome_that_comes_twice_counts_once(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    assert settle(journal, outcome(seq), outcome(seq, result="43")) == [True, False]
-    assert settle(journal, outcome(seq, result="44"), now=NOW + 99) == [False]
-    task = journal.find("a")
+    assert store_outcomes(journal, outcome(seq), outcome(seq, result="43")) == [True, False]
+    assert store_outcomes(journal, outcome(seq, result="44"), now=NOW + 99) == [False]
+    task = find(journal, "a")
     assert task is not None
     assert (task.result, task.attempts, task.times.stored) == ("42", 1, NOW + 7)
-    assert booked(journal) == {"done": 1}
+    assert totals(journal) == {"done": 1}
 
 
 @pytest.mark.parametrize("late", [State.DONE, State.FAILED, State.RETRYING])
 def test_the_outcome_of_a_former_attempt_does_not_count(journal: Repository, late: State) -> None:
     (seq,) = queue(journal, "a")
-    settle(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
-    assert settle(journal, outcome(seq, 0, late)) == [False]
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
+    assert store_outcomes(journal, outcome(seq, 0, late)) == [False]
     assert state_of(journal, "a") is State.RETRYING
-    assert settle(journal, outcome(seq, 1)) == [True]
-    assert settle(journal, outcome(seq, 2)) == [False]
-    assert journal.wanted([seq])[seq].attempts == 2
+    assert store_outcomes(journal, outcome(seq, 1)) == [True]
+    assert store_outcomes(journal, outcome(seq, 2)) == [False]
+    assert journal.assignments([seq])[seq].attempts == 2
 
 
 def test_two_attempts_at_one_task_can_be_settled_in_one_batch(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    assert settle(journal, outcome(seq, 0, State.RETRYING), outcome(seq, 1), outcome(seq, 1)) == [True, True, False]
-    task = journal.find("a")
+    assert store_outcomes(journal, outcome(seq, 0, State.RETRYING), outcome(seq, 1), outcome(seq, 1)) == [
+        True,
+        True,
+        False,
+    ]
+    task = find(journal, "a")
     assert task is not None
     assert (task.state, task.attempts) == (State.DONE, 2)
-    assert booked(journal) == {"done": 1}
+    assert totals(journal) == {"done": 1}
 
 
 def test_the_outcome_of_what_is_not_in_the_book_does_not_count(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    assert settle(journal, outcome(seq + 7), outcome(seq)) == [False, True]
-    assert journal.audit().clean
+    assert store_outcomes(journal, outcome(seq + 7), outcome(seq)) == [False, True]
+    assert journal.audit().is_consistent
 
 
 def test_the_outcome_of_a_cancelled_task_does_not_count(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     with journal.transaction():
         journal.cancel("a", NOW + 3)
-    assert settle(journal, outcome(seq)) == [False]
+    assert store_outcomes(journal, outcome(seq)) == [False]
     assert state_of(journal, "a") is State.CANCELLED
 
 
@@ -501,8 +508,8 @@ def test_the_times_of_a_task_hop_by_hop(journal: Repository) -> None:
     with journal.transaction():
         (receipt,) = journal.accept([new_task("a", sent_at=NOW - 2)], 1, NOW)
     mark(journal, [receipt.seq], now=NOW + 2)
-    settle(journal, outcome(receipt.seq, queued_at=NOW + 1))
-    task = journal.find("a")
+    store_outcomes(journal, outcome(receipt.seq, queued_at=NOW + 1))
+    task = find(journal, "a")
     assert task is not None
     assert task.times == Times(
         sent=NOW - 2,
@@ -518,9 +525,9 @@ def test_the_times_of_a_task_hop_by_hop(journal: Repository) -> None:
 
 def test_the_time_of_queueing_is_the_last_ones(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    settle(journal, outcome(seq, 0, State.RETRYING, queued_at=NOW))
-    settle(journal, outcome(seq, 1, queued_at=NOW + 30))
-    task = journal.find("a")
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING, queued_at=NOW))
+    store_outcomes(journal, outcome(seq, 1, queued_at=NOW + 30))
+    task = find(journal, "a")
     assert task is not None
     assert task.times.queued == NOW + 30
 
@@ -534,49 +541,49 @@ class BreakDownError(Exception):
 
 def test_an_error_inside_a_transaction_stores_nothing(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    before = journal.find("a")
+    before = find(journal, "a")
 
     def break_down() -> None:
         with journal.transaction():
             journal.accept([new_task("b")], 1, NOW)
-            journal.settle([outcome(seq)], NOW)
+            journal.store_outcomes([outcome(seq)], NOW)
             journal.register(process())
             raise BreakDownError
 
     with pytest.raises(BreakDownError):
         break_down()
-    assert journal.find("a") == before
-    assert journal.find("b") is None
+    assert find(journal, "a") == before
+    assert find(journal, "b") is None
     assert journal.processes() == []
     enter(journal, "c")
-    assert booked(journal) == {"queued": 1, "accepted": 1}
-    assert journal.audit().clean
+    assert totals(journal) == {"queued": 1, "accepted": 1}
+    assert journal.audit().is_consistent
 
 
 def test_others_see_a_transaction_only_when_it_is_committed(open_repository: OpenRepository) -> None:
     with open_repository() as writer, open_repository() as reader:
         with writer.transaction():
             (receipt,) = writer.accept([new_task("a")], 1, NOW)
-            assert reader.find("a") is None
-            assert reader.wanted([receipt.seq]) == {}
-            assert booked(reader) == {}
+            assert find(reader, "a") is None
+            assert reader.assignments([receipt.seq]) == {}
+            assert totals(reader) == {}
         assert state_of(reader, "a") is State.ACCEPTED
-        assert booked(reader) == {"accepted": 1}
+        assert totals(reader) == {"accepted": 1}
 
 
 def test_everything_can_be_committed_at_once(journal: Repository) -> None:
     one, two, three, four = queue(journal, "one", "two", "three", "four")
-    strike(journal, four, STRIKE_LIMIT)
+    add_strikes(journal, four, STRIKE_LIMIT)
     with journal.transaction():
         (receipt,) = journal.accept([new_task("five")], 1, NOW)
         journal.mark_queued([Dispatch(receipt.seq, "five", "echo", 0)], NOW)
-        assert journal.settle([outcome(one), outcome(two, 0, State.RETRYING)], NOW) == [True, True]
+        assert journal.store_outcomes([outcome(one), outcome(two, 0, State.RETRYING)], NOW) == [True, True]
         assert journal.cancel("three", NOW) is State.CANCELLED
-        assert journal.bury([DeadLetter(four, "four", FAILURE)], NOW) == [State.FAILED]
+        assert journal.settle_dead_letters([DeadLetter(four, "four", FAILURE)], NOW) == [State.FAILED]
         assert [dispatch.seq for dispatch in journal.claim(1, NOW, 9)] == [two]
-        assert journal.settle([outcome(receipt.seq), outcome(three)], NOW) == [True, False]
-    assert booked(journal) == {"done": 2, "retrying": 1, "cancelled": 1, "failed": 1}
-    assert journal.audit().clean
+        assert journal.store_outcomes([outcome(receipt.seq), outcome(three)], NOW) == [True, False]
+    assert totals(journal) == {"done": 2, "retrying": 1, "cancelled": 1, "failed": 1}
+    assert journal.audit().is_consistent
     assert three not in {task.seq for task in journal.ended(["one", "five"])}
 
 
@@ -591,14 +598,14 @@ def test_four_threads_write_at_once(open_repository: OpenRepository) -> None:
                 names = [f"{writer}-{turn}-{number}" for number in range(5)]
                 seqs = enter(repository, *names, owner=writer)
                 mark(repository, seqs)
-                counted += sum(settle(repository, *[outcome(seq) for seq in seqs]))
+                counted += sum(store_outcomes(repository, *[outcome(seq) for seq in seqs]))
         return counted
 
     with ThreadPoolExecutor(4) as threads:
         assert sum(threads.map(work, range(4))) == 300
     with open_repository() as repository:
-        assert booked(repository) == {"done": 300}
-        assert repository.audit().clean
+        assert totals(repository) == {"done": 300}
+        assert repository.audit().is_consistent
 
 
 TEXTS = [
@@ -618,8 +625,8 @@ def test_texts_of_every_kind_come_back_as_they_were(journal: Repository, text: s
     failure = Failure(type="E", message=plain, traceback=plain, signature=plain)
     with journal.transaction():
         done, failed = journal.accept([new_task("done", encoded), new_task("failed", encoded)], 1, NOW)
-    settle(journal, outcome(done.seq, result=encoded), outcome(failed.seq, 0, State.FAILED, failure=failure))
-    good, bad = journal.find("done"), journal.find("failed")
+    store_outcomes(journal, outcome(done.seq, result=encoded), outcome(failed.seq, 0, State.FAILED, failure=failure))
+    good, bad = find(journal, "done"), find(journal, "failed")
     assert good is not None
     assert bad is not None
     assert (good.payload, good.result) == (encoded, encoded)
@@ -635,4 +642,4 @@ def test_a_closed_journal_says_so_and_can_be_closed_again(open_repository: OpenR
     repository.close()
     repository.close()
     with pytest.raises(JournalError):
-        repository.find("a")
+        find(repository, "a")

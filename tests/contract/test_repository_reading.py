@@ -7,7 +7,18 @@ from msgspec.structs import replace
 
 from core.model import ENDED, Counters, ProcessPhase, Role, RunningTask, State, Task
 from core.repository.base import Cursor, OpenRepository, Repository
-from tests.contract.repositories import NOTHING_COUNTED, NOW, end, enter, mark, outcome, process, queue, settle
+from tests.contract.repositories import (
+    NOTHING_COUNTED,
+    NOW,
+    end,
+    enter,
+    find,
+    mark,
+    outcome,
+    process,
+    queue,
+    store_outcomes,
+)
 
 WEEK = 7 * 24 * 3600
 
@@ -20,10 +31,12 @@ def register(repository: Repository, name: str = "s1", at: float = NOW) -> int:
         return repository.register(replace(process(name, started_at=at), seen_at=0.0))
 
 
-def beat(repository: Repository, number: int, beats: int, at: float, counters: Counters = NOTHING_COUNTED) -> None:
+def record_heartbeat(
+    repository: Repository, number: int, beats: int, at: float, counters: Counters = NOTHING_COUNTED
+) -> None:
     """Write a heartbeat."""
     with repository.transaction():
-        repository.beat(process(number=number, beat=beats, at=at, counters=counters))
+        repository.record_heartbeat(process(number=number, beat=beats, at=at, counters=counters))
 
 
 def test_a_process_is_listed_from_its_registration_on(journal: Repository) -> None:
@@ -43,13 +56,13 @@ def test_a_heartbeat_is_the_whole_record(journal: Repository) -> None:
         in_hand=(RunningTask("a", "echo", NOW), RunningTask("b", "sum", NOW + 1)),
     )
     with journal.transaction():
-        journal.beat(record)
+        journal.record_heartbeat(record)
     assert journal.processes() == [record]
 
 
 def test_processes_come_by_number(journal: Repository) -> None:
     numbers = [register(journal, name) for name in ("c", "a", "b")]
-    beat(journal, numbers[0], 1, NOW + 5)
+    record_heartbeat(journal, numbers[0], 1, NOW + 5)
     assert numbers == sorted(numbers)
     assert [record.number for record in journal.processes()] == numbers
 
@@ -57,7 +70,7 @@ def test_processes_come_by_number(journal: Repository) -> None:
 def test_a_process_that_left_more_than_an_hour_ago_is_not_listed(journal: Repository) -> None:
     leaver = register(journal, "leaver", NOW)
     with journal.transaction():
-        journal.beat(process("leaver", number=leaver, beat=2, phase=ProcessPhase.LEFT, at=NOW))
+        journal.record_heartbeat(process("leaver", number=leaver, beat=2, phase=ProcessPhase.LEFT, at=NOW))
     fresh = register(journal, "fresh", NOW + 3601)
     assert [record.number for record in journal.processes()] == [fresh]
 
@@ -77,14 +90,14 @@ def test_a_number_is_never_used_again(journal: Repository) -> None:
 def test_a_process_that_was_forgotten_and_still_lives_comes_back(journal: Repository) -> None:
     number = register(journal, "asleep")
     other = register(journal, "late", NOW + WEEK + 1)
-    beat(journal, number, 2, NOW + WEEK + 2)
+    record_heartbeat(journal, number, 2, NOW + WEEK + 2)
     assert [record.number for record in journal.processes()] == [number, other]
 
 
 def test_a_sample_a_second_is_kept(journal: Repository) -> None:
     number = register(journal)
     for beats, at in enumerate((0.0, 0.5, 1.0, 1.5, 2.2), 1):
-        beat(journal, number, beats, NOW + at, Counters(done=beats))
+        record_heartbeat(journal, number, beats, NOW + at, Counters(done=beats))
     kept = [(sample.second - int(NOW), sample.counters.done) for sample in journal.samples(int(NOW))]
     assert kept == [(0, 1), (1, 3), (2, 5)]
 
@@ -92,9 +105,9 @@ def test_a_sample_a_second_is_kept(journal: Repository) -> None:
 def test_samples_tell_whose_they_are(journal: Repository) -> None:
     one, two = register(journal, "s1"), register(journal, "s2")
     with journal.transaction():
-        journal.beat(process("s2", number=two, in_hand=(RunningTask("a", "echo", NOW),)))
-        journal.beat(process("s1", number=one))
-        journal.beat(process("s1", number=one, at=NOW + 1))
+        journal.record_heartbeat(process("s2", number=two, in_hand=(RunningTask("a", "echo", NOW),)))
+        journal.record_heartbeat(process("s1", number=one))
+        journal.record_heartbeat(process("s1", number=one, at=NOW + 1))
     assert [(sample.second, sample.number, sample.name, sample.in_hand) for sample in journal.samples(0)] == [
         (int(NOW), one, "s1", 0),
         (int(NOW), two, "s2", 1),
@@ -109,35 +122,35 @@ def test_samples_tell_whose_they_are(journal: Repository) -> None:
 
 def test_wanted_tells_what_a_worker_has_to_know(journal: Repository) -> None:
     one, two = queue(journal, "one", "two")
-    settle(journal, outcome(two, 0, State.RETRYING, due_at=NOW + 8))
+    store_outcomes(journal, outcome(two, 0, State.RETRYING, due_at=NOW + 8))
     with journal.transaction():
-        journal.strike([one])
-    found = journal.wanted([one, two, two + 1])
+        journal.add_strikes([one])
+    found = journal.assignments([one, two, two + 1])
     assert set(found) == {one, two}
     assert (found[one].id, found[one].kind, found[one].payload, found[one].strikes) == ("one", "echo", "1", 1)
     assert (found[one].state, found[one].attempts, found[one].due_at) == (State.QUEUED, 0, None)
     assert (found[two].state, found[two].attempts, found[two].due_at) == (State.RETRYING, 1, NOW + 8)
-    assert journal.wanted([]) == {}
+    assert journal.assignments([]) == {}
 
 
 def test_find_all_leaves_out_what_is_not_in_the_book(journal: Repository) -> None:
     enter(journal, "a", "b", "c")
     assert {task.id for task in journal.find_all(["a", "c", "nobody"])} == {"a", "c"}
     assert journal.find_all([]) == []
-    assert journal.find("nobody") is None
+    assert find(journal, "nobody") is None
 
 
 def test_thousands_can_be_asked_for_at_once(journal: Repository) -> None:
     names = [f"t{number}" for number in range(5000)]
     seqs = enter(journal, *names)
-    assert len(journal.find_all(names)) == len(journal.wanted(seqs)) == 5000
+    assert len(journal.find_all(names)) == len(journal.assignments(seqs)) == 5000
     assert journal.ended(names) == []
 
 
 def ended_in_each_way(repository: Repository) -> None:
     """Let tasks named by their states end in each way."""
     done, failed, _ = queue(repository, "done", "failed", "cancelled")
-    settle(repository, outcome(done), outcome(failed, 0, State.FAILED))
+    store_outcomes(repository, outcome(done), outcome(failed, 0, State.FAILED))
     with repository.transaction():
         repository.cancel("cancelled", NOW + 9)
 
@@ -146,7 +159,7 @@ def test_ended_tells_those_that_have_ended(journal: Repository) -> None:
     ended_in_each_way(journal)
     enter(journal, "accepted")
     (retried,) = queue(journal, "retrying")
-    settle(journal, outcome(retried, 0, State.RETRYING))
+    store_outcomes(journal, outcome(retried, 0, State.RETRYING))
     asked = [state.value for state in State]
     assert {task.id for task in journal.ended(asked)} == set(ENDED)
 
@@ -172,19 +185,6 @@ def test_latest_of_an_empty_book_is_empty(journal: Repository) -> None:
     assert journal.latest(10) == []
 
 
-def test_unsuccessful_comes_page_by_page(journal: Repository) -> None:
-    seqs = queue(journal, *"abcdefg")
-    settle(journal, *[outcome(seq, 0, State.FAILED) for seq in seqs[:5]], outcome(seqs[5]))
-    with journal.transaction():
-        journal.cancel("g", NOW)
-    first = journal.unsuccessful(State.FAILED, 3)
-    assert [task.id for task in first] == ["e", "d", "c"]
-    second = journal.unsuccessful(State.FAILED, 3, first[-1].seq)
-    assert [task.id for task in second] == ["b", "a"]
-    assert [task.id for task in journal.unsuccessful(State.CANCELLED, 3)] == ["g"]
-    assert journal.unsuccessful(State.DONE, 3) == []
-
-
 # The ledger.
 
 
@@ -192,37 +192,37 @@ def test_counts_name_the_stored_states(journal: Repository) -> None:
     ended_in_each_way(journal)
     seqs = enter(journal, "accepted", "queued", "retrying", owner=1)
     mark(journal, seqs[1:2])
-    settle(journal, outcome(seqs[2], 0, State.RETRYING))
+    store_outcomes(journal, outcome(seqs[2], 0, State.RETRYING))
     assert journal.counts() == dict.fromkeys(("accepted", "queued", "retrying", "done", "failed", "cancelled"), 1)
     audit = journal.audit()
-    assert audit.clean
+    assert audit.is_consistent
     assert {state: number for state, number in audit.counted.items() if number} == journal.counts()
 
 
 def test_an_audit_lists_tasks_that_contradict_themselves(journal: Repository) -> None:
     done, failed, fine = queue(journal, "no-result", "no-failure", "fine")
-    settle(
+    store_outcomes(
         journal,
         outcome(done, result=None),
         outcome(failed, 0, State.FAILED, failure=None),
         outcome(fine),
     )
     audit = journal.audit()
-    assert sorted(audit.misfits) == ["no-failure", "no-result"]
-    assert not audit.clean
-    assert audit.counted == {state: number for state, number in audit.booked.items() if number}
+    assert sorted(audit.contradictory) == ["no-failure", "no-result"]
+    assert not audit.is_consistent
+    assert audit.counted == {state: number for state, number in audit.ledger.items() if number}
 
 
 def test_the_version_changes_with_the_commits_of_others_alone(open_repository: OpenRepository) -> None:
     with open_repository() as mine, open_repository() as other:
-        before = mine.version()
-        assert mine.version() == before
+        before = mine.data_version()
+        assert mine.data_version() == before
         enter(mine, "a")
-        assert mine.version() == before
+        assert mine.data_version() == before
         with pytest.raises(ZeroDivisionError), other.transaction():
             raise ZeroDivisionError
-        assert mine.version() == before
+        assert mine.data_version() == before
         enter(other, "b")
-        after = mine.version()
+        after = mine.data_version()
         assert after != before
-        assert mine.version() == after
+        assert mine.data_version() == after

@@ -163,7 +163,7 @@ class Book(RuleBasedStateMachine):
         assert self.journal.cancel(name, self.now) == (entry.state if entry else None)
 
     @rule(names=st.lists(IDS, max_size=3))
-    def bury(self, names: list[str]) -> None:
+    def settle_dead_letters(self, names: list[str]) -> None:
         """Read dead letters, of known and unknown tasks."""
         self.write()
         expected: list[State | None] = []
@@ -179,7 +179,7 @@ class Book(RuleBasedStateMachine):
                     entry = replace(entry, state=State.ACCEPTED, owner=None, due=0.0, strikes=strikes)
                 self.entries[name] = entry
             expected.append(entry.state if entry else None)
-        assert self.journal.bury(letters, self.now) == expected
+        assert self.journal.settle_dead_letters(letters, self.now) == expected
 
     @rule()
     def redispatch(self) -> None:
@@ -191,16 +191,16 @@ class Book(RuleBasedStateMachine):
             self.entries[name] = replace(self.entries[name], state=State.ACCEPTED, owner=None, due=0.0)
 
     @rule(name=IDS, times=st.sampled_from([1, STRIKE_LIMIT]))
-    def strike(self, name: str, times: int) -> None:
+    def add_strikes(self, name: str, times: int) -> None:
         """Begin one after a redelivery."""
         self.write()
         entry = self.entries.get(name)
-        self.journal.strike([entry.seq if entry else UNKNOWN] * times)
+        self.journal.add_strikes([entry.seq if entry else UNKNOWN] * times)
         if entry:
             self.entries[name] = replace(entry, strikes=entry.strikes + times)
 
     @rule(ends=st.lists(st.tuples(IDS, ATTEMPTS, OUTCOMES, LATER), max_size=4), times=st.sampled_from([1, 2]))
-    def settle(self, ends: list[tuple[str, int, State, float | None]], times: int) -> None:
+    def store_outcomes(self, ends: list[tuple[str, int, State, float | None]], times: int) -> None:
         """Store outcomes, wanted and not."""
         self.write()
         outcomes: list[Outcome] = []
@@ -222,7 +222,7 @@ class Book(RuleBasedStateMachine):
                     attempts=entry.attempts + 1,
                     strikes=entry.strikes if each.state in ENDED else 0,
                 )
-        assert self.journal.settle(outcomes, self.now) == expected
+        assert self.journal.store_outcomes(outcomes, self.now) == expected
 
     @invariant()
     def others_see_what_is_committed(self) -> None:
@@ -230,8 +230,8 @@ class Book(RuleBasedStateMachine):
         counted = Counter(entry.state.value for entry in self.committed.values())
         assert {state: number for state, number in self.reader.counts().items() if number} == counted
         audit = self.reader.audit()
-        assert audit.clean, audit
-        found = self.reader.wanted([entry.seq for entry in self.committed.values()])
+        assert audit.is_consistent, audit
+        found = self.reader.assignments([entry.seq for entry in self.committed.values()])
         assert {
             task.id: (task.seq, task.payload, task.state, task.attempts, task.strikes) for task in found.values()
         } == {

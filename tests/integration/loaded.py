@@ -73,4 +73,4 @@ def under_load(system: Supervised, address: str) -> Iterator[Load]:
 
         done = dict.fromkeys(load.accepted, State.DONE)
         wait_until(lambda: states() == done, "all tasks to be done", PATIENCE)
-        assert repository.audit().clean
+        assert repository.audit().is_consistent

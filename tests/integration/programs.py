@@ -136,7 +136,8 @@ def worker(directory: Path, name: str = "w1", *arguments: str) -> Program:
 def find(directory: Path, task_id: str) -> Task | None:
     """A task as it is in the journal."""
     with Journal("resultados.db", directory).open_readonly() as repository:
-        return repository.find(task_id)
+        found = repository.find_all([task_id])
+        return found[0] if found else None
 
 
 def counts(directory: Path) -> dict[str, int]:

@@ -77,7 +77,7 @@ def check_journal(system: LocalSystem, text: Path) -> None:
         tasks = repository.find_all(list(expected))
         audit = repository.audit()
     assert {task.id: task.result for task in tasks} == {name: str(count) for name, count in expected.items()}
-    assert audit.clean
+    assert audit.is_consistent
     assert system.counts() == {"done": len(expected)}
 
 

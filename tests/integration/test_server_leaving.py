@@ -152,4 +152,4 @@ def test_a_killed_server_loses_nothing_that_it_accepted(tmp_path: Path) -> None:
         accepted = stream.accepted
         assert accepted
         assert {task.id for task in repository.find_all(accepted)} == accepted
-        assert repository.audit().clean
+        assert repository.audit().is_consistent

@@ -146,9 +146,9 @@ def test_everybody_who_waits_for_a_task_is_told(system: LocalSystem, wire: Wire)
 def test_a_result_that_can_not_be_sent_is_told_and_nobody_else_suffers(system: LocalSystem, wire: Wire) -> None:
     wire.ok("submit", id="foreign", kind="echo", payload=1, delay=FAR)
     with Journal("resultados.db", system.directory).open() as repository:
-        seq = getattr(repository.find("foreign"), "seq", 0)
+        [foreign] = repository.find_all(["foreign"])
         written = Outcome(
-            seq=seq,
+            seq=foreign.seq,
             attempt=0,
             state=State.DONE,
             result="[1,\n2]",
@@ -159,7 +159,7 @@ def test_a_result_that_can_not_be_sent_is_told_and_nobody_else_suffers(system: L
             finished_at=1.0,
         )
         with repository.transaction():
-            assert repository.settle([written], 1.0) == [True]
+            assert repository.store_outcomes([written], 1.0) == [True]
     wire.send(*({"op": "result", "ref": ref, "id": name} for ref, name in enumerate(["foreign", "nobody", "foreign"])))
     codes = {reply["ref"]: reply["error"]["code"] for reply in (wire.reply() for _ in range(3))}
     assert codes == {0: "internal", 1: "not_found", 2: "internal"}

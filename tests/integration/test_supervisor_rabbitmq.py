@@ -242,7 +242,7 @@ def test_down_leaves_nothing_running_and_up_goes_on_with_the_messages_that_were_
             return {task.state for task in repository.find_all(tasks)}
 
         wait_until(lambda: states() == {State.DONE}, "the tasks to be done", PATIENCE)
-        assert repository.audit().clean
+        assert repository.audit().is_consistent
 
 
 def wait_for_ready(system: Supervised, count: int) -> None:

@@ -48,7 +48,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield Scene(tmp_path, wire)
         assert "Traceback" not in program.log
     with Journal("resultados.db", tmp_path).open_readonly() as repository:
-        assert repository.audit().clean
+        assert repository.audit().is_consistent
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_task_that_is_published_anew_is_still_suspected(scene: Scene, crew: Cr
     task = find(scene.directory, "poison")
     assert task is not None
     with Journal("resultados.db", scene.directory).open() as repository, repository.transaction():
-        repository.strike([task.seq] * STRIKE_LIMIT)
+        repository.add_strikes([task.seq] * STRIKE_LIMIT)
         assert repository.redispatch() == 1
     program = crew.hire().ready()
     wait_until(lambda: scene.settled(failed=1), "it to fail without another death")

@@ -147,8 +147,7 @@ def test_a_task_is_not_blamed_for_workers_that_leave_in_good_order(scene: Scene,
             program.terminate()
             assert program.wait() == 0
     with Journal("resultados.db", scene.directory).open_readonly() as repository:
-        task = repository.find("t0")
-    assert task is not None
+        [task] = repository.find_all(["t0"])
     assert (task.state, task.strikes) == (State.QUEUED, 0)
 
 

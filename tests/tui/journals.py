@@ -11,7 +11,7 @@ from core.model import Failure, State
 from core.repository.archive import Archive
 from core.repository.base import Repository
 from core.repository.journal import Journal
-from tests.contract.repositories import mark, new_task, outcome, settle
+from tests.contract.repositories import mark, new_task, outcome, store_outcomes
 
 BROKEN = Failure(type="ValueError", message="broken", traceback="line 1", signature="abc")
 
@@ -42,7 +42,7 @@ class Book:
 
     def finish(self, seqs: Sequence[int], *, ago: float = 0.0, result: str = "42") -> None:
         """Have tasks done, stored so many seconds ago."""
-        settle(self.repository, *[outcome(seq, result=result) for seq in seqs], now=time.time() - ago)
+        store_outcomes(self.repository, *[outcome(seq, result=result) for seq in seqs], now=time.time() - ago)
 
     def end(self, *ids: str, ago: float = 0.0, payload: str = "1", kind: str = "echo") -> list[int]:
         """Enter tasks and have them done; their numbers."""
@@ -54,7 +54,7 @@ class Book:
         """Enter tasks and have them fail; their numbers."""
         seqs = self.enter(*ids)
         failed = [replace(outcome(seq, state=State.FAILED), failure=failure) for seq in seqs]
-        settle(self.repository, *failed, now=time.time() - ago)
+        store_outcomes(self.repository, *failed, now=time.time() - ago)
         return seqs
 
     @contextmanager

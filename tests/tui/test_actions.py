@@ -19,7 +19,7 @@ from core.repository.archive import BulkAction
 from core.repository.journal import Journal
 from core.repository.search import Search, SortOrder, parse
 from core.supervisor.home import Home
-from tests.contract.repositories import booked, mark, outcome, settle, state_of
+from tests.contract.repositories import mark, outcome, state_of, store_outcomes, totals
 from tests.services.ports import free_port
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
@@ -86,23 +86,23 @@ def test_failed_tasks_are_retried_and_the_rest_is_left_alone(book: Book, operato
     done = book.end("c")
     settled = operator.settle(BulkAction.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
     assert (settled.act, settled.extent.moved) == (BulkAction.RETRY, 2)
-    assert booked(book.repository) == {"accepted": 2, "done": 1}
+    assert totals(book.repository) == {"accepted": 2, "done": 1}
 
 
 @pytest.mark.parametrize("act", list(BulkAction))
 def test_what_was_settled_can_be_undone_once(book: Book, operator: SystemActions, act: BulkAction) -> None:
     settled = operator.settle(act, book.fail("a", "b"), Steps(), not_cancelled())
     assert undone(operator, settled.operation) == 2
-    assert booked(book.repository) == {"failed": 2}
+    assert totals(book.repository) == {"failed": 2}
     assert undone(operator, settled.operation) == 0
-    assert book.repository.audit().clean
+    assert book.repository.audit().is_consistent
 
 
 def test_it_is_too_late_to_undo_what_runs_or_has_ended(book: Book, operator: SystemActions) -> None:
     seqs = book.fail("runs", "ended", "waits")
     settled = operator.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
     mark(book.repository, seqs, attempt=1)
-    settle(book.repository, outcome(seqs[1], 1))
+    store_outcomes(book.repository, outcome(seqs[1], 1))
     assert undone(operator, settled.operation, "runs") == 1
     assert [state_of(book.repository, name) for name in ("runs", "ended", "waits")] == [
         State.QUEUED,
@@ -125,7 +125,7 @@ def test_one_that_is_cancelled_tells_what_it_has_moved_which_can_be_undone(book:
     cancelled = threading.Event()
     settled = operator.settle(BulkAction.DISCARD, seqs, Steps(cancelled.set), cancelled)
     assert settled.extent.moved == actions.AT_ONCE
-    assert booked(book.repository) == {"cancelled": actions.AT_ONCE, "failed": actions.AT_ONCE}
+    assert totals(book.repository) == {"cancelled": actions.AT_ONCE, "failed": actions.AT_ONCE}
     assert undone(operator, settled.operation) == actions.AT_ONCE
 
 
@@ -137,13 +137,13 @@ def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(book: Book, operat
     cancelled = threading.Event()
     extent = operator.undo(settled.operation, tuple, Steps(cancelled.set), cancelled)
     assert extent == BulkProgress(actions.AT_ONCE, count, cancelled=True)
-    assert booked(book.repository) == {"accepted": actions.AT_ONCE + 7, "failed": actions.AT_ONCE}
+    assert totals(book.repository) == {"accepted": actions.AT_ONCE + 7, "failed": actions.AT_ONCE}
     with book.archive() as archive:
         assert archive.operations(1)[0].undone_at is None
         assert undone(operator, settled.operation) == actions.AT_ONCE + 7
         assert archive.operations(1)[0].undone_at is not None
-    assert booked(book.repository) == {"failed": count}
-    assert book.repository.audit().clean
+    assert totals(book.repository) == {"failed": count}
+    assert book.repository.audit().is_consistent
 
 
 def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(book: Book, operator: SystemActions) -> None:
@@ -172,7 +172,7 @@ def test_one_that_can_go_no_further_tells_how_far_it_came(book: Book, operator: 
 def test_nothing_is_moved_when_nothing_is_wanted(book: Book, operator: SystemActions) -> None:
     book.fail("a")
     assert operator.settle(BulkAction.RETRY, [], Steps(), not_cancelled()).extent.moved == 0
-    assert booked(book.repository) == {"failed": 1}
+    assert totals(book.repository) == {"failed": 1}
 
 
 def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, operator: SystemActions) -> None:

@@ -14,12 +14,12 @@ import pytest
 from core.database import Database
 from core.errors import JournalUnavailable
 from core.model import State
-from core.repository.archive import MOST_RESULTS, Archive, BulkAction
+from core.repository.archive import MAX_RESULTS, Archive, BulkAction
 from core.repository.journal import Journal
 from core.repository.search import Search, SortColumn, SortOrder, parse
 from core.repository.sqlite import FAULTS
 from core.repository.sqlite_archive import SqliteArchive
-from tests.contract.repositories import mark, outcome, settle
+from tests.contract.repositories import mark, outcome, store_outcomes
 from tests.services.waiting import wait_until
 from tests.tui.journals import Book
 from tui import task_feed as feeds
@@ -235,7 +235,7 @@ def test_a_list_that_follows_for_long_holds_everything_once(book: Book, reader: 
         stop.set()
         writing.join()
     with book.archive() as archive:
-        expected = list(archive.matching(Search(), OLDEST))
+        expected = list(archive.find(Search(), OLDEST))
     assert sorted(expected) == sorted(seqs)
     reader.wait_for(expected)
     cuts = [news.cut for news in reader.seen if isinstance(news, ListGrown)]
@@ -248,13 +248,13 @@ def test_what_ends_once_more_stands_once_and_on_top(book: Book, reader: Reader) 
     reader.feed.follow(True)
     assert reader.whole() == [*first, *second, *third, *ended]
     with book.archive() as archive:
-        number = archive.begin(BulkAction.RETRY, "ana", time.time())
+        number = archive.begin_operation(BulkAction.RETRY, "ana", time.time())
         assert archive.apply(number, BulkAction.RETRY, [*first, *second], time.time()) == 2
         mark(book.repository, first, attempt=1, now=time.time())
-        settle(book.repository, outcome(first[0], 1), now=time.time())
+        store_outcomes(book.repository, outcome(first[0], 1), now=time.time())
         reader.wait_for([*second, *third, *ended, *first])
         # What was not run once more, since that was undone, has failed again, and that is now.
-        assert archive.undo(number, archive.moved_by(number), [], time.time()) == 1
+        assert archive.undo(number, archive.tasks_moved_by(number), [], time.time()) == 1
         reader.wait_for([*third, *ended, *first, *second])
 
 
@@ -266,15 +266,15 @@ class Crowded(SqliteArchive):
         self._writer = Book(book.journal.path.parent)
         self.ended: list[int] = []
 
-    def matching(self, search: Search, order: SortOrder = NEWEST, limit: int = MOST_RESULTS) -> "array[int]":
+    def find(self, search: Search, order: SortOrder = NEWEST, limit: int = MAX_RESULTS) -> "array[int]":
         """What is there; and then there is more."""
-        found = super().matching(search, order, limit)
+        found = super().find(search, order, limit)
         self._more()
         return found
 
-    def matching_since(self, search: Search, moment: float) -> "array[int]":
+    def find_since(self, search: Search, moment: float) -> "array[int]":
         """The same."""
-        found = super().matching_since(search, moment)
+        found = super().find_since(search, moment)
         self._more()
         return found
 
@@ -346,7 +346,7 @@ def test_rows_in_view_are_told_and_told_again_when_they_change(book: Book, reade
     assert {each.state for each in reader.until(RowsRead).rows.values()} == {State.FAILED}
     assert {each.state for each in reader.until(RowsReadById).rows.values()} == {State.FAILED}
     with book.archive() as archive:
-        operation = archive.begin(BulkAction.DISCARD, "ana", time.time())
+        operation = archive.begin_operation(BulkAction.DISCARD, "ana", time.time())
         archive.apply(operation, BulkAction.DISCARD, [seq], time.time())
     reader.until(RowsRead, lambda news: news.rows[seq].state is State.CANCELLED)
     reader.until(RowsReadById, lambda news: news.rows["a"].state is State.CANCELLED)

@@ -17,7 +17,7 @@ from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS, SqliteRepository, schema
 from core.supervisor.home import Home
 from core.supervisor.status import SystemStatus
-from tests.contract.repositories import mark, new_task, outcome, process, settle
+from tests.contract.repositories import mark, new_task, outcome, process, store_outcomes
 from tui.view import Health, View
 from tui.view_builder import ViewBuilder
 
@@ -37,12 +37,12 @@ def work(repository: Repository) -> None:
     with repository.transaction():
         [receipt] = repository.accept([new_task("a")], 1, now - 1)
     mark(repository, [receipt.seq], now=now - 1)
-    settle(repository, replace(outcome(receipt.seq), started_at=now - 0.5, finished_at=now - 0.2), now=now)
+    store_outcomes(repository, replace(outcome(receipt.seq), started_at=now - 0.5, finished_at=now - 0.2), now=now)
     record = replace(process("w1", at=now, phase=ProcessPhase.READY), role=Role.WORKER)
     number = repository.register(replace(record, seen_at=now - 3))
     for beat, ago in enumerate((2, 1, 0), 1):
         counters = Counters(done=7 * beat)
-        repository.beat(replace(record, number=number, beat=beat, seen_at=now - ago, counters=counters))
+        repository.record_heartbeat(replace(record, number=number, beat=beat, seen_at=now - ago, counters=counters))
 
 
 def look(directory: Path) -> View:
@@ -76,10 +76,10 @@ def test_once_the_journal_is_brought_up_to_date_nothing_is_lacking(old: Reposito
     with watching:
         assert watching.look(time.monotonic(), time.time()).lacks
         with Journal("resultados.db", tmp_path).open_archive(readonly=False) as archive:
-            archive.begin(BulkAction.RETRY, "ana", time.time())
+            archive.begin_operation(BulkAction.RETRY, "ana", time.time())
         view = watching.look(time.monotonic(), time.time())
     assert (view.lacks, view.troubles) == ("", ())
-    assert [operation.who for operation in view.operations] == ["ana"]
+    assert [operation.user for operation in view.operations] == ["ana"]
 
 
 def test_a_queue_that_is_made_after_the_console_was_opened_is_seen(tmp_path: Path) -> None:

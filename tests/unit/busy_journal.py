@@ -39,7 +39,7 @@ class BusyRepository(SqliteRepository):
         self.accepted.append(len(tasks))
         return super().accept(tasks, owner, now)
 
-    def settle(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
+    def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """As ever, and noted."""
         self.settled.append(len(outcomes))
-        return super().settle(outcomes, now)
+        return super().store_outcomes(outcomes, now)

@@ -116,7 +116,7 @@ class Server:
 
     def has_to_write(self, seconds: float = 0.0) -> bool:
         """Whether there is anything to write, so many seconds from now."""
-        return self.dispatcher.has_to_write(self.now + seconds, lambda: self.journal.is_due(self.wall + seconds))
+        return self.dispatcher.has_to_write(self.now + seconds, lambda: self.journal.has_due_tasks(self.wall + seconds))
 
     def commit(self, *, fails: bool = False) -> None:
         """Write what there is to write."""

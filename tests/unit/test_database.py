@@ -15,7 +15,7 @@ import pytest
 from core.database import Database, Faults, check_library, refuse_network_file_system
 from core.errors import JournalError, JournalUnavailable, JournalUnusable
 from core.repository.sqlite import SqliteRepository, open_sqlite
-from tests.contract.repositories import booked, enter
+from tests.contract.repositories import enter, totals
 from tests.services.waiting import wait_until
 
 FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
@@ -190,12 +190,12 @@ def test_a_full_disk_stores_nothing_and_passes(tmp_path: Path) -> None:
         database.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(JournalUnavailable, match="full"):
             enter(journal, *[f"{number}-{'x' * 50}" for number in range(2000)])
-        assert booked(journal) == {"accepted": 1}
-        assert journal.audit().clean
+        assert totals(journal) == {"accepted": 1}
+        assert journal.audit().is_consistent
         database.execute(f"PRAGMA max_page_count = {NO_LIMIT}")
         enter(journal, *[f"{number}-{'x' * 50}" for number in range(2000)])
-        assert booked(journal) == {"accepted": 2001}
-        assert journal.audit().clean
+        assert totals(journal) == {"accepted": 2001}
+        assert journal.audit().is_consistent
 
 
 HOLDER = """
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_database_is_a_lasting_fault(path: Path) -> None:
     with pytest.raises(JournalUnusable, match="not a database"):
         Database(path, FAULTS)
     with pytest.raises(JournalUnusable, match="not a database"):
-        open_sqlite(path, readonly=True).find("a")
+        open_sqlite(path, readonly=True).find_all(["a"])
     assert path.read_bytes().startswith(b"this is a text")
 
 
@@ -456,7 +456,7 @@ def test_four_processes_make_one_new_journal_at_once(tmp_path: Path) -> None:
             assert [line_of(process) for process in processes] == ["made"] * 4
             with open_sqlite(path) as journal:
                 assert set(journal.counts().values()) == {0}
-                assert journal.audit().clean
+                assert journal.audit().is_consistent
 
 
 KILLED = """

@@ -13,7 +13,7 @@ from core.dead_letters import DeadLetters, read_letter
 from core.model import State
 from core.repository.base import STRIKE_LIMIT
 from core.repository.journal import Journal
-from tests.contract.repositories import booked, end, queue, state_of
+from tests.contract.repositories import end, find, queue, state_of, totals
 from tests.services.waiting import wait_until
 
 
@@ -72,17 +72,17 @@ def test_a_bystander_is_accepted_again_and_a_killer_fails(system: System) -> Non
     bystander, killer, over = (*queue(system.journal, "bystander", "killer"), *end(system.journal, "over"))
     with system.journal.transaction():
         for _ in range(STRIKE_LIMIT):
-            system.journal.strike([killer])
+            system.journal.add_strikes([killer])
     system.bury(body("bystander", bystander), body("killer", killer), body("over", over))
     system.letters.start()
     wait_until(lambda: state_of(system.journal, "killer") is State.FAILED, "the killer to fail")
     wait_until(lambda: state_of(system.journal, "bystander") is State.ACCEPTED, "the bystander to be accepted")
-    assert booked(system.journal) == {"accepted": 1, "failed": 1, "done": 1}
-    task = system.journal.find("killer")
+    assert totals(system.journal) == {"accepted": 1, "failed": 1, "done": 1}
+    task = find(system.journal, "killer")
     assert task is not None
     assert task.failure is not None
     assert task.failure.type == "DeliveryLimit"
-    assert system.journal.audit().clean
+    assert system.journal.audit().is_consistent
 
 
 def test_what_is_none_of_ours_is_dropped_with_a_word(system: System, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from core.heartbeat import SILENCE
 from core.model import NewTask, ProcessPhase, ProcessRecord, Role, State
 from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
-from tests.contract.repositories import booked, enter, new_task, outcome, settle, state_of
+from tests.contract.repositories import enter, find, new_task, outcome, state_of, store_outcomes, totals
 from tests.unit.dispatching import WALL, ScriptedPublisher, Server, references
 
 YEAR = 365 * 86_400.0
@@ -36,14 +36,14 @@ def test_a_task_is_published_once_it_is_taken_and_marked_once_it_is_confirmed(se
     assert server.sent == []
     server.turn()
     assert server.sent == [("a", 0), ("b", 0)]
-    assert booked(server.journal) == {"accepted": 2}
+    assert totals(server.journal) == {"accepted": 2}
     server.publisher.settle(1)
     server.turn(0.01)
-    assert booked(server.journal) == {"accepted": 1, "queued": 1}
+    assert totals(server.journal) == {"accepted": 1, "queued": 1}
     assert (server.dispatcher.in_hand, server.dispatcher.published) == (1, 1)
     server.publisher.settle()
     server.turn(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
     assert (server.dispatcher.in_hand, server.dispatcher.published) == (0, 2)
     assert len(server.sent) == 2
 
@@ -52,7 +52,7 @@ def test_a_message_refers_to_the_task_and_its_attempt(server: Server) -> None:
     server.submit("a")
     server.turn(2.5)
     (message,) = server.publisher.sent
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
     assert references([message]) == [Reference("a", task.seq, 0, WALL + 2.5, generation=0)]
     assert (message.id, message.kind) == ("a", "echo")
@@ -70,7 +70,7 @@ def test_the_journal_tells_by_which_message_a_task_is_queued(server: Server) -> 
     published = {reference.id: reference for reference in references(server.publisher.sent)}
     assert published["a"].at < published["b"].at
     for name, reference in published.items():
-        assert server.journal.wanted([reference.seq])[reference.seq].queued_at == reference.at, name
+        assert server.journal.assignments([reference.seq])[reference.seq].queued_at == reference.at, name
 
 
 def test_a_message_tells_the_generation_of_the_queue_that_it_was_published_to(server: Server) -> None:
@@ -114,9 +114,9 @@ def test_a_confirmation_whose_commit_failed_is_written_later(server: Server) -> 
     server.publisher.settle()
     for _ in range(3):
         server.turn(0.01, fails=True)
-    assert booked(server.journal) == {"accepted": 1}
+    assert totals(server.journal) == {"accepted": 1}
     server.turn(0.01)
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     assert server.sent == [("a", 0)]
     assert server.dispatcher.published == 1
 
@@ -150,7 +150,7 @@ def test_what_is_refused_is_published_again_after_a_while(server: Server) -> Non
     assert server.sent == [("a", 0), ("b", 0)] * 2
     server.publisher.settle()
     server.turn()
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
 
 
 def test_the_pauses_grow_while_the_broker_refuses_and_end_when_it_confirms(
@@ -241,7 +241,7 @@ def test_a_confirmation_that_comes_after_its_task_was_given_up_is_written_down(s
     assert server.sent == [("a", 0), ("a", 0)]
     server.publisher.settle(1)
     server.turn()
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     assert server.dispatcher.in_hand == 0
     server.publisher.settle(confirmed=False)
     server.turn(RECONNECT_BACKOFF.longest)
@@ -264,7 +264,7 @@ def test_what_was_claimed_anew_is_not_published_if_its_confirmation_comes_meanwh
     server.publisher.come_back()
     server.turn()
     assert server.sent == [("a", 0)]
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     assert server.dispatcher.in_hand == 0
 
 
@@ -273,9 +273,9 @@ def test_a_retry_is_claimed_when_it_is_due(server: Server) -> None:
     server.turn()
     server.publisher.settle()
     server.turn()
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
-    settle(server.journal, outcome(task.seq, 0, State.RETRYING, due_at=WALL + 10))
+    store_outcomes(server.journal, outcome(task.seq, 0, State.RETRYING, due_at=WALL + 10))
     server.turn(10 - CLAIM_INTERVAL)
     assert len(server.sent) == 1
     server.turn(CLAIM_INTERVAL)
@@ -309,10 +309,10 @@ def test_a_retry_that_is_written_by_a_clock_just_set_back_is_not_left_behind(ser
     server.turn()
     server.publisher.settle()
     server.turn()
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
     ended = outcome(task.seq, 0, State.RETRYING, due_at=WALL + YEAR + 2)
-    settle(server.journal, replace(ended, finished_at=WALL + YEAR))
+    store_outcomes(server.journal, replace(ended, finished_at=WALL + YEAR))
     server.turn(ORPHAN_INTERVAL)
     server.turn(2)
     assert server.sent == [("a", 0), ("a", 1)]
@@ -331,12 +331,12 @@ def test_a_server_that_starts_mends_what_a_clock_that_was_ahead_has_left(journal
 def test_a_confirmation_that_comes_after_the_outcome_changes_nothing(server: Server) -> None:
     server.submit("a")
     server.turn()
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
-    settle(server.journal, outcome(task.seq))
+    store_outcomes(server.journal, outcome(task.seq))
     server.publisher.settle()
     server.turn()
-    assert booked(server.journal) == {"done": 1}
+    assert totals(server.journal) == {"done": 1}
     assert server.dispatcher.in_hand == 0
 
 
@@ -368,7 +368,7 @@ def neighbour(journal: Repository) -> ProcessRecord:
 def beat(journal: Repository, record: ProcessRecord, beats: int, phase: ProcessPhase = ProcessPhase.READY) -> None:
     """Write a neighbour's heartbeat; its clock stands still, as it may."""
     with journal.transaction():
-        journal.beat(replace(record, beat=beats, phase=phase))
+        journal.record_heartbeat(replace(record, beat=beats, phase=phase))
 
 
 def test_a_dead_servers_tasks_are_taken_over(server: Server) -> None:
@@ -422,7 +422,7 @@ def test_closing_writes_down_what_is_confirmed_and_leaves_the_rest_to_others(ser
     server.dispatcher.close(server.journal, 3.0, server.now, WALL)
     assert server.publisher.closed_with == 3.0
     assert server.sent[-1] == ("d", 0)
-    assert booked(server.journal) == {"queued": 1, "accepted": 3}
+    assert totals(server.journal) == {"queued": 1, "accepted": 3}
     assert server.dispatcher.in_hand == 0
     with server.journal.transaction():
         assert [task.id for task in server.journal.claim(99, WALL, 10)] == ["b", "c", "d"]
@@ -432,7 +432,7 @@ def test_what_is_confirmed_while_closing_is_written_down(server: Server) -> None
     server.submit("a", "b")
     server.publisher.confirms_at_close = True
     server.dispatcher.close(server.journal, 3.0, server.now, WALL)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
 
 
 def test_a_task_for_later_is_claimed_in_its_time(server: Server) -> None:
@@ -450,15 +450,15 @@ def test_what_was_queued_is_published_again_when_the_queue_had_to_be_made_anew(s
     server.turn()
     server.publisher.settle()
     server.turn(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
     server.recreations += 1
     server.turn(0.01)
-    assert booked(server.journal) == {"accepted": 2}
+    assert totals(server.journal) == {"accepted": 2}
     server.turn(CLAIM_INTERVAL)
     assert server.sent == [("a", 0), ("b", 0)] * 2
     server.publisher.settle()
     server.turn(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
     server.turn(ORPHAN_INTERVAL)
     assert len(server.sent) == 4
 
@@ -470,9 +470,9 @@ def test_a_lost_queue_is_remembered_until_that_is_written(server: Server) -> Non
     server.turn(0.01)
     server.recreations += 1
     server.turn(0.01, fails=True)
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     server.turn(0.01)
-    assert booked(server.journal) == {"accepted": 1}
+    assert totals(server.journal) == {"accepted": 1}
 
 
 def test_what_the_broker_confirms_although_it_was_lost_with_the_former_queue_is_published_again(server: Server) -> None:
@@ -484,12 +484,12 @@ def test_what_the_broker_confirms_although_it_was_lost_with_the_former_queue_is_
         server.journal.redispatch()
     server.publisher.settle()
     server.turn(0.01)
-    assert booked(server.journal) == {"accepted": 2}
+    assert totals(server.journal) == {"accepted": 2}
     server.turn(0.01)
     assert server.sent == [("a", 0), ("b", 0)] * 2
     server.publisher.settle()
     server.turn(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
 
 
 def test_a_queue_that_is_made_for_the_first_time_has_nothing_published_twice(server: Server) -> None:
@@ -499,4 +499,4 @@ def test_a_queue_that_is_made_for_the_first_time_has_nothing_published_twice(ser
     server.turn(0.1)
     server.publisher.settle()
     server.turn(CLAIM_INTERVAL)
-    assert (server.sent, booked(server.journal)) == ([("a", 0)], {"queued": 1})
+    assert (server.sent, totals(server.journal)) == ([("a", 0)], {"queued": 1})

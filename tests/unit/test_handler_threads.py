@@ -158,8 +158,8 @@ class Bench:
             RunSettings(worker="w1", retries=0, retry_delay=1.0, timeout=None, files_root=None),
             Callbacks(
                 begin=self.begin,
-                strike=self.strike,
-                finished=lambda _, outcome: self.outcomes.append(outcome),
+                add_strike=self.strike,
+                finish=lambda _, outcome: self.outcomes.append(outcome),
                 drop=self.dropped.append,
             ),
             self.deaths.append,
@@ -272,7 +272,7 @@ def test_a_time_out_at_any_moment_costs_neither_thread_nor_outcome(make_bench: M
     for seq in range(count):
         bench.add(seq, "tiny", str(seq))
     outcomes = bench.ended(count, 40)
-    assert bench.handlers.written_off == 0
+    assert bench.handlers.abandoned == 0
     timed_out = 0
     for seq, outcome in outcomes.items():
         if outcome.failure is not None and outcome.failure.type == "TaskTimeout":
@@ -301,7 +301,7 @@ def test_a_task_that_can_not_be_stopped_is_left_alone(make_bench: MakeBench) -> 
         assert failure.type == "TaskTimeout"
         assert "did not stop" in failure.message
         assert all(outcomes[seq].result == str(seq) for seq in range(2, 200))
-        assert bench.handlers.written_off == 1
+        assert bench.handlers.abandoned == 1
         assert bench.handlers.running == []
     # It returns after all, which counts for nothing, and both places are free.
     wait_until(lambda: bench.kinds.going == [], "the task to return")
@@ -339,8 +339,8 @@ def test_a_task_that_is_asked_to_stop_says_so(make_bench: MakeBench) -> None:
         RunSettings(worker="w2", retries=0, retry_delay=1.0, timeout=None, files_root=None),
         Callbacks(
             begin=lambda _: True,
-            strike=bench.strike,
-            finished=lambda _, o: bench.outcomes.append(o),
+            add_strike=bench.strike,
+            finish=lambda _, o: bench.outcomes.append(o),
             drop=bench.dropped.append,
         ),
         bench.deaths.append,

@@ -117,22 +117,24 @@ def journal(tmp_path: Path) -> Journal:
         failure = Failure(type="ValueError", message=HOSTILE)
         failed = replace(done, seq=receipts[1].seq, state=State.FAILED, result=None, failure=failure)
         with repository.transaction():
-            repository.settle([done, failed], NOW + 1)
-            repository.beat(replace(record(in_hand=(RunningTask("c", "echo", NOW),)), number=number, beat=1))
+            repository.store_outcomes([done, failed], NOW + 1)
+            repository.record_heartbeat(
+                replace(record(in_hand=(RunningTask("c", "echo", NOW),)), number=number, beat=1)
+            )
     return found
 
 
 def printed(observer: Observer) -> str:
     """What a terminal is sent of the present moment."""
     stream = io.StringIO()
-    snapshot = observer.look(1.0, NOW + 2, Depth(ready=3, dead=1))
+    snapshot = observer.take_snapshot(1.0, NOW + 2, Depth(ready=3, dead=1))
     Console(file=stream, force_terminal=True, width=160, color_system=None).print(render(snapshot))
     return stream.getvalue()
 
 
 def test_a_snapshot_holds_the_books_the_processes_and_the_latest(journal: Journal) -> None:
     observer = Observer(journal.open_readonly, latest=5)
-    snapshot = observer.look(1.0, NOW + 2, Depth(ready=3, dead=1))
+    snapshot = observer.take_snapshot(1.0, NOW + 2, Depth(ready=3, dead=1))
     observer.close()
     assert (snapshot.ledger.total, snapshot.ledger.done, snapshot.ledger.failed) == (3, 1, 1)
     assert snapshot.ledger.running == 1
@@ -143,20 +145,20 @@ def test_a_snapshot_holds_the_books_the_processes_and_the_latest(journal: Journa
 
 def test_a_worker_that_falls_silent_is_lost_and_holds_nothing(journal: Journal) -> None:
     observer = Observer(journal.open_readonly)
-    observer.look(1.0, NOW + 2, None)
-    snapshot = observer.look(60.0, NOW + 61, None)
+    observer.take_snapshot(1.0, NOW + 2, None)
+    snapshot = observer.take_snapshot(60.0, NOW + 61, None)
     assert [view.presence for view in snapshot.workers] == [Presence.LOST]
     assert snapshot.ledger.running == 0
-    assert observer.look(5000.0, NOW + 5000, None).workers == ()
+    assert observer.take_snapshot(5000.0, NOW + 5000, None).workers == ()
     observer.close()
 
 
 def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     observer = Observer(Journal("resultados.db", tmp_path).open_readonly)
-    missing = observer.look(1.0, NOW, None)
+    missing = observer.take_snapshot(1.0, NOW, None)
     assert "there is no journal" in missing.trouble
     with Journal("resultados.db", tmp_path).open():
-        assert observer.look(2.0, NOW + 1, None).trouble == ""
+        assert observer.take_snapshot(2.0, NOW + 1, None).trouble == ""
     observer.close()
 
 

@@ -40,7 +40,7 @@ from core.server.journal_writer import (
     WriteTask,
 )
 from core.server.waiters import Waiter
-from tests.contract.repositories import end, enter, new_task, outcome, process, settle
+from tests.contract.repositories import end, enter, find, new_task, outcome, process, store_outcomes
 from tests.contract.repositories import queue as enter_queued
 from tests.services.waiting import wait_until
 from tests.unit.busy_journal import BusyRepository
@@ -74,10 +74,10 @@ class FaultyRepository(SqliteRepository):
         self._check("counts")
         return super().counts()
 
-    def version(self) -> int:
+    def data_version(self) -> int:
         """As ever, or broken."""
-        self._check("version")
-        return super().version()
+        self._check("data_version")
+        return super().data_version()
 
     def processes(self) -> list[ProcessRecord]:
         """As ever, or broken."""
@@ -159,7 +159,7 @@ def test_who_waits_is_told_at_the_end_or_when_the_time_is_over(reading: Reading)
     reading.reader.ask([Waiter("nobody", "nobody", soon())])
     first = reading.ear.listen(2)
     assert set(first) == {"short", "nobody"}
-    settle(reading.journal, outcome(seq))
+    store_outcomes(reading.journal, outcome(seq))
     reading.reader.ask([Waiter("late", "task", soon())])
     last = reading.ear.listen(2)
     assert {
@@ -174,7 +174,9 @@ def test_a_task_in_somebodys_hand_runs(reading: Reading) -> None:
     enter_queued(reading.journal, "task")
     with reading.journal.transaction():
         number = reading.journal.register(process("w1"))
-        reading.journal.beat(process("w1", number=number, beat=1, in_hand=(RunningTask("task", "echo", 5.0),)))
+        reading.journal.record_heartbeat(
+            process("w1", number=number, beat=1, in_hand=(RunningTask("task", "echo", 5.0),))
+        )
 
     def runner() -> str:
         reading.reader.ask([FindTask(f"find-{len(reading.ear.heard)}", "task")])
@@ -185,7 +187,7 @@ def test_a_task_in_somebodys_hand_runs(reading: Reading) -> None:
     wait_until(lambda: runner() == "w1", "the reader to look at the processes")
 
 
-@pytest.mark.parametrize("method", ["find_all", "ended", "counts", "version", "processes"])
+@pytest.mark.parametrize("method", ["find_all", "ended", "counts", "data_version", "processes"])
 def test_everybody_is_answered_once_while_the_journal_fails(reading: Reading, method: str) -> None:
     enter_queued(reading.journal, "task")
     reading.broken.add(method)
@@ -203,7 +205,7 @@ def test_everybody_is_answered_once_while_the_journal_fails(reading: Reading, me
     reading.reader.ask([FindTask("mended", "task"), Waiter("waiting", "task", soon())])
     assert isinstance(reading.ear.next(), TaskFound)
     (seq,) = [task.seq for task in reading.journal.find_all(["task"])]
-    settle(reading.journal, outcome(seq))
+    store_outcomes(reading.journal, outcome(seq))
     answer = reading.ear.next()
     assert isinstance(answer, TaskFound)
     assert answer.ticket == "waiting"
@@ -287,7 +289,7 @@ def test_a_task_is_stored_before_it_is_answered_and_then_published(writing: Writ
     for number in range(50):
         answer = writing.ear.next()
         assert isinstance(answer, TaskWritten)
-        assert writing.journal.find(f"t{number}") is not None
+        assert find(writing.journal, f"t{number}") is not None
     wait_until(lambda: writing.gauge.read().ready == 50, "all to be published")
     wait_until(lambda: writing.journal.counts()["queued"] == 50, "all to be marked")
     assert writing.writer.accepted == 50
@@ -311,7 +313,7 @@ def test_nothing_is_stored_while_the_journal_is_locked_and_everybody_is_told(wri
     assert writing.writer.trouble
     release.set()
     thread.join()
-    assert writing.journal.find("t1") is None
+    assert find(writing.journal, "t1") is None
     writing.writer.write([WriteTask("c", new_task("t1"))])
     answer = writing.ear.next()
     assert isinstance(answer, TaskWritten)
@@ -325,7 +327,7 @@ def test_a_task_is_taken_back_unless_a_live_worker_has_it(writing: Writing) -> N
         for name, task_id, phase in (("w1", "held", ProcessPhase.READY), ("w2", "orphan", ProcessPhase.LEFT)):
             number = writing.journal.register(process(name))
             in_hand = (RunningTask(task_id, "echo", 1.0),)
-            writing.journal.beat(process(name, number=number, beat=1, phase=phase, in_hand=in_hand))
+            writing.journal.record_heartbeat(process(name, number=number, beat=1, phase=phase, in_hand=in_hand))
     tickets = iter(range(1000))
 
     def cancel(task_id: str) -> State | None:
@@ -386,5 +388,5 @@ def test_what_came_while_it_waited_is_refused_too_when_nothing_can_be_stored(tmp
     busy.trouble = ""
     made.writer.write([WriteTask("c", new_task("t1"))])
     assert isinstance(made.ear.next(), TaskWritten)
-    assert made.journal.find("t2") is None
+    assert find(made.journal, "t2") is None
     made.close()

@@ -28,7 +28,7 @@ def test_what_is_taken_out_is_gone() -> None:
     tasks = [held(1), held(2), held(3)]
     assert [hold.add(task) for task in tasks] == [None, None, None]
     assert len(hold) == 3
-    assert hold.take_out(tasks[:2]) == [task.delivery for task in tasks[:2]]
+    assert hold.remove(tasks[:2]) == [task.delivery for task in tasks[:2]]
     assert len(hold) == 1
     assert hold.add(held(1)) is None
 
@@ -41,7 +41,7 @@ def test_of_an_attempt_that_comes_again_the_last_delivery_is_held() -> None:
     assert hold.add(second) is first_delivery
     assert hold.add(third) is second.delivery
     assert len(hold) == 1
-    assert hold.take_out([task]) == [third.delivery]
+    assert hold.remove([task]) == [third.delivery]
     assert len(hold) == 0
 
 
@@ -51,8 +51,8 @@ def test_the_next_attempt_is_another_one() -> None:
     assert hold.add(first) is None
     # The first has failed, its retry was published and has come back, and only now it is let go.
     assert hold.add(second) is None
-    assert [delivery.receipt for delivery in hold.take_out([first])] == ["of the first"]
-    assert [delivery.receipt for delivery in hold.take_out([second])] == ["of the second"]
+    assert [delivery.receipt for delivery in hold.remove([first])] == ["of the first"]
+    assert [delivery.receipt for delivery in hold.remove([second])] == ["of the second"]
 
 
 def test_those_that_wait_are_those_that_have_not_begun() -> None:
@@ -63,7 +63,7 @@ def test_those_that_wait_are_those_that_have_not_begun() -> None:
     begun.begun = True
     assert hold.waiting(before=2.0) == [old]
     assert hold.waiting(before=4.0) == [old, young]
-    hold.take_out([old, young, begun])
+    hold.remove([old, young, begun])
     assert hold.waiting(before=4.0) == []
 
 
@@ -102,7 +102,7 @@ def test_what_comes_again_is_wanted_though_it_was_not_for_a_moment() -> None:
     hold = InFlightTasks()
     task = held(1)
     hold.add(task)
-    hold.judge(task, wanted=False)
+    hold.set_wanted(task, wanted=False)
     hold.add(held(1, receipt="second"))
     assert not task.unwanted
 
@@ -111,12 +111,12 @@ def test_what_is_unwanted_at_its_turn_is_let_go_and_what_comes_then_is_another()
     hold = InFlightTasks()
     task, second = held(1), held(1, receipt="second")
     hold.add(task)
-    hold.judge(task, wanted=False)
+    hold.set_wanted(task, wanted=False)
     assert hold.begin(task, lambda _: True)
     assert (task.begun, task.unwanted) == (False, True)
     # Its surplus message is acknowledged, and never the one that the broker has confirmed.
     assert hold.add(second) is None
-    assert [delivery.receipt for delivery in hold.take_out([task])] == ["first"]
+    assert [delivery.receipt for delivery in hold.remove([task])] == ["first"]
     assert len(hold) == 1
 
 
@@ -125,5 +125,5 @@ def test_what_has_begun_is_not_judged_any_more() -> None:
     task = held(1)
     hold.add(task)
     hold.begin(task, lambda _: True)
-    hold.judge(task, wanted=False)
+    hold.set_wanted(task, wanted=False)
     assert not task.unwanted

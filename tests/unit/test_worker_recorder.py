@@ -11,7 +11,7 @@ from core.repository.base import Repository
 from core.repository.journal import Journal
 from core.worker.in_flight import InFlightTask
 from core.worker.recorder import LARGEST_BATCH, Recorder
-from tests.contract.repositories import end, outcome, queue, settle
+from tests.contract.repositories import end, outcome, queue, store_outcomes
 from tests.unit.busy_journal import BusyRepository
 
 
@@ -40,17 +40,17 @@ def recorder(tmp_path: Path, journal: Repository) -> Iterator[Recorder]:
 
 def taken(journal: Repository, seq: int) -> InFlightTask:
     """A task that a worker took just now."""
-    assignment = journal.wanted([seq])[seq]
+    assignment = journal.assignments([seq])[seq]
     return InFlightTask(assignment, Reference(assignment.id, seq, 0, 1.0), Delivery(b"", 1, None), 1.0, suspect=True)
 
 
 def test_the_strike_of_a_suspect_is_stored_before_it_begins(journal: Repository, recorder: Recorder) -> None:
     (seq,) = queue(journal, "a")
     held = taken(journal, seq)
-    recorder.strike(held)
-    assert (held.unwanted, journal.wanted([seq])[seq].strikes) == (False, 1)
-    recorder.pardon([seq], 10)
-    assert journal.wanted([seq])[seq].strikes == 0
+    recorder.add_strike(held)
+    assert (held.unwanted, journal.assignments([seq])[seq].strikes) == (False, 1)
+    recorder.remove_strikes([seq], 10)
+    assert journal.assignments([seq])[seq].strikes == 0
 
 
 def test_a_suspect_that_has_ended_since_it_was_taken_is_unwanted_and_has_no_strike(
@@ -59,9 +59,9 @@ def test_a_suspect_that_has_ended_since_it_was_taken_is_unwanted_and_has_no_stri
     end(journal, "other")
     (seq,) = queue(journal, "a")
     held = taken(journal, seq)
-    settle(journal, outcome(seq))
-    recorder.strike(held)
-    assert (held.unwanted, journal.wanted([seq])[seq].strikes) == (True, 0)
+    store_outcomes(journal, outcome(seq))
+    recorder.add_strike(held)
+    assert (held.unwanted, journal.assignments([seq])[seq].strikes) == (True, 0)
 
 
 def test_what_ends_while_it_waits_for_the_journal_is_stored_with_what_it_waits_with(

@@ -12,7 +12,7 @@ from core import formatting
 from core.errors import SearchError
 from core.model import State
 from core.repository import search
-from core.repository.archive import MOST_RESULTS
+from core.repository.archive import MAX_RESULTS
 from core.repository.search import NEWEST_FIRST, Search, SortOrder
 from core.repository.search import SortColumn as By
 from tui import commands, display_text
@@ -186,7 +186,7 @@ class TaskBrowser(Panel):
         words = self.words
         count = words.count(self.matching, "{count} task", "{count} tasks")
         told = [count if self._complete else words("{count} and more …", count=count)]
-        if self.matching >= MOST_RESULTS:
+        if self.matching >= MAX_RESULTS:
             told = [words("the first {count}", count=count)]
         if self._text:
             told.append(words("filtered"))

@@ -12,7 +12,7 @@ from tests.faults.honest import honest
 __all__ = ["honest"]
 
 
-class ClingingTaker(Fetcher):
+class ClingingFetcher(Fetcher):
     """Leaves alone what it can't read."""
 
     def _read(self, delivery: Delivery) -> Reference | None:
@@ -21,4 +21,4 @@ class ClingingTaker(Fetcher):
         return None
 
 
-program.Taker = ClingingTaker  # type: ignore[attr-defined]  # this is what is wrong with it
+program.Fetcher = ClingingFetcher  # type: ignore[attr-defined]  # this is what is wrong with it

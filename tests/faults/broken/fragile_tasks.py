@@ -8,11 +8,11 @@ from tests.faults.honest import honest
 __all__ = ["honest"]
 
 
-class FragileTaker(Fetcher):
+class FragileFetcher(Fetcher):
     """Reads without looking."""
 
     def _read(self, delivery: Delivery) -> Reference | None:
         return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without what is done when it fails
 
 
-program.Taker = FragileTaker  # type: ignore[attr-defined]  # this is what is wrong with it
+program.Fetcher = FragileFetcher  # type: ignore[attr-defined]  # this is what is wrong with it

@@ -10,7 +10,7 @@ from core.worker.__main__ import run
 from core.worker.in_flight import InFlightTask, InFlightTasks
 
 
-class MistakenHold(InFlightTasks):
+class MistakenInFlightTasks(InFlightTasks):
     """Mixes up the deliveries of what it holds, as a variable that is captured by mistake would."""
 
     def __init__(self) -> None:
@@ -22,12 +22,12 @@ class MistakenHold(InFlightTasks):
         self._last = held.delivery
         return super().add(held)
 
-    def take_out(self, tasks: Sequence[InFlightTask]) -> list[Delivery]:
+    def remove(self, tasks: Sequence[InFlightTask]) -> list[Delivery]:
         """Let go of tasks, and have something else acknowledged."""
-        super().take_out(tasks)
+        super().remove(tasks)
         return [] if self._last is None else [self._last]
 
 
 if __name__ == "__main__":
-    program.Hold = MistakenHold  # type: ignore[attr-defined]  # this is what is wrong with it
+    program.InFlightTasks = MistakenInFlightTasks  # type: ignore[attr-defined]  # this is what is wrong with it
     sys.exit(launch("tests.faults.broken.mistaken_worker", "Acknowledge the wrong message.", options.OPTIONS, run))
