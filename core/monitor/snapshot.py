@@ -63,15 +63,5 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
     """Why the snapshot is not whole."""
 
-    @property
-    def servers(self) -> tuple[ProcessView, ...]:
-        """Only those."""
-        return tuple(process for process in self.processes if process.role is Role.SERVER)
-
-    @property
-    def workers(self) -> tuple[ProcessView, ...]:
-        """Only those."""
-        return tuple(process for process in self.processes if process.role is Role.WORKER)
-
 
 EMPTY = Snapshot()

@@ -1,9 +1,9 @@
-"""What the journal can do: the book of all tasks, in which nothing is ever lost.
+"""The journal: the database of all accepted tasks, from which no task is ever lost.
 
-A repository holds one connection and belongs to one thread.
-Methods that write are called inside `transaction()`, so that a caller can commit many things at once
-(group commit); methods that read see what is committed.
-Every method may raise `JournalUnavailable`: then nothing of the transaction was stored.
+A repository is one connection to it, for one thread.
+Methods that write are called within `transaction()`, so that a caller can commit many changes together (group commit).
+Methods that read see what is committed.
+Every method may raise `JournalUnavailable`; then nothing of the transaction was stored.
 """
 
 from abc import abstractmethod
@@ -28,29 +28,25 @@ from core.model import (
 )
 
 STRIKE_LIMIT = 4
-"""How often a task may be begun after a redelivery without an end. Its worker died each time, so the task is to blame.
+"""A task with this many strikes is to blame for its workers' deaths, and fails.
 
-With the first delivery, which leaves no mark, that makes five attempts.
+The first delivery leaves no strike, so a task has five attempts before it fails.
 """
+
+MAX_CONTRADICTORY = 100
+"""How many contradictory tasks an audit lists."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A dead letter: a message that the broker gave up."""
+    """A dead letter of the broker: a message that was delivered too often."""
 
     seq: int
     id: str
     failure: Failure
 
 
-class Cursor(msgspec.Struct, frozen=True):
-    """A place in the list of ended tasks, which is ordered by when they ended."""
-
-    stored_at: float
-    seq: int
-
-
 class Sample(msgspec.Struct, frozen=True):
-    """What one process had counted at one second."""
+    """The counters of one process at one second."""
 
     second: int
     number: int
@@ -61,163 +57,176 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """What counting the whole book found. Takes as long as the book is large."""
+    """A count of all tasks beside the ledger, and the tasks whose rows are wrong."""
 
     counted: Mapping[str, int]
-    """Tasks by stored state, counted one by one."""
+    """The number of tasks in each stored state, counted row by row."""
     ledger: Mapping[str, int]
-    """The same by the running totals."""
+    """The number of tasks in each stored state, as the ledger has it."""
     contradictory: tuple[str, ...]
-    """Ids of tasks whose row contradicts itself, such as one that is done and has no result; at most 100."""
+    """Ids of tasks whose row contradicts itself: done without a result, for example. At most `MAX_CONTRADICTORY`."""
+
+    @property
+    def differences(self) -> Mapping[str, int]:
+        """By how much the ledger exceeds the count, for each state where the two differ."""
+        return {
+            state: difference
+            for state in sorted({*self.counted, *self.ledger})
+            if (difference := self.ledger.get(state, 0) - self.counted.get(state, 0))
+        }
 
     @property
     def is_consistent(self) -> bool:
-        """Whether the two agree and no task is a misfit."""
-        counted = {state: number for state, number in self.counted.items() if number}
-        ledger = {state: number for state, number in self.ledger.items() if number}
-        return counted == ledger and not self.contradictory
+        """Whether ledger and count agree and no row contradicts itself."""
+        return not self.differences and not self.contradictory
 
 
 class Repository(Closeable):
-    """The journal. See the module's description for who may call what."""
+    """A connection to the journal."""
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
-        """Begin to write; commit, durably, at the end of the block, or store nothing when it raises."""
+        """Begin to write. Commits durably at the end of the block, or stores nothing when the block raises."""
 
-    # What servers write.
+    # Written by servers.
 
     @abstractmethod
     def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[AcceptResult]:
-        """Enter new tasks; a receipt for each, in their order.
+        """Store new tasks. Returns a receipt for each, in their order.
 
-        Those that are due at once belong to `owner`, which has to publish them;
-        with no owner, and where `due_at` lies ahead, whoever calls `claim` first when they are due.
-        An id that is in the book already is entered no second time.
+        Tasks that are due at once belong to `owner`, the server that must publish them.
+        Other tasks, and all of them without an owner, are for the first server that calls `claim` when they are due.
+        A task whose id is in the journal already is not stored again.
         """
 
     @abstractmethod
     def has_due_tasks(self, now: float) -> bool:
-        """Whether `claim` would find anything. Writes nothing."""
+        """Return whether `claim` would find a task. Writes nothing."""
 
     @abstractmethod
     def claim(self, owner: int, now: float, limit: int) -> list[Dispatch]:
-        """Give up to `limit` tasks that are due and belong to nobody to `owner`, the longest due first."""
+        """Give at most `limit` due tasks without an owner to `owner`, the longest due first."""
 
     @abstractmethod
     def mark_queued(self, published: Sequence[Dispatch], at: float) -> None:
-        """Note that the broker has confirmed these, whose messages were published at this time.
+        """Note that the broker has confirmed these tasks, whose messages were published at `at`.
 
-        One that has moved on meanwhile is left alone.
+        A task that has left this attempt meanwhile is not changed.
         """
 
     @abstractmethod
     def release(self, owner: int) -> int:
-        """Take all tasks from `owner`, which can't publish them, so that another may claim them; how many."""
+        """Take all tasks from `owner`, which can't publish them, so that another server may claim them.
+
+        Returns how many they are.
+        """
 
     @abstractmethod
     def release_orphans(self, alive: Collection[int]) -> int:
-        """Take all tasks from owners that are not among `alive`; how many."""
+        """Take all tasks from owners that are not among `alive`. Returns how many they are."""
 
     @abstractmethod
     def cancel(self, task_id: str, now: float) -> State | None:
-        """Take a task back unless it has ended; the state it is in then, None when there is no such task."""
+        """Cancel a task unless it has ended. Returns its state then, or None when there is no such task."""
 
     @abstractmethod
-    def settle_dead_letters(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
-        """Settle dead letters; the state of each task then, None when there is no such task.
+    def settle_dead_letters(self, dead_letters: Sequence[DeadLetter], now: float) -> list[State | None]:
+        """Settle dead letters. Returns the state of each task then, or None when there is no such task.
 
-        A task with fewer strikes than `STRIKE_LIMIT` was a bystander, delivered beside the one that killed
-        its workers: it becomes accepted again, with one strike at least, so that whoever begins it is warned.
-        Another fails for good with the letter's failure. One that has ended stays as it is.
+        A task with at least `STRIKE_LIMIT` strikes fails for good, with the failure of the dead letter.
+        Another one was only delivered beside the task that killed its workers. It becomes accepted again, with at
+        least one strike, so that workers treat it as a suspect. A task that has ended is not changed.
         """
 
     @abstractmethod
     def redispatch(self) -> int:
-        """Make every queued task accepted again, for when the broker has lost its messages; how many.
+        """Make every queued task accepted again, because the broker has lost its queue. Returns how many they are.
 
-        A new generation of the queue begins with it: see `generation`.
+        A new generation of the queue begins: see `generation`.
         """
 
     @abstractmethod
     def generation(self) -> int:
-        """Which queue messages are on by now.
+        """Return the generation of the queue that messages are published to now.
 
-        What was published before the present one began may be confirmed by the broker and yet be lost.
+        The broker may have confirmed a message of an earlier generation and lost it all the same.
         """
 
     @abstractmethod
     def reschedule(self, now: float) -> int:
-        """Mend what was written by a clock that was ahead, for when it was set back; how many tasks.
+        """Correct times that were written by a clock that was ahead and has been set back.
 
-        One whose wait seems to have begun in the future waits from now on, as long as it was meant to.
+        A task whose wait began in the future waits its whole time from now on. Returns how many such tasks there are.
         """
 
-    # What workers write.
+    # Written by workers.
 
     @abstractmethod
     def add_strikes(self, seqs: Sequence[int]) -> None:
-        """Note that these are about to begin after a redelivery."""
+        """Add a strike to each of these tasks, which are about to begin after a redelivery."""
 
     @abstractmethod
     def remove_strikes(self, seqs: Sequence[int]) -> None:
-        """Take back one strike of each of these: their worker left in good order, and they are not to blame."""
+        """Remove a strike from each of these tasks: their worker left in good order, so they are not to blame."""
 
     @abstractmethod
     def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
-        """Store outcomes; for each whether it counted.
+        """Store outcomes. Returns for each whether it was stored.
 
-        It does not when the task has ended or its attempt was settled before: a duplicate changes nothing.
+        An outcome of a task that has ended, or of an attempt that has, is a duplicate and changes nothing.
         """
 
-    # What every process writes.
+    # Written by every process.
 
     @abstractmethod
     def register(self, record: ProcessRecord) -> int:
-        """Enter a process; the number it has from now on. Forgets processes not seen for a week."""
+        """Store a new process. Returns its number. Removes processes that were not seen for a week."""
 
     @abstractmethod
     def record_heartbeat(self, record: ProcessRecord) -> None:
-        """Write a process's heartbeat: its record, with `number` as given, and once a second a sample of it."""
+        """Store the record of the process `record.number`, and once a second a sample of its counters."""
 
-    # What anybody reads.
+    # Reading.
 
     @abstractmethod
     def assignments(self, seqs: Collection[int]) -> dict[int, Assignment]:
-        """What to know of these tasks to run them, by number. Those not in the book are left out."""
+        """Return what a worker needs to run these tasks, by number. Numbers without a task are left out."""
 
     @abstractmethod
     def find_all(self, task_ids: Collection[str]) -> list[Task]:
-        """Those of these tasks that are in the book, in no order."""
+        """Return the tasks with these ids, in no particular order. Unknown ids are left out."""
 
     @abstractmethod
     def ended(self, task_ids: Collection[str]) -> list[Task]:
-        """Those of these tasks that have ended, in no order."""
+        """Return those of these tasks that have ended, in no particular order."""
 
     @abstractmethod
-    def latest(self, limit: int, before: Cursor | None = None) -> list[Task]:
-        """Ended tasks, the last ended first; those that ended before `before`, for the page after it."""
+    def latest(self, limit: int) -> list[Task]:
+        """Return the `limit` tasks that ended last, newest first."""
 
     @abstractmethod
     def counts(self) -> dict[str, int]:
-        """How many tasks are in each stored state, by the running totals: as quick for millions as for none."""
+        """Return the ledger: the number of tasks in each stored state. As fast for millions of tasks as for none."""
 
     @abstractmethod
     def audit(self) -> Audit:
-        """Count the whole book."""
+        """Count all tasks and compare them with the ledger, at one moment.
+
+        Reads only, and reads every row: seconds for some million tasks.
+        """
 
     @abstractmethod
     def processes(self) -> list[ProcessRecord]:
-        """The processes that have not left, dead ones too, and those that left within the last hour; by number."""
+        """Return the processes that have not left, dead ones too, and those that left in the last hour; by number."""
 
     @abstractmethod
     def samples(self, since: int) -> list[Sample]:
-        """The samples from second `since` on, in order."""
+        """Return the samples from second `since` on, in order."""
 
     @abstractmethod
     def data_version(self) -> int:
-        """A number that changes when another connection has committed something; very cheap to ask."""
+        """Return a number that changes when another connection has committed. Very cheap."""
 
 
 OpenRepository = Callable[[], Repository]
-"""Opens a connection of its own for whoever calls it, to be used in that thread."""
+"""Opens a connection for the thread that calls it."""

@@ -92,11 +92,6 @@ class Search(msgspec.Struct, frozen=True):
     terms: tuple[Term, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
 
-    @property
-    def matches_all(self) -> bool:
-        """Whether nothing is left out."""
-        return not (self.states or self.terms or self.comparisons)
-
 
 class SortOrder(msgspec.Struct, frozen=True):
     """How results are ordered; those that are alike, by when they ended."""

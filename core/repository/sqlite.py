@@ -16,8 +16,8 @@ import msgspec
 from core.database import Database, Faults, Row, Value
 from core.errors import JournalUnavailable, JournalUnusable
 from core.model import AcceptResult, Assignment, Dispatch, NewTask, Outcome, ProcessRecord, State, Task
-from core.repository import rows, rules
-from core.repository.base import Audit, Cursor, DeadLetter, Repository, Sample
+from core.repository import rows, rules, sqlite_ledger
+from core.repository.base import MAX_CONTRADICTORY, Audit, DeadLetter, Repository, Sample
 
 FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
 
@@ -78,9 +78,7 @@ class SqliteRepository(Repository):
         self._moved.clear()
         with self._database.transaction():
             yield
-            moved = [(change, state.value) for state, change in self._moved.items() if change]
-            if moved:
-                self._database.execute_many("UPDATE ledger SET tasks = tasks + ? WHERE state = ?", moved)
+            sqlite_ledger.update(self._database, self._moved)
 
     # What servers write.
 
@@ -340,20 +338,18 @@ class SqliteRepository(Repository):
         )
         return [rows.task(row) for row in found]
 
-    def latest(self, limit: int, before: Cursor | None = None) -> list[Task]:
+    def latest(self, limit: int) -> list[Task]:
         """Ended tasks, the last ended first."""
-        cursor = before or Cursor(float("inf"), 0)
         found = self._database.execute(
-            f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE stored_at IS NOT NULL AND (stored_at, seq) < (?, ?)"
+            f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE stored_at IS NOT NULL"
             " ORDER BY stored_at DESC, seq DESC LIMIT ?",
-            (cursor.stored_at, cursor.seq, limit),
+            (limit,),
         )
         return [rows.task(row) for row in found]
 
     def counts(self) -> dict[str, int]:
         """How many tasks are in each stored state."""
-        found = self._database.execute("SELECT state, tasks FROM ledger")
-        return {rows.text(row[0]): rows.integer(row[1]) for row in found}
+        return sqlite_ledger.read(self._database)
 
     def audit(self) -> Audit:
         """Count the whole book."""
@@ -362,7 +358,8 @@ class SqliteRepository(Repository):
             contradictory = self._database.execute(
                 "SELECT id FROM tasks WHERE (state IN ('done', 'failed', 'cancelled')) <> (stored_at IS NOT NULL)"
                 " OR (state = 'done') <> (result IS NOT NULL) OR (state = 'failed' AND error_type IS NULL)"
-                " OR (state IN ('done', 'failed') AND attempts = 0) LIMIT 100"
+                " OR (state IN ('done', 'failed') AND attempts = 0) LIMIT ?",
+                (MAX_CONTRADICTORY,),
             )
             return Audit(
                 counted={rows.text(row[0]): rows.integer(row[1]) for row in counted},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.database import Database, Row, Value
 from core.model import State, Task
-from core.repository import rows
+from core.repository import rows, sqlite_ledger
 from core.repository.archive import MAX_RESULTS, PREVIEW_LENGTH, Archive, BulkAction, OperationRecord, TaskRow, Timing
 from core.repository.search import (
     NEWEST_FIRST,
@@ -175,7 +175,7 @@ class SqliteArchive(Archive):
                 " operation = ? WHERE state = 'failed' AND seq IN (SELECT value FROM json_each(?))",
                 [(after.value, operation, json.dumps(list(seqs)))],
             )
-            self._move({State.FAILED: -moved, after: moved})
+            sqlite_ledger.update(self._database, {State.FAILED: -moved, after: moved})
             self._database.execute("UPDATE operations SET tasks = tasks + ? WHERE number = ?", (moved, operation))
         return moved
 
@@ -200,7 +200,7 @@ class SqliteArchive(Archive):
             for _, state in found:
                 before = State(rows.text(state))
                 moved[before] = moved.get(before, 0) - 1
-            self._move(moved)
+            sqlite_ledger.update(self._database, moved)
         return len(found)
 
     def mark_undone(self, operation: int, now: float) -> None:
@@ -246,13 +246,6 @@ class SqliteArchive(Archive):
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
-
-    def _move(self, changes: Mapping[State, int]) -> None:
-        """Keep the ledger's running totals by what was moved."""
-        self._database.execute_many(
-            "UPDATE ledger SET tasks = tasks + ? WHERE state = ?",
-            [(change, state.value) for state, change in changes.items() if change],
-        )
 
 
 def _pieces(joined: str) -> Iterator[str]:

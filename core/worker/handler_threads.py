@@ -11,7 +11,6 @@ import queue
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from core.tasks import Registry, TaskContext, TaskDefinition, describe, run
 from core.threads import OnDeath, vital_thread
 from core.worker import policy
 from core.worker.in_flight import InFlightTask
+from core.worker.suspects import SuspectQueue
 
 GRACE = 5.0
 """Seconds that a task has to stop after it was asked to, before its thread is written off.
@@ -107,7 +107,7 @@ class HandlerThreads:
         self._uses = uses
         self._on_death = on_death
         self._ready: queue.SimpleQueue[InFlightTask | None] = queue.SimpleQueue()
-        self._suspects = _Suspects(self._ready.put)
+        self._suspects = SuspectQueue(self._ready.put)
         self._interruption = threading.Event()
         self._stopping = threading.Event()
         # A task has begun that has a time-out: only then is there anything to watch. No lock of Python's own may be
@@ -178,7 +178,7 @@ class HandlerThreads:
             try:
                 self._handle(held, slot)
             finally:
-                self._suspects.ended(held)
+                self._suspects.finish(held)
 
     def _handle(self, held: InFlightTask, slot: ThreadSlot) -> None:
         if not self._uses.begin(held):
@@ -334,42 +334,8 @@ class HandlerThreads:
         # A value of its own: the thread that was left may still write into the old one.
         ended = TaskRun(held, run_now.started_at, definition=run_now.definition, error=error)
         self._uses.finish(held, self._outcome(ended))
-        self._suspects.ended(held)
+        self._suspects.finish(held)
         self._start_thread(slot)
-
-
-class _Suspects:
-    """Tasks that were delivered before. Of them one at a time begins, so that the one that kills is found out."""
-
-    def __init__(self, begin: Callable[[InFlightTask], None]) -> None:
-        self._begin = begin
-        self._waiting: deque[InFlightTask] = deque()
-        self._current: InFlightTask | None = None
-        self._lock = threading.Lock()
-
-    def add(self, held: InFlightTask) -> None:
-        with self._lock:
-            self._waiting.append(held)
-        self._next()
-
-    def ended(self, held: InFlightTask) -> None:
-        """Go on after this one; a second call, or one for a task that is no suspect, does nothing."""
-        if self._current is not held:
-            return
-        with self._lock:
-            if self._current is held:
-                self._current = None
-        self._next()
-
-    def clear(self) -> None:
-        with self._lock:
-            self._waiting.clear()
-
-    def _next(self) -> None:
-        with self._lock:
-            if self._current is None and self._waiting:
-                self._current = self._waiting.popleft()
-                self._begin(self._current)
 
 
 def _raise_in(thread: threading.Thread | None, error: type[BaseException]) -> None:

@@ -1,12 +1,16 @@
 """The contract of the journal, for every kind of it: processes, and what anybody reads."""
 
 import itertools
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from core.model import ENDED, Counters, ProcessPhase, Role, RunningTask, State, Task
-from core.repository.base import Cursor, OpenRepository, Repository
+from core.model import ENDED, Counters, ProcessPhase, Role, RunningTask, State
+from core.repository.base import MAX_CONTRADICTORY, OpenRepository, Repository
+from core.repository.journal import Journal
 from tests.contract.repositories import (
     NOTHING_COUNTED,
     NOW,
@@ -164,20 +168,14 @@ def test_ended_tells_those_that_have_ended(journal: Repository) -> None:
     assert {task.id for task in journal.ended(asked)} == set(ENDED)
 
 
-def test_latest_comes_page_by_page_with_ties(journal: Repository) -> None:
+def test_latest_comes_newest_first_with_ties_by_number(journal: Repository) -> None:
     for times, name in zip(itertools.cycle([3.0, 1.0, 3.0, 2.0]), "abcdefghijk", strict=False):
         end(journal, name, now=NOW + times)
     enter(journal, "open")
-    pages: list[list[Task]] = []
-    cursor: Cursor | None = None
-    while page := journal.latest(2, cursor):
-        pages.append(page)
-        assert page[-1].times.stored is not None
-        cursor = Cursor(page[-1].times.stored, page[-1].seq)
-        end(journal, f"new-{len(pages)}", now=NOW + 50)  # what ends meanwhile moves no page
-    read = [(task.times.stored, task.seq) for page in pages for task in page]
-    assert len(read) == 11
-    assert read == sorted(set(read), reverse=True)
+    latest = [(task.times.stored or 0.0, task.seq) for task in journal.latest(20)]
+    assert len(latest) == 11
+    assert latest == sorted(set(latest), reverse=True)
+    assert [(task.times.stored, task.seq) for task in journal.latest(4)] == latest[:4]
 
 
 def test_latest_of_an_empty_book_is_empty(journal: Repository) -> None:
@@ -210,7 +208,28 @@ def test_an_audit_lists_tasks_that_contradict_themselves(journal: Repository) ->
     audit = journal.audit()
     assert sorted(audit.contradictory) == ["no-failure", "no-result"]
     assert not audit.is_consistent
-    assert audit.counted == {state: number for state, number in audit.ledger.items() if number}
+    assert audit.differences == {}
+
+
+def test_an_audit_lists_no_more_than_can_be_read(journal: Repository) -> None:
+    seqs = queue(journal, *[f"t{number}" for number in range(MAX_CONTRADICTORY + 1)])
+    store_outcomes(journal, *[outcome(seq, result=None) for seq in seqs])
+    assert len(journal.audit().contradictory) == MAX_CONTRADICTORY
+
+
+def test_an_audit_tells_where_the_ledger_differs(tmp_path: Path) -> None:
+    journal = Journal("resultados.db", tmp_path)
+    with journal.open() as repository:
+        end(repository, "a", "b")
+        enter(repository, "c")
+    with closing(sqlite3.connect(journal.path)) as damaged, damaged:
+        damaged.execute("UPDATE ledger SET tasks = tasks + 2 WHERE state = 'queued'")
+        damaged.execute("UPDATE ledger SET tasks = tasks - 1 WHERE state = 'done'")
+    with journal.open_readonly() as repository:
+        audit = repository.audit()
+    assert audit.differences == {"done": -1, "queued": 2}
+    assert audit.contradictory == ()
+    assert not audit.is_consistent
 
 
 def test_the_version_changes_with_the_commits_of_others_alone(open_repository: OpenRepository) -> None:

@@ -139,17 +139,16 @@ def test_a_snapshot_holds_the_books_the_processes_and_the_latest(journal: Journa
     assert (snapshot.ledger.total, snapshot.ledger.done, snapshot.ledger.failed) == (3, 1, 1)
     assert snapshot.ledger.running == 1
     assert [task.id for task in snapshot.latest] == ["b", "a"]
-    assert [view.presence for view in snapshot.workers] == [Presence.BUSY]
-    assert snapshot.servers == ()
+    assert [view.presence for view in snapshot.processes] == [Presence.BUSY]
 
 
 def test_a_worker_that_falls_silent_is_lost_and_holds_nothing(journal: Journal) -> None:
     observer = Observer(journal.open_readonly)
     observer.take_snapshot(1.0, NOW + 2, None)
     snapshot = observer.take_snapshot(60.0, NOW + 61, None)
-    assert [view.presence for view in snapshot.workers] == [Presence.LOST]
+    assert [view.presence for view in snapshot.processes] == [Presence.LOST]
     assert snapshot.ledger.running == 0
-    assert observer.take_snapshot(5000.0, NOW + 5000, None).workers == ()
+    assert observer.take_snapshot(5000.0, NOW + 5000, None).processes == ()
     observer.close()
 
 

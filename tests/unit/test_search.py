@@ -53,11 +53,11 @@ def test_all_words_together() -> None:
     found = parse("  kind:echo  -boom took>1s ", NOW)
     assert found.terms == (Term("echo", TextField.KIND), Term("boom", negated=True))
     assert found.comparisons == (Comparison(NumericField.TOOK, ">", 1.0),)
-    assert not found.matches_all
+    assert found != Search()
 
 
 def test_nothing_is_everything() -> None:
-    assert parse("   ", NOW).matches_all
+    assert parse("   ", NOW) == Search()
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_what_cannot_be_understood_is_explained(text: str, told: str) -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_explained(text: str) -> None:
     with contextlib.suppress(SearchError):
-        assert parse(text, NOW).matches_all == (not text.split())
+        assert (parse(text, NOW) == Search()) == (not text.split())
