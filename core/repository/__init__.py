@@ -1,1 +1,1 @@
-"""The journal: one interface (`base`), and SQLite behind it."""
+"""The journal: its interfaces (`base`, `archive`), and SQLite behind them."""

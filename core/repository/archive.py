@@ -1,7 +1,7 @@
-"""What people do with the book of tasks: look through it by search and order, and settle what has failed.
+"""The archive: the journal as operators use it, to search tasks and to retry or discard those that failed.
 
-It is apart from the repository, which servers and workers live on: nothing here is in a task's way.
-An archive holds one connection and belongs to one thread, but for `interrupt`.
+It is apart from the repository, which servers and workers depend on.
+An archive is one connection, for one thread; only `interrupt` may be called by others.
 """
 
 import enum
@@ -16,14 +16,14 @@ from core.model import State, Task
 from core.repository.search import NEWEST_FIRST, Search, SortOrder
 
 MAX_RESULTS = 2_000_000
-"""How many results a search gives at most: eight bytes each are held."""
+"""The most results of a search. Each takes eight bytes of memory."""
 
 PREVIEW_LENGTH = 200
-"""Characters of a payload, result or error that a row has."""
+"""Characters of a payload, result or error that a row shows."""
 
 
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A task in a line: what a table shows of it."""
+    """A task as a row of a table."""
 
     seq: int
     id: str
@@ -31,17 +31,17 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: State
     attempts: int
     worker: str
-    """Of the last attempt; empty when there was none."""
+    """The worker of the last attempt; empty when there was none."""
     payload: str
-    """As JSON text, cut off after `PREVIEW_LENGTH` characters."""
+    """The first `PREVIEW_LENGTH` characters of the payload's JSON text."""
     outcome: str
-    """The result as JSON text, or the failure in a sentence, cut off likewise."""
+    """The result as JSON text, or the failure as a sentence, shortened in the same way."""
     accepted: float
     started: float | None
     finished: float | None
     stored: float | None
     waited: float | None
-    """Seconds between the broker's taking it, the last time, and its beginning."""
+    """Seconds between the last publication to the broker and the beginning of the attempt."""
 
     @property
     def took(self) -> float | None:
@@ -50,7 +50,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """How long one task of late waited and ran."""
+    """Seconds that one task waited for a worker, and ran."""
 
     worker: str
     waited: float
@@ -58,107 +58,110 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 class BulkAction(enum.StrEnum):
-    """What an operator can do about failed tasks."""
+    """What an operator can do with many failed tasks at once."""
 
     RETRY = "retry"
-    """Run them once more."""
+    """Run them again."""
     DISCARD = "discard"
-    """Have done with them: they become cancelled, and keep their failure."""
+    """Cancel them; they keep their failure."""
 
 
 class OperationRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator did."""
+    """One bulk action of an operator."""
 
     number: int
     action: BulkAction = msgspec.field(name="act")
     at: float
     user: str = msgspec.field(name="who")
     tasks: int
-    """How many it moved."""
+    """How many tasks it moved."""
     undone_at: float | None = None
 
 
 class Archive(Closeable):
-    """See the module's description. Every method may raise `JournalUnavailable`, and `JournalUnusable`."""
+    """A connection to the journal for operators. Every method may raise `JournalUnavailable` or `JournalUnusable`."""
 
     @abstractmethod
     def find(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MAX_RESULTS) -> "array[int]":
-        """The numbers of the ended tasks that are wanted, in order; the first `limit` of them."""
+        """Return the numbers of the ended tasks that match, the first `limit` in order."""
 
     @abstractmethod
     def find_since(self, search: Search, moment: float) -> "array[int]":
-        """The numbers of those that ended at `moment` or later, the first ended first.
+        """Return the numbers of the matching tasks that ended at `moment` or later, oldest first.
 
-        Two workers may store at nearly the same time in either order: ask with some seconds of overlap.
+        Workers that store at nearly the same time may commit in either order: let calls overlap by some seconds.
         """
 
     @abstractmethod
     def rows(self, seqs: Collection[int]) -> Mapping[int, TaskRow]:
-        """A row for each of these tasks, ended or not, by number."""
+        """Return a row for each of these tasks, ended or not, by number."""
 
     @abstractmethod
     def rows_by_id(self, ids: Collection[str]) -> Mapping[str, TaskRow]:
-        """The same by the tasks' ids."""
+        """Return a row for each of these tasks, ended or not, by id."""
 
     @abstractmethod
     def task(self, seq: int) -> Task | None:
-        """Everything about one task."""
+        """Return a whole task, or None when there is none with this number."""
 
     @abstractmethod
     def timings(self, since: float, limit: int) -> Sequence[Timing]:
-        """How long tasks waited and ran that ended at `since` or later; the last `limit` of them."""
+        """Return the timings of the last `limit` tasks that ended at `since` or later."""
 
     @abstractmethod
     def kinds(self, limit: int = 1000) -> Sequence[str]:
-        """The kinds of the last `limit` tasks, in the order of the alphabet."""
+        """Return the kinds of the last `limit` tasks, in alphabetical order."""
 
     @abstractmethod
     def begin_operation(self, action: BulkAction, user: str, now: float) -> int:
-        """Note that an operator begins to do something; the number of the operation."""
+        """Record that an operator begins a bulk action. Returns the number of the operation."""
 
     @abstractmethod
     def apply(self, operation: int, action: BulkAction, seqs: Sequence[int], now: float) -> int:
-        """Do it to those of these tasks that have failed; how many. All of them or none."""
+        """Apply the action to those of these tasks that have failed, to all or to none. Returns how many they are."""
 
     @abstractmethod
     def tasks_moved_by(self, operation: int) -> "array[int]":
-        """The numbers of the tasks that an operation was the last to move, whatever has become of them."""
+        """Return the numbers of the tasks that this operation was the last to move, whatever their state is now."""
 
     @abstractmethod
     def undo(self, operation: int, seqs: Sequence[int], running: Collection[str], now: float) -> int:
-        """Make failed again those of these tasks that nothing has happened to since; how many. All of them or none.
+        """Make failed again, all or none, those of these tasks that have not moved on since.
 
         Args:
-            operation: the number of the one that has moved them.
+            operation: the number of the operation that moved them.
             seqs: the tasks.
-            running: ids of tasks that workers have in hand: too late for them.
+            running: ids of the tasks that workers run now, which can't be taken back.
             now: seconds since the epoch.
+
+        Returns:
+            How many tasks have failed again.
         """
 
     @abstractmethod
     def mark_undone(self, operation: int, now: float) -> None:
-        """Note that an operation was undone, as far as it can be."""
+        """Record that an operation was undone, as far as possible."""
 
     @abstractmethod
     def reopened(self, seqs: Collection[int]) -> frozenset[int]:
-        """Those of these ended tasks that may have ended before: an operator had them run again, or has undone that."""
+        """Return those of these ended tasks that may have ended before: they were retried, or a retry was undone."""
 
     @abstractmethod
     def operations(self, limit: int) -> Sequence[OperationRecord]:
-        """What operators did, the last first; nothing in a journal that is too old to tell."""
+        """Return the last `limit` operations, newest first; none for a journal of a version that stored none."""
 
     @abstractmethod
     def limitation(self) -> str:
-        """What a journal that an older version has written can't tell yet, in a sentence; empty when it is as new."""
+        """Return what the journal of an older version can't tell yet, as a sentence; empty when it is up to date."""
 
     @abstractmethod
     def data_version(self) -> int:
-        """A number that changes when another connection has committed something; very cheap to ask."""
+        """Return a number that changes when another connection has committed. Very cheap."""
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Make what runs in the archive's thread end with `JournalUnavailable`. Any thread may call it."""
+        """Make the call that runs in the archive's thread end with `JournalUnavailable`. Any thread may call this."""
 
 
 OpenArchive = Callable[[], Archive]
-"""Opens a connection of its own for whoever calls it, to be used in that thread."""
+"""Opens a connection for the thread that calls it."""

@@ -92,7 +92,7 @@ class Repository(Closeable):
 
     @abstractmethod
     def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[AcceptResult]:
-        """Store new tasks. Returns a receipt for each, in their order.
+        """Store new tasks. Returns a result for each, in their order.
 
         Tasks that are due at once belong to `owner`, the server that must publish them.
         Other tasks, and all of them without an owner, are for the first server that calls `claim` when they are due.

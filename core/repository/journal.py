@@ -1,4 +1,4 @@
-"""The journal as a setting names it: opens connections to it."""
+"""The journal that the settings name, and the ways to open it."""
 
 from pathlib import Path
 
@@ -14,53 +14,53 @@ class Journal:
 
     Args:
         url: a file, or `sqlite:///FILE`.
-        directory: what files are relative to.
+        directory: the directory that a relative path starts from.
 
     Raises:
-        ConfigurationError: the URL names no journal.
+        ConfigurationError: the URL is of another database.
     """
 
     def __init__(self, url: str, directory: Path) -> None:
         scheme, mark, rest = url.partition("://")
         if mark and scheme != "sqlite":
-            raise ConfigurationError(f"database: {scheme!r} is not known; write a file's name, or sqlite:///FILE")
+            raise ConfigurationError(f"database: {scheme!r} is not supported; give a file name or sqlite:///FILE")
         self.path = directory / (
             rest.removeprefix("/") if mark and not rest.startswith("//") else rest if mark else url
         )
 
-    def open(self, *, patience: float = 10.0) -> Repository:
-        """Open it for what must last: a commit is on the disk when it returns.
+    def open(self, *, lock_timeout: float = 10.0) -> Repository:
+        """Open it for changes that must last: a commit is on disk when it returns. Creates a missing journal.
 
         Args:
-            patience: seconds to wait for another process's lock.
+            lock_timeout: seconds to wait for another process's lock.
 
         Raises:
             JournalError: it can't be opened.
         """
-        return open_sqlite(self.path, patience=patience)
+        return open_sqlite(self.path, lock_timeout=lock_timeout)
 
     def open_heartbeat(self) -> Repository:
-        """Open it for records of the present moment: a commit may be lost in a power cut."""
+        """Open it for heartbeats: a commit may be lost in a power cut. Creates a missing journal."""
         return open_sqlite(self.path, durable=False)
 
     def open_readonly(self) -> Repository:
-        """Open it for reading. It is never created here.
+        """Open it for reading.
 
         Raises:
             JournalMissing: there is no journal yet.
         """
-        self._require()
+        self._require_existing()
         return open_sqlite(self.path, readonly=True)
 
     def open_archive(self, *, readonly: bool) -> Archive:
-        """Open it for operators, who search it and, unless `readonly`, retry and discard. It is never created here.
+        """Open it for operators, who search it and, unless `readonly`, retry and discard tasks.
 
         Raises:
             JournalMissing: there is no journal yet.
         """
-        self._require()
+        self._require_existing()
         return open_archive(self.path, readonly=readonly)
 
-    def _require(self) -> None:
+    def _require_existing(self) -> None:
         if not self.path.exists():
-            raise JournalMissing(f"there is no journal {self.path} yet: servers and workers make it")
+            raise JournalMissing(f"there is no journal {self.path} yet: servers and workers create it")

@@ -1,4 +1,4 @@
-"""From rows of the database to values and back. Pure."""
+"""Conversion of database rows to values and back. Pure."""
 
 import msgspec
 
@@ -37,50 +37,50 @@ _decode_in_hand = msgspec.json.Decoder(tuple[RunningTask, ...]).decode
 
 
 def integer(value: Value) -> int:
-    """A column that is an integer."""
+    """Return the value of an integer column."""
     assert isinstance(value, int)
     return value
 
 
 def number(value: Value) -> float:
-    """A column that is a number."""
+    """Return the value of a number column."""
     assert isinstance(value, int | float)
     return float(value)
 
 
 def text(value: Value) -> str:
-    """A column that is text."""
+    """Return the value of a text column."""
     assert isinstance(value, str)
     return value
 
 
 def state(value: Value) -> State:
-    """A column that is a state."""
+    """Return the value of a state column."""
     return _STATES[value]
 
 
 def number_or_none(value: Value) -> float | None:
-    """A column that is a number, or NULL."""
+    """Return the value of a number column, or None for NULL."""
     return None if value is None else number(value)
 
 
 def integer_or_none(value: Value) -> int | None:
-    """A column that is an integer, or NULL."""
+    """Return the value of an integer column, or None for NULL."""
     return None if value is None else integer(value)
 
 
 def text_or_none(value: Value) -> str | None:
-    """A column that is text, or NULL."""
+    """Return the value of a text column, or None for NULL."""
     return None if value is None else text(value)
 
 
 def dispatch(row: Row) -> Dispatch:
-    """A row of `seq, id, kind, attempts`."""
+    """Convert a row of `seq, id, kind, attempts`."""
     return Dispatch(integer(row[0]), text(row[1]), text(row[2]), integer(row[3]))
 
 
 def assignment(row: Row) -> Assignment:
-    """A row of `ASSIGNMENT_COLUMNS`."""
+    """Convert a row of `ASSIGNMENT_COLUMNS`."""
     return Assignment(
         seq=integer(row[0]),
         id=text(row[1]),
@@ -96,7 +96,7 @@ def assignment(row: Row) -> Assignment:
 
 
 def task(row: Row) -> Task:
-    """A row of `TASK_COLUMNS`."""
+    """Convert a row of `TASK_COLUMNS`."""
     times = [number_or_none(value) for value in row[15:23]]
     return Task(
         seq=integer(row[0]),
@@ -133,14 +133,14 @@ def _failure(columns: Row) -> Failure | None:
 
 
 def failure_columns(failure: Failure | None) -> tuple[Value, Value, Value, Value]:
-    """The four columns of a failure; all NULL without one."""
+    """Return the four columns of a failure, all NULL without one."""
     if failure is None:
         return (None, None, None, None)
     return (failure.type, failure.message, failure.traceback, failure.signature)
 
 
-def settled_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
-    """The columns that an outcome sets, in the order of the statement that stores it."""
+def outcome_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
+    """Return the columns that an outcome sets, in the order of the statement that stores it."""
     return (
         outcome.state.value,
         outcome.due_at or 0,
@@ -153,14 +153,14 @@ def settled_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
         outcome.started_at,
         outcome.finished_at,
         now if outcome.state.ended else None,
-        # Strikes are attempts that began and did not end: the next attempt begins with none.
+        # The factor of the strikes. They belong to an attempt: a task that is retried begins without any.
         int(outcome.state.ended),
         outcome.seq,
     )
 
 
 def process(row: Row) -> ProcessRecord:
-    """A row of `PROCESS_COLUMNS`."""
+    """Convert a row of `PROCESS_COLUMNS`."""
     phase, *troubles = text(row[10]).split("; ")
     return ProcessRecord(
         number=integer(row[0]),
@@ -181,7 +181,7 @@ def process(row: Row) -> ProcessRecord:
 
 
 def process_columns(record: ProcessRecord) -> tuple[Value, ...]:
-    """The values of `PROCESS_COLUMNS` but the first."""
+    """Return the values of `PROCESS_COLUMNS`, without the first."""
     return (
         record.role.value,
         record.name,
@@ -199,12 +199,12 @@ def process_columns(record: ProcessRecord) -> tuple[Value, ...]:
 
 
 def counters_column(counters: Counters) -> str:
-    """Counters as they are stored."""
+    """Return counters as they are stored."""
     return _encode(counters).decode()
 
 
 def sample(row: Row) -> Sample:
-    """A row of `second, process, role, name, counters, in_hand`."""
+    """Convert a row of `second, process, role, name, counters, in_hand`."""
     return Sample(
         second=integer(row[0]),
         number=integer(row[1]),

@@ -1,23 +1,23 @@
-"""The rules by which a task moves from state to state, for every kind of journal. Pure."""
+"""The rules by which a task moves from state to state, whatever database stores it. Pure."""
 
 from core.model import ENDED, State
 from core.repository.base import STRIKE_LIMIT
 
 
 def outcome_counts(state: State, attempts: int, attempt: int) -> bool:
-    """Whether the outcome of `attempt` is the one that a task in this state, with so many ended attempts, waits for.
+    """Return whether to store an outcome of `attempt` for a task in this state, with this number of ended attempts.
 
-    An outcome that arrives twice, or after the task was cancelled, doesn't count: what is stored first stays.
+    An outcome that arrives twice, or after the task was cancelled, does not count: what was stored first stays.
     """
     return state not in ENDED and attempts == attempt
 
 
 def after_dead_letter(state: State, strikes: int) -> State:
-    """The state of a task whose message has become a dead letter.
+    """Return the state of a task after its message became a dead letter.
 
-    The broker counts deliveries, not deaths: a message that was only held beside one that killed its workers
-    is given up with it. The strikes tell the two apart.
-    One that waits to be retried is published anew when it is due; its dead message is of an attempt that has ended.
+    The broker counts deliveries, not deaths: a message that was only in flight beside one that killed its workers
+    becomes a dead letter with it. The strikes tell the two apart.
+    A task that waits for a retry keeps waiting: the dead letter belongs to an attempt that has ended.
     """
     if state in ENDED:
         return state
@@ -27,5 +27,5 @@ def after_dead_letter(state: State, strikes: int) -> State:
 
 
 def after_cancelling(state: State) -> State:
-    """The state of a task that somebody wants to take back."""
+    """Return the state of a task after a request to cancel it."""
     return state if state in ENDED else State.CANCELLED

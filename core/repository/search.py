@@ -1,13 +1,13 @@
-"""What a person looks for among the ended tasks: a search, read from what was typed, and an order. Pure.
+"""The search language for ended tasks, and the order of the results. Pure.
 
-A search is words, all of which must hold; `-` before one means that it must not:
+A search is a list of words, all of which must match; `-` before a word means that it must not match:
 
-    boom                     in the id, kind, worker, payload, result or error
-    "two words"              the same, with the blank
-    kind:echo worker:w*      these exactly, with * for anything
-    error:timeout -id:load   within that text
+    boom                     contained in the id, kind, worker, payload, result or error
+    "two words"              the same, with a space
+    kind:echo worker:w*      equal, with * for any characters
+    error:timeout -id:load   contained in that field
     took>500ms waited>2 attempts>=3
-    since:10m                ended within that time
+    since:10m before:1h      ended later, or earlier, than that long ago
 """
 
 import enum
@@ -21,7 +21,7 @@ from core.model import State
 
 
 class TextField(enum.StrEnum):
-    """What a word can be looked for in."""
+    """A field that a word is searched in."""
 
     ANY = "any"
     ID = "id"
@@ -34,19 +34,19 @@ class TextField(enum.StrEnum):
 
 
 class NumericField(enum.StrEnum):
-    """What can be compared with a number."""
+    """A field that is compared with a number."""
 
     TOOK = "took"
     """Seconds that the last attempt ran."""
     WAITED = "waited"
-    """Seconds that it waited for a worker."""
+    """Seconds that the last attempt waited for a worker."""
     ATTEMPTS = "attempts"
     ENDED = "ended"
-    """When, in seconds since the epoch."""
+    """The time at which the task ended, in seconds since the epoch."""
 
 
 class SortColumn(enum.StrEnum):
-    """What results can be ordered by."""
+    """A column that results are sorted by."""
 
     ENDED = "ended"
     NUMBER = "number"
@@ -62,7 +62,7 @@ class SortColumn(enum.StrEnum):
 
 
 class Term(msgspec.Struct, frozen=True):
-    """One word."""
+    """One word of a search."""
 
     text: str
     field: TextField = TextField.ANY
@@ -70,12 +70,12 @@ class Term(msgspec.Struct, frozen=True):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the whole of the field has to be like it, with `*` for anything; otherwise it may stand anywhere."""
+        """Whether the whole field must match, with `*` for any characters; otherwise the field contains the word."""
         return self.field in {TextField.KIND, TextField.STATE, TextField.WORKER}
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """A number that is to be more, or less."""
+    """A comparison of a field with a number."""
 
     field: NumericField
     operator: str
@@ -85,23 +85,23 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Search(msgspec.Struct, frozen=True):
-    """Which ended tasks are wanted: those for which everything holds."""
+    """A search for ended tasks: those that match every part of it."""
 
     states: tuple[State, ...] = ()
-    """Any when empty."""
+    """The states to find; all when empty."""
     terms: tuple[Term, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
 
 
 class SortOrder(msgspec.Struct, frozen=True):
-    """How results are ordered; those that are alike, by when they ended."""
+    """The order of results. Equal ones are sorted by the time at which they ended."""
 
     column: SortColumn = SortColumn.ENDED
     descending: bool = True
 
     @property
     def is_live(self) -> bool:
-        """Whether what ends now belongs to the beginning."""
+        """Whether tasks that end now come first."""
         return self.column is SortColumn.ENDED and self.descending
 
 
@@ -109,51 +109,51 @@ NEWEST_FIRST = SortOrder()
 
 _WORD = re.compile(r'-?(?:[a-z]+:)?"[^"]*"|\S+')
 _COMPARISON = re.compile(r"(took|waited|attempts)(<=|>=|<|>|=)(.*)", re.DOTALL)
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _FIELDS = {field.value: field for field in TextField if field is not TextField.ANY}
-LONGEST = 500
-MOST_WORDS = 20
+MAX_LENGTH = 500
+MAX_WORDS = 20
 
 
 def parse(text: str, now: float) -> Search:
-    """Read a search.
+    """Parse a search.
 
     Args:
-        text: as it was typed.
-        now: seconds since the epoch, from which `since:` counts back.
+        text: the search as it was typed.
+        now: seconds since the epoch, from which `since:` and `before:` count back.
 
     Raises:
-        SearchError: it can't be understood; says what would be right.
+        SearchError: the text is no search; the message gives an example of what is right.
     """
-    if len(text) > LONGEST:
-        raise SearchError(f"a search has at most {LONGEST} characters")
+    if len(text) > MAX_LENGTH:
+        raise SearchError(f"a search has at most {MAX_LENGTH} characters")
     words = _WORD.findall(text)
-    if len(words) > MOST_WORDS:
-        raise SearchError(f"a search has at most {MOST_WORDS} words")
+    if len(words) > MAX_WORDS:
+        raise SearchError(f"a search has at most {MAX_WORDS} words")
     terms: list[Term] = []
     comparisons: list[Comparison] = []
     for word in words:
         negated = word.startswith("-") and len(word) > 1
-        read = _read(word[1:] if negated else word, now, negated=negated)
-        if isinstance(read, Term):
-            terms.append(read)
+        parsed = _parse_word(word[1:] if negated else word, now, negated=negated)
+        if isinstance(parsed, Term):
+            terms.append(parsed)
         else:
-            comparisons.append(read)
+            comparisons.append(parsed)
     return Search(terms=tuple(terms), comparisons=tuple(comparisons))
 
 
-def _read(word: str, now: float, *, negated: bool) -> Term | Comparison:
+def _parse_word(word: str, now: float, *, negated: bool) -> Term | Comparison:
     found = _COMPARISON.fullmatch(word)
     if found is not None:
         return _compare(NumericField(found[1]), found[2], found[3], negated=negated)
     name, colon, rest = word.partition(":")
     if name in {"since", "before"} and colon:
-        return Comparison(NumericField.ENDED, ">=" if name == "since" else "<", now - _span(rest, word), negated)
+        return Comparison(NumericField.ENDED, ">=" if name == "since" else "<", now - _duration(rest, word), negated)
     if name in _FIELDS and colon:
         text = _unquoted(rest)
         if not text:
-            raise SearchError(f"{name}: needs something to look for, such as {name}:{_EXAMPLES.get(name, 'word')}")
+            raise SearchError(f"{name}: needs a value, such as {name}:{_EXAMPLES.get(name, 'word')}")
         if name == "state" and "*" not in text:
             _check_state(text)
         return Term(text, _FIELDS[name], negated)
@@ -165,7 +165,7 @@ _EXAMPLES = {"kind": "echo", "state": "failed", "worker": "w1", "error": "timeou
 
 def _compare(field: NumericField, operator: str, text: str, *, negated: bool) -> Comparison:
     readers: dict[NumericField, Callable[[str, str], float]] = {NumericField.ATTEMPTS: _count}
-    number = readers.get(field, _span)(text, f"{field}{operator}{text}")
+    number = readers.get(field, _duration)(text, f"{field}{operator}{text}")
     return Comparison(field, operator, number, negated)
 
 
@@ -175,8 +175,8 @@ def _count(text: str, word: str) -> float:
     return float(text)
 
 
-def _span(text: str, word: str) -> float:
-    found = _SPAN.fullmatch(text)
+def _duration(text: str, word: str) -> float:
+    found = _DURATION.fullmatch(text)
     if found is None:
         raise SearchError(f"{word!r} needs a time, such as 500ms, 2s, 10m, 1h or 1d")
     return float(found[1]) * _UNITS[found[2]]

@@ -1,7 +1,7 @@
 """The journal in SQLite: `resultados.db`.
 
-A method that moves tasks reads their rows first, inside the transaction, decides by the pure rules of `rules`,
-and keeps the ledger's running totals by what it decided.
+A method that moves tasks reads their rows within the transaction, decides by the pure rules of `rules`,
+and notes what it moved. The end of the transaction updates the ledger.
 """
 
 import json
@@ -21,35 +21,36 @@ from core.repository.base import MAX_CONTRADICTORY, Audit, DeadLetter, Repositor
 
 FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
 
-SAMPLES_KEPT = 24 * 3600
+SAMPLE_RETENTION = 24 * 3600
 """Seconds for which samples are kept."""
 
-BEATS_TO_PRUNE = 1000
-"""After so many heartbeats of a process, old samples are cleared away again."""
+PRUNE_INTERVAL = 1000
+"""Heartbeats of a process between two removals of old samples."""
 
-CLOCK_SLACK = 1.0
-"""Seconds by which two clocks may disagree, or one is set back, without anybody caring."""
+CLOCK_TOLERANCE = 1.0
+"""Seconds by which two clocks may disagree, or a clock be set back, without a correction."""
 
-PROCESSES_KEPT = 7 * 24 * 3600
-"""Seconds for which a process that is not seen any more is kept."""
+PROCESS_RETENTION = 7 * 24 * 3600
+"""Seconds for which a process is kept after its last heartbeat."""
 
-PROCESSES_SHOWN = 3600
+LEFT_PROCESSES_SHOWN = 3600
+"""Seconds for which a process is listed after it has left."""
 
 
-def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, patience: float = 10.0) -> Repository:
-    """Open the journal at `path`; it is made when it is not there, unless `readonly`.
+def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, lock_timeout: float = 10.0) -> Repository:
+    """Open the journal at `path`. Creates it when it is missing, unless `readonly`.
 
     Args:
         path: the database file.
-        durable: commits survive a power cut. Heartbeats need not.
-        readonly: never write.
-        patience: how many seconds to wait for another process's write lock.
+        durable: whether commits survive a power cut. Those of heartbeats need not.
+        readonly: whether to refuse writing.
+        lock_timeout: seconds to wait for another process's write lock.
 
     Raises:
         JournalUnavailable: it can't be opened now.
-        JournalUnusable: it can't be opened as it is.
+        JournalUnusable: it can't be opened until it is repaired.
     """
-    database = Database(path, FAULTS, durable=durable, readonly=readonly, patience=patience)
+    database = Database(path, FAULTS, durable=durable, readonly=readonly, patience=lock_timeout)
     try:
         if not readonly:
             database.migrate(schema())
@@ -60,7 +61,7 @@ def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, pat
 
 
 def schema() -> list[str]:
-    """The scripts that make the journal's tables, in order."""
+    """Return the scripts that create the journal's tables, in order."""
     folder = resources.files("core.repository") / "schema"
     return [file.read_text("utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]
 
@@ -74,22 +75,22 @@ class SqliteRepository(Repository):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Begin to write; commit with the ledger brought up to date."""
+        """Begin to write. Updates the ledger before the commit."""
         self._moved.clear()
         with self._database.transaction():
             yield
             sqlite_ledger.update(self._database, self._moved)
 
-    # What servers write.
+    # Written by servers.
 
     def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[AcceptResult]:
-        """Enter new tasks."""
+        """Store new tasks."""
         first = self._database.number("SELECT max(seq) FROM tasks") + 1
-        entered: dict[str, tuple[int, NewTask]] = {}
+        numbered: dict[str, tuple[int, NewTask]] = {}
         for task in tasks:
-            if task.id not in entered:
-                entered[task.id] = (first + len(entered), task)
-        added = self._database.execute_many(
+            if task.id not in numbered:
+                numbered[task.id] = (first + len(numbered), task)
+        stored = self._database.execute_many(
             "INSERT INTO tasks"
             " (seq, id, kind, payload, state, owner, due_at, retries, sent_at, received_at, accepted_at)"
             " VALUES (?, ?, ?, ?, 'accepted', ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
@@ -106,25 +107,25 @@ class SqliteRepository(Repository):
                     task.received_at,
                     now,
                 )
-                for seq, task in entered.values()
+                for seq, task in numbered.values()
             ],
         )
-        self._moved[State.ACCEPTED] += added
-        if added == len(tasks):
-            return [AcceptResult(id=task.id, seq=seq, state=State.ACCEPTED) for seq, task in entered.values()]
-        return self._receipts(tasks, entered)
+        self._moved[State.ACCEPTED] += stored
+        if stored == len(tasks):
+            return [AcceptResult(id=task.id, seq=seq, state=State.ACCEPTED) for seq, task in numbered.values()]
+        return self._accept_results(tasks, numbered)
 
-    def _receipts(self, tasks: Sequence[NewTask], entered: dict[str, tuple[int, NewTask]]) -> list[AcceptResult]:
-        """The receipts of tasks some of whose ids were in the book, or stood twice in `tasks`."""
-        booked = {
+    def _accept_results(self, tasks: Sequence[NewTask], numbered: dict[str, tuple[int, NewTask]]) -> list[AcceptResult]:
+        """Return the results for tasks of which some ids are duplicates, in the journal or among `tasks`."""
+        stored = {
             row[1]: row
-            for row in self._select_many("SELECT seq, id, kind, payload, state FROM tasks WHERE id IN", list(entered))
+            for row in self._select_many("SELECT seq, id, kind, payload, state FROM tasks WHERE id IN", list(numbered))
         }
-        receipts = []
-        fresh = {task_id for task_id, (seq, _) in entered.items() if booked[task_id][0] == seq}
+        results = []
+        fresh = {task_id for task_id, (seq, _) in numbered.items() if stored[task_id][0] == seq}
         for task in tasks:
-            seq, _, kind, payload, state = booked[task.id]
-            receipts.append(
+            seq, _, kind, payload, state = stored[task.id]
+            results.append(
                 AcceptResult(
                     id=task.id,
                     seq=rows.integer(seq),
@@ -134,10 +135,10 @@ class SqliteRepository(Repository):
                 )
             )
             fresh.discard(task.id)
-        return receipts
+        return results
 
     def has_due_tasks(self, now: float) -> bool:
-        """Whether anything waits to be claimed."""
+        """Return whether `claim` would find a task."""
         return bool(
             self._database.number(
                 "SELECT EXISTS (SELECT 1 FROM tasks"
@@ -147,7 +148,7 @@ class SqliteRepository(Repository):
         )
 
     def claim(self, owner: int, now: float, limit: int) -> list[Dispatch]:
-        """Give tasks that are due and belong to nobody to `owner`."""
+        """Give due tasks without an owner to `owner`."""
         claimed = self._database.execute(
             "UPDATE tasks SET owner = ? WHERE seq IN ("
             "SELECT seq FROM tasks WHERE state IN ('accepted', 'retrying') AND owner IS NULL AND due_at <= ?"
@@ -157,7 +158,7 @@ class SqliteRepository(Repository):
         return [rows.dispatch(row[1:]) for row in sorted(claimed)]
 
     def mark_queued(self, published: Sequence[Dispatch], at: float) -> None:
-        """Note that the broker has confirmed these."""
+        """Note that the broker has confirmed these tasks."""
         moved = 0
         for state in (State.ACCEPTED, State.RETRYING):
             if moved == len(published):
@@ -185,7 +186,7 @@ class SqliteRepository(Repository):
         )
 
     def cancel(self, task_id: str, now: float) -> State | None:
-        """Take a task back unless it has ended."""
+        """Cancel a task unless it has ended."""
         found = self._database.execute("SELECT seq, state FROM tasks WHERE id = ?", (task_id,))
         if not found:
             return None
@@ -199,13 +200,13 @@ class SqliteRepository(Repository):
             self._move(state, after)
         return after
 
-    def settle_dead_letters(self, letters: Sequence[DeadLetter], now: float) -> list[State | None]:
+    def settle_dead_letters(self, dead_letters: Sequence[DeadLetter], now: float) -> list[State | None]:
         """Settle dead letters."""
-        booked = self.assignments([letter.seq for letter in letters])
+        tasks = self.assignments([dead_letter.seq for dead_letter in dead_letters])
         states: list[State | None] = []
-        for letter in letters:
-            task = booked.get(letter.seq)
-            if task is None or task.id != letter.id:
+        for dead_letter in dead_letters:
+            task = tasks.get(dead_letter.seq)
+            if task is None or task.id != dead_letter.id:
                 states.append(None)
                 continue
             after = rules.after_dead_letter(task.state, task.strikes)
@@ -223,12 +224,12 @@ class SqliteRepository(Repository):
                     now if after.ended else None,
                     int(after.ended),
                     int(not after.ended),
-                    *rows.failure_columns(letter.failure if after.ended else None),
+                    *rows.failure_columns(dead_letter.failure if after.ended else None),
                     task.seq,
                 ),
             )
             self._move(task.state, after)
-            booked[task.seq] = msgspec.structs.replace(task, state=after)
+            tasks[task.seq] = msgspec.structs.replace(task, state=after)
         return states
 
     def redispatch(self) -> int:
@@ -241,33 +242,33 @@ class SqliteRepository(Repository):
         return moved
 
     def generation(self) -> int:
-        """Which queue messages are on by now."""
+        """Return the generation of the queue that messages are published to now."""
         return self._database.number("SELECT generation FROM queue")
 
     def reschedule(self, now: float) -> int:
-        """Mend what was written by a clock that was ahead."""
+        """Correct times that were written by a clock that was ahead."""
         began = "CASE state WHEN 'retrying' THEN finished_at ELSE received_at END"
         return self._database.execute_many(
             f"UPDATE tasks SET due_at = ? + due_at - {began} WHERE state IN ('accepted', 'retrying')"
             f" AND owner IS NULL AND due_at > ? AND {began} BETWEEN ? AND due_at",
-            [(now, now, now + CLOCK_SLACK)],
+            [(now, now, now + CLOCK_TOLERANCE)],
         )
 
-    # What workers write.
+    # Written by workers.
 
     def add_strikes(self, seqs: Sequence[int]) -> None:
-        """Note that these are about to begin after a redelivery."""
+        """Add a strike to each of these tasks."""
         self._database.execute_many("UPDATE tasks SET strikes = strikes + 1 WHERE seq = ?", [(seq,) for seq in seqs])
 
     def remove_strikes(self, seqs: Sequence[int]) -> None:
-        """Take back one strike of each of these."""
+        """Remove a strike from each of these tasks."""
         self._database.execute_many(
             "UPDATE tasks SET strikes = max(0, strikes - 1) WHERE seq = ?", [(seq,) for seq in seqs]
         )
 
     def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes."""
-        booked: dict[Value, tuple[State, int]] = {
+        stored: dict[Value, tuple[State, int]] = {
             row[0]: (rows.state(row[1]), rows.integer(row[2]))
             for row in self._select_many(
                 "SELECT seq, state, attempts FROM tasks WHERE seq IN", [outcome.seq for outcome in outcomes]
@@ -276,12 +277,12 @@ class SqliteRepository(Repository):
         counted: list[bool] = []
         chosen: list[tuple[Value, ...]] = []
         for outcome in outcomes:
-            state, attempts = booked.get(outcome.seq, (State.DONE, 0))
+            state, attempts = stored.get(outcome.seq, (State.DONE, 0))
             counts = rules.outcome_counts(state, attempts, outcome.attempt)
             counted.append(counts)
             if counts:
-                chosen.append(rows.settled_columns(outcome, now))
-                booked[outcome.seq] = (outcome.state, outcome.attempt + 1)
+                chosen.append(rows.outcome_columns(outcome, now))
+                stored[outcome.seq] = (outcome.state, outcome.attempt + 1)
                 self._move(state, outcome.state)
         self._database.execute_many(
             "UPDATE tasks SET state = ?, owner = NULL, due_at = ?, attempts = ?, worker = ?, result = ?,"
@@ -293,19 +294,19 @@ class SqliteRepository(Repository):
         )
         return counted
 
-    # What every process writes.
+    # Written by every process.
 
     def register(self, record: ProcessRecord) -> int:
-        """Enter a process."""
-        self._database.execute("DELETE FROM processes WHERE seen_at < ?", (record.started_at - PROCESSES_KEPT,))
-        entered = self._database.execute(
+        """Store a new process."""
+        self._database.execute("DELETE FROM processes WHERE seen_at < ?", (record.started_at - PROCESS_RETENTION,))
+        created = self._database.execute(
             f"INSERT INTO processes ({rows.PROCESS_COLUMNS}) VALUES (NULL{', ?' * 12}) RETURNING number",
             rows.process_columns(msgspec.structs.replace(record, seen_at=max(record.seen_at, record.started_at))),
         )
-        return rows.integer(entered[0][0])
+        return rows.integer(created[0][0])
 
     def record_heartbeat(self, record: ProcessRecord) -> None:
-        """Write a process's heartbeat."""
+        """Store a process's record, and a sample of its counters."""
         self._database.execute(
             f"INSERT OR REPLACE INTO processes ({rows.PROCESS_COLUMNS}) VALUES (?{', ?' * 12})",
             (record.number, *rows.process_columns(record)),
@@ -315,23 +316,23 @@ class SqliteRepository(Repository):
             " ON CONFLICT (second, process) DO NOTHING",
             (int(record.seen_at), record.number, rows.counters_column(record.counters), len(record.in_hand)),
         )
-        if record.beat % BEATS_TO_PRUNE == 1:
-            self._database.execute("DELETE FROM samples WHERE second < ?", (int(record.seen_at - SAMPLES_KEPT),))
+        if record.beat % PRUNE_INTERVAL == 1:
+            self._database.execute("DELETE FROM samples WHERE second < ?", (int(record.seen_at - SAMPLE_RETENTION),))
 
-    # What anybody reads.
+    # Reading.
 
     def assignments(self, seqs: Collection[int]) -> dict[int, Assignment]:
-        """What to know of these tasks to run them."""
+        """Return what a worker needs to run these tasks, by number."""
         found = self._select_many(f"SELECT {rows.ASSIGNMENT_COLUMNS} FROM tasks WHERE seq IN", seqs)
         return {rows.integer(row[0]): rows.assignment(row) for row in found}
 
     def find_all(self, task_ids: Collection[str]) -> list[Task]:
-        """Those of these tasks that are in the book."""
+        """Return the tasks with these ids."""
         found = self._select_many(f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE id IN", task_ids)
         return [rows.task(row) for row in found]
 
     def ended(self, task_ids: Collection[str]) -> list[Task]:
-        """Those of these tasks that have ended."""
+        """Return those of these tasks that have ended."""
         found = self._select_many(
             f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE +stored_at IS NOT NULL AND id IN",
             task_ids,
@@ -339,7 +340,7 @@ class SqliteRepository(Repository):
         return [rows.task(row) for row in found]
 
     def latest(self, limit: int) -> list[Task]:
-        """Ended tasks, the last ended first."""
+        """Return the tasks that ended last, newest first."""
         found = self._database.execute(
             f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE stored_at IS NOT NULL"
             " ORDER BY stored_at DESC, seq DESC LIMIT ?",
@@ -348,11 +349,11 @@ class SqliteRepository(Repository):
         return [rows.task(row) for row in found]
 
     def counts(self) -> dict[str, int]:
-        """How many tasks are in each stored state."""
+        """Return the number of tasks in each stored state."""
         return sqlite_ledger.read(self._database)
 
     def audit(self) -> Audit:
-        """Count the whole book."""
+        """Count all tasks and compare them with the ledger."""
         with self._database.snapshot():
             counted = self._database.execute("SELECT state, count(*) FROM tasks GROUP BY state")
             contradictory = self._database.execute(
@@ -368,16 +369,16 @@ class SqliteRepository(Repository):
             )
 
     def processes(self) -> list[ProcessRecord]:
-        """The processes that have not left, and those that left within the last hour."""
+        """Return the processes that have not left, and those that left in the last hour."""
         found = self._database.execute(
             f"SELECT {rows.PROCESS_COLUMNS} FROM processes"
             " WHERE status <> 'left' OR seen_at >= (SELECT max(seen_at) FROM processes) - ? ORDER BY number",
-            (PROCESSES_SHOWN,),
+            (LEFT_PROCESSES_SHOWN,),
         )
         return [rows.process(row) for row in found]
 
     def samples(self, since: int) -> list[Sample]:
-        """The samples from second `since` on."""
+        """Return the samples from second `since` on."""
         found = self._database.execute(
             "SELECT second, process, role, name, samples.counters, samples.in_hand"
             " FROM samples JOIN processes ON number = process WHERE second >= ? ORDER BY second, process",
@@ -386,7 +387,7 @@ class SqliteRepository(Repository):
         return [rows.sample(row) for row in found]
 
     def data_version(self) -> int:
-        """A number that changes when another connection has committed something."""
+        """Return a number that changes when another connection has committed."""
         return self._database.version()
 
     def close(self) -> None:
@@ -398,5 +399,5 @@ class SqliteRepository(Repository):
         self._moved[after] += tasks
 
     def _select_many(self, statement: str, values: Collection[int] | Collection[str]) -> list[Row]:
-        """Rows of a statement that ends in `IN`, for any number of values."""
+        """Return the rows of a statement that ends in `IN`, for any number of values."""
         return self._database.execute(f"{statement} (SELECT value FROM json_each(?))", (json.dumps(list(values)),))

@@ -1,4 +1,4 @@
-"""The archive in SQLite, beside the journal's own statements."""
+"""The archive in SQLite."""
 
 import json
 from array import array
@@ -28,7 +28,7 @@ _ROW_COLUMNS = (
     f"seq, id, kind, state, attempts, worker, substr(payload, 1, {PREVIEW_LENGTH}),"
     f" substr({_OUTCOME}, 1, {PREVIEW_LENGTH}), accepted_at, started_at, finished_at, stored_at, {_WAITED}"
 )
-_TEXTS = {
+_TEXT_COLUMNS = {
     TextField.ID: ("id",),
     TextField.KIND: ("kind",),
     TextField.STATE: ("state",),
@@ -38,13 +38,13 @@ _TEXTS = {
     TextField.ERROR: ("error_type", "error_message"),
     TextField.ANY: ("id", "kind", "worker", "payload", "result", "error_type", "error_message"),
 }
-_MEASURES = {
+_NUMERIC_COLUMNS = {
     NumericField.TOOK: _TOOK,
     NumericField.WAITED: _WAITED,
     NumericField.ATTEMPTS: "attempts",
     NumericField.ENDED: "stored_at",
 }
-_ORDERS = {
+_SORT_COLUMNS = {
     SortColumn.ENDED: "stored_at",
     SortColumn.NUMBER: "seq",
     SortColumn.ID: "id",
@@ -57,31 +57,31 @@ _ORDERS = {
     SortColumn.WAITED: _WAITED,
     SortColumn.TOOK: _TOOK,
 }
-_SIGNS = frozenset({"<", "<=", "=", ">", ">="})
+_OPERATORS = frozenset({"<", "<=", "=", ">", ">="})
 _UNSUCCESSFUL = frozenset({State.FAILED, State.CANCELLED})
 _BLOCK = 64 * 1024
-_STORED_WITHIN = 1.0
-"""Seconds between a task's end and its being stored, mostly; it is longer for one whose retry was undone."""
+_MAX_STORE_DELAY = 1.0
+"""Seconds between the end of a task and its storing, usually at most. It is longer when a retry was undone."""
 
-_OLD = (
-    "an older version wrote this journal: until this version has been started over it, "
-    "nobody can tell what was retried or discarded"
+_OLD_JOURNAL = (
+    "an older version wrote this journal: start the system with this version once "
+    "to see which tasks were retried or discarded"
 )
 
 
-def open_archive(path: Path, *, readonly: bool = False, patience: float = 2.0) -> Archive:
-    """Open the journal at `path` for people.
+def open_archive(path: Path, *, readonly: bool = False, lock_timeout: float = 2.0) -> Archive:
+    """Open the journal at `path` for operators.
 
     Args:
         path: the database file.
-        readonly: never write, nor make what is not there.
-        patience: how many seconds to wait for another process's write lock.
+        readonly: whether to refuse writing, and not to create a missing journal.
+        lock_timeout: seconds to wait for another process's write lock.
 
     Raises:
         JournalUnavailable: it can't be opened now.
-        JournalUnusable: it can't be opened as it is.
+        JournalUnusable: it can't be opened until it is repaired.
     """
-    database = Database(path, FAULTS, readonly=readonly, patience=patience)
+    database = Database(path, FAULTS, readonly=readonly, patience=lock_timeout)
     try:
         if not readonly:
             database.migrate(schema())
@@ -97,38 +97,43 @@ class SqliteArchive(Archive):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._knows_operations = False
-        # To sort a million results in memory would take more of it than a whole console.
+        # Sorting a million results in memory would take more of it than the whole console.
         database.execute("PRAGMA temp_store = file")
 
     def find(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MAX_RESULTS) -> "array[int]":
-        """The numbers of the ended tasks that are wanted, in order."""
+        """Return the numbers of the ended tasks that match, in order."""
         where, values = _where(search)
-        way = "DESC" if order.descending else "ASC"
-        ordered = (
-            f"SELECT seq FROM tasks WHERE {where} ORDER BY {_ORDERS[order.column]} {way}, stored_at {way}, seq {way}"
+        column, direction = _SORT_COLUMNS[order.column], "DESC" if order.descending else "ASC"
+        return self._numbers(
+            f"SELECT seq FROM tasks WHERE {where}"
+            f" ORDER BY {column} {direction}, stored_at {direction}, seq {direction} LIMIT ?",
+            (*values, limit),
         )
-        return self._numbers(f"{ordered} LIMIT ?", (*values, limit))
 
     def find_since(self, search: Search, moment: float) -> "array[int]":
-        """The numbers of those that ended at `moment` or later, the first ended first."""
+        """Return the numbers of the matching tasks that ended at `moment` or later, oldest first."""
         where, values = _where(search)
-        ordered = f"SELECT seq FROM tasks WHERE stored_at >= ? AND {where} ORDER BY stored_at, seq"
-        return self._numbers(ordered, (moment, *values))
+        return self._numbers(
+            f"SELECT seq FROM tasks WHERE stored_at >= ? AND {where} ORDER BY stored_at, seq", (moment, *values)
+        )
 
-    def _numbers(self, ordered: str, values: Sequence[Value]) -> "array[int]":
-        """The numbers that a statement selects. As one text: that is made without holding up other threads."""
-        [(joined,)] = self._database.execute(f"SELECT group_concat(seq) FROM ({ordered})", values)
+    def _numbers(self, statement: str, values: Sequence[Value]) -> "array[int]":
+        """Return the numbers that a statement selects.
+
+        SQLite joins them to one text, which does not block the other threads as fetching a million rows would.
+        """
+        [(joined,)] = self._database.execute(f"SELECT group_concat(seq) FROM ({statement})", values)
         numbers = array("q")
-        for piece in _pieces(joined if isinstance(joined, str) else ""):
-            numbers.extend(map(int, piece.split(",")))
+        for block in _blocks(joined if isinstance(joined, str) else ""):
+            numbers.extend(map(int, block.split(",")))
         return numbers
 
     def rows(self, seqs: Collection[int]) -> Mapping[int, TaskRow]:
-        """A row for each of these tasks, by number."""
+        """Return a row for each of these tasks, by number."""
         return {row.seq: row for row in self._rows("seq", list(seqs))}
 
     def rows_by_id(self, ids: Collection[str]) -> Mapping[str, TaskRow]:
-        """The same by the tasks' ids."""
+        """Return a row for each of these tasks, by id."""
         return {row.id: row for row in self._rows("id", list(ids))}
 
     def _rows(self, column: str, values: Sequence[int] | Sequence[str]) -> list[TaskRow]:
@@ -139,12 +144,12 @@ class SqliteArchive(Archive):
         return [_row(row) for row in found]
 
     def task(self, seq: int) -> Task | None:
-        """Everything about one task."""
+        """Return a whole task, or None when there is none with this number."""
         found = self._database.execute(f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE seq = ?", (seq,))
         return rows.task(found[0]) if found else None
 
     def timings(self, since: float, limit: int) -> Sequence[Timing]:
-        """How long tasks waited and ran that ended at `since` or later."""
+        """Return the timings of the last tasks that ended at `since` or later."""
         found = self._database.execute(
             f"SELECT worker, {_WAITED}, {_TOOK} FROM tasks WHERE stored_at >= ? AND worker IS NOT NULL"
             " AND started_at IS NOT NULL AND finished_at IS NOT NULL ORDER BY stored_at DESC LIMIT ?",
@@ -153,21 +158,21 @@ class SqliteArchive(Archive):
         return [Timing(rows.text(row[0]), max(0.0, rows.number(row[1])), rows.number(row[2])) for row in found]
 
     def kinds(self, limit: int = 1000) -> Sequence[str]:
-        """The kinds of the last tasks."""
+        """Return the kinds of the last tasks."""
         found = self._database.execute(
             "SELECT DISTINCT kind FROM (SELECT kind FROM tasks ORDER BY seq DESC LIMIT ?) ORDER BY kind", (limit,)
         )
         return [rows.text(row[0]) for row in found]
 
     def begin_operation(self, action: BulkAction, user: str, now: float) -> int:
-        """Note that an operator begins to do something."""
+        """Record that an operator begins a bulk action."""
         [(number,)] = self._database.execute(
             "INSERT INTO operations (kind, at, who) VALUES (?, ?, ?) RETURNING number", (action.value, now, user)
         )
         return rows.integer(number)
 
     def apply(self, operation: int, action: BulkAction, seqs: Sequence[int], now: float) -> int:
-        """Do it to those of these tasks that have failed."""
+        """Apply the action to those of these tasks that have failed."""
         after, stored = (State.ACCEPTED, "NULL") if action is BulkAction.RETRY else (State.CANCELLED, "stored_at")
         with self._database.transaction():
             moved = self._database.execute_many(
@@ -180,11 +185,11 @@ class SqliteArchive(Archive):
         return moved
 
     def tasks_moved_by(self, operation: int) -> "array[int]":
-        """The numbers of the tasks that an operation was the last to move."""
+        """Return the numbers of the tasks that this operation was the last to move."""
         return self._numbers("SELECT seq FROM tasks WHERE operation = ? ORDER BY seq", (operation,))
 
     def undo(self, operation: int, seqs: Sequence[int], running: Collection[str], now: float) -> int:
-        """Make failed again those of these tasks that nothing has happened to since."""
+        """Make failed again those of these tasks that have not moved on since."""
         with self._database.transaction():
             found = self._database.execute(
                 "SELECT seq, state FROM tasks WHERE seq IN (SELECT value FROM json_each(?)) AND operation = ?"
@@ -196,30 +201,30 @@ class SqliteArchive(Archive):
                 " WHERE seq IN (SELECT value FROM json_each(?))",
                 (now, json.dumps([row[0] for row in found])),
             )
-            moved = {State.FAILED: len(found)}
+            changes = {State.FAILED: len(found)}
             for _, state in found:
                 before = State(rows.text(state))
-                moved[before] = moved.get(before, 0) - 1
-            sqlite_ledger.update(self._database, moved)
+                changes[before] = changes.get(before, 0) - 1
+            sqlite_ledger.update(self._database, changes)
         return len(found)
 
     def mark_undone(self, operation: int, now: float) -> None:
-        """Note that an operation was undone."""
+        """Record that an operation was undone."""
         self._database.execute("UPDATE operations SET undone_at = ? WHERE number = ?", (now, operation))
 
     def reopened(self, seqs: Collection[int]) -> frozenset[int]:
-        """Those that an operator has moved, or that were stored long after they had finished."""
+        """Return those that an operation has moved, or that were stored long after they had finished."""
         if not seqs or self.limitation():
             return frozenset()
         found = self._database.execute(
             "SELECT seq FROM tasks WHERE seq IN (SELECT value FROM json_each(?))"
             " AND (operation IS NOT NULL OR coalesce(stored_at - finished_at, 1e9) > ?)",
-            (json.dumps(list(seqs)), _STORED_WITHIN),
+            (json.dumps(list(seqs)), _MAX_STORE_DELAY),
         )
         return frozenset(rows.integer(row[0]) for row in found)
 
     def operations(self, limit: int) -> Sequence[OperationRecord]:
-        """What operators did, the last first."""
+        """Return the last operations, newest first."""
         if self.limitation():
             return []
         found = self._database.execute(
@@ -228,19 +233,19 @@ class SqliteArchive(Archive):
         return [_operation(row) for row in found]
 
     def limitation(self) -> str:
-        """What a journal of an older version can't tell yet. Only what writes to it brings it up to date."""
-        # Looked at until it is there: a system that starts brings the journal up to date.
+        """Return what the journal of an older version can't tell yet, as a sentence."""
+        # Asked again until the table exists: a system that starts brings the journal up to date.
         self._knows_operations = self._knows_operations or bool(
             self._database.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'operations'")
         )
-        return "" if self._knows_operations else _OLD
+        return "" if self._knows_operations else _OLD_JOURNAL
 
     def data_version(self) -> int:
-        """A number that changes when another connection has committed something."""
+        """Return a number that changes when another connection has committed."""
         return self._database.version()
 
     def interrupt(self) -> None:
-        """Make what runs in the archive's thread end."""
+        """Make the call that runs in the archive's thread end."""
         self._database.interrupt()
 
     def close(self) -> None:
@@ -248,8 +253,8 @@ class SqliteArchive(Archive):
         self._database.close()
 
 
-def _pieces(joined: str) -> Iterator[str]:
-    """A long list of numbers in pieces, so that they are never all held as texts."""
+def _blocks(joined: str) -> Iterator[str]:
+    """Yield a long list of numbers in blocks, so that memory never holds all of them as texts."""
     start = 0
     while start < len(joined):
         end = joined.find(",", start + _BLOCK)
@@ -259,31 +264,31 @@ def _pieces(joined: str) -> Iterator[str]:
 
 
 def _where(search: Search) -> tuple[str, list[Value]]:
-    """The condition of a search: constants of ours, and values that are bound."""
-    parts = ["stored_at IS NOT NULL"]
+    """Return the condition of a search, made of constants, and the values to bind."""
+    conditions = ["stored_at IS NOT NULL"]
     values: list[Value] = []
     if search.states:
-        parts.append(f"state IN ({', '.join('?' * len(search.states))})")
+        conditions.append(f"state IN ({', '.join('?' * len(search.states))})")
         values += [state.value for state in search.states]
         if _UNSUCCESSFUL.issuperset(search.states):
-            # Said in the words of the index, so that it is used.
-            parts.append("state IN ('failed', 'cancelled')")
+            # The condition of the partial index `tasks_unsuccessful`, which SQLite uses only when it stands here.
+            conditions.append("state IN ('failed', 'cancelled')")
     for term in search.terms:
-        part, bound = _term(term)
-        parts.append(part)
+        condition, bound = _term(term)
+        conditions.append(condition)
         values += bound
     for comparison in search.comparisons:
-        parts.append(_comparison(comparison))
+        conditions.append(_comparison(comparison))
         values.append(comparison.number)
-    return " AND ".join(parts), values
+    return " AND ".join(conditions), values
 
 
 def _term(term: Term) -> tuple[str, list[Value]]:
-    columns = _TEXTS[term.field]
+    columns = _TEXT_COLUMNS[term.field]
     pattern = _escaped(term.text)
     pattern = pattern.replace("*", "%") if term.is_exact else f"%{pattern}%"
-    alike = " OR ".join(f"coalesce({column}, '') LIKE ? ESCAPE '\\'" for column in columns)
-    return f"{'NOT ' if term.negated else ''}({alike})", [pattern] * len(columns)
+    matches = " OR ".join(f"coalesce({column}, '') LIKE ? ESCAPE '\\'" for column in columns)
+    return f"{'NOT ' if term.negated else ''}({matches})", [pattern] * len(columns)
 
 
 def _escaped(text: str) -> str:
@@ -291,9 +296,9 @@ def _escaped(text: str) -> str:
 
 
 def _comparison(comparison: Comparison) -> str:
-    assert comparison.operator in _SIGNS
-    told = f"coalesce({_MEASURES[comparison.field]} {comparison.operator} ?, 0)"
-    return f"NOT {told}" if comparison.negated else told
+    assert comparison.operator in _OPERATORS
+    condition = f"coalesce({_NUMERIC_COLUMNS[comparison.field]} {comparison.operator} ?, 0)"
+    return f"NOT {condition}" if comparison.negated else condition
 
 
 def _row(row: Row) -> TaskRow:

@@ -67,7 +67,7 @@ def test_of_an_older_journal_it_is_told_what_it_lacks_without_alarm(old: Reposit
     work(old)
     view = look(tmp_path)
     [told] = view.troubles
-    assert told.startswith("an older version wrote this journal: until this version has been started over it")
+    assert told.startswith("an older version wrote this journal: start the system with this version")
     assert view.light is Health.READY
 
 

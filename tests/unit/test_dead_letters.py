@@ -21,7 +21,7 @@ class System:
     """A journal, a broker, and the reader of its dead letters."""
 
     def __init__(self, directory: Path) -> None:
-        self.opening = partial(Journal("resultados.db", directory).open, patience=0.2)
+        self.opening = partial(Journal("resultados.db", directory).open, lock_timeout=0.2)
         self.journal = self.opening()
         self.broker = EmbeddedBroker(directory / "queue.db")
         self.gauge = self.broker.gauge()

@@ -79,7 +79,7 @@ def test_what_is_listed_no_more_is_forgotten() -> None:
 @pytest.fixture
 def open_journal(tmp_path: Path) -> OpenRepository:
     """Open connections that don't wait for a lock, so that a locked journal is noticed at once."""
-    return lambda: open_sqlite(tmp_path / "resultados.db", durable=False, patience=0.02)
+    return lambda: open_sqlite(tmp_path / "resultados.db", durable=False, lock_timeout=0.02)
 
 
 @pytest.fixture

@@ -63,8 +63,8 @@ def test_nothing_is_everything() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("kind:", "kind: needs something to look for, such as kind:echo"),
-        ('id:""', "id: needs something to look for"),
+        ("kind:", "kind: needs a value, such as kind:echo"),
+        ('id:""', "id: needs a value"),
         ("state:doen", "must be one of done, failed, cancelled"),
         ("took>", "needs a time, such as 500ms"),
         ("took>soon", "needs a time"),

@@ -251,7 +251,7 @@ class Writing:
     """
 
     def __init__(self, directory: Path, opening: OpenRepository | None = None) -> None:
-        self.opening = partial(Journal("resultados.db", directory).open, patience=0.2)
+        self.opening = partial(Journal("resultados.db", directory).open, lock_timeout=0.2)
         self.journal: Repository = self.opening()
         with self.journal.transaction():
             self.number = self.journal.register(process())

@@ -1,22 +1,22 @@
--- One row a task: the journal of what was accepted and the result of what was done, in one.
+-- One row for each task: what was accepted, and its result.
 CREATE TABLE tasks (
     seq             INTEGER PRIMARY KEY,
     id              TEXT NOT NULL UNIQUE,
     kind            TEXT NOT NULL,
     payload         TEXT NOT NULL,              -- JSON
     state           TEXT NOT NULL CHECK (state IN ('accepted', 'queued', 'retrying', 'done', 'failed', 'cancelled')),
-    owner           INTEGER,                    -- processes.number of the server that has to publish it
-    due_at          REAL NOT NULL DEFAULT 0,    -- 0: at once
-    attempts        INTEGER NOT NULL DEFAULT 0, -- ended ones
-    strikes         INTEGER NOT NULL DEFAULT 0, -- begun after a redelivery; their workers may have died of it
-    retries         INTEGER,                    -- NULL: as many as the kind has
+    owner           INTEGER,                    -- processes.number of the server that must publish it
+    due_at          REAL NOT NULL DEFAULT 0,    -- 0: now
+    attempts        INTEGER NOT NULL DEFAULT 0, -- attempts that have ended
+    strikes         INTEGER NOT NULL DEFAULT 0, -- attempts that began after a redelivery and did not end
+    retries         INTEGER,                    -- NULL: the kind's default
     worker          TEXT,
     result          TEXT,                       -- JSON
     error_type      TEXT,
     error_message   TEXT,
     error_traceback TEXT,
     error_signature TEXT,
-    -- The way, hop by hop, in seconds since the epoch.
+    -- The timeline, in seconds since the epoch.
     sent_at         REAL,
     received_at     REAL NOT NULL,
     accepted_at     REAL NOT NULL,
@@ -24,19 +24,19 @@ CREATE TABLE tasks (
     taken_at        REAL,
     started_at      REAL,
     finished_at     REAL,
-    stored_at       REAL                        -- when it ended
+    stored_at       REAL                        -- when the task ended
 );
 
--- What a dispatcher looks for. A task leaves this index when it is queued, so it stays small.
+-- For dispatchers. A task leaves this index when it is queued, so it stays small.
 CREATE INDEX tasks_waiting ON tasks (owner, due_at) WHERE state IN ('accepted', 'retrying');
 
--- The results, in the order in which they came.
+-- The results in the order of their storing.
 CREATE INDEX tasks_ended ON tasks (stored_at) WHERE stored_at IS NOT NULL;
 
--- What a person looks for.
+-- For operators.
 CREATE INDEX tasks_unsuccessful ON tasks (state, seq) WHERE state IN ('failed', 'cancelled');
 
--- Running totals by state, kept in the same transactions that move the tasks.
+-- The number of tasks in each state, updated in the transactions that move the tasks.
 CREATE TABLE ledger (
     state TEXT PRIMARY KEY,
     tasks INTEGER NOT NULL
@@ -44,7 +44,7 @@ CREATE TABLE ledger (
 INSERT INTO ledger (state, tasks)
 VALUES ('accepted', 0), ('queued', 0), ('retrying', 0), ('done', 0), ('failed', 0), ('cancelled', 0);
 
--- One row a server or worker, written by its own heartbeat.
+-- One row for each server and worker, written by its heartbeat.
 CREATE TABLE processes (
     number     INTEGER PRIMARY KEY AUTOINCREMENT,
     role       TEXT NOT NULL,
@@ -58,10 +58,10 @@ CREATE TABLE processes (
     seen_at    REAL NOT NULL,
     status     TEXT NOT NULL,
     counters   TEXT NOT NULL, -- JSON
-    in_hand    TEXT NOT NULL  -- JSON: the tasks that run there
+    in_hand    TEXT NOT NULL  -- JSON: the tasks that it runs
 );
 
--- One row a second a process: what it had counted.
+-- One row for each process and second: its counters.
 CREATE TABLE samples (
     second   INTEGER NOT NULL,
     process  INTEGER NOT NULL,
@@ -70,7 +70,7 @@ CREATE TABLE samples (
     PRIMARY KEY (second, process)
 ) WITHOUT ROWID;
 
--- For people with an SQLite shell.
+-- For people with the SQLite shell.
 CREATE VIEW results AS
 SELECT
     seq,

@@ -1,5 +1,5 @@
--- Which queue the broker's messages are on. It counts up each time what was on the former one had to be published again,
--- so that what the broker confirms of the former one can be told from what is on this one.
+-- The generation of the broker's queue. It grows each time the queue was lost and its tasks are published again,
+-- so that confirms of an earlier queue can be told from those of the present one.
 CREATE TABLE queue (
     generation INTEGER NOT NULL
 );
