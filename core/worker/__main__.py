@@ -13,7 +13,7 @@ from core.worker.program import Worker
 
 
 def run(settings: Settings) -> int:
-    """Put a worker together and run it; the exit code."""
+    """Build a worker and run it. Returns the exit code."""
     directory = settings[config.DIRECTORY]
     registry = builtin_registry(settings[options.LAB], [load(name) for name in settings[options.TASKS]])
     garbage_collection.collect_rarely()
@@ -22,5 +22,5 @@ def run(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    description = "Take tasks from the broker, run each in a thread, and store what came of them."
+    description = "Take tasks from the broker, run each in a thread, and store their outcomes."
     sys.exit(launch("core.worker", description, options.OPTIONS, run))

@@ -1,4 +1,4 @@
-"""The thread that takes messages from the broker, asks the journal which are still wanted, and hands those out."""
+"""The thread that takes messages from the broker, checks them against the journal, and hands out the tasks to run."""
 
 import logging
 import threading
@@ -16,29 +16,29 @@ from core.threads import OnDeath, vital_thread
 from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.policy import is_wanted
 
-LARGEST_BATCH = 500
-PATIENCE = 0.25
-"""Seconds to wait for a message before looking whether it is time to leave."""
+MAX_BATCH = 500
+RECEIVE_TIMEOUT = 0.25
+"""Seconds to wait for a message before checking whether to stop."""
 
-PAUSE = 0.5
-"""Seconds to the next try when the journal can't be read."""
+RETRY_INTERVAL = 0.5
+"""Seconds between two attempts to read the journal."""
 
-RECHECK = 0.25
-"""Seconds after which a task that still waits for its turn is looked up again: it may have been cancelled."""
+RECHECK_INTERVAL = 0.25
+"""Seconds between two checks of the tasks that wait to begin: they may have been cancelled."""
 
 _log = logging.getLogger("cauce.worker")
 _decode = msgspec.json.Decoder(Reference).decode
 
 
 class Fetcher:
-    """Owns the thread.
+    """The thread that fetches tasks.
 
     Args:
-        consumer: of the tasks queue.
+        consumer: a consumer of the tasks queue.
         open_repository: opens the journal, in the thread.
-        hold: what the worker holds.
-        hand_out: takes a task that is to be run.
-        most: how many tasks to take in all; 0 for no limit.
+        in_flight: the tasks that the worker has.
+        on_task: called with each task to run.
+        max_tasks: how many tasks to take in all; 0 for no limit.
         on_death: called when the thread dies.
     """
 
@@ -46,79 +46,80 @@ class Fetcher:
         self,
         consumer: Consumer,
         open_repository: OpenRepository,
-        hold: InFlightTasks,
-        hand_out: Callable[[InFlightTask], None],
-        most: int,
+        in_flight: InFlightTasks,
+        on_task: Callable[[InFlightTask], None],
+        max_tasks: int,
         on_death: OnDeath,
     ) -> None:
         self._consumer = consumer
         self._open = open_repository
-        self._hold = hold
-        self._hand_out = hand_out
-        self._most = most
+        self._in_flight = in_flight
+        self._on_task = on_task
+        self._max_tasks = max_tasks
         self._next_recheck = 0.0
         self._generation = 0
-        self._leaving = threading.Event()
-        self._thread = vital_thread("taker", self._run, on_death)
+        self._stopping = threading.Event()
+        self._thread = vital_thread("fetcher", self._run, on_death)
         self.taken = 0
         self.discarded = 0
         self.idle_since: float | None = None
-        """Since when nothing was there to take, of the monotonic clock; None while the broker is away."""
+        """The monotonic time since which the queue is empty; None while the broker can't be reached."""
         self.away_since: float | None = None
-        """Since when the broker is away; None while it is not."""
+        """The monotonic time since which the broker can't be reached; None while it can."""
 
     @property
     def exhausted(self) -> bool:
-        """Whether it has taken as many as it may."""
-        return bool(self._most) and self.taken >= self._most
+        """Whether it has taken as many tasks as it may."""
+        return bool(self._max_tasks) and self.taken >= self._max_tasks
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take nothing more."""
-        self._leaving.set()
+        """Stop the thread; it takes no more messages."""
+        self._stopping.set()
         self._thread.join(10)
 
     def _run(self) -> None:
         with self._open() as repository:
-            while not self._leaving.is_set() and not self.exhausted:
-                limit = min(LARGEST_BATCH, self._most - self.taken) if self._most else LARGEST_BATCH
-                deliveries = self._consumer.receive(limit, PATIENCE)
+            while not self._stopping.is_set() and not self.exhausted:
+                limit = min(MAX_BATCH, self._max_tasks - self.taken) if self._max_tasks else MAX_BATCH
+                deliveries = self._consumer.receive(limit, RECEIVE_TIMEOUT)
                 self._note_idleness(bool(deliveries))
                 if deliveries:
-                    self._sort(deliveries, repository)
+                    self._process(deliveries, repository)
                 self._recheck(repository, time.monotonic())
 
     def _recheck(self, repository: Repository, now: float) -> None:
-        """Mark those that are wanted no more among the tasks that have waited here for a while.
+        """Mark the tasks that have waited here for a while and are unwanted now.
 
-        If the queue was lost meanwhile, all that was published before is published again: nothing of it is begun.
+        If the queue was lost meanwhile, all tasks that were in it are published again, and none of those here begins.
         """
-        if now < self._next_recheck or not self._hold:
+        if now < self._next_recheck or not self._in_flight:
             return
-        self._next_recheck = now + RECHECK
-        waiting = self._hold.waiting(time.time() - RECHECK)
+        self._next_recheck = now + RECHECK_INTERVAL
+        waiting = self._in_flight.waiting(time.time() - RECHECK_INTERVAL)
         try:
             generation = repository.generation()
-            wanted = repository.assignments([held.assignment.seq for held in waiting]) if waiting else {}
+            assignments = repository.assignments([task.assignment.seq for task in waiting]) if waiting else {}
         except JournalError as error:
-            _log.warning("the journal can't be read; not looking for cancelled tasks: %s", error)
+            _log.warning("the journal can't be read, so cancelled tasks are not noticed: %s", error)
             return
         self._leave_former_queue(generation)
-        for held in waiting:
-            self._hold.set_wanted(held, wanted=is_wanted(held.reference, wanted.get(held.assignment.seq)))
+        for task in waiting:
+            wanted = is_wanted(task.reference, assignments.get(task.assignment.seq))
+            self._in_flight.set_wanted(task, wanted=wanted)
 
     def _leave_former_queue(self, generation: int) -> None:
-        """Connect anew, once in each generation, if something is held of a queue before it.
+        """Reconnect, once in each generation, if tasks of an earlier queue are in flight.
 
-        The broker may not have said that the former queue is gone. What was held of it is not acknowledged then:
-        RabbitMQ could take that for messages of the new one.
+        The broker may not have reported that the earlier queue is gone. Messages of it must not be acknowledged:
+        RabbitMQ could take the acknowledgements for those of the new queue.
         """
         before, self._generation = self._generation, generation
-        if generation != before and any(map(self._consumer.holds, self._hold.outdated(generation))):
-            _log.warning("tasks are published again; giving back what was published before")
+        if generation != before and any(map(self._consumer.holds, self._in_flight.outdated(generation))):
+            _log.warning("the queue was lost and its tasks are published again; giving back the earlier messages")
             self._consumer.renew()
 
     def _note_idleness(self, busy: bool) -> None:
@@ -127,49 +128,52 @@ class Fetcher:
         self.away_since = (self.away_since or now) if away else None
         self.idle_since = None if busy or away else self.idle_since or now
 
-    def _sort(self, deliveries: Sequence[Delivery], repository: Repository) -> None:
+    def _process(self, deliveries: Sequence[Delivery], repository: Repository) -> None:
         taken_at = time.time()
-        read = [(delivery, reference) for delivery in deliveries if (reference := self._read(delivery)) is not None]
-        found = self._look_up([reference.seq for _, reference in read], repository)
+        readable = [(delivery, reference) for delivery in deliveries if (reference := self._read(delivery)) is not None]
+        found = self._look_up([reference.seq for _, reference in readable], repository)
         if found is None:
             return
-        wanted, generation = found
-        settled: list[Delivery] = []
-        for delivery, reference in read:
-            assignment = wanted.get(reference.seq)
+        assignments, generation = found
+        discarded: list[Delivery] = []
+        for delivery, reference in readable:
+            assignment = assignments.get(reference.seq)
             if assignment is None or assignment.id != reference.id:
-                _log.error("task %s is not in this journal: a dead letter", printable(reference.id, 64))
+                _log.error("task %s is not in this journal; its message is rejected", printable(reference.id, 64))
                 self._consumer.reject(delivery)
             elif not is_wanted(reference, assignment, generation):
-                settled.append(delivery)
+                discarded.append(delivery)
             else:
-                # Its strikes are of this attempt: what was published anew since then may have killed workers before.
+                # The strikes are of this attempt: a message that was published again may have killed workers before.
                 suspect = delivery.redeliveries > 0 or assignment.strikes > 0
-                held = InFlightTask(assignment, reference, delivery, taken_at, suspect=suspect)
-                former = self._hold.add(held)
+                task = InFlightTask(assignment, reference, delivery, taken_at, suspect=suspect)
+                former = self._in_flight.add(task)
                 if former is None:
                     self.taken += 1
-                    self._hand_out(held)
+                    self._on_task(task)
                 else:
-                    settled.append(former)
-        if settled:
-            self.discarded += len(settled)
-            self._consumer.ack(settled)
+                    discarded.append(former)
+        if discarded:
+            self.discarded += len(discarded)
+            self._consumer.ack(discarded)
 
     def _read(self, delivery: Delivery) -> Reference | None:
         try:
             return _decode(delivery.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            _log.error("a foreign message is made a dead letter (%s): %s", error, delivery.body[:200])
+            _log.error("a message that is not Cauce's is rejected (%s): %s", error, delivery.body[:200])
             self._consumer.reject(delivery)
             return None
 
     def _look_up(self, seqs: Sequence[int], repository: Repository) -> tuple[Mapping[int, Assignment], int] | None:
-        """What the journal says of these and of the queue; None when it can't be read and it is time to leave."""
+        """Return these tasks as the journal has them, and the generation of the queue.
+
+        Tries until the journal can be read. Returns None when the worker stops before.
+        """
         while True:
             try:
                 return repository.assignments(seqs), repository.generation()
             except JournalError as error:
-                _log.warning("the journal can't be read; holding %d tasks: %s", len(seqs), error)
-                if self._leaving.wait(PAUSE):
+                _log.warning("the journal can't be read; %d tasks wait: %s", len(seqs), error)
+                if self._stopping.wait(RETRY_INTERVAL):
                     return None

@@ -1,8 +1,8 @@
-"""The handler threads: each runs one task at a time, and hands over what came of it.
+"""The handler threads: each runs one task at a time and reports its outcome.
 
-Python can't end a thread, so a task that runs longer than it may is asked to stop (an exception is raised in its
-thread, which reaches Python code but no call into the system), then left alone: its thread is written off, another
-takes its place, and whatever it may still return counts for nothing.
+Python can't end a thread. A task that exceeds its time-out is asked to stop: an exception is raised in its thread,
+which interrupts Python code but no system call. If the task does not stop, its thread is abandoned: another thread
+replaces it, and the result that the task may still return is ignored.
 """
 
 import ctypes
@@ -25,19 +25,20 @@ from core.worker import policy
 from core.worker.in_flight import InFlightTask
 from core.worker.suspects import SuspectQueue
 
-GRACE = 5.0
-"""Seconds that a task has to stop after it was asked to, before its thread is written off.
+STOP_TIMEOUT = 5.0
+"""Seconds that a task has to stop after it was asked to, before its thread is abandoned.
 
-They are counted in looks of the watch: while the whole process is held up, no task could stop.
+They are counted in checks of the deadlines: while the whole process is suspended, no task can stop.
 """
 
-WATCH_INTERVAL = 0.05
+CHECK_INTERVAL = 0.05
+"""Seconds between two checks of the deadlines."""
 
 _log = logging.getLogger("cauce.worker")
 
 
 class RunSettings(msgspec.Struct, frozen=True):
-    """How tasks are run, where neither they nor their kinds say."""
+    """The worker's settings for running tasks, used where neither task nor kind specifies its own."""
 
     worker: str
     retries: int
@@ -47,35 +48,35 @@ class RunSettings(msgspec.Struct, frozen=True):
 
 
 class Callbacks(msgspec.Struct, frozen=True):
-    """What the threads tell others."""
+    """What the threads call for each task."""
 
     begin: Callable[[InFlightTask], bool]
-    """Notes that a task is begun; False when it is not to be, since it is delivered again."""
+    """Marks a task as begun. Returns False when it must not run, because it is delivered again."""
     add_strike: Callable[[InFlightTask], None]
-    """Writes down that a task is about to begin that was delivered before, or marks it as unwanted."""
+    """Stores a strike for a suspect that is about to begin, or marks it as unwanted."""
     finish: Callable[[InFlightTask, Outcome], None]
-    """Takes what came of a task."""
+    """Receives the outcome of a task."""
     drop: Callable[[InFlightTask], None]
-    """Takes a task that was not begun, because nobody wants it any more."""
+    """Receives a task that was not begun, because it is unwanted."""
 
 
 class TaskRun(msgspec.Struct, eq=False):
-    """One task that runs at this moment, and what came of it."""
+    """One run of a task, and how it ended."""
 
-    held: InFlightTask
+    task: InFlightTask
     started_at: float
     deadline: float | None = None
-    """Of the monotonic clock."""
+    """By the monotonic clock."""
     definition: TaskDefinition | None = None
     result: str | None = None
     error: BaseException | None = None
-    looks_left: int | None = None
-    """How often the watch still looks before it writes the thread off; None while the task was not asked to stop."""
-    written_off: bool = False
+    checks_left: int | None = None
+    """Checks left before the thread is abandoned; None while the task was not asked to stop."""
+    abandoned: bool = False
 
 
 class ThreadSlot:
-    """The place of one handler thread. Its lock settles who ends a run: the thread itself, or the watch."""
+    """The place of one handler thread. Its lock decides which thread ends a run: that one, or the deadline thread."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -84,13 +85,13 @@ class ThreadSlot:
 
 
 class HandlerThreads:
-    """Owns the threads.
+    """The threads of a worker that run tasks, and the one that checks their deadlines.
 
     Args:
-        concurrency: how many.
-        registry: the kinds that can be run.
-        rules: how.
-        uses: called from the threads.
+        concurrency: how many tasks run at once.
+        registry: the kinds that the worker knows.
+        settings: the worker's settings for running tasks.
+        callbacks: called from the threads.
         on_death: called when a thread dies.
     """
 
@@ -98,60 +99,60 @@ class HandlerThreads:
         self,
         concurrency: int,
         registry: Registry,
-        rules: RunSettings,
-        uses: Callbacks,
+        settings: RunSettings,
+        callbacks: Callbacks,
         on_death: OnDeath,
     ) -> None:
         self._registry = registry
-        self._rules = rules
-        self._uses = uses
+        self._settings = settings
+        self._callbacks = callbacks
         self._on_death = on_death
         self._ready: queue.SimpleQueue[InFlightTask | None] = queue.SimpleQueue()
         self._suspects = SuspectQueue(self._ready.put)
         self._interruption = threading.Event()
         self._stopping = threading.Event()
-        # A task has begun that has a time-out: only then is there anything to watch. No lock of Python's own may be
-        # used for it: what is raised in a thread that has just taken one would leave it taken.
-        self._timed: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._watching = False
+        # Wakes the deadline thread when a task with a time-out begins. No lock or event of Python's own may do that:
+        # an exception that is raised in a thread which has just acquired a lock would leave it locked.
+        self._timed_tasks: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._checking = False
         self._slots = [ThreadSlot() for _ in range(concurrency)]
-        self._watch = vital_thread("watch", self._run_watch, on_death)
+        self._deadline_thread = vital_thread("deadlines", self._run_deadlines, on_death)
         self.abandoned = 0
-        """How many threads were left to tasks that would not stop."""
+        """How many threads were abandoned to tasks that did not stop."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for slot in self._slots:
             self._start_thread(slot)
-        self._watch.start()
+        self._deadline_thread.start()
 
-    def add(self, held: InFlightTask) -> None:
-        """Have a task run."""
-        if held.suspect:
-            self._suspects.add(held)
+    def add(self, task: InFlightTask) -> None:
+        """Run a task as soon as a thread is free."""
+        if task.suspect:
+            self._suspects.add(task)
         else:
-            self._ready.put(held)
+            self._ready.put(task)
 
     @property
     def running(self) -> list[RunningTask]:
-        """The tasks that run at this moment."""
+        """The tasks that are running."""
         runs = [slot.run for slot in self._slots]
         return [
-            RunningTask(run.held.assignment.id, run.held.assignment.kind, run.started_at)
+            RunningTask(run.task.assignment.id, run.task.assignment.kind, run.started_at)
             for run in runs
             if run is not None
         ]
 
     @property
     def running_suspects(self) -> list[int]:
-        """The numbers of the tasks that run at this moment and began under suspicion."""
+        """The numbers of the suspects that are running."""
         runs = [slot.run for slot in self._slots]
-        return [run.held.assignment.seq for run in runs if run is not None and run.held.suspect]
+        return [run.task.assignment.seq for run in runs if run is not None and run.task.suspect]
 
     def stop(self, timeout: float) -> bool:
-        """Begin nothing more, and wait up to `timeout` seconds for what runs; whether all of it has ended."""
+        """Begin no more tasks, and wait up to `timeout` seconds. Returns whether all running tasks have ended."""
         self._stopping.set()
-        self._timed.put(None)
+        self._timed_tasks.put(None)
         self._suspects.clear()
         for _ in self._slots:
             self._ready.put(None)
@@ -162,7 +163,7 @@ class HandlerThreads:
         return not self.running
 
     def interrupt(self) -> None:
-        """Ask what runs to stop at once; it will run again elsewhere."""
+        """Ask the running tasks to stop at once. They will run again elsewhere."""
         self._interruption.set()
 
     def _start_thread(self, slot: ThreadSlot) -> None:
@@ -172,67 +173,67 @@ class HandlerThreads:
     def _run_handler(self, slot: ThreadSlot) -> None:
         me = threading.current_thread()
         while slot.thread is me:
-            held = self._ready.get()
-            if held is None or self._stopping.is_set():
+            task = self._ready.get()
+            if task is None or self._stopping.is_set():
                 return
             try:
-                self._handle(held, slot)
+                self._handle(task, slot)
             finally:
-                self._suspects.finish(held)
+                self._suspects.finish(task)
 
-    def _handle(self, held: InFlightTask, slot: ThreadSlot) -> None:
-        if not self._uses.begin(held):
+    def _handle(self, task: InFlightTask, slot: ThreadSlot) -> None:
+        if not self._callbacks.begin(task):
             return
-        if held.suspect and not held.unwanted and not self._begin_suspect(held):
+        if task.suspect and not task.unwanted and not self._begin_suspect(task):
             return
-        if held.unwanted:
-            self._uses.drop(held)
+        if task.unwanted:
+            self._callbacks.drop(task)
             return
-        run_now = TaskRun(held, time.time())
+        task_run = TaskRun(task, time.time())
         try:
-            self._attempt(run_now, slot)
-            self._leave(slot, run_now)
+            self._attempt(task_run, slot)
+            self._end_run(slot, task_run)
         except TaskTimeout as late:
-            # It came when the task had ended, or hardly begun. No second one comes for the same run.
-            if run_now.error is None:
-                run_now.error = late
-            self._leave(slot, run_now)
-        if not run_now.written_off and type(run_now.error) is not TaskInterrupted:
-            self._uses.finish(held, self._outcome(run_now))
-        run_now.error = None  # its traceback holds this frame, which holds it
+            # It was raised after the task had ended, or before it began. It is raised only once for each run.
+            if task_run.error is None:
+                task_run.error = late
+            self._end_run(slot, task_run)
+        if not task_run.abandoned and type(task_run.error) is not TaskInterrupted:
+            self._callbacks.finish(task, self._outcome(task_run))
+        task_run.error = None  # its traceback refers to this frame, which refers to it
 
-    def _attempt(self, run_now: TaskRun, slot: ThreadSlot) -> None:
-        """Run a task and note what came of it."""
-        held = run_now.held
+    def _attempt(self, task_run: TaskRun, slot: ThreadSlot) -> None:
+        """Run a task and note its result or error."""
+        task = task_run.task
         try:
-            run_now.definition = definition = self._registry.get(held.assignment.kind)
-            timeout = definition.timeout or self._rules.timeout
-            run_now.deadline = None if timeout is None else time.monotonic() + timeout
-            slot.run = run_now
-            if timeout is not None and not self._watching:
-                self._timed.put(None)
-            run_now.result = run(definition, held.assignment.payload, self._context(held, run_now.deadline))
+            task_run.definition = definition = self._registry.get(task.assignment.kind)
+            timeout = definition.timeout or self._settings.timeout
+            task_run.deadline = None if timeout is None else time.monotonic() + timeout
+            slot.run = task_run
+            if timeout is not None and not self._checking:
+                self._timed_tasks.put(None)
+            task_run.result = run(definition, task.assignment.payload, self._context(task, task_run.deadline))
         except UnknownKind as unknown:
-            run_now.error = unknown.with_traceback(None)
-        except BaseException as raised:  # noqa: BLE001 - a task may raise whatever there is, and its thread goes on
-            run_now.error = raised
+            task_run.error = unknown.with_traceback(None)
+        except BaseException as raised:  # noqa: BLE001 - a task may raise anything, and its thread goes on
+            task_run.error = raised
 
-    def _context(self, held: InFlightTask, deadline: float | None) -> TaskContext:
-        assignment = held.assignment
+    def _context(self, task: InFlightTask, deadline: float | None) -> TaskContext:
+        assignment = task.assignment
         return TaskContext(
             id=assignment.id,
             kind=assignment.kind,
             attempt=assignment.attempts + 1,
             deadline=deadline,
-            files_root=self._rules.files_root,
+            files_root=self._settings.files_root,
             interruption=self._interruption,
         )
 
-    def _begin_suspect(self, held: InFlightTask) -> bool:
-        """Note that a task begins which may have killed its worker; one that did so too often ends here."""
-        strikes = held.assignment.strikes
+    def _begin_suspect(self, task: InFlightTask) -> bool:
+        """Add a strike to a suspect that is about to begin. Returns False when it has too many, and fails instead."""
+        strikes = task.assignment.strikes
         if strikes < STRIKE_LIMIT:
-            self._uses.add_strike(held)
+            self._callbacks.add_strike(task)
             return True
         failure = Failure(
             type="WorkerLost",
@@ -240,35 +241,37 @@ class HandlerThreads:
             signature="worker-lost",
         )
         now = time.time()
-        self._uses.finish(held, self._ended(held, now, State.FAILED, failure=failure))
+        self._callbacks.finish(task, self._make_outcome(task, now, State.FAILED, failure=failure))
         return False
 
-    def _leave(self, slot: ThreadSlot, run_now: TaskRun) -> None:
-        """End a run, unless the watch has ended it before."""
+    def _end_run(self, slot: ThreadSlot, task_run: TaskRun) -> None:
+        """End a run, unless the deadline thread has ended it before."""
         with slot.lock:
-            if slot.run is run_now:
+            if slot.run is task_run:
                 slot.run = None
-            asked = run_now.looks_left is not None
-        if asked:
-            _take_back_exception()
+            asked_to_stop = task_run.checks_left is not None
+        if asked_to_stop:
+            _cancel_exception()
 
-    def _outcome(self, run_now: TaskRun) -> Outcome:
-        held, started_at, error = run_now.held, run_now.started_at, run_now.error
-        if error is None or run_now.result is not None:  # a time-out that came after the result changes nothing
-            return self._ended(held, started_at, State.DONE, result=run_now.result)
-        assignment = held.assignment
+    def _outcome(self, task_run: TaskRun) -> Outcome:
+        task, started_at, error = task_run.task, task_run.started_at, task_run.error
+        if error is None or task_run.result is not None:  # a time-out that came after the result changes nothing
+            return self._make_outcome(task, started_at, State.DONE, result=task_run.result)
+        assignment = task.assignment
         if isinstance(error, TaskTimeout) and not error.args:
-            error.args = ("the task ran longer than its time-out allows",)  # as `_raise_in` can't say it
+            error.args = ("the task ran longer than its time-out allows",)  # `_raise_in` raises it without a message
         failure = describe(error)
-        if policy.may_retry(run_now.definition, error, assignment.attempts, assignment.retries, self._rules.retries):
+        if policy.may_retry(
+            task_run.definition, error, assignment.attempts, assignment.retries, self._settings.retries
+        ):
             chance = random.random()  # noqa: S311 - to spread retries
-            wait = policy.retry_delay(assignment.attempts, self._rules.retry_delay, chance)
-            return self._ended(held, started_at, State.RETRYING, failure=failure, due_at=time.time() + wait)
-        return self._ended(held, started_at, State.FAILED, failure=failure)
+            delay = policy.retry_delay(assignment.attempts, self._settings.retry_delay, chance)
+            return self._make_outcome(task, started_at, State.RETRYING, failure=failure, due_at=time.time() + delay)
+        return self._make_outcome(task, started_at, State.FAILED, failure=failure)
 
-    def _ended(
+    def _make_outcome(
         self,
-        held: InFlightTask,
+        task: InFlightTask,
         started_at: float,
         state: State,
         *,
@@ -277,73 +280,73 @@ class HandlerThreads:
         due_at: float | None = None,
     ) -> Outcome:
         return Outcome(
-            seq=held.assignment.seq,
-            attempt=held.assignment.attempts,
+            seq=task.assignment.seq,
+            attempt=task.assignment.attempts,
             state=state,
             result=result,
             failure=failure,
             due_at=due_at,
-            worker=self._rules.worker,
-            queued_at=held.reference.at,
-            taken_at=held.taken_at,
+            worker=self._settings.worker,
+            queued_at=task.reference.at,
+            taken_at=task.taken_at,
             started_at=started_at,
             finished_at=time.time(),
         )
 
-    # The watch over tasks that run too long.
+    # The deadline thread.
 
-    def _run_watch(self) -> None:
+    def _run_deadlines(self) -> None:
         while True:
-            self._timed.get()
-            self._watching = True
-            while self._watching:
-                if self._stopping.wait(WATCH_INTERVAL):
+            self._timed_tasks.get()
+            self._checking = True
+            while self._checking:
+                if self._stopping.wait(CHECK_INTERVAL):
                     return
-                # First this, then the look: whoever begins after it says so again.
-                self._watching = False
-                self._watching = self._look_at_deadlines(time.monotonic())
+                # In this order: a task that begins after the check wakes this thread again.
+                self._checking = False
+                self._checking = self._check_deadlines(time.monotonic())
 
-    def _look_at_deadlines(self, now: float) -> bool:
-        """Hurry what is late; whether anything runs that can be."""
-        timed = False
+    def _check_deadlines(self, now: float) -> bool:
+        """Time out the runs that are late. Returns whether any running task has a deadline."""
+        has_deadline = False
         for slot in self._slots:
-            run_now = slot.run
-            if run_now is not None and run_now.deadline is not None:
-                timed = True
-                if now > run_now.deadline:
-                    self._hurry(slot, run_now)
-        return timed
+            task_run = slot.run
+            if task_run is not None and task_run.deadline is not None:
+                has_deadline = True
+                if now > task_run.deadline:
+                    self._time_out(slot, task_run)
+        return has_deadline
 
-    def _hurry(self, slot: ThreadSlot, run_now: TaskRun) -> None:
+    def _time_out(self, slot: ThreadSlot, task_run: TaskRun) -> None:
         with slot.lock:
-            if slot.run is not run_now:
+            if slot.run is not task_run:
                 return
-            if run_now.looks_left is None:
-                run_now.looks_left = round(GRACE / WATCH_INTERVAL)
+            if task_run.checks_left is None:
+                task_run.checks_left = round(STOP_TIMEOUT / CHECK_INTERVAL)
                 _raise_in(slot.thread, TaskTimeout)
                 return
-            run_now.looks_left -= 1
-            if run_now.looks_left > 0:
+            task_run.checks_left -= 1
+            if task_run.checks_left > 0:
                 return
-            run_now.written_off = True
+            task_run.abandoned = True
             slot.run = None
         self.abandoned += 1
-        held = run_now.held
-        _log.error("task %s does not stop after its time-out; its thread is written off", held.assignment.id)
+        task = task_run.task
+        _log.error("task %s did not stop after its time-out; its thread is abandoned", task.assignment.id)
         error = TaskTimeout("the task ran longer than its time-out, and did not stop when asked")
-        # A value of its own: the thread that was left may still write into the old one.
-        ended = TaskRun(held, run_now.started_at, definition=run_now.definition, error=error)
-        self._uses.finish(held, self._outcome(ended))
-        self._suspects.finish(held)
+        # A new value, since the abandoned thread may still write to the old one.
+        ended = TaskRun(task, task_run.started_at, definition=task_run.definition, error=error)
+        self._callbacks.finish(task, self._outcome(ended))
+        self._suspects.finish(task)
         self._start_thread(slot)
 
 
 def _raise_in(thread: threading.Thread | None, error: type[BaseException]) -> None:
-    """Raise in another thread, at its next step of Python code."""
+    """Raise an exception in another thread, at its next step of Python code."""
     if thread is not None and thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
 
 
-def _take_back_exception() -> None:
-    """Undo `_raise_in` for this thread, if it was not raised yet."""
+def _cancel_exception() -> None:
+    """Undo `_raise_in` for this thread, if the exception was not raised yet."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)

@@ -1,7 +1,7 @@
-"""What a worker holds: each task between its delivery and its acknowledgement.
+"""The tasks in flight: each between its delivery to the worker and the acknowledgement.
 
-An attempt at a task may be delivered again while it is still held: the connection was lost meanwhile, or it was
-published twice. The later delivery takes the earlier one's place, since it is one that the broker certainly waits for.
+The broker may deliver an attempt again while the worker still has it: the connection was lost meanwhile, or the
+attempt was published twice. The later delivery replaces the earlier one, since the broker certainly waits for it.
 """
 
 import threading
@@ -12,7 +12,7 @@ from core.model import Assignment
 
 
 class InFlightTask:
-    """One attempt at a task that the worker holds."""
+    """One attempt at a task that was delivered to the worker."""
 
     __slots__ = ("assignment", "begun", "delivery", "reference", "suspect", "taken_at", "unwanted")
 
@@ -24,76 +24,77 @@ class InFlightTask:
         self.delivery = delivery
         self.taken_at = taken_at
         self.suspect = suspect
-        """It was delivered before, and may be what killed the worker that had it."""
+        """Whether it was delivered before, and may have killed the worker that ran it."""
         self.begun = False
         self.unwanted = False
-        """It was cancelled, ended elsewhere, or published anew, while it waited here for its turn."""
+        """Whether it was cancelled, has ended elsewhere or was published again while it waited here."""
 
 
 class InFlightTasks:
-    """All of them, by the task's number and attempt. May be used from several threads."""
+    """All tasks in flight, by number and attempt. Thread-safe."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[int, int], InFlightTask] = {}
+        self._tasks: dict[tuple[int, int], InFlightTask] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._tasks)
 
-    def add(self, held: InFlightTask) -> Delivery | None:
-        """Hold an attempt; None when it is a new one.
+    def add(self, task: InFlightTask) -> Delivery | None:
+        """Add an attempt. Returns None for a new one.
 
-        Otherwise only the message is new: the delivery of the former one, which is returned, is to be acknowledged.
+        An attempt that is in flight already gets the new message, and the former delivery, which must be
+        acknowledged, is returned.
         """
         with self._lock:
-            known = self._held.setdefault(_key(held), held)
-            if known is held:
+            known = self._tasks.setdefault(_key(task), task)
+            if known is task:
                 return None
             former = known.delivery
-            known.delivery, known.reference, known.unwanted = held.delivery, held.reference, False
+            known.delivery, known.reference, known.unwanted = task.delivery, task.reference, False
             return former
 
-    def begin(self, held: InFlightTask, is_held: Callable[[Delivery], bool]) -> bool:
-        """Note that a task is begun; False, and let go of it, when the broker waits for it no more.
+    def begin(self, task: InFlightTask, is_held: Callable[[Delivery], bool]) -> bool:
+        """Mark a task as begun. Returns False, and removes it, when the broker does not wait for it any more.
 
-        It is delivered again then, perhaps to another worker, and would run twice.
-        One that is unwanted is let go of too: what may come of it from now on is another.
+        Such a task is delivered again, perhaps to another worker, and would run twice.
+        An unwanted task is removed too: if it is delivered again from now on, it counts as a new one.
         """
         with self._lock:
-            still_held = is_held(held.delivery)
-            if still_held and not held.unwanted:
-                held.begun = True
+            still_held = is_held(task.delivery)
+            if still_held and not task.unwanted:
+                task.begun = True
             else:
-                self._let_go(held)
+                self._discard(task)
             return still_held
 
     def waiting(self, before: float) -> list[InFlightTask]:
-        """Those that were taken before this time and have not begun."""
+        """Return the tasks that were delivered before this time and have not begun."""
         with self._lock:
-            return [held for held in self._held.values() if not held.begun and held.taken_at < before]
+            return [task for task in self._tasks.values() if not task.begun and task.taken_at < before]
 
-    def set_wanted(self, held: InFlightTask, *, wanted: bool) -> None:
-        """Note whether a task is wanted; too late once it is begun: what came again meanwhile must not be let go of."""
+    def set_wanted(self, task: InFlightTask, *, wanted: bool) -> None:
+        """Note whether a task is still wanted. Does nothing once it has begun: its delivery must then stay."""
         with self._lock:
-            if not held.begun:
-                held.unwanted = not wanted
+            if not task.begun:
+                task.unwanted = not wanted
 
     def outdated(self, generation: int) -> list[Delivery]:
-        """The deliveries of those that were published before this generation of the queue began."""
+        """Return the deliveries of the tasks that were published before this generation of the queue."""
         with self._lock:
-            return [held.delivery for held in self._held.values() if held.reference.is_outdated(generation)]
+            return [task.delivery for task in self._tasks.values() if task.reference.is_outdated(generation)]
 
     def remove(self, tasks: Sequence[InFlightTask]) -> list[Delivery]:
-        """Let go of tasks; the deliveries to acknowledge for them."""
+        """Remove tasks. Returns the deliveries to acknowledge."""
         with self._lock:
-            for held in tasks:
-                self._let_go(held)
-            return [held.delivery for held in tasks]
+            for task in tasks:
+                self._discard(task)
+            return [task.delivery for task in tasks]
 
-    def _let_go(self, held: InFlightTask) -> None:
-        if self._held.get(_key(held)) is held:
-            del self._held[_key(held)]
+    def _discard(self, task: InFlightTask) -> None:
+        if self._tasks.get(_key(task)) is task:
+            del self._tasks[_key(task)]
 
 
-def _key(held: InFlightTask) -> tuple[int, int]:
-    return held.assignment.seq, held.assignment.attempts
+def _key(task: InFlightTask) -> tuple[int, int]:
+    return task.assignment.seq, task.assignment.attempts

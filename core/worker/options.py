@@ -27,19 +27,19 @@ PREFETCH = Option(
     "worker.prefetch",
     config.whole_number(0, 10_000),
     0,
-    "tasks held at most, running ones included; 0 follows how long they take",
+    "how many tasks to take from the broker, running ones included; 0: as many as their duration suggests",
     ("--prefetch",),
     "N",
 )
-BURST = Option("worker.burst", config.switch, False, "leave when the queue is empty", ("--burst",))
+BURST = Option("worker.burst", config.switch, False, "stop when the queue is empty", ("--burst",))
 MAX_TASKS = Option(
-    "worker.max-tasks", config.whole_number(0, 2**53), 0, "leave after so many tasks; 0 never", ("--max-tasks",), "N"
+    "worker.max-tasks", config.whole_number(0, 2**53), 0, "stop after this many tasks; 0: never", ("--max-tasks",), "N"
 )
 SHUTDOWN_TIMEOUT = Option(
     "worker.shutdown-timeout",
     config.seconds(0, 86_400),
     30.0,
-    "how long running tasks may take to finish before the worker leaves without them",
+    "how long to wait for running tasks when the worker stops",
     ("--shutdown-timeout",),
     "SECONDS",
 )
@@ -47,7 +47,7 @@ RETRIES = Option(
     "worker.retries",
     config.whole_number(0, 100),
     3,
-    "how often a failure is tried again, where neither task nor kind says",
+    "how often to retry a failed task, unless the task or its kind specifies it",
     ("--retries",),
     "N",
 )
@@ -55,7 +55,7 @@ RETRY_DELAY = Option(
     "worker.retry-delay",
     config.seconds(0.01, 3600),
     1.0,
-    "the wait before the first retry; it doubles each time",
+    "delay before the first retry; it doubles with each retry",
     ("--retry-delay",),
     "SECONDS",
 )
@@ -63,7 +63,7 @@ TIMEOUT = Option(
     "worker.timeout",
     config.seconds(0, 86_400 * 7),
     0.0,
-    "how long a task may run, where its kind doesn't say; 0 for ever",
+    "how long a task may run, unless its kind specifies it; 0: without a limit",
     ("--timeout",),
     "SECONDS",
 )
@@ -74,7 +74,7 @@ FILES_ROOT = Option(
     "worker.files-root",
     config.optional_text,
     "",
-    "the directory of which tasks may read files",
+    "the directory whose files tasks may read",
     ("--files-root",),
     "DIRECTORY",
 )

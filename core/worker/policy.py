@@ -1,4 +1,4 @@
-"""Which messages to heed, how many to hold, and what becomes of a task that failed.
+"""The decisions of a worker: which messages to run, how many to prefetch, and whether and when to retry.
 
 Pure: time and chance are arguments.
 """
@@ -9,64 +9,65 @@ from core.errors import UnknownKind
 from core.model import Assignment, State
 from core.tasks import TaskDefinition, is_permanent
 
-LONGEST_DELAY = 3600.0
-"""Seconds to the next attempt, at most."""
+MAX_RETRY_DELAY = 3600.0
+"""The longest delay before a retry, in seconds."""
 
-HELD_SECONDS = 0.25
-"""For how much work a worker holds messages beside those that run: enough to hardly ever wait for the next."""
+PREFETCH_SECONDS = 0.25
+"""Seconds of work that a worker prefetches beside the running tasks, so that it rarely waits for the next one."""
 
-MOST_HELD = 1000
+MAX_PREFETCH = 1000
 
 
-def is_wanted(reference: Reference, booked: Assignment | None, generation: int = 0) -> bool:
-    """Whether a message is to be heeded; not, when what it asks for is done, or asked for by another message.
+def is_wanted(reference: Reference, assignment: Assignment | None, generation: int = 0) -> bool:
+    """Return whether to run what a message refers to: the attempt has not ended, and no other message stands for it.
 
     Args:
-        reference: what it refers to.
-        booked: the task as it is in the journal now.
-        generation: of the queue, by the journal.
+        reference: the content of the message.
+        assignment: the task as the journal has it now; None when it has none.
+        generation: the generation of the queue, by the journal.
     """
-    if booked is None or has_ended(reference, booked):
+    if assignment is None or has_ended(reference, assignment):
         return False
-    return not reference.is_outdated(generation) and not _is_surplus(reference, booked)
+    return not reference.is_outdated(generation) and not _is_surplus(reference, assignment)
 
 
-def has_ended(reference: Reference, booked: Assignment) -> bool:
-    """Whether the attempt that a message asks for is over."""
-    return booked.state.ended or booked.attempts != reference.attempt
+def has_ended(reference: Reference, assignment: Assignment) -> bool:
+    """Return whether the attempt that a message refers to has ended."""
+    return assignment.state.ended or assignment.attempts != reference.attempt
 
 
-def _is_surplus(reference: Reference, booked: Assignment) -> bool:
-    """Whether the broker has confirmed another message, when a connection was lost before it could say so of this one.
+def _is_surplus(reference: Reference, assignment: Assignment) -> bool:
+    """Return whether the broker has confirmed another message for this attempt.
 
-    A message of former versions of the program, which tells no generation, can't be compared.
+    That happens when the publisher lost its connection before this one was confirmed, and published again.
+    A message of an earlier version of the program has no generation and can't be compared.
     """
-    confirmed = booked.state is State.QUEUED and reference.generation is not None
-    return confirmed and booked.queued_at is not None and booked.queued_at != reference.at
+    confirmed = assignment.state is State.QUEUED and reference.generation is not None
+    return confirmed and assignment.queued_at is not None and assignment.queued_at != reference.at
 
 
 def retry_delay(attempt: int, base: float, chance: float) -> float:
-    """Seconds to wait after failure number `attempt` (0 for the first): doubled each time, and spread.
+    """Return the seconds to wait before the next attempt, which double with each failure.
 
     Args:
         attempt: how many attempts had ended before the one that failed.
-        base: the wait after the first.
-        chance: from 0 to 1; spreads those that failed together, by a quarter up and down.
+        base: seconds to wait after the first failure.
+        chance: a random number from 0 to 1. It spreads tasks that failed together, by a quarter up and down.
     """
-    return Backoff(base, LONGEST_DELAY, low=0.75, high=1.25).delay(attempt, chance)
+    return Backoff(base, MAX_RETRY_DELAY, low=0.75, high=1.25).delay(attempt, chance)
 
 
 def may_retry(
     definition: TaskDefinition | None, error: BaseException, attempt: int, retries: int | None, default: int
 ) -> bool:
-    """Whether a failed attempt is followed by another.
+    """Return whether to retry a task after a failed attempt.
 
     Args:
-        definition: of the kind; None when the worker doesn't know it.
+        definition: the definition of its kind; None when the worker doesn't know the kind.
         error: what the attempt raised.
         attempt: how many attempts had ended before.
-        retries: what the task's submitter said.
-        default: the worker's own.
+        retries: the number that the client specified, if any.
+        default: the number for kinds that specify none.
     """
     if definition is None or isinstance(error, UnknownKind) or is_permanent(definition, error):
         return False
@@ -76,9 +77,10 @@ def may_retry(
 
 
 def prefetch(concurrency: int, seconds_each: float) -> int:
-    """How many messages to hold, running ones included, when tasks take `seconds_each` on average.
+    """Return how many messages to prefetch, running tasks included, when tasks take `seconds_each` on average.
 
-    Slow tasks are left in the queue for whoever is free first; of fast ones as many are held as `HELD_SECONDS` needs.
+    Slow tasks stay in the queue for the first free worker. Of fast tasks, as many are prefetched as fill
+    `PREFETCH_SECONDS`.
     """
-    beside = int(concurrency * HELD_SECONDS / max(seconds_each, 1e-6))
-    return min(concurrency + beside, max(MOST_HELD, concurrency))
+    waiting = int(concurrency * PREFETCH_SECONDS / max(seconds_each, 1e-6))
+    return min(concurrency + waiting, max(MAX_PREFETCH, concurrency))

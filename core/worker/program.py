@@ -1,4 +1,4 @@
-"""The worker as a whole: the consumer, the threads, the heartbeat; how it starts and how it leaves."""
+"""The worker as a whole: its consumer, threads and heartbeat, how it starts and how it stops."""
 
 import logging
 import os
@@ -27,34 +27,34 @@ from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.recorder import Recorder
 
 TUNE_INTERVAL = 0.5
-"""Seconds between two looks at how many messages to hold."""
+"""Seconds between two adjustments of the prefetch."""
 
-BURST_IDLE = 0.5
-"""Seconds without a message after which a worker in a burst leaves."""
+BURST_IDLE_TIMEOUT = 0.5
+"""Seconds without a message after which a worker in burst mode stops."""
 
-BURST_PATIENCE = 15.0
-"""Seconds for which a worker in a burst tries to reach the broker."""
+BURST_BROKER_TIMEOUT = 15.0
+"""Seconds for which a worker in burst mode tries to reach the broker."""
 
-HASTE = 1.0
-"""Seconds that giving back what is held may take when the worker leaves at once."""
+FAST_CLOSE_TIMEOUT = 1.0
+"""Seconds to wait for the consumer to give back its messages when the worker stops at once."""
 
-LAST_WORDS = 5.0
-"""Seconds that the journal's thread has to store the last outcomes."""
+RECORDER_TIMEOUT = 5.0
+"""Seconds to wait for the recorder to store the last outcomes."""
 
-SHOW_PATIENCE = 1.0
-"""Seconds to wait for the journal to say that the worker is ready, before it takes tasks all the same."""
+READY_TIMEOUT = 1.0
+"""Seconds to wait until the journal shows the worker as ready. It then takes tasks in any case."""
 
 _log = logging.getLogger("cauce.worker")
 
 
 class Worker:
-    """One worker.
+    """A worker process.
 
     Args:
-        settings: as `options` describes them.
-        registry: the kinds that can be run.
-        broker: brings the tasks.
-        journal: holds them.
+        settings: the values of `options`.
+        registry: the kinds that the worker knows.
+        broker: the broker that delivers the tasks.
+        journal: the journal that stores them.
     """
 
     def __init__(self, settings: Settings, registry: Registry, broker: Broker, journal: Journal) -> None:
@@ -65,13 +65,13 @@ class Worker:
         self._phase = ProcessPhase.STARTING
         self._events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
         self._number = 0
-        self._seen = (0.0, 0)
+        self._last_busy = (0.0, 0)
         with journal.open() as repository, repository.transaction():
             self._number = repository.register(self._record(Counters()))
         self.name = settings[options.NAME] or f"w{self._number}"
-        self._hold = InFlightTasks()
+        self._in_flight = InFlightTasks()
         self._concurrency = settings[options.CONCURRENCY]
-        # As many as run, until it is known how long they take: a second worker gets its share of the first ones.
+        # As many as run at once, until their duration is known: so other workers get their share of the first tasks.
         self._prefetch = settings[options.PREFETCH] or self._concurrency
         self._recorder = Recorder(journal.open, self._acknowledge, self._events.put)
         broker.on_queue_recreated = self._recorder.redispatch
@@ -79,19 +79,19 @@ class Worker:
         self._handlers = HandlerThreads(
             self._concurrency,
             registry,
-            self._rules(),
+            self._run_settings(),
             Callbacks(
-                begin=lambda held: self._hold.begin(held, self._consumer.holds),
+                begin=lambda task: self._in_flight.begin(task, self._consumer.holds),
                 add_strike=self._recorder.add_strike,
                 finish=self._recorder.finish,
                 drop=self._recorder.drop,
             ),
             self._events.put,
         )
-        self._taker = Fetcher(
+        self._fetcher = Fetcher(
             self._consumer,
             journal.open,
-            self._hold,
+            self._in_flight,
             self._handlers.add,
             settings[options.MAX_TASKS],
             self._events.put,
@@ -99,8 +99,8 @@ class Worker:
         self._heartbeat = Heartbeat(journal.open_heartbeat, self._describe, self._number, self._events.put)
 
     def run(self) -> int:
-        """Work until a signal, the end of the burst, or the last of `max-tasks`; the exit code."""
-        on_stop(self._events.put, self._again)
+        """Work until a signal, the end of the burst, or the last of `max-tasks`. Returns the exit code."""
+        on_stop(self._events.put, self._stop_at_once)
         try:
             self._broker.prepare()
         except BrokerUnavailable as error:
@@ -109,108 +109,108 @@ class Worker:
         self._handlers.start()
         self._phase = ProcessPhase.READY
         self._heartbeat.start()
-        # Whoever looks after it shall know that it could work, even if its first task kills it.
-        self._heartbeat.wait_shown(SHOW_PATIENCE)
-        self._taker.start()
+        # The supervisor must learn that the worker was ready even if its first task kills it.
+        self._heartbeat.wait_shown(READY_TIMEOUT)
+        self._fetcher.start()
         _log.info("%s is ready: %d at once; broker: %s", self.name, self._concurrency, self._broker.description)
         code = self._wait()
-        return self._leave(code)
+        return self._drain(code)
 
     def _wait(self) -> int:
-        """Watch over everything until it is time to leave; the exit code."""
+        """Wait until it is time to stop. Returns the exit code."""
         while True:
             try:
                 event = self._events.get(timeout=TUNE_INTERVAL)
             except queue.Empty:
-                code = self._finished()
+                code = self._exit_code()
                 if code is not None:
                     return code
-                self._tune()
+                self._tune_prefetch()
             else:
                 if isinstance(event, BaseException):
                     return 1
                 _log.info(
-                    "leaving: finishing %d running tasks; the same signal again leaves at once",
+                    "stopping: finishing %d running tasks; a second signal ends the worker at once",
                     len(self._handlers.running),
                 )
                 return 0
 
-    def _finished(self) -> int | None:
-        """The exit code when there is nothing more to do; else None."""
+    def _exit_code(self) -> int | None:
+        """Return the exit code when the worker has nothing more to do, else None."""
         if self._handlers.abandoned >= self._concurrency:
-            _log.error("too many tasks did not stop after their time-outs: leaving, to begin anew")
+            _log.error("too many tasks did not stop after their time-outs; stopping, so that a new worker can start")
             return 1
-        if len(self._hold):
+        if len(self._in_flight):
             return None
-        if self._taker.exhausted:
+        if self._fetcher.exhausted:
             return 0
         if self._settings[options.BURST]:
             now = time.monotonic()
-            idle_since = self._taker.idle_since
-            if idle_since is not None and now - idle_since > BURST_IDLE:
+            idle_since = self._fetcher.idle_since
+            if idle_since is not None and now - idle_since > BURST_IDLE_TIMEOUT:
                 return 0
-            away_since = self._taker.away_since
-            if away_since is not None and now - away_since > BURST_PATIENCE:
+            away_since = self._fetcher.away_since
+            if away_since is not None and now - away_since > BURST_BROKER_TIMEOUT:
                 _log.error("the broker can't be reached: %s", self._consumer.trouble)
                 return 3
         return None
 
-    def _tune(self) -> None:
-        """Hold as many messages as the tasks' pace asks for."""
+    def _tune_prefetch(self) -> None:
+        """Set the prefetch according to the duration of the last tasks."""
         if self._settings[options.PREFETCH]:
             return
         counters = self._recorder.counters
         ended = counters.done + counters.failed + counters.retried + counters.discarded
         if not ended:
             return
-        wanted = policy.prefetch(self._concurrency, self._pace(counters.busy_seconds, ended))
+        wanted = policy.prefetch(self._concurrency, self._seconds_each(counters.busy_seconds, ended))
         slow = wanted == self._concurrency != self._prefetch
         if slow or not self._prefetch / 2 < wanted < self._prefetch * 2:
-            _log.debug("holding up to %d messages", wanted)
+            _log.debug("prefetching up to %d messages", wanted)
             self._prefetch = wanted
             self._consumer.resize(wanted)
 
-    def _pace(self, busy_seconds: float, ended: int) -> float:
-        """Seconds that a task took of late. Those that run are counted: a long one shows before it ends."""
-        before_seconds, before_ended = self._seen
+    def _seconds_each(self, busy_seconds: float, ended: int) -> float:
+        """Return the seconds that a task took lately. Running tasks count, so that a long one shows before it ends."""
+        before_seconds, before_ended = self._last_busy
         running = self._handlers.running
         now = time.time()
         seconds = busy_seconds - before_seconds + sum(max(0.0, now - task.since) for task in running)
         tasks = ended - before_ended + len(running)
         if ended > before_ended:
-            self._seen = (busy_seconds, ended)
+            self._last_busy = (busy_seconds, ended)
         return seconds / max(1, tasks)
 
-    def _leave(self, code: int) -> int:
-        """Finish what runs, store it, give back the rest."""
+    def _drain(self, code: int) -> int:
+        """Finish the running tasks, store their outcomes and give back the rest."""
         self._phase = ProcessPhase.DRAINING
-        self._taker.stop()
+        self._fetcher.stop()
         if not self._handlers.stop(self._settings[options.SHUTDOWN_TIMEOUT]):
             _log.warning(
-                "leaving without %d tasks that did not finish; they will run again", len(self._handlers.running)
+                "stopping without %d tasks that did not finish; they will run again", len(self._handlers.running)
             )
-            self._recorder.remove_strikes(self._handlers.running_suspects, LAST_WORDS)
+            self._recorder.remove_strikes(self._handlers.running_suspects, RECORDER_TIMEOUT)
             self._handlers.interrupt()
-        self._recorder.stop(LAST_WORDS)
+        self._recorder.stop(RECORDER_TIMEOUT)
         self._consumer.close()
         self._heartbeat.stop()
-        _log.info("left")
+        _log.info("stopped")
         return code
 
-    def _again(self, stop_signal: signal.Signals) -> None:
-        """Leave at once. What is not stored is not acknowledged either, and runs again elsewhere."""
-        _log.warning("leaving at once; %d tasks run again elsewhere", len(self._hold))
-        self._recorder.remove_strikes(self._handlers.running_suspects, HASTE / 2)
+    def _stop_at_once(self, stop_signal: signal.Signals) -> None:
+        """Exit at once. Tasks whose outcome is not stored are not acknowledged either, and run again elsewhere."""
+        _log.warning("stopping at once; %d tasks run again elsewhere", len(self._in_flight))
+        self._recorder.remove_strikes(self._handlers.running_suspects, FAST_CLOSE_TIMEOUT / 2)
         self._handlers.interrupt()
-        giving_back = threading.Thread(target=self._consumer.close, daemon=True)
-        giving_back.start()
-        giving_back.join(HASTE)
+        closing = threading.Thread(target=self._consumer.close, daemon=True)
+        closing.start()
+        closing.join(FAST_CLOSE_TIMEOUT)
         os._exit(exit_code(stop_signal))
 
     def _acknowledge(self, tasks: Sequence[InFlightTask]) -> None:
-        self._consumer.ack(self._hold.remove(tasks))
+        self._consumer.ack(self._in_flight.remove(tasks))
 
-    def _rules(self) -> RunSettings:
+    def _run_settings(self) -> RunSettings:
         root = self._settings[options.FILES_ROOT]
         return RunSettings(
             worker=self.name,
@@ -223,7 +223,7 @@ class Worker:
     def _describe(self) -> ProcessRecord:
         counters = self._recorder.counters
         return self._record(
-            msgspec.structs.replace(counters, discarded=counters.discarded + self._taker.discarded),
+            msgspec.structs.replace(counters, discarded=counters.discarded + self._fetcher.discarded),
             self._phase,
             self._troubles(),
             in_hand=tuple(self._handlers.running),
@@ -231,7 +231,7 @@ class Worker:
 
     def _troubles(self) -> tuple[str, ...]:
         troubles = (("broker", self._consumer.trouble), ("journal", self._recorder.trouble))
-        return tuple(f"{part}: {trouble}" for part, trouble in troubles if trouble)
+        return tuple(f"{name}: {trouble}" for name, trouble in troubles if trouble)
 
     def _record(
         self,

@@ -1,7 +1,7 @@
-"""The thread that writes a worker's journal: outcomes are committed together, and only then acknowledged.
+"""The thread that stores outcomes in the journal, and acknowledges their messages only then.
 
-What has come when the journal's lock is got is committed together: other processes can have it for a while.
-Nothing is dropped while the journal can't be written: what is not stored is tried again until it is.
+All outcomes that have come by the time the journal's write lock is acquired are committed together.
+While the journal can't be written, the thread keeps what it has and tries again.
 """
 
 import logging
@@ -20,82 +20,82 @@ from core.threads import OnDeath, vital_thread
 from core.worker.in_flight import InFlightTask
 from core.worker.policy import has_ended
 
-LARGEST_BATCH = 1000
-PAUSE = 0.5
-"""Seconds to the next try when the journal can't be written."""
+MAX_BATCH = 1000
+RETRY_INTERVAL = 0.5
+"""Seconds between two attempts to write the journal."""
 
 _log = logging.getLogger("cauce.worker")
 
 
 class Finished(msgspec.Struct):
-    """A task that has ended, one way or the other."""
+    """A task whose attempt has ended."""
 
-    held: InFlightTask
+    task: InFlightTask
     outcome: Outcome
 
 
 class Strike(msgspec.Struct):
-    """A task that is about to begin after a redelivery; `noted` is set when that is stored."""
+    """A suspect that is about to begin. `stored` is set when its strike is stored."""
 
-    held: InFlightTask
-    noted: threading.Event
+    task: InFlightTask
+    stored: threading.Event
 
 
-class Pardon(msgspec.Struct):
-    """Tasks that are given back in good order: their strikes are taken back; `noted` is set when that is stored."""
+class StrikeRemoval(msgspec.Struct):
+    """Suspects that the worker gives back in good order. `stored` is set when their strikes are removed."""
 
     seqs: Sequence[int]
-    noted: threading.Event
+    stored: threading.Event
 
 
 class Dropped(msgspec.Struct):
-    """A task that was not begun, because nobody wants it any more."""
+    """A task that was not begun, because it is unwanted."""
 
-    held: InFlightTask
+    task: InFlightTask
 
 
 class QueueLost(msgspec.Struct):
-    """The broker had lost its queue: what was on it has to be published again."""
+    """The broker has lost its queue: all queued tasks must be published again."""
 
 
-Item = Finished | Strike | Pardon | Dropped | QueueLost
+Item = Finished | Strike | StrikeRemoval | Dropped | QueueLost
 
 
 class _Batch:
-    """What is committed and acknowledged together."""
+    """The items that are committed and acknowledged together."""
 
     def __init__(self) -> None:
         self.finished: list[Finished] = []
-        self.strikes: list[Strike | Pardon] = []
+        self.strikes: list[Strike | StrikeRemoval] = []
         self.dropped: list[Dropped] = []
-        self.lost = False
+        self.queue_lost = False
 
     def __len__(self) -> int:
         return len(self.finished) + len(self.strikes) + len(self.dropped)
 
     def add(self, item: Item) -> None:
-        """Have this stored."""
+        """Add an item."""
         if isinstance(item, Finished):
             self.finished.append(item)
         elif isinstance(item, Dropped):
             self.dropped.append(item)
         elif isinstance(item, QueueLost):
-            self.lost = True
+            self.queue_lost = True
         else:
             self.strikes.append(item)
 
     @property
-    def has_to_be_written(self) -> bool:
-        """Whether it changes the journal."""
-        return bool(self.finished or self.strikes) or self.lost
+    def changes_journal(self) -> bool:
+        """Whether the journal must be written for it."""
+        return bool(self.finished or self.strikes) or self.queue_lost
 
 
 class Recorder:
-    """Owns the thread.
+    """The thread that stores outcomes.
 
     Args:
         open_repository: opens the journal, in the thread.
-        acknowledge: tells the broker that these are settled; called from the thread.
+        acknowledge: acknowledges the messages of tasks; called from the thread.
         on_death: called when the thread dies.
     """
 
@@ -108,114 +108,114 @@ class Recorder:
         self._open = open_repository
         self._acknowledge = acknowledge
         self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
-        self._leaving = False
-        self._thread = vital_thread("journal", self._run, on_death)
+        self._stopping = False
+        self._thread = vital_thread("recorder", self._run, on_death)
         self.counters = Counters()
         self.trouble = ""
         """Why the journal can't be written now; empty when it can."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
-    def finish(self, held: InFlightTask, outcome: Outcome) -> None:
-        """Have an outcome stored and acknowledged."""
-        self._inbox.put(Finished(held, outcome))
+    def finish(self, task: InFlightTask, outcome: Outcome) -> None:
+        """Store an outcome and acknowledge its message, soon."""
+        self._inbox.put(Finished(task, outcome))
 
-    def drop(self, held: InFlightTask) -> None:
-        """Have a task acknowledged that was not begun, because it was cancelled or ended elsewhere."""
-        self._inbox.put(Dropped(held))
+    def drop(self, task: InFlightTask) -> None:
+        """Acknowledge the message of an unwanted task, soon."""
+        self._inbox.put(Dropped(task))
 
-    def add_strike(self, held: InFlightTask) -> None:
-        """Write down that a task is about to begin that was delivered before; returns when it is.
+    def add_strike(self, task: InFlightTask) -> None:
+        """Store a strike for a suspect that is about to begin. Returns when it is stored.
 
-        It is marked as unwanted instead, when it has ended meanwhile: another copy of it may have been run elsewhere.
+        A task that has ended meanwhile, since it was delivered elsewhere too, is marked as unwanted instead.
         """
-        noted = threading.Event()
-        self._inbox.put(Strike(held, noted))
-        noted.wait()
+        stored = threading.Event()
+        self._inbox.put(Strike(task, stored))
+        stored.wait()
 
     def redispatch(self) -> None:
-        """Have everything published again that was on a queue which is gone."""
+        """Let all queued tasks be published again, because the queue was lost."""
         self._inbox.put(QueueLost())
 
     def remove_strikes(self, seqs: Sequence[int], timeout: float) -> None:
-        """Write down that tasks which began under suspicion are given back; waits for it up to `timeout` seconds."""
+        """Remove a strike from suspects that are given back in good order. Waits for it up to `timeout` seconds."""
         if seqs:
-            noted = threading.Event()
-            self._inbox.put(Pardon(seqs, noted))
-            noted.wait(timeout)
+            stored = threading.Event()
+            self._inbox.put(StrikeRemoval(seqs, stored))
+            stored.wait(timeout)
 
     def stop(self, timeout: float) -> None:
-        """Store what came before, and end."""
+        """Store what came before, and stop the thread. Waits for it up to `timeout` seconds."""
         self._inbox.put(None)
         self._thread.join(timeout)
 
     def _run(self) -> None:
         with self._open() as repository:
-            while not self._leaving:
+            while not self._stopping:
                 batch = _Batch()
                 self._take(self._inbox.get(), batch)
                 self._gather(batch)
                 self._store(batch, repository)
 
     def _gather(self, batch: _Batch) -> None:
-        """Add all that has come by now."""
+        """Add all items that have come by now."""
         with suppress(queue.Empty):
-            while len(batch) < LARGEST_BATCH and not self._leaving:
+            while len(batch) < MAX_BATCH and not self._stopping:
                 self._take(self._inbox.get_nowait(), batch)
 
     def _take(self, item: Item | None, batch: _Batch) -> None:
         if item is None:
-            self._leaving = True
+            self._stopping = True
         else:
             batch.add(item)
 
     def _store(self, batch: _Batch, repository: Repository) -> None:
-        counted: list[bool] = []
-        while batch.has_to_be_written:
+        stored: list[bool] = []
+        while batch.changes_journal:
             try:
-                counted = self._write(batch, repository)
+                stored = self._write(batch, repository)
                 break
             except JournalError as error:
                 if not self.trouble:
-                    _log.error("the journal can't be written; holding %d outcomes: %s", len(batch.finished), error)
+                    _log.error("the journal can't be written; %d outcomes wait: %s", len(batch.finished), error)
                 self.trouble = str(error)
-                time.sleep(PAUSE)
+                time.sleep(RETRY_INTERVAL)
         self.trouble = ""
         for item in batch.strikes:
-            item.noted.set()
+            item.stored.set()
         if batch.finished or batch.dropped:
-            self._acknowledge([item.held for item in batch.finished] + [item.held for item in batch.dropped])
-            self._count(batch.finished, counted, len(batch.dropped))
+            self._acknowledge([item.task for item in batch.finished] + [item.task for item in batch.dropped])
+            self._count(batch.finished, stored, len(batch.dropped))
 
     def _write(self, batch: _Batch, repository: Repository) -> list[bool]:
-        """Store everything together, and what has come by then; for each outcome whether it counted."""
+        """Write the batch, and what has come by the time the lock is acquired. Returns which outcomes were stored."""
         with repository.transaction():
             self._gather(batch)
             for item in batch.strikes:
-                if isinstance(item, Pardon):
+                if isinstance(item, StrikeRemoval):
                     repository.remove_strikes(item.seqs)
                 else:
-                    _strike(item.held, repository)
-            counted = (
+                    _add_strike(item.task, repository)
+            stored = (
                 repository.store_outcomes([item.outcome for item in batch.finished], time.time())
                 if batch.finished
                 else []
             )
-            if batch.lost:
+            if batch.queue_lost:
                 moved = repository.redispatch()
                 if moved:
                     _log.warning("the broker had lost its queue: %d tasks are published again", moved)
-            return counted
+            return stored
 
-    def _count(self, finished: Sequence[Finished], counted: Sequence[bool], discarded: int) -> None:
+    def _count(self, finished: Sequence[Finished], stored: Sequence[bool], discarded: int) -> None:
         done = failed = retried = 0
         busy = 0.0
-        for item, counts in zip(finished, counted, strict=True):
+        for item, was_stored in zip(finished, stored, strict=True):
             outcome = item.outcome
             busy += max(0.0, outcome.finished_at - outcome.started_at)
-            if not counts:
+            if not was_stored:
                 discarded += 1
             elif outcome.state is State.DONE:
                 done += 1
@@ -234,11 +234,11 @@ class Recorder:
         )
 
 
-def _strike(held: InFlightTask, repository: Repository) -> None:
-    """Note the strike of a task that has not ended; else say so."""
-    seq = held.assignment.seq
-    booked = repository.assignments([seq]).get(seq)
-    if booked is None or has_ended(held.reference, booked):
-        held.unwanted = True
+def _add_strike(task: InFlightTask, repository: Repository) -> None:
+    """Add a strike to a task, or mark it as unwanted when it has ended."""
+    seq = task.assignment.seq
+    assignment = repository.assignments([seq]).get(seq)
+    if assignment is None or has_ended(task.reference, assignment):
+        task.unwanted = True
     else:
         repository.add_strikes([seq])

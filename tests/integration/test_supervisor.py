@@ -231,7 +231,7 @@ def test_a_second_interrupt_kills_at_once(system: Supervised) -> None:
     assert submit(report.listen, "sleep", 600, wait=0.0) in {"accepted", "queued", "running"}
     log = system.home.log("w1")
     system.interrupt()
-    wait_until(lambda: "leaving" in log.read_text("utf-8"), "the worker to be asked to leave")
+    wait_until(lambda: "stopping" in log.read_text("utf-8"), "the worker to be asked to stop")
     system.interrupt()
     assert system.end_of_foreground() == 0
     system.assert_nothing_left(report)

@@ -77,7 +77,7 @@ def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
     with a_worker(scene, "w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "two to run")
         program.terminate()
-        wait_until(lambda: "leaving: finishing 2" in program.log, "it to hear of it")
+        wait_until(lambda: "stopping: finishing 2" in program.log, "it to hear of it")
         wait_until(lambda: (record := program.record()) is not None and record.status == "draining", "it to say so")
         scene.gate.touch()
         assert program.wait() == 0
@@ -99,7 +99,7 @@ def test_what_does_not_finish_in_time_runs_elsewhere(scene: Scene) -> None:
         wait_until(lambda: len(scene.traces()) == 2, "both to run")
         program.terminate()
         assert program.wait(5) == 0
-        assert "leaving without 2 tasks" in program.log
+        assert "stopping without 2 tasks" in program.log
     assert counts(scene.directory) == {"queued": 2}
     scene.gate.touch()
     with a_worker(scene, "w2", "--burst") as program:
@@ -116,7 +116,7 @@ def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scen
     with a_worker(scene, "w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "two to run")
         program.terminate()
-        wait_until(lambda: "leaving: finishing 2" in program.log, "it to hear of it")
+        wait_until(lambda: "stopping: finishing 2" in program.log, "it to hear of it")
         began = time.monotonic()
         program.terminate()
         assert program.wait() == 128 + signal.SIGTERM

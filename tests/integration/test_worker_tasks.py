@@ -213,7 +213,7 @@ def test_messages_of_strangers_are_dropped_with_a_word(scene: Shared) -> None:
     scene.publish(msgspec.json.encode(Reference("nobody", 2**40, 0, 1.0)))
     wait_until(lambda: scene.system.log("s1").count("is dropped") >= before + 5, "the server to drop them")
     wait_until(lambda: "not in this journal: dropped" in scene.system.log("s1"), "the unknown task to be dropped")
-    assert scene.system.log("w1").count("a foreign message is made a dead letter") >= 5
+    assert scene.system.log("w1").count("a message that is not Cauce's is rejected") >= 5
     assert "\x1b" not in scene.system.log("w1") + scene.system.log("s1")
     assert scene.do("alive", "echo", 1)["state"] == "done"
 

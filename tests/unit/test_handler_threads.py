@@ -232,8 +232,8 @@ def make_bench() -> Iterator[MakeBench]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch looks more often, and writes off sooner."""
-    monkeypatch.setattr(handlers_module, "WATCH_INTERVAL", 0.0005)
-    monkeypatch.setattr(handlers_module, "GRACE", 0.2)
+    monkeypatch.setattr(handlers_module, "CHECK_INTERVAL", 0.0005)
+    monkeypatch.setattr(handlers_module, "STOP_TIMEOUT", 0.2)
 
 
 def test_a_result_and_its_times(make_bench: MakeBench) -> None:

@@ -8,7 +8,7 @@ from core.broker.base import Reference
 from core.errors import ResultNotStorable, TaskTimeout, UnknownKind
 from core.model import ENDED, Assignment, State
 from core.tasks import GiveUp, TaskDefinition, builtin_registry
-from core.worker.policy import LONGEST_DELAY, MOST_HELD, is_wanted, may_retry, prefetch, retry_delay
+from core.worker.policy import MAX_PREFETCH, MAX_RETRY_DELAY, is_wanted, may_retry, prefetch, retry_delay
 
 
 def definition(retries: int | None = None, permanent: tuple[type[BaseException], ...] = ()) -> TaskDefinition:
@@ -68,7 +68,7 @@ def test_the_wait_doubles_and_is_spread() -> None:
 
 @given(st.integers(0, 10**9), st.floats(0.01, 3600), st.floats(0, 1))
 def test_the_wait_is_never_too_long_and_never_nothing(attempt: int, base: float, chance: float) -> None:
-    assert 0.75 * base <= retry_delay(attempt, base, chance) <= 1.25 * LONGEST_DELAY
+    assert 0.75 * base <= retry_delay(attempt, base, chance) <= 1.25 * MAX_RETRY_DELAY
     assert retry_delay(attempt, base, chance) <= retry_delay(attempt + 1, base, chance)
 
 
@@ -109,10 +109,10 @@ def test_slow_tasks_are_left_to_whoever_is_free_first() -> None:
 def test_of_fast_tasks_enough_are_held() -> None:
     assert prefetch(4, 0.01) == 104
     assert prefetch(1, 0.001) == 251
-    assert prefetch(4, 0.0) == MOST_HELD
-    assert prefetch(4, 1e-9) == MOST_HELD
+    assert prefetch(4, 0.0) == MAX_PREFETCH
+    assert prefetch(4, 1e-9) == MAX_PREFETCH
 
 
 @given(st.integers(1, 2000), st.floats(0, 1e9))
 def test_as_many_as_run_are_always_held(concurrency: int, seconds: float) -> None:
-    assert concurrency <= prefetch(concurrency, seconds) <= max(MOST_HELD, concurrency)
+    assert concurrency <= prefetch(concurrency, seconds) <= max(MAX_PREFETCH, concurrency)

@@ -10,7 +10,7 @@ from core.broker.base import Delivery, Reference
 from core.repository.base import Repository
 from core.repository.journal import Journal
 from core.worker.in_flight import InFlightTask
-from core.worker.recorder import LARGEST_BATCH, Recorder
+from core.worker.recorder import MAX_BATCH, Recorder
 from tests.contract.repositories import end, outcome, queue, store_outcomes
 from tests.unit.busy_journal import BusyRepository
 
@@ -89,8 +89,8 @@ def test_what_ends_while_it_waits_for_the_journal_is_stored_with_what_it_waits_w
     recorder.start()
     assert came.wait(10)
     recorder.stop(10)
-    assert busy.settled == [LARGEST_BATCH - 1, LARGEST_BATCH, 502]
-    assert [len(seqs) for seqs in acknowledged] == [LARGEST_BATCH, LARGEST_BATCH, 502]
+    assert busy.settled == [MAX_BATCH - 1, MAX_BATCH, 502]
+    assert [len(seqs) for seqs in acknowledged] == [MAX_BATCH, MAX_BATCH, 502]
     assert sorted(seq for seqs in acknowledged for seq in seqs) == sorted(each.assignment.seq for each in held)
     assert journal.counts()["done"] == 2501
     assert (recorder.counters.done, recorder.counters.discarded) == (2501, 1)

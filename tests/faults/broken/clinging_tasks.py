@@ -1,4 +1,4 @@
-"""Kinds whose worker never settles a foreign message, so that it comes again to whoever is next."""
+"""Kinds whose worker never settles a message that it can't read, so that it is delivered to the next worker."""
 
 import contextlib
 
@@ -13,11 +13,11 @@ __all__ = ["honest"]
 
 
 class ClingingFetcher(Fetcher):
-    """Leaves alone what it can't read."""
+    """Ignores messages that it can't read."""
 
     def _read(self, delivery: Delivery) -> Reference | None:
         with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without what is done when it fails
+            return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without its error handling
         return None
 
 

@@ -1,4 +1,4 @@
-"""Kinds whose worker dies when it finds that its lease is over."""
+"""Kinds whose worker dies when its lease has expired."""
 
 import os
 
@@ -11,7 +11,7 @@ __all__ = ["honest"]
 
 
 class DespairingConsumer(EmbeddedConsumer):
-    """Begins one lease, and no other."""
+    """Begins one lease, and exits instead of beginning another."""
 
     def _begin_lease(self, file: QueueFile) -> None:
         if self._holder.number:

@@ -13,8 +13,8 @@ from core.worker.__main__ import run
 from core.worker.in_flight import InFlightTask
 from core.worker.recorder import Recorder
 
-HURRY = 0.2
-"""Seconds between the acknowledgement and the order to store."""
+STORE_DELAY = 0.2
+"""Seconds between the acknowledgement and the storing."""
 
 
 class EarlyRecorder(Recorder):
@@ -26,14 +26,14 @@ class EarlyRecorder(Recorder):
         super().__init__(open_repository, lambda _: None, on_death)
         self._acknowledge_now = acknowledge
 
-    def finish(self, held: InFlightTask, outcome: Outcome) -> None:
+    def finish(self, task: InFlightTask, outcome: Outcome) -> None:
         """Acknowledge, and store later."""
-        self._acknowledge_now([held])
-        threading.Timer(HURRY, super().finish, (held, outcome)).start()
+        self._acknowledge_now([task])
+        threading.Timer(STORE_DELAY, super().finish, (task, outcome)).start()
 
-    def drop(self, held: InFlightTask) -> None:
-        """Acknowledge what was not begun."""
-        self._acknowledge_now([held])
+    def drop(self, task: InFlightTask) -> None:
+        """Acknowledge a task that was not begun."""
+        self._acknowledge_now([task])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Kinds whose worker dies of a foreign message: it takes for granted that its messages are its own."""
+"""Kinds whose worker dies of a message that is not Cauce's."""
 
 from core.broker.base import Delivery, Reference
 from core.worker import fetcher, program
@@ -9,10 +9,10 @@ __all__ = ["honest"]
 
 
 class FragileFetcher(Fetcher):
-    """Reads without looking."""
+    """Decodes messages without handling errors."""
 
     def _read(self, delivery: Delivery) -> Reference | None:
-        return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without what is done when it fails
+        return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without its error handling
 
 
 program.Fetcher = FragileFetcher  # type: ignore[attr-defined]  # this is what is wrong with it

@@ -11,19 +11,19 @@ from core.worker.in_flight import InFlightTask, InFlightTasks
 
 
 class MistakenInFlightTasks(InFlightTasks):
-    """Mixes up the deliveries of what it holds, as a variable that is captured by mistake would."""
+    """Mixes up the deliveries, as a wrongly captured variable would."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last: Delivery | None = None
 
-    def add(self, held: InFlightTask) -> Delivery | None:
-        """Hold an attempt."""
-        self._last = held.delivery
-        return super().add(held)
+    def add(self, task: InFlightTask) -> Delivery | None:
+        """Add an attempt, and remember its delivery."""
+        self._last = task.delivery
+        return super().add(task)
 
     def remove(self, tasks: Sequence[InFlightTask]) -> list[Delivery]:
-        """Let go of tasks, and have something else acknowledged."""
+        """Remove tasks, and return another delivery."""
         super().remove(tasks)
         return [] if self._last is None else [self._last]
 

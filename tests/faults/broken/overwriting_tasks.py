@@ -1,4 +1,4 @@
-"""Kinds whose worker stores its outcome whatever is in the books, also when it lost its lease long ago."""
+"""Kinds whose worker stores every outcome, also when its lease expired long ago."""
 
 from core.repository import rules
 from tests.faults.honest import honest
