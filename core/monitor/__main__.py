@@ -1,4 +1,4 @@
-"""`python -m core.monitor`: the books, the processes and the latest results, every second, without a full screen."""
+"""`python -m core.monitor`: the ledger, the processes and the latest results, every second, without a full screen."""
 
 import os
 import sys
@@ -22,18 +22,19 @@ from core.monitor.observer import Observer
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.journal import Journal
 
-ONCE = Option("monitor.once", config.switch, False, "look once, print, and end", ("--once",))
-JSON = Option("monitor.json", config.switch, False, "print JSON: one object a look", ("--json",))
+ONCE = Option("monitor.once", config.switch, False, "print one snapshot and exit", ("--once",))
+JSON = Option("monitor.json", config.switch, False, "print each snapshot as a JSON object", ("--json",))
 LATEST = Option("monitor.latest", config.whole_number(0, 1000), 10, "how many results to show", ("--latest",), "N")
 INTERVAL = Option(
-    "monitor.interval", config.seconds(0.1, 3600), 1.0, "seconds between two looks", ("--interval",), "SECONDS"
+    "monitor.interval", config.seconds(0.1, 3600), 1.0, "seconds between two snapshots", ("--interval",), "SECONDS"
 )
 OPTIONS = (*config.COMMON, ONCE, JSON, LATEST, INTERVAL)
 
-FIRST_ANSWER = 4.0
-"""Seconds to wait for the broker before the first look is shown without it."""
+FIRST_DEPTH_TIMEOUT = 4.0
+"""Seconds to wait for the broker before the first snapshot is shown without its depth."""
 
-LONGEST = 60
+MAX_OUTCOME = 60
+"""Characters of a result or failure that are shown."""
 
 STYLES = {
     Presence.ONLINE: "green",
@@ -48,31 +49,31 @@ STYLES = {
 
 
 def run(settings: Settings) -> int:
-    """Show snapshots until interrupted, or one; the exit code."""
+    """Show snapshots until interrupted, or one. Returns the exit code."""
     directory = settings[config.DIRECTORY]
     journal = Journal(settings[config.DATABASE], directory)
     observer = Observer(journal.open_readonly, settings[LATEST])
-    watch = DepthWatch(open_broker(settings[config.BROKER], directory).gauge)
-    watch.start(FIRST_ANSWER)
+    depth = DepthWatch(open_broker(settings[config.BROKER], directory).gauge)
+    depth.start(FIRST_DEPTH_TIMEOUT)
 
-    def look() -> Snapshot:
-        return observer.take_snapshot(time.monotonic(), time.time(), watch.depth, watch.trouble)
+    def take_snapshot() -> Snapshot:
+        return observer.take_snapshot(time.monotonic(), time.time(), depth.depth, depth.trouble)
 
     try:
         if settings[ONCE]:
-            return _once(look(), as_json=settings[JSON])
+            return _once(take_snapshot(), as_json=settings[JSON])
         if settings[JSON] or not sys.stdout.isatty():
             while True:
-                _write(look(), as_json=settings[JSON])
+                _write(take_snapshot(), as_json=settings[JSON])
                 time.sleep(settings[INTERVAL])
         with Live(console=Console(), auto_refresh=False, screen=False) as live:
             while True:
-                live.update(render(look()), refresh=True)
+                live.update(render(take_snapshot()), refresh=True)
                 time.sleep(settings[INTERVAL])
     except KeyboardInterrupt:
         return 0
     finally:
-        watch.stop()
+        depth.stop()
         observer.close()
 
 
@@ -85,21 +86,21 @@ def _once(snapshot: Snapshot, *, as_json: bool) -> int:
 
 def _write(snapshot: Snapshot, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(msgspec.json.encode(_plain(snapshot)).decode() + os.linesep)
+        sys.stdout.write(msgspec.json.encode(_members(snapshot)).decode() + os.linesep)
         sys.stdout.flush()
     else:
         Console().print(render(snapshot))
 
 
-def _plain(snapshot: Snapshot) -> dict[str, object]:
-    """The snapshot as members for JSON, with the total that the ledger computes."""
+def _members(snapshot: Snapshot) -> dict[str, object]:
+    """Return the members of the snapshot for JSON, with the total that the ledger computes."""
     members: dict[str, object] = msgspec.structs.asdict(snapshot)
     members["ledger"] = {"accepted": snapshot.ledger.total, **msgspec.structs.asdict(snapshot.ledger)}
     return members
 
 
 def render(snapshot: Snapshot) -> RenderableType:
-    """The snapshot as text for a terminal. Nothing of a task reaches it as markup or as an escape sequence."""
+    """Return the snapshot as text for a terminal. No part of a task reaches it as markup or escape sequence."""
     parts: list[RenderableType] = [_ledger(snapshot.ledger), _flow(snapshot)]
     if snapshot.trouble:
         parts.append(Text(printable(snapshot.trouble), style="bold yellow"))
@@ -127,7 +128,7 @@ def _flow(snapshot: Snapshot) -> Text:
 def _processes(snapshot: Snapshot) -> RenderableType:
     shown = [view for view in snapshot.processes if view.presence is not Presence.LEFT]
     if not shown:
-        return Text("No server or worker has shown itself yet: python -m core.supervisor up", style="yellow")
+        return Text("No server or worker has started yet: python -m core.supervisor up", style="yellow")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("", "state", "tasks/s", "accepted", "done", "failed", "retried", "in hand", "pid", "where"):
         table.add_column(name, justify="left" if name in {"", "state", "where"} else "right")
@@ -169,7 +170,7 @@ def _results(tasks: tuple[Task, ...]) -> Table:
             Text(printable(task.id, 36)),
             Text(printable(task.kind, 16)),
             Text(task.state, style="red" if task.state == "failed" else ""),
-            Text(printable(outcome or "", LONGEST)),
+            Text(printable(outcome or "", MAX_OUTCOME)),
             Text("" if started is None or finished is None else f"{(finished - started) * 1000:,.1f}"),
             Text(printable(task.worker or "", 16)),
         )
@@ -182,5 +183,5 @@ def _sentence(task: Task) -> str:
 
 
 if __name__ == "__main__":
-    description = "Show the books, the processes and the latest results, every second."
+    description = "Show the ledger, the processes and the latest results, every second."
     sys.exit(launch("core.monitor", description, OPTIONS, run))

@@ -1,4 +1,4 @@
-"""How long the tasks of each worker waited and ran of late. Pure."""
+"""How long the last tasks of each worker waited and ran. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,7 @@ from core.repository.archive import Timing
 
 
 class Delays(msgspec.Struct, frozen=True):
-    """Seconds, of the tasks of late."""
+    """Percentiles of the seconds that tasks waited and ran."""
 
     waited_p50: float
     waited_p95: float
@@ -17,7 +17,7 @@ class Delays(msgspec.Struct, frozen=True):
 
 
 def by_worker(timings: Iterable[Timing]) -> Mapping[str, Delays]:
-    """The delays of each worker that has ended a task, by its name; of all together under the empty name."""
+    """Return the delays of each worker by its name, and of all workers together under the empty name."""
     waited: dict[str, list[float]] = {}
     took: dict[str, list[float]] = {}
     for timing in timings:
@@ -36,11 +36,11 @@ def by_worker(timings: Iterable[Timing]) -> Mapping[str, Delays]:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The least of these values that at least such a share of them does not exceed.
+    """Return the smallest of these values that at least this share of them does not exceed.
 
     Args:
-        values: at least one.
-        share: between 0 and 1.
+        values: at least one value.
+        share: a number between 0 and 1.
     """
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]

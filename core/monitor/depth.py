@@ -1,4 +1,4 @@
-"""The broker's depth, asked again and again in a thread: a broker that hangs must not hold up a view."""
+"""The broker's depth, read regularly in a thread: a broker that hangs must not block a view."""
 
 import threading
 from collections.abc import Callable
@@ -8,41 +8,42 @@ from core.errors import BrokerError
 from core.model import Depth
 
 INTERVAL = 1.0
+"""Seconds between two readings."""
 
 
 class DepthWatch:
-    """Owns the thread.
+    """The thread that reads the broker's depth.
 
     Args:
-        open_gauge: makes the gauge, in the thread.
+        open_gauge: opens the gauge, in the thread.
     """
 
     def __init__(self, open_gauge: Callable[[], DepthGauge]) -> None:
         self._open = open_gauge
-        self._leaving = threading.Event()
-        self._first = threading.Event()
+        self._stopping = threading.Event()
+        self._first_read = threading.Event()
         self._thread = threading.Thread(target=self._run, name="depth", daemon=True)
         self.depth: Depth | None = None
         self.trouble = ""
 
     def start(self, timeout: float) -> None:
-        """Begin, and wait up to `timeout` seconds for the first answer."""
+        """Start the thread, and wait up to `timeout` seconds for the first reading."""
         self._thread.start()
-        self._first.wait(timeout)
+        self._first_read.wait(timeout)
 
     def stop(self) -> None:
-        """End; a broker that doesn't answer isn't waited for."""
-        self._leaving.set()
+        """Stop the thread, without waiting long for a broker that does not answer."""
+        self._stopping.set()
         self._thread.join(1.0)
 
     def _run(self) -> None:
         with self._open() as gauge:
-            while not self._leaving.is_set():
+            while not self._stopping.is_set():
                 try:
                     self.depth = gauge.read()
                     self.trouble = ""
                 except BrokerError as error:
                     self.depth = None
                     self.trouble = str(error)
-                self._first.set()
-                self._leaving.wait(INTERVAL)
+                self._first_read.set()
+                self._stopping.wait(INTERVAL)

@@ -1,4 +1,4 @@
-"""What every process has handled, second by second, for as long as a chart shows. Pure: samples in, numbers out."""
+"""The rate of every process, second by second, for as long as a chart shows. Pure: samples in, numbers out."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -13,17 +13,17 @@ LENGTH = 300
 """Seconds that are kept."""
 
 GAP = 5
-"""Seconds without a sample after which a process has paused: nothing is drawn for them."""
+"""The longest gap between two samples, in seconds, over which a rate is computed. Longer gaps count as pauses."""
 
 
 class _ProcessHistory:
-    """One process."""
+    """The history of one process."""
 
-    def __init__(self, role: Role, most: int) -> None:
+    def __init__(self, role: Role, max_points: int) -> None:
         self.role = role
-        # With a limit: the points of a process whose clock is ahead don't become too old.
-        self.points: deque[tuple[int, int]] = deque(maxlen=most)
-        """Second, and what was handled until then."""
+        # Limited, since the points of a process whose clock is ahead are never too old.
+        self.points: deque[tuple[int, int]] = deque(maxlen=max_points)
+        """Pairs of a second and the number of tasks handled until then."""
 
     def add(self, second: int, count: int) -> None:
         if not self.points or second > self.points[-1][0]:
@@ -34,29 +34,29 @@ class _ProcessHistory:
             self.points.popleft()
 
     def rates(self, first: int, length: int) -> list[float]:
-        """Tasks in each second from `first` on; a second that has no sample gets its part of those around it."""
-        found = [0.0] * length
+        """Return the tasks in each second from `first` on. Seconds without a sample share those between two samples."""
+        rates = [0.0] * length
         before: tuple[int, int] | None = None
         for second, count in self.points:
             if before is not None and second - before[0] <= GAP and count >= before[1]:
                 rate = (count - before[1]) / (second - before[0])
                 for each in range(max(before[0], first), min(second, first + length)):
-                    found[each - first] = rate
+                    rates[each - first] = rate
             before = (second, count)
-        return found
+        return rates
 
 
 class RateSeries(msgspec.Struct, frozen=True):
-    """Rates of the whole system, tasks in each second, the oldest first."""
+    """The rates of the whole system: tasks in each second, oldest first."""
 
     taken_in: tuple[float, ...] = ()
-    """Accepted by servers."""
+    """Tasks accepted by servers."""
     ended: tuple[float, ...] = ()
-    """Ended by workers."""
+    """Tasks ended by workers."""
 
 
 class RateHistory:
-    """Keeps the samples of the last minutes.
+    """The history of all processes over the last minutes.
 
     Args:
         length: seconds to keep.
@@ -64,40 +64,42 @@ class RateHistory:
 
     def __init__(self, length: int = LENGTH) -> None:
         self._length = length
-        self._lines: dict[int, _ProcessHistory] = {}
+        self._processes: dict[int, _ProcessHistory] = {}
         self._last = 0
 
     @property
     def next_second(self) -> int:
-        """From which second on samples are wanted: some seconds of overlap, since not all arrive in order."""
+        """The second from which on to read samples: with some overlap, since they do not arrive in order."""
         return self._last - GAP
 
     def observe(self, samples: Iterable[Sample], now: int) -> None:
-        """Take in samples, in order of time; those that were seen before change nothing.
+        """Add samples in order of time. Samples that were added before change nothing.
 
         Args:
-            samples: from `next_second` on.
+            samples: the samples from `next_second` on.
             now: the present second.
         """
         for sample in samples:
-            line = self._lines.setdefault(sample.number, _ProcessHistory(sample.role, self._length + 3 * GAP))
-            line.add(sample.second, handled(sample.role, sample.counters))
+            process = self._processes.setdefault(sample.number, _ProcessHistory(sample.role, self._length + 3 * GAP))
+            process.add(sample.second, handled(sample.role, sample.counters))
             self._last = max(self._last, min(sample.second, now))
         oldest = now - self._length - GAP
-        self._lines = {number: line for number, line in self._lines.items() if line.points[-1][0] >= oldest}
-        for line in self._lines.values():
-            line.forget(oldest)
+        self._processes = {
+            number: process for number, process in self._processes.items() if process.points[-1][0] >= oldest
+        }
+        for process in self._processes.values():
+            process.forget(oldest)
 
     def rates(self, number: int, now: int, length: int) -> tuple[float, ...]:
-        """What one process has handled in each of the last seconds that are complete, the oldest first."""
-        line = self._lines.get(number)
-        return tuple(line.rates(now - length - 1, length)) if line else (0.0,) * length
+        """Return the tasks that a process handled in each of the last complete seconds, oldest first."""
+        process = self._processes.get(number)
+        return tuple(process.rates(now - length - 1, length)) if process else (0.0,) * length
 
     def chart(self, now: int, length: int) -> RateSeries:
-        """The whole system in each of the last seconds that are complete."""
+        """Return the rates of the whole system in each of the last complete seconds."""
         sums = {role: [0.0] * length for role in Role}
-        for line in self._lines.values():
-            total = sums[line.role]
-            for place, rate in enumerate(line.rates(now - length - 1, length)):
-                total[place] += rate
+        for process in self._processes.values():
+            total = sums[process.role]
+            for index, rate in enumerate(process.rates(now - length - 1, length)):
+                total[index] += rate
         return RateSeries(tuple(sums[Role.SERVER]), tuple(sums[Role.WORKER]))

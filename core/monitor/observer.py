@@ -1,6 +1,6 @@
-"""The observer: makes snapshots of the journal, and of what is told about the broker.
+"""The observer: makes snapshots of the journal.
 
-It belongs to one thread, and only reads.
+It reads only, and belongs to one thread. The state of the broker is given to it.
 """
 
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.base import OpenRepository, Repository
 
 STALLED_AFTER = 60.0
-"""Seconds that every thread of a worker has held its task, after which the worker is called stalled."""
+"""Seconds after which a worker is stalled when each of its threads still runs the same task."""
 
 LOST_SHOWN = 3600.0
-"""Seconds for which a process that died is shown."""
+"""Seconds for which a lost process is shown."""
 
 
 class Observer:
-    """Looks at one journal, again and again; it waits for one that is not there yet.
+    """Makes snapshots of one journal, which need not exist yet.
 
     Args:
         open_repository: opens the journal for reading.
-        latest: how many ended tasks a snapshot holds.
+        latest: how many ended tasks a snapshot has.
     """
 
     def __init__(self, open_repository: OpenRepository, latest: int = 10) -> None:
@@ -34,13 +34,13 @@ class Observer:
         self._liveness = Liveness()
 
     def take_snapshot(self, now: float, wall: float, depth: Depth | None, trouble: str = "") -> Snapshot:
-        """Make the snapshot of this moment.
+        """Make a snapshot of this moment.
 
         Args:
             now: the monotonic time.
             wall: seconds since the epoch.
-            depth: how many messages the broker holds, if that is known.
-            trouble: what is wrong with the broker.
+            depth: the broker's depth, if it is known.
+            trouble: why the broker can't be reached; empty when it can.
         """
         try:
             if self._repository is None:
@@ -51,7 +51,7 @@ class Observer:
             return Snapshot(taken_at=wall, depth=depth, trouble=str(error))
 
     def close(self) -> None:
-        """Close the journal, if it is open."""
+        """Close the journal if it is open."""
         if self._repository is not None:
             self._repository.close()
             self._repository = None
@@ -98,11 +98,11 @@ class Observer:
 
 
 def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
-    """How a process is, from its record.
+    """Return the presence of a process.
 
     Args:
-        record: as its heartbeat wrote it.
-        alive: whether the heartbeat goes on.
+        record: the record that its heartbeat wrote.
+        alive: whether the heartbeat continues.
     """
     if record.phase is ProcessPhase.LEFT:
         return Presence.LEFT
@@ -114,7 +114,7 @@ def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
         return Presence.TROUBLED
     if not record.in_hand:
         return Presence.ONLINE
-    # The times in hand are of that process's clock, as the time of its heartbeat is.
+    # The times of the running tasks and of the heartbeat are by the same clock, that of the process.
     latest = max(task.since for task in record.in_hand)
     full = len(record.in_hand) >= record.threads
     return Presence.STALLED if full and record.seen_at - latest > STALLED_AFTER else Presence.BUSY

@@ -1,4 +1,4 @@
-"""Rates of the samples that processes leave behind once a second. Pure."""
+"""Rates from the samples that processes store once a second. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,15 +6,15 @@ from core.model import Counters, Role
 from core.repository.base import Sample
 
 WINDOW = 5
-"""Seconds over which a rate is taken."""
+"""Seconds over which a rate is computed."""
 
 
 def rates(samples: Iterable[Sample], now: int) -> Mapping[int, float]:
-    """Tasks a second by process number: accepted by servers, ended by workers.
+    """Return the tasks in a second that servers accepted and workers ended, by process number.
 
     Args:
-        samples: in order of time; those older than the window are passed over.
-        now: the present second. A process that has left no sample for a while has no rate.
+        samples: the samples in order of time; those older than the window are ignored.
+        now: the present second. A process without a recent sample has no rate.
     """
     first: dict[int, Sample] = {}
     last: dict[int, Sample] = {}
@@ -31,7 +31,7 @@ def rates(samples: Iterable[Sample], now: int) -> Mapping[int, float]:
 
 
 def handled(role: Role, counters: Counters) -> int:
-    """How many tasks a process has handled since it started."""
+    """Return how many tasks a process has handled since its start."""
     if role is Role.SERVER:
         return counters.accepted
     return counters.done + counters.failed + counters.retried

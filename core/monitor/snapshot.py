@@ -1,4 +1,4 @@
-"""The snapshot: everything that a view shows of one moment."""
+"""The snapshot: the state of the system at one moment, as views show it."""
 
 import enum
 
@@ -8,29 +8,29 @@ from core.model import Counters, Depth, Ledger, Role, RunningTask, Task
 
 
 class Presence(enum.StrEnum):
-    """How a process is."""
+    """What a view shows of a process's state."""
 
     ONLINE = "online"
-    """Ready, with nothing in hand."""
+    """Ready, without a running task."""
     BUSY = "busy"
     STALLED = "stalled"
-    """Every thread has held its task for long, and none of them ends: it lives, and does nothing for anybody else."""
+    """Alive, but each thread has run the same task for a long time, so that no other task can begin."""
     STARTING = "starting"
     DRAINING = "draining"
-    """Finishing what it holds, taking nothing more."""
+    """Finishing its tasks, taking no new ones."""
     TROUBLED = "troubled"
-    """It can't reach the broker or the journal; `troubles` say why."""
+    """Unable to reach the broker or the journal; `troubles` has the reasons."""
     LOST = "lost"
-    """Without a sign of life."""
+    """Without a heartbeat: it died, or can't write to the journal."""
     LEFT = "left"
     """Ended in good order."""
 
 
 class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
-    """One server or worker."""
+    """A server or worker."""
 
     number: int = 0
-    """By which the journal knows it."""
+    """Its number in the journal."""
     role: Role
     name: str
     host: str
@@ -42,26 +42,26 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: float
     counters: Counters
     rate: float
-    """Tasks a second of late: accepted by a server, ended by a worker."""
+    """Tasks in a second, lately: accepted by a server, or ended by a worker."""
     in_hand: tuple[RunningTask, ...]
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of one moment."""
+    """The state of the system at one moment."""
 
     taken_at: float = 0.0
     ledger: Ledger = Ledger()
     rate_in: float = 0.0
-    """Tasks accepted a second, of late."""
+    """Tasks accepted in a second, lately."""
     rate_out: float = 0.0
-    """Tasks ended a second, of late."""
+    """Tasks ended in a second, lately."""
     depth: Depth | None = None
-    """None when the broker can't be asked."""
+    """The broker's depth; None when it is not known."""
     processes: tuple[ProcessView, ...] = ()
     latest: tuple[Task, ...] = ()
-    """Ended tasks, the last ended first."""
+    """The tasks that ended last, newest first."""
     trouble: str = ""
-    """Why the snapshot is not whole."""
+    """Why the snapshot is incomplete; empty when it is complete."""
 
 
 EMPTY = Snapshot()
