@@ -1,12 +1,16 @@
-"""Tasks: how a Python function becomes a kind of task, and how a worker finds and runs it.
+"""Tasks: turns Python functions into kinds of task that a worker can run.
 
-A module of one's own needs no more than this:
+A module with a kind of task:
 
     from core.tasks import task
 
     @task("greet", retries=3, timeout=30.0)
     def greet(payload: str) -> str:
         return f"Hello, {payload}!"
+
+A worker loads it with `--tasks FILE.py` or `--tasks package.module`.
+A function that runs long takes a `TaskContext` as its second parameter, and asks it now and then whether to stop.
+A function that raises is retried; one that raises `GiveUp` fails at once.
 """
 
 from core.tasks.builtin import DEFAULT_KIND

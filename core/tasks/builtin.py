@@ -1,6 +1,6 @@
-"""The kinds of task that every worker knows: small, real work to begin with.
+"""The kinds of task that every worker knows, to try the system with.
 
-The first line of each docstring is shown beside the kind's name.
+The console shows the first line of each docstring beside the name of the kind.
 """
 
 import hashlib
@@ -15,23 +15,24 @@ from core.tasks.context import TaskContext
 from core.tasks.definition import task
 
 DEFAULT_KIND = "simulate"
-"""The kind of a task for which none was named."""
+"""The kind of a task that names none."""
 
-MOST_SECONDS = 3600
-"""How long `simulate` and `sleep` may take."""
+MAX_SECONDS = 3600
+"""The most seconds that `simulate` and `sleep` take."""
 
-MOST_PRIMES = 50_000_000
+MAX_PRIMES_BELOW = 50_000_000
+"""The highest number below which `primes` counts."""
 
-_PLENTY = MOST_SECONDS + 60.0
+_TIMEOUT = MAX_SECONDS + 60.0
 _CHUNK = 1 << 20
 _SEGMENT = 1 << 22
 
 
-@task("simulate", timeout=_PLENTY)
+@task("simulate", timeout=_TIMEOUT)
 def simulate(payload: Json, context: TaskContext) -> dict[str, Json]:
-    """Take about a second, as real work would; a number or {"seconds": n} takes exactly so long."""
+    """Take about a second, as real work would; a number or {"seconds": n} takes exactly that long."""
     if isinstance(payload, dict) or (isinstance(payload, int | float) and not isinstance(payload, bool)):
-        seconds = payloads.number(payloads.member(payload, "seconds"), MOST_SECONDS, "seconds")
+        seconds = payloads.number(payloads.member(payload, "seconds"), MAX_SECONDS, "seconds")
     else:
         seconds = plausible_seconds(_as_text(payload))
     context.wait(seconds)
@@ -45,10 +46,10 @@ def echo(payload: Json) -> Json:
     return payload
 
 
-@task("sleep", timeout=_PLENTY)
+@task("sleep", timeout=_TIMEOUT)
 def sleep(payload: Json, context: TaskContext) -> dict[str, float]:
     """Sleep for a number of seconds, up to an hour."""
-    seconds = payloads.number(payloads.member(payload, "seconds"), MOST_SECONDS, "seconds")
+    seconds = payloads.number(payloads.member(payload, "seconds"), MAX_SECONDS, "seconds")
     context.wait(seconds)
     return {"seconds": seconds}
 
@@ -79,17 +80,17 @@ def sha256(payload: Json, context: TaskContext) -> dict[str, Json]:
 @task("primes")
 def primes(payload: Json, context: TaskContext) -> int:
     """Count the prime numbers below n, up to 50,000,000: work for the processor."""
-    below = payloads.whole_number(payloads.member(payload, "below"), MOST_PRIMES, "below")
+    below = payloads.whole_number(payloads.member(payload, "below"), MAX_PRIMES_BELOW, "below")
     return count_primes(below, context)
 
 
 def plausible_seconds(text: str) -> float:
-    """A time from half a second to two, the same for the same text."""
+    """Return a time between half a second and two seconds, always the same for a text."""
     return round(0.5 + 1.5 * zlib.crc32(text.encode()) / 0xFFFFFFFF, 3)
 
 
 def count_primes(below: int, context: TaskContext) -> int:
-    """Count the primes below a number with a sieve, a segment at a time, so that it can be stopped between."""
+    """Count the primes below a number with a sieve, segment by segment, so that the task can stop in between."""
     root = math.isqrt(max(below - 1, 0))
     primes_to_root = [
         number for number, prime in enumerate(_sieve(0, root + 1, range(2, math.isqrt(root) + 1))) if prime
@@ -102,7 +103,13 @@ def count_primes(below: int, context: TaskContext) -> int:
 
 
 def _sieve(start: int, stop: int, factors: Iterable[int]) -> bytearray:
-    """A 1 for each prime from `start` up to `stop`, a 0 for whatever else; `factors` hold the primes to its root."""
+    """Return a 1 for each prime from `start` up to `stop`, and a 0 for each other number.
+
+    Args:
+        start: the first number.
+        stop: the number after the last one.
+        factors: the primes up to the root of `stop`.
+    """
     sieve = bytearray(b"\1") * (stop - start)
     if start == 0:
         sieve[:2] = bytes(len(sieve[:2]))

@@ -1,8 +1,8 @@
-"""What a task function may ask while it runs: which task it is, how long it has, whether it must stop.
+"""The context of a running task: which task it is, until when it may run, and whether it must stop.
 
-Python can't stop a thread from outside, so a function that takes long asks by itself: `wait` in place of
-`time.sleep`, and `check` now and then in a loop.
-It knows neither worker nor queue, and takes its clock and its interruption from whoever makes it.
+Python can't stop a thread from outside. So a function that runs long calls `wait` instead of `time.sleep`, and
+`check` from time to time in a loop.
+This module knows neither worker nor queue; its creator provides the clock and the interruption.
 """
 
 import math
@@ -15,63 +15,70 @@ import msgspec
 
 from core.errors import TaskInterrupted, TaskTimeout
 
-_LONGEST_WAIT = 3600.0
-"""One wait of a thread has an upper limit on each platform; a longer one is made of several."""
+_MAX_WAIT = 3600.0
+"""Seconds. Each platform limits how long a thread can wait at once; longer waits are split."""
 
 
 class Interruption(Protocol):
-    """What tells a function that the worker must leave at once; a `threading.Event` does."""
+    """The signal that the worker must stop at once, such as a `threading.Event`."""
 
     def is_set(self) -> bool:
-        """Whether the worker must leave."""
+        """Return whether the worker must stop."""
         ...
 
     def wait(self, timeout: float) -> bool:
-        """Wait for it to be set, up to `timeout` seconds; whether it is."""
+        """Wait for the signal, up to `timeout` seconds. Returns whether it is set."""
         ...
 
 
 class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The task that a function works on, and its time."""
+    """The task that a function runs for.
+
+    Attributes:
+        id: the task's id.
+        kind: the task's kind.
+        attempt: the number of this attempt, 1 for the first.
+        deadline: the time at which the attempt must have ended, by `clock`; None for no limit.
+        files_root: the directory whose files tasks may read; None when they may read none.
+        interruption: the signal that the worker must stop at once.
+        clock: returns the present time in seconds.
+    """
 
     id: str
     kind: str
     attempt: int
-    """1 for the first attempt."""
     deadline: float | None = None
-    """When the attempt is to be over, by `clock`; never when None."""
     files_root: Path | None = None
-    """The directory of which tasks may read files; None when they may read none."""
     interruption: Interruption
     clock: Callable[[], float] = time.monotonic
 
     def check(self) -> None:
-        """Go on only if there is time.
+        """Return if the task may go on.
 
         Raises:
-            TaskInterrupted: the worker must leave at once; the task will run again elsewhere.
-            TaskTimeout: the deadline is over.
+            TaskInterrupted: the worker must stop at once. The task will run again elsewhere.
+            TaskTimeout: the deadline has passed.
         """
         if self.interruption.is_set():
-            raise TaskInterrupted("the worker had to leave while the task ran; it will run again")
+            raise TaskInterrupted("the worker had to stop while the task ran; the task will run again")
         if self.deadline is not None and self.clock() >= self.deadline:
             raise TaskTimeout(f"the task ran longer than the time-out of its kind, {self.kind}, allows")
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but wake up at the deadline or when the worker must leave.
+        """Sleep for a number of seconds, at most until the deadline or until the worker must stop.
 
         Raises:
-            TaskInterrupted: the worker must leave at once; the task will run again elsewhere.
-            TaskTimeout: the deadline is over.
+            TaskInterrupted: the worker must stop at once. The task will run again elsewhere.
+            TaskTimeout: the deadline has passed.
         """
         if math.isnan(seconds):
-            raise ValueError("can't wait for a number of seconds that is not a number")
+            raise ValueError("the seconds to wait must be a number, not NaN")
         end = self.clock() + seconds
         limit = math.inf if self.deadline is None else self.deadline
         while True:
             self.check()
             left = min(end, limit) - self.clock()
             if left > 0:
-                self.interruption.wait(min(left, _LONGEST_WAIT))
+                self.interruption.wait(min(left, _MAX_WAIT))
             elif end <= limit:
                 return

@@ -1,7 +1,7 @@
-"""A task's definition, and the decorator that makes one of a function.
+"""The `task` decorator, and the definition of a kind that it makes of a function.
 
-`task` only marks: it checks what can be checked, hangs the definition on the function and gives the same function
-back, so that its author can call and test it as before. Nothing is entered anywhere; a registry collects the marks.
+`task` checks the function, attaches the definition to it and returns the same function, so that its author can
+call and test it as before. Nothing is registered globally: a registry collects the definitions from modules.
 """
 
 import inspect
@@ -15,37 +15,42 @@ from core.errors import TaskDefinitionError, TaskError
 from core.identifiers import KIND
 from core.tasks.context import TaskContext
 
-_MARK = "__cauce_task__"
+_ATTRIBUTE = "__cauce_task__"
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class GiveUp(TaskError):
-    """A task function raises this, or a subclass of it, when trying again would not help: the task fails at once."""
+    """Raised by a task function, itself or a subclass, when a retry would not help: the task fails at once."""
 
 
 class InvalidPayload(GiveUp):
-    """The payload is not what this kind of task takes."""
+    """The payload is not one that this kind of task accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDefinition:
-    """One kind of task: its function, and how it is to be run."""
+    """A kind of task: its function, and how to run it.
+
+    Attributes:
+        kind: the name of the kind.
+        function: the function that runs a task.
+        arguments: the number of arguments that the function takes: none, the payload, or the payload and a context.
+        retries: how often to retry after a failure; None for the worker's default.
+        timeout: the seconds that an attempt may take; None for the worker's default.
+        permanent: the exceptions after which a task is not retried, besides `GiveUp`.
+        description: the first line of the function's docstring.
+        place: the place of the function, as `file:line`.
+    """
 
     kind: str
     function: Callable[..., object]
     arguments: int
-    """What the function takes: 0 nothing, 1 the payload, 2 the payload and a `TaskContext`."""
     retries: int | None
-    """How often a failure is tried again; None for the worker's default."""
     timeout: float | None
-    """How many seconds an attempt may take; None for the worker's default."""
     permanent: tuple[type[BaseException], ...]
-    """Exceptions after which it is not tried again, besides `GiveUp`."""
     description: str
-    """The first line of the function's docstring."""
     place: str
-    """Where the function is, `file:line`."""
 
 
 @overload
@@ -71,46 +76,47 @@ def task(
     timeout: float | None = None,
     permanent: tuple[type[BaseException], ...] = (),
 ) -> Function | Callable[[Function], Function]:
-    """Mark a function as a kind of task.
+    """Make a function a kind of task. Returns the same function.
 
-    The function takes the payload (the decoded JSON value), the payload and a `TaskContext`, or nothing,
-    and returns what JSON can hold. A second parameter with a default is left alone unless it is called `context`.
+    The function takes the payload (the decoded JSON value), or the payload and a `TaskContext`, or nothing.
+    It returns a value that JSON can represent. A second parameter with a default value gets the context only
+    if its name is `context` or its annotation is `TaskContext`.
 
     Args:
-        kind: the name of the kind; the function's own name when left out.
-        retries: how often a failure is tried again; the worker's default when None.
-        timeout: how many seconds an attempt may take; the worker's default when None.
-        permanent: exceptions after which it is not tried again. A function can also raise `GiveUp`.
+        kind: the name of the kind; the name of the function when omitted.
+        retries: how often to retry after a failure; the worker's default when omitted.
+        timeout: the seconds that an attempt may take; the worker's default when omitted.
+        permanent: exceptions after which a task is not retried. A function can also raise `GiveUp`.
 
     Raises:
-        TaskDefinitionError: it can't be a task; the message says why and where.
+        TaskDefinitionError: the function can't be a task; the message gives the reason and the place.
     """
 
-    def mark(function: Function) -> Function:
+    def attach(function: Function) -> Function:
         name = kind if isinstance(kind, str) else None
         definition = _define(function, name, retries, timeout, permanent)
-        setattr(function, _MARK, definition)
+        setattr(function, _ATTRIBUTE, definition)
         return function
 
     if kind is None or isinstance(kind, str):
-        return mark
-    return mark(kind)
+        return attach
+    return attach(kind)
 
 
 def definition_of(value: object) -> TaskDefinition | None:
-    """The definition that `task` hung on a function; None for whatever else.
+    """Return the definition that `task` attached to a function, or None for any other value.
 
     Raises:
-        TaskDefinitionError: another decorator was put around the marked function, so that it would be passed by.
+        TaskDefinitionError: another decorator wraps the function, and would be bypassed.
     """
     if not isinstance(value, FunctionType):
         return None
-    definition = vars(value).get(_MARK)
+    definition = vars(value).get(_ATTRIBUTE)
     if not isinstance(definition, TaskDefinition):
         return None
     if definition.function is not value:
         raise TaskDefinitionError(
-            f"{definition.place}: task {definition.kind!r}: another decorator is around @task; put @task above it"
+            f"{definition.place}: task {definition.kind!r}: another decorator wraps @task; put @task above it"
         )
     return definition
 
@@ -124,7 +130,7 @@ def _define(
 ) -> TaskDefinition:
     if not isinstance(function, FunctionType):
         raise TaskDefinitionError(
-            f'@task goes on a function (def), as @task, @task() or @task("kind"); not on {_kind_of(function)}'
+            f'@task goes on a function (def), as @task, @task() or @task("kind"); not on {_type_of(function)}'
         )
     place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
     kind = function.__name__ if name is None else name
@@ -146,21 +152,21 @@ def _define(
     )
 
 
-def _kind_of(value: object) -> str:
+def _type_of(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
 
 
 def _check_function(function: FunctionType, name: str | None) -> None:
     if name is None and function.__name__ == "<lambda>":
-        raise TaskDefinitionError('a lambda has no name: give the kind one, as in task("kind")(lambda …)')
+        raise TaskDefinitionError('a lambda has no name: name the kind, as in task("kind")(lambda …)')
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise TaskDefinitionError("an async function can't be a task: each task runs in a thread of its own")
+        raise TaskDefinitionError("an async function can't be a task: each task runs in a thread")
     if inspect.isgeneratorfunction(function):
         raise TaskDefinitionError("a function with yield can't be a task: return the whole result")
     owner = function.__qualname__.rpartition(".")[0]
-    if owner and not owner.endswith(">"):  # neither in a function's <locals> nor in a <genexpr> or the like
+    if owner and not owner.endswith(">"):  # not within <locals>, <genexpr> or the like
         raise TaskDefinitionError("a method can't be a task: move it out of its class")
-    if _MARK in vars(function):
+    if _ATTRIBUTE in vars(function):
         raise TaskDefinitionError("the function is marked as a task already")
 
 
@@ -168,7 +174,7 @@ def _check_options(
     kind: str, retries: int | None, timeout: float | None, permanent: tuple[type[BaseException], ...]
 ) -> None:
     if not KIND.fullmatch(kind):
-        raise TaskDefinitionError("the name of a kind is 1 to 64 letters, digits, and . _ -, beginning with a letter")
+        raise TaskDefinitionError("the name of a kind has 1 to 64 letters, digits, and . _ -, and begins with a letter")
     if retries is not None and (not _is_number(retries, int) or retries < 0):
         raise TaskDefinitionError(f"retries must be a whole number from 0 on, not {retries!r}")
     if timeout is not None and not (_is_number(timeout, int | float) and 0 < timeout < math.inf):
@@ -193,7 +199,9 @@ def _count_arguments(function: FunctionType) -> int:
         raise TaskDefinitionError("it must take (payload), (payload, context) or nothing")
     if not by_place:
         if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-            raise TaskDefinitionError("*args doesn't tell what it takes: name them (payload) or (payload, context)")
+            raise TaskDefinitionError(
+                "*args does not show what it takes: name the parameters, (payload) or (payload, context)"
+            )
         return 0
     if _is_context(by_place[0]):
         raise TaskDefinitionError("the context comes second, after the payload")

@@ -1,7 +1,7 @@
-"""Runs one task function on one payload: JSON text in, JSON text out.
+"""Runs a task function on a payload: JSON text in, JSON text out.
 
-It runs in whatever thread it is called in, and lets the function's exceptions through as they are.
-The worker decides what becomes of them: `is_permanent` tells it what is not worth another try.
+It runs in the calling thread, and passes the exceptions of the function on unchanged.
+The worker handles them; `is_permanent` shows which are not worth a retry.
 """
 
 import inspect
@@ -15,21 +15,21 @@ from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, TaskDefinition
 
 MAX_RESULT = 1 << 20
-"""How many bytes of UTF-8 a result may have as JSON text."""
+"""The most bytes that a result may have as JSON text in UTF-8."""
 
 _MAX_NODES = MAX_RESULT // 2
-"""A list or object with more members than this needs more than `MAX_RESULT` bytes: each is a digit and a comma."""
+"""A list or object with more members needs more than `MAX_RESULT` bytes: each takes at least a digit and a comma."""
 
 _decode = msgspec.json.Decoder().decode
 
 
 def run(definition: TaskDefinition, payload_json: str, context: TaskContext) -> str:
-    """Call the function of a task; its result as JSON text.
+    """Call the function of a kind. Returns its result as JSON text.
 
     Raises:
         InvalidPayload: the stored payload is not JSON.
-        ResultNotStorable: the function returned what JSON can't hold, or too much of it.
-        BaseException: whatever the function raised.
+        ResultNotStorable: the result is too large, or JSON can't represent it.
+        BaseException: any exception that the function raised.
     """
     try:
         payload = _decode(payload_json)
@@ -45,9 +45,9 @@ def run(definition: TaskDefinition, payload_json: str, context: TaskContext) -> 
 
 
 def is_permanent(definition: TaskDefinition, error: BaseException) -> bool:
-    """Whether another attempt would be of no use: the function gave up, or returned what can't be stored.
+    """Return whether a retry would not help: the function gave up, or its result can't be stored.
 
-    A `TaskInterrupted` never is: it is no failure of the task's.
+    A `TaskInterrupted` is never permanent, since it is not a failure of the task.
     """
     kind = type(error)
     if issubclass(kind, TaskInterrupted):
@@ -61,11 +61,11 @@ def _encode(result: object) -> str:
         text = jsontext.write(result)
     except JsonError as error:
         if inspect.iscoroutine(result):
-            result.close()  # it would complain later, in a place that says nothing, that nobody awaited it
+            result.close()  # or Python warns later, without a place, that it was never awaited
         raise ResultNotStorable(f"the result can't be stored as JSON: {error}{_where(result)}") from None
-    except (ResultNotStorable, TaskTimeout):  # the worker raises the latter from outside, at any moment
+    except (ResultNotStorable, TaskTimeout):  # the worker raises TaskTimeout from another thread at any moment
         raise
-    except Exception as error:  # subclasses of dict, list, int … and other threads can make anything happen here
+    except Exception as error:  # subclasses of dict, list, int …, and other threads, can raise anything here
         raise ResultNotStorable(f"the result can't be read: {type(error).__name__} while writing it") from error
     if len(text) > MAX_RESULT // 4 and len(text.encode()) > MAX_RESULT:
         raise _too_large()
@@ -77,7 +77,7 @@ def _too_large() -> ResultNotStorable:
 
 
 def _refuse_large(result: object) -> None:
-    """Refuse what is far too large before memory and time are spent on writing it."""
+    """Refuse a result that is far too large before memory and time are spent on encoding it."""
     if isinstance(result, str):
         if len(result) > MAX_RESULT:
             raise _too_large()
@@ -86,7 +86,7 @@ def _refuse_large(result: object) -> None:
 
 
 def _count(value: object, count: int, depth: int) -> int:
-    """Count `value` and what it holds on top of `count`: a list that holds another twice holds its members twice."""
+    """Return `count` plus the number of values in `value`. A list that contains another twice has its members twice."""
     count += 1 + (len(value) // 2 if isinstance(value, str) else 0)
     if count > _MAX_NODES:
         raise _too_large()
@@ -99,11 +99,11 @@ def _count(value: object, count: int, depth: int) -> int:
 
 
 def _where(result: Json) -> str:
-    """The place of the first value in `result` that can't be stored; empty when that is the result itself."""
+    """Return the place of the first value in `result` that can't be stored; empty when it is the result itself."""
     place = ""
     value = result
     for depth in range(jsontext.MAX_DEPTH - 1, -1, -1):
-        step = _first_wrong(value, depth)
+        step = _first_unstorable(value, depth)
         if step is None or len(place) > 200:
             break
         name, value = step
@@ -111,7 +111,7 @@ def _where(result: Json) -> str:
     return f", at {place}" if place else ""
 
 
-def _first_wrong(value: Json, depth: int) -> tuple[object, Json] | None:
+def _first_unstorable(value: Json, depth: int) -> tuple[object, Json] | None:
     members: list[tuple[object, Json]] = []
     if isinstance(value, dict):
         members = list(value.items())

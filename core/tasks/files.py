@@ -1,7 +1,7 @@
-"""Opens a file that a task's payload names, if it lies under the directory that tasks may read.
+"""Opens a file that a task's payload names, if it is in the directory that tasks may read.
 
-The name comes from a stranger. What it leads to after all links are followed must be a regular file inside the
-directory; what is outside is refused with the same words whether it exists or not.
+The name is not trusted. After all links are followed it must lead to a regular file in the directory. Outside of it,
+a file that exists is refused with the same message as one that does not.
 """
 
 import errno
@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from core.tasks.definition import InvalidPayload
 
-# Neither follow a link nor wait for a writer if the name has become a link or a pipe since it was looked at.
-# Windows has neither flag nor need.
+# Do not follow a link nor wait for a writer if the name became a link or a pipe since it was checked.
+# Windows has no such flags and needs none.
 _FLAGS: int = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 _NO_SUCH_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
@@ -24,14 +24,14 @@ def open_inside(root: Path | None, name: str) -> BinaryIO:
 
     Args:
         root: the directory that tasks may read; None when there is none.
-        name: the file's path from there.
+        name: the path of the file, relative to `root`.
 
     Raises:
-        InvalidPayload: the name leads outside, to nothing, or to what is no regular file.
-        OSError: the file is there and can't be read.
+        InvalidPayload: the name leads out of the directory, or not to a regular file.
+        OSError: the file exists and can't be read.
     """
     if root is None:
-        raise InvalidPayload("this worker has no directory of files for tasks to read")
+        raise InvalidPayload("this worker has no directory of files for tasks: start it with --files-root")
     shown = ascii(name)[:200]
     if not name or "\0" in name or Path(name).anchor:
         raise InvalidPayload(f"{shown} must be a path within the directory of files")
@@ -57,7 +57,7 @@ def _open(root: str, name: str, shown: str) -> BinaryIO:
 
 
 def _confirm(opened: os.stat_result, root: str, name: str, shown: str) -> None:
-    """Look once more, now that it is open: a directory on the way may have become a link meanwhile."""
+    """Check once more, now that the file is open: a directory of its path may have become a link meanwhile."""
     now = os.lstat(_inside(root, name, shown))
     if not (os.path.samestat(opened, now) and stat.S_ISREG(opened.st_mode)):
         raise InvalidPayload(f"{shown} changed while it was opened")

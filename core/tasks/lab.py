@@ -1,4 +1,4 @@
-"""Kinds of task that go wrong, for learning what the system does then. A worker knows them only in a lab."""
+"""Kinds of task that go wrong, to see how the system reacts. A worker knows them only with `--lab`."""
 
 import os
 from typing import NoReturn

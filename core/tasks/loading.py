@@ -1,7 +1,7 @@
 """Loads a user's module of tasks, by its dotted name or by its file.
 
-What goes wrong while it loads is the user's mistake, and is told with its file and line: nobody needs our stack for it.
-Loading a module runs it, and changes `sys.path` as Python does for a program: whoever calls this is a program too.
+An error while a module loads is the user's, so the message gives its file and line, without Cauce's own frames.
+Loading runs the module and changes `sys.path`, as Python does for a program: only programs may call it.
 """
 
 import hashlib
@@ -16,17 +16,17 @@ from types import ModuleType
 from core.errors import TaskDefinitionError
 from core.tasks import failure, traceback_frames
 
-_OURS = __file__
+_THIS_FILE = __file__
 
 
 def load(name: str) -> ModuleType:
     """Load a module, given as `package.module` or as a path that ends in `.py`.
 
-    A dotted name is looked for in the current directory first, as with `python -m`; a file can import what lies
-    beside it, as with `python file.py`. Loading the same one again gives the same module.
+    A dotted name is searched in the current directory first, as by `python -m`. A file can import the modules beside
+    it, as with `python file.py`. Loading the same module again returns the same object.
 
     Raises:
-        TaskDefinitionError: it can't be found or loaded; the message says where the mistake is.
+        TaskDefinitionError: the module can't be found or loaded; the message gives the place of the error.
     """
     path = Path(name)
     if path.suffix == ".py":
@@ -34,13 +34,13 @@ def load(name: str) -> ModuleType:
     if all(part.isidentifier() for part in name.split(".")):
         return _load_dotted(name)
     if path.is_dir():
-        raise TaskDefinitionError(f"{name}: this is a directory: name a file in it, or the package with dots")
+        raise TaskDefinitionError(f"{name} is a directory: name a file in it, or the package by its dotted name")
     raise TaskDefinitionError(f"{name}: neither a Python file (.py) nor the dotted name of a module")
 
 
 def _load_dotted(name: str) -> ModuleType:
     directory = Path.cwd()
-    _look_first_in(directory)
+    _search_first(directory)
     importlib.invalidate_caches()
     try:
         return _execute(name, lambda: importlib.import_module(name))
@@ -61,10 +61,10 @@ def _load_file(path: Path) -> ModuleType:
         raise TaskDefinitionError(f"{path}: Python can't load this file")
     module = importlib.util.module_from_spec(spec)
     loader = spec.loader
-    _look_first_in(file.parent)
+    _search_first(file.parent)
 
     def run() -> ModuleType:
-        # Entered before it runs, as an import does: dataclasses and pickles look themselves up there.
+        # Registered before it runs, as by an import: dataclasses and pickle look up the module there.
         sys.modules[name] = module
         try:
             loader.exec_module(module)
@@ -76,7 +76,7 @@ def _load_file(path: Path) -> ModuleType:
     return _execute(str(path), run)
 
 
-def _look_first_in(directory: Path) -> None:
+def _search_first(directory: Path) -> None:
     if str(directory) not in sys.path:
         sys.path.insert(0, str(directory))
 
@@ -88,11 +88,11 @@ def _execute(name: str, run: Callable[[], ModuleType]) -> ModuleType:
         raise
     except BaseException as error:  # a module may also call sys.exit while it is imported
         if isinstance(error, ModuleNotFoundError) and not _place(error):
-            raise  # no line of the user's has run: it is `name` itself that is missing
-        raise _mistake(name, error) from None
+            raise  # no line of the user's code has run, so the missing module is `name` itself
+        raise _load_error(name, error) from None
 
 
-def _mistake(name: str, error: BaseException) -> TaskDefinitionError:
+def _load_error(name: str, error: BaseException) -> TaskDefinitionError:
     if isinstance(error, TaskDefinitionError):
         return TaskDefinitionError(str(error))
     if isinstance(error, SyntaxError) and error.filename:
@@ -103,9 +103,9 @@ def _mistake(name: str, error: BaseException) -> TaskDefinitionError:
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line of the user's own code on the way to the error."""
+    """Return the innermost line of the user's code that led to the error, as `file:line`."""
     place = ""
     for code, line in traceback_frames.walk(error.__traceback__):
-        if code.co_filename != _OURS and not traceback_frames.is_library(code.co_filename):
+        if code.co_filename != _THIS_FILE and not traceback_frames.is_library(code.co_filename):
             place = f"{code.co_filename}:{line}"
     return place

@@ -1,6 +1,6 @@
 """The kinds of task that a worker knows, collected from modules.
 
-A registry is made once, by the program that needs it, and never changes; threads share it freely.
+A program makes one registry at its start. It never changes, so threads can share it.
 """
 
 import difflib
@@ -15,13 +15,13 @@ _NAMES_SHOWN = 12
 
 
 class Registry:
-    """Task definitions by the names of their kinds."""
+    """The task definitions by kind."""
 
     def __init__(self, definitions: Iterable[TaskDefinition]) -> None:
-        """Enter definitions; the same one may come twice, as it does when a module imports it from another.
+        """Collect definitions. One may come twice, as when a module imports a function from another.
 
         Raises:
-            TaskDefinitionError: two functions claim the same kind; the message names both places.
+            TaskDefinitionError: two functions define the same kind; the message gives both places.
         """
         self._definitions: dict[str, TaskDefinition] = {}
         for definition in definitions:
@@ -42,10 +42,10 @@ class Registry:
         return tuple(self._definitions[kind] for kind in self.kinds)
 
     def get(self, kind: str) -> TaskDefinition:
-        """The definition of a kind.
+        """Return the definition of a kind.
 
         Raises:
-            UnknownKind: there is none; the message lists names that are near.
+            UnknownKind: the kind is not known; the message suggests similar names.
         """
         definition = self._definitions.get(kind)
         if definition is None:
@@ -53,24 +53,24 @@ class Registry:
         return definition
 
     def _suggestion(self, kind: str) -> str:
-        near = difflib.get_close_matches(kind, self.kinds, n=3)
-        if near:
-            return f"did you mean {' or '.join(near)}?"
+        similar = difflib.get_close_matches(kind, self.kinds, n=3)
+        if similar:
+            return f"did you mean {' or '.join(similar)}?"
         more = " …" if len(self.kinds) > _NAMES_SHOWN else ""
         return f"this worker knows {', '.join(self.kinds[:_NAMES_SHOWN])}{more}"
 
 
 def collect(module: ModuleType) -> list[TaskDefinition]:
-    """The definitions of the marked functions in a module's namespace, also of those it imported from elsewhere.
+    """Return the definitions of the task functions in a module's namespace, imported ones too.
 
     Raises:
-        TaskDefinitionError: there are none, or one is hidden behind another decorator.
+        TaskDefinitionError: the module has none, or another decorator hides one.
     """
     found = (definition_of(value) for value in list(vars(module).values()))
     definitions = [definition for definition in found if definition is not None]
     if not definitions:
         where = getattr(module, "__file__", None) or module.__name__
-        raise TaskDefinitionError(f"{where}: no task is defined here: mark a function with @task")
+        raise TaskDefinitionError(f"{where}: no task is defined here: decorate a function with @task")
     return definitions
 
 
@@ -78,11 +78,11 @@ def builtin_registry(lab_kinds: bool = False, modules: Sequence[ModuleType] = ()
     """Make a registry of the built-in kinds and those of the given modules.
 
     Args:
-        lab_kinds: also the kinds that break things, for learning.
-        modules: the user's own.
+        lab_kinds: whether to add the kinds that go wrong.
+        modules: the user's modules.
 
     Raises:
-        TaskDefinitionError: a module defines no task, or a kind that is there already.
+        TaskDefinitionError: a module defines no task, or a kind that exists already.
     """
-    ours = [builtin, lab] if lab_kinds else [builtin]
-    return Registry(definition for module in [*ours, *modules] for definition in collect(module))
+    own = [builtin, lab] if lab_kinds else [builtin]
+    return Registry(definition for module in [*own, *modules] for definition in collect(module))

@@ -1,4 +1,4 @@
-"""Which lines of a traceback are the user's: not Python's library, not installed packages, not Cauce's runner."""
+"""The frames of a traceback that belong to the user: not to Python's library, installed packages or Cauce."""
 
 import os
 import sysconfig
@@ -12,7 +12,7 @@ _RUNNER = frozenset({execution.run.__code__.co_filename, context.TaskContext.che
 
 
 def walk(trace: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
-    """The code and line of each frame, outermost first, without Cauce's own around the task function."""
+    """Yield the code and line of each frame, outermost first, without Cauce's frames around the task function."""
     runner = execution.run.__code__
     inside: TracebackType | None = trace
     step = trace
@@ -30,7 +30,7 @@ def walk(trace: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
 
 @lru_cache(maxsize=1024)
 def is_library(filename: str) -> bool:
-    """Whether a file is Python's own or of an installed package."""
+    """Return whether a file belongs to Python or to an installed package."""
     if filename.startswith("<frozen "):
         return True
     path = os.path.normcase(filename)
