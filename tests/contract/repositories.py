@@ -1,6 +1,6 @@
-"""Every kind of journal that the contract is run over, and short ways to fill one.
+"""The journals that the contract is tested with, and short ways to fill one.
 
-A kind is a function that makes a new, empty journal for one test and gives what opens connections to it.
+For each there is a function that makes a new, empty journal for one test and returns what opens connections to it.
 Connections that the test leaves open are closed with it.
 """
 
@@ -31,14 +31,14 @@ from core.repository.sqlite_archive import open_archive
 
 T = TypeVar("T", bound=Closeable)
 NOW = 1_000_000.0
-"""The time at which the tests play."""
+"""The present time in the tests."""
 
 NOTHING_COUNTED = Counters()
 FAILURE = Failure(type="ValueError", message="no", traceback="line 1\nline 2", signature="abc")
 
 
 class Openers(NamedTuple):
-    """What opens connections to one journal."""
+    """Functions that open connections to one journal."""
 
     repository: OpenRepository
     archive: OpenArchive
@@ -46,7 +46,7 @@ class Openers(NamedTuple):
 
 @contextmanager
 def sqlite_journal(directory: Path) -> Iterator[Openers]:
-    """A journal in an SQLite file."""
+    """Make a journal in an SQLite file."""
     opened: list[Closeable] = []
     lock = threading.Lock()
     path = directory / "resultados.db"
@@ -56,14 +56,14 @@ def sqlite_journal(directory: Path) -> Iterator[Openers]:
             opened.append(connection)
         return connection
 
-    def open_it() -> Repository:
+    def open_repository() -> Repository:
         return keep(open_sqlite(path))
 
-    def open_its_archive() -> Archive:
+    def open_an_archive() -> Archive:
         return keep(open_archive(path))
 
     try:
-        yield Openers(open_it, open_its_archive)
+        yield Openers(open_repository, open_an_archive)
     finally:
         for connection in opened:
             connection.close()
@@ -81,7 +81,7 @@ def new_task(
     retries: int | None = None,
     sent_at: float | None = None,
 ) -> NewTask:
-    """A task to enter."""
+    """Return a task to accept."""
     return NewTask(
         id=task_id, kind=kind, payload=payload, due_at=due_at, retries=retries, sent_at=sent_at, received_at=NOW - 1
     )
@@ -97,7 +97,7 @@ def outcome(
     failure: Failure | None = FAILURE,
     queued_at: float | None = None,
 ) -> Outcome:
-    """How an attempt ended, with a result or a failure as it belongs to the state."""
+    """Return an outcome, with a result or a failure according to its state."""
     done = state is State.DONE
     return Outcome(
         seq=seq,
@@ -125,7 +125,7 @@ def process(
     counters: Counters = NOTHING_COUNTED,
     in_hand: tuple[RunningTask, ...] = (),
 ) -> ProcessRecord:
-    """A server's record, seen at `at` or when it started."""
+    """Return the record of a server, last seen at `at` or at its start."""
     return ProcessRecord(
         number=number,
         role=Role.SERVER,
@@ -144,32 +144,32 @@ def process(
 
 
 def enter(repository: Repository, *task_ids: str, owner: int | None = None, now: float = NOW) -> list[int]:
-    """Enter tasks that are due at once; their numbers."""
+    """Accept tasks that are due now. Returns their numbers."""
     with repository.transaction():
         return [receipt.seq for receipt in repository.accept([new_task(name) for name in task_ids], owner, now)]
 
 
 def mark(repository: Repository, seqs: list[int], attempt: int = 0, now: float = NOW) -> None:
-    """Note that the broker has these."""
+    """Note that the broker has confirmed tasks."""
     with repository.transaction():
         repository.mark_queued([Dispatch(seq, "", "echo", attempt) for seq in seqs], now)
 
 
 def queue(repository: Repository, *task_ids: str) -> list[int]:
-    """Enter tasks and note that the broker has them; their numbers."""
+    """Accept tasks and note that the broker has confirmed them. Returns their numbers."""
     seqs = enter(repository, *task_ids, owner=1)
     mark(repository, seqs)
     return seqs
 
 
 def store_outcomes(repository: Repository, *outcomes: Outcome, now: float = NOW + 7) -> list[bool]:
-    """Store outcomes."""
+    """Store outcomes in a transaction."""
     with repository.transaction():
         return repository.store_outcomes(outcomes, now)
 
 
 def end(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[int]:
-    """Enter tasks and let them be done; their numbers."""
+    """Accept tasks and store results for them. Returns their numbers."""
     seqs = queue(repository, *task_ids)
     store_outcomes(repository, *[outcome(seq) for seq in seqs], now=now)
     return seqs
@@ -182,12 +182,12 @@ def find(repository: Repository, task_id: str) -> Task | None:
 
 
 def state_of(repository: Repository, task_id: str) -> State:
-    """The state of a task that is in the book."""
+    """Return the state of a task that is in the journal."""
     task = find(repository, task_id)
     assert task is not None
     return task.state
 
 
 def totals(repository: Repository) -> dict[str, int]:
-    """The running totals of the states that have tasks."""
+    """Return the ledger, without the states that have no tasks."""
     return {state: number for state, number in repository.counts().items() if number}

@@ -1,4 +1,4 @@
-"""The contract of the archive, for every kind of journal: what a person looks for, and what an operator does."""
+"""The contract of the archive: searches, and the bulk actions of operators."""
 
 from collections.abc import Sequence
 
@@ -29,20 +29,20 @@ BROKEN = Failure(type="ValueError", message="100% of it_is broken", traceback="l
 
 
 def fail(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[int]:
-    """Enter tasks and let them fail; their numbers."""
+    """Accept tasks and store failures for them. Returns their numbers."""
     seqs = queue(repository, *task_ids)
     store_outcomes(repository, *[outcome(seq, state=State.FAILED, failure=BROKEN) for seq in seqs], now=now)
     return seqs
 
 
 def found(archive: Archive, text: str, order: SortOrder | None = None) -> list[str]:
-    """The ids of what is found, in order."""
+    """Return the ids of the tasks that a search finds, in order."""
     seqs = archive.find(parse(text, NOW + 100), order or SortOrder())
     rows = archive.rows(seqs)
     return [rows[seq].id for seq in seqs]
 
 
-def test_an_empty_book_has_no_results(archive: Archive) -> None:
+def test_an_empty_journal_has_no_results(archive: Archive) -> None:
     assert list(archive.find(Search())) == []
     assert archive.rows([1]) == {}
     assert archive.task(1) is None
@@ -51,7 +51,7 @@ def test_an_empty_book_has_no_results(archive: Archive) -> None:
     assert archive.operations(10) == []
 
 
-def test_ended_tasks_are_found_the_last_ended_first(journal: Repository, archive: Archive) -> None:
+def test_ended_tasks_are_found_newest_first(journal: Repository, archive: Archive) -> None:
     enter(journal, "open")
     end(journal, "a", now=NOW + 7)
     end(journal, "b", "c", now=NOW + 8)
@@ -59,14 +59,14 @@ def test_ended_tasks_are_found_the_last_ended_first(journal: Repository, archive
     assert len(archive.find(Search(), limit=2)) == 2
 
 
-def test_results_that_come_later_are_found_from_a_moment_on(journal: Repository, archive: Archive) -> None:
+def test_results_are_found_from_a_moment_on(journal: Repository, archive: Archive) -> None:
     end(journal, "a", now=NOW + 7)
     second, third = end(journal, "b", now=NOW + 8), end(journal, "c", now=NOW + 9)
     assert list(archive.find_since(Search(), NOW + 8)) == [*second, *third]
     assert list(archive.find_since(parse("id:b", NOW), NOW)) == second
 
 
-def test_a_row_is_a_task_in_short(journal: Repository, archive: Archive) -> None:
+def test_a_row_is_a_task_with_shortened_texts(journal: Repository, archive: Archive) -> None:
     with journal.transaction():
         [receipt] = journal.accept([new_task("long", '"' + "x" * 1000 + '"')], None, NOW)
     mark(journal, [receipt.seq], now=NOW + 2)
@@ -120,7 +120,7 @@ def test_a_row_of_an_open_task_has_no_outcome(journal: Repository, archive: Arch
         ("'; DROP TABLE tasks; --", []),
     ],
 )
-def test_a_search_finds_what_it_says(journal: Repository, archive: Archive, text: str, ids: Sequence[str]) -> None:
+def test_a_search_finds_what_matches(journal: Repository, archive: Archive, text: str, ids: Sequence[str]) -> None:
     end(journal, "good", now=NOW + 7)
     fail(journal, "bad", now=NOW + 8)
     fail(journal, "bad_1", now=NOW + 9.5)
@@ -129,7 +129,7 @@ def test_a_search_finds_what_it_says(journal: Repository, archive: Archive, text
 
 @pytest.mark.parametrize("column", list(SortColumn))
 @pytest.mark.parametrize("descending", [True, False])
-def test_every_order_gives_everything_once(
+def test_every_order_has_every_task_once(
     journal: Repository, archive: Archive, column: SortColumn, *, descending: bool
 ) -> None:
     end(journal, *(f"t{number}" for number in range(20)))
@@ -139,7 +139,7 @@ def test_every_order_gives_everything_once(
     assert len(set(both[0])) == 25
 
 
-def test_an_order_by_time_taken_puts_the_slowest_first(journal: Repository, archive: Archive) -> None:
+def test_sorting_by_duration_puts_the_slowest_first(journal: Repository, archive: Archive) -> None:
     slow, quick = queue(journal, "slow", "quick")
     store_outcomes(journal, replace(outcome(slow), finished_at=NOW + 60), outcome(quick))
     assert found(archive, "", SortOrder(SortColumn.TOOK)) == ["slow", "quick"]
@@ -152,7 +152,7 @@ def test_very_many_results_come_in_order(journal: Repository, archive: Archive) 
     assert len(seqs) == 30_000
 
 
-def test_timings_and_kinds_are_those_of_late(journal: Repository, archive: Archive) -> None:
+def test_timings_and_kinds_are_of_the_last_tasks(journal: Repository, archive: Archive) -> None:
     end(journal, "a", now=NOW + 7)
     [timing] = archive.timings(NOW + 7, 10)
     assert (timing.worker, timing.waited, timing.took) == ("w1", 5.0, 1.0)
@@ -161,7 +161,7 @@ def test_timings_and_kinds_are_those_of_late(journal: Repository, archive: Archi
 
 
 def apply(archive: Archive, act: BulkAction, seqs: Sequence[int], now: float = NOW + 20) -> tuple[int, int]:
-    """Do something about tasks; the operation, and how many it moved."""
+    """Apply an action to tasks. Returns the operation, and how many tasks it moved."""
     number = archive.begin_operation(act, "ana", now)
     return number, archive.apply(number, act, seqs, now)
 
@@ -197,14 +197,14 @@ def test_a_failed_task_that_is_discarded_is_cancelled_and_keeps_its_failure(
 
 
 def undo(archive: Archive, operation: int, now: float, *running: str) -> int:
-    """Undo an operation; how many are failed again."""
+    """Undo an operation. Returns how many tasks have failed again."""
     moved = archive.undo(operation, archive.tasks_moved_by(operation), running, now)
     archive.mark_undone(operation, now)
     return moved
 
 
 @pytest.mark.parametrize("act", list(BulkAction))
-def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act: BulkAction) -> None:
+def test_an_operation_can_be_undone(journal: Repository, archive: Archive, act: BulkAction) -> None:
     seqs = fail(journal, "a", "b")
     number, _ = apply(archive, act, seqs)
     assert undo(archive, number, NOW + 30) == 2
@@ -214,7 +214,7 @@ def test_what_was_done_can_be_undone(journal: Repository, archive: Archive, act:
     assert undo(archive, number, NOW + 31) == 0
 
 
-def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive: Archive) -> None:
+def test_tasks_that_run_or_have_ended_are_not_undone(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "ended", "runs", "waits")
     number, _ = apply(archive, BulkAction.RETRY, seqs)
     mark(journal, seqs, attempt=1)
@@ -222,7 +222,7 @@ def test_it_is_too_late_for_what_runs_or_has_ended(journal: Repository, archive:
     running = RunningTask("runs", "echo", NOW)
     assert undo(archive, number, NOW + 30, running.id) == 1
     assert totals(journal) == {"done": 1, "queued": 1, "failed": 1}
-    # What was already on its way changes nothing any more.
+    # An outcome that was already on its way changes nothing.
     assert store_outcomes(journal, outcome(seqs[2], 1)) == [False]
     assert journal.audit().is_consistent
 
@@ -249,7 +249,7 @@ def test_an_operation_can_be_undone_some_at_a_time(journal: Repository, archive:
     assert journal.audit().is_consistent
 
 
-def test_what_may_have_ended_before_is_told(journal: Repository, archive: Archive) -> None:
+def test_tasks_that_may_have_ended_before_are_reopened(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "again", "undone", "discarded", "never")
     ended = end(journal, "done")
     assert archive.reopened([*seqs, *ended]) == frozenset()

@@ -1,4 +1,4 @@
-"""The contract of the journal, for every kind of it: what servers and workers write, and what becomes of a task."""
+"""The contract of the journal: what servers and workers write, and how tasks move."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -29,18 +29,18 @@ from tests.contract.repositories import (
 # Accepting.
 
 
-def test_receipts_come_in_the_order_of_the_tasks(journal: Repository) -> None:
+def test_results_of_accepting_come_in_the_order_of_the_tasks(journal: Repository) -> None:
     with journal.transaction():
-        receipts = journal.accept([new_task("b"), new_task("a"), new_task("c")], None, NOW)
-    assert [receipt.id for receipt in receipts] == ["b", "a", "c"]
-    assert [receipt.state for receipt in receipts] == [State.ACCEPTED] * 3
-    assert not any(receipt.duplicate or receipt.conflict for receipt in receipts)
-    numbers = [receipt.seq for receipt in receipts]
+        results = journal.accept([new_task("b"), new_task("a"), new_task("c")], None, NOW)
+    assert [result.id for result in results] == ["b", "a", "c"]
+    assert [result.state for result in results] == [State.ACCEPTED] * 3
+    assert not any(result.duplicate or result.conflict for result in results)
+    numbers = [result.seq for result in results]
     assert numbers == sorted(set(numbers))
     assert set(journal.assignments(numbers)) == set(numbers)
 
 
-def test_the_same_id_twice_in_a_batch_is_entered_once(journal: Repository) -> None:
+def test_the_same_id_twice_in_a_batch_is_stored_once(journal: Repository) -> None:
     with journal.transaction():
         first, second, other = journal.accept([new_task("a"), new_task("a"), new_task("b")], None, NOW)
     assert (first.duplicate, second.duplicate, other.duplicate) == (False, True, False)
@@ -56,7 +56,7 @@ def test_another_payload_under_the_same_id_in_a_batch_is_a_conflict(journal: Rep
     assert journal.assignments([first.seq])[first.seq].payload == "1"
 
 
-def test_an_id_that_comes_again_tells_the_state_of_the_first(journal: Repository) -> None:
+def test_a_duplicate_id_returns_the_state_of_the_first_task(journal: Repository) -> None:
     (seq,) = end(journal, "a")
     with journal.transaction():
         fresh, again = journal.accept([new_task("b"), new_task("a")], 1, NOW + 9)
@@ -66,7 +66,7 @@ def test_an_id_that_comes_again_tells_the_state_of_the_first(journal: Repository
 
 
 @pytest.mark.parametrize("other", [new_task("a", "2"), new_task("a", kind="other")])
-def test_an_id_that_comes_again_with_something_else_is_a_conflict(journal: Repository, other: NewTask) -> None:
+def test_a_duplicate_id_with_another_task_is_a_conflict(journal: Repository, other: NewTask) -> None:
     enter(journal, "a")
     with journal.transaction():
         (again,) = journal.accept([other], None, NOW)
@@ -77,20 +77,20 @@ def test_an_id_that_comes_again_with_something_else_is_a_conflict(journal: Repos
     assert (found.kind, found.payload) == ("echo", "1")
 
 
-def test_nothing_is_accepted_of_nothing(journal: Repository) -> None:
+def test_no_tasks_are_accepted_from_an_empty_batch(journal: Repository) -> None:
     with journal.transaction():
         assert journal.accept([], 1, NOW) == []
     assert totals(journal) == {}
 
 
-def test_an_accepted_task_is_stored_as_it_came(journal: Repository) -> None:
+def test_an_accepted_task_is_stored_unchanged(journal: Repository) -> None:
     with journal.transaction():
-        (receipt,) = journal.accept(
+        (result,) = journal.accept(
             [new_task("a", '{"n":1}', kind="sum", due_at=NOW + 60, retries=3, sent_at=NOW - 2)], 1, NOW
         )
     task = find(journal, "a")
     assert task is not None
-    assert (task.seq, task.kind, task.payload, task.state) == (receipt.seq, "sum", '{"n":1}', State.ACCEPTED)
+    assert (task.seq, task.kind, task.payload, task.state) == (result.seq, "sum", '{"n":1}', State.ACCEPTED)
     assert (task.due_at, task.retries, task.attempts, task.strikes) == (NOW + 60, 3, 0, 0)
     assert (task.worker, task.result, task.failure) == (None, None, None)
     assert task.times == Times(sent=NOW - 2, received=NOW - 1, accepted=NOW)
@@ -100,7 +100,7 @@ def test_an_accepted_task_is_stored_as_it_came(journal: Repository) -> None:
 
 
 def claimed(repository: Repository, owner: int = 2, now: float = NOW, limit: int = 100) -> list[str]:
-    """The ids of the tasks that a server can claim."""
+    """Claim tasks for a server. Returns their ids."""
     with repository.transaction():
         return [dispatch.id for dispatch in repository.claim(owner, now, limit)]
 
@@ -112,14 +112,14 @@ def test_a_task_with_an_owner_is_not_for_others(journal: Repository) -> None:
     assert claimed(journal, owner=3) == []
 
 
-def test_a_task_that_is_due_later_belongs_to_whoever_claims_it_then(journal: Repository) -> None:
+def test_a_task_that_is_due_later_belongs_to_the_server_that_claims_it_then(journal: Repository) -> None:
     with journal.transaction():
         journal.accept([new_task("later", due_at=NOW + 10)], 1, NOW)
     assert claimed(journal, now=NOW + 9.9) == []
     assert claimed(journal, now=NOW + 10) == ["later"]
 
 
-def test_whether_anything_can_be_claimed_is_told_without_claiming_it(journal: Repository) -> None:
+def test_due_tasks_are_noticed_without_a_claim(journal: Repository) -> None:
     assert not journal.has_due_tasks(NOW)
     enter(journal, "mine", owner=1)
     with journal.transaction():
@@ -137,12 +137,12 @@ def test_the_longest_due_is_claimed_first(journal: Repository) -> None:
     assert claimed(journal, now=NOW + 9, limit=2) == ["c"]
 
 
-def test_of_tasks_due_at_the_same_time_the_first_entered_is_claimed_first(journal: Repository) -> None:
+def test_of_tasks_due_at_the_same_time_the_first_accepted_is_claimed_first(journal: Repository) -> None:
     enter(journal, "z", "y", "x")
     assert claimed(journal, limit=2) == ["z", "y"]
 
 
-def test_a_claim_tells_what_to_publish(journal: Repository) -> None:
+def test_a_claim_returns_what_to_publish(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
     with journal.transaction():
@@ -167,7 +167,7 @@ def test_two_servers_never_claim_the_same_task(open_repository: OpenRepository) 
     assert sorted(first + second) == sorted(f"t{number}" for number in range(200))
 
 
-def test_a_confirmed_task_is_queued_and_belongs_to_nobody(journal: Repository) -> None:
+def test_a_confirmed_task_is_queued_and_has_no_owner(journal: Repository) -> None:
     (seq,) = enter(journal, "a", owner=1)
     mark(journal, [seq], now=NOW + 2)
     task = find(journal, "a")
@@ -196,7 +196,7 @@ def test_a_confirmation_of_a_cancelled_task_changes_nothing(journal: Repository)
     assert state_of(journal, "a") is State.CANCELLED
 
 
-def test_a_confirmation_of_a_former_attempt_changes_nothing(journal: Repository) -> None:
+def test_a_confirmation_of_an_earlier_attempt_changes_nothing(journal: Repository) -> None:
     (seq,) = enter(journal, "a", owner=1)
     store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
     mark(journal, [seq], attempt=0)
@@ -237,7 +237,7 @@ def test_release_orphans_spares_the_living(journal: Repository) -> None:
 
 
 def put_in(repository: Repository, state: State, task_id: str = "a") -> int:
-    """Enter a task and bring it to a state; its number."""
+    """Accept a task and bring it to a state. Returns its number."""
     (seq,) = enter(repository, task_id, owner=1)
     if state is State.QUEUED:
         mark(repository, [seq])
@@ -270,29 +270,31 @@ def test_a_task_that_has_ended_is_not_cancelled(journal: Repository, state: Stat
     assert find(journal, "a") == before
 
 
-def test_what_is_not_in_the_book_is_not_cancelled(journal: Repository) -> None:
+def test_an_unknown_task_is_not_cancelled(journal: Repository) -> None:
     with journal.transaction():
         assert journal.cancel("nobody", NOW) is None
     assert totals(journal) == {}
 
 
-# Burying.
+# Dead letters and strikes.
 
 
-def settle_dead_letters(repository: Repository, *letters: tuple[int, str]) -> list[State | None]:
-    """Settle dead letters."""
+def settle_dead_letters(repository: Repository, *dead_letters: tuple[int, str]) -> list[State | None]:
+    """Settle dead letters in a transaction."""
     with repository.transaction():
-        return repository.settle_dead_letters([DeadLetter(seq, task_id, FAILURE) for seq, task_id in letters], NOW + 9)
+        return repository.settle_dead_letters(
+            [DeadLetter(seq, task_id, FAILURE) for seq, task_id in dead_letters], NOW + 9
+        )
 
 
 def add_strikes(repository: Repository, seq: int, times: int) -> None:
-    """Note that a task began so often after a redelivery."""
+    """Add a number of strikes to a task."""
     for _ in range(times):
         with repository.transaction():
             repository.add_strikes([seq])
 
 
-def test_a_strike_is_taken_back_and_never_more_than_there_are(journal: Repository) -> None:
+def test_strikes_are_removed_down_to_none(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     add_strikes(journal, seq, 2)
     left = []
@@ -303,7 +305,7 @@ def test_a_strike_is_taken_back_and_never_more_than_there_are(journal: Repositor
     assert left == [1, 0, 0]
 
 
-def test_a_bystander_is_published_anew(journal: Repository) -> None:
+def test_a_bystander_is_published_again(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     add_strikes(journal, seq, STRIKE_LIMIT - 1)
     assert settle_dead_letters(journal, (seq, "a")) == [State.ACCEPTED]
@@ -325,7 +327,7 @@ def test_a_task_that_killed_its_workers_fails_for_good(journal: Repository) -> N
     assert journal.audit().is_consistent
 
 
-def test_letters_that_name_no_task_settle_nothing(journal: Repository) -> None:
+def test_dead_letters_without_a_task_settle_nothing(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     assert settle_dead_letters(journal, (seq + 1, "b"), (seq, "b"), (seq + 1, "a")) == [None, None, None]
     assert totals(journal) == {"queued": 1}
@@ -348,7 +350,7 @@ def test_a_task_that_waits_to_be_retried_keeps_its_time(journal: Repository) -> 
 
 
 @pytest.mark.parametrize(("strikes", "state"), [(0, State.ACCEPTED), (STRIKE_LIMIT, State.FAILED)])
-def test_two_letters_of_one_task_settle_it_once(journal: Repository, strikes: int, state: State) -> None:
+def test_two_dead_letters_of_one_task_settle_it_once(journal: Repository, strikes: int, state: State) -> None:
     (seq,) = queue(journal, "a")
     add_strikes(journal, seq, strikes)
     assert settle_dead_letters(journal, (seq, "a"), (seq, "a")) == [state, state]
@@ -356,7 +358,7 @@ def test_two_letters_of_one_task_settle_it_once(journal: Repository, strikes: in
     assert journal.assignments([seq])[seq].attempts == (1 if state is State.FAILED else 0)
 
 
-def test_a_bystander_is_published_anew_under_suspicion(journal: Repository) -> None:
+def test_a_bystander_is_published_again_as_a_suspect(journal: Repository) -> None:
     first, second = queue(journal, "a", "b")
     add_strikes(journal, second, 2)
     assert settle_dead_letters(journal, (first, "a"), (second, "b")) == [State.ACCEPTED] * 2
@@ -379,7 +381,7 @@ def test_a_task_that_was_done_in_spite_of_its_strikes_shows_them(journal: Reposi
     assert journal.assignments([seq])[seq].strikes == 2
 
 
-def test_a_strike_at_what_is_not_in_the_book_changes_nothing(journal: Repository) -> None:
+def test_a_strike_of_an_unknown_task_changes_nothing(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
     with journal.transaction():
         journal.add_strikes([seq + 1])
@@ -406,7 +408,7 @@ def test_each_redispatch_begins_a_new_generation_of_the_queue(journal: Repositor
     assert journal.generation() == 2
 
 
-def test_what_waits_for_a_time_that_a_clock_ahead_has_told_waits_from_now_on(journal: Repository) -> None:
+def test_tasks_whose_wait_began_in_the_future_wait_from_now_on(journal: Repository) -> None:
     (seq,) = queue(journal, "retry")
     ahead = NOW + 3600
     store_outcomes(
@@ -506,9 +508,9 @@ def test_the_outcome_of_a_cancelled_task_does_not_count(journal: Repository) -> 
 
 def test_the_times_of_a_task_hop_by_hop(journal: Repository) -> None:
     with journal.transaction():
-        (receipt,) = journal.accept([new_task("a", sent_at=NOW - 2)], 1, NOW)
-    mark(journal, [receipt.seq], now=NOW + 2)
-    store_outcomes(journal, outcome(receipt.seq, queued_at=NOW + 1))
+        (result,) = journal.accept([new_task("a", sent_at=NOW - 2)], 1, NOW)
+    mark(journal, [result.seq], now=NOW + 2)
+    store_outcomes(journal, outcome(result.seq, queued_at=NOW + 1))
     task = find(journal, "a")
     assert task is not None
     assert task.times == Times(
@@ -563,9 +565,9 @@ def test_an_error_inside_a_transaction_stores_nothing(journal: Repository) -> No
 def test_others_see_a_transaction_only_when_it_is_committed(open_repository: OpenRepository) -> None:
     with open_repository() as writer, open_repository() as reader:
         with writer.transaction():
-            (receipt,) = writer.accept([new_task("a")], 1, NOW)
+            (result,) = writer.accept([new_task("a")], 1, NOW)
             assert find(reader, "a") is None
-            assert reader.assignments([receipt.seq]) == {}
+            assert reader.assignments([result.seq]) == {}
             assert totals(reader) == {}
         assert state_of(reader, "a") is State.ACCEPTED
         assert totals(reader) == {"accepted": 1}
@@ -575,13 +577,13 @@ def test_everything_can_be_committed_at_once(journal: Repository) -> None:
     one, two, three, four = queue(journal, "one", "two", "three", "four")
     add_strikes(journal, four, STRIKE_LIMIT)
     with journal.transaction():
-        (receipt,) = journal.accept([new_task("five")], 1, NOW)
-        journal.mark_queued([Dispatch(receipt.seq, "five", "echo", 0)], NOW)
+        (result,) = journal.accept([new_task("five")], 1, NOW)
+        journal.mark_queued([Dispatch(result.seq, "five", "echo", 0)], NOW)
         assert journal.store_outcomes([outcome(one), outcome(two, 0, State.RETRYING)], NOW) == [True, True]
         assert journal.cancel("three", NOW) is State.CANCELLED
         assert journal.settle_dead_letters([DeadLetter(four, "four", FAILURE)], NOW) == [State.FAILED]
         assert [dispatch.seq for dispatch in journal.claim(1, NOW, 9)] == [two]
-        assert journal.store_outcomes([outcome(receipt.seq), outcome(three)], NOW) == [True, False]
+        assert journal.store_outcomes([outcome(result.seq), outcome(three)], NOW) == [True, False]
     assert totals(journal) == {"done": 2, "retrying": 1, "cancelled": 1, "failed": 1}
     assert journal.audit().is_consistent
     assert three not in {task.seq for task in journal.ended(["one", "five"])}

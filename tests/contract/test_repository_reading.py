@@ -1,4 +1,4 @@
-"""The contract of the journal, for every kind of it: processes, and what anybody reads."""
+"""The contract of the journal: processes, and reading."""
 
 import itertools
 import sqlite3
@@ -16,7 +16,6 @@ from tests.contract.repositories import (
     NOW,
     end,
     enter,
-    find,
     mark,
     outcome,
     process,
@@ -30,7 +29,7 @@ WEEK = 7 * 24 * 3600
 
 
 def register(repository: Repository, name: str = "s1", at: float = NOW) -> int:
-    """Enter a process that starts at `at`; its number."""
+    """Register a process that starts at `at`. Returns its number."""
     with repository.transaction():
         return repository.register(replace(process(name, started_at=at), seen_at=0.0))
 
@@ -38,7 +37,7 @@ def register(repository: Repository, name: str = "s1", at: float = NOW) -> int:
 def record_heartbeat(
     repository: Repository, number: int, beats: int, at: float, counters: Counters = NOTHING_COUNTED
 ) -> None:
-    """Write a heartbeat."""
+    """Record a heartbeat in a transaction."""
     with repository.transaction():
         repository.record_heartbeat(process(number=number, beat=beats, at=at, counters=counters))
 
@@ -79,7 +78,7 @@ def test_a_process_that_left_more_than_an_hour_ago_is_not_listed(journal: Reposi
     assert [record.number for record in journal.processes()] == [fresh]
 
 
-def test_a_clock_that_is_ahead_makes_nobody_disappear(journal: Repository) -> None:
+def test_a_clock_that_is_ahead_hides_no_process(journal: Repository) -> None:
     numbers = [register(journal, "right", NOW), register(journal, "ahead", NOW + 7200)]
     assert [record.number for record in journal.processes()] == numbers
 
@@ -91,7 +90,7 @@ def test_a_number_is_never_used_again(journal: Repository) -> None:
     assert register(journal, "later", NOW + 2 * WEEK + 2) > late
 
 
-def test_a_process_that_was_forgotten_and_still_lives_comes_back(journal: Repository) -> None:
+def test_a_process_that_was_removed_and_is_alive_comes_back(journal: Repository) -> None:
     number = register(journal, "asleep")
     other = register(journal, "late", NOW + WEEK + 1)
     record_heartbeat(journal, number, 2, NOW + WEEK + 2)
@@ -106,7 +105,7 @@ def test_a_sample_a_second_is_kept(journal: Repository) -> None:
     assert kept == [(0, 1), (1, 3), (2, 5)]
 
 
-def test_samples_tell_whose_they_are(journal: Repository) -> None:
+def test_samples_have_the_name_of_their_process(journal: Repository) -> None:
     one, two = register(journal, "s1"), register(journal, "s2")
     with journal.transaction():
         journal.record_heartbeat(process("s2", number=two, in_hand=(RunningTask("a", "echo", NOW),)))
@@ -124,7 +123,7 @@ def test_samples_tell_whose_they_are(journal: Repository) -> None:
 # Tasks.
 
 
-def test_wanted_tells_what_a_worker_has_to_know(journal: Repository) -> None:
+def test_assignments_have_what_a_worker_needs(journal: Repository) -> None:
     one, two = queue(journal, "one", "two")
     store_outcomes(journal, outcome(two, 0, State.RETRYING, due_at=NOW + 8))
     with journal.transaction():
@@ -137,30 +136,29 @@ def test_wanted_tells_what_a_worker_has_to_know(journal: Repository) -> None:
     assert journal.assignments([]) == {}
 
 
-def test_find_all_leaves_out_what_is_not_in_the_book(journal: Repository) -> None:
+def test_find_all_leaves_out_unknown_ids(journal: Repository) -> None:
     enter(journal, "a", "b", "c")
     assert {task.id for task in journal.find_all(["a", "c", "nobody"])} == {"a", "c"}
     assert journal.find_all([]) == []
-    assert find(journal, "nobody") is None
 
 
-def test_thousands_can_be_asked_for_at_once(journal: Repository) -> None:
+def test_thousands_of_tasks_are_read_at_once(journal: Repository) -> None:
     names = [f"t{number}" for number in range(5000)]
     seqs = enter(journal, *names)
     assert len(journal.find_all(names)) == len(journal.assignments(seqs)) == 5000
     assert journal.ended(names) == []
 
 
-def ended_in_each_way(repository: Repository) -> None:
-    """Let tasks named by their states end in each way."""
+def end_in_each_way(repository: Repository) -> None:
+    """Accept tasks, named by the state in which they end."""
     done, failed, _ = queue(repository, "done", "failed", "cancelled")
     store_outcomes(repository, outcome(done), outcome(failed, 0, State.FAILED))
     with repository.transaction():
         repository.cancel("cancelled", NOW + 9)
 
 
-def test_ended_tells_those_that_have_ended(journal: Repository) -> None:
-    ended_in_each_way(journal)
+def test_ended_returns_tasks_that_have_ended(journal: Repository) -> None:
+    end_in_each_way(journal)
     enter(journal, "accepted")
     (retried,) = queue(journal, "retrying")
     store_outcomes(journal, outcome(retried, 0, State.RETRYING))
@@ -178,7 +176,7 @@ def test_latest_comes_newest_first_with_ties_by_number(journal: Repository) -> N
     assert [(task.times.stored, task.seq) for task in journal.latest(4)] == latest[:4]
 
 
-def test_latest_of_an_empty_book_is_empty(journal: Repository) -> None:
+def test_latest_is_empty_without_ended_tasks(journal: Repository) -> None:
     enter(journal, "open")
     assert journal.latest(10) == []
 
@@ -187,7 +185,7 @@ def test_latest_of_an_empty_book_is_empty(journal: Repository) -> None:
 
 
 def test_counts_name_the_stored_states(journal: Repository) -> None:
-    ended_in_each_way(journal)
+    end_in_each_way(journal)
     seqs = enter(journal, "accepted", "queued", "retrying", owner=1)
     mark(journal, seqs[1:2])
     store_outcomes(journal, outcome(seqs[2], 0, State.RETRYING))
@@ -211,13 +209,13 @@ def test_an_audit_lists_tasks_that_contradict_themselves(journal: Repository) ->
     assert audit.differences == {}
 
 
-def test_an_audit_lists_no_more_than_can_be_read(journal: Repository) -> None:
+def test_an_audit_lists_a_limited_number_of_tasks(journal: Repository) -> None:
     seqs = queue(journal, *[f"t{number}" for number in range(MAX_CONTRADICTORY + 1)])
     store_outcomes(journal, *[outcome(seq, result=None) for seq in seqs])
     assert len(journal.audit().contradictory) == MAX_CONTRADICTORY
 
 
-def test_an_audit_tells_where_the_ledger_differs(tmp_path: Path) -> None:
+def test_an_audit_shows_where_the_ledger_differs(tmp_path: Path) -> None:
     journal = Journal("resultados.db", tmp_path)
     with journal.open() as repository:
         end(repository, "a", "b")
@@ -232,7 +230,7 @@ def test_an_audit_tells_where_the_ledger_differs(tmp_path: Path) -> None:
     assert not audit.is_consistent
 
 
-def test_the_version_changes_with_the_commits_of_others_alone(open_repository: OpenRepository) -> None:
+def test_the_data_version_changes_only_with_commits_of_others(open_repository: OpenRepository) -> None:
     with open_repository() as mine, open_repository() as other:
         before = mine.data_version()
         assert mine.data_version() == before

@@ -1,4 +1,4 @@
-"""Random sequences of everything that moves a task, over every kind of journal, beside a simple model of the rules."""
+"""Random sequences of all operations that move tasks, compared with a simple model of the rules."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -21,7 +21,7 @@ UNKNOWN = 99
 """The number of no task."""
 LATER = st.sampled_from([None, 0.5, 2.0])
 OUTCOMES = st.sampled_from([State.RETRYING] * 4 + [State.DONE, State.FAILED])
-"""Mostly such that the task goes on: with one that has ended nothing more can happen."""
+"""Mostly retries: a task that has ended does not move any more."""
 
 
 class AbortedError(Exception):
@@ -30,7 +30,7 @@ class AbortedError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """What the model knows of a task."""
+    """A task in the model."""
 
     seq: int
     payload: str
@@ -41,8 +41,8 @@ class Entry:
     strikes: int = 0
 
 
-class Book(RuleBasedStateMachine):
-    """Does the same to a journal and to a dictionary."""
+class JournalMachine(RuleBasedStateMachine):
+    """Applies the same operations to a journal and to a dictionary."""
 
     def __init__(self, opener: OpenRepository) -> None:
         super().__init__()
@@ -56,23 +56,23 @@ class Book(RuleBasedStateMachine):
         self.begin()
 
     def begin(self) -> None:
-        """Begin to write: operations gather until a rule commits or aborts."""
+        """Begin a transaction, which lasts until a rule commits or aborts it."""
         self.open.enter_context(self.journal.transaction())
         self.writing = True
 
     def attempt(self, name: str, offset: int) -> tuple[int, str, str, int]:
-        """What was published for an attempt at a task: the one that it waits for, or `offset` beside it."""
+        """Return what was published for an attempt at a task: the attempt that it waits for, plus `offset`."""
         entry = self.entries.get(name)
         return (entry.seq, name, "echo", entry.attempts + offset) if entry else (UNKNOWN, name, "echo", 0)
 
     def of(self, seq: int) -> str:
-        """The id of a number."""
+        """Return the id of the task with a number."""
         return next((name for name, entry in self.entries.items() if entry.seq == seq), "")
 
     @rule()
     @precondition(lambda self: self.writing)
     def commit(self) -> None:
-        """Everything since the last commit is stored."""
+        """Store everything since the last commit."""
         self.open.close()
         self.writing = False
         self.committed = dict(self.entries)
@@ -80,7 +80,7 @@ class Book(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.writing)
     def abort(self) -> None:
-        """Everything since the last commit is forgotten."""
+        """Discard everything since the last commit."""
         error = AbortedError()
         with pytest.raises(AbortedError), self.open:
             raise error
@@ -94,33 +94,33 @@ class Book(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.1, 1.0]))
     def wait(self, seconds: float) -> None:
-        """Time goes on."""
+        """Let time pass."""
         self.now += seconds
 
     @rule(batch=st.lists(st.tuples(IDS, PAYLOADS, LATER), max_size=4), owner=st.none() | OWNERS)
     def accept(self, batch: list[tuple[str, str, float | None]], owner: int | None) -> None:
-        """Enter some, old and new, at once or for later."""
+        """Accept tasks, old and new, due now or later."""
         self.write()
         tasks = [
             new_task(name, payload, due_at=None if later is None else self.now + later)
             for name, payload, later in batch
         ]
-        receipts = self.journal.accept(tasks, owner, self.now)
-        assert [receipt.id for receipt in receipts] == [task.id for task in tasks]
-        for task, receipt in zip(tasks, receipts, strict=True):
+        accepted = self.journal.accept(tasks, owner, self.now)
+        assert [result.id for result in accepted] == [task.id for task in tasks]
+        for task, result in zip(tasks, accepted, strict=True):
             known = self.entries.get(task.id)
-            assert receipt.duplicate == (known is not None)
+            assert result.duplicate == (known is not None)
             if known is None:
-                assert receipt.seq not in {entry.seq for entry in self.entries.values()}
+                assert result.seq not in {entry.seq for entry in self.entries.values()}
                 later = task.due_at is not None
-                known = Entry(receipt.seq, task.payload, owner=None if later else owner, due=task.due_at or 0.0)
+                known = Entry(result.seq, task.payload, owner=None if later else owner, due=task.due_at or 0.0)
                 self.entries[task.id] = known
-            assert (receipt.seq, receipt.state) == (known.seq, known.state)
-            assert receipt.conflict == (known.payload != task.payload)
+            assert (result.seq, result.state) == (known.seq, known.state)
+            assert result.conflict == (known.payload != task.payload)
 
     @rule(owner=OWNERS, limit=st.integers(1, 4))
     def claim(self, owner: int, limit: int) -> None:
-        """Claim what is due, the longest due first."""
+        """Claim due tasks, the longest due first."""
         self.write()
         due = sorted(
             (entry.due, entry.seq, name, entry.attempts)
@@ -134,7 +134,7 @@ class Book(RuleBasedStateMachine):
 
     @rule(marks=st.lists(st.tuples(IDS, ATTEMPTS), max_size=3))
     def mark(self, marks: list[tuple[str, int]]) -> None:
-        """Confirm some, whatever has become of them."""
+        """Confirm tasks in any state."""
         self.write()
         published = [Dispatch(*self.attempt(name, offset)) for name, offset in marks]
         self.journal.mark_queued(published, self.now)
@@ -145,7 +145,7 @@ class Book(RuleBasedStateMachine):
 
     @rule(owner=OWNERS, dead=st.booleans())
     def release(self, owner: int, dead: bool) -> None:
-        """Take a server's tasks, as its own wish or as it is dead."""
+        """Release the tasks of a server, which is alive or dead."""
         self.write()
         gone = {name for name, entry in self.entries.items() if entry.owner == owner}
         released = self.journal.release_orphans({1, 2} - {owner}) if dead else self.journal.release(owner)
@@ -155,7 +155,7 @@ class Book(RuleBasedStateMachine):
 
     @rule(name=IDS)
     def cancel(self, name: str) -> None:
-        """Take one back."""
+        """Cancel a task."""
         self.write()
         entry = self.entries.get(name)
         if entry and entry.state not in ENDED:
@@ -164,13 +164,13 @@ class Book(RuleBasedStateMachine):
 
     @rule(names=st.lists(IDS, max_size=3))
     def settle_dead_letters(self, names: list[str]) -> None:
-        """Read dead letters, of known and unknown tasks."""
+        """Settle dead letters of known and unknown tasks."""
         self.write()
         expected: list[State | None] = []
-        letters: list[DeadLetter] = []
+        dead_letters: list[DeadLetter] = []
         for name in names:
             entry = self.entries.get(name)
-            letters.append(DeadLetter(entry.seq if entry else UNKNOWN, name, FAILURE))
+            dead_letters.append(DeadLetter(entry.seq if entry else UNKNOWN, name, FAILURE))
             if entry and entry.state not in ENDED:
                 if entry.strikes >= STRIKE_LIMIT:
                     entry = replace(entry, state=State.FAILED, owner=None, attempts=entry.attempts + 1)
@@ -179,11 +179,11 @@ class Book(RuleBasedStateMachine):
                     entry = replace(entry, state=State.ACCEPTED, owner=None, due=0.0, strikes=strikes)
                 self.entries[name] = entry
             expected.append(entry.state if entry else None)
-        assert self.journal.settle_dead_letters(letters, self.now) == expected
+        assert self.journal.settle_dead_letters(dead_letters, self.now) == expected
 
     @rule()
     def redispatch(self) -> None:
-        """Lose the broker's messages."""
+        """Lose the queue of the broker."""
         self.write()
         queued = {name for name, entry in self.entries.items() if entry.state is State.QUEUED}
         assert self.journal.redispatch() == len(queued)
@@ -192,7 +192,7 @@ class Book(RuleBasedStateMachine):
 
     @rule(name=IDS, times=st.sampled_from([1, STRIKE_LIMIT]))
     def add_strikes(self, name: str, times: int) -> None:
-        """Begin one after a redelivery."""
+        """Begin a task after a redelivery."""
         self.write()
         entry = self.entries.get(name)
         self.journal.add_strikes([entry.seq if entry else UNKNOWN] * times)
@@ -201,7 +201,7 @@ class Book(RuleBasedStateMachine):
 
     @rule(ends=st.lists(st.tuples(IDS, ATTEMPTS, OUTCOMES, LATER), max_size=4), times=st.sampled_from([1, 2]))
     def store_outcomes(self, ends: list[tuple[str, int, State, float | None]], times: int) -> None:
-        """Store outcomes, wanted and not."""
+        """Store outcomes, expected and duplicate."""
         self.write()
         outcomes: list[Outcome] = []
         for name, offset, state, later in ends * times:
@@ -226,7 +226,7 @@ class Book(RuleBasedStateMachine):
 
     @invariant()
     def others_see_what_is_committed(self) -> None:
-        """The ledger, the rows and the model agree, seen from another connection."""
+        """Check from another connection that ledger, rows and model agree."""
         counted = Counter(entry.state.value for entry in self.committed.values())
         assert {state: number for state, number in self.reader.counts().items() if number} == counted
         audit = self.reader.audit()
@@ -240,7 +240,7 @@ class Book(RuleBasedStateMachine):
         }
 
     def teardown(self) -> None:
-        """End what is open, and see once more."""
+        """Commit what is open, and check once more."""
         if self.writing:
             self.commit()
             self.others_see_what_is_committed()
@@ -249,18 +249,20 @@ class Book(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("kind", sorted(JOURNALS))
-def test_any_sequence_of_operations_keeps_the_books(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_sequence_of_operations_keeps_journal_and_ledger_consistent(
+    kind: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     with ExitStack() as journals:
 
-        class NewBook(Book):
+        class NewJournalMachine(JournalMachine):
             """Begins with an empty journal."""
 
             def __init__(self) -> None:
-                openers = journals.enter_context(JOURNALS[kind](tmp_path_factory.mktemp("book")))
+                openers = journals.enter_context(JOURNALS[kind](tmp_path_factory.mktemp("journal")))
                 super().__init__(openers.repository)
 
         run_state_machine_as_test(
-            NewBook,
+            NewJournalMachine,
             settings=settings(
                 max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
             ),

@@ -1,4 +1,4 @@
-"""A journal whose lock is had by another process just when it is wanted: something comes meanwhile."""
+"""A journal whose write lock comes late, so that something can happen meanwhile."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,21 +11,21 @@ from core.repository.sqlite import FAULTS, SqliteRepository
 
 
 class BusyRepository(SqliteRepository):
-    """Calls `meanwhile` when its lock was waited for, if it is set, and then forgets it; notes what is written."""
+    """Calls `meanwhile` once, after it has acquired the lock, and counts what is written."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(Database(path, FAULTS))
         self.meanwhile: Callable[[], None] | None = None
         self.trouble = ""
-        """Why no task can be entered."""
+        """Why tasks can't be accepted; empty when they can."""
         self.accepted: list[int] = []
-        """How many tasks each transaction has entered."""
-        self.settled: list[int] = []
-        """How many outcomes each transaction has stored."""
+        """The number of tasks that each transaction has accepted."""
+        self.stored: list[int] = []
+        """The number of outcomes that each transaction has stored."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """As ever, but late."""
+        """Begin a transaction, late."""
         with super().transaction():
             if self.meanwhile is not None:
                 meanwhile, self.meanwhile = self.meanwhile, None
@@ -33,13 +33,13 @@ class BusyRepository(SqliteRepository):
             yield
 
     def accept(self, tasks: Sequence[NewTask], owner: int | None, now: float) -> list[AcceptResult]:
-        """As ever, and noted."""
+        """Store new tasks, and count them."""
         if self.trouble:
             raise JournalUnavailable(self.trouble)
         self.accepted.append(len(tasks))
         return super().accept(tasks, owner, now)
 
     def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
-        """As ever, and noted."""
-        self.settled.append(len(outcomes))
+        """Store outcomes, and count them."""
+        self.stored.append(len(outcomes))
         return super().store_outcomes(outcomes, now)

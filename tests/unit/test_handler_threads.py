@@ -1,4 +1,4 @@
-"""The threads that run tasks, with time-outs that come at every moment."""
+"""The handler threads, with time-outs at any moment."""
 
 import itertools
 import threading
@@ -23,29 +23,29 @@ from tests.services.waiting import wait_until
 
 
 class Kinds:
-    """Kinds of task that do what a test says."""
+    """Kinds of task that a test controls."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.going: list[str] = []
-        self.most_going = 0
+        self.max_going = 0
         self.go = threading.Event()
         self.latch = threading.Lock()
-        """Waiting for a lock is a call into the system: no exception reaches a thread there."""
+        """A thread that waits for it is in a system call, where no exception reaches it."""
         self._lock = threading.Lock()
 
     def _enter(self, name: str) -> None:
         with self._lock:
             self.begun.append(name)
             self.going.append(name)
-            self.most_going = max(self.most_going, len(self.going))
+            self.max_going = max(self.max_going, len(self.going))
 
     def _leave(self, name: str) -> None:
         with self._lock:
             self.going.remove(name)
 
     def registry(self) -> Registry:
-        """All of them, beside the built-in ones."""
+        """Return a registry of these kinds and the built-in ones."""
         module = ModuleType("kinds")
         for function in (self._held, self._blocked, self._stubborn, self._tiny, self._raising):
             made = function()
@@ -71,7 +71,7 @@ class Kinds:
             self._enter(payload)
             try:
                 with self.latch:
-                    # An exception that has waited meanwhile is raised in this loop, and not within `_leave`.
+                    # An exception that was set meanwhile is raised in this loop, not in `_leave`.
                     for _ in range(100):
                         pass
             finally:
@@ -116,7 +116,7 @@ class Kinds:
 
 
 class Rude(Exception):
-    """An exception that can't even be looked at."""
+    """An exception whose methods raise."""
 
     def __bool__(self) -> bool:
         raise SystemExit(9)
@@ -140,7 +140,7 @@ RAISED: dict[str, type[BaseException]] = {
 
 
 class Bench:
-    """Handlers, and what comes of their tasks."""
+    """Handler threads, and the outcomes of their tasks."""
 
     def __init__(self, concurrency: int) -> None:
         self.kinds = Kinds()
@@ -158,7 +158,7 @@ class Bench:
             RunSettings(worker="w1", retries=0, retry_delay=1.0, timeout=None, files_root=None),
             Callbacks(
                 begin=self.begin,
-                add_strike=self.strike,
+                add_strike=self.add_strike,
                 finish=lambda _, outcome: self.outcomes.append(outcome),
                 drop=self.dropped.append,
             ),
@@ -166,22 +166,22 @@ class Bench:
         )
         self.handlers.start()
 
-    def begin(self, held: InFlightTask) -> bool:
-        """Note that a task is begun, as a worker's hold does."""
-        held.begun = held.assignment.seq not in self.elsewhere
-        return held.begun
+    def begin(self, task: InFlightTask) -> bool:
+        """Mark a task as begun, as `InFlightTasks` does."""
+        task.begun = task.assignment.seq not in self.elsewhere
+        return task.begun
 
-    def strike(self, held: InFlightTask) -> None:
-        """Note that a suspect begins, or say that it need not, as a worker's recorder does."""
-        if held.assignment.seq in self.ended_elsewhere:
-            held.unwanted = True
+    def add_strike(self, task: InFlightTask) -> None:
+        """Add a strike to a suspect or mark it as unwanted, as `Recorder` does."""
+        if task.assignment.seq in self.ended_elsewhere:
+            task.unwanted = True
         else:
-            self.strikes.append(held.assignment.seq)
+            self.strikes.append(task.assignment.seq)
 
     def add(
         self, seq: int, kind: str, payload: str, *, suspect: bool = False, strikes: int = 0, retries: int | None = None
     ) -> InFlightTask:
-        """Have a task run."""
+        """Add a task to run."""
         assignment = Assignment(
             seq=seq,
             id=f"t{seq}",
@@ -194,18 +194,18 @@ class Bench:
             due_at=None,
         )
         reference = Reference(f"t{seq}", seq, 0, 1.0)
-        held = InFlightTask(assignment, reference, Delivery(b"", int(suspect), None), time.time(), suspect=suspect)
-        self.handlers.add(held)
-        return held
+        task = InFlightTask(assignment, reference, Delivery(b"", int(suspect), None), time.time(), suspect=suspect)
+        self.handlers.add(task)
+        return task
 
     def ended(self, count: int, seconds: float = 10.0) -> dict[int, Outcome]:
-        """Wait for so many outcomes; by the task's number."""
+        """Wait for this many outcomes. Returns them by the number of the task."""
         wait_until(lambda: len(self.outcomes) >= count, f"{count} outcomes (there are {len(self.outcomes)})", seconds)
         assert len(self.outcomes) == count
         return {outcome.seq: outcome for outcome in self.outcomes}
 
     def close(self) -> None:
-        """End; no thread has died, and no task had two outcomes."""
+        """Stop the threads. No thread has died, and no task has two outcomes."""
         self.kinds.go.set()
         assert self.handlers.stop(10)
         assert self.deaths == []
@@ -217,7 +217,7 @@ MakeBench = Callable[[int], Bench]
 
 @pytest.fixture
 def make_bench() -> Iterator[MakeBench]:
-    """Makes benches, and ends them."""
+    """Make benches, and close them after the test."""
     made: list[Bench] = []
 
     def make(concurrency: int) -> Bench:
@@ -231,19 +231,19 @@ def make_bench() -> Iterator[MakeBench]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The watch looks more often, and writes off sooner."""
+    """Check deadlines more often, and abandon threads sooner."""
     monkeypatch.setattr(handlers_module, "CHECK_INTERVAL", 0.0005)
     monkeypatch.setattr(handlers_module, "STOP_TIMEOUT", 0.2)
 
 
 def test_a_result_and_its_times(make_bench: MakeBench) -> None:
     bench = make_bench(2)
-    held = bench.add(1, "wordcount", '"uno dos"')
+    added = bench.add(1, "wordcount", '"uno dos"')
     outcome = bench.ended(1)[1]
     assert (outcome.state, outcome.result, outcome.failure, outcome.worker) == (State.DONE, "2", None, "w1")
-    assert (outcome.attempt, outcome.queued_at, outcome.taken_at) == (0, 1.0, held.taken_at)
+    assert (outcome.attempt, outcome.queued_at, outcome.taken_at) == (0, 1.0, added.taken_at)
     assert outcome.taken_at <= outcome.started_at <= outcome.finished_at
-    assert held.begun
+    assert added.begun
 
 
 def test_whatever_a_task_raises_is_an_outcome(make_bench: MakeBench) -> None:
@@ -287,7 +287,7 @@ def test_a_time_out_at_any_moment_costs_neither_thread_nor_outcome(make_bench: M
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_task_that_can_not_be_stopped_is_left_alone(make_bench: MakeBench) -> None:
+def test_the_thread_of_a_task_that_cannot_be_stopped_is_abandoned(make_bench: MakeBench) -> None:
     bench = make_bench(2)
     with bench.kinds.latch:
         bench.add(1, "blocked", '"a"')
@@ -303,17 +303,17 @@ def test_a_task_that_can_not_be_stopped_is_left_alone(make_bench: MakeBench) -> 
         assert all(outcomes[seq].result == str(seq) for seq in range(2, 200))
         assert bench.handlers.abandoned == 1
         assert bench.handlers.running == []
-    # It returns after all, which counts for nothing, and both places are free.
+    # It returns after all; its result is ignored, and both places are free.
     wait_until(lambda: bench.kinds.going == [], "the task to return")
     bench.add(200, "held", '"b"')
     bench.add(201, "held", '"c"')
-    wait_until(lambda: bench.kinds.most_going == 2, "both places to be used")
+    wait_until(lambda: bench.kinds.max_going == 2, "both places to be used")
     bench.kinds.go.set()
     assert bench.ended(201)[200].result == '"b"'
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_task_that_catches_its_time_out_is_left_alone_too(make_bench: MakeBench) -> None:
+def test_the_thread_of_a_task_that_catches_its_time_out_is_abandoned(make_bench: MakeBench) -> None:
     bench = make_bench(1)
     bench.add(1, "stubborn", '"a"')
     outcome = bench.ended(1)[1]
@@ -323,7 +323,7 @@ def test_a_task_that_catches_its_time_out_is_left_alone_too(make_bench: MakeBenc
     assert bench.ended(2)[2].result == "2"
 
 
-def test_a_task_that_is_asked_to_stop_says_so(make_bench: MakeBench) -> None:
+def test_a_task_that_stops_when_asked_fails_with_its_place(make_bench: MakeBench) -> None:
     bench = make_bench(1)
 
     @task(timeout=0.01)
@@ -339,16 +339,16 @@ def test_a_task_that_is_asked_to_stop_says_so(make_bench: MakeBench) -> None:
         RunSettings(worker="w2", retries=0, retry_delay=1.0, timeout=None, files_root=None),
         Callbacks(
             begin=lambda _: True,
-            add_strike=bench.strike,
+            add_strike=bench.add_strike,
             finish=lambda _, o: bench.outcomes.append(o),
             drop=bench.dropped.append,
         ),
         bench.deaths.append,
     )
     spinning.start()
-    held = bench.add(1, "echo", "1")
+    added = bench.add(1, "echo", "1")
     assert bench.ended(1)
-    spinning.add(InFlightTask(_as_kind(held.assignment, "spins"), held.reference, held.delivery, 1.0, suspect=False))
+    spinning.add(InFlightTask(_as_kind(added.assignment, "spins"), added.reference, added.delivery, 1.0, suspect=False))
     wait_until(lambda: len(bench.outcomes) == 2, "the time-out")
     failure = bench.outcomes.pop().failure
     assert failure is not None
@@ -387,21 +387,21 @@ def test_what_runs_can_be_seen(make_bench: MakeBench) -> None:
 # Tasks that were delivered before.
 
 
-def test_of_suspects_one_at_a_time_begins_and_each_is_noted_first(make_bench: MakeBench) -> None:
+def test_suspects_begin_one_at_a_time_each_after_its_strike_is_stored(make_bench: MakeBench) -> None:
     bench = make_bench(4)
     for seq in range(1, 6):
         bench.add(seq, "held", f'"{seq}"', suspect=True)
     wait_until(lambda: bench.kinds.begun == ["1"], "the first to begin")
     bench.add(6, "echo", "6")
-    assert bench.ended(1)[6].result == "6", "what is no suspect doesn't wait"
+    assert bench.ended(1)[6].result == "6", "other tasks do not wait"
     assert bench.strikes == [1]
     bench.kinds.go.set()
     bench.ended(6)
     assert bench.strikes == [1, 2, 3, 4, 5]
-    assert bench.kinds.most_going == 1
+    assert bench.kinds.max_going == 1
 
 
-def test_a_suspect_that_has_ended_elsewhere_does_not_begin_and_holds_up_no_other(make_bench: MakeBench) -> None:
+def test_a_suspect_that_has_ended_elsewhere_does_not_begin_and_blocks_no_other(make_bench: MakeBench) -> None:
     bench = make_bench(1)
     bench.ended_elsewhere.add(1)
     ended = bench.add(1, "held", '"a"', suspect=True)
@@ -412,7 +412,7 @@ def test_a_suspect_that_has_ended_elsewhere_does_not_begin_and_holds_up_no_other
     assert bench.strikes == [2]
 
 
-def test_one_that_killed_too_often_ends_without_beginning(make_bench: MakeBench) -> None:
+def test_a_suspect_with_too_many_strikes_fails_without_beginning(make_bench: MakeBench) -> None:
     bench = make_bench(1)
     bench.add(1, "held", '"killer"', suspect=True, strikes=STRIKE_LIMIT, retries=9)
     bench.add(2, "echo", "2", suspect=True, strikes=STRIKE_LIMIT - 1)
@@ -426,7 +426,7 @@ def test_one_that_killed_too_often_ends_without_beginning(make_bench: MakeBench)
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_suspect_that_is_written_off_holds_up_no_other(make_bench: MakeBench) -> None:
+def test_a_suspect_whose_thread_is_abandoned_blocks_no_other(make_bench: MakeBench) -> None:
     bench = make_bench(2)
     with bench.kinds.latch:
         bench.add(1, "blocked", '"a"', suspect=True)
@@ -435,7 +435,7 @@ def test_a_suspect_that_is_written_off_holds_up_no_other(make_bench: MakeBench) 
         outcomes = bench.ended(2)
         assert outcomes[2].result == "2"
         wait_until(lambda: bench.kinds.going == ["a", "b"], "the third to run")
-    # The first one returns: it must not open the door for another while the third runs.
+    # The first one returns, and must not let another begin while the third runs.
     wait_until(lambda: bench.kinds.going == ["b"], "the first to return")
     bench.add(4, "held", '"c"', suspect=True)
     bench.add(5, "echo", "5")
@@ -445,14 +445,14 @@ def test_a_suspect_that_is_written_off_holds_up_no_other(make_bench: MakeBench) 
     bench.ended(5)
 
 
-def test_what_nobody_wants_any_more_does_not_begin(make_bench: MakeBench) -> None:
+def test_an_unwanted_task_does_not_begin(make_bench: MakeBench) -> None:
     bench = make_bench(1)
     bench.add(1, "held", '"a"')
     wait_until(lambda: bench.kinds.begun == ["a"], "the first to begin")
     waiting = [bench.add(2, "held", '"b"'), bench.add(3, "held", '"c"', suspect=True)]
     bench.add(4, "echo", "4", suspect=True)
-    for held in waiting:
-        held.unwanted = True
+    for added in waiting:
+        added.unwanted = True
     bench.kinds.go.set()
     bench.ended(2)
     assert bench.dropped == waiting
@@ -460,10 +460,10 @@ def test_what_nobody_wants_any_more_does_not_begin(make_bench: MakeBench) -> Non
     assert bench.strikes == [4]
 
 
-# Leaving.
+# Stopping.
 
 
-def test_what_runs_may_end_and_nothing_more_begins(make_bench: MakeBench) -> None:
+def test_running_tasks_may_end_and_no_other_begins(make_bench: MakeBench) -> None:
     bench = make_bench(2)
     for seq in range(1, 6):
         bench.add(seq, "held", f'"{seq}"', suspect=seq > 3)
@@ -485,7 +485,7 @@ def test_an_interrupted_task_has_no_outcome(make_bench: MakeBench) -> None:
     assert bench.outcomes == []
 
 
-def test_what_is_delivered_again_is_not_begun_here(make_bench: MakeBench) -> None:
+def test_a_task_that_is_delivered_again_does_not_begin_here(make_bench: MakeBench) -> None:
     bench = make_bench(1)
     bench.elsewhere.add(1)
     bench.add(1, "echo", "1")

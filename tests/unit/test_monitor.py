@@ -1,4 +1,4 @@
-"""The monitor: rates, what a process looks like, the snapshot of a real journal, and what is printed of it."""
+"""The monitor: rates, presence of processes, the snapshot of a real journal, and what is printed."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[Runni
 
 
 @pytest.mark.parametrize(
-    ("held", "since", "expected"),
+    ("running", "since", "expected"),
     [
         (4, 61.0, Presence.STALLED),
         (4, 59.0, Presence.BUSY),
@@ -52,10 +52,10 @@ def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[Runni
         (0, 0.0, Presence.ONLINE),
     ],
 )
-def test_a_worker_whose_threads_all_hold_a_task_for_long_is_stalled(
-    held: int, since: float, expected: Presence
+def test_a_worker_whose_threads_all_run_a_task_for_long_is_stalled(
+    running: int, since: float, expected: Presence
 ) -> None:
-    in_hand = tuple(RunningTask(f"t{number}", "echo", NOW - since - number) for number in range(held))
+    in_hand = tuple(RunningTask(f"t{number}", "echo", NOW - since - number) for number in range(running))
     assert presence_of(record(in_hand=in_hand), alive=True) is expected
     assert presence_of(record(in_hand=in_hand), alive=False) is Presence.LOST
 
@@ -89,9 +89,9 @@ def test_nothing_recent_is_no_rate(samples: list[Sample]) -> None:
         ("left", False, False, Presence.LEFT),
     ],
 )
-def test_how_a_process_is(status: str, alive: bool, busy: bool, expected: Presence) -> None:
-    held = (RunningTask("t", "echo", NOW),) if busy else ()
-    assert presence_of(record(status=status, in_hand=held), alive=alive) is expected
+def test_presence(status: str, alive: bool, busy: bool, expected: Presence) -> None:
+    in_hand = (RunningTask("t", "echo", NOW),) if busy else ()
+    assert presence_of(record(status=status, in_hand=in_hand), alive=alive) is expected
 
 
 @pytest.fixture
@@ -125,14 +125,14 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def printed(observer: Observer) -> str:
-    """What a terminal is sent of the present moment."""
+    """Return what is printed of the present snapshot."""
     stream = io.StringIO()
     snapshot = observer.take_snapshot(1.0, NOW + 2, Depth(ready=3, dead=1))
     Console(file=stream, force_terminal=True, width=160, color_system=None).print(render(snapshot))
     return stream.getvalue()
 
 
-def test_a_snapshot_holds_the_books_the_processes_and_the_latest(journal: Journal) -> None:
+def test_a_snapshot_has_the_ledger_the_processes_and_the_latest(journal: Journal) -> None:
     observer = Observer(journal.open_readonly, latest=5)
     snapshot = observer.take_snapshot(1.0, NOW + 2, Depth(ready=3, dead=1))
     observer.close()
@@ -142,7 +142,7 @@ def test_a_snapshot_holds_the_books_the_processes_and_the_latest(journal: Journa
     assert [view.presence for view in snapshot.processes] == [Presence.BUSY]
 
 
-def test_a_worker_that_falls_silent_is_lost_and_holds_nothing(journal: Journal) -> None:
+def test_a_worker_without_a_heartbeat_is_lost_and_runs_nothing(journal: Journal) -> None:
     observer = Observer(journal.open_readonly)
     observer.take_snapshot(1.0, NOW + 2, None)
     snapshot = observer.take_snapshot(60.0, NOW + 61, None)
@@ -152,7 +152,7 @@ def test_a_worker_that_falls_silent_is_lost_and_holds_nothing(journal: Journal) 
     observer.close()
 
 
-def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+def test_a_journal_may_be_created_later(tmp_path: Path) -> None:
     observer = Observer(Journal("resultados.db", tmp_path).open_readonly)
     missing = observer.take_snapshot(1.0, NOW, None)
     assert "there is no journal" in missing.trouble
@@ -161,7 +161,7 @@ def test_a_journal_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     observer.close()
 
 
-def test_nothing_of_a_task_reaches_the_terminal_as_a_command(journal: Journal) -> None:
+def test_no_part_of_a_task_reaches_the_terminal_as_a_command(journal: Journal) -> None:
     observer = Observer(journal.open_readonly)
     text = printed(observer)
     observer.close()
@@ -171,26 +171,26 @@ def test_nothing_of_a_task_reaches_the_terminal_as_a_command(journal: Journal) -
     assert "3 in the queue, 1 dead letters" in text
 
 
-def test_an_empty_system_says_how_to_begin() -> None:
+def test_an_empty_system_shows_how_to_start() -> None:
     stream = io.StringIO()
     Console(file=stream, width=160).print(render(EMPTY))
     assert "python -m core.supervisor up" in stream.getvalue()
 
 
-def test_one_look_as_json_and_one_at_nothing(journal: Journal, tmp_path: Path) -> None:
-    def look(directory: Path) -> "subprocess.CompletedProcess[str]":
+def test_one_snapshot_as_json_and_none_without_a_journal(journal: Journal, tmp_path: Path) -> None:
+    def snapshot_of(directory: Path) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core.monitor", "--once", "--json", "--dir", str(directory)]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=TOP, check=False)
 
-    seen = look(journal.path.parent)
-    assert seen.returncode == 0, seen.stderr
-    snapshot = json.loads(seen.stdout)
+    printed_once = snapshot_of(journal.path.parent)
+    assert printed_once.returncode == 0, printed_once.stderr
+    snapshot = json.loads(printed_once.stdout)
     assert (snapshot["ledger"]["accepted"], snapshot["ledger"]["failed"]) == (3, 1)
     assert [task["id"] for task in snapshot["latest"]] == ["b", "a"]
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    lost = look(nothing)
-    assert lost.returncode == 5
-    assert "is this the system's directory?" in lost.stderr
-    assert "Traceback" not in lost.stderr
+    failed = snapshot_of(nothing)
+    assert failed.returncode == 5
+    assert "is this the system's directory?" in failed.stderr
+    assert "Traceback" not in failed.stderr
     assert list(nothing.iterdir()) == []

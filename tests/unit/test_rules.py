@@ -1,4 +1,4 @@
-"""The rules by which a task moves, as tables."""
+"""The rules by which a task moves from state to state."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_no_outcome_counts_after_the_end(state: State) -> None:
         *((state, strikes, state) for state in sorted(ENDED) for strikes in (0, STRIKE_LIMIT)),
     ],
 )
-def test_after_burial(state: State, strikes: int, after: State) -> None:
+def test_after_dead_letter(state: State, strikes: int, after: State) -> None:
     assert after_dead_letter(state, strikes) is after
 
 

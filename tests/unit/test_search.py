@@ -1,4 +1,4 @@
-"""What a person types to look for tasks, read word by word."""
+"""Parsing of searches."""
 
 import contextlib
 
@@ -56,12 +56,12 @@ def test_all_words_together() -> None:
     assert found != Search()
 
 
-def test_nothing_is_everything() -> None:
+def test_an_empty_search_matches_all() -> None:
     assert parse("   ", NOW) == Search()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("kind:", "kind: needs a value, such as kind:echo"),
         ('id:""', "id: needs a value"),
@@ -74,8 +74,8 @@ def test_nothing_is_everything() -> None:
         ("a " * 21, "at most 20 words"),
     ],
 )
-def test_what_cannot_be_understood_is_explained(text: str, told: str) -> None:
-    with pytest.raises(SearchError, match=told.replace("(", r"\(")):
+def test_an_error_says_what_would_be_right(text: str, message: str) -> None:
+    with pytest.raises(SearchError, match=message.replace("(", r"\(")):
         parse(text, NOW)
 
 

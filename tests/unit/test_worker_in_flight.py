@@ -1,11 +1,11 @@
-"""What a worker holds, between delivery and acknowledgement."""
+"""The tasks in flight, between delivery and acknowledgement."""
 
 from core.broker.base import Delivery, Reference
 from core.model import Assignment, State
 from core.worker.in_flight import InFlightTask, InFlightTasks
 
 
-def held(
+def in_flight_task(
     seq: int, attempt: int = 0, receipt: object = "first", taken_at: float = 0.0, generation: int | None = None
 ) -> InFlightTask:
     assignment = Assignment(
@@ -23,107 +23,111 @@ def held(
     return InFlightTask(assignment, reference, Delivery(b"", 0, receipt), taken_at, suspect=False)
 
 
-def test_what_is_taken_out_is_gone() -> None:
-    hold = InFlightTasks()
-    tasks = [held(1), held(2), held(3)]
-    assert [hold.add(task) for task in tasks] == [None, None, None]
-    assert len(hold) == 3
-    assert hold.remove(tasks[:2]) == [task.delivery for task in tasks[:2]]
-    assert len(hold) == 1
-    assert hold.add(held(1)) is None
+def test_removed_tasks_are_gone() -> None:
+    in_flight = InFlightTasks()
+    tasks = [in_flight_task(1), in_flight_task(2), in_flight_task(3)]
+    assert [in_flight.add(task) for task in tasks] == [None, None, None]
+    assert len(in_flight) == 3
+    assert in_flight.remove(tasks[:2]) == [task.delivery for task in tasks[:2]]
+    assert len(in_flight) == 1
+    assert in_flight.add(in_flight_task(1)) is None
 
 
-def test_of_an_attempt_that_comes_again_the_last_delivery_is_held() -> None:
-    hold = InFlightTasks()
-    task, second, third = held(1), held(1, receipt="second"), held(1, receipt="third")
+def test_the_last_delivery_of_an_attempt_replaces_the_earlier_ones() -> None:
+    in_flight = InFlightTasks()
+    task, second, third = in_flight_task(1), in_flight_task(1, receipt="second"), in_flight_task(1, receipt="third")
     first_delivery = task.delivery
-    assert hold.add(task) is None
-    assert hold.add(second) is first_delivery
-    assert hold.add(third) is second.delivery
-    assert len(hold) == 1
-    assert hold.remove([task]) == [third.delivery]
-    assert len(hold) == 0
+    assert in_flight.add(task) is None
+    assert in_flight.add(second) is first_delivery
+    assert in_flight.add(third) is second.delivery
+    assert len(in_flight) == 1
+    assert in_flight.remove([task]) == [third.delivery]
+    assert len(in_flight) == 0
 
 
 def test_the_next_attempt_is_another_one() -> None:
-    hold = InFlightTasks()
-    first, second = held(1, receipt="of the first"), held(1, attempt=1, receipt="of the second")
-    assert hold.add(first) is None
-    # The first has failed, its retry was published and has come back, and only now it is let go.
-    assert hold.add(second) is None
-    assert [delivery.receipt for delivery in hold.remove([first])] == ["of the first"]
-    assert [delivery.receipt for delivery in hold.remove([second])] == ["of the second"]
+    in_flight = InFlightTasks()
+    first, second = in_flight_task(1, receipt="of the first"), in_flight_task(1, attempt=1, receipt="of the second")
+    assert in_flight.add(first) is None
+    # The first attempt has failed, its retry was delivered, and only then the first is removed.
+    assert in_flight.add(second) is None
+    assert [delivery.receipt for delivery in in_flight.remove([first])] == ["of the first"]
+    assert [delivery.receipt for delivery in in_flight.remove([second])] == ["of the second"]
 
 
-def test_those_that_wait_are_those_that_have_not_begun() -> None:
-    hold = InFlightTasks()
-    old, young, begun = held(1, taken_at=1.0), held(2, taken_at=3.0), held(3, taken_at=1.0)
+def test_tasks_that_wait_have_not_begun() -> None:
+    in_flight = InFlightTasks()
+    old, young, begun = (
+        in_flight_task(1, taken_at=1.0),
+        in_flight_task(2, taken_at=3.0),
+        in_flight_task(3, taken_at=1.0),
+    )
     for task in (old, young, begun):
-        hold.add(task)
+        in_flight.add(task)
     begun.begun = True
-    assert hold.waiting(before=2.0) == [old]
-    assert hold.waiting(before=4.0) == [old, young]
-    hold.remove([old, young, begun])
-    assert hold.waiting(before=4.0) == []
+    assert in_flight.waiting(before=2.0) == [old]
+    assert in_flight.waiting(before=4.0) == [old, young]
+    in_flight.remove([old, young, begun])
+    assert in_flight.waiting(before=4.0) == []
 
 
-def test_what_the_broker_waits_for_no_more_is_not_begun_and_let_go() -> None:
-    hold = InFlightTasks()
-    kept, lost = held(1), held(2)
-    hold.add(kept)
-    hold.add(lost)
-    assert hold.begin(kept, lambda delivery: True)
-    assert not hold.begin(lost, lambda delivery: False)
-    assert (kept.begun, lost.begun, len(hold)) == (True, False, 1)
-    # When it comes again, it is a new one.
-    assert hold.add(held(2, receipt="second")) is None
+def test_a_task_that_the_broker_no_longer_waits_for_does_not_begin_and_is_removed() -> None:
+    in_flight = InFlightTasks()
+    kept, lost = in_flight_task(1), in_flight_task(2)
+    in_flight.add(kept)
+    in_flight.add(lost)
+    assert in_flight.begin(kept, lambda delivery: True)
+    assert not in_flight.begin(lost, lambda delivery: False)
+    assert (kept.begun, lost.begun, len(in_flight)) == (True, False, 1)
+    # When it is delivered again, it is a new one.
+    assert in_flight.add(in_flight_task(2, receipt="second")) is None
 
 
-def test_what_came_again_before_it_was_begun_is_begun_under_its_new_delivery() -> None:
-    hold = InFlightTasks()
-    task = held(1)
-    hold.add(task)
-    hold.add(held(1, receipt="second"))
-    assert hold.begin(task, lambda delivery: delivery.receipt == "second")
+def test_a_task_that_was_delivered_again_begins_with_its_new_delivery() -> None:
+    in_flight = InFlightTasks()
+    task = in_flight_task(1)
+    in_flight.add(task)
+    in_flight.add(in_flight_task(1, receipt="second"))
+    assert in_flight.begin(task, lambda delivery: delivery.receipt == "second")
 
 
-def test_what_was_published_to_a_former_queue_is_found_until_it_has_come_again() -> None:
-    hold = InFlightTasks()
-    former, silent = held(1, generation=2), held(2)
-    for task in (former, silent, held(3, generation=3)):
-        hold.add(task)
-    assert hold.outdated(2) == []
-    assert hold.outdated(3) == [former.delivery]
-    hold.add(held(1, receipt="second", generation=3))
-    assert hold.outdated(3) == []
+def test_messages_of_an_earlier_queue_are_outdated_until_they_are_delivered_again() -> None:
+    in_flight = InFlightTasks()
+    former, silent = in_flight_task(1, generation=2), in_flight_task(2)
+    for task in (former, silent, in_flight_task(3, generation=3)):
+        in_flight.add(task)
+    assert in_flight.outdated(2) == []
+    assert in_flight.outdated(3) == [former.delivery]
+    in_flight.add(in_flight_task(1, receipt="second", generation=3))
+    assert in_flight.outdated(3) == []
 
 
-def test_what_comes_again_is_wanted_though_it_was_not_for_a_moment() -> None:
-    hold = InFlightTasks()
-    task = held(1)
-    hold.add(task)
-    hold.set_wanted(task, wanted=False)
-    hold.add(held(1, receipt="second"))
+def test_a_task_that_is_delivered_again_is_wanted_again() -> None:
+    in_flight = InFlightTasks()
+    task = in_flight_task(1)
+    in_flight.add(task)
+    in_flight.set_wanted(task, wanted=False)
+    in_flight.add(in_flight_task(1, receipt="second"))
     assert not task.unwanted
 
 
-def test_what_is_unwanted_at_its_turn_is_let_go_and_what_comes_then_is_another() -> None:
-    hold = InFlightTasks()
-    task, second = held(1), held(1, receipt="second")
-    hold.add(task)
-    hold.set_wanted(task, wanted=False)
-    assert hold.begin(task, lambda _: True)
+def test_an_unwanted_task_is_removed_at_its_turn_and_a_later_delivery_is_a_new_task() -> None:
+    in_flight = InFlightTasks()
+    task, second = in_flight_task(1), in_flight_task(1, receipt="second")
+    in_flight.add(task)
+    in_flight.set_wanted(task, wanted=False)
+    assert in_flight.begin(task, lambda _: True)
     assert (task.begun, task.unwanted) == (False, True)
     # Its surplus message is acknowledged, and never the one that the broker has confirmed.
-    assert hold.add(second) is None
-    assert [delivery.receipt for delivery in hold.remove([task])] == ["first"]
-    assert len(hold) == 1
+    assert in_flight.add(second) is None
+    assert [delivery.receipt for delivery in in_flight.remove([task])] == ["first"]
+    assert len(in_flight) == 1
 
 
-def test_what_has_begun_is_not_judged_any_more() -> None:
-    hold = InFlightTasks()
-    task = held(1)
-    hold.add(task)
-    hold.begin(task, lambda _: True)
-    hold.set_wanted(task, wanted=False)
+def test_a_task_that_has_begun_stays_wanted() -> None:
+    in_flight = InFlightTasks()
+    task = in_flight_task(1)
+    in_flight.add(task)
+    in_flight.begin(task, lambda _: True)
+    in_flight.set_wanted(task, wanted=False)
     assert not task.unwanted

@@ -1,4 +1,4 @@
-"""Which messages a worker heeds, how many it holds, and what becomes of a task that failed."""
+"""Which messages a worker runs, how many it prefetches, and when it retries."""
 
 import pytest
 from hypothesis import given
@@ -15,8 +15,8 @@ def definition(retries: int | None = None, permanent: tuple[type[BaseException],
     return TaskDefinition("kind", print, 1, retries, None, permanent, "", "")
 
 
-def booked(state: State, queued_at: float | None = None, attempts: int = 1) -> Assignment:
-    """A task as it is in the journal."""
+def assignment(state: State, queued_at: float | None = None, attempts: int = 1) -> Assignment:
+    """Return a task as it is in the journal."""
     return Assignment(
         seq=1,
         id="a",
@@ -35,29 +35,29 @@ def message(at: float = 5.0, generation: int | None = 3) -> Reference:
     return Reference("a", 1, 1, at, generation)
 
 
-def test_a_message_is_heeded_unless_its_attempt_is_over() -> None:
+def test_a_message_is_wanted_until_its_attempt_has_ended() -> None:
     assert not is_wanted(message(), None)
-    assert not any(is_wanted(message(), booked(state)) for state in ENDED)
-    assert not is_wanted(message(), booked(State.RETRYING, attempts=2))
-    assert all(is_wanted(message(), booked(state)) for state in State if state not in ENDED)
+    assert not any(is_wanted(message(), assignment(state)) for state in ENDED)
+    assert not is_wanted(message(), assignment(State.RETRYING, attempts=2))
+    assert all(is_wanted(message(), assignment(state)) for state in State if state not in ENDED)
 
 
-def test_a_message_of_a_queue_that_is_gone_is_not_heeded() -> None:
-    task = booked(State.ACCEPTED)
+def test_a_message_of_an_earlier_queue_is_not_wanted() -> None:
+    task = assignment(State.ACCEPTED)
     assert is_wanted(message(generation=3), task, 3)
     assert not is_wanted(message(generation=2), task, 3)
-    assert is_wanted(message(generation=4), task, 3), "published when it was known already that the queue is new"
-    assert is_wanted(message(generation=None), task, 3), "of a former version, which can't tell"
+    assert is_wanted(message(generation=4), task, 3), "published after the new queue was noticed"
+    assert is_wanted(message(generation=None), task, 3), "of an earlier version, which wrote no generation"
 
 
-def test_of_several_messages_only_the_one_that_was_confirmed_is_heeded_once_there_is_one() -> None:
-    assert is_wanted(message(at=5.0), booked(State.QUEUED, 5.0))
-    assert not is_wanted(message(at=4.0), booked(State.QUEUED, 5.0))
-    assert not is_wanted(message(at=6.0), booked(State.QUEUED, 5.0))
-    # What the journal says is of an attempt, or a queue, before this one.
-    assert is_wanted(message(at=6.0), booked(State.ACCEPTED, 5.0))
-    assert is_wanted(message(at=6.0), booked(State.RETRYING, 5.0))
-    assert is_wanted(message(at=4.0, generation=None), booked(State.QUEUED, 5.0)), "of a former version"
+def test_once_a_message_is_confirmed_no_other_message_of_the_attempt_is_wanted() -> None:
+    assert is_wanted(message(at=5.0), assignment(State.QUEUED, 5.0))
+    assert not is_wanted(message(at=4.0), assignment(State.QUEUED, 5.0))
+    assert not is_wanted(message(at=6.0), assignment(State.QUEUED, 5.0))
+    # The time in the journal is of an earlier attempt, or an earlier queue.
+    assert is_wanted(message(at=6.0), assignment(State.ACCEPTED, 5.0))
+    assert is_wanted(message(at=6.0), assignment(State.RETRYING, 5.0))
+    assert is_wanted(message(at=4.0, generation=None), assignment(State.QUEUED, 5.0)), "of an earlier version"
 
 
 def test_the_wait_doubles_and_is_spread() -> None:

@@ -1,4 +1,4 @@
-"""What a worker writes into the journal beside outcomes."""
+"""What the recorder of a worker stores."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ def journal(tmp_path: Path) -> Iterator[Repository]:
 
 @pytest.fixture
 def recorder(tmp_path: Path, journal: Repository) -> Iterator[Recorder]:
-    """One that writes into it; its thread has not died in the end."""
+    """A recorder of the journal. Its thread must not die."""
     deaths: list[BaseException] = []
     acknowledged: list[InFlightTask] = []
 
@@ -39,16 +39,16 @@ def recorder(tmp_path: Path, journal: Repository) -> Iterator[Recorder]:
 
 
 def taken(journal: Repository, seq: int) -> InFlightTask:
-    """A task that a worker took just now."""
+    """Return a task that a worker has just taken."""
     assignment = journal.assignments([seq])[seq]
     return InFlightTask(assignment, Reference(assignment.id, seq, 0, 1.0), Delivery(b"", 1, None), 1.0, suspect=True)
 
 
 def test_the_strike_of_a_suspect_is_stored_before_it_begins(journal: Repository, recorder: Recorder) -> None:
     (seq,) = queue(journal, "a")
-    held = taken(journal, seq)
-    recorder.add_strike(held)
-    assert (held.unwanted, journal.assignments([seq])[seq].strikes) == (False, 1)
+    task = taken(journal, seq)
+    recorder.add_strike(task)
+    assert (task.unwanted, journal.assignments([seq])[seq].strikes) == (False, 1)
     recorder.remove_strikes([seq], 10)
     assert journal.assignments([seq])[seq].strikes == 0
 
@@ -58,17 +58,17 @@ def test_a_suspect_that_has_ended_since_it_was_taken_is_unwanted_and_has_no_stri
 ) -> None:
     end(journal, "other")
     (seq,) = queue(journal, "a")
-    held = taken(journal, seq)
+    task = taken(journal, seq)
     store_outcomes(journal, outcome(seq))
-    recorder.add_strike(held)
-    assert (held.unwanted, journal.assignments([seq])[seq].strikes) == (True, 0)
+    recorder.add_strike(task)
+    assert (task.unwanted, journal.assignments([seq])[seq].strikes) == (True, 0)
 
 
-def test_what_ends_while_it_waits_for_the_journal_is_stored_with_what_it_waits_with(
+def test_outcomes_that_come_while_the_recorder_waits_for_the_journal_join_the_transaction(
     tmp_path: Path, journal: Repository
 ) -> None:
     busy = BusyRepository(tmp_path / "resultados.db")
-    held = [taken(journal, seq) for seq in queue(journal, *[f"t{number}" for number in range(2502)])]
+    tasks = [taken(journal, seq) for seq in queue(journal, *[f"t{number}" for number in range(2502)])]
     acknowledged: list[list[int]] = []
     deaths: list[BaseException] = []
     came = threading.Event()
@@ -79,19 +79,19 @@ def test_what_ends_while_it_waits_for_the_journal_is_stored_with_what_it_waits_w
     recorder = Recorder(lambda: busy, acknowledge, deaths.append)
 
     def meanwhile() -> None:
-        recorder.drop(held[1])
-        for each in held[2:]:
+        recorder.drop(tasks[1])
+        for each in tasks[2:]:
             recorder.finish(each, outcome(each.assignment.seq))
         came.set()
 
     busy.meanwhile = meanwhile
-    recorder.finish(held[0], outcome(held[0].assignment.seq))
+    recorder.finish(tasks[0], outcome(tasks[0].assignment.seq))
     recorder.start()
     assert came.wait(10)
     recorder.stop(10)
-    assert busy.settled == [MAX_BATCH - 1, MAX_BATCH, 502]
+    assert busy.stored == [MAX_BATCH - 1, MAX_BATCH, 502]
     assert [len(seqs) for seqs in acknowledged] == [MAX_BATCH, MAX_BATCH, 502]
-    assert sorted(seq for seqs in acknowledged for seq in seqs) == sorted(each.assignment.seq for each in held)
+    assert sorted(seq for seqs in acknowledged for seq in seqs) == sorted(each.assignment.seq for each in tasks)
     assert journal.counts()["done"] == 2501
     assert (recorder.counters.done, recorder.counters.discarded) == (2501, 1)
     assert deaths == []
