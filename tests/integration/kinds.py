@@ -14,7 +14,7 @@ from core.tasks import GiveUp, TaskContext, task
 
 
 def leave_trace(file: str, word: str) -> None:
-    """Append a line in one piece, whoever else does so at the same time."""
+    """Append a line in one piece, also when other processes do so at the same time."""
     descriptor = os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         os.write(descriptor, f"{word}\n".encode())
@@ -31,7 +31,7 @@ def trace(payload: Json, context: TaskContext) -> str:
 
 @task
 def gated(payload: Json, context: TaskContext) -> str:
-    """Leave a trace, and end when the file `gate` is there."""
+    """Leave a trace, and end when the file `gate` exists."""
     leave_trace(payload["trace"], context.id)
     while not Path(payload["gate"]).exists():
         context.wait(0.01)
@@ -40,7 +40,7 @@ def gated(payload: Json, context: TaskContext) -> str:
 
 @task
 def deaf(payload: Json, context: TaskContext) -> str:
-    """The same, and hear of no interruption."""
+    """Do the same, but ignore interruptions."""
     leave_trace(payload["trace"], context.id)
     while not Path(payload["gate"]).exists():
         time.sleep(0.01)
@@ -49,7 +49,7 @@ def deaf(payload: Json, context: TaskContext) -> str:
 
 @task(retries=5)
 def flaky(payload: Json, context: TaskContext) -> int:
-    """Fail at all attempts but the one of this number."""
+    """Fail in all attempts but the one with this number."""
     if context.attempt < payload:
         raise ConnectionError(f"attempt {context.attempt}")
     return context.attempt
@@ -69,13 +69,13 @@ def looks_up(payload: Json) -> Json:
 
 @task
 def exits(payload: Json) -> NoReturn:
-    """Raise what ends a program elsewhere."""
+    """Raise an exception that would end a program."""
     raise {"exit": SystemExit, "keyboard": KeyboardInterrupt, "generator": GeneratorExit}[payload]("bye")
 
 
 @task
 def returns_rubbish() -> object:
-    """Return what JSON can't hold."""
+    """Return a value that JSON can't represent."""
     return {"fine": 1, "not fine": object()}
 
 
@@ -95,7 +95,7 @@ def spins(payload: Json, context: TaskContext) -> NoReturn:
 
 @task(timeout=0.1, retries=0)
 def blocks(payload: Json, context: TaskContext) -> NoReturn:
-    """Call the system, and never come back."""
+    """Make a system call that never returns."""
     leave_trace(payload, context.id)
     while True:
         with contextlib.suppress(BaseException):
@@ -104,7 +104,7 @@ def blocks(payload: Json, context: TaskContext) -> NoReturn:
 
 @task
 def burns(payload: Json) -> int:
-    """Keep the processor busy for some seconds, without a moment for other threads' sake."""
+    """Keep the processor busy for some seconds, without letting other threads run."""
     end = time.monotonic() + payload
     rounds = 0
     while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""The worker's program with a short lease or heartbeat, so that a test of what happens then doesn't take long."""
+"""The worker with a short lease or heartbeat, so that tests of their expiry are quick."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ HEARTBEAT = 2
 
 
 def run(settings: Settings) -> int:
-    """Put a worker together and run it; the exit code."""
+    """Build a worker and run it. Returns the exit code."""
     directory = settings[config.DIRECTORY]
     registry = builtin_registry(settings[options.LAB], [load(name) for name in settings[options.TASKS]])
     return Worker(
@@ -32,7 +32,7 @@ def run(settings: Settings) -> int:
 
 
 def open_quick_broker(url: str, directory: Path) -> Broker:
-    """A broker that soon notices when somebody is gone."""
+    """Open a broker that soon notices a lost peer."""
     if url.startswith("amqp:"):
         return RabbitBroker([url], heartbeat=HEARTBEAT)
     return EmbeddedBroker(directory / EMBEDDED_FILE, lease=LEASE)

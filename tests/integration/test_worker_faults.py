@@ -21,21 +21,21 @@ from tests.services.waiting import wait_until
 JOURNAL = Faults(JournalUnavailable, JournalUnusable)
 
 
-class Crew:
-    """Workers with a short lease, which are hired one after the other."""
+class Workers:
+    """Workers with a short lease, started one after another."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self._directory = directory
         self._stack = stack
-        self._hired = 0
+        self._started = 0
 
-    def hire(self, *arguments: str) -> Program:
-        """Start one more."""
-        self._hired += 1
+    def start(self, *arguments: str) -> Program:
+        """Start another worker."""
+        self._started += 1
         program = Program(
             "tests.integration.quick_worker",
             self._directory,
-            f"w{self._hired}",
+            f"w{self._started}",
             *("--tasks", KINDS, "--lab", "--retry-delay", "0.05", *arguments),
         )
         return self._stack.enter_context(program)
@@ -43,7 +43,7 @@ class Crew:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """The scene; in the end the books are right."""
+    """The scene. The ledger must be consistent in the end."""
     with server(tmp_path).ready() as program, Wire(program.address) as wire:
         yield Scene(tmp_path, wire)
         assert "Traceback" not in program.log
@@ -52,20 +52,20 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 @pytest.fixture
-def crew(scene: Scene) -> Iterator[Crew]:
-    """Workers that end before their server does."""
+def workers(scene: Scene) -> Iterator[Workers]:
+    """Workers that stop before their server."""
     with ExitStack() as stack:
-        yield Crew(scene.directory, stack)
+        yield Workers(scene.directory, stack)
 
 
-def test_another_worker_does_what_a_killed_one_had_in_hand(scene: Scene, crew: Crew) -> None:
+def test_another_worker_runs_the_tasks_of_a_killed_one(scene: Scene, workers: Workers) -> None:
     scene.submit(4, "gated")
-    first = crew.hire("--concurrency", "4").ready()
+    first = workers.start("--concurrency", "4").ready()
     wait_until(lambda: len(scene.traces()) == 4, "all to run")
     first.process.kill()
     first.process.wait()
     scene.gate.touch()
-    second = crew.hire("--concurrency", "4")
+    second = workers.start("--concurrency", "4")
     wait_until(lambda: scene.settled(done=4), "the other worker to do them", 20)
     assert Counter(scene.traces()) == {f"t{number}": 2 for number in range(4)}
     for number in range(4):
@@ -74,18 +74,18 @@ def test_another_worker_does_what_a_killed_one_had_in_hand(scene: Scene, crew: C
         assert (task.attempts, task.worker, task.strikes) == (1, second.name, 1)
 
 
-def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, crew: Crew) -> None:
+def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, workers: Workers) -> None:
     count = 3000
     scene.submit(count, "trace")
     random_kills = random.Random(5)  # noqa: S311 - to choose moments
     for _ in range(6):
         done = counts(scene.directory).get("done", 0)
-        program = crew.hire("--concurrency", "4")
+        program = workers.start("--concurrency", "4")
         goal = min(count, done + random_kills.randint(1, 400))
         wait_until(lambda goal=goal: counts(scene.directory).get("done", 0) >= goal, f"{goal} to be done", 30)  # type: ignore[misc]  # the default is the goal of this round
         program.process.kill()
         program.process.wait()
-    crew.hire("--concurrency", "4")
+    workers.start("--concurrency", "4")
     wait_until(lambda: scene.settled(done=count), "all to be done", 40)
     runs = Counter(scene.traces())
     assert set(runs) == {f"t{number}" for number in range(count)}
@@ -93,20 +93,20 @@ def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, crew
         assert {task.attempts for task in repository.latest(count)} == {1}
 
 
-def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(scene: Scene, crew: Crew) -> None:
+def test_a_task_that_kills_its_workers_fails_and_its_neighbours_are_done(scene: Scene, workers: Workers) -> None:
     scene.submit(50, "trace", "before")
     scene.submit_one("poison", "crash", retries=10)
     scene.submit(50, "trace", "after")
     wait_until(lambda: scene.settled(queued=101), "all to be queued")
     deaths = 0
-    program = crew.hire("--concurrency", "2", "--prefetch", "40")
+    program = workers.start("--concurrency", "2", "--prefetch", "40")
 
     def over() -> bool:
         nonlocal program, deaths
         if program.process.poll() is not None:
             assert program.process.returncode == CRASH_STATUS
             deaths += 1
-            program = crew.hire("--concurrency", "2", "--prefetch", "40")
+            program = workers.start("--concurrency", "2", "--prefetch", "40")
         return scene.settled(done=100, failed=1)
 
     wait_until(over, "all but one to be done", 60)
@@ -123,7 +123,7 @@ def test_a_task_that_kills_its_workers_is_found_out_and_its_neighbours_are_done(
     assert set(scene.traces()) == {f"{name}{number}" for name in ("before", "after") for number in range(50)}
 
 
-def test_a_task_that_is_published_anew_is_still_suspected(scene: Scene, crew: Crew) -> None:
+def test_a_task_that_is_published_again_is_still_a_suspect(scene: Scene, workers: Workers) -> None:
     scene.submit_one("poison", "crash", retries=10)
     scene.queued(1)
     task = find(scene.directory, "poison")
@@ -131,18 +131,18 @@ def test_a_task_that_is_published_anew_is_still_suspected(scene: Scene, crew: Cr
     with Journal("resultados.db", scene.directory).open() as repository, repository.transaction():
         repository.add_strikes([task.seq] * STRIKE_LIMIT)
         assert repository.redispatch() == 1
-    program = crew.hire().ready()
+    program = workers.start().ready()
     wait_until(lambda: scene.settled(failed=1), "it to fail without another death")
     assert program.process.poll() is None
 
 
-def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Scene, crew: Crew) -> None:
+def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Scene, workers: Workers) -> None:
     scene.submit(40, "gated")
-    program = crew.hire("--concurrency", "20", "--prefetch", "40").ready()
+    program = workers.start("--concurrency", "20", "--prefetch", "40").ready()
     wait_until(lambda: len(scene.traces()) == 20, "twenty to run")
     with Database(scene.directory / "resultados.db", JOURNAL) as database, database.transaction():
         scene.gate.touch()
-        # They end, and the next ones begin, without a word in the journal.
+        # They end, and the next ones begin, while nothing is stored in the journal.
         wait_until(lambda: len(scene.traces()) == 40, "all to run", 5)
         with pytest.raises(AssertionError, match="in vain"):
             wait_until(lambda: "done" in counts(scene.directory), "what can't be", 2.0)
@@ -150,7 +150,7 @@ def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Sc
     assert max(Counter(scene.traces()).values()) == 1
     record = program.record()
     assert record is not None
-    wait_until(lambda: (now := program.record()) is not None and now.counters.done == 40, "the heartbeat to tell")
+    wait_until(lambda: (now := program.record()) is not None and now.counters.done == 40, "the heartbeat to show it")
     program.terminate()
     assert program.wait() == 0
     assert "Traceback" not in program.log

@@ -1,4 +1,4 @@
-"""How workers leave: of themselves, when asked, and when there is no time."""
+"""How workers stop: by themselves, when asked, and at once."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ polite = pytest.mark.skipif(os.name == "nt", reason="Windows has no signal that 
 
 @pytest.fixture(scope="module")
 def hopeless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, float]]:
-    """A worker in a burst whose broker never answers, and when it was started: it takes its time to give up."""
+    """A worker in burst mode whose broker never answers, and the time of its start: it gives up late."""
     away = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
     with worker(tmp_path_factory.mktemp("hopeless"), "w1", "--burst", "--broker", away) as program:
         yield program, time.monotonic()
@@ -30,11 +30,11 @@ def hopeless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program
 
 @pytest.fixture(autouse=True)
 def _begun(hopeless: tuple[Program, float]) -> None:
-    """So that it gives up while the other tests go on."""
+    """Start it early, so that it gives up while the other tests run."""
 
 
 def a_worker(scene: Scene, name: str, *arguments: str) -> Program:
-    """Start a worker that knows our kinds."""
+    """Start a worker with the kinds of the tests."""
     return worker(scene.directory, name, "--tasks", KINDS, *arguments)
 
 
@@ -57,7 +57,7 @@ def test_a_burst_ends_when_the_queue_is_empty(scene: Scene) -> None:
         assert program.wait() == 0
 
 
-def test_a_worker_leaves_after_so_many_tasks_and_the_others_stay(scene: Scene) -> None:
+def test_a_worker_stops_after_its_maximum_of_tasks_and_the_others_stay_queued(scene: Scene) -> None:
     scene.submit(100, "trace")
     scene.queued(100)
     with a_worker(scene, "w1", "--max-tasks", "7", "--prefetch", "50") as program:
@@ -71,14 +71,16 @@ def test_a_worker_leaves_after_so_many_tasks_and_the_others_stay(scene: Scene) -
 
 
 @polite
-def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
+def test_a_worker_finishes_running_tasks_and_gives_back_the_rest(scene: Scene) -> None:
     scene.submit(20, "gated")
     scene.queued(20)
     with a_worker(scene, "w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "two to run")
         program.terminate()
-        wait_until(lambda: "stopping: finishing 2" in program.log, "it to hear of it")
-        wait_until(lambda: (record := program.record()) is not None and record.status == "draining", "it to say so")
+        wait_until(lambda: "stopping: finishing 2" in program.log, "the worker to be asked to stop")
+        wait_until(
+            lambda: (record := program.record()) is not None and record.status == "draining", "its status to show it"
+        )
         scene.gate.touch()
         assert program.wait() == 0
         assert "Traceback" not in program.log
@@ -93,7 +95,7 @@ def test_it_finishes_what_runs_and_gives_back_the_rest(scene: Scene) -> None:
 
 
 @polite
-def test_what_does_not_finish_in_time_runs_elsewhere(scene: Scene) -> None:
+def test_tasks_that_do_not_finish_in_time_run_elsewhere(scene: Scene) -> None:
     scene.submit(2, "gated")
     with a_worker(scene, "w1", "--shutdown-timeout", "0.2").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "both to run")
@@ -110,20 +112,20 @@ def test_what_does_not_finish_in_time_runs_elsewhere(scene: Scene) -> None:
 
 @polite
 @pytest.mark.parametrize("kind", ["gated", "deaf"])
-def test_a_second_signal_ends_it_at_once_and_the_tasks_run_elsewhere(scene: Scene, kind: str) -> None:
+def test_a_second_signal_ends_the_worker_at_once_and_the_tasks_run_elsewhere(scene: Scene, kind: str) -> None:
     scene.submit(10, kind)
     scene.queued(10)
     with a_worker(scene, "w1", "--concurrency", "2", "--prefetch", "10").ready() as program:
         wait_until(lambda: len(scene.traces()) == 2, "two to run")
         program.terminate()
-        wait_until(lambda: "stopping: finishing 2" in program.log, "it to hear of it")
+        wait_until(lambda: "stopping: finishing 2" in program.log, "the worker to be asked to stop")
         began = time.monotonic()
         program.terminate()
         assert program.wait() == 128 + signal.SIGTERM
         assert time.monotonic() - began < 1.5
         assert "Traceback" not in program.log
     scene.gate.touch()
-    # They were given back: nobody has to wait for a lease to be over.
+    # They were given back, so that no lease must expire first.
     began = time.monotonic()
     with a_worker(scene, "w2", "--burst") as program:
         assert program.wait() == 0
@@ -139,7 +141,7 @@ def _has_run(scene: Scene, times: int) -> bool:
 
 @polite
 @pytest.mark.parametrize("kind", ["gated", "deaf"])
-def test_a_task_is_not_blamed_for_workers_that_leave_in_good_order(scene: Scene, kind: str) -> None:
+def test_a_task_has_no_strikes_from_workers_that_stop_in_good_order(scene: Scene, kind: str) -> None:
     scene.submit(1, kind)
     for rounds in range(3):
         with a_worker(scene, "w1", "--shutdown-timeout", "0").ready() as program:
@@ -151,7 +153,7 @@ def test_a_task_is_not_blamed_for_workers_that_leave_in_good_order(scene: Scene,
     assert (task.state, task.strikes) == (State.QUEUED, 0)
 
 
-def test_what_was_taken_back_while_it_waited_in_a_worker_never_runs(scene: Scene) -> None:
+def test_a_task_that_is_cancelled_while_it_waits_in_a_worker_never_runs(scene: Scene) -> None:
     with a_worker(scene, "w1", "--concurrency", "1", "--prefetch", "50").ready() as program:
         scene.submit(1, "gated", "first")
         wait_until(lambda: scene.traces() == ["first0"], "the first to run")
@@ -165,11 +167,11 @@ def test_what_was_taken_back_while_it_waited_in_a_worker_never_runs(scene: Scene
         assert counts(scene.directory) == {"done": 11, "cancelled": 10}
         assert scene.traces() == ["first0", *(f"t{number}" for number in range(1, 20, 2))]
 
-        def all_told() -> bool:
+        def all_counted() -> bool:
             record = program.record()
             return record is not None and record.counters.discarded == 10
 
-        wait_until(all_told, "the messages to be passed over")
+        wait_until(all_counted, "the messages to be discarded")
 
 
 def test_two_workers_share_long_tasks(scene: Scene) -> None:
@@ -186,7 +188,7 @@ def test_two_workers_share_long_tasks(scene: Scene) -> None:
     assert sorted(workers) == ["w1", "w1", "w2", "w2"]
 
 
-def test_a_worker_all_of_whose_threads_are_stuck_leaves(scene: Scene) -> None:
+def test_a_worker_whose_threads_are_all_abandoned_stops(scene: Scene) -> None:
     scene.wire.ok("submit", id="blocks", kind="blocks", payload=str(scene.file))
     with a_worker(scene, "w1", "--concurrency", "1", "--shutdown-timeout", "0") as program:
         assert program.wait(30) == 1

@@ -1,4 +1,4 @@
-"""Workers on a real RabbitMQ: killed, cut off, and busy for longer than a heartbeat."""
+"""Workers on a real RabbitMQ: killed, disconnected, and busy for longer than a heartbeat."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.rabbitmq
 
 
 def a_worker(scene: Scene, url: str, name: str) -> Program:
-    """Start a worker that knows our kinds."""
+    """Start a worker with the kinds of the tests."""
     return worker(scene.directory, name, "--broker", url, "--tasks", KINDS)
 
 
@@ -32,7 +32,7 @@ def scene(tmp_path: Path, rabbitmq_url: str) -> Iterator[Scene]:
         assert "Traceback" not in program.log
 
 
-def test_what_a_killed_worker_had_is_delivered_to_another(scene: Scene, rabbitmq_url: str) -> None:
+def test_the_tasks_of_a_killed_worker_are_delivered_to_another(scene: Scene, rabbitmq_url: str) -> None:
     scene.submit(4, "gated")
     with a_worker(scene, rabbitmq_url, "w1").ready() as first:
         wait_until(lambda: len(scene.traces()) == 4, "all to run")
@@ -48,7 +48,7 @@ def test_what_a_killed_worker_had_is_delivered_to_another(scene: Scene, rabbitmq
     assert (task.worker, task.attempts, task.strikes) == ("w2", 1, 1)
 
 
-def test_connections_that_are_cut_cost_nothing(scene: Scene, rabbitmq_url: str, rabbitmq_node: RabbitNode) -> None:
+def test_lost_connections_lose_no_task(scene: Scene, rabbitmq_url: str, rabbitmq_node: RabbitNode) -> None:
     with a_worker(scene, rabbitmq_url, "w1").ready() as program:
         scene.submit(4, "gated")
         wait_until(lambda: len(scene.traces()) == 4, "all to run")
@@ -68,7 +68,7 @@ def test_connections_that_are_cut_cost_nothing(scene: Scene, rabbitmq_url: str, 
 
 
 def is_published(scene: Scene, task_id: str) -> bool:
-    """Whether the server has handed a task to the broker."""
+    """Return whether the server has published a task."""
     task = find(scene.directory, task_id)
     return task is not None and task.state in {State.QUEUED, State.DONE}
 
@@ -87,20 +87,20 @@ def test_a_task_that_keeps_the_processor_busy_does_not_cost_the_connection(scene
         assert levels == {"INFO"}, program.log
 
 
-def test_what_was_on_a_queue_that_is_deleted_is_published_again_by_itself(scene: Scene, rabbitmq_url: str) -> None:
+def test_the_tasks_of_a_deleted_queue_are_published_again(scene: Scene, rabbitmq_url: str) -> None:
     scene.submit(4, "trace")
     wait_until(lambda: counts(scene.directory) == {"queued": 4}, "all to be queued")
     with raw_channel(rabbitmq_url) as channel:
         channel.queue_delete(Queue.TASKS.value)
     with a_worker(scene, rabbitmq_url, "w1").ready() as program:
         wait_until(lambda: counts(scene.directory) == {"done": 4}, "all to be done", 20)
-        said = "the broker had lost its queue: 4 tasks are published again"
-        # Whoever had to make the queue says so.
-        assert said in program.log + (scene.directory / "s1.log").read_text("utf-8")
+        message = "the broker had lost its queue: 4 tasks are published again"
+        # The process that recreated the queue logs it.
+        assert message in program.log + (scene.directory / "s1.log").read_text("utf-8")
     assert len(scene.traces()) == 4
 
 
-def test_what_was_on_a_queue_that_is_deleted_under_its_consumers_is_published_again(
+def test_the_tasks_of_a_queue_that_is_deleted_under_its_consumers_are_published_again(
     scene: Scene, rabbitmq_url: str
 ) -> None:
     with a_worker(scene, rabbitmq_url, "w1").ready():
@@ -112,19 +112,19 @@ def test_what_was_on_a_queue_that_is_deleted_under_its_consumers_is_published_ag
         wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done", 20)
 
 
-def test_what_was_published_before_a_redispatch_is_given_back_and_not_run_beside_its_copy(
+def test_messages_from_before_a_redispatch_are_given_back_and_do_not_run_beside_their_copies(
     scene: Scene, rabbitmq_url: str
 ) -> None:
     flags = ("--broker", rabbitmq_url, "--tasks", KINDS, "--prefetch", "40")
     with worker(scene.directory, "w1", *flags).ready() as first:
         scene.submit(40, "gated")
-        wait_until(lambda: len(scene.traces()) == 4, "four to run, and all others to be held")
+        wait_until(lambda: len(scene.traces()) == 4, "four to run, and all others to be in flight")
         scene.queued(40)
         with worker(scene.directory, "w2", *flags).ready():
             with Journal("resultados.db", scene.directory).open() as repository, repository.transaction():
                 assert repository.redispatch() == 40
-            wait_until(lambda: "giving back what was published before" in first.log, "the first worker to notice")
+            wait_until(lambda: "giving back the earlier messages" in first.log, "the first worker to notice")
             scene.gate.touch()
             wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done", 20)
-    # Of what ran in the first worker a copy may have begun in the second one.
+    # A copy of a task that ran in the first worker may have begun in the second one.
     assert len(scene.traces()) <= 44

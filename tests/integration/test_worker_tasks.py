@@ -1,4 +1,4 @@
-"""What a real worker makes of tasks that go well and of tasks that don't."""
+"""A real worker with tasks that succeed and tasks that go wrong."""
 
 import os
 from collections.abc import Iterator
@@ -21,31 +21,31 @@ from tests.services.waiting import wait_until
 
 
 class Shared(Scene):
-    """The scene of a server and a worker that all tests here use."""
+    """The scene of the server and the worker that all tests here share."""
 
     def __init__(self, system: LocalSystem, wire: Wire) -> None:
         super().__init__(system.directory, wire)
         self.system = system
 
     def do(self, task_id: str, kind: str, payload: Json = None, **fields: Json) -> Reply:
-        """Submit a task and wait for its end; its status."""
+        """Submit a task and wait for its end. Returns its status."""
         self.submit_one(task_id, kind, payload, **fields)
         self.wire.ok("result", id=task_id, wait=30)
         return self.wire.ok("status", id=task_id)
 
     def count(self, name: str) -> int:
-        """A counter of the worker's, as of its last heartbeat."""
+        """Return a counter of the worker, from its last heartbeat."""
         (record,) = [record for record in self.records() if record["name"] == "w1"]
         number: int = record["counters"][name]
         return number
 
     def records(self) -> list[Reply]:
-        """The workers, as a client sees them."""
+        """Return the workers as a client sees them."""
         workers: list[Reply] = self.wire.ok("stats")["workers"]
         return workers
 
     def publish(self, *bodies: bytes) -> None:
-        """Put messages on the tasks queue, as anybody could."""
+        """Publish messages to the tasks queue, as any program could."""
         settled: list[PublishResult] = []
         with EmbeddedBroker(self.system.directory / EMBEDDED_FILE).publisher(settled.extend) as publisher:
             publisher.send([Message(tag, "x", "trace", body) for tag, body in enumerate(bodies)])
@@ -54,7 +54,7 @@ class Shared(Scene):
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """A server and a worker that knows our kinds, for all tests here; in the end neither has written a traceback."""
+    """A server and a worker with the kinds of the tests. Neither may log a traceback."""
     arguments = ("--tasks", KINDS, "--retry-delay", "0.05", "--concurrency", "3")
     with LocalSystem(tmp_path_factory.mktemp("tasks"), worker_arguments=arguments) as started:
         yield started
@@ -63,18 +63,18 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
 
 @pytest.fixture
 def scene(system: LocalSystem) -> Iterator[Shared]:
-    """The scene, with a connection of the test's own."""
+    """The scene, with a new connection for the test."""
     with Wire(system.address("s1"), timeout=40) as wire:
         yield Shared(system, wire)
 
 
-def test_a_task_of_ones_own_runs_once(scene: Shared) -> None:
+def test_a_task_of_a_users_kind_runs_once(scene: Shared) -> None:
     status = scene.do("own", "trace", str(scene.file))
     assert (status["state"], status["result"], status["attempts"], status["worker"]) == ("done", "own", 1, "w1")
     assert scene.traces().count("own") == 1
 
 
-def test_failures_are_tried_again_later_and_later(scene: Shared) -> None:
+def test_failures_are_retried_with_growing_delays(scene: Shared) -> None:
     scene.wire.ok("submit", id="flaky", kind="flaky", payload=4)
     seen: dict[int, Reply] = {}
 
@@ -113,7 +113,7 @@ def test_after_the_last_attempt_it_fails(scene: Shared) -> None:
         ("crash", None, "UnknownKind"),
     ],
 )
-def test_what_is_no_use_is_not_tried_again(scene: Shared, kind: str, payload: Json, kind_of_error: str) -> None:
+def test_permanent_failures_are_not_retried(scene: Shared, kind: str, payload: Json, kind_of_error: str) -> None:
     status = scene.do(f"permanent-{kind}", kind, payload, retries=5)
     assert (status["state"], status["attempts"]) == ("failed", 1)
     assert status["error"]["type"] == kind_of_error
@@ -123,7 +123,7 @@ def test_what_is_no_use_is_not_tried_again(scene: Shared, kind: str, payload: Js
 @pytest.mark.parametrize(
     ("what", "name"), [("exit", "SystemExit"), ("keyboard", "KeyboardInterrupt"), ("generator", "GeneratorExit")]
 )
-def test_what_ends_a_program_elsewhere_ends_only_the_task(scene: Shared, what: str, name: str) -> None:
+def test_exceptions_that_end_a_program_end_only_the_task(scene: Shared, what: str, name: str) -> None:
     status = scene.do(f"rude-{what}", "exits", what, retries=1)
     assert (status["state"], status["attempts"]) == ("failed", 2)
     assert status["error"]["type"] == name
@@ -137,12 +137,12 @@ def test_a_task_that_runs_too_long_is_stopped(scene: Shared) -> None:
     assert scene.traces().count("spins") == 1
 
 
-def test_a_task_that_can_not_be_stopped_costs_its_neighbours_nothing(scene: Shared) -> None:
+def test_a_task_that_cannot_be_stopped_does_not_hold_up_its_neighbours(scene: Shared) -> None:
     scene.wire.ok("submit", id="blocks", kind="blocks", payload=str(scene.file))
     wait_until(lambda: "blocks" in scene.traces(), "the task to begin")
     for number in range(20):
         assert scene.do(f"beside-{number}", "echo", number)["result"] == number
-    wait_until(lambda: scene.wire.ok("status", id="blocks")["state"] == "running", "the heartbeat to tell")
+    wait_until(lambda: scene.wire.ok("status", id="blocks")["state"] == "running", "the heartbeat to show it")
     result = scene.wire.ok("result", id="blocks", wait=30)
     assert (result["state"], result["error"]["type"]) == ("failed", "TaskTimeout")
     gate = scene.system.directory / "gate-blocks"
@@ -163,31 +163,31 @@ def test_a_reference_that_comes_twice_changes_nothing(scene: Shared) -> None:
     before = scene.count("discarded")
     reference = msgspec.json.encode(Reference("twice", task.seq, 0, 1.0))
     scene.publish(*[reference] * 5)
-    wait_until(lambda: scene.count("discarded") == before + 5, "the duplicates to be passed over")
+    wait_until(lambda: scene.count("discarded") == before + 5, "the duplicates to be discarded")
     gate.touch()
     assert scene.wire.ok("result", id="twice", wait=30)["state"] == "done"
     scene.publish(*[reference] * 5)
-    wait_until(lambda: scene.count("discarded") == before + 10, "the late duplicates to be passed over")
+    wait_until(lambda: scene.count("discarded") == before + 10, "the late duplicates to be discarded")
     assert scene.traces().count("twice") == 1
     assert scene.wire.ok("status", id="twice")["attempts"] == 1
-    # All of them were acknowledged: nothing is held that would come again.
+    # All of them were acknowledged, so none is delivered again.
     assert _queued_messages(scene.system.directory) == 0
 
 
-def test_a_reference_of_a_queue_that_is_gone_is_passed_over(scene: Shared) -> None:
+def test_a_reference_of_an_earlier_queue_is_discarded(scene: Shared) -> None:
     scene.wire.ok("submit", id="former", kind="trace", payload=str(scene.file), delay=3600)
     task = scene.system.task("former")
     assert task is not None
     before = scene.count("discarded")
     scene.publish(msgspec.json.encode(Reference("former", task.seq, 0, 1.0, generation=-1)))
-    wait_until(lambda: scene.count("discarded") == before + 1, "it to be passed over")
+    wait_until(lambda: scene.count("discarded") == before + 1, "it to be discarded")
     assert "former" not in scene.traces()
-    # What doesn't tell is heeded: as one that was published by a former version of the program.
+    # One without a generation is not discarded: an earlier version of the program published it.
     scene.publish(msgspec.json.encode({"id": "former", "seq": task.seq, "attempt": 0, "at": 1.0}))
     assert scene.wire.ok("result", id="former", wait=30)["state"] == "done"
 
 
-def test_of_two_messages_for_a_task_the_one_that_was_confirmed_is_heeded(scene: Shared) -> None:
+def test_of_two_messages_for_a_task_the_confirmed_one_runs(scene: Shared) -> None:
     scene.wire.ok("submit", id="surplus", kind="trace", payload=str(scene.file), delay=3600)
     task = scene.system.task("surplus")
     assert task is not None
@@ -196,7 +196,7 @@ def test_of_two_messages_for_a_task_the_one_that_was_confirmed_is_heeded(scene: 
         generation = repository.generation()
     before = scene.count("discarded")
     scene.publish(msgspec.json.encode(Reference("surplus", task.seq, 0, 1.0, generation)))
-    wait_until(lambda: scene.count("discarded") == before + 1, "it to be passed over")
+    wait_until(lambda: scene.count("discarded") == before + 1, "it to be discarded")
     assert "surplus" not in scene.traces()
     scene.publish(msgspec.json.encode(Reference("surplus", task.seq, 0, 2.0, generation)))
     assert scene.wire.ok("result", id="surplus", wait=30)["state"] == "done"
@@ -207,7 +207,7 @@ def _queued_messages(directory: Path) -> int:
         return gauge.read().ready
 
 
-def test_messages_of_strangers_are_dropped_with_a_word(scene: Shared) -> None:
+def test_messages_of_other_programs_are_dropped_and_logged(scene: Shared) -> None:
     before = scene.system.log("s1").count("is dropped")
     scene.publish(b"", b"junk \x1b[2J", b"\xff\x00", b"[" * 10_000, b"null")
     scene.publish(msgspec.json.encode(Reference("nobody", 2**40, 0, 1.0)))
@@ -218,7 +218,7 @@ def test_messages_of_strangers_are_dropped_with_a_word(scene: Shared) -> None:
     assert scene.do("alive", "echo", 1)["state"] == "done"
 
 
-def test_a_task_that_was_taken_back_never_runs(scene: Shared) -> None:
+def test_a_cancelled_task_never_runs(scene: Shared) -> None:
     gate = scene.system.directory / "gate-cancel"
     payload = {"trace": str(scene.file), "gate": str(gate)}
     for number in range(3):
@@ -235,18 +235,18 @@ def test_a_task_that_was_taken_back_never_runs(scene: Shared) -> None:
     gate.touch()
     for number in range(3):
         assert scene.wire.ok("result", id=f"fill-{number}", wait=30)["state"] == "done"
-    wait_until(lambda: scene.count("discarded") >= discarded + 10, "the messages to be passed over")
+    wait_until(lambda: scene.count("discarded") >= discarded + 10, "the messages to be discarded")
     assert not [trace for trace in scene.traces() if trace.startswith("taken-back")]
     assert scene.wire.ok("status", id="taken-back-0")["attempts"] == 0
 
 
-def test_a_worker_tells_what_it_has_in_hand(scene: Shared) -> None:
+def test_a_worker_reports_its_running_tasks(scene: Shared) -> None:
     gate = scene.system.directory / "gate-hand"
     scene.wire.ok("submit", id="in-hand", kind="gated", payload={"trace": str(scene.file), "gate": str(gate)})
-    wait_until(lambda: scene.wire.ok("status", id="in-hand")["state"] == "running", "the heartbeat to tell")
+    wait_until(lambda: scene.wire.ok("status", id="in-hand")["state"] == "running", "the heartbeat to show it")
     with Journal("resultados.db", scene.system.directory).open_readonly() as repository:
         (record,) = [record for record in repository.processes() if record.role is Role.WORKER]
-    assert [held.id for held in record.in_hand] == ["in-hand"]
+    assert [task.id for task in record.in_hand] == ["in-hand"]
     assert record.status == "ready"
     assert record.pid == scene.system.process("w1").pid
     beat = record.beat
@@ -263,7 +263,7 @@ def test_a_worker_tells_what_it_has_in_hand(scene: Shared) -> None:
     assert scene.wire.ok("result", id="in-hand", wait=30)["state"] == "done"
 
 
-# How it starts.
+# Starting.
 
 
 def test_a_module_may_be_named_with_dots(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_module_may_be_named_with_dots(tmp_path: Path) -> None:
         ("x = 1\n", None, "no task is defined here"),
     ],
 )
-def test_a_broken_module_is_named_with_its_line(tmp_path: Path, source: str, line: int | None, words: str) -> None:
+def test_an_error_in_a_module_has_its_line(tmp_path: Path, source: str, line: int | None, words: str) -> None:
     module = tmp_path / "mine.py"
     module.write_text(source, "utf-8")
     ended = run("core.worker", "--dir", str(tmp_path), "--tasks", str(module))
@@ -302,7 +302,7 @@ def test_a_broken_module_is_named_with_its_line(tmp_path: Path, source: str, lin
         (["--haste"], "unrecognized arguments: --haste"),
     ],
 )
-def test_what_is_wrong_on_the_command_line_is_named(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_an_error_on_the_command_line_is_explained(tmp_path: Path, arguments: list[str], words: str) -> None:
     ended = run("core.worker", "--dir", str(tmp_path), *arguments)
     assert ended.code == 2
     assert words in ended.errors

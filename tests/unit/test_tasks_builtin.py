@@ -30,11 +30,11 @@ class Waits:
         self.now = 0.0
 
     def clock(self) -> float:
-        """What the clock shows."""
+        """Return the time."""
         return self.now
 
     def is_set(self) -> bool:
-        """Whether the worker must leave."""
+        """Return whether the worker must stop."""
         return False
 
     def wait(self, timeout: float) -> bool:
@@ -62,7 +62,7 @@ def test_sha256_of_text(text: str) -> None:
 
 
 @given(TEXT)
-def test_simulate_takes_a_plausible_time_that_the_text_decides(text: str) -> None:
+def test_simulate_takes_a_plausible_time_that_depends_on_the_text(text: str) -> None:
     seconds = plausible_seconds(text)
     assert 0.5 <= seconds <= 2.0
     assert call("simulate", text)["seconds"] == seconds
@@ -90,11 +90,11 @@ def test_simulate_takes_any_payload(payload: object, expected: object) -> None:
 
 
 @pytest.mark.parametrize("payload", [None, "ñ", {"a": [1, 2.5, True]}, []])
-def test_echo_gives_the_payload_back(payload: object) -> None:
+def test_echo_returns_the_payload(payload: object) -> None:
     assert call("echo", payload) == payload
 
 
-def test_sleep_waits_as_long_as_it_is_told() -> None:
+def test_sleep_waits_for_the_given_time() -> None:
     assert call("sleep", 1.5) == {"seconds": 1.5}
     assert call("sleep", {"seconds": 3600}) == {"seconds": 3600}
     waits = Waits()
@@ -122,7 +122,7 @@ def test_primes_are_as_trial_division_finds_them(below: int) -> None:
     assert count_primes(below, context) == len(primes)
 
 
-def test_primes_stop_at_the_deadline_and_when_the_worker_leaves() -> None:
+def test_primes_stop_at_the_deadline_and_when_the_worker_stops() -> None:
     late = TaskContext(id="t", kind="k", attempt=1, deadline=1.0, interruption=Waits(), clock=lambda: 2.0)
     with pytest.raises(TaskTimeout):
         run(REGISTRY.get("primes"), "50000000", late)
@@ -238,7 +238,7 @@ def test_names_that_lead_out_or_to_no_file_are_refused(root: Path, name: str, wo
     assert str(root.parent) not in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_now_may_be_tried_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_now_may_be_retried(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError(13, "not now")
 
@@ -249,7 +249,7 @@ def test_a_file_that_cannot_be_read_now_may_be_tried_again(root: Path, monkeypat
 
 
 @pytest.mark.parametrize(("payload", "message"), [("oh no", "^oh no$"), ({"a": 1}, '^{"a":1}$')])
-def test_fail_fails_with_the_payload_and_may_be_tried_again(payload: object, message: str) -> None:
+def test_fail_fails_with_the_payload_and_may_be_retried(payload: object, message: str) -> None:
     with pytest.raises(RuntimeError, match=message) as caught:
         call("fail", payload)
     assert not is_permanent(REGISTRY.get("fail"), caught.value)

@@ -18,11 +18,11 @@ class Hours:
         self.waits: list[float] = []
 
     def clock(self) -> float:
-        """What the clock shows."""
+        """Return the time."""
         return self.now
 
     def is_set(self) -> bool:
-        """Whether the worker must leave."""
+        """Return whether the worker must stop."""
         return self.leave_at is not None and self.now >= self.leave_at
 
     def wait(self, timeout: float) -> bool:
@@ -57,20 +57,20 @@ def test_a_wait_is_over_at_the_deadline() -> None:
     assert hours.now == 103.0
 
 
-def test_a_wait_is_over_when_the_worker_must_leave() -> None:
+def test_a_wait_is_over_when_the_worker_must_stop() -> None:
     hours = Hours(leave_at=102.0)
     with pytest.raises(TaskInterrupted):
         context_on(hours, deadline=103.0).wait(5.0)
     assert hours.now == 102.0
 
 
-def test_leaving_counts_before_the_deadline_for_the_task_is_not_to_blame() -> None:
+def test_an_interruption_precedes_the_deadline_since_the_task_is_not_to_blame() -> None:
     with pytest.raises(TaskInterrupted):
         context_on(Hours(leave_at=0.0), deadline=50.0).check()
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0, -1.0, float("-inf")])
-def test_no_time_is_no_wait_but_a_check(seconds: float) -> None:
+def test_a_wait_of_no_time_is_a_check(seconds: float) -> None:
     hours = Hours()
     context_on(hours, deadline=101.0).wait(seconds)
     assert hours.waits == []
@@ -118,4 +118,4 @@ def test_an_event_wakes_a_waiting_thread() -> None:
 def test_a_context_cannot_be_changed() -> None:
     context = context_on(Hours())
     with pytest.raises(AttributeError):
-        context.attempt = 2  # type: ignore[misc]  # that is what is tried
+        context.attempt = 2  # type: ignore[misc]  # which the test tries

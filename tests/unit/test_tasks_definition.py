@@ -1,4 +1,4 @@
-"""What `task` accepts, what it refuses and with which words, and how a registry collects what is marked."""
+"""What `task` accepts and refuses, and how a registry collects definitions."""
 
 import functools
 import math
@@ -26,7 +26,7 @@ def module_of(**members: object) -> ModuleType:
     return module
 
 
-def test_a_marked_function_is_the_function_itself_with_its_type() -> None:
+def test_a_task_function_is_the_function_itself_with_its_type() -> None:
     @task("double", retries=2, timeout=5, permanent=(ValueError,))
     def double(payload: int) -> int:
         """Double a number.
@@ -88,8 +88,8 @@ def typed_context(payload: object, ctx: TaskContext = None) -> None: ...  # type
         (typed_context, 2),
     ],
 )
-def test_what_a_function_takes_is_read_from_its_signature(function: FunctionType, arguments: int) -> None:
-    # A copy, so that the mark does not stay on the function of the table.
+def test_the_arguments_of_a_function_are_read_from_its_signature(function: FunctionType, arguments: int) -> None:
+    # A copy, so that the definition does not stay on the function of the table.
     copy = FunctionType(function.__code__, function.__globals__, "copy", function.__defaults__)
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__annotations__ = function.__annotations__
@@ -144,7 +144,7 @@ def test_functions_that_cannot_be_tasks_are_refused_with_their_place(
 
 
 @pytest.mark.parametrize("value", [Owner, Owner(), len, functools.partial(nothing), Owner().method, 5, None])
-def test_what_is_no_function_is_refused(value: Any) -> None:
+def test_other_values_than_functions_are_refused(value: Any) -> None:
     with pytest.raises(TaskDefinitionError, match="goes on a function"):
         task("kind")(value)
 
@@ -178,12 +178,12 @@ def test_bad_permanent_exceptions_are_refused(permanent: Any) -> None:
         task("kind", permanent=permanent)(lambda payload: payload)
 
 
-def test_a_function_is_marked_once() -> None:
+def test_a_function_is_decorated_once() -> None:
     with pytest.raises(TaskDefinitionError, match="marked as a task already"):
         task("second")(task("first")(lambda payload: payload))
 
 
-def test_a_decorator_around_the_mark_is_told_not_passed_by() -> None:
+def test_a_decorator_around_task_is_refused() -> None:
     @task("inner")
     def inner(payload: object) -> object:
         return payload
@@ -196,7 +196,7 @@ def test_a_decorator_around_the_mark_is_told_not_passed_by() -> None:
         collect(module_of(outer=outer))
 
 
-def test_a_decorator_under_the_mark_is_fine() -> None:
+def test_a_decorator_under_task_is_allowed() -> None:
     def inner(payload: object, context: TaskContext) -> object:
         return context
 
@@ -208,7 +208,7 @@ def test_a_decorator_under_the_mark_is_fine() -> None:
     assert defined(outer).arguments == 2
 
 
-def test_a_module_gives_its_marked_functions_whatever_else_it_holds() -> None:
+def test_a_registry_collects_only_the_task_functions_of_a_module() -> None:
     first = task("first")(lambda payload: payload)
     module = module_of(first=first, again=first, plain=nothing, number=5, owner=Owner, partial=functools.partial(first))
     assert [definition.kind for definition in Registry(collect(module)).definitions] == ["first"]
@@ -251,7 +251,7 @@ def test_the_built_in_kinds() -> None:
     ("kind", "words"),
     [("wordcoutn", "did you mean wordcount"), ("zzz", "knows echo, primes"), ("", "knows"), ("\ud800", "knows")],
 )
-def test_an_unknown_kind_is_told_with_names_that_are_near(kind: str, words: str) -> None:
+def test_the_error_for_an_unknown_kind_suggests_similar_names(kind: str, words: str) -> None:
     with pytest.raises(UnknownKind, match=words) as caught:
         builtin_registry().get(kind)
     assert str(caught.value).encode()

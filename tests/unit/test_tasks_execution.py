@@ -1,4 +1,4 @@
-"""From payload text to result text: what is called with what, and what can't be stored."""
+"""From payload text to result text: the call, and results that can't be stored."""
 
 import datetime
 import decimal
@@ -46,7 +46,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_a_payload_arrives_and_comes_back_as_it_was(value: Json) -> None:
+def test_a_payload_arrives_and_returns_unchanged(value: Json) -> None:
     text = jsontext.write(value)
     seen: list[Json] = []
     result = run(defined(lambda payload: seen.append(payload) or payload), text, CONTEXT)  # type: ignore[func-returns-value]  # append gives None, which is the point
@@ -54,7 +54,7 @@ def test_a_payload_arrives_and_comes_back_as_it_was(value: Json) -> None:
     assert result == text
 
 
-def test_a_function_gets_what_it_takes() -> None:
+def test_a_function_gets_the_arguments_that_it_takes() -> None:
     assert run(defined(lambda: "nothing"), "5", CONTEXT) == '"nothing"'
     assert run(defined(lambda payload: payload + 1), "5", CONTEXT) == "6"
     assert run(defined(lambda payload, context: [payload, context.id]), "5", CONTEXT) == '[5,"t"]'
@@ -65,7 +65,7 @@ def test_a_function_gets_what_it_takes() -> None:
     ["", "{", "nul", "NaN", '"\ud800"', '"\\ud800"', "[" * 100_000, "1 2", "\0"],
     ids=["nothing", "open", "half a word", "NaN", "surrogate", "escaped surrogate", "deep", "two values", "NUL"],
 )
-def test_a_payload_that_is_not_json_is_given_up_and_not_run(text: str) -> None:
+def test_a_payload_that_is_not_json_fails_for_good_without_a_run(text: str) -> None:
     called: list[object] = []
     definition = defined(lambda payload: called.append(payload))
     with pytest.raises(InvalidPayload, match="stored payload") as caught:
@@ -139,7 +139,7 @@ def test_results_that_cannot_be_stored(value: object, words: str) -> None:
     assert len(str(caught.value).encode()) < 500
 
 
-def test_a_coroutine_is_closed_so_that_it_does_not_complain_later() -> None:
+def test_a_coroutine_is_closed_so_that_python_does_not_warn_later() -> None:
     result = coroutine()
     with pytest.raises(ResultNotStorable, match="coroutine"):
         run(returning(result), "null", CONTEXT)
@@ -175,14 +175,14 @@ class Hostile(dict[str, object]):
         raise ZeroDivisionError
 
 
-def test_a_result_that_cannot_be_read_is_told_with_its_cause() -> None:
+def test_the_error_for_an_unreadable_result_has_its_cause() -> None:
     with pytest.raises(ResultNotStorable, match="ZeroDivisionError") as caught:
         run(returning(Hostile(a=1)), "null", CONTEXT)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), TaskTimeout("x"), GiveUp("x")])
-def test_what_a_function_raises_is_let_through(error: BaseException) -> None:
+def test_exceptions_of_a_function_are_passed_on(error: BaseException) -> None:
     def failing() -> None:
         raise error
 
@@ -192,7 +192,7 @@ def test_what_a_function_raises_is_let_through(error: BaseException) -> None:
 
 
 class OtherGiveUp(GiveUp):
-    """A user's own."""
+    """An exception of a user."""
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,5 @@ class OtherGiveUp(GiveUp):
         (SystemExit(1), (Exception,), False),
     ],
 )
-def test_which_failures_are_not_worth_another_try(
-    error: BaseException, permanent: tuple[type[BaseException], ...], expected: bool
-) -> None:
+def test_permanent_failures(error: BaseException, permanent: tuple[type[BaseException], ...], expected: bool) -> None:
     assert is_permanent(defined(lambda: None, permanent=permanent), error) is expected

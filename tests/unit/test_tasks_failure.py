@@ -1,4 +1,4 @@
-"""Any exception becomes bounded, storable text, and the same cause the same signature."""
+"""Any exception becomes text of bounded size, and equal causes get equal signatures."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=threading.Event(
 
 
 def failure_of(function: Callable[[], object]) -> Failure:
-    """What a worker would make of a function that raises."""
+    """Return the exception that a worker would catch from a function."""
     copy = task("kind")(lambda: function())
     definition = definition_of(copy)
     assert definition is not None
@@ -50,35 +50,35 @@ def assert_storable(failure: Failure) -> None:
 
 
 class BrokenStr(Exception):
-    """Can't be made text."""
+    """An exception whose `str` raises."""
 
     def __str__(self) -> str:
         raise ZeroDivisionError
 
 
 class LeavingStr(Exception):
-    """Ends the program when it is made text."""
+    """An exception whose `str` exits."""
 
     def __str__(self) -> str:
         raise SystemExit
 
 
 class StrOfNumber(Exception):
-    """Says a number where text is due."""
+    """An exception whose `str` returns a number."""
 
     def __str__(self) -> str:
-        return 5  # type: ignore[return-value]  # that is what is broken
+        return 5  # type: ignore[return-value]  # which is what is broken
 
 
 class BrokenRepr(Exception):
-    """Can't be shown."""
+    """An object whose `repr` raises."""
 
     def __repr__(self) -> str:
         raise ZeroDivisionError
 
 
 class RecursiveRepr(Exception):
-    """Shows itself by showing itself."""
+    """An object whose `repr` recurses."""
 
     def __repr__(self) -> str:
         return repr(self)
@@ -87,7 +87,7 @@ class RecursiveRepr(Exception):
 
 
 class OddText(str):
-    """Text that lies about itself."""
+    """A text whose methods lie."""
 
     def __getitem__(self, key: object) -> Any:
         raise ZeroDivisionError
@@ -101,37 +101,37 @@ class OddText(str):
 
 
 class OddStr(Exception):
-    """Is made text of an odd kind."""
+    """An exception whose `str` returns such a text."""
 
     def __str__(self) -> str:
         return OddText("odd \ud800")
 
 
 class Meta(type):
-    """Classes without names."""
+    """A class whose name raises."""
 
     @property
-    def __name__(cls) -> str:  # type: ignore[override]  # that is what is broken
+    def __name__(cls) -> str:  # type: ignore[override]  # which is what is broken
         raise ZeroDivisionError
 
 
 class Nameless(Exception, metaclass=Meta):
-    """An exception whose class can't tell its name."""
+    """An exception of such a class."""
 
 
 class BrokenLinks(Exception):
-    """Can't tell what led to it."""
+    """An exception whose attributes raise."""
 
     @property
-    def __cause__(self) -> BaseException | None:  # type: ignore[override]  # that is what is broken
+    def __cause__(self) -> BaseException | None:  # type: ignore[override]  # which is what is broken
         raise ZeroDivisionError
 
     @property
-    def __traceback__(self) -> TracebackType | None:  # type: ignore[override]  # that is what is broken
+    def __traceback__(self) -> TracebackType | None:  # type: ignore[override]  # which is what is broken
         raise ZeroDivisionError
 
     @property
-    def __notes__(self) -> list[str]:  # type: ignore[override]  # that is what is broken
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # which is what is broken
         raise ZeroDivisionError
 
 
@@ -176,7 +176,7 @@ def deep_group() -> None:
 def unpaired_note() -> None:
     error = ValueError("noted")
     error.add_note("see \udcff")
-    error.__notes__.append(5)  # type: ignore[arg-type]  # anybody may
+    error.__notes__.append(5)  # type: ignore[arg-type]  # as any code may
     raise error
 
 
@@ -279,7 +279,7 @@ def during() -> None:
     try:
         inner_call()
     except KeyError:
-        raise ValueError("second")  # noqa: B904  # the missing `from` is what is tried
+        raise ValueError("second")  # noqa: B904  # the test needs the missing `from`
 
 
 def silenced() -> None:
@@ -289,7 +289,7 @@ def silenced() -> None:
         raise ValueError("second") from None
 
 
-def test_causes_are_told_in_pythons_words() -> None:
+def test_causes_are_linked_as_python_does() -> None:
     direct = failure_of(caused).traceback
     assert direct.index("KeyError: 'x'") < direct.index("direct cause") < direct.index("ValueError: second")
     assert "During handling" in failure_of(during).traceback

@@ -1,4 +1,4 @@
-"""Loading a user's module: what is found, and how mistakes in it are told."""
+"""Loading a user's module: what is found, and how errors in it are reported."""
 
 import sys
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def function(payload):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty current directory; what is imported from there is forgotten afterwards."""
+    """An empty current directory. What is imported from it is unloaded after the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
@@ -38,7 +38,7 @@ def write(path: str, text: str) -> Path:
     return file.resolve()
 
 
-def test_a_file_is_loaded_under_a_name_of_its_own() -> None:
+def test_a_file_is_loaded_under_a_unique_name() -> None:
     first = load(str(write("one/orders.py", GOOD.format(kind="one"))))
     second = load(str(write("two/orders.py", GOOD.format(kind="two"))))
     assert first.__name__ != second.__name__
@@ -52,19 +52,19 @@ def test_the_same_file_is_the_same_module_however_it_is_named() -> None:
     assert builtin_registry(modules=modules).get("one").kind == "one"
 
 
-def test_a_file_imports_what_lies_beside_it() -> None:
+def test_a_file_imports_modules_beside_it() -> None:
     write("shop/prices_beside.py", "PRICE = 7")
     write("shop/orders.py", "import prices_beside\n" + GOOD.format(kind="one"))
     assert vars(load("shop/orders.py"))["prices_beside"].PRICE == 7
 
 
-def test_a_dotted_name_is_looked_for_in_the_current_directory() -> None:
+def test_a_dotted_name_is_searched_in_the_current_directory() -> None:
     write("shop_package/__init__.py", "")
     write("shop_package/orders.py", GOOD.format(kind="one"))
     assert [d.kind for d in builtin_registry(modules=[load("shop_package.orders")]).definitions if d.kind == "one"]
 
 
-def test_a_module_that_imports_marked_functions_has_them() -> None:
+def test_a_module_has_the_task_functions_that_it_imports() -> None:
     write("first_shop.py", GOOD.format(kind="one"))
     write("second_shop.py", "from first_shop import function\n" + GOOD.format(kind="two").replace("def f", "def g"))
     modules = [load("first_shop"), load("second_shop")]
@@ -94,7 +94,7 @@ def test_a_dataclass_in_a_loaded_file_works() -> None:
     ],
 )
 @pytest.mark.parametrize("how", ["broken_orders.py", "broken_orders"])
-def test_a_mistake_is_told_with_file_and_line(text: str, line: int, words: str, how: str) -> None:
+def test_an_error_has_its_file_and_line(text: str, line: int, words: str, how: str) -> None:
     file = write("broken_orders.py", text)
     with pytest.raises(TaskDefinitionError) as caught:
         load(how)
@@ -103,7 +103,7 @@ def test_a_mistake_is_told_with_file_and_line(text: str, line: int, words: str, 
     assert "\n" not in str(caught.value)
 
 
-def test_a_mistake_in_an_imported_module_is_told_where_it_is() -> None:
+def test_an_error_in_an_imported_module_has_its_place() -> None:
     file = write("deeper_orders.py", "\n\nx = unknown\n")
     write("orders.py", "import deeper_orders\n")
     with pytest.raises(TaskDefinitionError) as caught:
@@ -111,7 +111,7 @@ def test_a_mistake_in_an_imported_module_is_told_where_it_is() -> None:
     assert f"{file}:3: NameError" in str(caught.value)
 
 
-def test_a_mistake_in_the_package_around_a_module_is_told_where_it_is() -> None:
+def test_an_error_in_the_package_of_a_module_has_its_place() -> None:
     file = write("faulty_package/__init__.py", "import not_to_be_found\n")
     write("faulty_package/orders.py", GOOD.format(kind="one"))
     with pytest.raises(TaskDefinitionError) as caught:
@@ -119,7 +119,7 @@ def test_a_mistake_in_the_package_around_a_module_is_told_where_it_is() -> None:
     assert f"{file}:1: ModuleNotFoundError" in str(caught.value)
 
 
-def test_a_module_that_failed_can_be_loaded_once_it_is_mended() -> None:
+def test_a_module_that_failed_can_be_loaded_after_a_correction() -> None:
     write("orders.py", "1 / 0")
     with pytest.raises(TaskDefinitionError):
         load("orders.py")
@@ -146,7 +146,7 @@ def test_a_module_that_failed_can_be_loaded_once_it_is_mended() -> None:
         ("a-b", "neither a Python file"),
     ],
 )
-def test_what_is_no_module_is_told_so(name: str, words: str) -> None:
+def test_a_name_of_no_module_is_refused(name: str, words: str) -> None:
     Path("folder.py").mkdir()
     Path("inner-folder").mkdir()
     write("notes.txt", "")
@@ -157,13 +157,13 @@ def test_what_is_no_module_is_told_so(name: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"x = '\xff'\n", b"x = 1\0\n", b"# coding: nonsense\n"])
-def test_a_file_that_is_no_text_is_told_so(raw: bytes, folder: Path) -> None:
+def test_a_file_that_is_no_text_is_refused(raw: bytes, folder: Path) -> None:
     (folder / "orders.py").write_bytes(raw)
     with pytest.raises(TaskDefinitionError, match=r"orders\.py"):
         load("orders.py")
 
 
-def test_two_files_with_the_same_kind_are_told_with_both_places() -> None:
+def test_the_error_for_two_files_with_the_same_kind_has_both_places() -> None:
     first, second = write("a.py", GOOD.format(kind="one")), write("b.py", GOOD.format(kind="one"))
     with pytest.raises(TaskDefinitionError) as caught:
         builtin_registry(modules=[load("a.py"), load("b.py")])
@@ -171,14 +171,14 @@ def test_two_files_with_the_same_kind_are_told_with_both_places() -> None:
     assert f"{second}:4" in str(caught.value)
 
 
-def test_a_file_without_tasks_is_told() -> None:
+def test_a_file_without_tasks_is_refused() -> None:
     file = write("orders.py", "from core.tasks import task\ndef function(payload): ...\n")
     with pytest.raises(TaskDefinitionError, match="no task is defined here") as caught:
         builtin_registry(modules=[load("orders.py")])
     assert str(file) in str(caught.value)
 
 
-def test_an_operators_interrupt_is_let_through() -> None:
+def test_an_interrupt_is_passed_on() -> None:
     write("orders.py", "raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load("orders.py")
