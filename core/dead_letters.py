@@ -1,6 +1,6 @@
 """Dead letters: messages that the broker gave up, read from their queue and settled in the journal.
 
-Every server reads them. What becomes of a task is the journal's rule (`Repository.bury`):
+Every server reads them. What becomes of a task is the journal's rule (`Repository.settle_dead_letters`):
 one that kept killing its workers fails for good, a bystander is published anew.
 """
 
