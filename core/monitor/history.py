@@ -47,7 +47,7 @@ class _ProcessHistory:
 
 
 class RateSeries(msgspec.Struct, frozen=True):
-    """The rates of the whole system: tasks in each second, oldest first."""
+    """The tasks of the whole system in each second, oldest first."""
 
     taken_in: tuple[float, ...] = ()
     """Tasks accepted by servers."""

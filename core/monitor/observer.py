@@ -1,6 +1,6 @@
 """The observer: makes snapshots of the journal.
 
-It reads only, and belongs to one thread. The state of the broker is given to it.
+It reads only, and belongs to one thread. The caller passes in the state of the broker.
 """
 
 from collections.abc import Mapping

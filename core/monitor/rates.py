@@ -10,7 +10,7 @@ WINDOW = 5
 
 
 def rates(samples: Iterable[Sample], now: int) -> Mapping[int, float]:
-    """Return the tasks in a second that servers accepted and workers ended, by process number.
+    """Return the tasks per second that servers accepted and workers ended, by process number.
 
     Args:
         samples: the samples in order of time; those older than the window are ignored.

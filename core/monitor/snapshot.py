@@ -42,7 +42,7 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: float
     counters: Counters
     rate: float
-    """Tasks in a second, lately: accepted by a server, or ended by a worker."""
+    """Tasks per second over the last seconds: accepted by a server, or ended by a worker."""
     in_hand: tuple[RunningTask, ...]
 
 
@@ -52,9 +52,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     taken_at: float = 0.0
     ledger: Ledger = Ledger()
     rate_in: float = 0.0
-    """Tasks accepted in a second, lately."""
+    """Tasks accepted per second."""
     rate_out: float = 0.0
-    """Tasks ended in a second, lately."""
+    """Tasks ended per second."""
     depth: Depth | None = None
     """The broker's depth; None when it is not known."""
     processes: tuple[ProcessView, ...] = ()

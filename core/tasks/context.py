@@ -53,7 +53,7 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], float] = time.monotonic
 
     def check(self) -> None:
-        """Return if the task may go on.
+        """Check that the task may go on.
 
         Raises:
             TaskInterrupted: the worker must stop at once. The task will run again elsewhere.

@@ -35,7 +35,7 @@ class TaskDefinition:
     Attributes:
         kind: the name of the kind.
         function: the function that runs a task.
-        arguments: the number of arguments that the function takes: none, the payload, or the payload and a context.
+        arguments: what the function takes: 0 nothing, 1 the payload, 2 the payload and a `TaskContext`.
         retries: how often to retry after a failure; None for the worker's default.
         timeout: the seconds that an attempt may take; None for the worker's default.
         permanent: the exceptions after which a task is not retried, besides `GiveUp`.

@@ -87,7 +87,7 @@ def _message(error: BaseException) -> str:
 
 
 def _head(text: str, limit: int) -> str:
-    """Return the first `limit` bytes of a text, without characters that UTF-8 or a database can't store."""
+    """Return the first `limit` bytes of a text, with escapes for characters that UTF-8 or a database can't store."""
     # With the methods of `str` itself: the exception may have returned a subclass that overrides them.
     raw = _escape(str.__getitem__(text, slice(None, limit + 1)))
     if len(raw) <= limit:
