@@ -12,7 +12,7 @@ CONCURRENCY = Option(
     "N",
 )
 NAME = Option(
-    "worker.name", config.optional_text, "", "the worker's name (default: w and its number)", ("-n", "--name"), "NAME"
+    "worker.name", config.optional_text, "", "the worker's name; w and its number without one", ("-n", "--name"), "NAME"
 )
 TASKS: Option[tuple[str, ...]] = Option(
     "worker.tasks",
