@@ -138,7 +138,7 @@ def test_a_module_that_failed_can_be_loaded_after_a_correction() -> None:
         ("missing_package.orders", "missing_package.orders: no such module"),
         ("json.decoder.deeper", "no such module"),
         ("notes.txt", "no such module"),
-        ("./folder.py/../inner-folder", "this is a directory"),
+        ("./folder.py/../inner-folder", "is a directory"),
         ("some notes.md", "neither a Python file"),
         ("", "directory"),
         ("..", "directory"),
