@@ -1,1 +1,1 @@
-"""The message brokers: one small interface (`base`), the embedded queue and RabbitMQ behind it."""
+"""The message brokers: one small interface (`base`), and behind it the embedded queue and RabbitMQ."""

@@ -1,8 +1,8 @@
-"""What a message broker can do for Cauce, and the messages it carries.
+"""The interface of a message broker, and the messages it carries.
 
-The broker is only transport: the journal is the truth, so a message is a reference to a task in the journal,
-and may be delivered twice, late, or after the task has ended. It must not be lost silently once it is confirmed.
-Nothing here knows which broker is behind it.
+The broker is only transport and the journal is the truth. A message is a reference to a task in the journal:
+it may be delivered twice, late, or after the task has ended, but once confirmed it must not be lost silently.
+This module must not know which broker is in use.
 """
 
 import enum
@@ -18,10 +18,10 @@ from core.closeable import Closeable
 from core.model import Depth
 
 RECONNECT_BACKOFF = Backoff(first=0.2, longest=5.0, low=0.0)
-"""Between tries at a broker that can't be reached or doesn't confirm."""
+"""Between attempts to reach a broker that is unavailable or does not confirm."""
 
 DELIVERY_LIMIT = 20
-"""How often a message is delivered again before it becomes a dead letter."""
+"""Redeliveries of a message before it becomes a dead letter."""
 
 
 class Queue(enum.StrEnum):
@@ -32,21 +32,21 @@ class Queue(enum.StrEnum):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """The body of a message: which task, and which attempt at it."""
+    """The body of a message: a task and one attempt at it."""
 
     id: str
     seq: int
     attempt: int
     at: float
-    """When it was published, seconds since the epoch. It tells one message for an attempt from another."""
+    """When it was published, in seconds since the epoch. It distinguishes two messages for the same attempt."""
     generation: int | None = None
-    """Of the queue, as far as its publisher knew it, as the journal counts them; None in a message that doesn't tell.
+    """The queue's generation in the journal, as its publisher knew it. None in a message that does not carry one.
 
-    What was published before the present one began is, or will be, published again: a journal's redispatch sees to it.
+    A message of an earlier generation is superseded: the journal's redispatch publishes its task again.
     """
 
     def is_outdated(self, generation: int) -> bool:
-        """Whether it was published before this generation of the queue began."""
+        """Return whether it was published before this generation of the queue began."""
         return self.generation is not None and self.generation < generation
 
 
@@ -54,18 +54,18 @@ class Message(msgspec.Struct, frozen=True):
     """One message to publish."""
 
     tag: int
-    """The caller's own number, given back in `PublishResult`; unique among the messages that are not settled."""
+    """The caller's number for it, returned in `PublishResult`; unique among the messages that are not settled."""
     id: str
     kind: str
     body: bytes
 
 
 class PublishResult(msgspec.Struct, frozen=True):
-    """What became of one published message."""
+    """Whether one published message was confirmed."""
 
     tag: int
     confirmed: bool
-    """The broker has it and will keep it. False: it may or may not have it, and must be asked again."""
+    """Whether the broker has it and will keep it. If False, it may or may not have it: publish it again."""
     reason: str = ""
     """Why it is not confirmed."""
 
@@ -78,80 +78,80 @@ class Delivery(msgspec.Struct, frozen=True):
 
     body: bytes
     redeliveries: int
-    """How often it was delivered before, as far as the broker tells: 0 the first time."""
+    """The number of earlier deliveries, as far as the broker reports them: 0 the first time."""
     receipt: object
-    """What the consumer that delivered it needs to acknowledge it; nothing to anybody else."""
+    """What the consumer that delivered it needs to acknowledge it; opaque to all others."""
 
 
 class Publisher(Closeable):
     """Publishes to the tasks queue, with publisher confirms.
 
-    It connects by itself, in the background, again and again.
-    `send` belongs to one thread. Every message that was sent is settled exactly once, by a call of `on_settled`,
-    from a thread of the publisher's or from within `send`.
+    It connects in the background and reconnects after every loss.
+    `send` belongs to one thread. Each message sent is settled exactly once, by a call of `on_settled`,
+    either from a thread of the publisher or from within `send`.
     """
 
     @property
     @abstractmethod
     def available(self) -> bool:
-        """Whether messages can be sent now: connected, and not blocked by the broker."""
+        """Whether messages can be sent now: it is connected, and the broker does not block it."""
 
     @property
     @abstractmethod
     def trouble(self) -> str:
-        """Why it is not available, as a sentence for people; empty when it is."""
+        """The reason why it is not available, as a sentence for people; empty when it is."""
 
     @abstractmethod
     def send(self, messages: Sequence[Message]) -> None:
-        """Hand over messages; never waits for the broker. When it is away they are settled as not confirmed."""
+        """Publish messages without waiting. While the broker is unavailable they are settled as not confirmed."""
 
     @abstractmethod
     def close(self, timeout: float = 5.0) -> None:
-        """Wait up to `timeout` seconds for what was sent to settle, settle the rest as not confirmed, disconnect."""
+        """Wait up to `timeout` seconds for confirms, settle the rest as not confirmed, and disconnect."""
 
 
 class Consumer(Closeable):
     """Takes messages from one queue and holds each until it is acknowledged.
 
-    It connects by itself, in the background, again and again; what it held when a connection was lost
-    will be delivered again, perhaps to another consumer, and its acknowledgement is then ignored.
-    `receive` belongs to one thread; all the others but `close` may be called from any.
+    It connects in the background and reconnects after every loss. What it held when a connection was lost
+    is delivered again, perhaps to another consumer; its earlier acknowledgement is then ignored.
+    `receive` belongs to one thread; the other methods except `close` may be called from any.
     """
 
     @property
     @abstractmethod
     def trouble(self) -> str:
-        """Why nothing can be received now, as a sentence for people; empty when it can."""
+        """The reason why nothing can be received now, as a sentence for people; empty when messages can come."""
 
     @abstractmethod
     def receive(self, limit: int, timeout: float) -> list[Delivery]:
-        """Take up to `limit` messages, waiting up to `timeout` seconds for the first; empty when none came."""
+        """Take up to `limit` messages, waiting up to `timeout` seconds for the first; return [] when none came."""
 
     @abstractmethod
     def holds(self, delivery: Delivery) -> bool:
-        """Whether this is still held here, as far as is known: what is not is, or will be, delivered again."""
+        """Return whether this consumer still holds it, as far as it knows. If not, it is delivered again."""
 
     @abstractmethod
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Tell the broker to forget these. Those of a former connection are ignored."""
+        """Acknowledge deliveries. Those of a former connection are ignored."""
 
     @abstractmethod
     def reject(self, delivery: Delivery) -> None:
-        """Make this a dead letter at once (on the dead-letter queue: drop it)."""
+        """Make this a dead letter at once. On the dead-letter queue, drop it."""
 
     @abstractmethod
     def resize(self, prefetch: int) -> None:
         """Hold at most `prefetch` messages from now on."""
 
     def renew(self) -> None:
-        """Leave what may be a connection to a queue that is gone for a new one; what was held is held no more.
+        """Reconnect, because the queue was recreated and the connection may not have noticed; nothing is held after.
 
-        A broker that can't leave anybody with such a connection has nothing to do.
+        Does nothing for a broker whose connections always notice.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Carry out the acknowledgements made before, give back everything else, disconnect."""
+        """Write the acknowledgements made before, requeue everything else, and disconnect."""
 
 
 class DepthGauge(Closeable):
@@ -162,53 +162,53 @@ class DepthGauge(Closeable):
         """Count the messages.
 
         Raises:
-            BrokerUnavailable: the broker can't be asked now.
+            BrokerUnavailable: the broker does not answer now.
         """
 
 
 class Broker(ABC):
-    """A message broker, as it is configured: makes the things above. It holds no connection itself.
+    """A configured message broker: makes publishers, consumers and gauges. It holds no connection itself.
 
     Attributes:
-        on_birth: called, from any thread, each time the tasks queue was missing and was made by this process.
-            What was on it is gone: the journal has to have its queued tasks published again, at once,
-            before much has come to the new queue.
+        on_queue_recreated: called, from any thread, each time this process found the tasks queue missing and made it.
+            The former queue's messages are lost: the journal must redispatch its queued tasks at once,
+            before many messages are on the new queue.
     """
 
     def __init__(self) -> None:
         self.on_queue_recreated: Callable[[], None] = ignore
-        self._counting = threading.Lock()
-        self._births = 0
+        self._lock = threading.Lock()
+        self._recreations = 0
 
     @property
     def recreations(self) -> int:
-        """How often this process has found the tasks queue missing, and made it."""
-        return self._births
+        """How many times this process found the tasks queue missing, and made it."""
+        return self._recreations
 
     @property
     @abstractmethod
     def description(self) -> str:
-        """What and where it is, for people, without a password."""
+        """The kind and address of the broker, for people, without a password."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Reach the broker once and make sure that the queues exist as they should.
+        """Connect to the broker once and make sure that the queues exist as they should.
 
         Raises:
             BrokerUnavailable: it can't be reached.
-            BrokerMisconfigured: it refuses us or our queues.
+            BrokerMisconfigured: it refuses the connection or the queues.
         """
 
     @abstractmethod
     def check(self, timeout: float) -> None:
-        """Have the broker take a message and give it back, on a queue that nobody else sees.
+        """Have the broker take a message and return it, on a queue that no other client sees.
 
         Args:
-            timeout: seconds that it has for that.
+            timeout: seconds after which the check fails.
 
         Raises:
-            BrokerUnavailable: it doesn't, or can't be reached.
-            BrokerMisconfigured: it refuses us or our queues.
+            BrokerUnavailable: it can't be reached, or fails the check.
+            BrokerMisconfigured: it refuses the connection or the queues.
         """
 
     @abstractmethod
@@ -224,6 +224,6 @@ class Broker(ABC):
         """Make a gauge."""
 
     def _count_recreation(self) -> None:
-        with self._counting:
-            self._births += 1
+        with self._lock:
+            self._recreations += 1
         self.on_queue_recreated()

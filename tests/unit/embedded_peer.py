@@ -1,7 +1,7 @@
-"""Another process at the embedded queue, for tests: publishes, or receives as it is told, and prints what it did.
+"""Another process at the embedded queue, for tests: publishes, or consumes on command, and prints the results.
 
 Run as `python -m tests.unit.embedded_peer publish FILE COUNT PREFIX` or `… consume FILE LEASE`.
-A consumer obeys one line of its input after the other: `take N`, `ack`, `drain`, `trouble`, `burn SECONDS`, `close`.
+A consumer reads commands from its input, one a line: `take N`, `ack`, `drain`, `trouble`, `burn SECONDS`, `close`.
 """
 
 import sys
@@ -22,68 +22,68 @@ def _publish(path: Path, count: int, prefix: str) -> None:
         for start in range(0, count, BATCH):
             tags = range(start, min(count, start + BATCH))
             publisher.send([Message(tag, f"{prefix}{tag}", "echo", f"{prefix}{tag}".encode()) for tag in tags])
-    _say(sum(each.confirmed for each in settled))
+    _print(sum(each.confirmed for each in settled))
 
 
 class _Peer:
-    """A consumer that obeys."""
+    """A consumer that runs commands."""
 
     def __init__(self, path: Path, lease: float) -> None:
         self._consumer = EmbeddedBroker(path, lease=lease).consumer(Queue.TASKS, 100)
-        self._held: list[Delivery] = []
+        self._deliveries: list[Delivery] = []
 
-    def obey(self, order: str, argument: str) -> None:
-        """Carry out one order, and answer with one line."""
-        if order == "take":
+    def run(self, command: str, argument: str) -> None:
+        """Run one command, and print one line."""
+        if command == "take":
             self._take(int(argument))
-        elif order == "ack":
-            self._consumer.ack(self._held)
-            _say("acknowledged")
-        elif order == "drain":
+        elif command == "ack":
+            self._consumer.ack(self._deliveries)
+            _print("acknowledged")
+        elif command == "drain":
             self._drain()
-        elif order == "trouble":
-            _say(self._consumer.trouble)
-        elif order == "burn":
+        elif command == "trouble":
+            _print(self._consumer.trouble)
+        elif command == "burn":
             self._burn(float(argument))
         else:
             self._consumer.close()
-            _say("closed")
+            _print("closed")
 
     def _take(self, count: int) -> None:
-        while len(self._held) < count:
-            self._held += self._consumer.receive(count - len(self._held), 5.0)
-        _say(*(delivery.body.decode() for delivery in self._held))
+        while len(self._deliveries) < count:
+            self._deliveries += self._consumer.receive(count - len(self._deliveries), 5.0)
+        _print(*(delivery.body.decode() for delivery in self._deliveries))
 
     def _drain(self) -> None:
-        came: list[str] = []
+        bodies: list[str] = []
         while deliveries := self._consumer.receive(BATCH, DRAINED):
             self._consumer.ack(deliveries)
-            came += [delivery.body.decode() for delivery in deliveries]
-        _say(*came)
+            bodies += [delivery.body.decode() for delivery in deliveries]
+        _print(*bodies)
 
     def _burn(self, seconds: float) -> None:
-        """Keep the interpreter busy without a pause, as a task function in pure Python does."""
+        """Keep the interpreter busy without a pause, as a pure Python task does."""
         until = time.monotonic() + seconds
-        turns = 0
+        rounds = 0
         while time.monotonic() < until:
-            turns += 1
-        _say("burnt", turns)
+            rounds += 1
+        _print("burnt", rounds)
 
 
-def _say(*words: object) -> None:
-    print(*words, flush=True)  # noqa: T201 - the answer is this program's output
+def _print(*values: object) -> None:
+    print(*values, flush=True)  # noqa: T201 - this is the program's output
 
 
 def main(arguments: list[str]) -> None:
-    """Do what the command line says."""
+    """Publish, or run the commands of the input."""
     if arguments[0] == "publish":
         _publish(Path(arguments[1]), int(arguments[2]), arguments[3])
         return
     peer = _Peer(Path(arguments[1]), float(arguments[2]))
     for line in sys.stdin:
-        order, _, argument = line.strip().partition(" ")
-        peer.obey(order, argument)
-        if order == "close":
+        command, _, argument = line.strip().partition(" ")
+        peer.run(command, argument)
+        if command == "close":
             return
 
 

@@ -15,14 +15,14 @@ import pytest
 import core
 from core.broker.base import Consumer, Delivery, Message, PublishResult, Queue
 from core.broker.embedded import EmbeddedBroker
-from core.broker.embedded.consumer import FAREWELL, LOOK_FOR_OVER
-from core.broker.embedded.queue_file import PATIENCE as PATIENCE_FOR_LOCK
+from core.broker.embedded.consumer import CLOSE_TIMEOUT, LEASE_CHECK_INTERVAL
+from core.broker.embedded.queue_file import LOCK_TIMEOUT
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from tests.services.waiting import wait_until
 
 ROOT = Path(core.__file__).parents[1]
-PATIENCE = 20.0
+TIMEOUT = 20.0
 SHORT_LEASE = 0.5
 LONG_LEASE = 3600.0
 
@@ -36,28 +36,28 @@ class Peer:
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
-    def tell(self, order: str) -> None:
-        """Give an order."""
-        self.process.stdin.write(f"{order}\n")
+    def send(self, command: str) -> None:
+        """Send a command."""
+        self.process.stdin.write(f"{command}\n")
         self.process.stdin.flush()
 
-    def ask(self, order: str) -> list[str]:
-        """Give an order and wait for its answer."""
-        self.tell(order)
+    def ask(self, command: str) -> list[str]:
+        """Send a command and return its answer."""
+        self.send(command)
         return self.answer()
 
     def answer(self) -> list[str]:
-        """The words of the next line."""
+        """Return the values on the next line of its output."""
         line: str = self.process.stdout.readline()
         assert line, self.process.stderr.read()
         return line.split()
 
     def end(self) -> None:
-        """Leave nothing behind."""
+        """Kill the process and close its pipes."""
         with suppress(psutil.NoSuchProcess):
             self.process.resume()
             self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             with suppress(OSError):
                 stream.close()
@@ -74,14 +74,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def peer() -> Iterator[MakePeer]:
     """Makes peers, and ends them after the test."""
-    made: list[Peer] = []
+    peers: list[Peer] = []
 
     def make(*arguments: object) -> Peer:
-        made.append(Peer(*arguments))
-        return made[-1]
+        peers.append(Peer(*arguments))
+        return peers[-1]
 
     yield make
-    for each in made:
+    for each in peers:
         each.end()
 
 
@@ -94,7 +94,7 @@ def publish(path: Path, *bodies: bytes) -> None:
 
 def collect(consumer: Consumer, count: int) -> list[Delivery]:
     taken: list[Delivery] = []
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while len(taken) < count and time.monotonic() < deadline:
         taken += consumer.receive(count - len(taken), 1.0)
     assert len(taken) == count
@@ -103,13 +103,13 @@ def collect(consumer: Consumer, count: int) -> list[Delivery]:
 
 def depth(path: Path) -> tuple[int, int]:
     with EmbeddedBroker(path).gauge() as gauge:
-        found = gauge.read()
-    return found.ready, found.dead
+        counts = gauge.read()
+    return counts.ready, counts.dead
 
 
 @contextmanager
-def written_by_another(path: Path) -> Iterator[None]:
-    """Hold the lock that every writer needs."""
+def locked_by_another(path: Path) -> Iterator[None]:
+    """Hold the write lock."""
     faults = Faults(BrokerUnavailable, BrokerMisconfigured)
     with Database(path, faults) as database, database.transaction():
         yield
@@ -118,33 +118,33 @@ def written_by_another(path: Path) -> Iterator[None]:
 # Several processes.
 
 
-def lifelines(path: Path) -> list[str]:
+def liveness_locks(path: Path) -> list[str]:
     return [each.name for each in path.with_name("queue-alive").iterdir()]
 
 
-def test_what_a_killed_consumer_held_goes_to_another_at_once(path: Path, peer: MakePeer) -> None:
+def test_the_messages_of_a_killed_consumer_go_to_another_at_once(path: Path, peer: MakePeer) -> None:
     publish(path, b"a", b"b")
     victim = peer("consume", path, LONG_LEASE)
     assert victim.ask("take 2") == ["a", "b"]
     with EmbeddedBroker(path, lease=LONG_LEASE).consumer(Queue.TASKS, 10) as consumer:
-        assert consumer.receive(10, 3 * LOOK_FOR_OVER) == []
-        assert len(lifelines(path)) == 2
+        assert consumer.receive(10, 3 * LEASE_CHECK_INTERVAL) == []
+        assert len(liveness_locks(path)) == 2
         victim.process.kill()
         again = collect(consumer, 2)
         assert [(delivery.body, delivery.redeliveries) for delivery in again] == [(b"a", 1), (b"b", 1)]
         consumer.ack(again)
-        wait_until(lambda: len(lifelines(path)) == 1, "the dead one's lock to be removed")
+        wait_until(lambda: len(liveness_locks(path)) == 1, "the lock of the dead consumer to be removed")
     assert depth(path) == (0, 0)
-    assert lifelines(path) == []
+    assert liveness_locks(path) == []
 
 
-def test_where_no_locks_can_be_a_killed_consumer_keeps_its_lease(path: Path, peer: MakePeer) -> None:
+def test_without_liveness_locks_a_killed_consumer_keeps_its_lease(path: Path, peer: MakePeer) -> None:
     path.with_name("queue-alive").write_text("a file where the directory of the locks would be")
     publish(path, b"a")
     victim = peer("consume", path, SHORT_LEASE)
     assert victim.ask("take 1") == ["a"]
     victim.process.kill()
-    victim.process.wait(PATIENCE)
+    victim.process.wait(TIMEOUT)
     with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
         consumer.ack(collect(consumer, 1))
     assert depth(path) == (0, 0)
@@ -164,7 +164,7 @@ def test_the_late_acknowledgement_of_a_suspended_consumer_changes_nothing(path: 
     assert depth(path) == (2, 0)
 
 
-def test_a_suspended_consumer_takes_part_again_when_it_goes_on(path: Path, peer: MakePeer) -> None:
+def test_a_suspended_consumer_consumes_again_when_it_is_resumed(path: Path, peer: MakePeer) -> None:
     publish(path, b"a")
     sleeper = peer("consume", path, SHORT_LEASE)
     assert sleeper.ask("take 1") == ["a"]
@@ -182,7 +182,7 @@ def test_a_lease_is_kept_while_the_interpreter_is_busy(path: Path, peer: MakePee
     worker = peer("consume", path, SHORT_LEASE)
     assert worker.ask("take 1") == ["a"]
     with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
-        worker.tell(f"burn {SHORT_LEASE * 4}")
+        worker.send(f"burn {SHORT_LEASE * 4}")
         assert consumer.receive(1, SHORT_LEASE * 3) == []
         assert worker.answer()[0] == "burnt"
     assert worker.ask("ack") == ["acknowledged"]
@@ -190,23 +190,23 @@ def test_a_lease_is_kept_while_the_interpreter_is_busy(path: Path, peer: MakePee
     assert depth(path) == (0, 0)
 
 
-def test_processes_at_one_queue_lose_nothing_and_double_nothing(path: Path, peer: MakePeer) -> None:
+def test_several_processes_lose_and_duplicate_no_message(path: Path, peer: MakePeer) -> None:
     count = 3_000
     EmbeddedBroker(path).prepare()
     consumers = [peer("consume", path, 10.0) for _ in range(2)]
     publishers = [peer("publish", path, count, prefix) for prefix in ("x", "y")]
     for consumer in consumers:
-        consumer.tell("take 1")
+        consumer.send("take 1")
     assert [publisher.answer() for publisher in publishers] == [[str(count)]] * 2
-    came = [word for consumer in consumers for word in consumer.answer()]
+    bodies = [body for consumer in consumers for body in consumer.answer()]
     for consumer in consumers:
-        consumer.tell("drain")
-    came += [word for consumer in consumers for word in consumer.answer()]
+        consumer.send("drain")
+    bodies += [body for consumer in consumers for body in consumer.answer()]
     for consumer in consumers:
         assert consumer.ask("trouble") == []
         assert consumer.ask("ack") == ["acknowledged"]
         assert consumer.ask("close") == ["closed"]
-    assert sorted(came) == sorted(f"{prefix}{number}" for prefix in "xy" for number in range(count))
+    assert sorted(bodies) == sorted(f"{prefix}{number}" for prefix in "xy" for number in range(count))
     assert depth(path) == (0, 0)
 
 
@@ -214,7 +214,7 @@ def test_processes_at_one_queue_lose_nothing_and_double_nothing(path: Path, peer
 
 
 @pytest.mark.timeout(60)
-def test_a_lock_held_too_long_is_trouble_that_passes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lock_held_too_long_is_temporary_trouble(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     publish(path, b"held")
     settled: list[PublishResult] = []
     broker = EmbeddedBroker(path)
@@ -224,7 +224,7 @@ def test_a_lock_held_too_long_is_trouble_that_passes(path: Path, caplog: pytest.
         broker.publisher(settled.extend) as publisher,
     ):
         held = collect(consumer, 1)
-        with written_by_another(path):
+        with locked_by_another(path):
             consumer.ack(held)
             publisher.send([Message(1, "id", "echo", b"refused")])
             assert [(each.tag, each.confirmed) for each in settled] == [(1, False)]
@@ -234,18 +234,18 @@ def test_a_lock_held_too_long_is_trouble_that_passes(path: Path, caplog: pytest.
             publisher.send([Message(2, "id", "echo", b"refused at once")])
             assert [(each.tag, each.confirmed) for each in settled[1:]] == [(2, False)]
             wait_until(lambda: "queue.db" in consumer.trouble, "the consumer to notice")
-        wait_until(lambda: publisher.available, "the publisher to be back")
-        wait_until(lambda: not consumer.trouble, "the consumer to be back")
+        wait_until(lambda: publisher.available, "the publisher to be available again")
+        wait_until(lambda: not consumer.trouble, "the consumer to be available again")
         publisher.send([Message(3, "id", "echo", b"taken")])
         assert settled[-1] == PublishResult(3, True)
         assert [delivery.body for delivery in collect(consumer, 1)] == [b"taken"]
-    away = [record for record in caplog.records if "is away" in record.message]
-    back = [record for record in caplog.records if "is back" in record.message]
-    assert (len(away), len(back)) == (2, 2)
+    lost = [record for record in caplog.records if "is unavailable" in record.message]
+    regained = [record for record in caplog.records if "is available again" in record.message]
+    assert (len(lost), len(regained)) == (2, 2)
     assert depth(path) == (1, 0)
 
 
-def test_a_place_where_no_file_can_be_is_trouble_until_it_is_mended(tmp_path: Path) -> None:
+def test_a_path_where_no_file_can_be_created_is_trouble_until_that_is_repaired(tmp_path: Path) -> None:
     obstacle = tmp_path / "directory"
     obstacle.write_text("in the way")
     broker = EmbeddedBroker(obstacle / "queue.db")
@@ -270,7 +270,7 @@ def test_a_place_where_no_file_can_be_is_trouble_until_it_is_mended(tmp_path: Pa
     assert settled == [PublishResult(1, True)]
 
 
-def test_a_file_that_was_deleted_is_made_again(path: Path) -> None:
+def test_a_deleted_file_is_recreated(path: Path) -> None:
     settled: list[PublishResult] = []
     broker = EmbeddedBroker(path)
     with (
@@ -287,7 +287,7 @@ def test_a_file_that_was_deleted_is_made_again(path: Path) -> None:
         assert settled[-1].confirmed is False
         with pytest.raises(BrokerUnavailable, match="deleted or replaced"):
             gauge.read()
-        wait_until(lambda: publisher.available, "the publisher to be back")
+        wait_until(lambda: publisher.available, "the publisher to be available again")
         publisher.send([Message(3, "id", "echo", b"after")])
         after = collect(consumer, 1)
         assert [delivery.body for delivery in after] == [b"after"]
@@ -296,7 +296,7 @@ def test_a_file_that_was_deleted_is_made_again(path: Path) -> None:
     assert depth(path) == (1, 0)
 
 
-def test_closing_does_not_wait_for_a_file_that_was_never_there(tmp_path: Path) -> None:
+def test_closing_does_not_wait_for_a_file_that_never_existed(tmp_path: Path) -> None:
     obstacle = tmp_path / "directory"
     obstacle.write_text("in the way")
     broker = EmbeddedBroker(obstacle / "queue.db")
@@ -305,19 +305,19 @@ def test_closing_does_not_wait_for_a_file_that_was_never_there(tmp_path: Path) -
     began = time.monotonic()
     publisher.close()
     consumer.close()
-    assert time.monotonic() - began < FAREWELL
+    assert time.monotonic() - began < CLOSE_TIMEOUT
 
 
 @pytest.mark.timeout(60)
-def test_closing_gives_up_when_the_file_stays_away(path: Path) -> None:
+def test_closing_gives_up_when_the_file_stays_locked(path: Path) -> None:
     publish(path, b"held")
     consumer = EmbeddedBroker(path).consumer(Queue.TASKS, 1)
     held = collect(consumer, 1)
-    with written_by_another(path):
+    with locked_by_another(path):
         consumer.ack(held)
         began = time.monotonic()
         consumer.close()
-        assert time.monotonic() - began < FAREWELL + 3 * PATIENCE_FOR_LOCK
+        assert time.monotonic() - began < CLOSE_TIMEOUT + 3 * LOCK_TIMEOUT
     assert depth(path) == (0, 0)
 
 
@@ -325,21 +325,21 @@ def test_closing_gives_up_when_the_file_stays_away(path: Path) -> None:
 
 
 def test_few_long_tasks_are_spread_over_the_consumers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Neither comes a second time before both have come once, however long that takes on a busy machine.
-    monkeypatch.setattr("core.broker.embedded.consumer.FAIR_PAUSE", PATIENCE)
-    monkeypatch.setattr("core.broker.embedded.consumer.LOOK_FOR_OVER", PATIENCE)
-    broker = EmbeddedBroker(path, lease=8 * PATIENCE)
+    # Neither claims a second time before both have claimed once, however long that takes on a busy machine.
+    monkeypatch.setattr("core.broker.embedded.consumer.FAIRNESS_DELAY", TIMEOUT)
+    monkeypatch.setattr("core.broker.embedded.consumer.LEASE_CHECK_INTERVAL", TIMEOUT)
+    broker = EmbeddedBroker(path, lease=8 * TIMEOUT)
     with broker.consumer(Queue.TASKS, 8) as one, broker.consumer(Queue.TASKS, 8) as two:
         for consumer in (one, two):
             assert consumer.receive(1, 0.2) == []
         publish(path, *[b"long"] * 8)
-        # Half of the eight for whoever comes first, half of the rest for the other; then both wait for each other.
-        wait_until(lambda: depth(path) == (2, 0), "both to have claimed their part")
-        counts = [len(consumer.receive(8, PATIENCE)) for consumer in (one, two)]
+        # Half of the eight for the first, half of the rest for the other; then both wait for each other.
+        wait_until(lambda: depth(path) == (2, 0), "both to have claimed their share")
+        counts = [len(consumer.receive(8, TIMEOUT)) for consumer in (one, two)]
     assert sorted(counts) == [2, 4]
 
 
-def test_what_another_consumer_leaves_is_taken_before_long(path: Path) -> None:
+def test_the_share_another_consumer_leaves_is_claimed_soon(path: Path) -> None:
     broker = EmbeddedBroker(path)
     with broker.consumer(Queue.TASKS, 8) as one, broker.consumer(Queue.TASKS, 1) as full:
         publish(path, b"first")
@@ -350,18 +350,18 @@ def test_what_another_consumer_leaves_is_taken_before_long(path: Path) -> None:
         assert len(held) + len(full.receive(1, 0)) + len(one.receive(1, 0)) == 9
 
 
-def test_acknowledgements_of_many_threads_are_all_carried_out(path: Path) -> None:
+def test_acknowledgements_of_many_threads_are_all_written(path: Path) -> None:
     publish(path, *[b"%d" % number for number in range(400)])
     with EmbeddedBroker(path).consumer(Queue.TASKS, 400) as consumer:
         held = collect(consumer, 400)
         threads = [
-            threading.Thread(target=lambda part=part: [consumer.ack([each]) for each in held[part::8]])
-            for part in range(8)
+            threading.Thread(target=lambda offset=offset: [consumer.ack([each]) for each in held[offset::8]])
+            for offset in range(8)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
     assert depth(path) == (0, 0)
 
 
@@ -377,13 +377,13 @@ def test_the_description_names_the_file(path: Path) -> None:
     assert str(path) in EmbeddedBroker(path).description
 
 
-def test_what_is_held_under_a_lease_that_was_not_renewed_in_time_is_delivered_again(path: Path) -> None:
+def test_messages_under_a_lease_not_renewed_in_time_are_delivered_again(path: Path) -> None:
     publish(path, b"a", b"b")
     with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
         first, second = collect(consumer, 2)
         assert consumer.holds(first)
-        with written_by_another(path):
-            wait_until(lambda: not consumer.holds(first), "the lease to be over")
+        with locked_by_another(path):
+            wait_until(lambda: not consumer.holds(first), "the lease to expire")
             consumer.ack([second])
         again = collect(consumer, 1)
         assert [(delivery.body, delivery.redeliveries) for delivery in again] == [(b"a", 1)]
@@ -392,12 +392,12 @@ def test_what_is_held_under_a_lease_that_was_not_renewed_in_time_is_delivered_ag
     assert depth(path) == (0, 0)
 
 
-def test_what_went_to_others_with_a_lease_is_held_no_more(path: Path) -> None:
+def test_messages_of_a_lost_lease_are_no_longer_held(path: Path) -> None:
     publish(path, b"a")
     with EmbeddedBroker(path).consumer(Queue.TASKS, 10) as consumer:
         (delivery,) = collect(consumer, 1)
         assert consumer.holds(delivery)
-        # As if it had slept for longer than its lease.
+        # As if it had been suspended for longer than its lease.
         with Database(path, Faults(BrokerUnavailable, BrokerMisconfigured), durable=False) as database:
             database.execute("UPDATE consumers SET renewed_at = renewed_at - 3600")
         with EmbeddedBroker(path).consumer(Queue.TASKS, 10) as other:

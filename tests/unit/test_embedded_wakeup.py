@@ -12,45 +12,45 @@ LONG = 20.0
 
 
 @pytest.fixture
-def bell() -> Iterator[WakeupReceiver]:
-    with WakeupReceiver() as made:
-        yield made
+def receiver() -> Iterator[WakeupReceiver]:
+    with WakeupReceiver() as opened:
+        yield opened
 
 
-def slept(bell: WakeupReceiver, timeout: float) -> float:
+def waited(receiver: WakeupReceiver, timeout: float) -> float:
     began = time.monotonic()
-    bell.wait(timeout)
+    receiver.wait(timeout)
     return time.monotonic() - began
 
 
-def test_a_ring_before_the_wait_is_not_lost(bell: WakeupReceiver) -> None:
-    bell.ring()
-    assert slept(bell, LONG) < LONG / 2
+def test_a_wakeup_before_the_wait_is_not_lost(receiver: WakeupReceiver) -> None:
+    receiver.wake()
+    assert waited(receiver, LONG) < LONG / 2
 
 
-def test_a_ring_of_another_thread_ends_the_wait(bell: WakeupReceiver) -> None:
-    thread = threading.Thread(target=bell.ring)
+def test_a_wakeup_from_another_thread_ends_the_wait(receiver: WakeupReceiver) -> None:
+    thread = threading.Thread(target=receiver.wake)
     thread.start()
-    assert slept(bell, LONG) < LONG / 2
+    assert waited(receiver, LONG) < LONG / 2
     thread.join()
 
 
-def test_many_rings_are_one(bell: WakeupReceiver) -> None:
-    with WakeupSender() as ringer:
-        ringer.ring([bell.port] * 50)
-    assert slept(bell, LONG) < LONG / 2
-    assert slept(bell, 0.05) >= 0.04
+def test_many_wakeups_end_one_wait(receiver: WakeupReceiver) -> None:
+    with WakeupSender() as sender:
+        sender.send([receiver.port] * 50)
+    assert waited(receiver, LONG) < LONG / 2
+    assert waited(receiver, 0.05) >= 0.04
 
 
-def test_the_wait_ends_by_itself(bell: WakeupReceiver) -> None:
-    assert slept(bell, 0.05) >= 0.04
-    assert slept(bell, 0.0) < LONG
-    assert slept(bell, -1.0) < LONG
+def test_the_wait_ends_after_its_timeout(receiver: WakeupReceiver) -> None:
+    assert waited(receiver, 0.05) >= 0.04
+    assert waited(receiver, 0.0) < LONG
+    assert waited(receiver, -1.0) < LONG
 
 
-def test_a_bell_that_nobody_hears_is_no_error(bell: WakeupReceiver) -> None:
-    with WakeupSender() as ringer:
-        ringer.ring([1, bell.port])
-    assert slept(bell, LONG) < LONG / 2
-    bell.close()
-    bell.ring()
+def test_a_wakeup_without_a_receiver_is_no_error(receiver: WakeupReceiver) -> None:
+    with WakeupSender() as sender:
+        sender.send([1, receiver.port])
+    assert waited(receiver, LONG) < LONG / 2
+    receiver.close()
+    receiver.wake()

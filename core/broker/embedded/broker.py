@@ -7,24 +7,24 @@ from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, DepthGauge, OnPub
 from core.broker.embedded.consumer import EmbeddedConsumer
 from core.broker.embedded.liveness_lock import LivenessLocks
 from core.broker.embedded.publisher import EmbeddedPublisher
-from core.broker.embedded.queue_file import PATIENCE, QueueFile
+from core.broker.embedded.queue_file import LOCK_TIMEOUT, QueueFile
 from core.errors import BrokerError, BrokerUnavailable
 from core.model import Depth
 
-LEASE = 10.0
-"""Seconds after which the messages of a consumer that gives no sign of life go to others."""
+LEASE_DURATION = 10.0
+"""Seconds without a renewal after which a consumer's messages go to other consumers."""
 
 
 class EmbeddedBroker(Broker):
     """A message queue in one file, for the processes of one machine.
 
     Args:
-        path: the file; it is created when missing.
-        lease: after how many seconds without a sign of life a consumer's messages go to others.
-        delivery_limit: how often a message is delivered again before it becomes a dead letter.
+        path: the file; created when missing.
+        lease: seconds without a renewal after which a consumer's messages go to others.
+        delivery_limit: the redeliveries of a message before it becomes a dead letter.
     """
 
-    def __init__(self, path: Path, *, lease: float = LEASE, delivery_limit: int = DELIVERY_LIMIT) -> None:
+    def __init__(self, path: Path, *, lease: float = LEASE_DURATION, delivery_limit: int = DELIVERY_LIMIT) -> None:
         super().__init__()
         self._path = path
         self._lease = lease
@@ -32,7 +32,7 @@ class EmbeddedBroker(Broker):
 
     @property
     def description(self) -> str:
-        """What and where it is."""
+        """The kind and path of the queue."""
         return f"embedded queue in {self._path}"
 
     def prepare(self) -> None:
@@ -41,9 +41,9 @@ class EmbeddedBroker(Broker):
             file.probe()
 
     def check(self, timeout: float) -> None:
-        """Make sure that the file can be written; whoever needs one makes it, so that one which is missing is fine."""
+        """Make sure that the file can be written. A missing file is fine: its first user creates it."""
         if self._path.exists():
-            with self._open(min(timeout, PATIENCE)) as file:
+            with self._open(min(timeout, LOCK_TIMEOUT)) as file:
                 file.probe()
 
     def publisher(self, on_settled: OnPublishResults) -> Publisher:
@@ -56,17 +56,17 @@ class EmbeddedBroker(Broker):
 
     def gauge(self) -> DepthGauge:
         """Make a gauge."""
-        return EmbeddedGauge(self._open_what_is_there)
+        return EmbeddedGauge(self._open_existing)
 
-    def _open_what_is_there(self) -> QueueFile:
-        """Open the file for somebody who only looks, and makes none."""
+    def _open_existing(self) -> QueueFile:
+        """Open the file for a reader, which must not create it."""
         if not self._path.exists():
             raise BrokerUnavailable(f"there is no queue in {self._path} yet")
         return self._open()
 
-    def _open(self, patience: float = PATIENCE) -> QueueFile:
-        file = QueueFile(self._path, self._delivery_limit, patience=patience)
-        if file.born:
+    def _open(self, lock_timeout: float = LOCK_TIMEOUT) -> QueueFile:
+        file = QueueFile(self._path, self._delivery_limit, lock_timeout=lock_timeout)
+        if file.created:
             self._count_recreation()
         return file
 
@@ -75,7 +75,7 @@ class EmbeddedGauge(DepthGauge):
     """Reads the running totals.
 
     Args:
-        open_file: opens a connection.
+        open_file: opens a connection to the file.
     """
 
     def __init__(self, open_file: Callable[[], QueueFile]) -> None:
@@ -87,14 +87,14 @@ class EmbeddedGauge(DepthGauge):
         try:
             if self._file is None:
                 self._file = self._open_file()
-            self._file.check_place()
+            self._file.check_identity()
             return self._file.depth()
         except BrokerError as error:
             self.close()
             raise BrokerUnavailable(str(error)) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None

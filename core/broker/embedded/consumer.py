@@ -1,7 +1,7 @@
-"""The consumer of the embedded queue: a thread that does all its work with the file, and what others ask of it.
+"""The consumer of the embedded queue: one thread does all work with the file, and other threads call its methods.
 
-The thread claims, writes acknowledgements and renews the lease, in one transaction where they fall together.
-It does so whether or not anybody calls `receive`, so that a long task never loses its lease.
+The thread claims messages, writes settlements and renews the lease, together in one transaction where it can.
+It does so whether or not `receive` is called, so that a long task never loses its lease.
 """
 
 import logging
@@ -20,14 +20,14 @@ from core.broker.embedded.wakeup import WakeupReceiver
 from core.closeable import Closeable
 from core.errors import BrokerError
 
-FAIR_PAUSE = 0.005
-"""Seconds to leave the others for taking their part, before taking more."""
+FAIRNESS_DELAY = 0.005
+"""Seconds in which other consumers can claim their share, before this one claims more."""
 
-LOOK_FOR_OVER = 0.5
-"""Seconds between two looks for leases that are over; less where leases are short."""
+LEASE_CHECK_INTERVAL = 0.5
+"""Seconds between checks for expired leases; shorter where leases are short."""
 
-FAREWELL = 5.0
-"""Seconds that `close` keeps trying when the file can't be written."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds for which `close` retries while the file can't be written."""
 
 _log = logging.getLogger("cauce.broker")
 
@@ -36,212 +36,216 @@ class EmbeddedConsumer(Consumer):
     """Holds messages of one queue under one lease.
 
     Args:
-        open_file: opens a connection for the thread.
-        queue: whose messages.
-        prefetch: how many to hold at most.
-        lease: after how many seconds without a sign of life others may have its messages.
-        lifelines: by which they see at once when its process dies.
+        open_file: opens a connection to the file, for the thread.
+        queue: the queue to consume.
+        prefetch: the number of messages that may be held.
+        lease: seconds without a renewal after which other consumers may have its messages.
+        liveness_locks: by which other consumers notice at once when its process dies.
     """
 
     def __init__(
-        self, open_file: Callable[[], QueueFile], queue: Queue, prefetch: int, lease: float, lifelines: LivenessLocks
+        self,
+        open_file: Callable[[], QueueFile],
+        queue: Queue,
+        prefetch: int,
+        lease: float,
+        liveness_locks: LivenessLocks,
     ) -> None:
         self._open_file = open_file
-        self._lifelines = lifelines
-        self._lifeline: Closeable | None = None
-        self._holder = ConsumerLease(0, queue, lease, 0)
+        self._liveness_locks = liveness_locks
+        self._liveness_lock: Closeable | None = None
+        self._lease = ConsumerLease(0, queue, lease, 0)
         self._lock = threading.Lock()
-        self._arrived = threading.Condition(self._lock)
-        self._hold = InFlightMessages(prefetch)
+        self._not_empty = threading.Condition(self._lock)
+        self._in_flight = InFlightMessages(prefetch)
         self._trouble = ""
         self._closing = False
         self._may_be_more = True
         self._renew_at = 0.0
         self._renewed_at = 0.0
-        self._overdue = False
-        """A message was said to be held no more, as the lease was over: it is ended then, whatever others have seen."""
-        self._look_for_over_at = 0.0
-        self._bell = WakeupReceiver()
-        self._asleep = False
+        self._expired = False
+        """`holds` has returned False as the lease had run out: it must end, even if no other consumer noticed."""
+        self._check_leases_at = 0.0
+        self._wakeup = WakeupReceiver()
+        self._waiting = False
         self._thread = threading.Thread(target=self._run, name=f"embedded-{queue}", daemon=True)
         self._thread.start()
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be received now."""
+        """The reason why nothing can be received now."""
         return self._trouble
 
     def receive(self, limit: int, timeout: float) -> list[Delivery]:
         """Take up to `limit` messages, waiting up to `timeout` seconds for the first."""
         with self._lock:
-            if not self._hold.waiting and timeout > 0:
-                self._arrived.wait_for(lambda: self._hold.waiting or self._closing, timeout)
-            return [] if self._closing else self._hold.take(limit)
+            if not self._in_flight.waiting and timeout > 0:
+                self._not_empty.wait_for(lambda: self._in_flight.waiting or self._closing, timeout)
+            return [] if self._closing else self._in_flight.take(limit)
 
     def holds(self, delivery: Delivery) -> bool:
-        """Whether the lease under which it was claimed still counts, as far as the clock tells.
+        """Return whether the lease under which it was claimed is still valid by the clock.
 
-        Whoever was suspended learns it here, before the thread has looked whether others have taken the messages.
+        A process that was suspended learns it here, before its thread has checked the file.
         """
         receipt = delivery.receipt
-        if not isinstance(receipt, LeaseReceipt) or receipt.holder != self._holder.number:
+        if not isinstance(receipt, LeaseReceipt) or receipt.lease_number != self._lease.number:
             return False
-        if time.monotonic() - self._renewed_at > self._holder.lease:
-            self._overdue = True
-        return not self._overdue
+        if time.monotonic() - self._renewed_at > self._lease.duration:
+            self._expired = True
+        return not self._expired
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Have these removed. Those of a lost lease are ignored."""
+        """Acknowledge deliveries. Those of a lost lease are ignored."""
         with self._lock:
-            if not self._closing and self._hold.ack(deliveries):
+            if not self._closing and self._in_flight.ack(deliveries):
                 self._wake()
 
     def reject(self, delivery: Delivery) -> None:
-        """Have this made a dead letter."""
+        """Make this a dead letter."""
         with self._lock:
-            if not self._closing and self._hold.reject(delivery):
+            if not self._closing and self._in_flight.reject(delivery):
                 self._wake()
 
     def resize(self, prefetch: int) -> None:
         """Hold at most `prefetch` messages from now on."""
         with self._lock:
-            self._hold.prefetch = prefetch
+            self._in_flight.prefetch = prefetch
             self._wake()
 
     def close(self) -> None:
-        """Write the acknowledgements made before and give back everything else."""
+        """Write the settlements made before, and requeue everything else."""
         with self._lock:
             self._closing = True
-            self._bell.ring()
-            self._arrived.notify_all()
+            self._wakeup.wake()
+            self._not_empty.notify_all()
         self._thread.join()
-        self._bell.close()
-        self._untie()
+        self._wakeup.close()
+        self._release_liveness_lock()
 
     def _wake(self) -> None:
-        if self._asleep:
-            self._asleep = False
-            self._bell.ring()
+        if self._waiting:
+            self._waiting = False
+            self._wakeup.wake()
 
     def _run(self) -> None:
-        """Serve, and begin again after trouble."""
+        """Serve until closed; reopen the file after an error."""
         timer = RetryTimer(REOPEN_BACKOFF)
         give_up_at = math.inf
         while time.monotonic() < give_up_at:
             try:
                 with self._open_file() as file:
                     self._serve(file)
-            except Exception as error:  # noqa: BLE001 - a thread that ended here would let the queue stand still, unseen
+            except Exception as error:  # noqa: BLE001 - a thread that ended here would stop the queue unnoticed
                 self._report(error)
             else:
                 return
             if self._closing:
-                # Without a lease there is nothing to give back.
-                give_up_at = min(give_up_at, time.monotonic() + (FAREWELL if self._holder.number else 0.0))
+                # Without a lease there is nothing to requeue.
+                give_up_at = min(give_up_at, time.monotonic() + (CLOSE_TIMEOUT if self._lease.number else 0.0))
                 timer.reset()
-            self._bell.wait(timer.next_delay())
+            self._wakeup.wait(timer.next_delay())
 
     def _report(self, error: Exception) -> None:
         if not self._trouble:
             unexpected = None if isinstance(error, BrokerError) else error
-            _log.warning("The embedded queue is away: %s", error, exc_info=unexpected)
+            _log.warning("The embedded queue is unavailable: %s", error, exc_info=unexpected)
         self._trouble = str(error) or type(error).__name__
 
     def _serve(self, file: QueueFile) -> None:
         """Work with the file until the consumer is closed."""
         with self._lock:
-            ids = self._hold.ids
-        if self._holder.number:
-            file.keep_only(self._holder, ids)
+            ids = self._in_flight.ids
+        if self._lease.number:
+            file.requeue_all_but(self._lease, ids)
         self._renew_at = 0.0
         while not self._closing:
             self._step(file, time.monotonic())
             self._wait(time.monotonic())
         with self._lock:
-            settling = self._hold.settling()
-        file.leave(self._holder, settling.acks, settling.rejects)
+            pending = self._in_flight.pending()
+        file.end_lease(self._lease, pending.acks, pending.rejects)
         with self._lock:
-            self._hold.begin(0)
+            self._in_flight.reset(0)
 
     def _wait(self, now: float) -> None:
-        """Wait until there is something to do, or something may have changed."""
+        """Wait for a wakeup, or until the next renewal or check is due."""
         with self._lock:
-            if self._hold.unwritten or self._closing:
+            if self._in_flight.has_pending or self._closing:
                 return
-            until = min(self._renew_at, self._look_for_over_at) - now
-            if self._may_be_more and self._hold.room:
-                until = min(until, FAIR_PAUSE)
-            self._asleep = True
-        self._bell.wait(until)
+            timeout = min(self._renew_at, self._check_leases_at) - now
+            if self._may_be_more and self._in_flight.room:
+                timeout = min(timeout, FAIRNESS_DELAY)
+            self._waiting = True
+        self._wakeup.wait(timeout)
 
     def _step(self, file: QueueFile, now: float) -> None:
-        """Do whatever there is to do with the file."""
+        """Do with the file whatever is due."""
         with self._lock:
-            self._asleep = False
-            settling = self._hold.settling()
-            room = self._hold.room
-        due = now >= self._renew_at or bool(settling.acks or settling.rejects)
+            self._waiting = False
+            pending = self._in_flight.pending()
+            room = self._in_flight.room
+        is_due = now >= self._renew_at or bool(pending.acks or pending.rejects)
         self._may_be_more = False
-        if due or (room and file.ready(self._holder.queue)):
-            self._exchange(file, settling, room)
-        if now >= self._look_for_over_at:
-            self._look_for_over(file, now)
+        if is_due or (room and file.count_ready(self._lease.queue)):
+            self._exchange(file, pending, room)
+        if now >= self._check_leases_at:
+            self._check_leases(file, now)
         if self._trouble:
-            _log.info("The embedded queue is back.")
+            _log.info("The embedded queue is available again.")
             self._trouble = ""
 
-    def _exchange(self, file: QueueFile, settling: PendingSettlements, room: int) -> None:
-        holder = self._holder
+    def _exchange(self, file: QueueFile, pending: PendingSettlements, room: int) -> None:
+        lease = self._lease
         now = time.monotonic()
-        if self._overdue:
-            file.leave(holder, settling.acks, settling.rejects)
+        if self._expired:
+            file.end_lease(lease, pending.acks, pending.rejects)
             self._begin_lease(file)
             return
-        claimed = file.exchange(holder, settling.acks, settling.rejects, room)
+        claimed = file.exchange(lease, pending.acks, pending.rejects, room)
         if claimed is None:
             self._begin_lease(file)
             return
         self._renewed_at = now
-        self._renew_at = now + holder.lease / 4
-        # Perhaps this was a fair part only.
+        self._renew_at = now + lease.duration / 4
+        # This may have been only a fair share.
         self._may_be_more = bool(claimed)
         with self._lock:
-            self._hold.written(settling)
+            self._in_flight.mark_written(pending)
             if claimed:
-                self._hold.add(claimed)
-                self._arrived.notify()
+                self._in_flight.add(claimed)
+                self._not_empty.notify()
 
     def _begin_lease(self, file: QueueFile) -> None:
-        """Begin at the beginning: what was held belongs to others now."""
-        lost = self._holder.number
-        holder = ConsumerLease(secrets.randbits(62), self._holder.queue, self._holder.lease, self._bell.port)
-        self._untie()
-        self._lifeline = self._lifelines.tie(holder.number)
-        entered_at = time.monotonic()
-        file.enter(holder)
-        self._holder = holder
-        self._renewed_at = entered_at
-        self._overdue = False
+        """Begin a new lease and forget all messages of the former one."""
+        former = self._lease.number
+        lease = ConsumerLease(secrets.randbits(62), self._lease.queue, self._lease.duration, self._wakeup.port)
+        self._release_liveness_lock()
+        self._liveness_lock = self._liveness_locks.acquire(lease.number)
+        began_at = time.monotonic()
+        file.begin_lease(lease)
+        self._lease = lease
+        self._renewed_at = began_at
+        self._expired = False
         with self._lock:
-            self._hold.begin(holder.number)
+            self._in_flight.reset(lease.number)
         self._may_be_more = True
-        if lost:
-            _log.warning(
-                "A consumer of %s was away for longer than its lease: its messages went to others.", holder.queue
-            )
+        if former:
+            _log.warning("A consumer of %s did not renew its lease in time: its messages went to others.", lease.queue)
 
-    def _look_for_over(self, file: QueueFile, now: float) -> None:
-        file.check_place()
-        dead = [number for number in file.holders() if self._lifelines.is_cut(number)]
-        if dead or file.any_over():
-            for number in file.end_those_over(dead):
-                self._lifelines.remove(number)
+    def _check_leases(self, file: QueueFile, now: float) -> None:
+        """End the leases of other consumers that have expired or whose process is dead."""
+        file.check_identity()
+        dead = [number for number in file.lease_numbers() if self._liveness_locks.is_released(number)]
+        if dead or file.has_expired_lease():
+            for number in file.end_expired_leases(dead):
+                self._liveness_locks.remove(number)
             self._may_be_more = True
-        self._look_for_over_at = now + min(LOOK_FOR_OVER, self._holder.lease / 8)
+        self._check_leases_at = now + min(LEASE_CHECK_INTERVAL, self._lease.duration / 8)
 
-    def _untie(self) -> None:
-        """Cut the lifeline of a lease that has ended."""
-        if self._lifeline is not None:
-            self._lifeline.close()
-            self._lifelines.remove(self._holder.number)
-            self._lifeline = None
+    def _release_liveness_lock(self) -> None:
+        """Release and remove the liveness lock of a lease that has ended."""
+        if self._liveness_lock is not None:
+            self._liveness_lock.close()
+            self._liveness_locks.remove(self._lease.number)
+            self._liveness_lock = None

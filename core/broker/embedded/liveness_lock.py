@@ -1,7 +1,7 @@
-"""How the consumers of one queue see at once that another's process has died: each holds a lock while it lives.
+"""How the consumers of one queue notice at once that another's process has died: each holds a lock while it lives.
 
-The lease stays what counts wherever this can't tell: a file system without locks, a process that hangs, one that has
-left its descriptors to a child.
+The lease still decides where a lock proves nothing: on a file system without locks, for a process that hangs,
+or for one whose child inherited its descriptors.
 """
 
 import contextlib
@@ -12,19 +12,19 @@ from core.locks import FileLock
 
 
 class LivenessLocks:
-    """The lock files of all consumers of a queue.
+    """The lock files of all consumers of a queue, one for each lease.
 
     Args:
-        path: of the queue's file; they are in a directory beside it.
+        path: the queue's file; the locks are in a directory beside it.
     """
 
     def __init__(self, path: Path) -> None:
         self._directory = path.with_name(f"{path.stem}-alive")
 
-    def tie(self, number: int) -> Closeable | None:
-        """Make one for the consumer of this number, which is cut when it is closed or the process dies.
+    def acquire(self, number: int) -> Closeable | None:
+        """Acquire the lock of this lease; it is released when it is closed or the process dies.
 
-        None when it can't be made here; nobody ever takes such a consumer for dead.
+        Return None when it can't be acquired here. Other consumers then never take this one for dead.
         """
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
@@ -32,16 +32,16 @@ class LivenessLocks:
         except OSError:
             return None
 
-    def is_cut(self, number: int) -> bool:
-        """Whether the process that held this one is gone for certain."""
+    def is_released(self, number: int) -> bool:
+        """Return whether the process that held this lock is certainly gone."""
         try:
             FileLock(self._path(number), create=False).close()
-        except OSError:  # it is held, or not there, or can't be told
+        except OSError:  # it is held, or missing, or locks don't work here
             return False
         return True
 
     def remove(self, number: int) -> None:
-        """Forget one that is cut."""
+        """Remove the file of a released lock."""
         with contextlib.suppress(OSError):
             self._path(number).unlink()
 

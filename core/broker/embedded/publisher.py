@@ -1,6 +1,6 @@
-"""The publisher of the embedded queue: one transaction a batch, settled from within `send`.
+"""The publisher of the embedded queue: one transaction per batch, settled from within `send`.
 
-While the file can't be written, a thread tries it again and again, and messages are refused at once meanwhile.
+While the file can't be written, a thread tries to reopen it, and messages are refused at once.
 """
 
 import logging
@@ -16,11 +16,11 @@ _log = logging.getLogger("cauce.broker")
 
 
 class EmbeddedPublisher(Publisher):
-    """Appends to the tasks queue.
+    """Appends messages to the tasks queue.
 
     Args:
-        open_file: opens a connection.
-        on_settled: told what became of each message.
+        open_file: opens a connection to the file.
+        on_settled: called with the results of a batch.
     """
 
     def __init__(self, open_file: Callable[[], QueueFile], on_settled: OnPublishResults) -> None:
@@ -30,7 +30,7 @@ class EmbeddedPublisher(Publisher):
         self._closed = threading.Event()
         self._file: QueueFile | None = None
         self._trouble = ""
-        self._mender: threading.Thread | None = None
+        self._reopening: threading.Thread | None = None
         with self._lock:
             try:
                 self._file = open_file()
@@ -44,7 +44,7 @@ class EmbeddedPublisher(Publisher):
 
     @property
     def trouble(self) -> str:
-        """Why it is not available."""
+        """The reason why it is not available."""
         return "The publisher is closed." if self._closed.is_set() else self._trouble
 
     def send(self, messages: Sequence[Message]) -> None:
@@ -57,21 +57,21 @@ class EmbeddedPublisher(Publisher):
         self._on_settled([PublishResult(message.tag, confirmed, reason) for message in messages])
 
     def close(self, timeout: float = 5.0) -> None:
-        """Let go of the file; nothing is ever outstanding."""
+        """Close the file; `send` has settled everything already."""
         self._closed.set()
         with self._lock:
-            mender = self._mender
-        if mender is not None:
-            mender.join(timeout)
+            reopening = self._reopening
+        if reopening is not None:
+            reopening.join(timeout)
         with self._lock:
             self._disconnect()
 
     def _append(self, bodies: Sequence[bytes]) -> str:
-        """Write messages; why they are not written, empty when they are."""
+        """Append messages. Returns the reason when they are not written, or an empty string."""
         if self._closed.is_set() or self._file is None:
             return self.trouble
         try:
-            self._file.check_place()
+            self._file.check_identity()
             self._file.publish(bodies)
         except BrokerError as error:
             self._fail(error)
@@ -83,23 +83,23 @@ class EmbeddedPublisher(Publisher):
             self._file = None
 
     def _fail(self, error: BrokerError) -> None:
-        """Begin to mend: from here on the file belongs to the mender."""
+        """Close the file and start the thread that reopens it."""
         self._disconnect()
         self._trouble = str(error)
-        _log.warning("The embedded queue is away: %s", error)
-        self._mender = threading.Thread(target=self._mend, name="embedded-mender", daemon=True)
-        self._mender.start()
+        _log.warning("The embedded queue is unavailable: %s", error)
+        self._reopening = threading.Thread(target=self._reopen, name="embedded-reopen", daemon=True)
+        self._reopening.start()
 
-    def _mend(self) -> None:
+    def _reopen(self) -> None:
         timer = RetryTimer(REOPEN_BACKOFF)
         while not self._closed.wait(timer.next_delay()):
-            file = self._try()
+            file = self._open_and_probe()
             if file is not None:
                 self._resume(file)
                 return
 
-    def _try(self) -> QueueFile | None:
-        """Open the file and write to it."""
+    def _open_and_probe(self) -> QueueFile | None:
+        """Open the file and write to it. Returns None when that fails."""
         file = None
         try:
             file = self._open_file()
@@ -118,5 +118,5 @@ class EmbeddedPublisher(Publisher):
                 return
             self._file = file
             self._trouble = ""
-            self._mender = None
-        _log.info("The embedded queue is back.")
+            self._reopening = None
+        _log.info("The embedded queue is available again.")

@@ -1,8 +1,7 @@
 """How processes of one machine wake each other: datagrams of one byte over the loopback interface.
 
-A sleeping consumer costs nothing then, and still wakes at once, on every platform.
-A bell that is not heard, or rung for nothing, does no harm: whoever sleeps also wakes by itself before long,
-and looks before it acts.
+A waiting consumer costs nothing, and still wakes at once, on every platform. A wakeup that is lost or needless does
+no harm: each receiver also wakes after a timeout, and checks the queue before it acts.
 """
 
 import contextlib
@@ -16,52 +15,57 @@ _LOOPBACK = "127.0.0.1"
 
 
 class WakeupSender(Closeable):
-    """Rings the bells of others."""
+    """Wakes receivers by their ports."""
 
     def __init__(self) -> None:
         self._socket = _datagram_socket(bound=False)
         self._socket.setblocking(False)
 
-    def ring(self, ports: Iterable[int]) -> None:
-        """Ring the bells of these ports; nobody needs to be there."""
+    def send(self, ports: Iterable[int]) -> None:
+        """Wake the receivers at these ports. A port without a receiver is ignored."""
         for port in ports:
             with contextlib.suppress(OSError):
                 self._socket.sendto(b"!", (_LOOPBACK, port))
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         self._socket.close()
 
 
 class WakeupReceiver(Closeable):
-    """What one thread sleeps by, and any thread or process may ring."""
+    """Lets one thread wait until any thread or process wakes it.
+
+    Attributes:
+        port: where wakeups are sent to.
+    """
 
     def __init__(self) -> None:
         self._socket = _datagram_socket(bound=True)
-        self._ringer = WakeupSender()
+        self._sender = WakeupSender()
         self.port: int = self._socket.getsockname()[1]
 
-    def ring(self) -> None:
-        """Wake whoever waits, or will."""
-        self._ringer.ring((self.port,))
+    def wake(self) -> None:
+        """Wake the thread that waits, or end its next wait at once."""
+        self._sender.send((self.port,))
 
     def wait(self, timeout: float) -> None:
-        """Sleep until the bell was rung since the last time, at most so many seconds."""
-        # A time-out of zero would not sleep at all, and be reported differently.
+        """Wait up to `timeout` seconds for a wakeup; one sent since the last wait counts."""
+        # A timeout of zero would make the socket non-blocking, which raises another error.
         self._socket.settimeout(max(timeout, 0.0001))
         with contextlib.suppress(TimeoutError, ConnectionError):
             self._socket.recv(1)
-            self._forget_others()
+            self._drain()
 
-    def _forget_others(self) -> None:
+    def _drain(self) -> None:
+        """Discard the other wakeups that have come."""
         self._socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._socket.recv(1)
 
     def close(self) -> None:
-        """Let go of the sockets."""
-        self._ringer.close()
+        """Close the sockets."""
+        self._sender.close()
         self._socket.close()
 
 

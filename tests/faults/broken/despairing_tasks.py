@@ -14,7 +14,7 @@ class DespairingConsumer(EmbeddedConsumer):
     """Begins one lease, and exits instead of beginning another."""
 
     def _begin_lease(self, file: QueueFile) -> None:
-        if self._holder.number:
+        if self._lease.number:
             os._exit(1)
         super()._begin_lease(file)
 
