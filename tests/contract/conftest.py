@@ -14,7 +14,7 @@ from tests.contract.repositories import JOURNALS, Openers
 
 @pytest.fixture(params=["embedded", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
 def unprepared(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
-    """A broker that nobody has used."""
+    """A broker that was never used."""
     return _rabbitmq(request) if request.param == "rabbitmq" else EmbeddedBroker(tmp_path / "queue.db")
 
 
@@ -26,7 +26,7 @@ def broker(unprepared: Broker) -> Broker:
 
 
 def _rabbitmq(request: pytest.FixtureRequest) -> Broker:
-    from core.broker.rabbitmq import RabbitBroker  # only where its tests are wanted
+    from core.broker.rabbitmq import RabbitBroker  # imported only for its tests
 
     url: str = request.getfixturevalue("rabbitmq_url")
     return RabbitBroker([url])

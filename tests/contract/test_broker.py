@@ -1,4 +1,4 @@
-"""What every broker has to do, told through `core.broker.base` alone."""
+"""What every broker must do, tested through `core.broker.base` alone."""
 
 import threading
 import time
@@ -12,44 +12,44 @@ from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Delivery, Message
 from core.errors import BrokerError, BrokerUnavailable
 from tests.services.waiting import wait_until
 
-PATIENCE = 20.0
-"""Seconds within which what has to happen must have happened."""
+TIMEOUT = 20.0
+"""Seconds within which what a test waits for must happen."""
 
 QUIET = 0.3
 """Seconds without a message after which a queue counts as empty."""
 
 
 class Outbox:
-    """A publisher, and what it has told about its messages."""
+    """A publisher, and the results of its messages."""
 
     def __init__(self, broker: Broker) -> None:
         self._changed = threading.Condition()
         self._settled: list[PublishResult] = []
         self._next = 0
-        self.publisher: Publisher = broker.publisher(self._note)
-        wait_until(lambda: self.publisher.available, "the publisher to be available", PATIENCE)
+        self.publisher: Publisher = broker.publisher(self._on_settled)
+        wait_until(lambda: self.publisher.available, "the publisher to be available", TIMEOUT)
 
-    def _note(self, settled: Sequence[PublishResult]) -> None:
+    def _on_settled(self, settled: Sequence[PublishResult]) -> None:
         with self._changed:
             self._settled.extend(settled)
             self._changed.notify_all()
 
     def send(self, bodies: Sequence[bytes]) -> list[int]:
-        """Send one batch; the tags."""
+        """Send one batch. Returns its tags."""
         tags = list(range(self._next, self._next + len(bodies)))
         self._next += len(bodies)
         self.publisher.send([Message(tag, f"task-{tag}", "echo", body) for tag, body in zip(tags, bodies, strict=True)])
         return tags
 
     def settled(self) -> list[PublishResult]:
-        """What was told so far."""
+        """Return the results so far."""
         with self._changed:
             return list(self._settled)
 
     def wait(self) -> list[PublishResult]:
-        """What was told, when everything sent was told of."""
+        """Return the results when everything sent is settled."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self._settled) >= self._next, PATIENCE), "not all was settled"
+            assert self._changed.wait_for(lambda: len(self._settled) >= self._next, TIMEOUT), "not all was settled"
             return list(self._settled)
 
     def publish(self, bodies: Sequence[bytes]) -> None:
@@ -74,7 +74,7 @@ def publish(broker: Broker, *bodies: bytes) -> None:
 def collect(consumer: Consumer, count: int, limit: int = 100) -> list[Delivery]:
     """Receive exactly `count` messages, and acknowledge none."""
     taken: list[Delivery] = []
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while len(taken) < count and time.monotonic() < deadline:
         taken += consumer.receive(min(limit, count - len(taken)), 1.0)
     assert len(taken) == count, f"{len(taken)} of {count} came; trouble: {consumer.trouble!r}"
@@ -96,7 +96,7 @@ def wait_for_depth(broker: Broker, ready: int, dead: int) -> None:
             depth = gauge.read()
             return (depth.ready, depth.dead) == (ready, dead)
 
-        wait_until(reached, f"{ready} ready and {dead} dead", PATIENCE)
+        wait_until(reached, f"{ready} ready and {dead} dead", TIMEOUT)
 
 
 # Publishing.
@@ -116,7 +116,7 @@ def test_many_messages_come_without_loss_and_once_each(broker: Broker) -> None:
         for start in range(0, len(sent), 250):
             outbox.send(sent[start : start + 250])
         came: list[bytes] = []
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while len(came) < len(sent) and time.monotonic() < deadline:
             deliveries = consumer.receive(100, 1.0)
             came += bodies_of(deliveries)
@@ -137,7 +137,7 @@ def test_each_message_is_settled_exactly_once_and_with_its_own_tag(broker: Broke
     assert all(each.confirmed and not each.reason for each in settled)
 
 
-def test_what_is_confirmed_can_be_delivered_after_the_publisher_has_gone(broker: Broker) -> None:
+def test_a_confirmed_message_is_delivered_after_the_publisher_has_closed(broker: Broker) -> None:
     publish(broker, b"kept")
     wait_for_depth(broker, 1, 0)
     with broker.consumer(Queue.TASKS, 1) as consumer:
@@ -191,16 +191,16 @@ def test_an_available_publisher_has_no_trouble(broker: Broker) -> None:
 # Receiving.
 
 
-def test_receive_takes_no_more_than_its_limit(broker: Broker) -> None:
+def test_receive_returns_no_more_than_its_limit(broker: Broker) -> None:
     publish(broker, *numbered(10))
     with broker.consumer(Queue.TASKS, 10) as consumer:
         first = collect(consumer, 1)
         for limit in (3, 2):
-            assert len(consumer.receive(limit, PATIENCE)) <= limit
+            assert len(consumer.receive(limit, TIMEOUT)) <= limit
         assert bodies_of(first) == [b"0"]
 
 
-def test_receive_gives_an_empty_list_when_nothing_came_in_time(broker: Broker) -> None:
+def test_receive_returns_an_empty_list_when_nothing_came_in_time(broker: Broker) -> None:
     with broker.consumer(Queue.TASKS, 10) as consumer:
         began = time.monotonic()
         assert consumer.receive(10, 0.2) == []
@@ -213,10 +213,10 @@ def test_receive_wakes_for_what_is_published_meanwhile(broker: Broker) -> None:
     with outbox_of(broker) as outbox, broker.consumer(Queue.TASKS, 10) as consumer:
         assert consumer.receive(1, QUIET) == []
         came: list[Delivery] = []
-        receiver = threading.Thread(target=lambda: came.extend(consumer.receive(1, PATIENCE)))
+        receiver = threading.Thread(target=lambda: came.extend(consumer.receive(1, TIMEOUT)))
         receiver.start()
         outbox.publish([b"news"])
-        receiver.join(PATIENCE)
+        receiver.join(TIMEOUT)
         assert bodies_of(came) == [b"news"]
 
 
@@ -263,7 +263,7 @@ def test_two_consumers_share_the_work_without_overlap(broker: Broker) -> None:
 
     def work(name: str, consumer: Consumer) -> None:
         first = collect(consumer, 1)
-        both_work.wait(PATIENCE)
+        both_work.wait(TIMEOUT)
         deliveries = first
         while not done.is_set():
             came[name] += bodies_of(deliveries)
@@ -282,11 +282,11 @@ def test_two_consumers_share_the_work_without_overlap(broker: Broker) -> None:
             thread.start()
         try:
             publish(broker, *sent)
-            wait_until(lambda: together() >= len(sent), "all messages", PATIENCE)
+            wait_until(lambda: together() >= len(sent), "all messages", TIMEOUT)
         finally:
             done.set()
             for thread in threads:
-                thread.join(PATIENCE)
+                thread.join(TIMEOUT)
     assert sorted(came["one"] + came["two"]) == sorted(sent)
     assert came["one"]
     assert came["two"]
@@ -305,7 +305,7 @@ def test_an_acknowledged_message_is_gone(broker: Broker) -> None:
         assert consumer.receive(1, QUIET) == []
 
 
-def test_acknowledgements_may_come_in_any_order_and_in_parts(broker: Broker) -> None:
+def test_acknowledgements_may_come_in_any_order_and_in_batches(broker: Broker) -> None:
     publish(broker, *numbered(6))
     with broker.consumer(Queue.TASKS, 6) as consumer:
         held = collect(consumer, 6)
@@ -331,11 +331,11 @@ def test_an_acknowledgement_may_come_from_another_thread(broker: Broker) -> None
     publish(broker, *numbered(40))
     with broker.consumer(Queue.TASKS, 40) as consumer:
         held = collect(consumer, 40)
-        threads = [threading.Thread(target=consumer.ack, args=(held[part::4],)) for part in range(4)]
+        threads = [threading.Thread(target=consumer.ack, args=(held[offset::4],)) for offset in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
     wait_for_depth(broker, 0, 0)
 
 
@@ -365,7 +365,7 @@ def test_acknowledging_after_close_is_harmless(broker: Broker) -> None:
     wait_for_depth(broker, 1, 0)
 
 
-def test_an_acknowledgement_means_nothing_to_another_consumer(broker: Broker) -> None:
+def test_an_acknowledgement_by_another_consumer_is_ignored(broker: Broker) -> None:
     publish(broker, b"mine")
     with broker.consumer(Queue.TASKS, 1) as first:
         former = collect(first, 1)
@@ -388,7 +388,7 @@ def test_closing_a_consumer_ends_a_receive_that_waits(broker: Broker) -> None:
     receiver = threading.Thread(target=lambda: consumer.receive(1, 60.0), daemon=True)
     receiver.start()
     consumer.close()
-    receiver.join(PATIENCE)
+    receiver.join(TIMEOUT)
     assert not receiver.is_alive()
 
 
@@ -406,20 +406,20 @@ def test_a_message_becomes_a_dead_letter_after_exactly_as_many_redeliveries_as_t
     with broker.consumer(Queue.TASKS, 1) as consumer:
         assert consumer.receive(1, QUIET) == []
     with broker.consumer(Queue.DEAD, 1) as consumer:
-        letter = collect(consumer, 1)[0]
-        consumer.ack([letter])
-    assert letter.body == b"poison"
+        dead_letter = collect(consumer, 1)[0]
+        consumer.ack([dead_letter])
+    assert dead_letter.body == b"poison"
     wait_for_depth(broker, 0, 0)
 
 
 def test_a_rejected_message_is_a_dead_letter_at_once(broker: Broker) -> None:
     publish(broker, b"bad", b"good")
-    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as undertaker:
+    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as dead_consumer:
         bad, _ = collect(consumer, 2)
         consumer.reject(bad)
-        letter = collect(undertaker, 1)[0]
-        assert (letter.body, letter.redeliveries) == (b"bad", 0)
-        undertaker.ack([letter])
+        dead_letter = collect(dead_consumer, 1)[0]
+        assert (dead_letter.body, dead_letter.redeliveries) == (b"bad", 0)
+        dead_consumer.ack([dead_letter])
     wait_for_depth(broker, 1, 0)
 
 
@@ -438,8 +438,8 @@ def test_a_dead_letter_that_is_not_acknowledged_stays(broker: Broker) -> None:
     with broker.consumer(Queue.TASKS, 1) as consumer:
         consumer.reject(collect(consumer, 1)[0])
     for _ in range(2):
-        with broker.consumer(Queue.DEAD, 1) as undertaker:
-            assert bodies_of(collect(undertaker, 1)) == [b"bad"]
+        with broker.consumer(Queue.DEAD, 1) as dead_consumer:
+            assert bodies_of(collect(dead_consumer, 1)) == [b"bad"]
     wait_for_depth(broker, 0, 1)
 
 
@@ -449,17 +449,17 @@ def test_a_dead_letter_that_is_rejected_is_dropped(broker: Broker) -> None:
         for delivery in collect(consumer, 2):
             consumer.reject(delivery)
     wait_for_depth(broker, 0, 2)
-    with broker.consumer(Queue.DEAD, 2) as undertaker:
-        held = collect(undertaker, 2)
-        undertaker.reject(held[0])
-        undertaker.ack([held[1]])
+    with broker.consumer(Queue.DEAD, 2) as dead_consumer:
+        held = collect(dead_consumer, 2)
+        dead_consumer.reject(held[0])
+        dead_consumer.ack([held[1]])
     wait_for_depth(broker, 0, 0)
 
 
 # The broker itself.
 
 
-def test_the_gauge_counts_what_waits_on_each_queue(broker: Broker) -> None:
+def test_the_gauge_counts_the_ready_messages_of_each_queue(broker: Broker) -> None:
     publish(broker, *numbered(12))
     wait_for_depth(broker, 12, 0)
     with broker.consumer(Queue.TASKS, 5) as consumer:
@@ -479,13 +479,13 @@ def test_preparing_again_changes_nothing(broker: Broker) -> None:
     wait_for_depth(broker, 1, 0)
 
 
-def test_who_makes_the_tasks_queue_can_tell_so(unprepared: Broker) -> None:
+def test_the_process_that_makes_the_tasks_queue_counts_it(unprepared: Broker) -> None:
     assert unprepared.recreations == 0
     with unprepared.consumer(Queue.TASKS, 1) as consumer:
-        wait_until(lambda: unprepared.recreations == 1 and not consumer.trouble, "the queue to be made", PATIENCE)
+        wait_until(lambda: unprepared.recreations == 1 and not consumer.trouble, "the queue to be made", TIMEOUT)
         unprepared.prepare()
         with unprepared.publisher(lambda _: None) as publisher:
-            wait_until(lambda: publisher.available, "the publisher to be connected", PATIENCE)
+            wait_until(lambda: publisher.available, "the publisher to be connected", TIMEOUT)
     assert unprepared.recreations == 1
 
 
@@ -495,46 +495,46 @@ def test_a_check_of_a_healthy_broker_passes_again_and_again_and_changes_nothing(
         consumer.reject(collect(consumer, 2)[1])
     wait_for_depth(broker, 1, 1)
     for _ in range(3):
-        broker.check(PATIENCE)
+        broker.check(TIMEOUT)
     wait_for_depth(broker, 1, 1)
-    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as undertaker:
+    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as dead_consumer:
         assert [(each.body, each.redeliveries) for each in collect(consumer, 1)] == [(b"good", 1)]
-        assert bodies_of(collect(undertaker, 1)) == [b"bad"]
+        assert bodies_of(collect(dead_consumer, 1)) == [b"bad"]
         assert consumer.receive(1, QUIET) == []
-        assert undertaker.receive(1, 0.0) == []
+        assert dead_consumer.receive(1, 0.0) == []
 
 
-def test_a_check_shows_nothing_to_those_who_wait_for_messages(broker: Broker) -> None:
-    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as undertaker:
+def test_a_check_delivers_nothing_to_other_consumers(broker: Broker) -> None:
+    with broker.consumer(Queue.TASKS, 10) as consumer, broker.consumer(Queue.DEAD, 10) as dead_consumer:
         for _ in range(3):
-            broker.check(PATIENCE)
+            broker.check(TIMEOUT)
         assert consumer.receive(1, QUIET) == []
-        assert undertaker.receive(1, 0.0) == []
+        assert dead_consumer.receive(1, 0.0) == []
         publish(broker, b"after")
         assert bodies_of(collect(consumer, 1)) == [b"after"]
 
 
-def test_a_check_needs_no_queues_to_be_there_before(unprepared: Broker) -> None:
-    unprepared.check(PATIENCE)
+def test_a_check_needs_no_queues(unprepared: Broker) -> None:
+    unprepared.check(TIMEOUT)
     unprepared.prepare()
     wait_for_depth(unprepared, 0, 0)
 
 
-def test_a_check_without_any_time_ends_at_once_whatever_it_finds_and_disturbs_no_other(broker: Broker) -> None:
+def test_a_check_without_time_ends_at_once_and_disturbs_no_other(broker: Broker) -> None:
     began = time.monotonic()
     with suppress(BrokerUnavailable):
         broker.check(0.0)
     assert time.monotonic() - began < 5
-    broker.check(PATIENCE)
+    broker.check(TIMEOUT)
     wait_for_depth(broker, 0, 0)
 
 
-def test_several_may_check_at_once(broker: Broker) -> None:
+def test_several_checks_may_run_at_once(broker: Broker) -> None:
     failures: list[BrokerError] = []
 
     def check() -> None:
         try:
-            broker.check(PATIENCE)
+            broker.check(TIMEOUT)
         except BrokerError as error:
             failures.append(error)
 
@@ -542,7 +542,7 @@ def test_several_may_check_at_once(broker: Broker) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(2 * PATIENCE)
+        thread.join(2 * TIMEOUT)
     assert not any(thread.is_alive() for thread in threads)
     assert failures == []
     wait_for_depth(broker, 0, 0)
@@ -550,7 +550,7 @@ def test_several_may_check_at_once(broker: Broker) -> None:
 
 def test_a_check_leaves_no_thread_behind(broker: Broker) -> None:
     before = set(threading.enumerate())
-    broker.check(PATIENCE)
+    broker.check(TIMEOUT)
     wait_until(lambda: set(threading.enumerate()) <= before, "the threads to end")
 
 
@@ -559,17 +559,17 @@ def test_the_description_names_the_broker(broker: Broker) -> None:
     assert "\n" not in broker.description
 
 
-def test_nothing_that_was_made_leaves_a_thread_behind(broker: Broker) -> None:
-    def ours() -> set[threading.Thread]:
+def test_closing_leaves_no_thread_behind(broker: Broker) -> None:
+    def threads() -> set[threading.Thread]:
         return set(threading.enumerate())
 
-    before = ours()
-    made: list[Callable[[], None]] = []
+    before = threads()
+    closers: list[Callable[[], None]] = []
     with outbox_of(broker) as outbox, broker.consumer(Queue.TASKS, 1) as consumer, broker.gauge() as gauge:
         outbox.publish([b"one"])
         consumer.ack(collect(consumer, 1))
         gauge.read()
-        made += [outbox.publisher.close, consumer.close, gauge.close]
-    for close in made:
+        closers += [outbox.publisher.close, consumer.close, gauge.close]
+    for close in closers:
         close()
-    wait_until(lambda: ours() <= before, "the threads to end")
+    wait_until(lambda: threads() <= before, "the threads to end")

@@ -1,4 +1,4 @@
-"""Consuming from a real RabbitMQ: nothing that is not acknowledged is lost, nothing else is acknowledged."""
+"""Consuming from a real RabbitMQ: no unacknowledged message is lost, and no other is acknowledged."""
 
 import itertools
 import threading
@@ -9,8 +9,16 @@ import pytest
 
 from core.broker.base import DELIVERY_LIMIT, Consumer, Delivery, Queue
 from core.broker.rabbitmq import RabbitBroker
-from core.broker.rabbitmq.consumer_channel import redeliveries
-from tests.services.amqp import Book, bodies, messages, raw_channel, receive_all, wait_available, wait_connected
+from core.broker.rabbitmq.consumer_channel import count_redeliveries
+from tests.services.amqp import (
+    PublishResults,
+    bodies,
+    messages,
+    raw_channel,
+    receive_all,
+    wait_available,
+    wait_connected,
+)
 from tests.services.rabbitmq import RabbitNode
 from tests.services.waiting import wait_until
 
@@ -30,16 +38,16 @@ def consumer(broker: RabbitBroker) -> Iterator[Consumer]:
 
 
 def publish(broker: RabbitBroker, count: int, first: int = 0) -> None:
-    book = Book()
-    with broker.publisher(book) as publisher:
+    results = PublishResults()
+    with broker.publisher(results) as publisher:
         wait_available(publisher)
         publisher.send(messages(count, first))
-        book.wait(count)
-    assert len(book.confirmed) == count
+        results.wait(count)
+    assert len(results.confirmed) == count
 
 
 def check_left(broker: RabbitBroker, *expected: int, queue: Queue = Queue.TASKS) -> None:
-    """Take everything that is on a queue: these messages, and no others."""
+    """Take all messages from a queue and check that they are the expected ones."""
     with broker.gauge() as gauge:
 
         def count() -> int:
@@ -65,7 +73,7 @@ def test_many_are_received_at_once_and_acknowledged_for_good(broker: RabbitBroke
         assert bodies(received) == numbers(*range(500))
         assert {delivery.redeliveries for delivery in received} == {0}
         consumer.ack(received)
-    # Closing carries out the acknowledgements made before, and gives back the rest.
+    # Closing sends the acknowledgements made before, and requeues the rest.
     check_left(broker, *range(500, 1_000))
 
 
@@ -84,13 +92,13 @@ def test_threads_may_acknowledge_at_the_same_time(broker: RabbitBroker) -> None:
     with broker.consumer(Queue.TASKS, 2_000) as consumer:
         received = receive_all(consumer, 2_000)
 
-        def acknowledge(part: list[Delivery]) -> None:
-            for delivery in part:
+        def acknowledge(deliveries: list[Delivery]) -> None:
+            for delivery in deliveries:
                 consumer.ack([delivery])
 
-        # Every eighth stays: four threads acknowledge the others.
-        parts = [received[offset::8] for offset in range(7)]
-        threads = [threading.Thread(target=acknowledge, args=(part,)) for part in parts]
+        # Every eighth stays: seven threads acknowledge the others.
+        shares = [received[offset::8] for offset in range(7)]
+        threads = [threading.Thread(target=acknowledge, args=(share,)) for share in shares]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -107,7 +115,9 @@ def test_no_more_than_the_prefetch_is_held(broker: RabbitBroker, consumer: Consu
     assert consumer.receive(10, 0.2) == []
 
 
-def test_growing_lets_just_so_many_more_come_and_redelivers_nothing(broker: RabbitBroker, consumer: Consumer) -> None:
+def test_growing_lets_exactly_the_difference_come_and_redelivers_nothing(
+    broker: RabbitBroker, consumer: Consumer
+) -> None:
     publish(broker, 60)
     received = receive_all(consumer, 10)
     for prefetch, more in ((11, 1), (25, 14)):
@@ -120,7 +130,7 @@ def test_growing_lets_just_so_many_more_come_and_redelivers_nothing(broker: Rabb
     assert {delivery.redeliveries for delivery in received} == {0}
 
 
-def test_shrinking_counts_what_is_in_hand(broker: RabbitBroker, consumer: Consumer) -> None:
+def test_shrinking_counts_unacknowledged_messages(broker: RabbitBroker, consumer: Consumer) -> None:
     publish(broker, 30)
     held = receive_all(consumer, 10)
     consumer.resize(3)
@@ -129,7 +139,7 @@ def test_shrinking_counts_what_is_in_hand(broker: RabbitBroker, consumer: Consum
     consumer.ack(held[7:9])
     received = receive_all(consumer, 2)
     assert consumer.receive(100, 0.2) == []
-    # One long task keeps its place, and the others go on in the two places that are left.
+    # One long task occupies a place, and two places remain for the others.
     for _ in range(3):
         consumer.ack(received)
         received = receive_all(consumer, 2)
@@ -138,7 +148,7 @@ def test_shrinking_counts_what_is_in_hand(broker: RabbitBroker, consumer: Consum
     assert consumer.receive(100, 0.2) == []
 
 
-def test_a_size_given_before_there_is_a_connection_counts(broker: RabbitBroker) -> None:
+def test_a_prefetch_set_before_there_is_a_connection_counts(broker: RabbitBroker) -> None:
     publish(broker, 10)
     with broker.consumer(Queue.TASKS, 1) as consumer:
         consumer.resize(4)
@@ -173,7 +183,7 @@ def test_an_acknowledgement_of_a_former_connection_touches_no_other_message(
         rabbitmq_node.cut(rabbitmq_url)
         again = receive_all(consumer, 2)
         assert [consumer.holds(delivery) for delivery in (*stale, *again)] == [False, False, True, True]
-        # The tags of the two are the same. What they stand for may differ, and is in any case not theirs to settle.
+        # Both have the same tags, which may stand for other messages on the new connection.
         consumer.ack(stale)
         consumer.reject(stale[0])
     assert sorted(delivery.redeliveries for delivery in again) >= [0, 1]
@@ -181,7 +191,7 @@ def test_an_acknowledgement_of_a_former_connection_touches_no_other_message(
     check_left(broker, queue=Queue.DEAD)
 
 
-def test_what_a_lost_connection_had_delivered_is_not_received_from_it(
+def test_messages_of_a_lost_connection_are_received_only_from_the_new_one(
     broker: RabbitBroker, rabbitmq_url: str, rabbitmq_node: RabbitNode, consumer: Consumer
 ) -> None:
     publish(broker, 10)
@@ -205,15 +215,15 @@ def test_a_rejected_message_is_a_dead_letter_at_once_and_can_be_dropped_there(
     consumer.reject(received[1])
     consumer.ack([received[0], received[2]])
     with broker.consumer(Queue.DEAD, 10) as dead:
-        letters = receive_all(dead, 1)
-        assert bodies(letters) == numbers(1)
-        dead.reject(letters[0])
+        dead_letters = receive_all(dead, 1)
+        assert bodies(dead_letters) == numbers(1)
+        dead.reject(dead_letters[0])
     consumer.close()
     check_left(broker)
     check_left(broker, queue=Queue.DEAD)
 
 
-def test_a_message_that_comes_back_too_often_is_a_dead_letter(broker: RabbitBroker) -> None:
+def test_a_message_that_is_redelivered_too_often_is_a_dead_letter(broker: RabbitBroker) -> None:
     publish(broker, 1)
     for times in range(DELIVERY_LIMIT + 1):
         with broker.consumer(Queue.TASKS, 1) as consumer:
@@ -222,14 +232,12 @@ def test_a_message_that_comes_back_too_often_is_a_dead_letter(broker: RabbitBrok
     check_left(broker)
 
 
-def test_a_queue_that_was_deleted_comes_back_and_is_consumed(
-    broker: RabbitBroker, rabbitmq_url: str, consumer: Consumer
-) -> None:
+def test_a_deleted_queue_is_recreated_and_consumed(broker: RabbitBroker, rabbitmq_url: str, consumer: Consumer) -> None:
     publish(broker, 2)
     stale = receive_all(consumer, 2)
     with raw_channel(rabbitmq_url) as channel:
         channel.queue_delete(Queue.TASKS.value)
-    wait_until(lambda: bool(consumer.trouble), "the end of the consuming to be noticed", 2)
+    wait_until(lambda: bool(consumer.trouble), "the cancelled consumer to be noticed", 2)
     wait_connected(consumer)
     consumer.ack(stale)
     publish(broker, 1, first=5)
@@ -262,7 +270,7 @@ def test_connections_outlive_a_handler_that_computes_for_long(rabbitmq_url: str)
         ({"x-delivery-count": -3}, False, 0),
     ],
 )
-def test_redeliveries_are_read_from_what_there_is(
+def test_redeliveries_are_read_from_the_header_or_the_flag(
     headers: dict[str, object] | None, redelivered: bool, expected: int
 ) -> None:
-    assert redeliveries(headers, redelivered) == expected
+    assert count_redeliveries(headers, redelivered) == expected

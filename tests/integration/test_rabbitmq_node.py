@@ -1,4 +1,4 @@
-"""The private node that the other tests use keeps to itself and leaves nothing behind."""
+"""The private node of the other tests is isolated and leaves nothing behind."""
 
 import psutil
 import pytest
@@ -10,7 +10,7 @@ from tests.services.rabbitmq import RabbitNode
 pytestmark = pytest.mark.rabbitmq
 
 
-def test_a_node_listens_on_loopback_only_and_has_virtual_hosts_apart(rabbitmq_node: RabbitNode) -> None:
+def test_a_node_listens_on_loopback_only_and_has_separate_virtual_hosts(rabbitmq_node: RabbitNode) -> None:
     listening = [
         connection.laddr
         for process in rabbitmq_node.processes()
@@ -31,7 +31,7 @@ def test_a_node_that_was_stopped_leaves_no_process(own_rabbitmq_node: RabbitNode
     own_rabbitmq_node.stop()
 
 
-def test_a_node_says_what_is_wrong_with_what_it_was_asked(rabbitmq_node: RabbitNode) -> None:
+def test_a_node_reports_an_error_of_an_expression(rabbitmq_node: RabbitNode) -> None:
     with pytest.raises(RuntimeError, match="could not evaluate"):
         rabbitmq_node.eval("erlang:error(nonsense).")
 

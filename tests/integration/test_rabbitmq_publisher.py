@@ -11,7 +11,7 @@ from core.broker.base import Publisher, Queue
 from core.broker.rabbitmq import RabbitBroker
 from core.broker.rabbitmq.addresses import read_addresses
 from core.broker.rabbitmq.publisher import RabbitPublisher
-from tests.services.amqp import Book, messages, raw_channel, receive_all, wait_available
+from tests.services.amqp import PublishResults, messages, raw_channel, receive_all, wait_available
 from tests.services.rabbitmq import RabbitNode
 from tests.services.waiting import wait_until
 
@@ -24,13 +24,13 @@ def broker(rabbitmq_url: str) -> RabbitBroker:
 
 
 @pytest.fixture
-def book() -> Book:
-    return Book()
+def results() -> PublishResults:
+    return PublishResults()
 
 
 @pytest.fixture
-def publisher(broker: RabbitBroker, book: Book) -> Iterator[Publisher]:
-    with broker.publisher(book) as publisher:
+def publisher(broker: RabbitBroker, results: PublishResults) -> Iterator[Publisher]:
+    with broker.publisher(results) as publisher:
         wait_available(publisher)
         yield publisher
 
@@ -41,11 +41,11 @@ def depth(url: str, queue: Queue = Queue.TASKS) -> int:
 
 
 def test_what_is_confirmed_is_on_the_queue_with_its_properties(
-    publisher: Publisher, book: Book, rabbitmq_url: str
+    publisher: Publisher, results: PublishResults, rabbitmq_url: str
 ) -> None:
     publisher.send(messages(1))
-    book.wait(1)
-    assert book.confirmed == {0}
+    results.wait(1)
+    assert results.confirmed == {0}
     with raw_channel(rabbitmq_url) as channel:
         method, properties, body = channel.basic_get(Queue.TASKS.value)
         assert method is not None
@@ -56,67 +56,69 @@ def test_what_is_confirmed_is_on_the_queue_with_its_properties(
 
 
 def test_ten_thousand_messages_are_each_confirmed_once_and_reported_in_batches(
-    publisher: Publisher, book: Book, rabbitmq_url: str
+    publisher: Publisher, results: PublishResults, rabbitmq_url: str
 ) -> None:
     for first in range(0, 10_000, 500):
         publisher.send(messages(500, first))
-    book.wait(10_000)
-    assert sorted(book.tags) == list(range(10_000))
-    assert book.confirmed == set(range(10_000))
-    assert book.batches < 2_000
+    results.wait(10_000)
+    assert sorted(results.tags) == list(range(10_000))
+    assert results.confirmed == set(range(10_000))
+    assert results.batches < 2_000
     assert depth(rabbitmq_url) == 10_000
 
 
-def test_a_body_of_many_frames_arrives_whole(publisher: Publisher, book: Book, broker: RabbitBroker) -> None:
+def test_a_body_of_many_frames_arrives_whole(
+    publisher: Publisher, results: PublishResults, broker: RabbitBroker
+) -> None:
     body = bytes(range(256)) * 4_096 * 2
     publisher.send([*messages(1, body=body), *messages(1, first=1)])
-    book.wait(2)
+    results.wait(2)
     with broker.consumer(Queue.TASKS, 10) as consumer:
         assert [delivery.body for delivery in receive_all(consumer, 2)] == [body, b"1"]
 
 
-def test_before_it_is_connected_messages_are_refused_at_once(rabbitmq_url: str, book: Book) -> None:
-    with RabbitBroker([rabbitmq_url]).publisher(book) as publisher:
+def test_before_it_is_connected_messages_are_refused_at_once(rabbitmq_url: str, results: PublishResults) -> None:
+    with RabbitBroker([rabbitmq_url]).publisher(results) as publisher:
         publisher.send(messages(3))
-        # It may have connected just now, on a fast machine: either way each is settled.
-        book.wait(3)
-        assert sorted(book.tags) == [0, 1, 2]
+        # A fast machine may have connected already: each is settled either way.
+        results.wait(3)
+        assert sorted(results.tags) == [0, 1, 2]
         wait_available(publisher)
         assert publisher.trouble == ""
 
 
-def test_a_message_that_finds_no_queue_is_not_confirmed_and_the_queue_comes_back(
-    publisher: Publisher, book: Book, rabbitmq_url: str
+def test_a_message_without_a_queue_is_not_confirmed_and_the_queue_is_recreated(
+    publisher: Publisher, results: PublishResults, rabbitmq_url: str
 ) -> None:
     with raw_channel(rabbitmq_url) as channel:
         channel.queue_delete(Queue.TASKS.value)
     publisher.send(messages(500))
-    book.wait(500)
-    # The broker has confirmed them all; those that it returned are lost all the same, and are called so.
-    assert 0 in book.reasons
-    assert "no queue" in book.reasons[0]
+    results.wait(500)
+    # The broker has confirmed them all; those that it returned are lost, and reported as not confirmed.
+    assert 0 in results.reasons
+    assert "no queue" in results.reasons[0]
 
-    def there() -> bool:
+    def is_back() -> bool:
         try:
-            return depth(rabbitmq_url) == len(book.confirmed)
+            return depth(rabbitmq_url) == len(results.confirmed)
         except ChannelClosedByBroker:
             return False
 
-    wait_until(there, "the queue to come back with what is confirmed")
+    wait_until(is_back, "the queue to be back with the confirmed messages")
     sent = 500
 
     def confirmed() -> bool:
         nonlocal sent
         publisher.send(messages(1, first=sent))
         sent += 1
-        book.wait(sent)
-        return sent - 1 in book.confirmed
+        results.wait(sent)
+        return sent - 1 in results.confirmed
 
     wait_until(confirmed, "a message to be confirmed again")
 
 
 def test_a_message_that_the_queue_has_no_room_for_is_not_confirmed(
-    publisher: Publisher, book: Book, rabbitmq_url: str, rabbitmq_node: RabbitNode
+    publisher: Publisher, results: PublishResults, rabbitmq_url: str, rabbitmq_node: RabbitNode
 ) -> None:
     rabbitmq_node.limit_length(rabbitmq_url, 3)
     sent = 0
@@ -125,16 +127,16 @@ def test_a_message_that_the_queue_has_no_room_for_is_not_confirmed(
         nonlocal sent
         publisher.send(messages(10, first=sent))
         sent += 10
-        book.wait(sent)
-        return bool(book.reasons)
+        results.wait(sent)
+        return bool(results.reasons)
 
     wait_until(refused, "a message to be refused for want of room")
-    assert all("nack" in reason for reason in book.reasons.values())
-    assert depth(rabbitmq_url) == len(book.confirmed)
+    assert all("nack" in reason for reason in results.reasons.values())
+    assert depth(rabbitmq_url) == len(results.confirmed)
 
 
-def test_when_the_connection_breaks_everything_under_way_is_settled_once(
-    publisher: Publisher, book: Book, rabbitmq_url: str, rabbitmq_node: RabbitNode
+def test_when_the_connection_breaks_each_unconfirmed_message_is_settled_once(
+    publisher: Publisher, results: PublishResults, rabbitmq_url: str, rabbitmq_node: RabbitNode
 ) -> None:
     sent = 0
     for _ in range(3):
@@ -142,62 +144,62 @@ def test_when_the_connection_breaks_everything_under_way_is_settled_once(
         rabbitmq_node.cut(rabbitmq_url)
         publisher.send(messages(2_000, first=sent + 2_000))
         sent += 4_000
-        book.wait(sent)
+        results.wait(sent)
         wait_available(publisher)
-    assert sorted(book.tags) == list(range(sent))
-    assert depth(rabbitmq_url) >= len(book.confirmed)
+    assert sorted(results.tags) == list(range(sent))
+    assert depth(rabbitmq_url) >= len(results.confirmed)
     publisher.send(messages(1, first=sent))
-    book.wait(sent + 1)
-    assert sent in book.confirmed
+    results.wait(sent + 1)
+    assert sent in results.confirmed
 
 
 def test_sending_from_one_thread_while_another_closes_settles_everything_once(broker: RabbitBroker) -> None:
     for _ in range(5):
-        book = Book()
-        publisher = broker.publisher(book)
+        results = PublishResults()
+        publisher = broker.publisher(results)
         wait_available(publisher)
-        begun = threading.Event()
+        started = threading.Event()
 
-        def send(publisher: Publisher = publisher, begun: threading.Event = begun) -> None:
+        def send(publisher: Publisher = publisher, started: threading.Event = started) -> None:
             for first in range(0, 5_000, 50):
                 publisher.send(messages(50, first))
-                begun.set()
+                started.set()
 
         thread = threading.Thread(target=send)
         thread.start()
-        assert begun.wait(10)
+        assert started.wait(10)
         publisher.close()
         thread.join()
-        book.wait(5_000)
-        assert sorted(book.tags) == list(range(5_000))
+        results.wait(5_000)
+        assert sorted(results.tags) == list(range(5_000))
 
 
-def test_closing_waits_for_what_was_sent(broker: RabbitBroker, rabbitmq_url: str) -> None:
-    book = Book()
-    with broker.publisher(book) as publisher:
+def test_closing_waits_for_the_confirms(broker: RabbitBroker, rabbitmq_url: str) -> None:
+    results = PublishResults()
+    with broker.publisher(results) as publisher:
         wait_available(publisher)
         publisher.send(messages(3_000))
-    assert book.confirmed == set(range(3_000))
+    assert results.confirmed == set(range(3_000))
     assert not publisher.available
     publisher.send(messages(1, first=3_000))
-    assert "closed" in book.reasons[3_000]
+    assert "closed" in results.reasons[3_000]
     publisher.close()
     assert depth(rabbitmq_url) == 3_000
 
 
-def test_what_goes_beyond_the_limit_is_refused_at_once(rabbitmq_url: str, book: Book) -> None:
-    with RabbitPublisher(read_addresses([rabbitmq_url], 15, 60.0), book, lambda: None, limit=100) as publisher:
+def test_messages_beyond_the_limit_are_refused_at_once(rabbitmq_url: str, results: PublishResults) -> None:
+    with RabbitPublisher(read_addresses([rabbitmq_url], 15, 60.0), results, lambda: None, limit=100) as publisher:
         wait_available(publisher)
         publisher.send(messages(150))
-        book.wait(150)
-        assert sorted(book.reasons) == list(range(100, 150))
+        results.wait(150)
+        assert sorted(results.reasons) == list(range(100, 150))
         publisher.send(messages(100, first=150))
-        book.wait(250)
-        assert book.confirmed == {*range(100), *range(150, 250)}
+        results.wait(250)
+        assert results.confirmed == {*range(100), *range(150, 250)}
 
 
 def test_a_failing_callback_does_not_end_the_publisher(
-    broker: RabbitBroker, caplog: pytest.LogCaptureFixture, book: Book
+    broker: RabbitBroker, caplog: pytest.LogCaptureFixture, results: PublishResults
 ) -> None:
     def fail_first(settled: object) -> None:
         if not calls:
@@ -215,13 +217,13 @@ def test_a_failing_callback_does_not_end_the_publisher(
     assert "could not be noted" in caplog.text
 
 
-def test_an_idle_publisher_keeps_its_connection(rabbitmq_url: str, book: Book) -> None:
-    with RabbitBroker([rabbitmq_url], heartbeat=1).publisher(book) as publisher:
+def test_an_idle_publisher_keeps_its_connection(rabbitmq_url: str, results: PublishResults) -> None:
+    with RabbitBroker([rabbitmq_url], heartbeat=1).publisher(results) as publisher:
         wait_available(publisher)
         waited = threading.Event()
-        # Longer than the broker waits for a sign of life. Nothing is to happen, so there is no state to wait for.
+        # Longer than the broker waits for a heartbeat. Nothing happens, so there is no state to wait for.
         assert not waited.wait(4.0)
         assert publisher.available
         publisher.send(messages(1))
-        book.wait(1)
-        assert book.confirmed == {0}
+        results.wait(1)
+        assert results.confirmed == {0}

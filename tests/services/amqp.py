@@ -1,4 +1,4 @@
-"""What the tests of RabbitMQ do beside and around our own publishers and consumers."""
+"""Helpers for the tests of RabbitMQ, around our publishers and consumers."""
 
 import contextlib
 import threading
@@ -11,8 +11,8 @@ from core.broker.base import Consumer, Delivery, Message, Publisher, PublishResu
 from tests.services.waiting import wait_until
 
 
-class Book:
-    """Notes what became of each message; given to a publisher as its `on_settled`."""
+class PublishResults:
+    """Collects the results of messages; given to a publisher as its `on_settled`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,14 +20,14 @@ class Book:
         self.batches = 0
 
     def __call__(self, settled: Sequence[PublishResult]) -> None:
-        """Note a batch."""
+        """Collect a batch."""
         with self._lock:
             self.settled.extend(settled)
             self.batches += 1
 
     @property
     def tags(self) -> list[int]:
-        """The tags in the order in which they were settled, each as often as it was."""
+        """The tags in the order in which they were settled, with repetitions."""
         return [each.tag for each in self.settled]
 
     @property
@@ -37,7 +37,7 @@ class Book:
 
     @property
     def reasons(self) -> dict[int, str]:
-        """Why each of the others is not confirmed."""
+        """The reason why each of the others is not confirmed."""
         return {each.tag: each.reason for each in self.settled if not each.confirmed}
 
     def wait(self, count: int, seconds: float = 20.0) -> None:
@@ -47,7 +47,7 @@ class Book:
 
 @contextlib.contextmanager
 def raw_channel(url: str) -> Iterator[BlockingChannel]:
-    """A plain channel, to do what our own classes never do."""
+    """A plain channel of pika, for what our classes never do."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
     try:
         yield connection.channel()
@@ -57,7 +57,7 @@ def raw_channel(url: str) -> Iterator[BlockingChannel]:
 
 
 def messages(count: int, first: int = 0, body: bytes = b"") -> list[Message]:
-    """Messages tagged from `first` on, each with its tag as its body unless one is given."""
+    """Make messages tagged from `first` on, each with its tag as its body unless one is given."""
     tags = range(first, first + count)
     return [Message(tag, f"task-{tag}", "echo", body or str(tag).encode()) for tag in tags]
 
@@ -85,5 +85,5 @@ def receive_all(consumer: Consumer, count: int, seconds: float = 20.0) -> list[D
 
 
 def bodies(deliveries: Sequence[Delivery]) -> list[bytes]:
-    """The bodies of deliveries, in their order."""
+    """Return the bodies of deliveries, in their order."""
     return [delivery.body for delivery in deliveries]

@@ -1,6 +1,6 @@
 """A private RabbitMQ node: its own directory, ports, credentials and epmd, all on the loopback address.
 
-It touches nothing of a RabbitMQ that the machine may run, needs no rights, and leaves no process behind.
+It touches no other RabbitMQ on the machine, needs no rights, and leaves no process behind.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from tests.services.waiting import wait_until
 
 HOW_TO_INSTALL = "these tests need RabbitMQ: apt-get install rabbitmq-server"
 
-_SERVER_PLACES = (
+_SERVER_DIRECTORIES = (
     Path("/usr/lib/rabbitmq/bin"),
     Path("/opt/homebrew/opt/rabbitmq/sbin"),
     Path("/usr/local/opt/rabbitmq/sbin"),
 )
-"""Where the server's own scripts are; those in Debian's /usr/sbin insist on root or the user rabbitmq."""
+"""The server's scripts; those in Debian's /usr/sbin require root or the user rabbitmq."""
 
 _CONFIGURATION = """\
 listeners.tcp.default = 127.0.0.1:{port}
@@ -36,7 +36,7 @@ vm_memory_high_watermark.absolute = 2GB
 
 
 class RabbitNode:
-    """One node in `directory`, which is made here. It is started by `start`, and again after `stop` or `kill`."""
+    """One node in `directory`, which is created. `start` starts it, also after `stop` or `kill`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -52,29 +52,29 @@ class RabbitNode:
 
     @property
     def url(self) -> str:
-        """Where the node's first virtual host is, with name and password."""
+        """The URL of the node's first virtual host, with user name and password."""
         return self.url_of("/")
 
     @property
     def pid(self) -> int:
-        """The process of the Erlang machine."""
+        """The process id of the Erlang machine."""
         assert self._node is not None, "the node was not started"
         return self._node.pid
 
     def url_of(self, vhost: str) -> str:
-        """Where a virtual host of this node is, with name and password."""
+        """Return the URL of a virtual host of this node, with user name and password."""
         return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
 
     def start(self, timeout: float = 60.0) -> None:
-        """Start the node and wait until it serves."""
+        """Start the node and wait until it runs."""
         if self._epmd is None:
             epmd = [self._programs["epmd"], "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             self._epmd = self._spawn(epmd, "epmd.log")
         self._node = self._spawn([self._programs["rabbitmq-server"]], "node.log")
-        wait_until(self._serves, f"RabbitMQ to start; its log is {self._directory / 'node.log'}", timeout)
+        wait_until(self._is_running, f"RabbitMQ to start; its log is {self._directory / 'node.log'}", timeout)
 
     def stop(self, timeout: float = 20.0) -> None:
-        """End the node in an orderly way, its epmd too, and make sure that nothing of them is left."""
+        """Stop the node and its epmd, and make sure that none of their processes is left."""
         if self._node is not None:
             self.resume()
             self._node.send_signal(signal.SIGTERM)
@@ -90,7 +90,7 @@ class RabbitNode:
     def kill(self) -> None:
         """End the node as a power cut would."""
         if self._node is not None:
-            # The whole group: the machine's small children outlive it for a moment otherwise.
+            # The whole group: otherwise its small child processes outlive it for a moment.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._node.pid, signal.SIGKILL)
             self._node.wait()
@@ -106,11 +106,11 @@ class RabbitNode:
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a node that hangs go on."""
+        """Resume a node that hangs."""
         os.kill(self.pid, signal.SIGCONT)
 
     def vhost(self, permissions: str = ".*") -> str:
-        """Make a new virtual host; its URL. The user may do everything with names that match `permissions`."""
+        """Make a virtual host where the user may use names that match `permissions`. Returns its URL."""
         self._vhosts += 1
         name = f"test-{self._vhosts}"
         self.eval(
@@ -121,46 +121,46 @@ class RabbitNode:
         return self.url_of(name)
 
     def cut(self, url: str) -> int:
-        """Break every connection to the virtual host of `url`, as a network would; how many."""
+        """Break all connections to the virtual host of `url`, as a network would. Returns their number."""
         answer = self.eval(
             "length([exit(Pid, kill) || Connection <- rabbit_connection_tracking:list"
             f'(<<"{_vhost_of(url)}">>), Pid <- tuple_to_list(Connection), is_pid(Pid)]).'
         )
         return int("".join(filter(str.isdigit, answer)))
 
-    def write_down_queues(self) -> None:
-        """Have the node write down now where its queues are, which it does about a second after they were made.
+    def sync_queues(self) -> None:
+        """Store the places of queues on disk now, which the node does about a second after they were made.
 
-        A node that is killed before that begins a quorum queue afresh, without the messages that it had confirmed.
+        A node that is killed before that begins a quorum queue again, without the messages it had confirmed.
         """
         self.eval("[dets:sync(Table) || Table <- dets:all()].")
 
-    def limit_length(self, url: str, most: int) -> None:
-        """Let the queues of the virtual host of `url` hold no more than `most` messages."""
+    def limit_length(self, url: str, length: int) -> None:
+        """Limit the queues of the virtual host of `url` to `length` messages."""
         self.eval(
             f'rabbit_policy:set(<<"{_vhost_of(url)}">>, <<"short">>, <<".*">>, '
-            f'[{{<<"max-length">>, {most}}}], 1, <<"queues">>, <<"tests">>).'
+            f'[{{<<"max-length">>, {length}}}], 1, <<"queues">>, <<"tests">>).'
         )
 
     def eval(self, erlang: str) -> str:
-        """Evaluate an Erlang expression, with its full stop, in the node; what it gave, as text."""
+        """Evaluate an Erlang expression, with its full stop, in the node. Returns its value as text."""
         if "erl_call" in self._programs:
             address = f"127.0.0.1:{self._distribution_port}"
             command = [self._programs["erl_call"], "-address", address, "-e"]
-            given = erlang.encode() + b"\n"
+            stdin = erlang.encode() + b"\n"
         else:
             command = [self._programs["rabbitmqctl"], "-q", "-n", self._name, "eval", erlang]
-            given = b""
-        done = subprocess.run(
-            command, input=given, env=self._environment(), capture_output=True, timeout=30, check=False
+            stdin = b""
+        ended = subprocess.run(
+            command, input=stdin, env=self._environment(), capture_output=True, timeout=30, check=False
         )
-        answer = done.stdout.decode() + done.stderr.decode()
-        if done.returncode != 0 or "{error" in answer or answer.startswith("{EXIT"):
+        answer = ended.stdout.decode() + ended.stderr.decode()
+        if ended.returncode != 0 or "{error" in answer or answer.startswith("{EXIT"):
             raise RuntimeError(f"RabbitMQ could not evaluate {erlang!r}: {answer}")
         return answer
 
     def processes(self) -> list[psutil.Process]:
-        """Every live process of this node and of its epmd: those that have its directory as their home."""
+        """Return the live processes of this node and its epmd: those whose home is its directory."""
         return [process for process in psutil.process_iter() if self._owns(process)]
 
     def _owns(self, process: psutil.Process) -> bool:
@@ -171,7 +171,7 @@ class RabbitNode:
         except psutil.Error:
             return False
 
-    def _serves(self) -> bool:
+    def _is_running(self) -> bool:
         assert self._node is not None
         if self._node.poll() is not None:
             log = (self._directory / "node.log").read_text(errors="replace")
@@ -199,7 +199,7 @@ class RabbitNode:
             "HOME": str(self._directory),
             "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_CONFIG_FILE": str(self._directory / "rabbitmq"),
-            # An empty file of our own, so that the machine's is not read.
+            # An empty file, so that the machine's is not read.
             "RABBITMQ_CONF_ENV_FILE": str(self._directory / "environment.conf"),
             "RABBITMQ_MNESIA_BASE": str(self._directory / "mnesia"),
             "RABBITMQ_LOG_BASE": str(self._directory / "log"),
@@ -209,7 +209,7 @@ class RabbitNode:
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-            # The script becomes the Erlang machine, so the process started here is the node itself.
+            # The script then replaces itself by the Erlang machine, so the process started here is the node itself.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
@@ -231,20 +231,20 @@ def _vhost_of(url: str) -> str:
 
 
 def find_programs() -> dict[str, str]:
-    """Where RabbitMQ's programs are, by name; `erl_call` only where it is installed.
+    """Return the paths of RabbitMQ's programs, by name; `erl_call` only where it is installed.
 
     Raises:
         FileNotFoundError: RabbitMQ is not installed.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for name in ("rabbitmq-server", "rabbitmqctl"):
-        places = [place / name for place in _SERVER_PLACES if (place / name).exists()]
-        if places:
-            found[name] = str(places[0])
+        scripts = [directory / name for directory in _SERVER_DIRECTORIES if (directory / name).exists()]
+        if scripts:
+            paths[name] = str(scripts[0])
     for name in ("epmd", "erl_call"):
         program = shutil.which(name)
         if program is not None:
-            found[name] = program
-    if not {"rabbitmq-server", "rabbitmqctl", "epmd"} <= found.keys():
+            paths[name] = program
+    if not {"rabbitmq-server", "rabbitmqctl", "epmd"} <= paths.keys():
         raise FileNotFoundError(HOW_TO_INSTALL)
-    return found
+    return paths

@@ -1,4 +1,4 @@
-"""Matching the broker's confirmations with messages."""
+"""Publisher confirms are matched with messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from core.broker.base import PublishResult
 from core.broker.rabbitmq.confirms import UnconfirmedMessages
 
 
-def test_a_confirmation_of_many_settles_all_up_to_its_number_and_none_twice() -> None:
+def test_a_multiple_confirm_settles_all_up_to_its_number_and_none_twice() -> None:
     unconfirmed = UnconfirmedMessages()
     assert [unconfirmed.add(tag) for tag in (10, 20, 30, 40)] == [1, 2, 3, 4]
     assert unconfirmed.confirm(2, multiple=False) == [PublishResult(20, confirmed=True)]
@@ -20,11 +20,11 @@ def test_a_confirmation_of_many_settles_all_up_to_its_number_and_none_twice() ->
     assert not len(unconfirmed)
 
 
-def test_a_returned_message_is_not_confirmed_though_the_broker_says_so() -> None:
+def test_a_returned_message_is_not_confirmed_though_the_broker_confirms_it() -> None:
     unconfirmed = UnconfirmedMessages()
     for tag in (10, 20, 30):
         unconfirmed.add(tag)
-    unconfirmed.returned(2, "no queue")
+    unconfirmed.mark_returned(2, "no queue")
     assert unconfirmed.confirm(3, multiple=True) == [
         PublishResult(10, confirmed=True),
         PublishResult(20, confirmed=False, reason="no queue"),
@@ -32,10 +32,10 @@ def test_a_returned_message_is_not_confirmed_though_the_broker_says_so() -> None
     ]
 
 
-def test_numbers_that_were_never_given_settle_nothing() -> None:
+def test_unknown_numbers_settle_nothing() -> None:
     unconfirmed = UnconfirmedMessages()
     unconfirmed.add(10)
-    unconfirmed.returned(7, "no queue")
+    unconfirmed.mark_returned(7, "no queue")
     assert unconfirmed.confirm(7, multiple=False) == []
     assert unconfirmed.confirm(7, multiple=True) == [PublishResult(10, confirmed=True)]
     assert unconfirmed.add(11) == 2

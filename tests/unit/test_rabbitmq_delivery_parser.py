@@ -1,4 +1,4 @@
-"""What is read quickly of the bytes that arrive is what pika would have read, in the same order."""
+"""Plain deliveries are parsed as pika would parse them, in the same order."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from pika.adapters.utils import io_services_utils
 from pika.channel import ContentFrameAssembler
 
 from core.broker.rabbitmq import delivery_parser
-from core.broker.rabbitmq.connection import RECEIVE, RabbitConnection
+from core.broker.rabbitmq.connection import MAX_RECEIVE_BYTES, RabbitConnection
 
 CHANNEL = 3
 OURS = ("ctag1", "ctag2")
 
 
-class Got(NamedTuple):
-    """A message, as it comes out either way."""
+class Received(NamedTuple):
+    """A message, parsed by pika or by us."""
 
     consumer: str
     tag: int
@@ -27,41 +27,41 @@ class Got(NamedTuple):
 
 
 class Reader(RabbitConnection):
-    """A connection without a socket, which notes what comes out of it.
+    """A connection without a socket, which collects what it parses.
 
     Args:
-        quick: whether anything is read by our own code.
+        quick: whether our parser is used.
     """
 
     def __init__(self, *, quick: bool) -> None:
         self._frame_buffer = b""
         self.bytes_received = 0
-        self.got: list[Got | str] = []
+        self.received: list[Received | str] = []
         self.quick = 0
         self._assembler = ContentFrameAssembler()
         if quick:
-            self._consuming = CHANNEL
-            self._takers = {name.encode(): self._taker(name) for name in OURS}
+            self._consuming_channel = CHANNEL
+            self._delivery_callbacks = {name.encode(): self._callback(name) for name in OURS}
 
     def feed(self, data: bytes) -> None:
-        """Take what arrives."""
+        """Receive bytes."""
         self._on_data_available(data)
 
-    def _taker(self, name: str):  # type: ignore[no-untyped-def]  # a Taker
-        def take(tag: int, redeliveries: int, body: bytes) -> None:
+    def _callback(self, name: str):  # type: ignore[no-untyped-def]  # an OnDelivery
+        def on_delivery(tag: int, redeliveries: int, body: bytes) -> None:
             self.quick += 1
-            self.got.append(Got(name, tag, redeliveries > 0, body))
+            self.received.append(Received(name, tag, redeliveries > 0, body))
 
-        return take
+        return on_delivery
 
     def _process_frame(self, value: frame.Frame) -> None:
         if isinstance(value, frame.Heartbeat):
-            self.got.append("heartbeat")
+            self.received.append("heartbeat")
         elif isinstance(value, frame.Method) and not isinstance(value.method, spec.Basic.Deliver):
-            self.got.append(value.method.NAME)
-        elif found := self._assembler.process(value):
-            method = found[0].method
-            self.got.append(Got(method.consumer_tag, method.delivery_tag, method.redelivered, found[2]))
+            self.received.append(value.method.NAME)
+        elif message := self._assembler.process(value):
+            method = message[0].method
+            self.received.append(Received(method.consumer_tag, method.delivery_tag, method.redelivered, message[2]))
 
 
 def delivery(
@@ -74,13 +74,13 @@ def delivery(
     *,
     redelivered: bool = False,
 ) -> bytes:
-    """The frames of a message, made by pika."""
+    """Return the frames of a message, encoded by pika."""
     method = spec.Basic.Deliver(consumer, tag, redelivered, "exchange", "routing.key")
     properties = BasicProperties(content_type="application/json", message_id="an-id", headers=headers)
     size = -(-len(body) // pieces) or 1
-    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    chunks = [body[at : at + size] for at in range(0, len(body), size)]
     frames = [frame.Method(channel, method), frame.Header(channel, len(body), properties)]
-    return b"".join(each.marshal() for each in [*frames, *(frame.Body(channel, part) for part in parts)])
+    return b"".join(each.marshal() for each in [*frames, *(frame.Body(channel, chunk) for chunk in chunks)])
 
 
 DELIVERIES = st.builds(
@@ -99,18 +99,18 @@ OTHERS = st.sampled_from(
 
 
 @given(st.lists(st.one_of(DELIVERIES, OTHERS), max_size=12), st.lists(st.integers(0, 4000), max_size=8))
-def test_however_it_is_cut_up_everything_comes_out_as_pika_reads_it(frames: Sequence[bytes], cuts: list[int]) -> None:
+def test_a_stream_cut_anywhere_is_parsed_as_pika_parses_it(frames: Sequence[bytes], cuts: list[int]) -> None:
     stream = b"".join(frames)
     plain, quick = Reader(quick=False), Reader(quick=True)
     plain.feed(stream)
     ends = sorted({min(cut, len(stream)) for cut in cuts} | {len(stream)})
     for begin, end in zip([0, *ends], ends, strict=False):
         quick.feed(stream[begin:end])
-    assert quick.got == plain.got
+    assert quick.received == plain.received
     assert quick.bytes_received == plain.bytes_received == len(stream)
 
 
-def test_whole_plain_messages_are_read_quickly() -> None:
+def test_plain_messages_are_parsed_here() -> None:
     reader = Reader(quick=True)
     reader.feed(b"".join(delivery(tag=tag, body=b"body") for tag in range(1, 6)))
     assert reader.quick == 5
@@ -129,16 +129,16 @@ def test_whole_plain_messages_are_read_quickly() -> None:
     ],
     ids=["headers", "empty", "pieces", "channel", "not whole", "heartbeat", "nothing"],
 )
-def test_what_is_not_plain_is_left_to_pika(other: bytes) -> None:
-    assert delivery_parser.read(other, 0, CHANNEL) is None
+def test_other_frames_are_left_to_pika(other: bytes) -> None:
+    assert delivery_parser.parse(other, 0, CHANNEL) is None
 
 
 @given(st.binary(max_size=200), st.integers(0, 20))
-def test_bytes_of_any_kind_break_nothing(noise: bytes, start: int) -> None:
-    delivery_parser.read(noise, start, CHANNEL)
-    delivery_parser.read(delivery()[:40] + noise, 0, CHANNEL)
+def test_any_bytes_are_parsed_without_an_error(noise: bytes, start: int) -> None:
+    delivery_parser.parse(noise, start, CHANNEL)
+    delivery_parser.parse(delivery()[:40] + noise, 0, CHANNEL)
 
 
-def test_pika_still_has_the_bound_that_is_raised() -> None:
-    bound = io_services_utils._AsyncTransportBase._MAX_RECV_BYTES  # noqa: SLF001 - it has no other name
-    assert bound < RECEIVE
+def test_pika_still_has_the_limit_that_is_raised() -> None:
+    limit = io_services_utils._AsyncTransportBase._MAX_RECV_BYTES  # noqa: SLF001 - pika has no public name for it
+    assert limit < MAX_RECEIVE_BYTES

@@ -1,7 +1,7 @@
 """RabbitMQ as a broker: the only package that imports pika, whose exceptions stop here.
 
-Each publisher, consumer and gauge is a `Link` (a thread that owns one connection) and a `Duty` (what is done with
-it, all in that thread); the classes that others see hand work over to the thread and take what it gives back.
+Each publisher, consumer and gauge has a `ConnectionThread`, which owns one connection, and a `ChannelHandler`,
+which uses the connection in that thread. Their public classes hand calls over to the thread.
 """
 
 from core.broker.rabbitmq.broker import RabbitBroker

@@ -1,14 +1,13 @@
-"""Which deliveries of one channel are still open, and with how few words the broker can be told of those that are not.
+"""The unsettled deliveries of one channel, and how to acknowledge many with few frames.
 
-It is pure. A delivery tag means something on the channel that delivered it and nowhere else,
-so there is one window for each channel, and it dies with it.
+It is pure. A delivery tag is valid only on the channel that delivered it, so each channel has its own window.
 """
 
 from collections.abc import Iterable
 from itertools import takewhile
 
 _UNKNOWN = object()
-"""In the place of a tag that is not open."""
+"""What `dict.pop` returns for a tag that is not unsettled."""
 
 
 class AckWindow:
@@ -16,36 +15,36 @@ class AckWindow:
 
     def __init__(self) -> None:
         # In the order of delivery, which is the order of the tags.
-        self._open: dict[int, None] = {}
+        self._unsettled: dict[int, None] = {}
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._unsettled)
 
     def add(self, tag: int) -> None:
-        """Note a delivery. Tags grow."""
-        self._open[tag] = None
+        """Add a delivery. Tags increase."""
+        self._unsettled[tag] = None
 
     def ack(self, tags: Iterable[int]) -> list[tuple[int, bool]]:
-        """Take deliveries as acknowledged; what to tell the broker: tags, and for each whether all below it are meant.
+        """Settle deliveries. Returns the acknowledgements to send: a tag, and whether it covers all tags below it.
 
-        No tag is covered that was not acknowledged or rejected here; tags that are not open are passed over.
+        They cover no tag that was not acknowledged or rejected here. Tags that are not unsettled are ignored.
         """
-        settle = self._open.pop
+        settle = self._unsettled.pop
         fresh = [tag for tag in tags if settle(tag, _UNKNOWN) is None]
-        oldest_open = next(iter(self._open), None)
-        below = fresh if oldest_open is None else [tag for tag in fresh if tag < oldest_open]
+        oldest_unsettled = next(iter(self._unsettled), None)
+        below = fresh if oldest_unsettled is None else [tag for tag in fresh if tag < oldest_unsettled]
         if len(below) < 2:
             return [(tag, False) for tag in fresh]
-        # Everything up to `top` is settled, and `top` itself is unknown to the broker as yet:
-        # RabbitMQ closes the channel when the tag it is told was settled before.
+        # Everything up to `top` is settled, and `top` itself was not yet sent to the broker:
+        # RabbitMQ closes the channel when the acknowledged tag was settled before.
         top = max(below)
-        rest = [] if oldest_open is None else [tag for tag in fresh if tag > oldest_open]
+        rest = [] if oldest_unsettled is None else [tag for tag in fresh if tag > oldest_unsettled]
         return [(top, True), *((tag, False) for tag in rest)]
 
-    def open_up_to(self, last: int) -> int:
-        """How many of the deliveries up to this tag are open."""
-        return sum(1 for _ in takewhile(last.__ge__, self._open))
+    def count_up_to(self, last: int) -> int:
+        """Return how many deliveries up to this tag are unsettled."""
+        return sum(1 for _ in takewhile(last.__ge__, self._unsettled))
 
     def settle(self, tag: int) -> bool:
-        """Take one delivery as settled; whether it was open."""
-        return self._open.pop(tag, _UNKNOWN) is None
+        """Settle one delivery. Returns whether it was unsettled."""
+        return self._unsettled.pop(tag, _UNKNOWN) is None

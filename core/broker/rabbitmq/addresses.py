@@ -1,4 +1,4 @@
-"""Where RabbitMQ is: URLs read once, with the password kept out of everything that may be shown."""
+"""The addresses of RabbitMQ: URLs parsed once, whose password is kept out of everything that may be shown."""
 
 import os
 import socket
@@ -8,18 +8,18 @@ import pika
 
 from core.errors import ConfigurationError
 
-SOCKET_SECONDS = 3
-"""How long a TCP connection may take to be made."""
+SOCKET_TIMEOUT = 3
+"""Seconds to make a TCP connection."""
 
-STACK_SECONDS = 5
-"""How long all of TCP, TLS and AMQP may take to be set up. Without it a broker that hangs costs 15 s a try."""
+STACK_TIMEOUT = 5
+"""Seconds to set up TCP, TLS and AMQP together. Without it, each attempt at a broker that hangs takes 15 s."""
 
 
 class BrokerAddress:
-    """One RabbitMQ. It never shows its URL, for the password in it.
+    """The address of one RabbitMQ. It never shows its URL, because of the password in it.
 
     Attributes:
-        place: which one it is, for people.
+        place: host, port and virtual host, for people.
     """
 
     def __init__(self, url: str, heartbeat: int, blocked_timeout: float) -> None:
@@ -28,10 +28,10 @@ class BrokerAddress:
         self._blocked_timeout = blocked_timeout
         try:
             parameters = self.parameters("")
-        except Exception:  # noqa: BLE001  whatever pika raises may quote the URL, so nothing of it goes further
+        except Exception:  # noqa: BLE001  an error of pika may quote the URL, so it is not passed on
             parameters = None
         if parameters is None:
-            raise ConfigurationError("not a broker's URL: it has the form amqp://USER:PASSWORD@HOST:PORT/VHOST")
+            raise ConfigurationError("not a broker URL: use the form amqp://USER:PASSWORD@HOST:PORT/VHOST")
         self.place = f"RabbitMQ at {parameters.host}:{parameters.port}"
         if parameters.virtual_host != "/":
             self.place += f"/{parameters.virtual_host}"
@@ -40,25 +40,25 @@ class BrokerAddress:
         return f"<{self.place}>"
 
     def parameters(self, role: str) -> pika.connection.Parameters:
-        """Make the parameters of one connection; `role` is part of the name that RabbitMQ shows of it."""
+        """Make the parameters of one connection; `role` becomes part of the connection name that RabbitMQ shows."""
         if not self._url.startswith(("amqp://", "amqps://")):
-            raise ValueError("another scheme")
+            raise ValueError("unknown scheme")
         parameters = pika.URLParameters(self._url)
         parameters.heartbeat = self._heartbeat
         parameters.blocked_connection_timeout = self._blocked_timeout
-        parameters.socket_timeout = SOCKET_SECONDS
-        parameters.stack_timeout = STACK_SECONDS
+        parameters.socket_timeout = SOCKET_TIMEOUT
+        parameters.stack_timeout = STACK_TIMEOUT
         parameters.connection_attempts = 1
         parameters.client_properties = {"connection_name": f"cauce {role} {socket.gethostname()}:{os.getpid()}"}
         return parameters
 
 
 def read_addresses(urls: Sequence[str], heartbeat: int, blocked_timeout: float) -> tuple[BrokerAddress, ...]:
-    """Read the URLs of a broker or of a cluster's nodes.
+    """Parse the URLs of a broker, or of the nodes of a cluster.
 
     Raises:
-        ConfigurationError: there is none, or one is not a URL of a broker.
+        ConfigurationError: the list is empty, or an entry is not a broker URL.
     """
     if not urls:
-        raise ConfigurationError("no broker's URL was given")
+        raise ConfigurationError("no broker URL was given")
     return tuple(BrokerAddress(url, heartbeat, blocked_timeout) for url in urls)

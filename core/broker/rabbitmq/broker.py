@@ -1,4 +1,4 @@
-"""RabbitMQ as it is configured: makes publishers, consumers and gauges."""
+"""RabbitMQ as a broker: makes its publishers, consumers and gauges."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,36 +10,36 @@ from core.broker.base import Broker, Consumer, DepthGauge, OnPublishResults, Pub
 from core.broker.rabbitmq.addresses import BrokerAddress, read_addresses
 from core.broker.rabbitmq.canary import Canary
 from core.broker.rabbitmq.connection import RabbitConnection
-from core.broker.rabbitmq.connection_thread import SETUP_SECONDS, ChannelHandler, ConnectionThread
+from core.broker.rabbitmq.connection_thread import SETUP_TIMEOUT, ChannelHandler, ConnectionThread
 from core.broker.rabbitmq.consumer import RabbitConsumer
 from core.broker.rabbitmq.gauge import RabbitGauge
 from core.broker.rabbitmq.publisher import RabbitPublisher
 from core.errors import BrokerError, BrokerMisconfigured, BrokerUnavailable
 
 HEARTBEAT = 15
-"""Seconds. A connection on which nothing came for about twice as long is given up."""
+"""Seconds. A connection that is silent for about twice as long is closed."""
 
-CLOSE_WITHIN = 1.0
-"""Seconds that the end of a check's connection is waited for; the rest of it happens by itself."""
+CHECK_CLOSE_TIMEOUT = 1.0
+"""Seconds that a check waits for its connection to close; its thread completes the closing."""
 
-BLOCKED_SECONDS = 60.0
-"""How long the broker may refuse to take messages before what it did not confirm is given up."""
+BLOCKED_TIMEOUT = 60.0
+"""Seconds for which the broker may block publishers before the connection is closed."""
 
 
 class RabbitBroker(Broker):
-    """One RabbitMQ, or the nodes of one cluster, which are tried in turn.
+    """A RabbitMQ node, or the nodes of one cluster, which are tried in turn.
 
     Args:
-        urls: amqp:// or amqps://, each with name, password and virtual host.
-        heartbeat: seconds between signs of life.
-        blocked_timeout: how long the broker may take no messages before the connection is given up.
+        urls: amqp:// or amqps:// URLs, each with user name, password and virtual host.
+        heartbeat: the heartbeat interval of AMQP, in seconds.
+        blocked_timeout: seconds for which the broker may block publishers before the connection is closed.
 
     Raises:
-        ConfigurationError: a URL can't be read; the message does not repeat it.
+        ConfigurationError: a URL is invalid; the message does not repeat it.
     """
 
     def __init__(
-        self, urls: Sequence[str], heartbeat: int = HEARTBEAT, blocked_timeout: float = BLOCKED_SECONDS
+        self, urls: Sequence[str], heartbeat: int = HEARTBEAT, blocked_timeout: float = BLOCKED_TIMEOUT
     ) -> None:
         super().__init__()
         self._addresses = read_addresses(urls, heartbeat, blocked_timeout)
@@ -49,71 +49,73 @@ class RabbitBroker(Broker):
 
     @property
     def description(self) -> str:
-        """Which RabbitMQ, without user name and password."""
+        """The addresses, without user name and password."""
         return " or ".join(address.place for address in self._addresses)
 
     def prepare(self) -> None:
-        """Connect to the first of the addresses that answers and declare the queues."""
-        knock = _ConnectionCheck()
-        link = ConnectionThread(self._addresses, knock, "check", self._count_recreation)
-        link.start()
+        """Connect to the first address that responds, and declare the queues."""
+        check = _ConnectionCheck()
+        thread = ConnectionThread(self._addresses, check, "check", self._count_recreation)
+        thread.start()
         try:
-            _await_answer(knock.answers, self._addresses, 2 * SETUP_SECONDS * len(self._addresses))
+            _wait_for_success(check.results, self._addresses, 2 * SETUP_TIMEOUT * len(self._addresses))
         finally:
-            link.close()
+            thread.close()
 
     def check(self, timeout: float) -> None:
-        """Send a canary to the first of the addresses that answers, and get it back."""
+        """Send a canary to the first address that responds, and receive it."""
         canary = Canary()
-        link = ConnectionThread(self._addresses, canary, "canary")
-        link.start()
+        thread = ConnectionThread(self._addresses, canary, "canary")
+        thread.start()
         try:
-            _await_answer(canary.answers, self._addresses, timeout)
+            _wait_for_success(canary.results, self._addresses, timeout)
         finally:
-            link.close(CLOSE_WITHIN)
+            thread.close(CHECK_CLOSE_TIMEOUT)
 
     def publisher(self, on_settled: OnPublishResults) -> Publisher:
-        """Make a publisher, with a connection and a thread of its own."""
+        """Make a publisher, with its own connection and thread."""
         return RabbitPublisher(self._addresses, on_settled, self._count_recreation)
 
     def consumer(self, queue: Queue, prefetch: int) -> Consumer:
-        """Make a consumer, with a connection and a thread of its own."""
+        """Make a consumer, with its own connection and thread."""
         return RabbitConsumer(self._addresses, queue, prefetch, self._count_recreation)
 
     def gauge(self) -> DepthGauge:
-        """Make a gauge, with a connection and a thread of its own."""
+        """Make a gauge, with its own connection and thread."""
         return RabbitGauge(self._addresses)
 
 
 class _ConnectionCheck(ChannelHandler):
-    """Does nothing with a connection but tell how each try at one went: None for well."""
+    """Reports the result of each attempt to connect: an error, or None for success."""
 
     def __init__(self) -> None:
-        self.answers: SimpleQueue[BrokerError | None] = SimpleQueue()
+        self.results: SimpleQueue[BrokerError | None] = SimpleQueue()
 
-    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
-        done()
-        self.answers.put(None)
+    def set_up(self, connection: RabbitConnection, channel: Channel, on_ready: Callable[[], None]) -> None:
+        on_ready()
+        self.results.put(None)
 
-    def lost(self, error: BrokerError) -> None:
-        self.answers.put(error)
+    def connection_lost(self, error: BrokerError) -> None:
+        self.results.put(error)
 
-    def turned(self) -> None:
+    def flush(self) -> None:
         pass
 
 
-def _await_answer(answers: SimpleQueue[BrokerError | None], addresses: Sequence[BrokerAddress], timeout: float) -> None:
-    """Return when one of the addresses answers well; raise when one refuses, or when none answers."""
+def _wait_for_success(
+    results: SimpleQueue[BrokerError | None], addresses: Sequence[BrokerAddress], timeout: float
+) -> None:
+    """Return when an address succeeds; raise when one refuses, or when none succeeds in time."""
     failures: list[BrokerError] = []
     deadline = time.monotonic() + timeout
     for address in addresses:
         try:
-            answer = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            error = results.get(timeout=max(0.0, deadline - time.monotonic()))
         except Empty:
-            answer = BrokerUnavailable(f"{address.place}: it did not answer in time")
-        if answer is None:
+            error = BrokerUnavailable(f"{address.place}: it did not respond in time")
+        if error is None:
             return
-        if isinstance(answer, BrokerMisconfigured):
-            raise answer
-        failures.append(answer)
+        if isinstance(error, BrokerMisconfigured):
+            raise error
+        failures.append(error)
     raise BrokerUnavailable("; ".join(str(failure) for failure in failures))

@@ -1,6 +1,6 @@
-"""A message that goes to RabbitMQ and comes back, on a queue of its own that ends with the connection.
+"""A message that goes to RabbitMQ and comes back, on its own queue, which ends with the connection.
 
-A port that is open proves little: a node opens it before it can take messages, and one that is full keeps it open.
+An open port proves little: a node opens it before it can take messages, and keeps it open when its disk is full.
 """
 
 import secrets
@@ -20,53 +20,53 @@ from core.errors import BrokerError, BrokerUnavailable
 
 BODY = b"canary"
 
-PREFIX = "cauce.canary."
-"""What the names of the queues begin with."""
+QUEUE_PREFIX = "cauce.canary."
+"""The beginning of its queues' names."""
 
 
 class Canary(ChannelHandler):
-    """Sends the message as soon as there is a connection, and tells how it went: None for well.
+    """Sends the message as soon as there is a connection, and puts the result into a queue.
 
     Attributes:
-        answers: one for each try at a connection, or for the message's way.
+        results: one for each attempt to connect, and one for the message: an error, or None for success.
     """
 
     def __init__(self) -> None:
-        self.answers: SimpleQueue[BrokerError | None] = SimpleQueue()
+        self.results: SimpleQueue[BrokerError | None] = SimpleQueue()
         self._queue = ""
 
-    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
-        """Have messages confirmed, and send one."""
-        done()
+    def set_up(self, connection: RabbitConnection, channel: Channel, on_ready: Callable[[], None]) -> None:
+        """Enable publisher confirms, and send the message."""
+        on_ready()
         channel.confirm_delivery(
-            ack_nack_callback=partial(self._confirmed, channel), callback=partial(self._send, channel)
+            ack_nack_callback=partial(self._on_confirm, channel), callback=partial(self._send, channel)
         )
 
-    def lost(self, error: BrokerError) -> None:
-        """Tell that there is no connection."""
-        self.answers.put(error)
+    def connection_lost(self, error: BrokerError) -> None:
+        """Report that there is no connection."""
+        self.results.put(error)
 
-    def turned(self) -> None:
-        """There is nothing to do for many at once."""
+    def flush(self) -> None:
+        """Do nothing."""
 
     def _send(self, channel: Channel, _frame: Method) -> None:
-        # RabbitMQ's own names for queues, and its default exchange, need not be allowed to a user of ours.
-        self._queue = f"{PREFIX}{secrets.token_hex(8)}"
+        # Our user may lack permissions for queue names chosen by RabbitMQ and for the default exchange.
+        self._queue = f"{QUEUE_PREFIX}{secrets.token_hex(8)}"
         channel.queue_declare(self._queue, exclusive=True, auto_delete=True, callback=ignore)
-        channel.queue_bind(self._queue, EXCHANGE, routing_key=self._queue, callback=partial(self._bound, channel))
+        channel.queue_bind(self._queue, EXCHANGE, routing_key=self._queue, callback=partial(self._on_bound, channel))
 
-    def _bound(self, channel: Channel, _frame: Method) -> None:
+    def _on_bound(self, channel: Channel, _frame: Method) -> None:
         channel.basic_publish(EXCHANGE, self._queue, BODY, mandatory=True)
 
-    def _confirmed(self, channel: Channel, frame: Method) -> None:
+    def _on_confirm(self, channel: Channel, frame: Method) -> None:
         if not isinstance(frame.method, Basic.Ack):
-            self.answers.put(BrokerUnavailable("RabbitMQ does not take messages"))
+            self.results.put(BrokerUnavailable("RabbitMQ accepts no messages"))
             return
-        channel.add_callback(self._missing, [Basic.GetEmpty])
-        channel.basic_get(self._queue, callback=self._back, auto_ack=True)
+        channel.add_callback(self._on_missing, [Basic.GetEmpty])
+        channel.basic_get(self._queue, callback=self._on_received, auto_ack=True)
 
-    def _missing(self, _frame: object) -> None:
-        self.answers.put(BrokerUnavailable("RabbitMQ has confirmed a message and does not give it back"))
+    def _on_missing(self, _frame: object) -> None:
+        self.results.put(BrokerUnavailable("RabbitMQ confirmed a message but does not deliver it"))
 
-    def _back(self, _channel: Channel, _method: object, _properties: object, _body: bytes) -> None:
-        self.answers.put(None)
+    def _on_received(self, _channel: Channel, _method: object, _properties: object, _body: bytes) -> None:
+        self.results.put(None)

@@ -1,4 +1,4 @@
-"""One pika connection that gathers what it is given to send, reads plain deliveries quickly, can be dropped at once."""
+"""A pika connection that batches writes, reads plain deliveries quickly, and can be aborted at once."""
 
 import contextlib
 import logging
@@ -10,95 +10,95 @@ from pika.channel import Channel
 
 from core.broker.rabbitmq import delivery_parser
 
-Taker: TypeAlias = Callable[[int, int, bytes], None]
-"""Takes a delivery: its tag, how often it was delivered before, its body."""
+OnDelivery: TypeAlias = Callable[[int, int, bytes], None]
+"""Called with a delivery: its tag, the number of earlier deliveries, its body."""
 
 
-RECEIVE = 65_536
-"""Bytes taken from the socket by one system call. Of what is cut off at the end, pika has to read the frames."""
+MAX_RECEIVE_BYTES = 65_536
+"""Bytes read from the socket by one system call. pika parses the frames of a delivery that is cut at their end."""
 
 
 class RabbitConnection(SelectConnection):  # type: ignore[misc]  # pika ships no types, so its classes are Any
-    """A connection that sends many frames by one system call, and makes few calls of its own for a delivery.
+    """A connection that sends many frames by one system call, and makes few Python calls for a delivery.
 
-    pika sends each frame by itself: three for a message. Should a later pika give its frames to another method
-    than the one overridden here, they go out one by one, as before; the same goes for what arrives.
+    pika sends each frame by its own system call: three for a message. If a later pika sent or received frames by other
+    methods than those overridden here, each would be handled as pika does.
     """
 
-    _gathered: list[bytes] | None = None
-    _consuming = 0
-    """The number of the channel whose plain deliveries are read quickly; 0 for none."""
+    _batched_frames: list[bytes] | None = None
+    _consuming_channel = 0
+    """The number of the channel whose plain deliveries are parsed here; 0 for none."""
 
-    _takers: dict[bytes, Taker]
+    _delivery_callbacks: dict[bytes, OnDelivery]
 
-    def deliver(self, channel: Channel, consumer: str, taker: Taker) -> None:
-        """Give plain deliveries to a consumer of this channel, the only one that consumes, straight to `taker`.
+    def set_delivery_callback(self, channel: Channel, consumer_tag: str, on_delivery: OnDelivery) -> None:
+        """Call `on_delivery` with the plain deliveries of a consumer on this channel, the only one that consumes.
 
-        What is not plain goes the usual way, to the consumer's callback, in its turn.
+        Other deliveries go to the consumer's callback as usual, in their order.
         """
-        if self._consuming != channel.channel_number:
-            self._consuming, self._takers = channel.channel_number, {}
-        self._takers[consumer.encode()] = taker
+        if self._consuming_channel != channel.channel_number:
+            self._consuming_channel, self._delivery_callbacks = channel.channel_number, {}
+        self._delivery_callbacks[consumer_tag.encode()] = on_delivery
 
     @contextlib.contextmanager
-    def gather(self) -> Iterator[None]:
-        """Send everything that is given within the block together, at its end."""
-        self._gathered = []
+    def batch_writes(self) -> Iterator[None]:
+        """Send all frames of the block together, at its end."""
+        self._batched_frames = []
         try:
             yield
         finally:
-            frames, self._gathered = self._gathered, None
+            frames, self._batched_frames = self._batched_frames, None
             if frames:
                 super()._adapter_emit_data(b"".join(frames))
 
-    def emit(self, frames: bytes) -> None:
-        """Send frames that are marshalled already."""
+    def send_frames(self, frames: bytes) -> None:
+        """Send frames that are already marshalled."""
         self._output_marshaled_frames([frames])
 
-    def drop(self, error: Exception) -> None:
-        """Close the socket without a word, because of `error`: for a broker that does not answer."""
+    def abort(self, error: Exception) -> None:
+        """Close the socket without AMQP's closing handshake, because of `error`: for a broker that does not respond."""
         self._terminate_stream(error)
 
     def _proto_connection_made(self, transport: Any) -> None:
-        # pika takes 4096 by one call. Where it has no such attribute, it is not looked at.
-        transport._MAX_RECV_BYTES = RECEIVE  # noqa: SLF001 - there is no other way to say it
+        # pika reads 4096 bytes at a time. A pika without this attribute would ignore it.
+        transport._MAX_RECV_BYTES = MAX_RECEIVE_BYTES  # noqa: SLF001 - pika has no public setting for it
         super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:
-        if not self._consuming:
+        if not self._consuming_channel:
             super()._on_data_available(data_in)
             return
         self._frame_buffer += data_in
         while self._frame_buffer:
-            self._trim_frame_buffer(self._take_deliveries(self._frame_buffer))
+            self._trim_frame_buffer(self._read_deliveries(self._frame_buffer))
             consumed, frame = self._read_frame()
             if not frame:
                 return
             self._trim_frame_buffer(consumed)
             self._process_frame(frame)
 
-    def _take_deliveries(self, buffer: bytes) -> int:
-        """Hand over what is plain at the beginning of what arrived; the number of its bytes."""
+    def _read_deliveries(self, buffer: bytes) -> int:
+        """Pass on the plain deliveries at the beginning of the buffer. Returns the number of their bytes."""
         end = 0
-        while (arrival := delivery_parser.read(buffer, end, self._consuming)) is not None:
-            taker = self._takers.get(arrival.consumer)
-            if taker is None:
+        while (delivery := delivery_parser.parse(buffer, end, self._consuming_channel)) is not None:
+            on_delivery = self._delivery_callbacks.get(delivery.consumer_tag)
+            if on_delivery is None:
                 break
-            end = arrival.end
-            taker(arrival.tag, arrival.redeliveries, arrival.body)
+            end = delivery.end
+            on_delivery(delivery.tag, delivery.redeliveries, delivery.body)
         return end
 
     def _adapter_emit_data(self, data: bytes) -> None:
-        if self._gathered is None:
+        if self._batched_frames is None:
             super()._adapter_emit_data(data)
         else:
-            self._gathered.append(data)
+            self._batched_frames.append(data)
 
 
 def quiet_pika() -> None:
-    """Keep pika's own log to itself; it writes tracebacks where Cauce says the same in one line.
+    """Silence pika's own log; it writes tracebacks where Cauce logs one line.
 
-    It changes the logging of the whole process, so it is for programs to call, not for this package.
+    It changes the logging of the whole process, so a program calls it, never this package.
     """
     logger = logging.getLogger("pika")
     logger.addHandler(logging.NullHandler())

@@ -1,8 +1,7 @@
-"""One connection to RabbitMQ and the thread that owns it, for as long as a publisher, consumer or gauge lives.
+"""The thread that owns one connection to RabbitMQ, for the lifetime of a publisher, consumer or gauge.
 
-pika's connections may be touched by one thread only, so everything is done in this one: others hand over functions
-by `call`. When the connection is lost, for whatever reason, it is made again, for ever.
-What is done with the connection is the business of a `ChannelHandler`.
+A pika connection may be used by one thread only, so all work is done in this one: other threads hand over functions
+by `call`. The thread reconnects after every loss until it is closed. A `ChannelHandler` uses the connection.
 """
 
 import contextlib
@@ -28,66 +27,67 @@ from core.errors import BrokerError, BrokerUnavailable
 
 logger = logging.getLogger("cauce.broker")
 
-SETUP_SECONDS = 10.0
-"""How long it may take from the first packet until the duty is set up."""
+SETUP_TIMEOUT = 10.0
+"""Seconds from the first packet until the handler is set up."""
 
-CLOSE_SECONDS = 2.0
-"""How long the broker may take to answer that a connection is to be closed."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds for the broker to confirm that a connection is closed."""
 
-STEADY_SECONDS = 10.0
-"""How long a connection has to last for its loss to be a first failure again."""
+BACKOFF_RESET_AFTER = 10.0
+"""Seconds that a connection must last for the back-off to begin again at its loss."""
 
-STALLS = 2
-"""So many times in a row a duty may find its queue silent before the queue is made anew."""
+MAX_STALLS = 2
+"""Setups in a row that may time out at the handler's queue before the queue is recreated."""
 
 
 class ChannelHandler(ABC):
-    """What is done with a connection. Every method is called in the thread that owns it, and must not wait.
+    """Uses a connection. Every method is called in the thread that owns it, and must not block.
 
     Attributes:
-        queue: what it can't do without.
+        queue: the queue that it needs.
     """
 
     queue = Queue.TASKS
 
     @abstractmethod
-    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
-        """Begin with a new channel, on which the queues have been declared; call `done` when ready."""
+    def set_up(self, connection: RabbitConnection, channel: Channel, on_ready: Callable[[], None]) -> None:
+        """Begin with a new channel, on which the queues were declared; call `on_ready` when ready."""
 
     @abstractmethod
-    def lost(self, error: BrokerError) -> None:
-        """Forget the channel, if there is one. Also called when a try at a connection has failed."""
+    def connection_lost(self, error: BrokerError) -> None:
+        """Forget the channel, if there is one. Also called when an attempt to connect has failed."""
 
     @abstractmethod
-    def turned(self) -> None:
-        """Do what is done once for everything that came in together."""
+    def flush(self) -> None:
+        """Process what has come in together. Called once per turn of the event loop."""
 
 
 class ConnectionThread(SetupOwner):
     """Owns the thread and the connection. `call`, `close` and the properties are for any thread.
 
     Args:
-        addresses: where to connect to, in turn.
-        duty: what is done with the connection.
-        role: for logs, and for people who look at RabbitMQ's connections.
-        on_birth: called when the tasks queue was missing and is made; None for those who only look, and make none.
+        addresses: the addresses to connect to, in turn.
+        handler: uses the connection.
+        role: names the connection in logs and in RabbitMQ.
+        on_queue_recreated: called when the tasks queue was missing and was made. None for a handler that only reads:
+            then no queue is made.
     """
 
     def __init__(
         self,
         addresses: Sequence[BrokerAddress],
-        duty: ChannelHandler,
+        handler: ChannelHandler,
         role: str,
         on_queue_recreated: Callable[[], None] | None = None,
     ) -> None:
         self._addresses = addresses
         self._address = addresses[0]
-        self._duty = duty
+        self._handler = handler
         self._role = role
         self._on_queue_recreated = on_queue_recreated
         self._setting_up = False
         self._stalls = 0
-        self._inbox: deque[Callable[[], None]] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
         self._woken = False
         self._loop = IOLoop()
         self._connection: RabbitConnection | None = None
@@ -96,31 +96,31 @@ class ConnectionThread(SetupOwner):
         self._connected = False
         self._connected_at = 0.0
         self._failure: BrokerError | None = None
-        self._blocked = ""
-        self._watch: object = None
-        self._stopped = False
-        self._given_up = False
+        self._blocked_reason = ""
+        self._timeout: object = None
+        self._handler_stopped = False
+        self._aborted = False
         self._closing = False
-        self._ended = False
-        self._over = False
-        self._last_words = threading.Lock()
+        self._should_end = False
+        self._loop_ended = False
+        self._drain_lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"cauce {role}", daemon=True)
 
     @property
-    def ready(self) -> bool:
-        """Whether the duty is at work and the broker does not block it."""
-        return self._connected and not self._blocked
+    def is_ready(self) -> bool:
+        """Whether the handler is set up and the broker does not block it."""
+        return self._connected and not self._blocked_reason
 
     @property
     def failure(self) -> BrokerError | None:
-        """Why there is no connection; None when there is one, or none was tried yet."""
+        """The error of the last attempt to connect; None while connected, and before the first attempt has ended."""
         return self._failure
 
     @property
     def trouble(self) -> str:
-        """Why it is not ready, as a sentence; empty when it is."""
+        """The reason why it is not ready, as a sentence; empty when it is."""
         if self._connected:
-            return self._blocked
+            return self._blocked_reason
         return str(self._failure or f"{self._address.place}: connecting")
 
     def start(self) -> None:
@@ -128,108 +128,113 @@ class ConnectionThread(SetupOwner):
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have a function called in the owner's thread, in the order of the calls; after the end, in this one."""
-        self._inbox.append(function)
+        """Run a function in the owner's thread, in the order of the calls; after that has ended, in the caller's."""
+        self._calls.append(function)
         if not self._woken:
             self._woken = True
-            # The loop is read after the function was put down: whoever replaces the loop looks there afterwards.
+            # The loop is read after the function was added: code that replaces the loop runs the calls afterwards.
             self._loop.add_callback_threadsafe(ignore)
-        if self._over:
-            self._finish()
+        if self._loop_ended:
+            self._drain()
 
-    def restart(self, error: BrokerError) -> None:
-        """Leave this connection for a new one. For the duty, in the owner's thread."""
-        self._stop_duty(error)
+    def reconnect(self, error: BrokerError) -> None:
+        """Leave this connection for a new one. For the handler, in the owner's thread."""
+        self._stop_handler(error)
         if self._connection is not None:
             self._close_connection(self._connection)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Do what was handed over before, disconnect, and end the thread; takes `timeout` seconds at most."""
-        self.call(self._begin_to_close)
+        """Run the calls made before, disconnect, and end the thread, waiting up to `timeout` seconds for it."""
+        self.call(self._start_closing)
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
-    # Everything below is done in the owner's thread.
+    # Everything below runs in the owner's thread.
 
     def _run(self) -> None:
         self._loop.activate_poller()
         self._loop.call_later(0, self._connect)
-        while not self._ended:
+        while not self._should_end:
             try:
-                self._turn()
-            except Exception as error:  # noqa: BLE001  pika raises ValueError, AssertionError and others at a loss
-                self._start_over(error)
-        self._over = True
-        self._finish()
+                self._run_once()
+            except Exception as error:  # noqa: BLE001  pika raises ValueError, AssertionError and others when a connection is lost
+                self._recover(error)
+        self._loop_ended = True
+        self._drain()
         self._loop.close()
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         self._loop.poll()
         self._loop.process_timeouts()
-        self._empty_inbox()
-        self._duty.turned()
+        self._run_calls()
+        self._handler.flush()
 
-    def _empty_inbox(self) -> None:
-        # First this and then the look into the inbox: what is put down meanwhile wakes the loop again.
+    def _run_calls(self) -> None:
+        # Cleared before the calls are read: a call that is added meanwhile wakes the loop again.
         self._woken = False
-        while self._inbox:
-            self._inbox.popleft()()
+        while self._calls:
+            self._calls.popleft()()
 
-    def _finish(self) -> None:
-        """Do what was handed over at the last moment, or later. The duty has no channel any more."""
-        with self._last_words:
-            self._duty.lost(BrokerUnavailable("the connection was closed"))
-            self._empty_inbox()
-            self._duty.turned()
+    def _drain(self) -> None:
+        """Run the calls that came at the end, or later. The handler has no channel then."""
+        with self._drain_lock:
+            self._handler.connection_lost(BrokerUnavailable("the connection was closed"))
+            self._run_calls()
+            self._handler.flush()
 
     def _connect(self) -> None:
         if self._closing:
             return
         self._address = self._addresses[self._tries % len(self._addresses)]
         self._tries += 1
-        self._stopped = False
-        self._given_up = False
+        self._handler_stopped = False
+        self._aborted = False
         self._setting_up = False
-        self._set_watch(SETUP_SECONDS)
+        self._set_timeout(SETUP_TIMEOUT)
         self._connection = RabbitConnection(
             self._address.parameters(self._role),
-            on_open_callback=self._opened,
-            on_open_error_callback=self._disconnected,
-            on_close_callback=self._disconnected,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_disconnected,
+            on_close_callback=self._on_disconnected,
             custom_ioloop=self._loop,
         )
 
-    def _opened(self, connection: RabbitConnection) -> None:
+    def _on_open(self, connection: RabbitConnection) -> None:
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        silent = self._stalls >= STALLS
+        unresponsive = self._stalls >= MAX_STALLS
         TopologySetup(
-            connection, self, self._duty.queue, self._address.place, self._on_queue_recreated, silent=silent
-        ).begin()
+            connection,
+            self,
+            self._handler.queue,
+            self._address.place,
+            self._on_queue_recreated,
+            unresponsive=unresponsive,
+        ).start()
 
-    def arrived(self, channel: Channel) -> None:
-        """The queues are there: have the duty set up."""
+    def topology_ready(self, channel: Channel) -> None:
+        """Set up the handler: the queues exist."""
         connection = self._connection
         if connection is not None and channel.connection is connection:
             self._setting_up = True
-            self._duty.set_up(connection, channel, self._set_up)
+            self._handler.set_up(connection, channel, self._on_handler_ready)
 
-    def closed(self, channel: Channel, reason: Exception) -> None:
-        """A channel that fails takes its connection with it: one way back serves for every loss."""
+    def channel_closed(self, channel: Channel, reason: Exception) -> None:
+        """Reconnect after a channel has failed, so that every loss is handled in the same way."""
         if channel.connection is self._connection:
-            self.restart(translate(reason, self._address.place))
+            self.reconnect(translate(reason, self._address.place))
 
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Call a function after so many seconds."""
-        self._loop.call_later(seconds, function)
+    def call_later(self, delay: float, function: Callable[[], None]) -> None:
+        """Call a function after `delay` seconds."""
+        self._loop.call_later(delay, function)
 
-    def allow(self, seconds: float) -> None:
-        """Wait so long until the duty is set up."""
+    def extend_timeout(self, timeout: float) -> None:
+        """Wait `timeout` seconds from now for the setup to finish."""
         self._stalls = 0
-        self._set_watch(seconds)
+        self._set_timeout(timeout)
 
-    def _set_up(self) -> None:
-        self._clear_watch()
+    def _on_handler_ready(self) -> None:
+        self._clear_timeout()
         self._setting_up = False
         self._stalls = 0
         self._connected_at = time.monotonic()
@@ -239,96 +244,96 @@ class ConnectionThread(SetupOwner):
             self._failure = None
 
     def _on_blocked(self, _connection: RabbitConnection, frame: Method) -> None:
-        self._blocked = f"{self._address.place} accepts no messages for now: {frame.method.reason}"
-        logger.warning("%s", self._blocked)
+        self._blocked_reason = f"{self._address.place} accepts no messages for now: {frame.method.reason}"
+        logger.warning("%s", self._blocked_reason)
 
     def _on_unblocked(self, _connection: RabbitConnection, _frame: Method) -> None:
-        self._blocked = ""
+        self._blocked_reason = ""
         logger.info("%s accepts messages again", self._address.place)
 
-    def _disconnected(self, connection: RabbitConnection, reason: Exception) -> None:
+    def _on_disconnected(self, connection: RabbitConnection, reason: Exception) -> None:
         if connection is self._connection:
             self._connection = None
-            self._stop_duty(translate(reason, self._address.place))
-            self._plan_next()
+            self._stop_handler(translate(reason, self._address.place))
+            self._schedule_reconnect()
 
-    def _stop_duty(self, error: BrokerError) -> None:
-        """Note the loss of this connection, once: what follows from it would hide the cause."""
-        if self._stopped:
+    def _stop_handler(self, error: BrokerError) -> None:
+        """Report the loss of this connection to the handler, once: later errors would hide the cause."""
+        if self._handler_stopped:
             return
-        self._stopped = True
-        steady = self._connected and time.monotonic() - self._connected_at > STEADY_SECONDS
-        self._failures = 1 if steady else self._failures + 1
+        self._handler_stopped = True
+        was_stable = self._connected and time.monotonic() - self._connected_at > BACKOFF_RESET_AFTER
+        self._failures = 1 if was_stable else self._failures + 1
         if not self._closing:
             if type(error) is not type(self._failure):
                 logger.warning("%s (%s)", error, self._role)
             self._failure = error
         self._connected = False
-        self._blocked = ""
-        self._duty.lost(error)
+        self._blocked_reason = ""
+        self._handler.connection_lost(error)
 
-    def _plan_next(self) -> None:
-        self._clear_watch()
+    def _schedule_reconnect(self) -> None:
+        self._clear_timeout()
         if self._closing:
-            self._ended = True
+            self._should_end = True
             return
-        wait = RECONNECT_BACKOFF.delay(self._failures - 1, random.random())  # noqa: S311  it spreads clients, it hides nothing
-        self._loop.call_later(wait, self._connect)
+        delay = RECONNECT_BACKOFF.delay(self._failures - 1, random.random())  # noqa: S311  it spreads clients, it is not a secret
+        self._loop.call_later(delay, self._connect)
 
-    def _begin_to_close(self) -> None:
+    def _start_closing(self) -> None:
         if self._closing:
             return
         self._closing = True
-        self._stop_duty(BrokerUnavailable("the connection was closed"))
+        self._stop_handler(BrokerUnavailable("the connection was closed"))
         if self._connection is None:
-            self._ended = True
+            self._should_end = True
         else:
             self._close_connection(self._connection)
 
     def _close_connection(self, connection: RabbitConnection) -> None:
         if not (connection.is_closing or connection.is_closed):
-            self._set_watch(CLOSE_SECONDS)
+            self._set_timeout(CLOSE_TIMEOUT)
             connection.close()
 
-    def _set_watch(self, seconds: float) -> None:
-        self._clear_watch()
-        self._watch = self._loop.call_later(seconds, self._give_up)
+    def _set_timeout(self, timeout: float) -> None:
+        self._clear_timeout()
+        self._timeout = self._loop.call_later(timeout, self._on_timeout)
 
-    def _clear_watch(self) -> None:
-        if self._watch is not None:
-            self._loop.remove_timeout(self._watch)
-            self._watch = None
+    def _clear_timeout(self) -> None:
+        if self._timeout is not None:
+            self._loop.remove_timeout(self._timeout)
+            self._timeout = None
 
-    def _give_up(self) -> None:
-        """Drop a connection that takes too long, and the second time not even wait for that."""
-        self._watch = None
+    def _on_timeout(self) -> None:
+        """Abort a connection that takes too long; the second time, do not wait for it to close."""
+        self._timeout = None
         connection = self._connection
         if connection is None:
             return
-        error = TimeoutError("it did not answer in time")
+        error = TimeoutError("it did not respond in time")
         self._stalls += self._setting_up
         self._setting_up = False
-        self._stop_duty(translate(error, self._address.place))
-        if self._given_up:
-            self._disconnected(connection, error)
+        self._stop_handler(translate(error, self._address.place))
+        if self._aborted:
+            self._on_disconnected(connection, error)
             return
-        self._given_up = True
-        self._set_watch(CLOSE_SECONDS)
-        connection.drop(error)
+        self._aborted = True
+        self._set_timeout(CLOSE_TIMEOUT)
+        connection.abort(error)
 
-    def _start_over(self, error: Exception) -> None:
-        """Leave everything of pika's behind after an error that it should not have raised."""
-        logger.debug("unexpected", exc_info=error)
+    def _recover(self, error: Exception) -> None:
+        """Replace the connection and the event loop after an unexpected error of pika."""
+        logger.debug("unexpected error of pika", exc_info=error)
         connection, self._connection = self._connection, None
-        self._stop_duty(translate(error, self._address.place))
+        self._stop_handler(translate(error, self._address.place))
         with contextlib.suppress(Exception):
             if connection is not None:
-                connection.drop(error)
-                # The socket is closed by a callback that this has put into the loop.
+                connection.abort(error)
+                # A callback in the loop closes the socket.
                 self._loop.process_timeouts()
-        self._watch = None
+        self._timeout = None
         former, self._loop = self._loop, IOLoop()
         self._loop.activate_poller()
         with contextlib.suppress(Exception):
             former.close()
-        self._plan_next()
+        self._schedule_reconnect()

@@ -1,4 +1,4 @@
-"""Consumes one queue: takes many at once, acknowledges many at once."""
+"""Consumes one queue: receives and acknowledges messages in batches."""
 
 import time
 from collections import deque
@@ -11,34 +11,34 @@ from core.broker.rabbitmq.addresses import BrokerAddress
 from core.broker.rabbitmq.connection_thread import ConnectionThread
 from core.broker.rabbitmq.consumer_channel import ConsumerChannel, receipt_of
 
-CLOSE_SECONDS = 5.0
-"""How long closing may take: until the broker has read the acknowledgements made before."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that closing may take, until the broker has read the acknowledgements made before."""
 
 
 class RabbitConsumer(Consumer):
-    """What the callers see: takes what the thread of the link has put down, and hands acknowledgements over.
+    """Consumes a queue of RabbitMQ: takes batches from the connection's thread, and hands acknowledgements over to it.
 
     Args:
-        addresses: where to connect to, in turn.
-        queue: which one.
-        prefetch: how many messages may be held.
-        on_birth: called, in another thread, when the tasks queue was missing and is made.
+        addresses: the addresses to connect to, in turn.
+        queue: the queue to consume.
+        prefetch: the number of messages that may be held.
+        on_queue_recreated: called, in another thread, when the tasks queue was missing and was made.
     """
 
     def __init__(
         self, addresses: Sequence[BrokerAddress], queue: Queue, prefetch: int, on_queue_recreated: Callable[[], None]
     ) -> None:
-        self._intake = ConsumerChannel(queue, prefetch)
-        self._link = ConnectionThread(addresses, self._intake, f"consumer of {queue.value}", on_queue_recreated)
-        self._intake.restart = self._link.restart
-        self._held: deque[Delivery] = deque()
+        self._handler = ConsumerChannel(queue, prefetch)
+        self._thread = ConnectionThread(addresses, self._handler, f"consumer of {queue.value}", on_queue_recreated)
+        self._handler.reconnect = self._thread.reconnect
+        self._received: deque[Delivery] = deque()
         self._closed = False
-        self._link.start()
+        self._thread.start()
 
     @property
     def trouble(self) -> str:
-        """Why nothing can be received now."""
-        return self._link.trouble
+        """The reason why nothing can be received now."""
+        return self._thread.trouble
 
     def receive(self, limit: int, timeout: float) -> list[Delivery]:
         """Take up to `limit` messages, waiting up to `timeout` seconds for the first."""
@@ -46,51 +46,51 @@ class RabbitConsumer(Consumer):
         deadline = time.monotonic() + timeout
         while not taken and not self._closed:
             try:
-                self._held.extend(self._intake.arrived.get(timeout=max(0.0, deadline - time.monotonic())))
+                self._received.extend(self._handler.batches.get(timeout=max(0.0, deadline - time.monotonic())))
             except Empty:
                 break
             taken = self._take(limit)
         return taken
 
     def holds(self, delivery: Delivery) -> bool:
-        """Whether the connection that delivered it is still there."""
-        return receipt_of(delivery).session.alive
+        """Return whether the connection that delivered it still exists."""
+        return receipt_of(delivery).session.is_open
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Hand these over to be acknowledged, in as few words as is safe."""
+        """Acknowledge deliveries, with as few frames as is safe."""
         if deliveries:
-            self._link.call(partial(self._intake.ack, tuple(deliveries)))
+            self._thread.call(partial(self._handler.ack, tuple(deliveries)))
 
     def reject(self, delivery: Delivery) -> None:
         """Make this a dead letter at once."""
-        self._link.call(partial(self._intake.reject, delivery))
+        self._thread.call(partial(self._handler.reject, delivery))
 
     def resize(self, prefetch: int) -> None:
-        """Hold at most `prefetch` messages from now on; none that is in hand is given back for it."""
-        self._link.call(partial(self._intake.resize, prefetch))
+        """Hold at most `prefetch` messages from now on; those already received are kept."""
+        self._thread.call(partial(self._handler.resize, prefetch))
 
     def renew(self) -> None:
-        """Consume by a new connection."""
-        self._link.call(self._intake.renew)
+        """Consume over a new connection."""
+        self._thread.call(self._handler.renew)
 
     def close(self) -> None:
-        """Send the acknowledgements made before and disconnect, which gives back everything else."""
+        """Send the acknowledgements made before and disconnect, which requeues everything else."""
         self._closed = True
-        # Wakes who waits in `receive`.
-        self._intake.arrived.put([])
-        self._link.close(CLOSE_SECONDS)
+        # Wakes a thread that waits in `receive`.
+        self._handler.batches.put([])
+        self._thread.close(CLOSE_TIMEOUT)
 
     def _take(self, limit: int) -> list[Delivery]:
-        """Take what is there. What a lost connection delivered is passed over: it will come again."""
+        """Take messages without waiting. Those of a lost connection are skipped: they are delivered again."""
         taken: list[Delivery] = []
         while len(taken) < limit:
-            if not self._held:
+            if not self._received:
                 try:
-                    self._held.extend(self._intake.arrived.get_nowait())
+                    self._received.extend(self._handler.batches.get_nowait())
                 except Empty:
                     break
                 continue
-            delivery = self._held.popleft()
-            if receipt_of(delivery).session.alive:
+            delivery = self._received.popleft()
+            if receipt_of(delivery).session.is_open:
                 taken.append(delivery)
         return taken

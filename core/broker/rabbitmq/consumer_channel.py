@@ -1,4 +1,4 @@
-"""What a consumer does in the thread of its link: takes deliveries in and tells the broker of those that are done."""
+"""What a consumer does in its connection's thread: it collects deliveries and sends acknowledgements."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -18,76 +18,77 @@ from core.broker.rabbitmq.prefetch_shares import PrefetchShares
 from core.callbacks import ignore
 from core.errors import BrokerError, BrokerUnavailable
 
-_MOST = 65_535
-"""The largest prefetch that the protocol can say. 0 would mean no limit."""
+_MAX_PREFETCH = 65_535
+"""The largest prefetch in AMQP. 0 would mean no limit."""
 
 
 class ChannelSession:
-    """One channel's life. Its tags mean nothing, or another message, on any other channel.
+    """One channel, from its opening to its loss. Its delivery tags are not valid on any other channel.
 
     Attributes:
-        last: the tag of the last delivery.
-        older: the tag up to which deliveries are of consumers that have ended.
+        last_tag: the tag of the last delivery.
+        cancelled_up_to: the last tag of deliveries to cancelled consumers.
+        is_open: whether the connection was not lost.
     """
 
     def __init__(self, connection: RabbitConnection, channel: Channel, prefetch: int) -> None:
         self.connection = connection
         self.channel = channel
-        self.window = AckWindow()
+        self.ack_window = AckWindow()
         self.shares = PrefetchShares(prefetch)
-        self.last = 0
-        self.older = 0
-        self.alive = True
+        self.last_tag = 0
+        self.cancelled_up_to = 0
+        self.is_open = True
 
 
 class ChannelReceipt(msgspec.Struct, frozen=True):
-    """What it takes to settle a delivery: the channel it came by, and its tag there."""
+    """Identifies a delivery: its channel, and its tag there."""
 
     session: ChannelSession
     tag: int
 
 
 class ConsumerChannel(ChannelHandler):
-    """What is done in the thread of the link."""
+    """Consumes, in the connection's thread."""
 
     def __init__(self, queue: Queue, prefetch: int) -> None:
         self.queue = queue
-        self._prefetch = _within(prefetch)
+        self._prefetch = _clamp(prefetch)
         self._session: ChannelSession | None = None
         self._batch: list[Delivery] = []
-        self.arrived: SimpleQueue[list[Delivery]] = SimpleQueue()
-        """What came in together, in the order of its coming."""
-        self.restart: Callable[[BrokerError], None]
-        """Leaves the connection for a new one; set by who makes this."""
+        self.batches: SimpleQueue[list[Delivery]] = SimpleQueue()
+        """The deliveries, in their order, as they came in together."""
+        self.reconnect: Callable[[BrokerError], None]
+        """Leaves the connection for a new one; set by the owner."""
 
-    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
+    def set_up(self, connection: RabbitConnection, channel: Channel, on_ready: Callable[[], None]) -> None:
         """Begin to consume."""
         session = ChannelSession(connection, channel, self._prefetch)
 
-        def consuming(_frame: Method) -> None:
+        def on_consuming(_frame: Method) -> None:
             self._session = session
-            done()
-            # It may have changed meanwhile.
+            on_ready()
+            # The prefetch may have changed meanwhile.
             self.resize(self._prefetch)
 
-        channel.add_on_cancel_callback(self._cancelled)
-        self._consume(session, self._prefetch, consuming)
+        channel.add_on_cancel_callback(self._on_cancelled_by_broker)
+        self._consume(session, self._prefetch, on_consuming)
 
-    def lost(self, error: BrokerError) -> None:
-        """Forget the channel: what it delivered will come again."""
+    def connection_lost(self, error: BrokerError) -> None:
+        """Forget the channel: what it delivered will be delivered again."""
         if self._session is not None:
-            self._session.alive = False
+            self._session.is_open = False
             self._session = None
         self._batch = []
 
-    def turned(self) -> None:
-        """Put down what came in together."""
+    def flush(self) -> None:
+        """Pass on the deliveries that came in together."""
         if self._batch:
-            self.arrived.put(self._batch)
+            self.batches.put(self._batch)
             self._batch = []
 
     def ack(self, deliveries: Iterable[Delivery]) -> None:
-        """Acknowledge those that were delivered on this very channel."""
+        """Acknowledge deliveries of the current channel."""
         session = self._session
         if session is None:
             return
@@ -95,56 +96,60 @@ class ConsumerChannel(ChannelHandler):
         tags = [
             receipt.tag for receipt in receipts if isinstance(receipt, ChannelReceipt) and receipt.session is session
         ]
-        with session.connection.gather():
-            for tag, multiple in session.window.ack(tags):
+        with session.connection.batch_writes():
+            for tag, multiple in session.ack_window.ack(tags):
                 session.channel.basic_ack(tag, multiple)
-        self._fill(session)
+        self._add_consumer(session)
 
     def reject(self, delivery: Delivery) -> None:
-        """Make a dead letter of a message, if it was delivered on this very channel."""
+        """Make a message a dead letter, if it was delivered on the current channel."""
         receipt = receipt_of(delivery)
         session = self._session
-        if session is not None and receipt.session is session and session.window.settle(receipt.tag):
+        if session is not None and receipt.session is session and session.ack_window.settle(receipt.tag):
             session.channel.basic_reject(receipt.tag, requeue=False)
-            self._fill(session)
+            self._add_consumer(session)
 
     def resize(self, prefetch: int) -> None:
-        """Hold at most `prefetch` from now on.
+        """Hold at most `prefetch` messages from now on.
 
-        When it is made smaller, RabbitMQ takes back a few that are on their way, which counts as a delivery.
+        When it shrinks, RabbitMQ requeues a few that are on their way, which counts as a delivery.
         """
-        self._prefetch = _within(prefetch)
+        self._prefetch = _clamp(prefetch)
         session = self._session
         if session is None:
             return
-        session.shares.wanted = self._prefetch
-        for consumer in session.shares.end():
-            _cancel(session.channel, consumer, partial(self._ended, session, consumer))
-        self._fill(session)
+        session.shares.prefetch = self._prefetch
+        for consumer_tag in session.shares.cancel_excess():
+            _cancel(session.channel, consumer_tag, partial(self._on_cancelled, session, consumer_tag))
+        self._add_consumer(session)
 
     def renew(self) -> None:
-        """Leave a connection on which RabbitMQ may have said nothing of the end of its queue."""
+        """Leave a connection on which RabbitMQ may not have reported the end of its queue."""
         if self._session is not None:
-            self.restart(BrokerUnavailable(f"{self.queue.value} was made anew, and RabbitMQ did not say so"))
+            self.reconnect(BrokerUnavailable(f"{self.queue.value} was recreated, and RabbitMQ did not report it"))
 
-    def _ended(self, session: ChannelSession, consumer: str, _frame: Method) -> None:
-        session.shares.ended(consumer)
-        if not session.shares.leaving:
-            session.older = session.last
-        self._fill(session)
+    def _on_cancelled(self, session: ChannelSession, consumer_tag: str, _frame: Method) -> None:
+        session.shares.mark_cancelled(consumer_tag)
+        if not session.shares.is_cancelling:
+            session.cancelled_up_to = session.last_tag
+        self._add_consumer(session)
 
-    def _fill(self, session: ChannelSession) -> None:
-        """Add a consumer if there is room for one."""
-        if session.shares.short and (room := session.shares.room(session.window.open_up_to(session.older))):
-            self._consume(session, room, ignore)
+    def _add_consumer(self, session: ChannelSession) -> None:
+        """Add a consumer if the prefetch leaves room for one."""
+        if session.shares.is_below_prefetch and (
+            share := session.shares.next_share(session.ack_window.count_up_to(session.cancelled_up_to))
+        ):
+            self._consume(session, share, ignore)
 
-    def _consume(self, session: ChannelSession, share: int, done: Callable[[Method], None]) -> None:
+    def _consume(self, session: ChannelSession, share: int, on_consuming: Callable[[Method], None]) -> None:
         session.channel.basic_qos(prefetch_count=share, callback=ignore)
-        consumer = session.channel.basic_consume(self.queue.value, partial(self._delivered, session), callback=done)
-        session.connection.deliver(session.channel, consumer, partial(self._arrived, session))
-        session.shares.add(consumer, share)
+        consumer_tag = session.channel.basic_consume(
+            self.queue.value, partial(self._on_message, session), callback=on_consuming
+        )
+        session.connection.set_delivery_callback(session.channel, consumer_tag, partial(self._on_delivery, session))
+        session.shares.add(consumer_tag, share)
 
-    def _delivered(
+    def _on_message(
         self,
         session: ChannelSession,
         _channel: Channel,
@@ -152,41 +157,45 @@ class ConsumerChannel(ChannelHandler):
         properties: BasicProperties,
         body: bytes,
     ) -> None:
-        self._arrived(session, method.delivery_tag, redeliveries(properties.headers, method.redelivered), body)
+        self._on_delivery(
+            session, method.delivery_tag, count_redeliveries(properties.headers, method.redelivered), body
+        )
 
-    def _arrived(self, session: ChannelSession, tag: int, times: int, body: bytes) -> None:
-        session.last = tag
-        session.window.add(tag)
-        self._batch.append(Delivery(body, times, ChannelReceipt(session, tag)))
+    def _on_delivery(self, session: ChannelSession, tag: int, redeliveries: int, body: bytes) -> None:
+        session.last_tag = tag
+        session.ack_window.add(tag)
+        self._batch.append(Delivery(body, redeliveries, ChannelReceipt(session, tag)))
 
-    def _cancelled(self, _frame: Method) -> None:
-        self.restart(BrokerUnavailable(f"RabbitMQ ended the consuming of {self.queue.value}: was the queue deleted?"))
+    def _on_cancelled_by_broker(self, _frame: Method) -> None:
+        self.reconnect(
+            BrokerUnavailable(f"RabbitMQ cancelled the consumer of {self.queue.value}: was the queue deleted?")
+        )
 
 
-def redeliveries(headers: Mapping[str, object] | None, redelivered: bool) -> int:
-    """How often a message was delivered before: quorum queues count it, save for some versions the first time."""
+def count_redeliveries(headers: Mapping[str, object] | None, redelivered: bool) -> int:
+    """Return the number of earlier deliveries. Some versions of quorum queues omit the count the first time."""
     count = (headers or {}).get("x-delivery-count")
     if isinstance(count, int) and count >= 0:
-        return int(count)  # pika reads a class of its own
+        return int(count)  # pika returns a subclass of int
     return int(redelivered)
 
 
-def _cancel(channel: Channel, consumer_tag: str, done: Callable[[Method], None]) -> None:
-    # Not by basic_cancel: pika would reject all that is under way to the former consumer, up to its whole prefetch,
-    # and each rejection counts as a redelivery. Sent like this, RabbitMQ itself takes back a few at most.
-    channel._rpc(  # noqa: SLF001  there is no other way to send it
+def _cancel(channel: Channel, consumer_tag: str, on_cancelled: Callable[[Method], None]) -> None:
+    # Not by basic_cancel: pika would reject everything on its way to the former consumer, up to its whole prefetch,
+    # and each rejection counts as a redelivery. Sent like this, RabbitMQ itself requeues a few at most.
+    channel._rpc(  # noqa: SLF001  pika has no public method that sends it alone
         Basic.Cancel(consumer_tag=consumer_tag, nowait=False),
-        done,
+        on_cancelled,
         [(Basic.CancelOk, {"consumer_tag": consumer_tag})],
     )
 
 
 def receipt_of(delivery: Delivery) -> ChannelReceipt:
-    """The receipt of a delivery, which only a consumer of this kind can have made."""
+    """Return the receipt of a delivery that a consumer of RabbitMQ made."""
     receipt = delivery.receipt
-    assert isinstance(receipt, ChannelReceipt), "a delivery of another kind of consumer"
+    assert isinstance(receipt, ChannelReceipt), "a delivery of another broker"
     return receipt
 
 
-def _within(prefetch: int) -> int:
-    return max(1, min(prefetch, _MOST))
+def _clamp(prefetch: int) -> int:
+    return max(1, min(prefetch, _MAX_PREFETCH))

@@ -1,8 +1,8 @@
-"""Deliveries read straight from the bytes that arrived, where they are of the plain kind.
+"""Parses plain deliveries directly from the received bytes.
 
-pika makes three objects of each message and asks for each whether anybody waits for it; that took more than half of a
-busy worker's time. What is read here is whole, in three frames and without headers; everything else is left to pika.
-A test holds what is read against pika's own reading.
+pika makes three objects for each message and looks up a callback for each; that took more than half of a busy worker's
+time. A plain delivery is complete, in three frames, and has no headers; all other frames are left to pika.
+A test compares the result with pika's.
 The source is AMQP 0-9-1: section 4.2.3 (frames), 4.2.6 (content header), and basic.deliver in its list of methods.
 """
 
@@ -12,22 +12,22 @@ import msgspec
 from pika import BasicProperties, spec
 
 _method = Struct(">BHIIB").unpack_from
-"""Type of the frame, channel, size, method; the length of the consumer's tag."""
+"""Frame type, channel, size, method; length of the consumer tag."""
 
 _METHOD_SIZE = Struct(">BHIIB").size
 _delivery = Struct(">QB").unpack_from
-"""The delivery's tag, and its flags."""
+"""Delivery tag and flags."""
 
 _DELIVERY_SIZE = Struct(">QB").size
 _header = Struct(">BHIHHQH").unpack_from
-"""Type of the frame, channel, size, class, weight; bytes of the body, flags of the properties."""
+"""Frame type, channel, size, class, weight; bytes of the body, property flags."""
 
 _HEADER_SIZE = Struct(">BHIHHQH").size
 _body = Struct(">BHI").unpack_from
-_FRAME = 8
-"""Bytes of a frame beside what it holds: seven before it, one after it."""
+_FRAME_OVERHEAD = 8
+"""Bytes of a frame around its content: seven before it, one after it."""
 
-# By names of their own: for each message some are looked up.
+# Module names are faster to look up than attributes, and some are needed for each message.
 _METHOD_FRAME = spec.FRAME_METHOD
 _HEADER_FRAME = spec.FRAME_HEADER
 _BODY_FRAME = spec.FRAME_BODY
@@ -35,32 +35,31 @@ _FRAME_END = spec.FRAME_END
 _DELIVER = spec.Basic.Deliver.INDEX
 _BASIC = BasicProperties.INDEX
 _NOT_PLAIN = BasicProperties.FLAG_HEADERS | 1
-"""Flags of headers, and of more flags."""
+"""The flag of headers, and that of a further flags word."""
 
 
 class ParsedDelivery(msgspec.Struct, frozen=True):
-    """A message that was delivered."""
+    """A delivery."""
 
     end: int
     """Where the next frame begins."""
-    consumer: bytes
-    """Whose it is."""
+    consumer_tag: bytes
     tag: int
     redeliveries: int
-    """1 when it was delivered before, as far as this tells; how often only headers say."""
+    """1 when it was delivered before; only headers carry the count."""
     body: bytes
 
 
-def read(buffer: bytes, start: int, channel: int) -> ParsedDelivery | None:
-    """Read the message that begins at `start`.
+def parse(buffer: bytes, start: int, channel: int) -> ParsedDelivery | None:
+    """Parse the delivery that begins at `start`.
 
     Args:
-        buffer: what arrived.
-        start: where a frame begins.
-        channel: the number of the channel that consumes.
+        buffer: the received bytes.
+        start: the position of a frame.
+        channel: the number of the consuming channel.
 
     Returns:
-        The message; None when something else begins there, or it has not arrived whole, or it is not of the plain kind.
+        The delivery. None when another frame begins there, or the delivery is incomplete or not plain.
     """
     length = len(buffer)
     if length < start + _METHOD_SIZE:
@@ -68,14 +67,14 @@ def read(buffer: bytes, start: int, channel: int) -> ParsedDelivery | None:
     kind, number, size, method, tag_size = _method(buffer, start)
     if kind != _METHOD_FRAME or method != _DELIVER or number != channel:
         return None
-    header_at = start + _FRAME + size
+    header_at = start + _FRAME_OVERHEAD + size
     if length < header_at + _HEADER_SIZE or buffer[header_at - 1] != _FRAME_END:
         return None
     kind, number, size, of_class, _, body_size, flags = _header(buffer, header_at)
     if kind != _HEADER_FRAME or number != channel or of_class != _BASIC or flags & _NOT_PLAIN:
         return None
-    body_at = header_at + _FRAME + size
-    end = body_at + _FRAME + body_size
+    body_at = header_at + _FRAME_OVERHEAD + size
+    end = body_at + _FRAME_OVERHEAD + body_size
     if length < end or buffer[body_at - 1] != _FRAME_END or buffer[end - 1] != _FRAME_END:
         return None
     if not body_size or _body(buffer, body_at) != (_BODY_FRAME, channel, body_size):

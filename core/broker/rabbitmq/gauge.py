@@ -1,4 +1,4 @@
-"""Reads how many messages the queues hold, over a connection of its own that stays open."""
+"""Reads the depth of the queues, over its own connection, which stays open."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -14,73 +14,74 @@ from core.broker.rabbitmq.connection_thread import ChannelHandler, ConnectionThr
 from core.errors import BrokerError, BrokerUnavailable
 from core.model import Depth
 
-READ_SECONDS = 3.0
-"""How long a read may take."""
+READ_TIMEOUT = 3.0
+"""Seconds that a read may take."""
 
 
 class RabbitGauge(DepthGauge):
-    """Asks by passive declaration, which needs no plugin."""
+    """Counts messages by passive declarations, which need no plugin."""
 
     def __init__(self, addresses: Sequence[BrokerAddress]) -> None:
-        self._meter = _DepthChannel()
-        self._link = ConnectionThread(addresses, self._meter, "gauge")
-        self._link.start()
+        self._handler = _DepthChannel()
+        self._thread = ConnectionThread(addresses, self._handler, "gauge")
+        self._thread.start()
 
     def read(self) -> Depth:
-        """Ask for both counts; in vain and at once when the broker is known to be away."""
-        if self._link.failure is not None:
-            raise BrokerUnavailable(str(self._link.failure))
-        answer: Future[Depth] = Future()
-        self._link.call(partial(self._meter.ask, answer))
+        """Count the messages of both queues. Raises at once when the broker is known to be unavailable."""
+        if self._thread.failure is not None:
+            raise BrokerUnavailable(str(self._thread.failure))
+        depth: Future[Depth] = Future()
+        self._thread.call(partial(self._handler.request, depth))
         try:
-            return answer.result(READ_SECONDS)
+            return depth.result(READ_TIMEOUT)
         except TimeoutError as error:
-            raise BrokerUnavailable(self._link.trouble or "RabbitMQ did not say how many messages it holds") from error
+            raise BrokerUnavailable(
+                self._thread.trouble or "RabbitMQ did not return its message counts in time"
+            ) from error
 
     def close(self) -> None:
         """Disconnect."""
-        self._link.close()
+        self._thread.close()
 
 
 class _DepthChannel(ChannelHandler):
-    """What is done in the thread of the link."""
+    """Reads the depth, in the connection's thread."""
 
     def __init__(self) -> None:
         self._channel: Channel | None = None
-        self._waiting: list[Future[Depth]] = []
-        self._closed = False
+        self._pending: list[Future[Depth]] = []
 
-    def set_up(self, connection: RabbitConnection, channel: Channel, done: Callable[[], None]) -> None:
+    def set_up(self, connection: RabbitConnection, channel: Channel, on_ready: Callable[[], None]) -> None:
         self._channel = channel
-        done()
-        for answer in self._waiting:
-            _ask(channel, answer)
+        on_ready()
+        for depth in self._pending:
+            _count(channel, depth)
 
-    def lost(self, error: BrokerError) -> None:
+    def connection_lost(self, error: BrokerError) -> None:
         self._channel = None
-        waiting, self._waiting = self._waiting, []
-        for answer in waiting:
-            if not answer.done():
-                answer.set_exception(BrokerUnavailable(str(error)))
+        pending, self._pending = self._pending, []
+        for depth in pending:
+            if not depth.done():
+                depth.set_exception(BrokerUnavailable(str(error)))
 
-    def turned(self) -> None:
-        self._waiting = [answer for answer in self._waiting if not answer.done()]
+    def flush(self) -> None:
+        self._pending = [depth for depth in self._pending if not depth.done()]
 
-    def ask(self, answer: Future[Depth]) -> None:
-        """Have `answer` filled in as soon as there is a channel."""
-        self._waiting.append(answer)
+    def request(self, depth: Future[Depth]) -> None:
+        """Set the result of `depth` as soon as there is a channel."""
+        self._pending.append(depth)
         if self._channel is not None:
-            _ask(self._channel, answer)
+            _count(self._channel, depth)
 
 
-def _ask(channel: Channel, answer: Future[Depth]) -> None:
+def _count(channel: Channel, depth: Future[Depth]) -> None:
     counts: list[int] = []
 
-    def counted(frame: Method) -> None:
+    def on_count(frame: Method) -> None:
         counts.append(frame.method.message_count)
-        if len(counts) == 2 and not answer.done():
-            answer.set_result(Depth(ready=counts[0], dead=counts[1]))
+        if len(counts) == 2 and not depth.done():
+            depth.set_result(Depth(ready=counts[0], dead=counts[1]))
 
-    # pika keeps the order of the questions, so the first count is of the first queue.
+    # pika keeps the order of requests, so the first count is of the first queue.
     for queue in (Queue.TASKS, Queue.DEAD):
-        channel.queue_declare(queue.value, passive=True, callback=counted)
+        channel.queue_declare(queue.value, passive=True, callback=on_count)

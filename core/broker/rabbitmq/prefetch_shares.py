@@ -1,57 +1,57 @@
-"""How a prefetch is changed where none can be: by several consumers on one channel, of which each holds a share.
+"""Changes the prefetch of a channel, by several consumers that each have a share of it.
 
-It is pure. The prefetch of a consumer is fixed, and quorum queues know none for a whole channel. So to hold more is
-to add a consumer for the difference; to hold less is to end all of them, and to begin again with what is left.
+It is pure. The prefetch of a consumer is fixed, and quorum queues have none for a whole channel. So a larger prefetch
+adds a consumer for the difference; a smaller one cancels all consumers and begins again.
 """
 
 
 class PrefetchShares:
-    """The consumers of one channel and how many messages each may hold.
+    """The consumers of one channel, and the prefetch of each.
 
     Attributes:
-        wanted: how many they may hold together.
+        prefetch: the number of messages that they may hold together.
     """
 
-    def __init__(self, wanted: int) -> None:
-        self.wanted = wanted
-        self._held_by: dict[str, int] = {}
-        self._leaving: set[str] = set()
+    def __init__(self, prefetch: int) -> None:
+        self.prefetch = prefetch
+        self._shares: dict[str, int] = {}
+        self._cancelling: set[str] = set()
 
     @property
-    def leaving(self) -> bool:
-        """Whether the broker has yet to answer that a consumer has ended."""
-        return bool(self._leaving)
+    def is_cancelling(self) -> bool:
+        """Whether the broker has yet to confirm that a consumer is cancelled."""
+        return bool(self._cancelling)
 
     @property
-    def short(self) -> bool:
-        """Whether a consumer could be added as soon as older deliveries are settled."""
-        return not self._leaving and sum(self._held_by.values()) < self.wanted
+    def is_below_prefetch(self) -> bool:
+        """Whether a consumer can be added once older deliveries are settled."""
+        return not self._cancelling and sum(self._shares.values()) < self.prefetch
 
-    def add(self, consumer: str, share: int) -> None:
-        """Note a new consumer."""
-        self._held_by[consumer] = share
+    def add(self, consumer_tag: str, share: int) -> None:
+        """Add a new consumer."""
+        self._shares[consumer_tag] = share
 
-    def end(self) -> list[str]:
-        """Say which consumers have to end because together they may hold too much."""
-        if sum(self._held_by.values()) <= self.wanted:
+    def cancel_excess(self) -> list[str]:
+        """Return the consumers to cancel because together they may hold too much."""
+        if sum(self._shares.values()) <= self.prefetch:
             return []
-        ending = list(self._held_by)
-        self._held_by.clear()
-        self._leaving.update(ending)
-        return ending
+        cancelled = list(self._shares)
+        self._shares.clear()
+        self._cancelling.update(cancelled)
+        return cancelled
 
-    def ended(self, consumer: str) -> None:
-        """Note that the broker has ended a consumer."""
-        self._leaving.discard(consumer)
+    def mark_cancelled(self, consumer_tag: str) -> None:
+        """Note that the broker has cancelled a consumer."""
+        self._cancelling.discard(consumer_tag)
 
-    def room(self, older: int) -> int:
-        """How much a consumer that is added now may hold; 0 when none is to be added.
+    def next_share(self, older: int) -> int:
+        """Return the prefetch of a consumer to add now, or 0 when none should be added.
 
-        `older` is how many deliveries of consumers that have ended are still open. While they are settled one by one,
-        a consumer is added only when it at least doubles what may come, so that there is a handful of them at most.
+        `older` is the number of unsettled deliveries of cancelled consumers. While they are settled one by one,
+        a consumer is added only when it at least doubles the total, so that there are only a few consumers.
         """
-        if not self.short:
+        if not self.is_below_prefetch:
             return 0
-        present = sum(self._held_by.values())
-        room = self.wanted - present - older
-        return room if room > 0 and (not older or room >= present) else 0
+        present = sum(self._shares.values())
+        share = self.prefetch - present - older
+        return share if share > 0 and (not older or share >= present) else 0

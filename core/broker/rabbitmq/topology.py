@@ -1,9 +1,9 @@
-"""The exchanges and queues that Cauce uses, declared alike by everybody who connects.
+"""The exchanges and queues that Cauce uses, declared in the same way by all its processes.
 
-Declaring what is there already changes nothing, and what was deleted under us comes back.
-Those who only look make no queue: who makes the tasks queue has to tell that what was on it is gone.
-The arguments are understood, or harmless, on every RabbitMQ from 3.10 on. A delivery limit of -1 is not:
-it means none from 4.0 on, and before that it makes a dead letter of a message at its first redelivery.
+A declaration changes nothing that exists, and restores what was deleted. A process that only reads makes no queue:
+the one that makes the tasks queue must report that the former messages are lost.
+The arguments are understood, or harmless, on every RabbitMQ from 3.10 on. A delivery limit of -1 is not: it means no
+limit from 4.0 on, and before that it makes a message a dead letter at its first redelivery.
 """
 
 from collections.abc import Callable
@@ -18,36 +18,38 @@ EXCHANGE = "cauce"
 DEAD_EXCHANGE = "cauce.dead"
 
 RECREATE_LOCK = "cauce.birth"
-"""An exclusive queue: whoever has it may make the tasks queue. It ends with the connection, if not before."""
+"""An exclusive queue that serves as a lock: its owner may recreate the tasks queue. It ends with the connection."""
 
-_NEVER = 1_000_000
-"""A delivery limit for dead letters, which have nowhere else to go: RabbitMQ 4 would drop them after 20."""
+_UNLIMITED = 1_000_000
+"""The delivery limit of dead letters, which have no other queue to go to: RabbitMQ 4 would drop them after 20."""
 
 ARGUMENTS: dict[Queue, dict[str, str | int]] = {
-    Queue.DEAD: {"x-queue-type": "quorum", "x-delivery-limit": _NEVER},
+    Queue.DEAD: {"x-queue-type": "quorum", "x-delivery-limit": _UNLIMITED},
     Queue.TASKS: {
         "x-queue-type": "quorum",
         "x-delivery-limit": DELIVERY_LIMIT,
         "x-dead-letter-exchange": DEAD_EXCHANGE,
-        # A message stays on its queue until the dead-letter queue has it; that needs this overflow rule.
+        # A message stays on its queue until the dead-letter queue has it; that requires the overflow rule below.
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     },
 }
 
 
-def declare_exchanges(channel: Channel, done: Callable[[], None]) -> None:
-    """Ask for the exchanges alone, for those who only look, and call `done` when they are there."""
+def declare_exchanges(channel: Channel, on_declared: Callable[[], None]) -> None:
+    """Declare only the exchanges, for a process that only reads, and call `on_declared` when they exist."""
     channel.exchange_declare(DEAD_EXCHANGE, ExchangeType.fanout, durable=True, callback=ignore)
-    channel.exchange_declare(EXCHANGE, ExchangeType.direct, durable=True, callback=lambda _frame: done())
+    channel.exchange_declare(EXCHANGE, ExchangeType.direct, durable=True, callback=lambda _frame: on_declared())
 
 
-def declare(channel: Channel, done: Callable[[], None]) -> None:
-    """Ask for everything at once and call `done` when it is there; a refusal closes the channel."""
+def declare(channel: Channel, on_declared: Callable[[], None]) -> None:
+    """Declare everything and call `on_declared` when it exists; a refusal closes the channel."""
     channel.exchange_declare(DEAD_EXCHANGE, ExchangeType.fanout, durable=True, callback=ignore)
     channel.exchange_declare(EXCHANGE, ExchangeType.direct, durable=True, callback=ignore)
     for queue, arguments in ARGUMENTS.items():
         channel.queue_declare(queue.value, durable=True, arguments=dict(arguments), callback=ignore)
     channel.queue_bind(Queue.DEAD.value, DEAD_EXCHANGE, callback=ignore)
-    # pika keeps the order and the broker answers in it, so the last answer is the answer to all.
-    channel.queue_bind(Queue.TASKS.value, EXCHANGE, routing_key=Queue.TASKS.value, callback=lambda _frame: done())
+    # pika and the broker keep the order, so the last reply means that all are declared.
+    channel.queue_bind(
+        Queue.TASKS.value, EXCHANGE, routing_key=Queue.TASKS.value, callback=lambda _frame: on_declared()
+    )

@@ -1,7 +1,7 @@
-"""From a connection that is open to queues that are there: looks for them, and makes what is missing.
+"""Prepares an open connection: checks that the queues exist, and makes what is missing.
 
-Of all who find the tasks queue missing, one makes it, and tells: what was on it is gone.
-A queue that answers nobody is made anew. All this is done in the thread that owns the connection.
+Of all processes that find the tasks queue missing, one makes it and reports it: the former messages are lost.
+A queue that does not respond is recreated. All this runs in the thread that owns the connection.
 """
 
 import logging
@@ -16,173 +16,180 @@ from core.broker.base import Queue
 from core.broker.rabbitmq.connection import RabbitConnection
 from core.broker.rabbitmq.topology import RECREATE_LOCK, declare, declare_exchanges
 
-RENEWAL_SECONDS = 30.0
-"""How long it may take to make a queue anew: RabbitMQ itself waits some seconds for one that can't answer."""
+RECREATE_TIMEOUT = 30.0
+"""Seconds to recreate a queue: RabbitMQ itself waits some seconds for one that does not respond."""
 
 RECREATE_DELAY = 0.5
-"""So long it is waited before a queue is made that was missing, so that all who had consumed it learn of its end.
+"""Seconds before a missing queue is recreated, so that its former consumers are told of its end.
 
-A channel of RabbitMQ's that learns of it only when the queue is there again says nothing to its client. It goes on with
-the new queue, and takes acknowledgements of the former one's messages for some of the new one's, which are lost then.
+A channel of RabbitMQ that learns of the end only after the queue is back does not report it to its client. It consumes
+from the new queue, and applies acknowledgements for messages of the former queue to messages of the new one, which are
+then lost.
 """
 
-RECREATE_TIMEOUT = 0.1
-"""After so long it is looked again whether another of us has made the queue."""
+RECREATE_POLL_INTERVAL = 0.1
+"""Seconds between checks whether another process has recreated the queue."""
 
 _NOT_FOUND = 404
-_LOCKED = 405
+_RESOURCE_LOCKED = 405
 
 _log = logging.getLogger("cauce.broker")
 
 
 class SetupOwner(ABC):
-    """What an arrival needs of the one who owns the connection."""
+    """What a setup needs of the connection's owner."""
 
     @abstractmethod
-    def arrived(self, channel: Channel) -> None:
-        """The queues are there; go on with this channel."""
+    def topology_ready(self, channel: Channel) -> None:
+        """Continue with this channel: the queues exist."""
 
     @abstractmethod
-    def closed(self, channel: Channel, reason: Exception) -> None:
-        """A channel was closed, before or after the arrival, and that means nothing to it."""
+    def channel_closed(self, channel: Channel, reason: Exception) -> None:
+        """Handle a closed channel, during or after the setup, that the setup did not expect."""
 
     @abstractmethod
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        """Call a function after so many seconds."""
+    def call_later(self, delay: float, function: Callable[[], None]) -> None:
+        """Call a function after `delay` seconds."""
 
     @abstractmethod
-    def allow(self, seconds: float) -> None:
-        """Wait so long for the arrival from now on."""
+    def extend_timeout(self, timeout: float) -> None:
+        """Wait `timeout` seconds from now for the setup to finish."""
 
 
 class TopologySetup:
-    """The way of one connection.
+    """The setup of one connection.
 
     Args:
-        connection: which is open.
-        host: owns it.
-        queue: what the host can't do without.
-        place: of the broker, for people.
-        on_birth: called when the tasks queue was missing and is made; None for those who only look, and make none.
-        silent: whether `queue` has answered nobody for a while: it is made anew if it seems to hold and serve nobody.
+        connection: an open connection.
+        owner: the connection's owner.
+        queue: the queue that the owner needs.
+        place: the broker's address, for people.
+        on_queue_recreated: called when the tasks queue was missing and was made. None for an owner that only reads:
+            then no queue is made.
+        unresponsive: whether earlier setups timed out at `queue`: it is recreated if it seems to have neither messages
+            nor consumers.
     """
 
     def __init__(
         self,
         connection: RabbitConnection,
-        host: SetupOwner,
+        owner: SetupOwner,
         queue: Queue,
         place: str,
         on_queue_recreated: Callable[[], None] | None,
         *,
-        silent: bool,
+        unresponsive: bool,
     ) -> None:
         self._connection = connection
-        self._host = host
+        self._owner = owner
         self._queue = queue
         self._place = place
         self._on_queue_recreated = on_queue_recreated
-        self._silent = silent
-        self._scouting = False
+        self._unresponsive = unresponsive
+        self._checking = False
         self._locking = False
         self._locked = False
 
-    def begin(self) -> None:
-        """Look whether the tasks queue is there, which has no answer but a closed channel when it is not."""
-        self._open(self._scout)
+    def start(self) -> None:
+        """Check for the tasks queue. RabbitMQ closes the channel when it is missing."""
+        self._open_channel(self._check_tasks_queue)
 
-    def _open(self, begin: Callable[[Channel], None]) -> None:
+    def _open_channel(self, on_open: Callable[[Channel], None]) -> None:
         def opened(channel: Channel) -> None:
-            channel.add_on_close_callback(self._closed)
-            begin(channel)
+            channel.add_on_close_callback(self._on_channel_closed)
+            on_open(channel)
 
         if self._connection.is_open:
             self._connection.channel(on_open_callback=opened)
 
-    def _closed(self, channel: Channel, reason: Exception) -> None:
+    def _on_channel_closed(self, channel: Channel, reason: Exception) -> None:
         code = reason.reply_code if isinstance(reason, ChannelClosedByBroker) else 0
-        if self._scouting and code == _NOT_FOUND:
-            self._scouting = False
-            self._go_on_without()
-        elif self._locking and code == _LOCKED:
-            # Another of us makes the queue at this moment.
+        if self._checking and code == _NOT_FOUND:
+            self._checking = False
+            self._on_tasks_queue_missing()
+        elif self._locking and code == _RESOURCE_LOCKED:
+            # Another process is recreating the queue.
             self._locking = False
-            self._host.later(RECREATE_TIMEOUT, self.begin)
+            self._owner.call_later(RECREATE_POLL_INTERVAL, self.start)
         else:
-            self._host.closed(channel, reason)
+            self._owner.channel_closed(channel, reason)
 
-    def _scout(self, channel: Channel) -> None:
+    def _check_tasks_queue(self, channel: Channel) -> None:
         if channel.is_open:
-            self._scouting = True
-            channel.queue_declare(Queue.TASKS.value, passive=True, callback=lambda _frame: self._found(channel))
+            self._checking = True
+            channel.queue_declare(
+                Queue.TASKS.value, passive=True, callback=lambda _frame: self._on_tasks_queue_found(channel)
+            )
 
-    def _found(self, channel: Channel) -> None:
-        self._scouting = False
+    def _on_tasks_queue_found(self, channel: Channel) -> None:
+        self._checking = False
         if self._locked:
-            # Another of us has made it just before.
-            self._unlock(channel, lambda: self._found(channel))
-        elif self._silent:
-            channel.queue_declare(self._queue.value, passive=True, callback=lambda frame: self._examine(channel, frame))
+            # Another process has just made it.
+            self._release_lock(channel, lambda: self._on_tasks_queue_found(channel))
+        elif self._unresponsive:
+            channel.queue_declare(
+                self._queue.value, passive=True, callback=lambda frame: self._delete_if_unused(channel, frame)
+            )
         else:
             self._declare(channel)
 
     def _declare(self, channel: Channel) -> None:
-        declare(channel, lambda: self._host.arrived(channel))
+        declare(channel, lambda: self._owner.topology_ready(channel))
 
     # The tasks queue is missing.
 
-    def _go_on_without(self) -> None:
+    def _on_tasks_queue_missing(self) -> None:
         if self._on_queue_recreated is None:
-            self._open(lambda channel: declare_exchanges(channel, lambda: self._host.arrived(channel)))
+            self._open_channel(lambda channel: declare_exchanges(channel, lambda: self._owner.topology_ready(channel)))
         elif self._locked:
-            self._open(self._bear)
+            self._open_channel(self._recreate)
         else:
-            self._open(self._lock)
+            self._open_channel(self._acquire_lock)
 
-    def _lock(self, channel: Channel) -> None:
-        """Be the only one who makes the queue, or be refused: each birth has everything published again, once."""
+    def _acquire_lock(self, channel: Channel) -> None:
+        """Become the only process that makes the queue, or be refused: each recreation causes one redispatch."""
         self._locking = True
-        channel.queue_declare(RECREATE_LOCK, exclusive=True, callback=lambda _frame: self._have_lock(channel))
+        channel.queue_declare(RECREATE_LOCK, exclusive=True, callback=lambda _frame: self._on_lock_acquired(channel))
 
-    def _have_lock(self, channel: Channel) -> None:
+    def _on_lock_acquired(self, channel: Channel) -> None:
         self._locking = False
         self._locked = True
-        self._host.later(RECREATE_DELAY, lambda: self._scout(channel))
+        self._owner.call_later(RECREATE_DELAY, lambda: self._check_tasks_queue(channel))
 
-    def _unlock(self, channel: Channel, done: Callable[[], None]) -> None:
+    def _release_lock(self, channel: Channel, on_released: Callable[[], None]) -> None:
         self._locked = False
-        channel.queue_delete(RECREATE_LOCK, callback=lambda _frame: done())
+        channel.queue_delete(RECREATE_LOCK, callback=lambda _frame: on_released())
 
-    def _bear(self, channel: Channel) -> None:
-        declare(channel, lambda: self._born(channel))
+    def _recreate(self, channel: Channel) -> None:
+        declare(channel, lambda: self._on_recreated(channel))
 
-    def _born(self, channel: Channel) -> None:
+    def _on_recreated(self, channel: Channel) -> None:
         if self._on_queue_recreated is not None:
             self._on_queue_recreated()
         if self._locked:
-            self._unlock(channel, lambda: self._host.arrived(channel))
+            self._release_lock(channel, lambda: self._owner.topology_ready(channel))
         else:
-            self._host.arrived(channel)
+            self._owner.topology_ready(channel)
 
-    # The queue is there, and silent.
+    # The queue exists, and does not respond.
 
-    def _examine(self, channel: Channel, frame: Method) -> None:
-        """Make it anew, if it seems to hold nothing and to serve nobody.
+    def _delete_if_unused(self, channel: Channel, frame: Method) -> None:
+        """Delete the queue, to recreate it, if it seems to have neither messages nor consumers.
 
-        RabbitMQ 3.10 leaves such a one behind when it is killed within a second after the queue was made: it has no
-        leader, and never gets one.
+        RabbitMQ 3.10 leaves such a queue behind when it is killed within a second after the queue was made: the queue
+        has no leader, and never gets one.
         """
         if frame.method.message_count or frame.method.consumer_count:
             self._declare(channel)
             return
-        _log.warning("%s: the queue %s answers nobody: making it anew", self._place, self._queue.value)
-        self._silent = False
-        self._host.allow(RENEWAL_SECONDS)
-        channel.queue_delete(self._queue.value, callback=lambda _frame: self._deleted(channel))
+        _log.warning("%s: the queue %s does not respond; recreating it", self._place, self._queue.value)
+        self._unresponsive = False
+        self._owner.extend_timeout(RECREATE_TIMEOUT)
+        channel.queue_delete(self._queue.value, callback=lambda _frame: self._on_deleted(channel))
 
-    def _deleted(self, channel: Channel) -> None:
+    def _on_deleted(self, channel: Channel) -> None:
         if self._queue is Queue.TASKS:
-            # Looked for anew: another of us may have done the same, and made it by now.
-            self._scout(channel)
+            # Check again: another process may have deleted and recreated it meanwhile.
+            self._check_tasks_queue(channel)
         else:
-            self._bear(channel)
+            self._recreate(channel)

@@ -25,7 +25,7 @@ from tests.services.waiting import wait_until
 TASKS = 200
 ESCAPES = "\x1b]2;PWNED\x07\x9b2J\x1bP+q\x1b\\"
 LARGE = 10_000_000
-SENTENCE = "with other settings than ours"
+SENTENCE = "with other settings than Cauce needs"
 LOG_ROOM = 20_000
 """Bytes of log that one foreign message may cost, at most, in a process."""
 
