@@ -1,7 +1,7 @@
-"""Dead letters: messages that the broker gave up, read from their queue and settled in the journal.
+"""Dead letters: messages that the broker has given up, consumed from their queue and settled in the journal.
 
-Every server reads them. What becomes of a task is the journal's rule (`Repository.settle_dead_letters`):
-one that kept killing its workers fails for good, a bystander is published anew.
+Every server consumes them. The journal decides about each task (`Repository.settle_dead_letters`): one that killed its workers
+again and again fails for good, a bystander is published again.
 """
 
 import logging
@@ -20,19 +20,20 @@ from core.threads import OnDeath, vital_thread
 
 FAILURE = Failure(
     type="DeliveryLimit",
-    message="the task was delivered again and again and never ended: its workers died or lost their connection",
+    message="the task was delivered again and again but never ended: its workers died or lost their connection",
     signature="delivery-limit",
 )
 
-_BATCH = 100
-_PAUSE = 1.0
+_BATCH_SIZE = 100
+_RECEIVE_TIMEOUT = 1.0
+_RETRY_INTERVAL = 1.0
 
 _log = logging.getLogger("cauce.dead_letters")
 _decode = msgspec.json.Decoder(Reference).decode
 
 
 class DeadLetters:
-    """Owns the thread that reads them.
+    """Owns the thread that consumes dead letters.
 
     Args:
         open_consumer: makes the consumer of the dead-letter queue, in the thread.
@@ -45,43 +46,45 @@ class DeadLetters:
     ) -> None:
         self._open_consumer = open_consumer
         self._open_repository = open_repository
-        self._leaving = threading.Event()
+        self._stopping = threading.Event()
         self._thread = vital_thread("dead letters", self._run, on_death)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; what is not settled stays on its queue."""
-        self._leaving.set()
+        """Stop the thread; unsettled dead letters stay on their queue."""
+        self._stopping.set()
         self._thread.join(10)
 
     def _run(self) -> None:
         with self._open_repository() as repository, self._open_consumer() as consumer:
-            while not self._leaving.is_set():
-                deliveries = consumer.receive(_BATCH, _PAUSE)
+            while not self._stopping.is_set():
+                deliveries = consumer.receive(_BATCH_SIZE, _RECEIVE_TIMEOUT)
                 if deliveries:
                     self._settle(deliveries, consumer, repository)
 
     def _settle(self, deliveries: Sequence[Delivery], consumer: Consumer, repository: Repository) -> None:
-        letters = [letter for delivery in deliveries if (letter := read_letter(delivery.body)) is not None]
-        while not self._leaving.is_set():
+        dead_letters = [
+            dead_letter for delivery in deliveries if (dead_letter := parse_dead_letter(delivery.body)) is not None
+        ]
+        while not self._stopping.is_set():
             try:
                 with repository.transaction():
-                    states = repository.settle_dead_letters(letters, time.time())
+                    states = repository.settle_dead_letters(dead_letters, time.time())
             except JournalError as error:
                 _log.warning("dead letters can't be settled now: %s", error)
-                self._leaving.wait(_PAUSE)
+                self._stopping.wait(_RETRY_INTERVAL)
             else:
                 consumer.ack(deliveries)
-                for letter, state in zip(letters, states, strict=True):
-                    _report(letter, state)
+                for dead_letter, state in zip(dead_letters, states, strict=True):
+                    _log_settled(dead_letter, state)
                 return
 
 
-def read_letter(body: bytes) -> DeadLetter | None:
-    """The letter that a dead message is; None for one that is none of ours, which is written to the log."""
+def parse_dead_letter(body: bytes) -> DeadLetter | None:
+    """Parse a dead letter. Log a foreign message and return None for it."""
     try:
         reference = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -90,11 +93,11 @@ def read_letter(body: bytes) -> DeadLetter | None:
     return DeadLetter(reference.seq, reference.id, FAILURE)
 
 
-def _report(letter: DeadLetter, state: State | None) -> None:
-    name = printable(letter.id, 64)
+def _log_settled(dead_letter: DeadLetter, state: State | None) -> None:
+    name = printable(dead_letter.id, 64)
     if state is None:
         _log.error("a dead letter names task %s, which is not in this journal: dropped", name)
     elif state is State.ACCEPTED:
-        _log.warning("task %s was given up beside another one, and is published anew", name)
+        _log.warning("task %s was given up by the broker beside another task; it is published again", name)
     else:
         _log.warning("task %s was given up by the broker: %s", name, state)

@@ -140,7 +140,7 @@ class JournalWriter(Generic[Ticket]):
             dispatcher = self._make_dispatcher()
             while True:
                 orders = self._wait()
-                if orders or dispatcher.has_to_write(time.monotonic(), partial(_is_due, repository)):
+                if orders or dispatcher.needs_write(time.monotonic(), partial(_is_due, repository)):
                     self._commit(orders, repository, dispatcher)
                     self._bytes_written += _weight(orders)
                 dispatcher.flush(time.monotonic(), time.time())
@@ -178,9 +178,9 @@ class JournalWriter(Generic[Ticket]):
         except JournalError as error:
             self._refuse(orders, str(error))
             return
-        dispatcher.committed(now)
+        dispatcher.after_commit(now)
         if owner is not None:
-            dispatcher.take(_to_publish(submits, receipts))
+            dispatcher.add(_to_publish(submits, receipts))
         self.accepted += sum(not receipt.duplicate for receipt in receipts)
         self.trouble = ""
         answers: list[WriteResult[Ticket]] = [

@@ -1,4 +1,4 @@
-"""What becomes of the messages that the broker gave up, with the embedded queue and a real journal."""
+"""How dead letters are settled, with the embedded queue and a real journal."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -9,11 +9,11 @@ import pytest
 
 from core.broker.base import Message, PublishResult, Queue, Reference
 from core.broker.embedded import EmbeddedBroker
-from core.dead_letters import DeadLetters, read_letter
+from core.dead_letters import DeadLetters, parse_dead_letter
 from core.model import State
 from core.repository.base import STRIKE_LIMIT
 from core.repository.journal import Journal
-from tests.contract.repositories import end, find, queue, state_of, totals
+from tests.contract.repositories import booked, end, queue, state_of
 from tests.services.waiting import wait_until
 
 
@@ -21,15 +21,15 @@ class System:
     """A journal, a broker, and the reader of its dead letters."""
 
     def __init__(self, directory: Path) -> None:
-        self.opening = partial(Journal("resultados.db", directory).open, lock_timeout=0.2)
+        self.opening = partial(Journal("resultados.db", directory).open, patience=0.2)
         self.journal = self.opening()
         self.broker = EmbeddedBroker(directory / "queue.db")
         self.gauge = self.broker.gauge()
         self.deaths: list[BaseException] = []
-        self.letters = DeadLetters(lambda: self.broker.consumer(Queue.DEAD, 10), self.opening, self.deaths.append)
+        self.dead_letters = DeadLetters(lambda: self.broker.consumer(Queue.DEAD, 10), self.opening, self.deaths.append)
 
-    def bury(self, *bodies: bytes) -> None:
-        """Make dead letters of these."""
+    def dead_letter(self, *bodies: bytes) -> None:
+        """Publish bodies and make them dead letters."""
         settled: list[PublishResult] = []
         with self.broker.publisher(settled.extend) as publisher:
             publisher.send([Message(tag, "x", "echo", body) for tag, body in enumerate(bodies)])
@@ -48,17 +48,17 @@ class System:
         assert self.gauge.read().dead == len(bodies)
 
     def all_read(self) -> bool:
-        """Whether nothing is left, neither waiting nor in hand."""
+        """Return whether no dead letter is left, neither ready nor in flight."""
         with self.broker.consumer(Queue.DEAD, 1):
             return self.gauge.read().dead == 0
 
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
-    """A system whose dead letters nobody reads yet."""
+    """A system that does not yet consume its dead letters."""
     made = System(tmp_path)
     yield made
-    made.letters.stop()
+    made.dead_letters.stop()
     made.gauge.close()
     made.journal.close()
     assert made.deaths == []
@@ -73,25 +73,25 @@ def test_a_bystander_is_accepted_again_and_a_killer_fails(system: System) -> Non
     with system.journal.transaction():
         for _ in range(STRIKE_LIMIT):
             system.journal.add_strikes([killer])
-    system.bury(body("bystander", bystander), body("killer", killer), body("over", over))
-    system.letters.start()
+    system.dead_letter(body("bystander", bystander), body("killer", killer), body("over", over))
+    system.dead_letters.start()
     wait_until(lambda: state_of(system.journal, "killer") is State.FAILED, "the killer to fail")
     wait_until(lambda: state_of(system.journal, "bystander") is State.ACCEPTED, "the bystander to be accepted")
-    assert totals(system.journal) == {"accepted": 1, "failed": 1, "done": 1}
-    task = find(system.journal, "killer")
+    assert booked(system.journal) == {"accepted": 1, "failed": 1, "done": 1}
+    task = system.journal.find("killer")
     assert task is not None
     assert task.failure is not None
     assert task.failure.type == "DeliveryLimit"
     assert system.journal.audit().is_consistent
 
 
-def test_what_is_none_of_ours_is_dropped_with_a_word(system: System, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_foreign_message_is_dropped_and_logged(system: System, caplog: pytest.LogCaptureFixture) -> None:
     (seq,) = queue(system.journal, "task")
-    strangers = [b"", b"junk", b"\xff\xfe\x00", b"[" * 5000, b"{}", b'{"id": 5}', body("task", 999), body("other", seq)]
-    system.bury(*strangers, body("task", seq))
-    system.letters.start()
-    wait_until(lambda: state_of(system.journal, "task") is State.ACCEPTED, "the last letter to be settled")
-    system.letters.stop()
+    foreign = [b"", b"junk", b"\xff\xfe\x00", b"[" * 5000, b"{}", b'{"id": 5}', body("task", 999), body("other", seq)]
+    system.dead_letter(*foreign, body("task", seq))
+    system.dead_letters.start()
+    wait_until(lambda: state_of(system.journal, "task") is State.ACCEPTED, "the last dead letter to be settled")
+    system.dead_letters.stop()
     assert system.gauge.read().dead == 0
     with system.broker.consumer(Queue.DEAD, 100) as consumer:
         assert consumer.receive(100, 0.1) == []
@@ -100,32 +100,32 @@ def test_what_is_none_of_ours_is_dropped_with_a_word(system: System, caplog: pyt
     assert "\x00" not in caplog.text
 
 
-def test_letters_wait_while_the_journal_is_locked(system: System) -> None:
+def test_dead_letters_wait_while_the_journal_is_locked(system: System) -> None:
     (seq,) = queue(system.journal, "task")
-    system.bury(body("task", seq))
+    system.dead_letter(body("task", seq))
     with system.opening() as other, other.transaction():
-        system.letters.start()
-        wait_until(lambda: system.gauge.read().dead == 0, "the letter to be in hand")
-    wait_until(lambda: state_of(system.journal, "task") is State.ACCEPTED, "the letter to be settled")
+        system.dead_letters.start()
+        wait_until(lambda: system.gauge.read().dead == 0, "the dead letter to be in flight")
+    wait_until(lambda: state_of(system.journal, "task") is State.ACCEPTED, "the dead letter to be settled")
 
 
-def test_letters_that_could_not_be_settled_stay_on_their_queue(system: System) -> None:
+def test_unsettled_dead_letters_stay_on_their_queue(system: System) -> None:
     (seq,) = queue(system.journal, "task")
-    system.bury(body("task", seq))
+    system.dead_letter(body("task", seq))
     with system.opening() as other, other.transaction():
-        system.letters.start()
-        wait_until(lambda: system.gauge.read().dead == 0, "the letter to be in hand")
-        system.letters.stop()
+        system.dead_letters.start()
+        wait_until(lambda: system.gauge.read().dead == 0, "the dead letter to be in flight")
+        system.dead_letters.stop()
     assert system.gauge.read().dead == 1
     assert state_of(system.journal, "task") is State.QUEUED
 
 
 @pytest.mark.parametrize("junk", [b"", b"\0", b"null", b"\xed\xa0\x80", b'{"id":"a","seq":"b","attempt":0,"at":0}'])
-def test_junk_is_no_letter(junk: bytes) -> None:
-    assert read_letter(junk) is None
+def test_junk_is_no_dead_letter(junk: bytes) -> None:
+    assert parse_dead_letter(junk) is None
 
 
-def test_a_reference_is_a_letter() -> None:
-    letter = read_letter(body("a", 7))
-    assert letter is not None
-    assert (letter.id, letter.seq) == ("a", 7)
+def test_a_reference_is_a_dead_letter() -> None:
+    dead_letter = parse_dead_letter(body("a", 7))
+    assert dead_letter is not None
+    assert (dead_letter.id, dead_letter.seq) == ("a", 7)

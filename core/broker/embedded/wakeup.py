@@ -70,15 +70,15 @@ class WakeupReceiver(Closeable):
 
 
 def _datagram_socket(*, bound: bool) -> socket.socket:
-    made = None
+    opened = None
     try:
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         if bound:
-            made.bind((_LOOPBACK, 0))
+            opened.bind((_LOOPBACK, 0))
     except OSError as error:
-        if made is not None:
-            made.close()
+        if opened is not None:
+            opened.close()
         raise BrokerUnavailable(
             f"no socket on {_LOOPBACK} for the embedded queue: {error.strerror or error}"
         ) from error
-    return made
+    return opened

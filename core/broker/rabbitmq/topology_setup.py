@@ -20,7 +20,7 @@ RECREATE_TIMEOUT = 30.0
 """Seconds to recreate a queue: RabbitMQ itself waits some seconds for one that does not respond."""
 
 RECREATE_DELAY = 0.5
-"""Seconds before a missing queue is recreated, so that its former consumers are told of its end.
+"""Seconds before a missing queue is recreated, so that its former consumers learn of its end.
 
 A channel of RabbitMQ that learns of the end only after the queue is back does not report it to its client. It consumes
 from the new queue, and applies acknowledgements for messages of the former queue to messages of the new one, which are
