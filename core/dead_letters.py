@@ -98,6 +98,6 @@ def _log_settled(dead_letter: DeadLetter, state: State | None) -> None:
     if state is None:
         _log.error("a dead letter names task %s, which is not in this journal: dropped", name)
     elif state is State.ACCEPTED:
-        _log.warning("task %s was given up by the broker beside another task; it is published again", name)
+        _log.warning("task %s became a dead letter as a bystander; it is published again", name)
     else:
         _log.warning("task %s was given up by the broker: %s", name, state)

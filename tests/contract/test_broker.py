@@ -73,12 +73,12 @@ def publish(broker: Broker, *bodies: bytes) -> None:
 
 def collect(consumer: Consumer, count: int, limit: int = 100) -> list[Delivery]:
     """Receive exactly `count` messages, and acknowledge none."""
-    taken: list[Delivery] = []
+    received: list[Delivery] = []
     deadline = time.monotonic() + TIMEOUT
-    while len(taken) < count and time.monotonic() < deadline:
-        taken += consumer.receive(min(limit, count - len(taken)), 1.0)
-    assert len(taken) == count, f"{len(taken)} of {count} came; trouble: {consumer.trouble!r}"
-    return taken
+    while len(received) < count and time.monotonic() < deadline:
+        received += consumer.receive(min(limit, count - len(received)), 1.0)
+    assert len(received) == count, f"{len(received)} of {count} came; trouble: {consumer.trouble!r}"
+    return received
 
 
 def bodies_of(deliveries: Sequence[Delivery]) -> list[bytes]:
@@ -115,15 +115,15 @@ def test_many_messages_come_without_loss_and_once_each(broker: Broker) -> None:
     with outbox_of(broker) as outbox, broker.consumer(Queue.TASKS, 200) as consumer:
         for start in range(0, len(sent), 250):
             outbox.send(sent[start : start + 250])
-        came: list[bytes] = []
+        received: list[bytes] = []
         deadline = time.monotonic() + TIMEOUT
-        while len(came) < len(sent) and time.monotonic() < deadline:
+        while len(received) < len(sent) and time.monotonic() < deadline:
             deliveries = consumer.receive(100, 1.0)
-            came += bodies_of(deliveries)
+            received += bodies_of(deliveries)
             consumer.ack(deliveries)
         assert consumer.receive(1, QUIET) == []
         assert all(each.confirmed for each in outbox.wait())
-    assert sorted(came) == sorted(sent)
+    assert sorted(received) == sorted(sent)
     wait_for_depth(broker, 0, 0)
 
 
@@ -212,12 +212,12 @@ def test_receive_returns_an_empty_list_when_nothing_came_in_time(broker: Broker)
 def test_receive_wakes_for_what_is_published_meanwhile(broker: Broker) -> None:
     with outbox_of(broker) as outbox, broker.consumer(Queue.TASKS, 10) as consumer:
         assert consumer.receive(1, QUIET) == []
-        came: list[Delivery] = []
-        receiver = threading.Thread(target=lambda: came.extend(consumer.receive(1, TIMEOUT)))
+        received: list[Delivery] = []
+        receiver = threading.Thread(target=lambda: received.extend(consumer.receive(1, TIMEOUT)))
         receiver.start()
         outbox.publish([b"news"])
         receiver.join(TIMEOUT)
-        assert bodies_of(came) == [b"news"]
+        assert bodies_of(received) == [b"news"]
 
 
 def test_no_more_than_prefetch_is_held(broker: Broker) -> None:
@@ -257,7 +257,7 @@ def test_a_smaller_prefetch_holds_less_from_then_on(broker: Broker) -> None:
 
 def test_two_consumers_share_the_work_without_overlap(broker: Broker) -> None:
     sent = numbered(400)
-    came: dict[str, list[bytes]] = {"one": [], "two": []}
+    received: dict[str, list[bytes]] = {"one": [], "two": []}
     both_work = threading.Barrier(2)
     done = threading.Event()
 
@@ -266,12 +266,12 @@ def test_two_consumers_share_the_work_without_overlap(broker: Broker) -> None:
         both_work.wait(TIMEOUT)
         deliveries = first
         while not done.is_set():
-            came[name] += bodies_of(deliveries)
+            received[name] += bodies_of(deliveries)
             consumer.ack(deliveries)
             deliveries = consumer.receive(5, 0.05)
 
     def together() -> int:
-        return len(came["one"]) + len(came["two"])
+        return len(received["one"]) + len(received["two"])
 
     with broker.consumer(Queue.TASKS, 10) as one, broker.consumer(Queue.TASKS, 10) as two:
         threads = [
@@ -287,9 +287,9 @@ def test_two_consumers_share_the_work_without_overlap(broker: Broker) -> None:
             done.set()
             for thread in threads:
                 thread.join(TIMEOUT)
-    assert sorted(came["one"] + came["two"]) == sorted(sent)
-    assert came["one"]
-    assert came["two"]
+    assert sorted(received["one"] + received["two"]) == sorted(sent)
+    assert received["one"]
+    assert received["two"]
 
 
 # Acknowledging.

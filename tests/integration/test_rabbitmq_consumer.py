@@ -57,9 +57,9 @@ def check_left(broker: RabbitBroker, *expected: int, queue: Queue = Queue.TASKS)
         wait_until(lambda: count() == len(expected), f"{len(expected)} messages to be left")
     with broker.consumer(queue, len(expected) + 1) as consumer:
         wait_connected(consumer)
-        taken = receive_all(consumer, len(expected))
+        received = receive_all(consumer, len(expected))
         assert consumer.receive(1, 0.05) == []
-    assert sorted(bodies(taken), key=int) == numbers(*expected)
+    assert sorted(bodies(received), key=int) == numbers(*expected)
 
 
 def numbers(*values: int) -> list[bytes]:

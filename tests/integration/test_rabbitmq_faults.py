@@ -229,7 +229,7 @@ def test_what_was_confirmed_outlives_the_power_cut_of_a_broker(
     assert sorted(results.tags) == list(range(sent))
     with broker.gauge() as gauge:
         # RabbitMQ reports 0 while it reads a quorum queue from the disk.
-        wait_until(lambda: gauge.read().ready >= len(results.confirmed), "what was confirmed to be there")
+        wait_until(lambda: gauge.read().ready >= len(results.confirmed), "the confirmed messages to be there")
         kept = gauge.read().ready
     with broker.consumer(Queue.TASKS, kept) as consumer:
         received = receive_all(consumer, kept)

@@ -44,18 +44,22 @@ class ScriptedPublisher(Publisher):
         assert not {message.tag for message in messages} & set(self.unconfirmed), "a tag that is not settled"
         self.sent += messages
         if self._trouble == "disconnected":
-            self._settle([PublishResult(message.tag, confirmed=False, reason="disconnected") for message in messages])
+            self._store_outcomes(
+                [PublishResult(message.tag, confirmed=False, reason="disconnected") for message in messages]
+            )
         else:
             self.unconfirmed |= {message.tag: message for message in messages}
 
-    def settle(self, count: int | None = None, *, confirmed: bool = True) -> None:
+    def store_outcomes(self, count: int | None = None, *, confirmed: bool = True) -> None:
         """Settle the first `count` messages, or all."""
         messages = list(self.unconfirmed.values())[:count]
         for message in messages:
             del self.unconfirmed[message.tag]
         if confirmed:
             self.confirmed += references(messages)
-        self._settle([PublishResult(message.tag, confirmed, "" if confirmed else "refused") for message in messages])
+        self._store_outcomes(
+            [PublishResult(message.tag, confirmed, "" if confirmed else "refused") for message in messages]
+        )
 
     def block(self) -> None:
         """Accept and settle nothing, as a broker with a full disk does."""

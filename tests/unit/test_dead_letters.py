@@ -13,7 +13,7 @@ from core.dead_letters import DeadLetters, parse_dead_letter
 from core.model import State
 from core.repository.base import STRIKE_LIMIT
 from core.repository.journal import Journal
-from tests.contract.repositories import booked, end, queue, state_of
+from tests.contract.repositories import end, find, queue, state_of, totals
 from tests.services.waiting import wait_until
 
 
@@ -21,7 +21,7 @@ class System:
     """A journal, a broker, and the reader of its dead letters."""
 
     def __init__(self, directory: Path) -> None:
-        self.opening = partial(Journal("resultados.db", directory).open, patience=0.2)
+        self.opening = partial(Journal("resultados.db", directory).open, lock_timeout=0.2)
         self.journal = self.opening()
         self.broker = EmbeddedBroker(directory / "queue.db")
         self.gauge = self.broker.gauge()
@@ -77,8 +77,8 @@ def test_a_bystander_is_accepted_again_and_a_killer_fails(system: System) -> Non
     system.dead_letters.start()
     wait_until(lambda: state_of(system.journal, "killer") is State.FAILED, "the killer to fail")
     wait_until(lambda: state_of(system.journal, "bystander") is State.ACCEPTED, "the bystander to be accepted")
-    assert booked(system.journal) == {"accepted": 1, "failed": 1, "done": 1}
-    task = system.journal.find("killer")
+    assert totals(system.journal) == {"accepted": 1, "failed": 1, "done": 1}
+    task = find(system.journal, "killer")
     assert task is not None
     assert task.failure is not None
     assert task.failure.type == "DeliveryLimit"

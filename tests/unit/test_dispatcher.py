@@ -12,7 +12,7 @@ from core.heartbeat import SILENCE
 from core.model import NewTask, ProcessPhase, ProcessRecord, Role, State
 from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
-from tests.contract.repositories import booked, enter, new_task, outcome, settle, state_of
+from tests.contract.repositories import enter, find, new_task, outcome, state_of, store_outcomes, totals
 from tests.unit.dispatching import WALL, ScriptedPublisher, Server, references
 
 YEAR = 365 * 86_400.0
@@ -36,14 +36,14 @@ def test_a_task_is_published_once_it_is_added_and_marked_once_it_is_confirmed(se
     assert server.sent == []
     server.run_once()
     assert server.sent == [("a", 0), ("b", 0)]
-    assert booked(server.journal) == {"accepted": 2}
+    assert totals(server.journal) == {"accepted": 2}
     server.publisher.settle(1)
     server.run_once(0.01)
-    assert booked(server.journal) == {"accepted": 1, "queued": 1}
+    assert totals(server.journal) == {"accepted": 1, "queued": 1}
     assert (server.dispatcher.owned, server.dispatcher.published) == (1, 1)
     server.publisher.settle()
     server.run_once(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
     assert (server.dispatcher.owned, server.dispatcher.published) == (0, 2)
     assert len(server.sent) == 2
 
@@ -52,7 +52,7 @@ def test_a_message_refers_to_the_task_and_its_attempt(server: Server) -> None:
     server.submit("a")
     server.run_once(2.5)
     (message,) = server.publisher.sent
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
     assert references([message]) == [Reference("a", task.seq, 0, WALL + 2.5, generation=0)]
     assert (message.id, message.kind) == ("a", "echo")
@@ -114,9 +114,9 @@ def test_a_confirm_whose_commit_failed_is_stored_later(server: Server) -> None:
     server.publisher.settle()
     for _ in range(3):
         server.run_once(0.01, fails=True)
-    assert booked(server.journal) == {"accepted": 1}
+    assert totals(server.journal) == {"accepted": 1}
     server.run_once(0.01)
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     assert server.sent == [("a", 0)]
     assert server.dispatcher.published == 1
 
@@ -150,7 +150,7 @@ def test_a_refused_task_is_published_again_after_a_delay(server: Server) -> None
     assert server.sent == [("a", 0), ("b", 0)] * 2
     server.publisher.settle()
     server.run_once()
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
 
 
 def test_the_delays_grow_while_the_broker_refuses_and_begin_again_when_it_confirms(
@@ -241,7 +241,7 @@ def test_a_confirm_that_comes_after_its_task_was_released_is_stored(server: Serv
     assert server.sent == [("a", 0), ("a", 0)]
     server.publisher.settle(1)
     server.run_once()
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     assert server.dispatcher.owned == 0
     server.publisher.settle(confirmed=False)
     server.run_once(RECONNECT_BACKOFF.longest)
@@ -264,7 +264,7 @@ def test_a_task_claimed_again_is_not_published_if_its_confirm_comes_meanwhile(se
     server.publisher.reconnect()
     server.run_once()
     assert server.sent == [("a", 0)]
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     assert server.dispatcher.owned == 0
 
 
@@ -273,9 +273,9 @@ def test_a_retry_is_claimed_when_it_is_due(server: Server) -> None:
     server.run_once()
     server.publisher.settle()
     server.run_once()
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
-    settle(server.journal, outcome(task.seq, 0, State.RETRYING, due_at=WALL + 10))
+    store_outcomes(server.journal, outcome(task.seq, 0, State.RETRYING, due_at=WALL + 10))
     server.run_once(10 - CLAIM_INTERVAL)
     assert len(server.sent) == 1
     server.run_once(CLAIM_INTERVAL)
@@ -309,10 +309,10 @@ def test_a_retry_stored_by_a_clock_just_set_back_is_rescheduled(server: Server) 
     server.run_once()
     server.publisher.settle()
     server.run_once()
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
     ended = outcome(task.seq, 0, State.RETRYING, due_at=WALL + YEAR + 2)
-    settle(server.journal, replace(ended, finished_at=WALL + YEAR))
+    store_outcomes(server.journal, replace(ended, finished_at=WALL + YEAR))
     server.run_once(ORPHAN_INTERVAL)
     server.run_once(2)
     assert server.sent == [("a", 0), ("a", 1)]
@@ -331,12 +331,12 @@ def test_a_server_that_starts_reschedules_what_a_clock_ahead_has_left(journal: R
 def test_a_confirm_that_comes_after_the_outcome_changes_nothing(server: Server) -> None:
     server.submit("a")
     server.run_once()
-    task = server.journal.find("a")
+    task = find(server.journal, "a")
     assert task is not None
-    settle(server.journal, outcome(task.seq))
+    store_outcomes(server.journal, outcome(task.seq))
     server.publisher.settle()
     server.run_once()
-    assert booked(server.journal) == {"done": 1}
+    assert totals(server.journal) == {"done": 1}
     assert server.dispatcher.owned == 0
 
 
@@ -422,7 +422,7 @@ def test_closing_stores_the_confirms_and_releases_the_other_tasks(server: Server
     server.dispatcher.close(server.journal, 3.0, server.now, WALL)
     assert server.publisher.closed_with == 3.0
     assert server.sent[-1] == ("d", 0)
-    assert booked(server.journal) == {"queued": 1, "accepted": 3}
+    assert totals(server.journal) == {"queued": 1, "accepted": 3}
     assert server.dispatcher.owned == 0
     with server.journal.transaction():
         assert [task.id for task in server.journal.claim(99, WALL, 10)] == ["b", "c", "d"]
@@ -432,7 +432,7 @@ def test_a_confirm_that_comes_while_closing_is_stored(server: Server) -> None:
     server.submit("a", "b")
     server.publisher.confirms_at_close = True
     server.dispatcher.close(server.journal, 3.0, server.now, WALL)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
 
 
 def test_a_delayed_task_is_claimed_when_it_is_due(server: Server) -> None:
@@ -450,15 +450,15 @@ def test_queued_tasks_are_published_again_when_the_queue_was_recreated(server: S
     server.run_once()
     server.publisher.settle()
     server.run_once(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
     server.recreations += 1
     server.run_once(0.01)
-    assert booked(server.journal) == {"accepted": 2}
+    assert totals(server.journal) == {"accepted": 2}
     server.run_once(CLAIM_INTERVAL)
     assert server.sent == [("a", 0), ("b", 0)] * 2
     server.publisher.settle()
     server.run_once(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
     server.run_once(ORPHAN_INTERVAL)
     assert len(server.sent) == 4
 
@@ -470,9 +470,9 @@ def test_a_lost_queue_is_remembered_until_the_redispatch_is_stored(server: Serve
     server.run_once(0.01)
     server.recreations += 1
     server.run_once(0.01, fails=True)
-    assert booked(server.journal) == {"queued": 1}
+    assert totals(server.journal) == {"queued": 1}
     server.run_once(0.01)
-    assert booked(server.journal) == {"accepted": 1}
+    assert totals(server.journal) == {"accepted": 1}
 
 
 def test_a_task_confirmed_by_a_lost_queue_is_published_again(server: Server) -> None:
@@ -484,12 +484,12 @@ def test_a_task_confirmed_by_a_lost_queue_is_published_again(server: Server) -> 
         server.journal.redispatch()
     server.publisher.settle()
     server.run_once(0.01)
-    assert booked(server.journal) == {"accepted": 2}
+    assert totals(server.journal) == {"accepted": 2}
     server.run_once(0.01)
     assert server.sent == [("a", 0), ("b", 0)] * 2
     server.publisher.settle()
     server.run_once(0.01)
-    assert booked(server.journal) == {"queued": 2}
+    assert totals(server.journal) == {"queued": 2}
 
 
 def test_a_queue_made_for_the_first_time_publishes_nothing_twice(server: Server) -> None:
@@ -499,4 +499,4 @@ def test_a_queue_made_for_the_first_time_publishes_nothing_twice(server: Server)
     server.run_once(0.1)
     server.publisher.settle()
     server.run_once(CLAIM_INTERVAL)
-    assert (server.sent, booked(server.journal)) == ([("a", 0)], {"queued": 1})
+    assert (server.sent, totals(server.journal)) == ([("a", 0)], {"queued": 1})

@@ -9,7 +9,7 @@ from core.broker.base import RECONNECT_BACKOFF
 from core.dispatcher import CLAIM_INTERVAL, RELEASE_DELAY
 from core.model import State
 from core.repository.sqlite import open_sqlite
-from tests.contract.repositories import booked, outcome, settle
+from tests.contract.repositories import outcome, store_outcomes, totals
 from tests.unit.dispatching import WALL, Server
 
 
@@ -84,7 +84,7 @@ class Faults(RuleBasedStateMachine):
         tasks = self.server.journal.find_all([f"t{number}" for number in range(self.submitted)])
         queued = [task for task in tasks if task.state is State.QUEUED and task.attempts == 0]
         due = WALL + self.server.now + 1
-        settle(
+        store_outcomes(
             self.server.journal,
             *[outcome(task.seq, 0, State.RETRYING, due_at=due, failure=None) for task in queued],
         )
@@ -96,7 +96,7 @@ class Faults(RuleBasedStateMachine):
             self.run_once(RECONNECT_BACKOFF.longest, fails=False)
             self.publisher.settle()
         self.run_once(CLAIM_INTERVAL, fails=False)
-        assert booked(self.server.journal) == ({"queued": self.submitted} if self.submitted else {})
+        assert totals(self.server.journal) == ({"queued": self.submitted} if self.submitted else {})
         assert self.server.dispatcher.owned == 0
         assert not self.server.needs_write()
         self.server.journal.close()

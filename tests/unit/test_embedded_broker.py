@@ -93,12 +93,12 @@ def publish(path: Path, *bodies: bytes) -> None:
 
 
 def collect(consumer: Consumer, count: int) -> list[Delivery]:
-    taken: list[Delivery] = []
+    received: list[Delivery] = []
     deadline = time.monotonic() + TIMEOUT
-    while len(taken) < count and time.monotonic() < deadline:
-        taken += consumer.receive(count - len(taken), 1.0)
-    assert len(taken) == count
-    return taken
+    while len(received) < count and time.monotonic() < deadline:
+        received += consumer.receive(count - len(received), 1.0)
+    assert len(received) == count
+    return received
 
 
 def depth(path: Path) -> tuple[int, int]:

@@ -180,7 +180,7 @@ class EmbeddedConsumer(Consumer):
         self._wakeup.wait(timeout)
 
     def _step(self, file: QueueFile, now: float) -> None:
-        """Do with the file whatever is due."""
+        """Do the work with the file that is due."""
         with self._lock:
             self._waiting = False
             pending = self._in_flight.pending()

@@ -24,7 +24,7 @@ class LivenessLocks:
     def acquire(self, number: int) -> Closeable | None:
         """Acquire the lock of this lease; it is released when it is closed or the process dies.
 
-        Return None when it can't be acquired here. Other consumers then never take this one for dead.
+        Returns None when it can't be acquired here. Other consumers then never take this one for dead.
         """
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
