@@ -1,8 +1,8 @@
-"""Where a program listens or connects to: a host and a port.
+"""Addresses that a program listens on or connects to: a host and a port.
 
-It knows how an address is written and which ones the system has by itself;
-it opens no socket and looks up no name.
-A host that could break out of a configuration file or a command line can't be made into an `Address`.
+This module knows how an address is written and which addresses are the defaults.
+It opens no socket and looks up no name.
+A host that could break out of a configuration file or a command line is refused.
 """
 
 import ipaddress
@@ -13,8 +13,8 @@ import msgspec
 from core.errors import ConfigurationError
 
 LOOPBACK = "127.0.0.1"
-_HIGHEST_PORT = 65535
-_LONGEST_HOST = 253
+_MAX_PORT = 65535
+_MAX_HOST_LENGTH = 253
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
@@ -24,26 +24,26 @@ class Address(msgspec.Struct, frozen=True, order=True):
 
     host: str
     port: int
-    """0 asks the operating system for a free port where a program listens."""
+    """To listen, 0 means any free port."""
 
     def __post_init__(self) -> None:
         if not _is_host(self.host):
-            raise ConfigurationError(f"{self.host!r} is no host: write a name, an IPv4 or an IPv6 address")
-        if not 0 <= self.port <= _HIGHEST_PORT:
-            raise ConfigurationError(f"port {self.port} is not between 0 and {_HIGHEST_PORT}")
+            raise ConfigurationError(f"{self.host!r} is not a host: write a name, an IPv4 or an IPv6 address")
+        if not 0 <= self.port <= _MAX_PORT:
+            raise ConfigurationError(f"port {self.port} is not between 0 and {_MAX_PORT}")
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Read `host:port`, `[ipv6]:port` or `:port`, which means this machine only."""
+        """Parse `host:port`, `[ipv6]:port`, or `:port` for this machine only."""
         host, colon, port = text.strip().rpartition(":")
         if not colon or not _PORT.fullmatch(port):
-            raise ConfigurationError(f"{text!r} is no address: write host:port, [ipv6]:port or :port")
+            raise ConfigurationError(f"{text!r} is not an address: write host:port, [ipv6]:port or :port")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
             if ":" not in host:
-                raise ConfigurationError(f"{text!r} is no address: only IPv6 goes between brackets")
+                raise ConfigurationError(f"{text!r} is not an address: only IPv6 goes between brackets")
         elif ":" in host:
-            raise ConfigurationError(f"{text!r} is no address: put IPv6 between brackets, as in [::1]:7100")
+            raise ConfigurationError(f"{text!r} is not an address: put IPv6 between brackets, as in [::1]:7100")
         return cls(host or LOOPBACK, int(port))
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Address(msgspec.Struct, frozen=True, order=True):
 
     @property
     def pair(self) -> tuple[str, int]:
-        """The address as the `socket` module wants it."""
+        """The host and the port as the `socket` module takes them."""
         return self.host, self.port
 
     @property
@@ -66,19 +66,19 @@ class Address(msgspec.Struct, frozen=True, order=True):
 
 
 def _is_host(host: str) -> bool:
-    """Tell whether this can be a host; names are not looked up."""
+    """Return whether this is a well-formed host. Names are not looked up."""
     if ":" in host:
         try:
             ipaddress.IPv6Address(host)
         except ValueError:
             return False
-        # A scope may hold any character, and NGINX takes none.
+        # A scope id may hold any character, and NGINX accepts none.
         return "%" not in host
-    return len(host) <= _LONGEST_HOST and _HOST_NAME.fullmatch(host) is not None
+    return len(host) <= _MAX_HOST_LENGTH and _HOST_NAME.fullmatch(host) is not None
 
 
 BALANCER = Address(LOOPBACK, 7100)
-"""Where clients connect to when nobody says otherwise."""
+"""The default address that clients connect to."""
 
 SERVERS = (Address(LOOPBACK, 7101), Address(LOOPBACK, 7102), Address(LOOPBACK, 7103))
-"""The servers behind the balancer when nobody says otherwise."""
+"""The default addresses of the servers behind the balancer."""

@@ -1,9 +1,9 @@
-"""Exponential back-off: how long to wait before the next try. Pure: chance is an argument."""
+"""Exponential back-off between tries. Pure: the random number is an argument."""
 
 import msgspec
 
 _DOUBLINGS = 60
-"""Beyond this the longest wait rules; without a bound the power would grow without end."""
+"""Bounds the exponent, which would overflow. The longest wait is reached long before."""
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -22,18 +22,18 @@ class Backoff(msgspec.Struct, frozen=True):
         """Return the seconds to wait.
 
         Args:
-            failures: how many tries failed before this one: 0 after the first failure.
-            chance: a random number between 0 and 1.
+            failures: the number of earlier consecutive failures; 0 after the first failure.
+            chance: a random number between 0 and 1; 1 gives the longest delay.
         """
         wait: float = min(self.longest, self.first * 2.0 ** min(failures, _DOUBLINGS))
         return wait * (self.low + (self.high - self.low) * chance)
 
 
 class RetryTimer:
-    """Counts the failures of one series of tries, and tells how long to wait after each.
+    """A counter of consecutive failures, which gives the delay after each.
 
     Args:
-        backoff: how the waits grow.
+        backoff: the delays.
     """
 
     def __init__(self, backoff: Backoff) -> None:
@@ -47,5 +47,5 @@ class RetryTimer:
         return wait
 
     def reset(self) -> None:
-        """Begin with the first wait again, after a success."""
+        """Start again with the first delay, after a success."""
         self._failures = 0

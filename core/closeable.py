@@ -1,4 +1,4 @@
-"""What has to be closed: connections, and what owns them."""
+"""The base class of everything that holds a resource."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -6,11 +6,11 @@ from typing import Self
 
 
 class Closeable(ABC):
-    """What has to be closed, and is at the end of its `with` block."""
+    """An object that must be closed. The end of its `with` block does it."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything. A second call does nothing."""
+        """Release the resources. A second call does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
-"""The one door to SQLite: connections with our settings, transactions, waiting for locks, errors by what to do next.
+"""Connections to SQLite: our settings, transactions, waiting for locks, and errors by what to do next.
 
-SQLite comes from apsw, which carries its own: the library of many systems (and of Python's `sqlite3` there) has a race
-between checkpoint and commit that can lose committed rows when several processes write one database
+No other module uses SQLite. The library is the one that apsw includes: many systems' own (and so Python's `sqlite3`)
+has a race between checkpoint and commit, which can lose committed rows when several processes write one database
 (https://sqlite.org/wal.html#walresetbug). A library with that race is refused.
 """
 
@@ -21,11 +21,11 @@ from core.errors import CauceError
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
 
-LOCK_PAUSE = 0.001
-"""Seconds between two tries for the write lock, on average. Random around it, so that no process starves."""
+LOCK_INTERVAL = 0.001
+"""Seconds between two tries for the write lock, on average. They vary at random, so that no process starves."""
 
 CHECKPOINT_PAGES = 4000
-"""The write-ahead log is carried into the database when it has grown to this many pages (16 MB)."""
+"""Pages of the write-ahead log that trigger a checkpoint (16 MB)."""
 
 _FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 _NETWORK_FILE_SYSTEMS = frozenset(
@@ -35,7 +35,7 @@ _NETWORK_FILE_SYSTEMS = frozenset(
     )
 )
 
-_PASSING = (
+_TEMPORARY = (
     apsw.BusyError,
     apsw.LockedError,
     apsw.FullError,
@@ -44,30 +44,30 @@ _PASSING = (
     apsw.NoMemError,
     apsw.ProtocolError,
 )
-"""What may be gone at the next try."""
+"""Errors after which the next try may succeed."""
 
 
 class Faults:
-    """The errors that one user of this door raises: its own, not SQLite's."""
+    """The errors that a database raises in place of SQLite's."""
 
-    def __init__(self, passing: type[CauceError], lasting: type[CauceError], *, remedy: str = "") -> None:
-        self.passing = passing
-        """For what may be gone at the next try: locked, disk full, I/O error."""
-        self.lasting = lasting
-        """For what a person has to mend: not a database, damaged, read-only, refused."""
+    def __init__(self, temporary: type[CauceError], permanent: type[CauceError], *, remedy: str = "") -> None:
+        self.temporary = temporary
+        """For errors after which the next try may succeed: locked, disk full, I/O error."""
+        self.permanent = permanent
+        """For errors that a person must mend: not a database, damaged, read-only, refused."""
         self.remedy = remedy
-        """What mends a damaged file, for the end of the sentence that says so."""
+        """How to mend a damaged file, for the end of the message."""
 
 
 class Database(Closeable):
     """A connection to one database file, for one thread.
 
     Args:
-        path: the file; it is created, readable by its owner only, unless `readonly`.
+        path: the file, which is created, readable by its owner only, unless `readonly`.
         faults: the errors to raise.
-        durable: a commit survives a power cut (`synchronous=FULL`). Without, it survives only the death of processes.
+        durable: whether a commit survives a power cut (`synchronous=FULL`), and not only the death of processes.
         readonly: never write.
-        patience: how many seconds to wait for another process's write lock.
+        lock_timeout: seconds to wait for another process's write lock.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Database(Closeable):
         *,
         durable: bool = True,
         readonly: bool = False,
-        patience: float = 10.0,
+        lock_timeout: float = 10.0,
     ) -> None:
         self.path = path
         self._faults = faults
-        self._patience = patience
+        self._lock_timeout = lock_timeout
         self._waiting_since = 0.0
         check_library(apsw.sqlite_lib_version(), faults)
         if not readonly:
@@ -96,25 +96,25 @@ class Database(Closeable):
         except apsw.Error as error:
             self._connection.close()
             raise self._fault(error) from error
-        # SQLite opens a file that it may not write as if that was what was wanted.
+        # SQLite opens a file without write permission read-only, and reports no error.
         if not readonly and self._connection.readonly("main"):
             self._connection.close()
-            raise faults.lasting(f"{path} can't be used: this user may not write it")
+            raise faults.permanent(f"{path} can't be used: this user has no permission to write it")
 
     def _create(self) -> None:
-        """Create the file for its owner alone: SQLite gives the same rights to the files beside it."""
+        """Create the file, readable by its owner only. SQLite gives the same permissions to the files beside it."""
         if self.path.exists():
             return
-        # Before the file is made: one that was left behind would be taken for good at the next start.
+        # Before the file is created: the next start would accept one that was left behind.
         refuse_network_file_system(self.path, self._faults)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
             if not self.path.exists():
-                raise self._faults.lasting(f"{self.path} can't be created: {self.path.parent} is a file") from None
+                raise self._faults.permanent(f"{self.path} can't be created: {self.path.parent} is a file") from None
         except OSError as error:
-            raise self._faults.lasting(f"{self.path} can't be created: {error.strerror or error}") from error
+            raise self._faults.permanent(f"{self.path} can't be created: {error.strerror or error}") from error
 
     def _configure(self, *, durable: bool, readonly: bool) -> None:
         self._connection.set_busy_handler(self._wait_for_lock)
@@ -128,8 +128,8 @@ class Database(Closeable):
         self._connection.pragma("trusted_schema", 0)
 
     def _use_write_ahead_log(self) -> None:
-        """Switch to the log; of several processes that do so with a new file, SQLite refuses some without waiting."""
-        deadline = time.monotonic() + self._patience
+        """Switch to the write-ahead log. SQLite refuses processes that do so at the same time, without waiting."""
+        deadline = time.monotonic() + self._lock_timeout
         while True:
             try:
                 self._connection.pragma("journal_mode", "wal")
@@ -144,7 +144,7 @@ class Database(Closeable):
         now = time.monotonic()
         if tries == 0:
             self._waiting_since = now
-        if now - self._waiting_since > self._patience:
+        if now - self._waiting_since > self._lock_timeout:
             return False
         _pause()
         return True
@@ -157,7 +157,7 @@ class Database(Closeable):
             raise self._fault(error) from error
 
     def execute_many(self, statement: str, bindings: Sequence[Sequence[Value]]) -> int:
-        """Run one statement for each of `bindings`; how many rows were changed in all."""
+        """Run one statement for each of `bindings`. Returns the number of changed rows."""
         before = self._connection.total_changes()
         try:
             self._connection.executemany(statement, bindings)
@@ -167,10 +167,10 @@ class Database(Closeable):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Take the write lock at once, and commit at the end of the block or roll back when it raises.
+        """Take the write lock at once. Commit at the end of the block, or roll back when it raises.
 
-        Taking it at once (`BEGIN IMMEDIATE`) is what lets SQLite wait for it: a transaction that reads first and
-        then wants to write is refused without waiting if another has written meanwhile.
+        Only a lock that is taken at once (`BEGIN IMMEDIATE`) is waited for. SQLite refuses a transaction that reads
+        first and then writes, without waiting, when another connection has written meanwhile.
         """
         self.execute("BEGIN IMMEDIATE")
         try:
@@ -182,7 +182,7 @@ class Database(Closeable):
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read one moment's content in all statements of the block."""
+        """Let all statements of the block read the same state of the database."""
         self.execute("BEGIN")
         try:
             yield
@@ -190,27 +190,27 @@ class Database(Closeable):
             self._roll_back()
 
     def _roll_back(self) -> None:
-        # SQLite has rolled back by itself after a full disk or an I/O error.
+        # SQLite itself rolls back after a full disk or an I/O error.
         if self._connection.in_transaction:
             self.execute("ROLLBACK")
 
     def migrate(self, scripts: Sequence[str]) -> int:
-        """Bring the schema up to date: run those of the numbered `scripts` that this file has not seen, all or none.
+        """Bring the schema up to date: run the scripts that this file has not seen, all or none.
 
         Returns:
-            How many of them it had seen; 0 for a new file.
+            The number of scripts that the file had seen: 0 for a new file.
 
         Raises:
-            CauceError: the lasting fault, when the file was written by a newer version.
+            CauceError: a newer version wrote the file (the permanent error).
         """
         if self._schema_version() == len(scripts):
             return len(scripts)
         with self.transaction():
             version = self._schema_version()
             if version > len(scripts):
-                raise self._faults.lasting(
-                    f"{self.path} has schema {version}, and this version knows up to {len(scripts)}: "
-                    "it was written by a newer Cauce; use that one"
+                raise self._faults.permanent(
+                    f"{self.path} has schema {version}, and this version of Cauce knows schemas up to {len(scripts)}: "
+                    "use the newer version that wrote it"
                 )
             for script in scripts[version:]:
                 self.execute(script)
@@ -221,68 +221,68 @@ class Database(Closeable):
         return self.number("PRAGMA user_version")
 
     def number(self, statement: str, bindings: Sequence[Value] = ()) -> int:
-        """The one integer that a statement selects; 0 when it selects nothing or NULL."""
+        """Return the integer that a statement selects, or 0 when it selects nothing or NULL."""
         rows = self.execute(statement, bindings)
         value = rows[0][0] if rows else None
         return value if isinstance(value, int) else 0
 
     def version(self) -> int:
-        """A number that changes when another connection has committed something."""
+        """Return a number that changes when another connection commits."""
         return self.number("PRAGMA data_version")
 
     def interrupt(self) -> None:
-        """Make a statement that runs in another thread end with the passing fault."""
+        """Interrupt a statement that runs in another thread. It raises the temporary error."""
         with suppress(apsw.ConnectionClosedError):
             self._connection.interrupt()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connection."""
         self._connection.close()
 
     def _fault(self, error: apsw.Error) -> CauceError:
-        sentence = str(error).removeprefix(f"{type(error).__name__}: ")
-        if isinstance(error, _PASSING):
-            return self._faults.passing(f"{self.path} can't be used now: {sentence}")
+        reason = str(error).removeprefix(f"{type(error).__name__}: ")
+        if isinstance(error, _TEMPORARY):
+            return self._faults.temporary(f"{self.path} can't be used now: {reason}")
         remedy = self._faults.remedy if isinstance(error, apsw.CorruptError | apsw.NotADBError) else ""
-        return self._faults.lasting(f"{self.path} can't be used: {sentence}{remedy}")
+        return self._faults.permanent(f"{self.path} can't be used: {reason}{remedy}")
 
 
 def _pause() -> None:
-    time.sleep(LOCK_PAUSE * (0.5 + random.random()))  # noqa: S311 - to spread processes, not to hide anything
+    time.sleep(LOCK_INTERVAL * (0.5 + random.random()))  # noqa: S311 - to spread processes
 
 
 def check_library(version: str, faults: Faults) -> None:
-    """Refuse an SQLite that can lose commits when several processes write.
+    """Refuse an SQLite library that can lose commits when several processes write.
 
     Raises:
-        CauceError: the lasting fault.
+        CauceError: the library has the race (the permanent error).
     """
     number = tuple(int(part) for part in version.split(".")[:3])
     if number >= _FIXED[-1] or any(number[:2] == fixed[:2] and number >= fixed for fixed in _FIXED):
         return
-    raise faults.lasting(
+    raise faults.permanent(
         f"SQLite {version} can lose commits when several processes write (https://sqlite.org/wal.html#walresetbug); "
-        "install apsw 3.54 or newer from PyPI, which carries its own"
+        "install apsw 3.54 or newer from PyPI, which includes a newer SQLite"
     )
 
 
 def refuse_network_file_system(path: Path, faults: Faults) -> None:
-    """Refuse a database on a file system shared between machines: SQLite's write-ahead log needs shared memory.
+    """Refuse a database on a network file system: SQLite's write-ahead log needs shared memory.
 
     Raises:
-        CauceError: the lasting fault.
+        CauceError: the path is on a network file system (the permanent error).
     """
-    import psutil  # only here, where a database is created: it would cost every program's start
+    import psutil  # only here, where a database is created: the import is slow
 
     place = str(path.resolve())
     mounts = [mount for mount in psutil.disk_partitions(all=True) if _lies_under(place, mount.mountpoint)]
     if not mounts:
         return
-    # Of two at the same place (an automounter and what it has mounted) the later one hides the other.
+    # Of two at the same place (an automounter and its mount) the later one hides the other.
     nearest = max(reversed(mounts), key=lambda mount: len(mount.mountpoint))
-    remote = "remote" in nearest.opts.split(",")  # a drive of another machine, on Windows
+    remote = "remote" in nearest.opts.split(",")  # a network drive, on Windows
     if remote or nearest.fstype.lower() in _NETWORK_FILE_SYSTEMS:
-        raise faults.lasting(
+        raise faults.permanent(
             f"{path} lies on {nearest.mountpoint}, a network file system ({nearest.fstype}), "
             "where SQLite can't share a database between processes: choose a directory on a local disk"
         )

@@ -1,6 +1,6 @@
-"""TLS: the settings of a client, what both sides encrypt with, and what went wrong in words for people.
+"""TLS: the settings of a client, the contexts of both sides, and explanations of failed handshakes.
 
-It opens no connection: a server's and a client's sockets are wrapped by whoever owns them.
+This module opens no connection. The owner of a socket wraps it.
 """
 
 import ssl
@@ -17,14 +17,14 @@ TLS = Option(
     "client.tls",
     config.switch,
     False,
-    "encrypt, and take servers whose certificate an authority of this machine vouches for",
+    "encrypt, and accept servers whose certificate is signed by an authority that this machine trusts",
     ("--tls",),
 )
 TLS_CA = Option(
     "client.tls-ca",
     config.optional_text,
     "",
-    "encrypt, and take only servers whose certificate this authority vouches for: a PEM file",
+    "encrypt, and accept only servers whose certificate is signed by the authority in this PEM file",
     ("--tls-ca",),
     "FILE",
 )
@@ -32,7 +32,7 @@ TLS_NAME = Option(
     "client.tls-name",
     config.optional_text,
     "",
-    "the name that the servers' certificate has to hold (default: the host that is connected to)",
+    "name that the servers' certificate must be for (default: the host of the connection)",
     ("--tls-name",),
     "NAME",
 )
@@ -42,36 +42,36 @@ CLIENT_OPTIONS = (TLS, TLS_CA, TLS_NAME)
 _OTHER_NAME = frozenset({62, 64})
 _UNKNOWN_SIGNER = frozenset({2, 18, 19, 20, 21})
 _NOT_YET_VALID, _EXPIRED = 9, 10
-_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
 _NOTHING_IN_COMMON = ("PROTOCOL", "HANDSHAKE_FAILURE", "NO_SHARED_CIPHER")
 
 
 @dataclass(frozen=True)
 class Encryption:
-    """What a client encrypts with."""
+    """The TLS settings of a client's connections."""
 
     context: ssl.SSLContext
-    """Knows whom to trust."""
+    """The context, with the trusted authorities."""
     name: str = ""
-    """What the certificate has to be for; the host that is connected to when empty."""
+    """The name that the certificate must be for; when empty, the host of the connection."""
 
     @classmethod
     def trusting(cls, ca: str = "", name: str = "") -> "Encryption":
-        """Trust an authority.
+        """Make the settings of a client that trusts an authority.
 
         Args:
-            ca: its certificate, a PEM file; those that this machine trusts when empty.
-            name: what the servers' certificate has to be for; the host that is connected to when empty.
+            ca: a PEM file with its certificate; when empty, the authorities that this machine trusts.
+            name: the name that the servers' certificate must be for; when empty, the host of the connection.
 
         Raises:
-            ConfigurationError: the file can't be used, or the name can be no host's.
+            ConfigurationError: the file can't be used, or the name is not a host name.
         """
         if name:
             Address(name, 0)
         try:
             context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca or None)
         except ssl.SSLError as error:
-            raise ConfigurationError(f"client.tls-ca: {ca} holds no certificate in PEM") from error
+            raise ConfigurationError(f"client.tls-ca: {ca} holds no PEM certificate") from error
         except OSError as error:
             raise ConfigurationError(f"client.tls-ca: {ca} can't be read: {error.strerror or error}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -79,22 +79,22 @@ class Encryption:
 
 
 def for_client(settings: Settings) -> Encryption | None:
-    """What the settings say that a client encrypts with; None when it doesn't.
+    """Return the TLS settings of a client, or None when it does not encrypt.
 
     Raises:
-        ConfigurationError: they don't go together, or a file can't be used.
+        ConfigurationError: the settings contradict each other, or a file can't be used.
     """
     ca, name = settings[TLS_CA], settings[TLS_NAME]
     wanted = settings[TLS] if settings.given(TLS) else bool(ca)
     if wanted:
         return Encryption.trusting(ca, name)
     if name and not settings.given(TLS):
-        raise ConfigurationError("client.tls-name is of no use without encryption: give --tls-ca FILE or --tls too")
+        raise ConfigurationError("client.tls-name has no effect without encryption: give --tls-ca FILE or --tls too")
     return None
 
 
 def for_server(settings: Settings) -> ssl.SSLContext | None:
-    """What the settings say that a server encrypts with; None when it doesn't.
+    """Return the TLS context of a server, or None when it does not encrypt.
 
     Raises:
         ConfigurationError: a file can't be used.
@@ -110,12 +110,12 @@ def for_server(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(certificate, key or None, _no_password)
     except ssl.SSLError as error:
-        raise ConfigurationError(_no_pair(error, certificate, key)) from error
+        raise ConfigurationError(_explain_pair(error, certificate, key)) from error
     return context
 
 
-def unverified() -> ssl.SSLContext:
-    """What to look with at a server of one's own, whoever it says that it is: show it no secret."""
+def unverified_context() -> ssl.SSLContext:
+    """Make a context that accepts any certificate, to probe a local server. Send no secret over it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
@@ -123,44 +123,44 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
-def untrusted(error: ssl.SSLError, host: str) -> str:
-    """What a person has to mend before a server can be spoken with; empty when it may be better the next time.
+def explain_failure(error: ssl.SSLError, host: str) -> str:
+    """Return what a person must mend after a failed handshake, or an empty string when a retry may succeed.
 
     Args:
-        error: what came of the handshake.
-        host: the name that the certificate was to hold.
+        error: the error of the handshake.
+        host: the name that the certificate had to be for.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _certificate_words(error, host)
+        return _explain_certificate(error, host)
     reason = error.reason or ""
-    if reason in _NO_TLS:
-        return "the server speaks no TLS: start it with --tls-certificate, or connect without --tls-ca and --tls"
+    if reason in _NOT_TLS:
+        return "the server does not speak TLS: start it with --tls-certificate, or connect without --tls-ca and --tls"
     if any(sign in reason for sign in _NOTHING_IN_COMMON):
-        return f"the server and this client have no version or cipher of TLS in common ({reason})"
+        return f"the server and this client have no TLS version or cipher in common ({reason})"
     return ""
 
 
-def _certificate_words(error: ssl.SSLCertVerificationError, host: str) -> str:
+def _explain_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:
     code = error.verify_code
     if code in _OTHER_NAME:
         return (
-            f"the server's certificate is not for {host}: connect by a name that is in it, "
-            "or say with --tls-name which one to expect"
+            f"the server's certificate is not for {host}: connect to a name that is in it, "
+            "or give the expected name with --tls-name"
         )
     if code in _UNKNOWN_SIGNER:
         return (
-            "the server's certificate is signed by nobody whom this client trusts: "
-            "give the right authority with --tls-ca (if that is given, this may not be the server that you mean)"
+            "the server's certificate is signed by an authority that this client does not trust: "
+            "give the right authority with --tls-ca (if that is given, this may be the wrong server)"
         )
     if code == _EXPIRED:
         return "the server's certificate has expired: the server needs a new one"
     if code == _NOT_YET_VALID:
-        return "the server's certificate is not valid yet: set the clocks, or wait"
+        return "the server's certificate is not valid yet: correct the clocks, or wait"
     return f"the server's certificate can't be trusted: {error.verify_message}"
 
 
 def _check_readable(key: str, file: str) -> None:
-    """Say which of the files is missing: what loads them doesn't."""
+    """Check that a file can be read: the error of OpenSSL would not name it."""
     try:
         if file:
             with open(file, "rb"):
@@ -169,12 +169,12 @@ def _check_readable(key: str, file: str) -> None:
         raise ConfigurationError(f"{key}: {file} can't be read: {error.strerror or error}") from error
 
 
-def _no_pair(error: ssl.SSLError, certificate: str, key: str) -> str:
+def _explain_pair(error: ssl.SSLError, certificate: str, key: str) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
         return f"server.tls-key: {key or certificate} is the key of another certificate than {certificate}"
-    return f"server.tls-certificate: {certificate} and {key or 'the key in it'} are no certificate and key in PEM"
+    return f"server.tls-certificate: {certificate} and {key or 'the key in it'} are not a PEM certificate and its key"
 
 
 def _no_password() -> NoReturn:
-    """Keep OpenSSL from asking at a terminal that a server may not have."""
-    raise ConfigurationError("server.tls-key: the key is locked with a password, which nobody is there to type")
+    """Raise, rather than let OpenSSL ask for a password at a terminal that a server may not have."""
+    raise ConfigurationError("server.tls-key: the key is encrypted with a password: give a key without one")

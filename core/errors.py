@@ -1,36 +1,36 @@
-"""Every error that Cauce raises on purpose: one root, a class for each subsystem, leaves named by what to do next.
+"""The errors that Cauce raises: one root, a class for each subsystem, and leaves named by what to do next.
 
-Each message is a sentence for the person who has to act on it.
-`exit_code` is what a program ends with when the error reaches its top; the list is in the README.
+Each message is a sentence for the person who must act on it.
+`exit_code` is the exit code of a program that the error ends; the README lists them.
 """
 
 
 class CauceError(Exception):
-    """Something that Cauce can explain went wrong."""
+    """The root of all errors that Cauce raises itself."""
 
     exit_code = 1
 
 
 class ConfigurationError(CauceError):
-    """A setting is wrong: mend it at the place that the message names."""
+    """A setting is wrong: correct it at the place that the message names."""
 
     exit_code = 2
 
 
 class ProtocolError(CauceError):
-    """The two ends of a connection don't speak the same protocol."""
+    """One end of a connection violates the protocol."""
 
 
 class LocalProtocolError(ProtocolError):
-    """This side was asked to send what the protocol doesn't allow: a fault of the caller."""
+    """The caller asked to send what the protocol does not allow."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The other side sent what the protocol doesn't allow: close the connection."""
+    """The other side sent what the protocol does not allow: close the connection."""
 
 
 class BrokerError(CauceError):
-    """The message broker can't do what was asked."""
+    """An operation of the message broker failed."""
 
     exit_code = 3
 
@@ -40,11 +40,11 @@ class BrokerUnavailable(BrokerError):
 
 
 class BrokerMisconfigured(BrokerError):
-    """The broker refuses our queues, name or password: a person has to mend it."""
+    """The broker refuses our queues, user name or password: a person must mend it."""
 
 
 class JournalError(CauceError):
-    """The journal (the database of tasks and results) can't do what was asked."""
+    """An operation of the journal (the database of tasks and results) failed."""
 
     exit_code = 5
 
@@ -54,27 +54,27 @@ class JournalUnavailable(JournalError):
 
 
 class JournalMissing(JournalUnavailable):
-    """There is no journal yet: the first server or worker of the system makes it."""
+    """The journal does not exist yet: the first server or worker of the system creates it."""
 
 
 class JournalUnusable(JournalError):
-    """The journal can't be used as it is (too new, damaged, wrong file system): a person has to mend it."""
+    """The journal can't be used as it is (too new, damaged, wrong file system): a person must mend it."""
 
 
 class SearchError(CauceError):
-    """What was typed to look for can't be understood: write it as the message says."""
+    """A search text can't be understood: write it as the message shows."""
 
     exit_code = 2
 
 
 class TaskDefinitionError(CauceError):
-    """A task function can't be registered or loaded: mend the module that defines it."""
+    """A task function can't be registered or loaded: correct the module that defines it."""
 
     exit_code = 2
 
 
 class TaskError(CauceError):
-    """A task can't be run or its outcome can't be stored."""
+    """A task can't be run, or its outcome can't be stored."""
 
 
 class UnknownKind(TaskError):
@@ -82,29 +82,29 @@ class UnknownKind(TaskError):
 
 
 class ResultNotStorable(TaskError):
-    """A task returned something that JSON can't hold, or that is too large."""
+    """A task returned a value that JSON can't hold, or that is too large."""
 
 
 class TaskTimeout(TaskError):
-    """A task ran longer than its time-out allows."""
+    """A task ran longer than its timeout."""
 
 
 class TaskInterrupted(TaskError):
-    """The worker was told to leave at once while this task ran; the task will run again elsewhere."""
+    """The worker was stopped at once while this task ran. The task will run again on another worker."""
 
 
 class ClientError(CauceError):
-    """A request to a server did not succeed."""
+    """A request to a server failed."""
 
 
 class ServerUnavailable(ClientError):
-    """No server could be reached, or each was too busy: nothing is known to be stored, retry with the same id."""
+    """No server could be reached, or all were too busy. The task may be stored: retry with the same id."""
 
     exit_code = 75
 
 
 class ServerUntrusted(ClientError):
-    """The connection to a server can't be encrypted, or its certificate not be trusted: a person has to mend it."""
+    """The connection to a server can't be encrypted, or its certificate is not trusted: a person must mend it."""
 
     exit_code = 2
 
@@ -113,7 +113,7 @@ class RequestRefused(ClientError):
     """A server understood the request and refused it.
 
     Attributes:
-        code: one of the closed list of the protocol's error codes.
+        code: one of the protocol's error codes.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -122,7 +122,7 @@ class RequestRefused(ClientError):
 
 
 class TaskFailed(ClientError):
-    """The task ended as failed; the message is the failure's."""
+    """The task failed. The message is the failure's."""
 
 
 class TaskCancelled(ClientError):
@@ -130,7 +130,7 @@ class TaskCancelled(ClientError):
 
 
 class ResultNotReady(ClientError):
-    """The task had not ended when the time to wait was over; it is still on its way."""
+    """The task had not ended when the wait timed out. It may still end."""
 
     exit_code = 75
 

@@ -1,7 +1,7 @@
-"""What it takes to let other machines in: the settings that a server and its supervisor share, and the rule.
+"""The conditions for a server to accept other machines: the settings that it shares with its supervisor, and the rule.
 
-Beyond the loopback address a server needs a token and encryption, and holds each client to an amount.
-It opens no socket and reads no file.
+On an address other than loopback a server needs a token and encryption, and it limits each client.
+This module opens no socket and reads no file.
 """
 
 from core import config
@@ -9,17 +9,17 @@ from core.addresses import Address
 from core.config import Option, Settings
 from core.errors import ConfigurationError
 
-RATE_BEYOND = 5000
-"""Requests a second of one client, where other machines get in and nobody said otherwise."""
+REMOTE_RATE_LIMIT = 5000
+"""The default limit of one client's requests per second, where other machines can connect."""
 
-CONNECTIONS_BEYOND = 256
-"""Connections of one client, where other machines get in and nobody said otherwise."""
+REMOTE_CONNECTIONS_PER_CLIENT = 256
+"""The default limit of one client's connections, where other machines can connect."""
 
 TLS_CERTIFICATE = Option(
     "server.tls-certificate",
     config.optional_text,
     "",
-    "a PEM file with the server's certificate, and with those between it and the authority; then all is encrypted",
+    "encrypt, with the certificate in this PEM file and the intermediate ones that follow it",
     ("--tls-certificate",),
     "FILE",
 )
@@ -27,7 +27,7 @@ TLS_KEY = Option(
     "server.tls-key",
     config.optional_text,
     "",
-    "a PEM file with the certificate's key; when left out, it is in the certificate's file",
+    "PEM file with the certificate's key, if that is not in the certificate's file",
     ("--tls-key",),
     "FILE",
 )
@@ -35,14 +35,14 @@ INSECURE_LISTEN = Option(
     "server.insecure-listen",
     config.switch,
     False,
-    "let other machines in without encryption: whoever is on the way can read and change everything, the token too",
+    "accept other machines without encryption: the network can read and change everything, the token too",
     ("--insecure-listen",),
 )
 RATE_LIMIT: Option[int | None] = Option(
     "server.rate-limit",
     config.whole_number(0, 1_000_000_000),
     None,
-    f"requests a second that one client may make; 0 for any; when left out, {RATE_BEYOND} where other machines get in",
+    f"requests a second of one client; 0 for no limit; by default {REMOTE_RATE_LIMIT} if other machines can connect",
     ("--rate-limit",),
     "N",
 )
@@ -50,7 +50,8 @@ CONNECTIONS_PER_CLIENT: Option[int | None] = Option(
     "server.connections-per-client",
     config.whole_number(0, 1_000_000),
     None,
-    f"connections that one client may have; 0 for any; when left out, {CONNECTIONS_BEYOND} where other machines get in",
+    f"connections of one client; 0 for no limit; "
+    f"by default {REMOTE_CONNECTIONS_PER_CLIENT} if other machines can connect",
     ("--connections-per-client",),
     "N",
 )
@@ -59,45 +60,45 @@ OPTIONS = (TLS_CERTIFICATE, TLS_KEY, INSECURE_LISTEN, RATE_LIMIT, CONNECTIONS_PE
 
 
 def check(settings: Settings, listen: Address, *, token: bool) -> str:
-    """Make sure that strangers are not let in unawares; the warning to give, if there is one.
+    """Check that other machines can connect only as the settings allow. Returns a warning, or an empty string.
 
     Args:
-        settings: with the options of this module.
-        listen: where clients come in.
-        token: whether they have to show one.
+        settings: the values of this module's options.
+        listen: the address that clients connect to.
+        token: whether clients need a token.
 
     Raises:
-        ConfigurationError: other machines can come in, without a token or in the clear.
+        ConfigurationError: other machines can connect without a token or without encryption.
     """
     encrypted = bool(settings[TLS_CERTIFICATE])
     if settings[TLS_KEY] and not encrypted:
         raise ConfigurationError("a key alone encrypts nothing: give its certificate too, with --tls-certificate")
     if listen.is_loopback:
         return ""
-    lets_in = f"listening on {listen} lets other machines in"
+    exposed = f"listening on {listen} lets other machines connect"
     if not token:
-        raise ConfigurationError(f"{lets_in}: give a token with --token-file or CAUCE_TOKEN")
+        raise ConfigurationError(f"{exposed}: give a token with --token-file or CAUCE_TOKEN")
     if encrypted:
         return ""
     if not settings[INSECURE_LISTEN]:
         raise ConfigurationError(
-            f"{lets_in}, and what they send can be read on the way: give a certificate with --tls-certificate and "
+            f"{exposed}, and the network can read what they send: give a certificate with --tls-certificate and "
             "--tls-key (or, where the network itself is safe, --insecure-listen)"
         )
-    return f"INSECURE: {lets_in} without encryption: whoever is on the way can read and change all, the token too"
+    return f"INSECURE: {exposed} without encryption: the network can read and change everything, the token too"
 
 
 def rate_limit(settings: Settings, listen: Address) -> int:
-    """How many requests a second one client may make; 0 for any."""
+    """Return the limit of one client's requests per second; 0 for no limit."""
     chosen = settings[RATE_LIMIT]
-    return _beyond(listen, RATE_BEYOND) if chosen is None else chosen
+    return _unless_loopback(listen, REMOTE_RATE_LIMIT) if chosen is None else chosen
 
 
 def connections_per_client(settings: Settings, listen: Address) -> int:
-    """How many connections one client may have; 0 for any."""
+    """Return the limit of one client's connections; 0 for no limit."""
     chosen = settings[CONNECTIONS_PER_CLIENT]
-    return _beyond(listen, CONNECTIONS_BEYOND) if chosen is None else chosen
+    return _unless_loopback(listen, REMOTE_CONNECTIONS_PER_CLIENT) if chosen is None else chosen
 
 
-def _beyond(listen: Address, limit: int) -> int:
+def _unless_loopback(listen: Address, limit: int) -> int:
     return 0 if listen.is_loopback else limit

@@ -1,6 +1,6 @@
-"""Which users of this machine may read a file: files of ours are made for their owner alone, whatever the umask says.
+"""Permissions of files: ours are readable by their owner only, whatever the umask is.
 
-On Windows files have the rights of the directory that they are in; there is nothing to look at there.
+On Windows a file inherits the permissions of its directory, so there is nothing to check.
 """
 
 import os
@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def owner_only(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file for its owner alone, if it is made now; for `open(..., opener=private)`."""
+    """Open a file, readable by its owner only when it is created. For `open(..., opener=owner_only)`."""
     return os.open(path, flags, 0o600)
 
 
 def readable_by_others(path: str | os.PathLike[str]) -> bool:
-    """Whether other users may read or write a regular file that holds a secret; False where that can't be told."""
+    """Return whether other users can read or write a regular file. Returns False where that is unknown."""
     if os.name != "posix":
         return False
     try:
-        # A pipe of the shell, or a file that a service manager hands over, is nobody else's.
+        # A shell's pipe, or a file passed by a service manager, is not accessible to others.
         return Path(path).is_file() and bool(os.stat(path).st_mode & 0o077)
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Numbers, spans and moments as text for people. Pure: values in, text out."""
+"""Numbers, durations and times as text for people. Pure."""
 
 import datetime
 
@@ -20,26 +20,26 @@ def short(number: int) -> str:
 
 
 def rate(number: float) -> str:
-    """Return tasks a second, with one decimal below ten."""
+    """Return a rate with one decimal below ten."""
     if number >= 9.95 or number == 0:
         return f"{number:,.0f}"
     return f"{number:.1f}"
 
 
 def per_second(count: int, seconds: float) -> str:
-    """Return how many there were a second: `1,234/s`."""
+    """Return a count over a time as a rate: `1,234/s`."""
     return f"{count / seconds:,.0f}/s" if seconds > 0 else "-/s"
 
 
 def precise_duration(seconds: float) -> str:
-    """Return a span with one decimal: `12.3 ms`, `4.5 s`; whole minutes from two minutes on."""
+    """Return a duration with one decimal: `12.3 ms`, `4.5 s`. From two minutes on it is in whole minutes."""
     if abs(seconds) < 1:
         return f"{seconds * 1000:.1f} ms"
     return f"{seconds:.1f} s" if abs(seconds) < 120 else f"{seconds / 60:.0f} min"
 
 
 def coarse_duration(seconds: float) -> str:
-    """Return a span in its largest whole unit: `59 s`, `5 min`, `47 h`, `3 d`."""
+    """Return a duration in its largest whole unit: `59 s`, `5 min`, `47 h`, `3 d`."""
     for below, unit, length in _COARSE_UNITS:
         if seconds < below:
             return f"{max(0.0, seconds) // length:.0f} {unit}"
@@ -47,7 +47,7 @@ def coarse_duration(seconds: float) -> str:
 
 
 def compact_duration(seconds: float | None) -> str:
-    """Return a span in at most seven characters, from microseconds to days; empty for None."""
+    """Return a duration in at most seven characters, from microseconds to days, or nothing for None."""
     if seconds is None:
         return ""
     seconds = max(0.0, seconds)
@@ -68,16 +68,16 @@ def compact_duration(seconds: float | None) -> str:
 
 
 def time_of_day(moment: float | None, zone: datetime.tzinfo | None = None) -> str:
-    """Return hours, minutes and seconds, of the local zone unless another is given; empty for None."""
+    """Return hours, minutes and seconds in the local or the given time zone, or nothing for None."""
     if moment is None:
         return ""
     return f"{datetime.datetime.fromtimestamp(moment, zone or _local_zone(moment)):%H:%M:%S}"
 
 
 def timestamp(moment: float | None, zone: datetime.tzinfo | None = None) -> str:
-    """Return date and time to the millisecond, of the local zone unless another is given; empty for None.
+    """Return date and time to the millisecond in the local or the given time zone, or nothing for None.
 
-    A moment that is no date of the calendar is returned as its number.
+    A moment outside the calendar is returned as its number.
     """
     if moment is None:
         return ""
@@ -92,15 +92,15 @@ def _local_zone(moment: float) -> datetime.tzinfo | None:
 
 
 def memory(size: int | None) -> str:
-    """Return bytes in mebibytes; empty for None."""
+    """Return bytes in mebibytes, or nothing for None."""
     return "" if size is None else f"{size / 2**20:,.0f} MiB"
 
 
 def megabytes(size: int) -> str:
-    """Return bytes in megabytes, as disks are labelled; with one decimal below ten."""
+    """Return bytes in megabytes, as disks are labelled, with one decimal below ten."""
     return f"{size / 1_000_000:,.1f} MB" if size < 10_000_000 else f"{size / 1_000_000:,.0f} MB"
 
 
 def processor_share(part: float | None) -> str:
-    """Return a share of one processor in per cent; empty for None."""
+    """Return a share of one processor in per cent, or nothing for None."""
     return "" if part is None else f"{100 * part:.0f}%"

@@ -1,17 +1,17 @@
-"""How often a program that handles many small things looks for garbage in cycles.
+"""The frequency of Python's collection of reference cycles.
 
-Python looks after each 700 new objects that are still there. A process with thousands of tasks in hand makes as many at
-each turn, none of them in a cycle, and spent a sixth of its time on looking.
+Python collects after every 700 new objects that are still alive. A process with thousands of tasks in flight creates as
+many at each turn, none of them in a cycle, and spends a sixth of its time on the search.
 """
 
 import gc
 
 YOUNG_THRESHOLD = 10_000
-"""New objects between two collections of the youngest: what tasks leave in cycles stays so much longer."""
+"""New objects between two collections of the youngest generation. Cycles that tasks leave stay longer for it."""
 
 
 def collect_rarely() -> None:
-    """Look more rarely from now on, and leave out what is there by now: it stays as long as the program does."""
+    """Collect less often from now on, and skip the objects that exist now, which live as long as the program."""
     gc.freeze()
     _, middle, old = gc.get_threshold()
     gc.set_threshold(YOUNG_THRESHOLD, middle, old)

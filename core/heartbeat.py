@@ -1,7 +1,7 @@
-"""A process's presence in the journal: its own heartbeat, and who else is alive.
+"""The heartbeat of a process in the journal, and the liveness of the others.
 
-A process is alive while its beat moves. The observer watches the numbers by its own monotonic clock,
-so neither a jump of a clock nor two machines' disagreement about the time makes anybody look dead.
+A process is alive while its beat changes. The observer measures that with its own monotonic clock, so that neither
+a clock that jumps nor two machines' different clocks make a process look dead.
 """
 
 import logging
@@ -16,48 +16,55 @@ from core.model import ProcessPhase, ProcessRecord
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 
-INTERVAL = 0.5
+HEARTBEAT_INTERVAL = 0.5
 """Seconds between two heartbeats."""
 
-SILENCE = 5.0
+LIVENESS_TIMEOUT = 5.0
 """Seconds without a heartbeat after which a process counts as dead."""
+
+RETRY_DELAY = 1.0
+"""Seconds before the next try after the journal failed."""
 
 _log = logging.getLogger("cauce.presence")
 
 
 class Liveness:
-    """Tells who is dead from what their records say. Pure: the time is an argument."""
+    """The liveness of processes, by their records. Pure: the time is an argument.
 
-    def __init__(self, silence: float = SILENCE) -> None:
-        self._silence = silence
+    Args:
+        timeout: seconds without a heartbeat after which a process counts as dead.
+    """
+
+    def __init__(self, timeout: float = LIVENESS_TIMEOUT) -> None:
+        self._timeout = timeout
         self._moved: dict[int, tuple[int, float]] = {}
 
     def observe(self, records: Iterable[ProcessRecord], now: float) -> None:
-        """Take in the records as they are at `now`, of a monotonic clock."""
-        seen = {record.number: record.beat for record in records}
+        """Take the records as they are at `now`, a time of the monotonic clock."""
+        beats = {record.number: record.beat for record in records}
         self._moved = {
             number: self._moved[number] if self._moved.get(number, (-1, 0.0))[0] == beat else (beat, now)
-            for number, beat in seen.items()
+            for number, beat in beats.items()
         }
 
     def is_alive(self, record: ProcessRecord, now: float) -> bool:
-        """Whether this process has shown a sign of life lately and hasn't said that it leaves.
+        """Return whether the process has written a heartbeat lately and has not left.
 
-        One that was never observed before counts as alive until it has been silent long enough.
+        A process that is observed for the first time counts as alive until the timeout.
         """
         if record.phase is ProcessPhase.LEFT:
             return False
         _, moved = self._moved.get(record.number, (record.beat, now))
-        return now - moved < self._silence
+        return now - moved < self._timeout
 
 
 class Heartbeat:
-    """Writes a process's record, twice a second, from a thread of its own.
+    """A thread that writes the record of this process into the journal.
 
     Args:
-        open_repository: opens the journal; the heartbeat has a connection of its own.
-        describe: makes the record of this moment; called from the heartbeat's thread.
-        number: the process's number.
+        open_repository: opens the thread's own connection to the journal.
+        describe: makes the current record; called from the thread.
+        number: the process's number in the journal.
         on_death: called when the thread dies of an error.
     """
 
@@ -72,39 +79,39 @@ class Heartbeat:
         self._describe = describe
         self._number = number
         self._beat = 0
-        self._leaving = threading.Event()
-        self._shown = threading.Event()
+        self._stopping = threading.Event()
+        self._written = threading.Event()
         self._thread = vital_thread("heartbeat", self._run, on_death)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
-    def wait_shown(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds until the first record is written; whether it is."""
-        return self._shown.wait(timeout)
+    def wait_written(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds for the first record. Returns whether it is written."""
+        return self._written.wait(timeout)
 
     def stop(self) -> None:
-        """Write that the process has left, and end."""
-        self._leaving.set()
+        """Write that the process has left, and end the thread."""
+        self._stopping.set()
         self._thread.join(timeout=15)
 
     def _run(self) -> None:
-        troubled = False
+        failing = False
         while True:
             try:
                 with self._open() as repository:
-                    while not self._leaving.is_set():
+                    while not self._stopping.is_set():
                         self._write(self._describe(), repository)
-                        self._shown.set()
-                        troubled = False
-                        self._leaving.wait(INTERVAL)
+                        self._written.set()
+                        failing = False
+                        self._stopping.wait(HEARTBEAT_INTERVAL)
                     self._write(replace(self._describe(), phase=ProcessPhase.LEFT, troubles=(), in_hand=()), repository)
             except JournalError as error:
-                if not troubled:
-                    _log.warning("no heartbeat can be written: %s", error)
-                troubled = True
-                if self._leaving.wait(1.0):
+                if not failing:
+                    _log.warning("the heartbeat can't be written: %s", error)
+                failing = True
+                if self._stopping.wait(RETRY_DELAY):
                     return
             else:
                 return

@@ -1,6 +1,6 @@
-"""Identifiers: of tasks (given by clients or made here) and of processes.
+"""Identifiers of tasks and names of task kinds.
 
-Made identifiers are UUIDs of version 7 (RFC 9562, section 5.7): they sort by the time they were made,
+Generated identifiers are UUIDs of version 7 (RFC 9562, section 5.7). They sort by the time of their creation,
 so that the journal's index of ids grows at its end.
 """
 
@@ -9,17 +9,17 @@ import re
 import time
 
 TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-"""What a task id may be: 1 to 64 letters, digits, and `.` `_` `:` `-`, beginning with a letter or digit."""
+"""A valid task id: 1 to 64 letters, digits, and `.` `_` `:` `-`, beginning with a letter or digit."""
 
 KIND = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
-"""What the name of a kind of task may be: 1 to 64 letters, digits, and `.` `_` `-`, beginning with a letter."""
+"""A valid name of a task kind: 1 to 64 letters, digits, and `.` `_` `-`, beginning with a letter."""
 
 
 def new_id(now: float | None = None) -> str:
     """Make a UUID of version 7.
 
     Args:
-        now: seconds since the epoch; the machine's clock when left out.
+        now: seconds since the epoch; by default the time of the machine's clock.
     """
     milliseconds = int((time.time() if now is None else now) * 1000)
     raw = f"{milliseconds & 0xFFFFFFFFFFFF:012x}{os.urandom(10).hex()}"

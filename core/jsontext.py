@@ -1,8 +1,7 @@
-"""Strict JSON, at the two places where values of strangers come in: a client's line and a task's result.
+"""Strict JSON for untrusted values: a client's line and a task's result. Pure.
 
-It is pure: text and values in, values and text out.
-What RFC 8259 leaves to the reader (duplicate names, huge numbers, lone surrogates, deep nesting) is refused here,
-so that everything behind this module can be stored in SQLite, printed as JSON again, and shown, without a surprise.
+RFC 8259 leaves duplicate names, huge numbers, lone surrogates and deep nesting to the reader. They are refused here,
+so that every value behind this module can be stored in SQLite, written as JSON again, and displayed.
 """
 
 import json
@@ -15,23 +14,23 @@ Json: TypeAlias = Any
 """A value that JSON can hold: None, bool, int, float, str, list of such, dict of str to such."""
 
 MAX_DEPTH = 32
-"""How deep lists and objects may be nested."""
+"""The largest nesting depth of lists and objects."""
 
 MAX_INTEGER = 2**53
-"""Integers beyond plus or minus this are refused: other readers of JSON would round them."""
+"""The largest absolute value of an integer: other readers of JSON would round a larger one."""
 
 _MAX_DIGITS = len(str(MAX_INTEGER)) + 1
 
 
 class JsonError(ValueError):
-    """The text is not JSON as this module takes it, or the value can't be written as such; the message says why."""
+    """The text or the value is not strict JSON; the message gives the reason."""
 
 
 def parse(line: bytes) -> Json:
-    """Read one JSON value from UTF-8 text.
+    """Parse one JSON value from UTF-8 text.
 
     Raises:
-        JsonError: the text is not UTF-8, not JSON, or holds what this module refuses.
+        JsonError: the text is not UTF-8, not JSON, or not strict.
     """
     try:
         value = _DECODER.decode(line.decode("utf-8"))
@@ -49,20 +48,20 @@ def write(value: Json) -> str:
     """Write a value as compact JSON.
 
     Raises:
-        JsonError: the value is of a type JSON has no word for, refers to itself, or holds what `parse` would refuse.
+        JsonError: the value is of a type that JSON lacks, contains itself, or is one that `parse` would refuse.
     """
     check(value)
     try:
         return _encode(value).decode()
-    except TypeError:  # a subclass of one of JSON's types, which the quick encoder doesn't know
+    except TypeError:  # a subclass of one of JSON's types, which the fast encoder refuses
         return _ENCODER.encode(value)
 
 
 def check(value: Json, depth: int = MAX_DEPTH) -> None:
-    """Make sure that `value` is one that `parse` could have returned.
+    """Check that `parse` could have returned the value.
 
     Raises:
-        JsonError: it is not; the message says what was found.
+        JsonError: it could not.
     """
     if isinstance(value, str):
         _check_text(value)

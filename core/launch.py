@@ -1,4 +1,4 @@
-"""How a program that runs in the foreground begins and ends: arguments, settings, logs, errors as a line and a code."""
+"""The start and the end of a foreground program: arguments, settings, logging, error messages and exit codes."""
 
 import argparse
 import os
@@ -8,40 +8,40 @@ from collections.abc import Callable, Sequence
 from core import __version__, config, logs
 from core.config import Option, Settings
 from core.errors import CauceError
-from core.signals import tell_stacks
+from core.signals import dump_stacks_on_signal
 
 
-def parser_for(module: str, description: str) -> argparse.ArgumentParser:
-    """A parser for `python -m MODULE`."""
+def create_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """Make a command line parser for `python -m MODULE`."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--version", action="version", version=f"cauce {__version__}")
     return parser
 
 
 def launch(module: str, description: str, options: Sequence[Option[object]], run: Callable[[Settings], int]) -> int:
-    """Run a program that has settings and nothing else on its command line.
+    """Run a program whose command line has only settings. Returns the exit code.
 
     Args:
-        module: as in `python -m MODULE`.
-        description: for its help.
-        options: what it can be told.
-        run: does the work; the exit code.
+        module: the name after `python -m`.
+        description: the description in the help.
+        options: the options of the program.
+        run: does the work and returns the exit code.
     """
-    parser = parser_for(module, description)
+    parser = create_parser(module, description)
     config.add_arguments(parser, options)
-    return settled(module, options, parser.parse_args(), run)
+    return run_with_settings(module, options, parser.parse_args(), run)
 
 
-def settled(
+def run_with_settings(
     module: str, options: Sequence[Option[object]], arguments: argparse.Namespace, run: Callable[[Settings], int]
 ) -> int:
-    """Run a program whose command line has been parsed by its own parser: find its settings, and do its work.
+    """Run a program whose own parser has parsed the command line. Returns the exit code.
 
     Args:
-        module: as in `python -m MODULE`.
-        options: what it can be told.
-        arguments: as a parser prepared by `config.add_arguments` returned them.
-        run: does the work; the exit code.
+        module: the name after `python -m`.
+        options: the options of the program.
+        arguments: the result of a parser that `config.add_arguments` prepared.
+        run: does the work and returns the exit code.
     """
 
     def work() -> int:
@@ -50,31 +50,31 @@ def settled(
             sys.stdout.write(f"{settings.describe()}\n")
             return 0
         logs.set_up(settings[config.LOG_LEVEL], settings[config.LOG_FORMAT], _name(module, settings))
-        tell_stacks()
+        dump_stacks_on_signal()
         return run(settings)
 
-    return explained(module, work)
+    return report_errors(module, work)
 
 
 def _name(module: str, settings: Settings) -> str:
-    """What the process is called in its log: by its name, if it was given one."""
+    """Return the process's name in its log: the name in its settings, or else its program's."""
     program = module.rpartition(".")[2]
     given = settings.values.get(f"{program}.name")
     return str(given) if given else program
 
 
-def explained(module: str, work: Callable[[], int]) -> int:
-    """Do `work`; an error of ours becomes a sentence on standard error, and its exit code."""
+def report_errors(module: str, work: Callable[[], int]) -> int:
+    """Do the work, and report one of Cauce's errors on standard error. Returns the exit code."""
     try:
         return work()
     except CauceError as error:
-        # It may hold the last lines of a log: each is printed as a line.
+        # The message may hold the last lines of a log.
         for line in f"{module}: {error}".split("\n"):
             sys.stderr.write(f"{logs.printable(line)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has left. Python would complain once more when it flushes at the end.
+        # The reader of the output has gone. Without this Python reports it once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

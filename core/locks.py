@@ -1,7 +1,7 @@
-"""A lock that the operating system holds for a process and frees when it dies, however it dies.
+"""A file lock, which the operating system releases when its process ends in any way.
 
-It is the one proof that a process lives: a file with a process id proves nothing.
-Child processes that are started don't inherit it; a fork of the process does.
+Only the lock proves that a process is alive: a file with a process id proves nothing.
+Started child processes don't inherit the lock; a fork of the process does.
 """
 
 import os
@@ -17,7 +17,7 @@ if sys.platform == "win32":
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except PermissionError as error:
-            # Windows says "permission denied" where others say "would block".
+            # Windows reports "permission denied" where other systems report "would block".
             raise BlockingIOError(*error.args) from error
 
 else:
@@ -28,14 +28,14 @@ else:
 
 
 class FileLock(Closeable):
-    """Holds a lock file until it is closed.
+    """A locked file. Closing it releases the lock.
 
     Args:
         path: the file.
-        create: whether to make it when it is missing.
+        create: whether to create the file when it is missing.
 
     Raises:
-        BlockingIOError: it is held already.
+        BlockingIOError: another process holds the lock.
         OSError: the file can't be opened, or can't be locked where it is.
     """
 
@@ -48,7 +48,7 @@ class FileLock(Closeable):
             raise
 
     def close(self) -> None:
-        """Free the lock. The file stays."""
+        """Release the lock. The file stays."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -1,6 +1,6 @@
-"""What programs log: one line an event, as text for people or as JSON for machines.
+"""Logging of the programs: one line for each event, as text or as JSON.
 
-Text of strangers may be in a message. Neither format lets a line break or a terminal's escape sequence through.
+A message may hold untrusted text. Neither format lets a line break or a terminal's escape sequence through.
 """
 
 import datetime
@@ -10,36 +10,36 @@ import sys
 from typing import TextIO
 
 ROOT = "cauce"
-"""The logger above all others of this project."""
+"""The name of the project's top logger."""
 
-LONGEST = 4096
-"""A message is cut to this many characters."""
+MAX_MESSAGE_LENGTH = 4096
+"""Characters of a message; the rest is cut off."""
 
 
-def set_up(level: str, form: str, name: str, stream: TextIO | None = None) -> None:
-    """Make the project's loggers write to `stream` (standard error when left out).
+def set_up(level: str, log_format: str, name: str, stream: TextIO | None = None) -> None:
+    """Set up the project's loggers.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
-        form: `text` or `json`.
-        name: of the process, on each line.
-        stream: where to.
+        log_format: `text` or `json`.
+        name: the process's name, on each line.
+        stream: the output; by default standard error.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonLines(name) if form == "json" else TextLines(name))
+    handler.setFormatter(JsonLines(name) if log_format == "json" else TextLines(name))
     logger = logging.getLogger(ROOT)
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
 
 
-def printable(text: str, longest: int = LONGEST) -> str:
-    """The text with every character that a terminal could take for a command written as an escape, and cut.
+def printable(text: str, max_length: int = MAX_MESSAGE_LENGTH) -> str:
+    """Return the text, cut to `max_length` characters, with unprintable characters escaped.
 
-    Line breaks and tabs are escaped too, and so are the characters that turn the direction of writing around.
+    Line breaks, tabs, and characters that change the direction of writing are escaped too.
     """
-    if len(text) > longest:
-        text = f"{text[: longest - 1]}…"
+    if len(text) > max_length:
+        text = f"{text[: max_length - 1]}…"
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -49,7 +49,7 @@ def printable(text: str, longest: int = LONGEST) -> str:
 
 
 class LogThrottle:
-    """Limits how often a message that may come at any rate is logged.
+    """A limit on how often a recurring message is logged.
 
     Args:
         interval: seconds between two messages.
@@ -60,7 +60,7 @@ class LogThrottle:
         self._next = 0.0
 
     def is_due(self, now: float) -> bool:
-        """Return whether to log it at this time; if so, the next message is due an interval later."""
+        """Return whether to log the message now. The next is due an interval after one that was logged."""
         if now < self._next:
             return False
         self._next = now + self._interval
@@ -68,14 +68,14 @@ class LogThrottle:
 
 
 class TextLines(logging.Formatter):
-    """`2026-11-25 10:00:00.123 INFO  w1 cauce.worker: message`."""
+    """Log lines such as `2026-11-25 10:00:00.123 INFO  w1 cauce.worker: message`."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = printable(name)
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return the line of a log record."""
         at = datetime.datetime.fromtimestamp(record.created).astimezone()
         message = printable(record.getMessage())
         if record.exc_info and record.exc_info[1] is not None:
@@ -86,21 +86,21 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, all ASCII."""
+    """Log lines that are JSON objects in ASCII."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = printable(name)
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return the line of a log record."""
         event = {
             "time": datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "process": self._name,
             "logger": record.name,
-            "message": record.getMessage()[:LONGEST],
+            "message": record.getMessage()[:MAX_MESSAGE_LENGTH],
         }
         if record.exc_info and record.exc_info[1] is not None:
-            event["traceback"] = self.formatException(record.exc_info)[: 4 * LONGEST]
+            event["traceback"] = self.formatException(record.exc_info)[: 4 * MAX_MESSAGE_LENGTH]
         return json.dumps(event)

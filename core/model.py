@@ -1,8 +1,8 @@
-"""The values that travel through the system: tasks, outcomes, processes, the ledger.
+"""The values that the parts of the system pass to each other: tasks, outcomes, processes, the ledger.
 
 All are frozen and know nothing of sockets, SQL or screens.
-They are msgspec structs, which behave like frozen dataclasses and are made several times faster:
-some are made ten thousand times a second.
+They are msgspec structs, which behave like frozen dataclasses and are created several times faster:
+some are created ten thousand times a second.
 Times are seconds since the epoch (float); `None` is a time that has not come.
 """
 
@@ -13,26 +13,26 @@ import msgspec
 
 
 class State(enum.StrEnum):
-    """Where a task is. `RUNNING` is never stored: a worker's heartbeat tells which of the queued ones it runs."""
+    """The state of a task. `RUNNING` is never stored: a worker's heartbeat names the queued tasks that it runs."""
 
     ACCEPTED = "accepted"
     """In the journal, not yet confirmed by the broker."""
     QUEUED = "queued"
-    """With the broker, waiting for a worker."""
+    """Confirmed by the broker, waiting for a worker."""
     RUNNING = "running"
-    """In the hands of a live worker."""
+    """Run by a live worker."""
     RETRYING = "retrying"
-    """Failed at least once, and to be queued again when due."""
+    """Failed, and queued again when due."""
     DONE = "done"
-    """Ended, with a result."""
+    """Ended with a result."""
     FAILED = "failed"
-    """Ended, with a failure."""
+    """Ended with a failure."""
     CANCELLED = "cancelled"
-    """Taken back before it ran."""
+    """Cancelled before it ran."""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to the task by itself."""
+        """Whether the state is final, unless an operator acts."""
         return self in ENDED
 
 
@@ -49,40 +49,40 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     payload: str
     """The payload as JSON text."""
     due_at: float | None = None
-    """Not to be queued before this time; at once when None."""
+    """The earliest time to queue it; None for now."""
     retries: int | None = None
-    """How often a failure may be retried; the kind's own number when None."""
+    """The number of retries after failures; None for the kind's default."""
     sent_at: float | None = None
-    """When the client sent it, by the client's clock."""
+    """The time of sending, by the client's clock."""
     received_at: float
-    """When the server read it."""
+    """The time at which the server read it."""
 
 
 class AcceptResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The journal's answer to one `NewTask`."""
+    """The journal's result for one `NewTask`."""
 
     id: str
     seq: int
     """The task's number in the journal."""
     state: State
     duplicate: bool = False
-    """The id was in the journal before; `state` is that task's."""
+    """Whether the id was in the journal before; `state` is that task's."""
     conflict: bool = False
-    """The id was in the journal before, with another kind or payload: nothing was stored."""
+    """Whether the id was in the journal before with another kind or payload. Nothing was stored then."""
 
 
 class Dispatch(msgspec.Struct, frozen=True):
-    """A task that a dispatcher has in hand, to be published."""
+    """A task that a dispatcher has claimed, to publish it."""
 
     seq: int
     id: str
     kind: str
     attempt: int
-    """How many attempts have ended before this one."""
+    """The number of attempts that have ended before this one."""
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker has to know of a task to run it."""
+    """What a worker must know of a task to run it."""
 
     seq: int
     id: str
@@ -91,24 +91,24 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """The payload as JSON text."""
     state: State
     attempts: int
-    """How many attempts have ended."""
+    """The number of attempts that have ended."""
     strikes: int
-    """How many attempts began after a redelivery and did not end: the worker died, or seemed to."""
+    """The number of attempts that began after a redelivery and did not end: the worker died, or seemed to."""
     retries: int | None
     due_at: float | None
     queued_at: float | None = None
-    """When the message that the broker confirmed last was published."""
+    """The time at which the message that the broker confirmed last was published."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why an attempt failed."""
 
     type: str
-    """The exception's class, or a word of ours such as `TaskTimeout`."""
+    """The class of the exception, or one of Cauce's such as `TaskTimeout`."""
     message: str
     traceback: str = ""
     signature: str = ""
-    """The same for failures of the same cause: made of the type and the place, not of the message."""
+    """Equal for failures of the same cause: made from the type and the place, not from the message."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     seq: int
     attempt: int
-    """How many attempts had ended before this one: an outcome of an attempt that is already settled is discarded."""
+    """The number of attempts that had ended before this one. A second outcome of the same attempt is discarded."""
     state: State
     """`DONE`, `FAILED`, or `RETRYING` with `due_at`."""
     result: str | None = None
@@ -131,14 +131,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
-    """A task's way, hop by hop."""
+    """The timeline of a task."""
 
     sent: float | None = None
     """By the client's clock."""
     received: float | None = None
     accepted: float | None = None
     queued: float | None = None
-    """Published to the broker, the last time."""
+    """Published to the broker for the last time."""
     taken: float | None = None
     """Delivered to the worker of the last attempt."""
     started: float | None = None
@@ -147,7 +147,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as the journal holds it."""
+    """A task in the journal."""
 
     seq: int
     id: str
@@ -162,19 +162,19 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the worker of the last attempt."""
     result: str | None
     failure: Failure | None
-    """Of the last attempt that failed, also when a later one is still to come."""
+    """The failure of the last attempt that failed, even when another attempt follows."""
     times: Times
 
 
 class Role(enum.StrEnum):
-    """What a process does."""
+    """The role of a process."""
 
     SERVER = "server"
     WORKER = "worker"
 
 
 class RunningTask(msgspec.Struct, frozen=True):
-    """A task that a worker runs at this moment."""
+    """A task that a worker is running."""
 
     id: str
     kind: str
@@ -182,7 +182,7 @@ class RunningTask(msgspec.Struct, frozen=True):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """What a process has done since it started; only ever growing."""
+    """What a process has done since its start. No counter ever falls."""
 
     accepted: int = 0
     published: int = 0
@@ -190,56 +190,56 @@ class Counters(msgspec.Struct, frozen=True):
     failed: int = 0
     retried: int = 0
     discarded: int = 0
-    """Deliveries that changed nothing: duplicates, and tasks cancelled meanwhile."""
+    """Deliveries without effect: duplicates, and tasks that were cancelled meanwhile."""
     busy_seconds: float = 0.0
-    """Time spent in task functions, over all threads."""
+    """Seconds spent in task functions, over all threads."""
 
 
 class ProcessPhase(enum.StrEnum):
-    """Where a process is in its life, by its own account."""
+    """The phase of a process's life, as it reports itself."""
 
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
-    """Finishing what it holds, taking nothing more."""
+    """Finishing its work, accepting nothing new."""
     LEFT = "left"
-    """Ended in good order."""
+    """Ended normally."""
 
 
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A server or worker, as its own heartbeat describes it."""
+    """A server or worker, as its heartbeat describes it."""
 
     number: int = 0
-    """Given by the journal; never used again for another process."""
+    """Assigned by the journal, and never reused."""
     role: Role
     name: str
     host: str
     pid: int
     address: str = ""
-    """Where a server listens, `host:port`."""
+    """The address of a server, `host:port`."""
     threads: int = 1
     started_at: float
     beat: int = 0
-    """Grows with each heartbeat. A process is alive if this moves, whatever the clocks say."""
+    """Grows with each heartbeat. A process is alive while this changes, whatever the clocks show."""
     seen_at: float = 0.0
-    """When the last heartbeat was written, by that process's clock: for people, not for decisions."""
+    """The time of the last heartbeat by that process's clock: for display, not for decisions."""
     phase: ProcessPhase = ProcessPhase.STARTING
     troubles: tuple[str, ...] = ()
-    """What keeps it from working, each as `part: reason`; empty when all is well."""
+    """What prevents it from working, each as `part: reason`."""
     counters: Counters = Counters()
     in_hand: tuple[RunningTask, ...] = ()
 
     @property
     def status(self) -> str:
-        """Phase and troubles as one text for people: `ready; broker: connection refused`."""
+        """The phase and the troubles as one text for people: `ready; broker: connection refused`."""
         return "; ".join([self.phase, *self.troubles])
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """How many tasks are in each state. Accepted tasks never leave the books: `total` is the sum of the others."""
+    """The number of tasks in each state. Accepted tasks never leave the ledger: `total` is the sum of all states."""
 
     waiting: int = 0
-    """Accepted, not yet with the broker."""
+    """Accepted, not yet confirmed by the broker."""
     queued: int = 0
     running: int = 0
     retrying: int = 0
@@ -249,17 +249,22 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """How many tasks were ever accepted."""
+        """The number of tasks that were ever accepted."""
         return self.open + self.done + self.failed + self.cancelled
 
     @property
     def open(self) -> int:
-        """How many tasks have not ended."""
+        """The number of tasks that have not ended."""
         return self.waiting + self.queued + self.running + self.retrying
 
     @classmethod
     def of(cls, counts: Mapping[str, int], running: int = 0) -> "Ledger":
-        """Make the ledger of the stored counts by state, and of how many of the queued ones are running."""
+        """Make the ledger.
+
+        Args:
+            counts: the stored numbers of tasks by state.
+            running: the number of tasks that workers run, which are stored as queued or accepted.
+        """
         queued = counts.get(State.QUEUED, 0)
         accepted = counts.get(State.ACCEPTED, 0)
         from_queued = min(running, queued)
@@ -276,9 +281,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Depth(msgspec.Struct, frozen=True):
-    """How many messages the broker holds."""
+    """The number of messages in the broker."""
 
     ready: int
-    """Waiting for a consumer."""
+    """Messages that wait for a consumer."""
     dead: int
-    """On the dead-letter queue."""
+    """Messages in the dead-letter queue."""

@@ -1,4 +1,4 @@
-"""Signals that ask a program to leave, once politely, twice at once; and one that asks where its threads are."""
+"""Signal handlers: to stop a program, to rebalance a server's clients, and to dump the stacks of threads."""
 
 import faulthandler
 import signal
@@ -9,17 +9,17 @@ from types import FrameType
 STOP_SIGNALS: tuple[signal.Signals, ...] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
 )
-"""Ctrl-C, a polite kill, and Ctrl-Break on Windows."""
+"""Ctrl-C, the default signal of `kill`, and Ctrl-Break on Windows."""
 
 
 def on_stop(first: Callable[[signal.Signals], None], again: Callable[[signal.Signals], None]) -> None:
-    """Call `first` at the first of these signals and `again` at every further one, in the main thread."""
-    asked = False
+    """Call `first` at the first stop signal and `again` at each later one, in the main thread."""
+    stopping = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        call = again if asked else first
-        asked = True
+        nonlocal stopping
+        call = again if stopping else first
+        stopping = True
         call(signal.Signals(number))
 
     for stop_signal in STOP_SIGNALS:
@@ -27,21 +27,21 @@ def on_stop(first: Callable[[signal.Signals], None], again: Callable[[signal.Sig
 
 
 def exit_code(stop_signal: signal.Signals) -> int:
-    """What a program ends with when a signal made it leave at once: 128 and the signal's number, as shells have it."""
+    """Return the exit code of a program that a signal ended at once: 128 plus the signal's number, as in shells."""
     return 128 + int(stop_signal)
 
 
 REBALANCE = getattr(signal, "SIGUSR2", None)
-"""Asks a server to have its clients connect anew, so that new servers get their share; None where there is no such."""
+"""Asks a server to make its clients reconnect, so that new servers get their share. None on other platforms."""
 
 
 def on_rebalance(call: Callable[[], None]) -> None:
-    """Call `call` at `REBALANCE`, in the main thread, where the platform has that signal."""
+    """Call `call` at the signal `REBALANCE`, in the main thread, where the platform has it."""
     if REBALANCE is not None:
         signal.signal(REBALANCE, lambda _number, _frame: call())
 
 
-def tell_stacks() -> None:
-    """Write the stack of every thread to standard error at SIGUSR1, where the platform has that signal."""
+def dump_stacks_on_signal() -> None:
+    """Dump the stack of every thread to standard error at SIGUSR1, where the platform has it."""
     if sys.platform != "win32":
         faulthandler.register(signal.SIGUSR1)

@@ -1,6 +1,6 @@
-"""Threads that the process can't do without: one that dies takes the process down, loudly.
+"""Vital threads: the process must end when one of them dies of an error.
 
-A half-dead process is worse than a dead one: it looks alive and does nothing.
+A process that lost such a thread would look alive and do nothing.
 """
 
 import logging
@@ -10,16 +10,16 @@ from collections.abc import Callable
 _log = logging.getLogger("cauce.threads")
 
 OnDeath = Callable[[BaseException], None]
-"""Called in the thread that dies of an error, with the error."""
+"""Called with the error, in the thread that dies of it."""
 
 
 def vital_thread(name: str, run: Callable[[], None], on_death: OnDeath) -> threading.Thread:
-    """Make a daemon thread, not started, that tells `on_death` when `run` raises."""
+    """Make a daemon thread that calls `on_death` when `run` raises. The caller starts it."""
 
     def guarded() -> None:
         try:
             run()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, nobody else would hear of it
+        except BaseException as error:  # noqa: BLE001 - nothing else would report it
             _log.critical("thread %s died: %s", name, error, exc_info=True)
             on_death(error)
 

@@ -17,7 +17,7 @@ from core import config, logs
 from core.addresses import LOOPBACK, Address
 from core.config import Settings
 from core.errors import ConfigurationError
-from core.launch import parser_for, settled
+from core.launch import create_parser, run_with_settings
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
 from tui import options, web
@@ -36,9 +36,9 @@ GIVEN_BACK_WITHIN = 5.0
 
 def main() -> int:
     """Do what the command line says; the exit code."""
-    parser = parser_for(MODULE, "Watch and run a whole task system from one terminal.")
+    parser = create_parser(MODULE, "Watch and run a whole task system from one terminal.")
     config.add_arguments(parser, options.OPTIONS)
-    return settled(MODULE, options.OPTIONS, parser.parse_args(), run)
+    return run_with_settings(MODULE, options.OPTIONS, parser.parse_args(), run)
 
 
 def run(settings: Settings) -> int:

@@ -19,7 +19,7 @@ from core.client.output import OutputWriter, json_text
 from core.client.prompt import Prompt
 from core.client.submit_command import SubmitCommand
 from core.config import Settings
-from core.launch import settled
+from core.launch import run_with_settings
 
 REDRAW = 0.1
 """Seconds between two pictures of how far it is."""
@@ -129,7 +129,7 @@ def main() -> int:
     if arguments.command is None and not arguments.show_config and not sys.stdin.isatty():
         parser.print_help(sys.stderr)
         return 2
-    return settled("core.client", options.OPTIONS, arguments, lambda settings: run(arguments, settings))
+    return run_with_settings("core.client", options.OPTIONS, arguments, lambda settings: run(arguments, settings))
 
 
 if __name__ == "__main__":

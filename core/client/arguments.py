@@ -11,7 +11,7 @@ from core.client.load_command import LoadOptions
 from core.client.submit_command import SubmitOptions
 from core.client.task_lines import TaskTemplate
 from core.errors import ConfigurationError
-from core.launch import parser_for
+from core.launch import create_parser
 from core.protocol.requests import MAX_DELAY, MAX_RETRIES
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ exit codes: 0 all went well, 1 something was refused or failed, 2 the command li
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser. Settings may stand before and after the sub-command."""
-    parser = parser_for("core.client", "Submit tasks, ask where they are, and fetch what came of them.")
+    parser = create_parser("core.client", "Submit tasks, ask where they are, and fetch what came of them.")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     config.add_arguments(parser, options.OPTIONS)

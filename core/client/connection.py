@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from core.addresses import Address
 from core.client.requests import ClientRequest
-from core.encryption import Encryption, untrusted
+from core.encryption import Encryption, explain_failure
 from core.errors import RemoteProtocolError, ServerUntrusted
 from core.protocol import ClientConnection, Goaway, Ref, Reply
 
@@ -196,7 +196,7 @@ def _encrypt(connected: socket.socket, tls: Encryption, address: Address) -> soc
         encrypted.do_handshake()
     except ssl.SSLError as error:
         encrypted.close()
-        mend = untrusted(error, host)
+        mend = explain_failure(error, host)
         if mend:
             raise ServerUntrusted(f"{address}: {mend}") from error
         raise

@@ -19,7 +19,7 @@ from core.model import AcceptResult, Assignment, Dispatch, NewTask, Outcome, Pro
 from core.repository import rows, rules, sqlite_ledger
 from core.repository.base import MAX_CONTRADICTORY, Audit, DeadLetter, Repository, Sample
 
-FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
+FAULTS = Faults(temporary=JournalUnavailable, permanent=JournalUnusable)
 
 SAMPLE_RETENTION = 24 * 3600
 """Seconds for which samples are kept."""
@@ -50,7 +50,7 @@ def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, loc
         JournalUnavailable: it can't be opened now.
         JournalUnusable: it can't be opened until it is repaired.
     """
-    database = Database(path, FAULTS, durable=durable, readonly=readonly, patience=lock_timeout)
+    database = Database(path, FAULTS, durable=durable, readonly=readonly, lock_timeout=lock_timeout)
     try:
         if not readonly:
             database.migrate(schema())

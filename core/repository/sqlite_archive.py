@@ -81,7 +81,7 @@ def open_archive(path: Path, *, readonly: bool = False, lock_timeout: float = 2.
         JournalUnavailable: it can't be opened now.
         JournalUnusable: it can't be opened until it is repaired.
     """
-    database = Database(path, FAULTS, readonly=readonly, patience=lock_timeout)
+    database = Database(path, FAULTS, readonly=readonly, lock_timeout=lock_timeout)
     try:
         if not readonly:
             database.migrate(schema())

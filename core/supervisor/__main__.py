@@ -20,7 +20,7 @@ from core.addresses import LOOPBACK, SERVERS, Address
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
 from core.formatting import coarse_duration, memory, processor_share
-from core.launch import explained
+from core.launch import report_errors
 from core.repository.journal import Journal
 from core.supervisor import arguments, commands, doctor, guard, launching, options
 from core.supervisor.arguments import MODULE
@@ -60,7 +60,7 @@ def main() -> int:
 
         argcomplete.autocomplete(parser)
     given = parser.parse_args()
-    return explained(MODULE, lambda: _run(given))
+    return report_errors(MODULE, lambda: _run(given))
 
 
 def run() -> None:

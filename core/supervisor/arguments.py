@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from core import config
 from core.config import Option
-from core.launch import parser_for
+from core.launch import create_parser
 from core.supervisor import guard, options
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def parser(names: Completer) -> argparse.ArgumentParser:
     Args:
         names: gives the processes that can be named, for the shell's completion.
     """
-    made = parser_for(MODULE, "Run servers, workers, NGINX and RabbitMQ on this machine, and keep them running.")
+    made = create_parser(MODULE, "Run servers, workers, NGINX and RabbitMQ on this machine, and keep them running.")
     made.epilog = CODES
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

@@ -67,7 +67,7 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[S
     if warning:
         _log.warning("%s", warning)
     # What the servers could not use is told before anything is started.
-    tls = encryption.unverified() if encryption.for_server(settings) is not None else None
+    tls = encryption.unverified_context() if encryption.for_server(settings) is not None else None
     home = Home(settings[config.DIRECTORY])
     home.create()
     with _lock(home):

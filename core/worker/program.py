@@ -110,7 +110,7 @@ class Worker:
         self._phase = ProcessPhase.READY
         self._heartbeat.start()
         # The supervisor must learn that the worker was ready even if its first task kills it.
-        self._heartbeat.wait_shown(READY_TIMEOUT)
+        self._heartbeat.wait_written(READY_TIMEOUT)
         self._fetcher.start()
         _log.info("%s is ready: %d at once; broker: %s", self.name, self._concurrency, self._broker.description)
         code = self._wait()

@@ -353,7 +353,7 @@ def test_a_token(tmp_path: Path) -> None:
         (("submit", "uno", "--timeout", "1"), "--timeout is for --wait"),
         (("submit", "uno", "--delay", "-1"), "must be from 0"),
         (("submit", "--file", "/nowhere/at-all"), "can't be read"),
-        (("submit", "uno", "--server", "nonsense"), "is no address"),
+        (("submit", "uno", "--server", "nonsense"), "is not an address"),
         (("load", "--tasks", "0"), "must be from 1"),
     ],
 )

@@ -49,9 +49,9 @@ def test_other_machines_are_not_let_in_in_the_clear(
     command = ["up"] if program == "core.supervisor" else []
     where = (*command, "--dir", str(tmp_path / "system"), "--listen", "0.0.0.0:0")
     for flags, words in (
-        ((), "lets other machines in: give a token"),
-        (local_pair.flags, "lets other machines in: give a token"),
-        (("--insecure-listen",), "lets other machines in: give a token"),
+        ((), "lets other machines connect: give a token"),
+        (local_pair.flags, "lets other machines connect: give a token"),
+        (("--insecure-listen",), "lets other machines connect: give a token"),
         (("--token-file", str(token)), "give a certificate with --tls-certificate and --tls-key (or,"),
     ):
         ended = run(program, *where, *flags)
@@ -76,7 +76,7 @@ def test_the_loud_way_round_warns_at_each_start(tmp_path: Path, token: Path) -> 
     with server(tmp_path, "s1", *flags) as program:
         program.ready()
         assert "WARNING" in program.log
-        assert "INSECURE: listening on 0.0.0.0:0 lets other machines in without encryption" in program.log
+        assert "INSECURE: listening on 0.0.0.0:0 lets other machines connect without encryption" in program.log
         program.terminate()
         assert program.wait() == 0
 
@@ -212,7 +212,7 @@ def test_a_token_that_others_may_read_is_warned_of(tmp_path: Path, token: Path) 
     token.chmod(0o644)
     with server(tmp_path, "s1", "--token-file", str(token)) as program:
         program.ready()
-        assert f"other users of this machine may read {token}: chmod 600 it" in program.log
+        assert f"other users of this machine can read {token}; run chmod 600 on it" in program.log
         assert TOKEN not in program.log
         with pytest.raises(RequestRefused, match="token: missing"), Client(program.address) as client:
             client.stats()

@@ -11,7 +11,7 @@ from core.broker.embedded import EmbeddedBroker
 from core.broker.factory import EMBEDDED_FILE
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable, JournalUnavailable, JournalUnusable
-from core.heartbeat import SILENCE
+from core.heartbeat import LIVENESS_TIMEOUT
 from core.repository.journal import Journal
 from tests.integration.programs import Program, counts, server, worker
 from tests.integration.wire import Reply, Wire, once
@@ -90,7 +90,7 @@ def test_what_a_killed_server_held_is_published_by_another(tmp_path: Path) -> No
             first.process.kill()
             first.process.wait()
             assert settled(tmp_path, accepted=200)
-        wait_until(lambda: settled(tmp_path, queued=200), "the other server to publish them", SILENCE + 5)
+        wait_until(lambda: settled(tmp_path, queued=200), "the other server to publish them", LIVENESS_TIMEOUT + 5)
         assert second.process.poll() is None
         stack.enter_context(worker(tmp_path)).ready()
         wait_until(lambda: settled(tmp_path, done=200), "all to be done", 20)

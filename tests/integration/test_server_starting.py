@@ -16,16 +16,16 @@ TOKEN = "contraseña"  # noqa: S105 - it is a test's
     ("arguments", "words"),
     [
         (["--colour", "red"], "unrecognized arguments: --colour red"),
-        (["--listen", "nowhere"], "--listen: 'nowhere' 'nowhere' is no address"),
-        (["--listen", "0.0.0.0:0"], "listening on 0.0.0.0:0 lets other machines in: give a token"),
-        (["--listen", "[::]:0"], "listening on [::]:0 lets other machines in"),
+        (["--listen", "nowhere"], "--listen: 'nowhere' 'nowhere' is not an address"),
+        (["--listen", "0.0.0.0:0"], "listening on 0.0.0.0:0 lets other machines connect: give a token"),
+        (["--listen", "[::]:0"], "listening on [::]:0 lets other machines connect"),
         (["--token-file", "nothing.here"], "token-file: nothing.here can't be read"),
         (["--token-file", "/dev/null"], "token-file: the first line of /dev/null is empty"),
         (["--max-line", "10"], "--max-line: '10' must be from 1024"),
         (["--shutdown-timeout", "nan"], "--shutdown-timeout: 'nan' must be"),
         (["--broker", "kafka://here"], "broker: 'kafka' is none of"),
         (["--database", "oracle://here"], "database: 'oracle' is not known"),
-        (["--config", "nothing.toml"], "there is no settings file nothing.toml"),
+        (["--config", "nothing.toml"], "the settings file nothing.toml does not exist"),
     ],
 )
 def test_what_is_wrong_on_the_command_line_is_named(tmp_path: Path, arguments: list[str], words: str) -> None:

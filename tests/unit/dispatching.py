@@ -50,7 +50,7 @@ class ScriptedPublisher(Publisher):
         else:
             self.unconfirmed |= {message.tag: message for message in messages}
 
-    def store_outcomes(self, count: int | None = None, *, confirmed: bool = True) -> None:
+    def settle(self, count: int | None = None, *, confirmed: bool = True) -> None:
         """Settle the first `count` messages, or all."""
         messages = list(self.unconfirmed.values())[:count]
         for message in messages:

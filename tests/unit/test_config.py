@@ -227,7 +227,7 @@ def test_a_wrong_value_is_named_with_its_place(tmp_path: Path) -> None:
         (PAUSE, "nan", "must be from 0 to 60 seconds"),
         (PAUSE, "soon", "must be a number of seconds"),
         (SILENT, "maybe", "must be true or false"),
-        (LISTEN, "a:1,nowhere", "'nowhere' is no address"),
+        (LISTEN, "a:1,nowhere", "'nowhere' is not an address"),
     ],
 )
 def test_what_would_be_right_is_said(option: Option[object], value: str, said: str) -> None:
@@ -254,15 +254,15 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("brokr = 'x'", "names 'brokr', which is no setting; do you mean 'broker'?"),
+        ("brokr = 'x'", "'brokr' is not a setting; do you mean 'broker'?"),
         (
             "[worker]\nconcurency = 1",
-            "names 'worker.concurency', which is no setting; do you mean 'worker.concurrency'?",
+            "'worker.concurency' is not a setting; do you mean 'worker.concurrency'?",
         ),
-        ("[wroker]\nname = 'x'", "names 'wroker', which is no setting; do you mean 'worker'?"),
-        ("xyzzy = 1", "names 'xyzzy', which is no setting"),
+        ("[wroker]\nname = 'x'", "'wroker' is not a setting; do you mean 'worker'?"),
+        ("xyzzy = 1", "'xyzzy' is not a setting"),
         ("[worker.name]\nfirst = 'x'", "has a table [worker.name], which is a setting"),
-        ("[broker]\nurl = 'x'", "has a table [broker], which is a setting with one value"),
+        ("[broker]\nurl = 'x'", "[broker] must be a single value, not a table"),
         ("broker = ", "can't be read"),
         ("broker = 'a'\nbroker = 'b'", "can't be read"),
     ],
@@ -280,6 +280,6 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_named_has_to_be_there(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.toml")
-    assert complaint("--config", missing) == f"there is no settings file {missing}"
-    assert complaint(environment={"CAUCE_CONFIG": missing}) == f"there is no settings file {missing}"
+    assert complaint("--config", missing) == f"the settings file {missing} does not exist"
+    assert complaint(environment={"CAUCE_CONFIG": missing}) == f"the settings file {missing} does not exist"
     assert complaint("--config", str(tmp_path)) == f"there is no settings file {tmp_path}"

@@ -18,7 +18,7 @@ from core.repository.sqlite import SqliteRepository, open_sqlite
 from tests.contract.repositories import enter, totals
 from tests.services.waiting import wait_until
 
-FAULTS = Faults(passing=JournalUnavailable, lasting=JournalUnusable)
+FAULTS = Faults(temporary=JournalUnavailable, permanent=JournalUnusable)
 ROOT = Path(__file__).parents[2]
 TABLE = "CREATE TABLE numbers (number INTEGER PRIMARY KEY)"
 ENDLESS = (
@@ -128,7 +128,7 @@ def insert_twice(database: Database) -> None:
 
 
 def test_a_transaction_keeps_others_from_writing_from_its_beginning(database: Database, path: Path) -> None:
-    with Database(path, FAULTS, patience=0.0) as other:
+    with Database(path, FAULTS, lock_timeout=0.0) as other:
         with database.transaction(), pytest.raises(JournalUnavailable, match="locked"):
             insert(other, 1)
         insert(other, 2)
@@ -218,7 +218,7 @@ def held_by_another_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_a_lock_held_beyond_patience_is_a_passing_fault(database: Database, path: Path) -> None:
-    with held_by_another_process(path), Database(path, FAULTS, patience=0.3) as impatient:
+    with held_by_another_process(path), Database(path, FAULTS, lock_timeout=0.3) as impatient:
         began = time.monotonic()
         with pytest.raises(JournalUnavailable, match="locked"):
             insert(impatient, 1)
@@ -234,7 +234,7 @@ def test_a_lock_held_beyond_patience_is_a_passing_fault(database: Database, path
 
 def test_a_lock_that_is_let_go_of_is_waited_for(database: Database, path: Path) -> None:
     with held_by_another_process(path) as process:
-        with Database(path, FAULTS, patience=0.0) as impatient, pytest.raises(JournalUnavailable):
+        with Database(path, FAULTS, lock_timeout=0.0) as impatient, pytest.raises(JournalUnavailable):
             insert(impatient, 1)
         tell(process, "go")
         insert(database, 1)
@@ -259,7 +259,7 @@ def test_a_newer_schema_is_a_lasting_fault_that_says_what_to_do(database: Databa
     with Database(path, FAULTS) as older, pytest.raises(JournalUnusable) as caught:
         older.migrate([TABLE])
     assert str(caught.value) == (
-        f"{path} has schema 3, and this version knows up to 1: it was written by a newer Cauce; use that one"
+        f"{path} has schema 3, and this version of Cauce knows schemas up to 1: use the newer version that wrote it"
     )
     with Database(path, FAULTS) as other:
         insert(other, 1)  # it has let go of the lock
@@ -300,7 +300,7 @@ def test_a_file_that_is_read_only_is_a_lasting_fault(database: Database, path: P
     database.close()
     path.chmod(0o400)
     skip_if_writable(path)
-    with pytest.raises(JournalUnusable, match="may not write it"):
+    with pytest.raises(JournalUnusable, match="no permission to write it"):
         open_sqlite(path)
 
 
@@ -473,7 +473,7 @@ with Database(Path(sys.argv[1]), FAULTS) as database:
 
 def is_locked(path: Path) -> bool:
     """Whether another process writes there."""
-    with Database(path, FAULTS, patience=0.0) as probe:
+    with Database(path, FAULTS, lock_timeout=0.0) as probe:
         try:
             with probe.transaction():
                 return False

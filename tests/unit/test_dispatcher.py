@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from core.broker.base import RECONNECT_BACKOFF, Reference
 from core.dispatcher import CAPACITY, CLAIM_INTERVAL, ORPHAN_INTERVAL, RELEASE_DELAY
-from core.heartbeat import SILENCE
+from core.heartbeat import LIVENESS_TIMEOUT
 from core.model import NewTask, ProcessPhase, ProcessRecord, Role, State
 from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
@@ -376,7 +376,7 @@ def test_the_tasks_of_a_dead_server_are_published(server: Server) -> None:
     beat(server.journal, dead, 1)
     enter(server.journal, "a", owner=dead.number)
     server.run_once()
-    server.run_once(SILENCE - 0.1)
+    server.run_once(LIVENESS_TIMEOUT - 0.1)
     server.run_once(CLAIM_INTERVAL)
     assert server.sent == []
     server.run_once(ORPHAN_INTERVAL)

@@ -64,8 +64,8 @@ def test_a_key_without_its_certificate_is_told() -> None:
 def test_clients_are_limited_where_other_machines_get_in_unless_it_is_said_otherwise() -> None:
     silent = settings_of()
     assert exposure.rate_limit(silent, HERE) == exposure.connections_per_client(silent, HERE) == 0
-    assert exposure.rate_limit(silent, EVERYWHERE) == exposure.RATE_BEYOND
-    assert exposure.connections_per_client(silent, EVERYWHERE) == exposure.CONNECTIONS_BEYOND
+    assert exposure.rate_limit(silent, EVERYWHERE) == exposure.REMOTE_RATE_LIMIT
+    assert exposure.connections_per_client(silent, EVERYWHERE) == exposure.REMOTE_CONNECTIONS_PER_CLIENT
     told = settings_of("--rate-limit", "7", "--connections-per-client", "0")
     assert exposure.rate_limit(told, HERE) == exposure.rate_limit(told, EVERYWHERE) == 7
     assert exposure.connections_per_client(told, EVERYWHERE) == 0
@@ -78,7 +78,7 @@ def test_a_supervisor_hands_on_what_its_servers_need_to_know(tmp_path: Path) -> 
     told = Planner(settings, Home(tmp_path), "python").server(1, HERE).environment
     assert told["CAUCE_SERVER_TLS_CERTIFICATE"] == "c.pem"
     assert told["CAUCE_SERVER_TLS_KEY"] == "k.pem"
-    assert told["CAUCE_SERVER_RATE_LIMIT"] == str(exposure.RATE_BEYOND)
+    assert told["CAUCE_SERVER_RATE_LIMIT"] == str(exposure.REMOTE_RATE_LIMIT)
     quiet = Planner(supervisor_settings(tmp_path), Home(tmp_path), "python").server(1, HERE).environment
     assert not [name for name in quiet if name.startswith("CAUCE_SERVER")]
 

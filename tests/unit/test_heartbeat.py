@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.heartbeat import SILENCE, Heartbeat, Liveness
+from core.heartbeat import LIVENESS_TIMEOUT, Heartbeat, Liveness
 from core.model import Counters, ProcessPhase, ProcessRecord, Role, RunningTask
 from core.repository.base import OpenRepository, Repository
 from core.repository.sqlite import open_sqlite
@@ -33,13 +33,13 @@ Moments = list[tuple[float, int]]
         ([], 0.0, True),  # never observed: it has to be silent long enough first
         ([], 1e9, True),
         ([(0, 1)], 0.0, True),
-        ([(0, 1)], SILENCE - 0.1, True),
-        ([(0, 1)], SILENCE, False),
-        ([(0, 1), (1, 1), (2, 1)], SILENCE, False),  # looking often does not make it alive
-        ([(0, 1), (3, 2)], SILENCE + 2.9, True),
-        ([(0, 1), (3, 2)], SILENCE + 3, False),
+        ([(0, 1)], LIVENESS_TIMEOUT - 0.1, True),
+        ([(0, 1)], LIVENESS_TIMEOUT, False),
+        ([(0, 1), (1, 1), (2, 1)], LIVENESS_TIMEOUT, False),  # looking often does not make it alive
+        ([(0, 1), (3, 2)], LIVENESS_TIMEOUT + 2.9, True),
+        ([(0, 1), (3, 2)], LIVENESS_TIMEOUT + 3, False),
         ([(0, 1), (100, 2)], 100.0, True),  # it was suspended, and came back
-        ([(0, 7), (1, 3)], SILENCE + 0.5, True),  # any other number is a sign of life
+        ([(0, 7), (1, 3)], LIVENESS_TIMEOUT + 0.5, True),  # any other number is a sign of life
         ([(-50, 1), (-49, 2)], -48.0, True),  # a monotonic clock may begin anywhere
     ],
 )
@@ -58,7 +58,7 @@ def test_a_process_that_left_is_not_alive() -> None:
 
 
 def test_processes_are_told_apart() -> None:
-    liveness = Liveness(silence=2.0)
+    liveness = Liveness(timeout=2.0)
     liveness.observe([record(1, beat=1), record(2, beat=1)], 0.0)
     liveness.observe([record(1, beat=2), record(2, beat=1)], 1.5)
     assert liveness.is_alive(record(1, beat=2), 2.0)
@@ -66,7 +66,7 @@ def test_processes_are_told_apart() -> None:
 
 
 def test_what_is_listed_no_more_is_forgotten() -> None:
-    liveness = Liveness(silence=2.0)
+    liveness = Liveness(timeout=2.0)
     liveness.observe([record(1, beat=1)], 0.0)
     liveness.observe([], 1.0)
     liveness.observe([record(1, beat=1)], 5.0)
@@ -153,13 +153,13 @@ def test_a_heartbeat_goes_on_after_the_journal_was_locked(
             heartbeat.start()
             for _ in range(3):  # it tries again while it can't be written
                 assert asked.acquire(timeout=10)
-            wait_until(lambda: "no heartbeat can be written" in caplog.text, "a warning")
+            wait_until(lambda: "the heartbeat can't be written" in caplog.text, "a warning")
             assert shown(journal).beat == 0
         try:
             wait_until(lambda: shown(journal).beat > 0, "a beat after the lock")
         finally:
             heartbeat.stop()
-    assert caplog.text.count("no heartbeat can be written") == 1
+    assert caplog.text.count("the heartbeat can't be written") == 1
     assert shown(journal).phase is ProcessPhase.LEFT
 
 

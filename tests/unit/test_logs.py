@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.logs import LONGEST, ROOT, JsonLines, TextLines, printable, set_up
+from core.logs import MAX_MESSAGE_LENGTH, ROOT, JsonLines, TextLines, printable, set_up
 
 ESCAPE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\u2028\r\n"
 
@@ -44,13 +44,13 @@ def test_an_escape_sequence_is_shown_as_text() -> None:
 
 
 def test_a_message_is_cut() -> None:
-    assert printable("x" * LONGEST) == "x" * LONGEST
-    cut = printable("x" * (LONGEST + 1))
-    assert len(cut) == LONGEST
+    assert printable("x" * MAX_MESSAGE_LENGTH) == "x" * MAX_MESSAGE_LENGTH
+    cut = printable("x" * (MAX_MESSAGE_LENGTH + 1))
+    assert len(cut) == MAX_MESSAGE_LENGTH
     assert cut.endswith("x…")
     assert printable("abcdef", 3) == "ab…"
-    event = json.loads(JsonLines("s1").format(record("y" * 10 * LONGEST)))
-    assert len(event["message"]) == LONGEST
+    event = json.loads(JsonLines("s1").format(record("y" * 10 * MAX_MESSAGE_LENGTH)))
+    assert len(event["message"]) == MAX_MESSAGE_LENGTH
 
 
 def test_a_text_line() -> None:

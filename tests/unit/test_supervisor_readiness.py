@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.addresses import Address
-from core.heartbeat import SILENCE, Liveness
+from core.heartbeat import LIVENESS_TIMEOUT, Liveness
 from core.model import ProcessPhase, ProcessRecord, Role
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
@@ -68,8 +68,8 @@ def test_what_a_record_says_of_a_process_that_has_ended(records: list[ProcessRec
 def test_a_heartbeat_that_stands_still_is_noticed() -> None:
     liveness = Liveness()
     liveness.observe([RECORD], 1000.0)
-    liveness.observe([RECORD], 1000.0 + SILENCE)
-    assert judge(TARGET, [RECORD], liveness, 1000.0 + SILENCE) == SILENT
+    liveness.observe([RECORD], 1000.0 + LIVENESS_TIMEOUT)
+    assert judge(TARGET, [RECORD], liveness, 1000.0 + LIVENESS_TIMEOUT) == SILENT
 
 
 @pytest.mark.parametrize(

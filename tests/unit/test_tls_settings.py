@@ -31,7 +31,7 @@ def test_old_versions_of_tls_are_refused(local_pair: Pair, authority: Authority)
     client = encryption.for_client(settings_of("--tls-ca", str(authority.certificate)))
     assert server is not None
     assert client is not None
-    for context in (server, client.context, encryption.unverified()):
+    for context in (server, client.context, encryption.unverified_context()):
         assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert client.context.check_hostname
     assert client.context.verify_mode is ssl.CERT_REQUIRED
@@ -63,10 +63,10 @@ def test_what_a_server_can_not_use_is_named(tmp_path: Path, authority: Authority
     for flags, words in (
         (("--tls-certificate", "missing.pem"), "server.tls-certificate: missing.pem can't be read: No such file"),
         (("--tls-certificate", certificate, "--tls-key", "missing.pem"), "server.tls-key: missing.pem can't be read"),
-        (("--tls-certificate", str(rubbish)), "no certificate and key in PEM"),
-        (("--tls-certificate", certificate), "and the key in it are no certificate and key in PEM"),
+        (("--tls-certificate", str(rubbish)), "are not a PEM certificate and its key"),
+        (("--tls-certificate", certificate), "and the key in it are not a PEM certificate and its key"),
         (("--tls-certificate", certificate, "--tls-key", str(other.key)), "is the key of another certificate"),
-        (("--tls-certificate", certificate, "--tls-key", str(locked)), "locked with a password"),
+        (("--tls-certificate", certificate, "--tls-key", str(locked)), "encrypted with a password"),
     ):
         with pytest.raises(ConfigurationError) as raised:
             encryption.for_server(settings_of(*flags))
@@ -78,9 +78,9 @@ def test_what_a_client_can_not_use_is_named(tmp_path: Path) -> None:
     rubbish.write_text("no PEM\n", "utf-8")
     for flags, words in (
         (("--tls-ca", "missing.pem"), "client.tls-ca: missing.pem can't be read: No such file"),
-        (("--tls-ca", str(rubbish)), "holds no certificate in PEM"),
-        (("--tls-name", "tasks.example"), "of no use without encryption: give --tls-ca FILE or --tls too"),
-        (("--tls", "--tls-name", "..not a name"), "is no host"),
+        (("--tls-ca", str(rubbish)), "holds no PEM certificate"),
+        (("--tls-name", "tasks.example"), "no effect without encryption: give --tls-ca FILE or --tls too"),
+        (("--tls", "--tls-name", "..not a name"), "is not a host"),
     ):
         with pytest.raises(ConfigurationError) as raised:
             encryption.for_client(settings_of(*flags))
@@ -90,19 +90,19 @@ def test_what_a_client_can_not_use_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("WRONG_VERSION_NUMBER", "the server speaks no TLS"),
-        ("TLSV1_ALERT_PROTOCOL_VERSION", "no version or cipher of TLS in common"),
-        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "no version or cipher of TLS in common"),
+        ("WRONG_VERSION_NUMBER", "the server does not speak TLS"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "no TLS version or cipher in common"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "no TLS version or cipher in common"),
         ("UNEXPECTED_EOF_WHILE_READING", ""),
         (None, ""),
     ],
 )
-def test_a_fault_is_lasting_or_passing(reason: str | None, words: str) -> None:
+def test_a_failure_is_permanent_or_temporary(reason: str | None, words: str) -> None:
     error = ssl.SSLError(1, "whatever")
     error.reason = reason  # type: ignore[assignment]  # OpenSSL does not always give one
-    told = encryption.untrusted(error, "localhost")
-    assert words in told
-    assert bool(told) == bool(words)
+    explanation = encryption.explain_failure(error, "localhost")
+    assert words in explanation
+    assert bool(explanation) == bool(words)
 
 
 def test_trusting_the_machine_needs_no_file() -> None:

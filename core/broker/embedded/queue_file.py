@@ -115,7 +115,7 @@ class QueueFile(Closeable):
         self._delivery_limit = delivery_limit
         self._no_longer_empty: set[Queue] = set()
         faults = Faults(BrokerUnavailable, BrokerMisconfigured, remedy=REMEDY)
-        self._database = Database(path, faults, durable=False, patience=lock_timeout)
+        self._database = Database(path, faults, durable=False, lock_timeout=lock_timeout)
         try:
             schema = (files("core.broker.embedded") / "schema.sql").read_text(encoding="utf-8")
             self.created = self._database.migrate([schema]) == 0

@@ -49,7 +49,7 @@ def _read_journal(path: Path) -> Finding:
     aside = f"put a good copy in its place, or rename it together with {path.name}-wal and {path.name}-shm"
     try:
         size = path.stat().st_size
-        with Database(path, FAULTS, readonly=not _leaves_no_trace(path), patience=PATIENCE) as database:
+        with Database(path, FAULTS, readonly=not _leaves_no_trace(path), lock_timeout=PATIENCE) as database:
             version = database.number("PRAGMA user_version")
             damage = _damage(database) if size <= LOOKED_THROUGH else ""
     except JournalUnavailable as error:

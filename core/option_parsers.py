@@ -1,0 +1,91 @@
+"""Parsers of option values: each makes a value from text, or raises `ValueError` with what the text must be.
+
+They know nothing of where the text was found.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from core.addresses import Address
+from core.errors import ConfigurationError
+
+T = TypeVar("T")
+
+
+def text(value: str) -> str:
+    """Return the text, which must not be empty, without surrounding spaces."""
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value.strip()
+
+
+def optional_text(value: str) -> str:
+    """Return the text, which may be empty, without surrounding spaces."""
+    return value.strip()
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Make a parser of whole numbers within bounds."""
+
+    def read(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if not least <= number <= most:
+            raise ValueError(f"must be from {least} to {most}")
+        return number
+
+    return read
+
+
+def seconds(least: float, most: float) -> Callable[[str], float]:
+    """Make a parser of seconds within bounds."""
+
+    def read(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValueError("must be a number of seconds") from None
+        if not least <= number <= most:
+            raise ValueError(f"must be from {least:g} to {most:g} seconds")
+        return number
+
+    return read
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """Make a parser of one of the names, in any case."""
+
+    def read(value: str) -> str:
+        if value.lower() not in names:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return value.lower()
+
+    return read
+
+
+def switch(value: str) -> bool:
+    """Return the truth value of words such as `yes` and `off`."""
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("must be true or false")
+
+
+def address(value: str) -> Address:
+    """Return the address written as `host:port`."""
+    try:
+        return Address.parse(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+
+
+def several(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Make a parser of values separated by commas, each parsed by `read`."""
+
+    def read_all(value: str) -> tuple[T, ...]:
+        return tuple(read(part.strip()) for part in value.split(",") if part.strip())
+
+    return read_all
