@@ -9,11 +9,11 @@ import logging
 import sys
 from typing import TextIO
 
+from core.safe_text import MAX_LENGTH
+from core.safe_text import printable as printable
+
 ROOT = "cauce"
 """The name of the project's top logger."""
-
-MAX_MESSAGE_LENGTH = 4096
-"""Characters of a message; the rest is cut off."""
 
 
 def set_up(level: str, log_format: str, name: str, stream: TextIO | None = None) -> None:
@@ -31,21 +31,6 @@ def set_up(level: str, log_format: str, name: str, stream: TextIO | None = None)
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
-
-
-def printable(text: str, max_length: int = MAX_MESSAGE_LENGTH) -> str:
-    """Return the text, cut to `max_length` characters, with unprintable characters escaped.
-
-    Line breaks, tabs, and characters that change the direction of writing are escaped too.
-    """
-    if len(text) > max_length:
-        text = f"{text[: max_length - 1]}…"
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 class LogThrottle:
@@ -99,8 +84,8 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "process": self._name,
             "logger": record.name,
-            "message": record.getMessage()[:MAX_MESSAGE_LENGTH],
+            "message": record.getMessage()[:MAX_LENGTH],
         }
         if record.exc_info and record.exc_info[1] is not None:
-            event["traceback"] = self.formatException(record.exc_info)[: 4 * MAX_MESSAGE_LENGTH]
+            event["traceback"] = self.formatException(record.exc_info)[: 4 * MAX_LENGTH]
         return json.dumps(event)

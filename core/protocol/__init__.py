@@ -1,7 +1,7 @@
-"""The socket protocol, without sockets: one JSON object a line, requests with a `ref`, and a reply for each.
+"""The socket protocol, without sockets: one JSON object a line, requests with a `ref`, and a reply to each.
 
-`ServerConnection` and `ClientConnection` are the two ends of one connection: bytes in, values out, and
-bytes to send back. Nothing here knows a socket, a clock, a thread or a log.
+`ServerConnection` and `ClientConnection` are the two ends of a connection: they take bytes, and return events and
+bytes to send. Nothing here knows a socket, a clock, a thread or a log.
 """
 
 from core.protocol.client import ClientConnection, ServerEvent, Welcome

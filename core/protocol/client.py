@@ -1,6 +1,6 @@
-"""The client's side of one connection: lines of requests to send out of it, bytes in, replies out.
+"""The client's end of a connection: makes the lines of requests, and reads replies from received bytes.
 
-It knows no socket and no clock, and refuses to make a line that the server would refuse.
+It knows no socket and no clock. It refuses to make a line that the server would refuse.
 """
 
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from core.errors import ConfigurationError, LocalProtocolError, RemoteProtocolEr
 from core.jsontext import Json, JsonError
 from core.protocol.limits import MAX_REPLY, VERSION, Limits
 from core.protocol.lines import LineReader, LineTooLong
-from core.protocol.parsing import checked_bytes_of
+from core.protocol.parsing import encode_payload
 from core.protocol.replies import Goaway, Reply, read_line
 from core.protocol.requests import Cancel, Hello, Ref, Result, Stats, Status, SubmitLine, write
 
@@ -19,7 +19,7 @@ ServerEvent: TypeAlias = Reply | Goaway
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The server's answer to `hello`."""
+    """The server's reply to `hello`."""
 
     server: str
     version: int
@@ -27,14 +27,14 @@ class Welcome(msgspec.Struct, frozen=True):
 
 
 class ClientConnection:
-    """One server, as the client sees it. It belongs to one thread.
+    """The client's end of one connection. It belongs to one thread.
 
-    The methods named like an operation make the line to send. All of them raise `LocalProtocolError`
-    when the server would refuse it, or when the `ref` is in use; a `ref` may be used again once its reply has come.
+    Each method named like an operation returns the line to send, with its newline. It raises `LocalProtocolError`
+    when the server would refuse the line, or when an open request has the same `ref`.
 
     Attributes:
-        limits: the server's, as far as they are known: as given, until the reply to `hello` has come.
-        welcome: what the server said to `hello`; None until then.
+        limits: the server's limits. Until the reply to `hello` they are those given to the constructor.
+        welcome: the reply to `hello`, or None before it.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -42,18 +42,18 @@ class ClientConnection:
         self.welcome: Welcome | None = None
         self._lines = LineReader(MAX_REPLY)
         self._open: set[Ref] = set()
-        self._greeting: Ref | None = None
+        self._hello_ref: Ref | None = None
         self._broken = ""
 
     @property
     def open_requests(self) -> int:
-        """How many requests have no reply yet."""
+        """The number of requests without a reply."""
         return len(self._open)
 
     def hello(self, ref: Ref, *, token: str | None = None, client: str = "") -> bytes:
-        """Greet the server, and show the token if it needs one."""
+        """Make the first request, with the token if the server needs one."""
         line = self._send(Hello(ref=ref, token=token, client=client))
-        self._greeting = ref
+        self._hello_ref = ref
         return line
 
     def submit(
@@ -67,9 +67,9 @@ class ClientConnection:
         retries: int | None = None,
         sent: float | None = None,
     ) -> bytes:
-        """Submit a task. What the fields mean is said at `Submit`."""
+        """Make a request to store a task. The fields are those of `Submit`; the payload is a value, not text."""
         try:
-            text = msgspec.Raw(checked_bytes_of(payload))
+            text = msgspec.Raw(encode_payload(payload))
         except JsonError as error:
             raise LocalProtocolError(f"payload: {error}") from error
         return self._send(
@@ -77,35 +77,35 @@ class ClientConnection:
         )
 
     def status(self, ref: Ref, task_id: str) -> bytes:
-        """Ask where a task is."""
+        """Make a request for the state of a task."""
         return self._send(Status(ref=ref, id=task_id))
 
     def result(self, ref: Ref, task_id: str, wait: float = 0.0) -> bytes:
-        """Ask what came of a task, and wait up to `wait` seconds for its end."""
+        """Make a request for the outcome of a task, to be answered after at most `wait` seconds."""
         if wait > self.limits.max_wait:
             raise LocalProtocolError(f"wait: must be at most {self.limits.max_wait:g} seconds")
         return self._send(Result(ref=ref, id=task_id, wait=wait))
 
     def cancel(self, ref: Ref, task_id: str) -> bytes:
-        """Take a task back before it runs."""
+        """Make a request to cancel a task before it runs."""
         return self._send(Cancel(ref=ref, id=task_id))
 
     def stats(self, ref: Ref) -> bytes:
-        """Ask how everything is."""
+        """Make a request for the ledger and the processes of the system."""
         return self._send(Stats(ref=ref))
 
     def receive(self, data: bytes) -> list[ServerEvent]:
-        """Take what arrived, and give out what it means.
+        """Read received bytes. Returns the replies and goaways in them, in order.
 
         Raises:
-            RemoteProtocolError: the other side doesn't speak the protocol: close the connection.
-                What else was in `data` is lost, and every later call raises it again.
+            RemoteProtocolError: the server violates the protocol: close the connection.
+                The rest of `data` is lost, and every later call raises the error again.
         """
         if self._broken:
             raise RemoteProtocolError(self._broken)
         self._lines.feed(data)
         try:
-            return self._take()
+            return self._read_events()
         except RemoteProtocolError as error:
             self._lines.clear()
             self._broken = str(error)
@@ -115,9 +115,9 @@ class ClientConnection:
         """Note that the server sends nothing more.
 
         Raises:
-            RemoteProtocolError: it ended within a line.
+            RemoteProtocolError: the connection ended within a line.
         """
-        if self._lines.begun:
+        if self._lines.has_partial_line:
             raise RemoteProtocolError("the connection ended within a reply")
 
     def _send(self, request: Hello | SubmitLine | Status | Result | Cancel | Stats) -> bytes:
@@ -126,12 +126,12 @@ class ClientConnection:
         line = write(request)
         if len(line) > self.limits.max_line + 1:
             raise LocalProtocolError(
-                f"the request is {len(line) - 1} bytes long, the server takes {self.limits.max_line}"
+                f"the request is {len(line) - 1} bytes long; the server accepts {self.limits.max_line}"
             )
         self._open.add(request.ref)
         return line
 
-    def _take(self) -> list[ServerEvent]:
+    def _read_events(self) -> list[ServerEvent]:
         events: list[ServerEvent] = []
         try:
             while (line := self._lines.next()) is not None:
@@ -146,22 +146,22 @@ class ClientConnection:
         return events
 
     def _match(self, reply: Reply) -> None:
-        """Find the request that is answered."""
+        """Close the request that a reply belongs to."""
         if reply.ref is None:
             return
         if reply.ref not in self._open:
-            raise RemoteProtocolError(f"the server answered {reply.ref!r}, which was not asked")
+            raise RemoteProtocolError(f"the server replied to {reply.ref!r}, which is not an open request")
         self._open.remove(reply.ref)
-        if reply.ref == self._greeting:
-            self._greeting = None
+        if reply.ref == self._hello_ref:
+            self._hello_ref = None
             if reply.ok is not None:
-                self._learn(reply.ok)
+                self._set_welcome(reply.ok)
 
-    def _learn(self, members: dict[str, Json]) -> None:
+    def _set_welcome(self, members: dict[str, Json]) -> None:
         try:
             welcome = msgspec.convert(members, Welcome)
         except (msgspec.ValidationError, ConfigurationError) as error:
-            raise RemoteProtocolError(f"the server's answer to hello is wrong: {error}") from error
+            raise RemoteProtocolError(f"the server's reply to hello is invalid: {error}") from error
         if welcome.version != VERSION:
             raise RemoteProtocolError(f"the server speaks version {welcome.version}, not {VERSION}")
         self.welcome = welcome

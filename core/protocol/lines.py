@@ -1,71 +1,71 @@
-"""Bytes in, lines out, within a bound.
+"""A reader of lines within a limit: bytes in, lines out.
 
-A line ends at the newline byte and nowhere else: what others take for an end (U+2028, U+0085, `CR`) is text.
-Each byte is looked at once, in whatever pieces it comes.
+Only the newline byte ends a line. Other line separators (U+2028, U+0085, `CR`) are text.
+Each byte is scanned once, whatever pieces it arrives in.
 """
 
 from collections import deque
 
 
 class LineTooLong(Exception):
-    """A line passed the limit; the reader is of no use any more."""
+    """A line exceeds the limit. The reader can't be used any more."""
 
 
 class LineReader:
-    """Cuts what a socket delivers into lines.
+    """A reader of lines from the bytes of a socket.
 
-    It holds the lines that were not asked for yet and the begun one. A caller that takes all lines after each `feed`
-    makes it hold no more than `limit` bytes and what was fed last.
+    It buffers the lines that `next` has not returned yet, and the partial one. A caller that takes all lines after each
+    `feed` keeps the buffer below `limit` bytes and what was fed last.
 
     Attributes:
-        limit: the longest line, in bytes, without its newline. It may be changed, and counts from the next line.
-        ended: how many lines have ended so far.
+        limit: bytes of the longest line, without its newline. A change applies from the next line.
+        ended: the number of lines that have ended so far.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.ended = 0
-        self._whole: deque[bytes] = deque()
-        self._begun = bytearray()
+        self._complete: deque[bytes] = deque()
+        self._partial = bytearray()
 
     @property
-    def begun(self) -> bool:
-        """Whether a line has begun that has not ended."""
-        return bool(self._begun)
+    def has_partial_line(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return bool(self._partial)
 
     @property
     def buffered(self) -> int:
-        """How many bytes are held."""
-        return len(self._begun) + sum(map(len, self._whole))
+        """Bytes in the buffer."""
+        return len(self._partial) + sum(map(len, self._complete))
 
     def feed(self, data: bytes) -> None:
-        """Take what the socket delivered."""
+        """Take bytes that the socket received."""
         pieces = data.split(b"\n")
         rest = pieces.pop()
         if pieces:
-            if self._begun:
-                pieces[0] = bytes(self._begun) + pieces[0]
-                self._begun = bytearray()
-            self._whole.extend(pieces)
+            if self._partial:
+                pieces[0] = bytes(self._partial) + pieces[0]
+                self._partial = bytearray()
+            self._complete.extend(pieces)
             self.ended += len(pieces)
-        self._begun += rest
+        self._partial += rest
 
     def next(self) -> bytes | None:
-        """Give the next line without its newline; None when there is none.
+        """Return the next line without its newline, or None when none is complete.
 
         Raises:
-            LineTooLong: the next line is, or will be, longer than the limit.
+            LineTooLong: the next line is longer than the limit, or will be.
         """
-        if self._whole:
-            line = self._whole.popleft()
+        if self._complete:
+            line = self._complete.popleft()
             if len(line) > self.limit:
                 raise LineTooLong
             return line
-        if len(self._begun) > self.limit:
+        if len(self._partial) > self.limit:
             raise LineTooLong
         return None
 
     def clear(self) -> None:
-        """Forget everything that is held."""
-        self._whole.clear()
-        self._begun = bytearray()
+        """Empty the buffer."""
+        self._complete.clear()
+        self._partial = bytearray()

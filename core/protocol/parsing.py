@@ -1,8 +1,8 @@
-"""The strict JSON of `core.jsontext`, several times faster for a line that has nothing unusual about it.
+"""The strict JSON of `core.jsontext`, several times faster for ordinary lines.
 
-msgspec reads the same language as `jsontext.parse` but for three things: names given twice, integers beyond 2^53,
-and deep nesting. Those are looked for here; a line that may have one of them, or that msgspec refuses,
-is read again by `jsontext.parse`, which decides and finds the words.
+msgspec accepts what `jsontext.parse` accepts, except for duplicate names, integers beyond 2^53 and deep nesting.
+This module detects those. A line that may have one of them, or that msgspec refuses, is parsed again by
+`jsontext.parse`, which decides and words the error.
 """
 
 import re
@@ -15,7 +15,7 @@ from core import jsontext
 from core.jsontext import MAX_DEPTH, MAX_INTEGER, Json
 
 PAYLOAD_DEPTH = MAX_DEPTH - 1
-"""How deep a payload may be nested: the request around it is one level."""
+"""The largest nesting depth of a payload: the request around it is one level."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -23,14 +23,14 @@ _find_names = re.compile(rb'"[ \t\r]*:').findall
 
 
 class _Unusual(Exception):
-    """Not for the quick way."""
+    """The value needs the slow, exact check."""
 
 
 def parse(line: bytes) -> Json:
-    """Read one JSON value, as `jsontext.parse` does.
+    """Parse one JSON value, as `jsontext.parse` does.
 
     Raises:
-        JsonError: it is not JSON, or holds what `jsontext` refuses.
+        JsonError: the line is not strict JSON.
     """
     try:
         value = _decode(line)
@@ -41,16 +41,16 @@ def parse(line: bytes) -> Json:
     return jsontext.parse(line)
 
 
-def text_of(value: Json) -> str:
-    """Write a value that `parse` returned, or a part of it, as compact JSON."""
+def encode_text(value: Json) -> str:
+    """Write a value that `parse` returned, or a part of it, as compact JSON text."""
     return _encode(value).decode()
 
 
-def checked_bytes_of(payload: Json) -> bytes:
-    """Write a payload as JSON that a server will take.
+def encode_payload(payload: Json) -> bytes:
+    """Write a payload as JSON that a server accepts.
 
     Raises:
-        JsonError: it is of a type JSON has no word for, or holds what `jsontext` refuses, or is nested too deep.
+        JsonError: the payload is of a type that JSON lacks, not strict JSON, or nested too deep.
     """
     try:
         _check_plain((payload,), PAYLOAD_DEPTH + 1)
@@ -61,7 +61,7 @@ def checked_bytes_of(payload: Json) -> bytes:
 
 
 def _count_names(container: Json, depth: int) -> int:
-    """Count the members of all objects in a list or object; give up where something is unusual."""
+    """Count the members of all objects in a list or object. Raises `_Unusual` when the slow check is needed."""
     names = 0
     values = container
     if type(container) is dict:
@@ -80,7 +80,7 @@ def _count_names(container: Json, depth: int) -> int:
 
 
 def _check_plain(values: Iterable[Json], depth: int) -> None:
-    """Give up unless every value is exactly of a type of JSON: of others msgspec would make something else."""
+    """Raise `_Unusual` unless every value is exactly of a JSON type: msgspec would convert others."""
     for value in values:
         kind = type(value)
         if kind is str or kind is bool or value is None:
@@ -92,7 +92,7 @@ def _check_plain(values: Iterable[Json], depth: int) -> None:
         if depth == 1:
             raise _Unusual
         if kind is dict:
-            # The quickest way to make sure that all names are strings: nothing else can be joined.
+            # The fastest check that all names are strings: nothing else can be joined.
             "".join(value)
             _check_plain(value.values(), depth - 1)
         elif kind is list:
@@ -102,10 +102,10 @@ def _check_plain(values: Iterable[Json], depth: int) -> None:
 
 
 def _names_are_unique(line: bytes, names: int) -> bool:
-    """Tell for certain that the line names nothing twice, given how many members came out of it.
+    """Return True only if no object in the line has a duplicate name, given the number of parsed members.
 
-    A colon follows each name, so there are at least as many colons as names in the line, and at least as many names
-    as members that came out. If the first and the last number are equal, no name was lost.
+    A colon follows each name, so the line has at least as many colons as names, and at least as many names as parsed
+    members. If the first and the last number are equal, no name is a duplicate.
     The second count leaves out most colons within strings, and never one that follows a name.
     """
     return line.count(b":") == names or len(_find_names(line)) == names

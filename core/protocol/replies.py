@@ -1,4 +1,4 @@
-"""What a server may answer: the closed list of error codes, and the line of each kind of answer."""
+"""The lines of a server: replies, goaways, and the closed list of error codes."""
 
 import enum
 from collections.abc import Mapping
@@ -11,43 +11,43 @@ from core.errors import LocalProtocolError, RemoteProtocolError
 from core.jsontext import Json
 from core.protocol.limits import MAX_REPLY
 from core.protocol.requests import Ref
-from core.protocol.safe_text import quote, readable
+from core.safe_text import quote, readable
 
 MAX_RETRY_AFTER = 86_400.0
-"""The longest time, in seconds, that a client may be told to wait."""
+"""Seconds that a server may ask a client to wait."""
 
 
 class ErrorCode(enum.StrEnum):
-    """Why a request was refused. The list is closed: version 1 has no others."""
+    """The reason of a refused request. The list is closed: version 1 has no others."""
 
     BAD_FRAME = "bad_frame"
-    """The line is not a JSON object as the protocol takes it. The connection is closed."""
+    """The line is not a valid JSON object. The connection is closed."""
     TOO_LARGE = "too_large"
     """The line is longer than the limit. The connection is closed."""
     INVALID = "invalid"
-    """A field is missing, unknown or wrong, or there is no such operation; the message names the field."""
+    """A field is missing, unknown or invalid, or the operation is unknown; the message names the field."""
     UNAUTHORIZED = "unauthorized"
-    """The token is missing or wrong, or the server takes only TLS. The connection is closed."""
+    """The token is missing or wrong, or the server accepts only TLS. The connection is closed."""
     UNSUPPORTED_VERSION = "unsupported_version"
-    """The server doesn't speak this version. The connection is closed."""
+    """The server does not speak this version. The connection is closed."""
     NOT_FOUND = "not_found"
-    """There is no task with this id."""
+    """No task has this id."""
     CONFLICT = "conflict"
-    """The id was used for another task: one with another kind or payload."""
+    """The id was used for a task with another kind or payload."""
     NOT_CANCELLABLE = "not_cancellable"
     """The task is running or has ended."""
     OVERLOADED = "overloaded"
-    """Too much to do now: nothing was stored, try again later."""
+    """The server has too much to do. Nothing was stored: try again later."""
     UNAVAILABLE = "unavailable"
-    """The journal can't be written or read now: nothing was stored, try again later."""
+    """The journal can't be written or read now. Nothing was stored: try again later."""
     SHUTTING_DOWN = "shutting_down"
-    """This server takes nothing more: nothing was stored, try again at another one."""
+    """The server is shutting down. Nothing was stored: try again with another server."""
     INTERNAL = "internal"
-    """The server has a fault of its own, and what came of the request is not known. It is in the server's log."""
+    """The server failed, and the effect of the request is unknown. The error is in the server's log."""
 
     @property
     def retriable(self) -> bool:
-        """Whether the same request may succeed later or elsewhere."""
+        """Whether the same request may succeed later or on another server."""
         return self in _RETRIABLE
 
 
@@ -55,7 +55,7 @@ _RETRIABLE = frozenset({ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE, ErrorCode.S
 
 
 class Error(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a request was refused."""
+    """The error of a reply."""
 
     code: ErrorCode
     message: str
@@ -64,16 +64,16 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The server's answer to one request: one of `ok` and `error` is there, the other is None."""
+    """The reply to one request: either `ok` or `error` is set, and the other is None."""
 
     ref: Ref | None
-    """None when the server could not tell to which request it belongs; then it closes the connection."""
+    """None when the request is unknown. The server closes the connection then."""
     ok: dict[str, Json] | None = None
     error: Error | None = None
 
 
 class Goaway(msgspec.Struct, frozen=True):
-    """The server asks to finish what is open, and then to connect anew."""
+    """The server's wish that the client finish its open requests and then reconnect."""
 
     reason: str
 
@@ -104,15 +104,15 @@ _decode = msgspec.json.Decoder(_ServerLine).decode
 
 
 def embed(text: str) -> msgspec.Raw:
-    """Make a member of a reply of a value that is JSON text already."""
+    """Return a member of a reply whose value is JSON text already."""
     return msgspec.Raw(text)
 
 
 def ok_line(ref: Ref, members: Mapping[str, object]) -> bytes:
-    """Make the line of a good reply.
+    """Make the line of the reply to a request that succeeded.
 
     Raises:
-        LocalProtocolError: the members can't be written as one line of JSON of at most `MAX_REPLY` bytes.
+        LocalProtocolError: the members are not JSON, or the line is longer than `MAX_REPLY` bytes.
     """
     try:
         line = _encode(_OkLine(ref, members))
@@ -124,20 +124,20 @@ def ok_line(ref: Ref, members: Mapping[str, object]) -> bytes:
 
 
 def error_line(ref: Ref | None, code: ErrorCode, message: str, retry_after: float | None = None) -> bytes:
-    """Make the line of an error; the message is made printable and short."""
+    """Make the line of an error. Its message is made printable and cut."""
     return _encode(_ErrorLine(ref, Error(code, readable(message), retry_after))) + b"\n"
 
 
 def goaway_line(reason: str) -> bytes:
-    """Make the line that asks a client to connect anew."""
+    """Make the line that asks a client to reconnect."""
     return _encode(_GoawayLine(Goaway(readable(reason)))) + b"\n"
 
 
 def read_line(line: bytes) -> Reply | Goaway:
-    """Read what a server sent. Its words for people are made printable and short.
+    """Parse a line from a server. Its messages are made printable and cut.
 
     Raises:
-        RemoteProtocolError: it is not a line of the protocol.
+        RemoteProtocolError: the line is not one of the protocol.
     """
     try:
         match _decode(line):

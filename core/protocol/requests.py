@@ -1,7 +1,7 @@
-"""What a client may ask for: a value for each operation, that can't exist with a wrong id or a number out of bounds.
+"""The requests of a client: a struct for each operation, which checks its fields when it is created.
 
-`read` makes one of a parsed line, `write` makes a line of one.
-A fault is named by its field: that is what the one who wrote the client wants to know.
+`read` makes a request from a parsed line, `write` makes a line from a request.
+An error names the field, for the author of the client.
 """
 
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ from core.errors import LocalProtocolError
 from core.identifiers import KIND, TASK_ID
 from core.jsontext import MAX_INTEGER, Json
 from core.protocol.limits import VERSION
-from core.protocol.parsing import text_of
-from core.protocol.safe_text import quote
+from core.protocol.parsing import encode_text
+from core.safe_text import quote
 
 Ref: TypeAlias = int | str
-"""What a client calls its request, and the server's reply to it."""
+"""The client's identifier of a request, which the reply repeats."""
 
 MAX_REF = 64
-"""How many characters a `Ref` may have."""
+"""Characters of a `Ref`."""
 MAX_CLIENT = 100
-"""How many characters a client's name may have."""
+"""Characters of a client's name."""
 MAX_DELAY = 315_576_000.0
-"""Ten years, in seconds."""
+"""Seconds of the longest delay: ten years."""
 MAX_RETRIES = 100
-"""How often a submission may ask for its task to be tried again."""
+"""Retries that a submission may ask for."""
 MAX_TIME = 32_503_680_000.0
-"""The year 3000 as seconds since the epoch: a later time can't be shown as a date on every platform."""
+"""The year 3000 in seconds since the epoch: a later time is not a valid date on every platform."""
 
 _is_task_id = TASK_ID.fullmatch
 _is_kind = KIND.fullmatch
@@ -36,11 +36,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class InvalidField(LocalProtocolError, ValueError):
-    """A request was to be made with a field that it can't have: the message names it and says what it must be."""
+    """A field of a request is invalid; the message names it and the valid values."""
 
 
 class InvalidRequest(Exception):
-    """The line is a JSON object, but not a request: the message names the field and says what it must be."""
+    """A line is a JSON object but not a request; the message names the field and the valid values."""
 
 
 class _Request(
@@ -53,12 +53,12 @@ class _Request(
 
 
 class Hello(_Request, frozen=True, kw_only=True, tag="hello"):
-    """Who is there, and with which right."""
+    """The first request of a client, with the token that the server may need."""
 
     version: int = VERSION
     token: str | None = None
     client: str = ""
-    """What the client calls itself, for people."""
+    """The client's name, for people."""
 
     def __post_init__(self) -> None:
         _check_ref(self.ref)
@@ -68,13 +68,13 @@ class Hello(_Request, frozen=True, kw_only=True, tag="hello"):
 
 class _Submission(_Request, frozen=True, kw_only=True):
     id: str | None = None
-    """The client's own id, which makes it safe to submit again; the server makes one when None."""
+    """The task's id, which makes it safe to submit again. With None the server generates one."""
     kind: str | None = None
     delay: float = 0.0
-    """Seconds from now before which the task must not run."""
+    """Seconds from now before which the task does not run."""
     retries: int | None = None
     sent: float | None = None
-    """When the client sent it, by the client's clock."""
+    """The time of sending in seconds since the epoch, by the client's clock."""
 
     def __post_init__(self) -> None:
         _check_ref(self.ref)
@@ -91,19 +91,19 @@ class _Submission(_Request, frozen=True, kw_only=True):
 
 
 class Submit(_Submission, frozen=True, kw_only=True, tag="submit"):
-    """Take a task into the journal."""
+    """A request to store a task."""
 
     payload: str = "null"
-    """The payload as compact JSON text, whatever it looked like in the line."""
+    """The payload as compact JSON text."""
 
 
 class SubmitLine(_Submission, frozen=True, kw_only=True, tag="submit"):
-    """The same, as a client writes it: the payload is JSON within JSON there."""
+    """A `Submit` as a client writes it: the payload is JSON within the line, not text."""
 
     payload: msgspec.Raw
 
 
-class _OfTask(_Request, frozen=True, kw_only=True):
+class _TaskRequest(_Request, frozen=True, kw_only=True):
     id: str
 
     def __post_init__(self) -> None:
@@ -112,33 +112,33 @@ class _OfTask(_Request, frozen=True, kw_only=True):
             raise _wrong_task_id(self.id)
 
 
-class Status(_OfTask, frozen=True, kw_only=True, tag="status"):
-    """Where is the task?"""
+class Status(_TaskRequest, frozen=True, kw_only=True, tag="status"):
+    """A request for the state of a task."""
 
 
-class Result(_OfTask, frozen=True, kw_only=True, tag="result"):
-    """What came of the task?"""
+class Result(_TaskRequest, frozen=True, kw_only=True, tag="result"):
+    """A request for the outcome of a task."""
 
     wait: float = 0.0
-    """How many seconds to wait for its end; the server's `max_wait` at most."""
+    """Seconds to wait for the task's end, at most the server's `max_wait`."""
 
     def __post_init__(self) -> None:
-        _OfTask.__post_init__(self)
+        _TaskRequest.__post_init__(self)
         if not self.wait >= 0:
             raise InvalidField("wait: must not be less than 0 seconds")
 
 
-class Cancel(_OfTask, frozen=True, kw_only=True, tag="cancel"):
-    """Take the task back before it runs."""
+class Cancel(_TaskRequest, frozen=True, kw_only=True, tag="cancel"):
+    """A request to cancel a task before it runs."""
 
 
 class Stats(_Request, frozen=True, kw_only=True, tag="stats"):
-    """How is everything?"""
+    """A request for the ledger and the processes of the system."""
 
 
 Request: TypeAlias = Hello | Submit | Status | Result | Cancel | Stats
 
-_SHAPES: Mapping[str, type[Request]] = {
+_REQUEST_TYPES: Mapping[str, type[Request]] = {
     "hello": Hello,
     "submit": Submit,
     "status": Status,
@@ -149,27 +149,27 @@ _SHAPES: Mapping[str, type[Request]] = {
 
 
 def read(members: dict[str, Json]) -> Request:
-    """Make the request of what `parse` made of a line. The payload in `members` is replaced by its text.
+    """Make a request from the members of a parsed line. The payload in `members` is replaced by its text.
 
     Raises:
         InvalidRequest: a field is missing, unknown or wrong.
     """
     try:
-        shape = _SHAPES[members["op"]]
+        request_type = _REQUEST_TYPES[members["op"]]
     except (KeyError, TypeError):
         raise _unknown_operation(members) from None
-    if shape is Submit and "payload" in members:
-        members["payload"] = text_of(members["payload"])
+    if request_type is Submit and "payload" in members:
+        members["payload"] = encode_text(members["payload"])
     try:
-        return msgspec.convert(members, shape)
+        return msgspec.convert(members, request_type)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, InvalidField):
             raise InvalidRequest(str(error.__cause__)) from None
-        raise _explain(members, shape) from None
+        raise _explain(members, request_type) from None
 
 
 def usable_ref(members: dict[str, Json]) -> Ref | None:
-    """Find the `ref` of a request that may be wrong in any way, to answer it; None when it has none."""
+    """Return the `ref` of a request that may be invalid, or None when it has no valid one."""
     ref = members.get("ref")
     if type(ref) is int or (type(ref) is str and len(ref) <= MAX_REF):
         return ref
@@ -177,10 +177,10 @@ def usable_ref(members: dict[str, Json]) -> Ref | None:
 
 
 def write(request: Hello | SubmitLine | Status | Result | Cancel | Stats) -> bytes:
-    """Make the line of a request.
+    """Make the line of a request, with its newline.
 
     Raises:
-        LocalProtocolError: a text in it is not Unicode.
+        LocalProtocolError: a text in it has a lone surrogate.
     """
     try:
         return _encode(request) + b"\n"
@@ -208,17 +208,17 @@ def _wrong_kind(kind: str) -> InvalidField:
 
 
 def _unknown_operation(members: dict[str, Json]) -> InvalidRequest:
-    known = ", ".join(_SHAPES)
+    known = ", ".join(_REQUEST_TYPES)
     if "op" not in members:
         return InvalidRequest(f"op: missing; it must be one of {known}")
     operation = members["op"]
-    found = quote(operation) if isinstance(operation, str) else "what came"
-    return InvalidRequest(f"op: {found} is not one of {known}")
+    name = quote(operation) if isinstance(operation, str) else "this value"
+    return InvalidRequest(f"op: {name} is not one of {known}")
 
 
-def _explain(members: dict[str, Json], shape: type[Request]) -> InvalidRequest:
-    """Find the field for which msgspec refused the members."""
-    fields = {field.name: field for field in msgspec.structs.fields(shape)}
+def _explain(members: dict[str, Json], request_type: type[Request]) -> InvalidRequest:
+    """Return the error that names the field for which msgspec refused the members."""
+    fields = {field.name: field for field in msgspec.structs.fields(request_type)}
     operation = members["op"]
     for name in members:
         if name not in fields and name != "op":

@@ -1,1 +1,1 @@
-"""The server: takes tasks from clients over TCP, journals them, and has them published."""
+"""The server: accepts tasks from clients over TCP, stores them in the journal, and publishes them to the broker."""

@@ -1,4 +1,4 @@
-"""`python -m core.server`: a server in the foreground."""
+"""`python -m core.server`: run a server in the foreground."""
 
 import sys
 
@@ -12,7 +12,7 @@ from core.server.program import Server, read_token
 
 
 def run(settings: Settings) -> int:
-    """Put a server together and run it; the exit code."""
+    """Assemble a server and run it. Returns the exit code."""
     directory = settings[config.DIRECTORY]
     garbage_collection.collect_rarely()
     broker = open_broker(settings[config.BROKER], directory)
@@ -21,5 +21,5 @@ def run(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    description = "Take tasks from clients over TCP, journal them, and have them published."
+    description = "Accept tasks from clients over TCP, store them in the journal, and publish them to the broker."
     sys.exit(launch("core.server", description, options.OPTIONS, run))

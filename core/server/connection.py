@@ -1,225 +1,225 @@
-"""One client's connection: the protocol, a socket, and the limits of time.
+"""A client's connection: the protocol, a socket, and the timeouts.
 
-It belongs to the event loop's thread.
-What a client asks goes to the desk; answers come back through `reply`, and leave together at `flush`.
+It belongs to the event loop's thread. Requests go to the handler. Replies come back through `reply` and are sent
+together by `flush`.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from core.errors import LocalProtocolError
 from core.protocol import ErrorCode, Event, Hello, Limits, Refusal, Request, ServerConnection
-from core.server.rate_limits import Limiter, TokenBucket, client_of
+from core.server.rate_limits import Limiter, TokenBucket, client_key
 
-WRITE_BUFFER = 256 * 1024
-"""Bytes of answers that may wait for a client to read, before nothing more is read of it."""
+WRITE_BUFFER_LIMIT = 256 * 1024
+"""Unsent bytes of replies above which nothing more is read from a client."""
 
-WRITE_SECONDS = 10.0
-"""Seconds for which a client may not read its answers, before it is cut off."""
+WRITE_TIMEOUT = 10.0
+"""Seconds without reading its replies after which a client is disconnected."""
 
-SLICE = 4096
-"""Bytes that are looked at together: a wrong request may have three, and each is answered."""
+PARSE_CHUNK = 4096
+"""Bytes that are parsed together. An invalid request can be as short as three, and each has a reply."""
 
-TURN_SECONDS = 0.002
-"""After so long the other connections have their turn, whatever is still to be looked at."""
+MAX_TURN = 0.002
+"""Seconds after which parsing yields to the other connections."""
 
-LINGER_SECONDS = 2.0
-"""Seconds that a client has to close a connection after it was sent the last answer, before it is cut off."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds a client has to close the connection after the last reply."""
 
 _log = logging.getLogger("cauce.server")
 
 
 class ConnectionHandler(Protocol):
-    """Who answers, as a connection sees it."""
+    """The interface of the request handler to a connection."""
 
-    def join(self, connection: "AcceptedConnection") -> str:
-        """Take in a connection; why not, when it can't be."""
+    def register(self, connection: "AcceptedConnection") -> str:
+        """Register a connection. Returns the reason when it is refused, or an empty string."""
         ...
 
-    def leave(self, connection: "AcceptedConnection") -> None:
-        """Forget a connection."""
+    def unregister(self, connection: "AcceptedConnection") -> None:
+        """Unregister a connection."""
         ...
 
     def handle(self, connection: "AcceptedConnection", requests: Sequence[Request]) -> None:
-        """Have requests answered."""
+        """Start handling requests. The replies follow later."""
         ...
 
-    def took(self, count: int) -> None:
-        """Note that so many bytes came, of anybody."""
+    def count_received(self, size: int) -> None:
+        """Count bytes that a client sent."""
         ...
 
     def resume(self, connection: "AcceptedConnection") -> None:
-        """Go on with answers that waited until the client reads."""
+        """Continue the requests that were postponed until the client reads."""
         ...
 
 
 class AcceptedConnection(asyncio.Protocol):
-    """One client.
+    """A connection of one client.
 
     Args:
-        desk: answers requests.
-        limits: what the client may ask for.
-        name: the server's.
-        token: what the client has to show, if anything.
-        goaway_at: when to ask the client to connect anew, of the monotonic clock.
-        limiter: knows how much each client may do.
+        handler: handles the requests.
+        limits: the limits of the connection.
+        name: the server's name.
+        token: the token that the client must send, or None.
+        goaway_at: the time of the monotonic clock at which to ask the client to reconnect.
+        limiter: the limits of each client.
     """
 
     def __init__(
         self,
-        desk: ConnectionHandler,
+        handler: ConnectionHandler,
         limits: Limits,
         name: str,
         token: str | None,
         goaway_at: float,
         limiter: Limiter | None = None,
     ) -> None:
-        self._desk = desk
+        self._handler = handler
         self._limiter = limiter or Limiter()
         self._client: str | None = None
         self._bucket: TokenBucket | None = None
-        self._late: asyncio.TimerHandle | None = None
+        self._delayed_refusal: asyncio.TimerHandle | None = None
         self._limits = limits
         self._protocol = ServerConnection(server=name, limits=limits, token=token)
         self._transport: asyncio.Transport | None = None
-        self._out: list[bytes] = []
-        self._out_bytes = 0
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
         self._goaway_at = goaway_at
         now = time.monotonic()
-        self._opened = now
-        self._active = now
+        self._opened_at = now
+        self._last_active = now
         self._line_since = now
-        self._line = 0
-        self._stuck_since: float | None = None
-        self._ending_since: float | None = None
+        self._line_number = 0
+        self._write_paused_since: float | None = None
+        self._closing_since: float | None = None
         self._client_ended = False
-        self._unread = b""
-        self._turn: asyncio.Handle | None = None
+        self._unparsed = b""
+        self._next_turn: asyncio.Handle | None = None
 
     @property
-    def settled(self) -> bool:
-        """Whether every request that came has its reply."""
-        return self._protocol.open_requests == 0 and not self._unread
+    def is_idle(self) -> bool:
+        """Whether every received request has its reply."""
+        return self._protocol.open_requests == 0 and not self._unparsed
 
     @property
     def unsent(self) -> int:
-        """Bytes of answers that wait for the client to read."""
+        """Bytes of replies that wait for the client to read."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
-    def held(self) -> int:
-        """Bytes that are in memory for the client: what it has begun to say, and what it doesn't read."""
-        return self._protocol.buffered + len(self._unread) + self._out_bytes + self.unsent
+    def buffered(self) -> int:
+        """Bytes in memory for the client: requests that are not parsed yet, and unsent replies."""
+        return self._protocol.buffered + len(self._unparsed) + self._outgoing_bytes + self.unsent
 
     @property
-    def burdened(self) -> bool:
-        """Whether so much is to be sent already that a large answer has to wait."""
-        return self._out_bytes + self.unsent > WRITE_BUFFER
+    def is_backlogged(self) -> bool:
+        """Whether so much is unsent that a large reply must wait."""
+        return self._outgoing_bytes + self.unsent > WRITE_BUFFER_LIMIT
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Register the connection, or refuse it."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(WRITE_BUFFER)
+        transport.set_write_buffer_limits(WRITE_BUFFER_LIMIT)
         peer = transport.get_extra_info("peername")
-        self._client = client_of(peer[0]) if peer else None
-        self._bucket = self._limiter.bucket(self._client, self._opened)
-        crowded = self._limiter.join(self._client)
-        refusal = self._desk.join(self) or crowded
+        self._client = client_key(peer[0]) if peer else None
+        self._bucket = self._limiter.bucket(self._client, self._opened_at)
+        over_limit = self._limiter.add_connection(self._client)
+        refusal = self._handler.register(self) or over_limit
         if refusal:
             self._write(self._protocol.refuse(ErrorCode.OVERLOADED, refusal))
-            self.end()
+            self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End; answers that are still to come have nobody to go to."""
+        """Unregister the connection. Later replies are discarded."""
         self._transport = None
-        for planned in (self._late, self._turn):
-            if planned is not None:
-                planned.cancel()
-        self._limiter.leave(self._client)
-        self._desk.leave(self)
+        for scheduled in (self._delayed_refusal, self._next_turn):
+            if scheduled is not None:
+                scheduled.cancel()
+        self._limiter.remove_connection(self._client)
+        self._handler.unregister(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; not from a client that was told that nothing more comes."""
-        self._desk.took(len(data))
-        if self._ending_since is not None:
+        """Process what the client sent, unless the connection is closing."""
+        self._handler.count_received(len(data))
+        if self._closing_since is not None:
             return
-        self._unread += data
-        self._read_on()
+        self._unparsed += data
+        self._process_input()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more, and may still wait for answers."""
+        """Note that the client sends nothing more. It may still wait for replies."""
         self._client_ended = True
-        if self._transport is not None and self._ending_since is not None:
+        if self._transport is not None and self._closing_since is not None:
             self._transport.close()
             return True
-        self._read_on()
+        self._process_input()
         return True
 
     def pause_writing(self) -> None:
-        """The client doesn't read: let it wait, and ask nothing more."""
-        self._stuck_since = time.monotonic()
-        self._throttle()
+        """Stop reading from a client that does not read its replies."""
+        self._write_paused_since = time.monotonic()
+        self._update_reading()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
-        self._stuck_since = None
-        self._read_on()
-        self._desk.resume(self)
+        """Continue with a client that reads again."""
+        self._write_paused_since = None
+        self._process_input()
+        self._handler.resume(self)
 
-    # What the desk calls.
+    # Called by the handler.
 
-    def reply(self, line: bytes) -> None:
-        """Have a line sent at the next `flush`."""
-        self._out.append(line)
-        self._out_bytes += len(line)
+    def queue_line(self, line: bytes) -> None:
+        """Queue a line for the next `flush`."""
+        self._outgoing.append(line)
+        self._outgoing_bytes += len(line)
 
-    def answer(self, ref: int | str, members: dict[str, object]) -> None:
-        """Have a good reply sent at the next `flush`."""
+    def reply(self, ref: int | str, members: dict[str, object]) -> None:
+        """Queue the reply to a request that succeeded."""
         try:
-            self.reply(self._protocol.ok(ref, members))
+            self.queue_line(self._protocol.ok(ref, members))
         except LocalProtocolError as error:
-            _log.error("an answer can't be sent: %s", error)
-            self.refuse(ref, ErrorCode.INTERNAL, f"the answer can't be sent: {error}")
+            _log.error("a reply can't be sent: %s", error)
+            self.refuse(ref, ErrorCode.INTERNAL, f"the reply can't be sent: {error}")
 
     def refuse(self, ref: int | str, code: ErrorCode, message: str, retry_after: float | None = None) -> None:
-        """Have a request's error sent at the next `flush`."""
-        self.reply(self._protocol.error(ref, code, message, retry_after))
+        """Queue the error reply to a request."""
+        self.queue_line(self._protocol.error(ref, code, message, retry_after))
 
     def flush(self) -> None:
-        """Send what was replied, and go on with what waited for that."""
-        if self._out:
-            self._write(b"".join(self._out))
-            self._out.clear()
-            self._out_bytes = 0
-        self._active = time.monotonic()
+        """Send the queued lines, and continue with input that waited for them."""
+        if self._outgoing:
+            self._write(b"".join(self._outgoing))
+            self._outgoing.clear()
+            self._outgoing_bytes = 0
+        self._last_active = time.monotonic()
         if self._transport is not None and not self._protocol.paused:
-            self._hear(b"")
-        self._plan_turn()
-        self._finish()
+            self._receive(b"")
+        self._schedule_turn()
+        self._close_if_done()
 
-    def goaway(self, reason: str) -> None:
-        """Ask the client to finish what is open, and to connect anew."""
+    def send_goaway(self, reason: str) -> None:
+        """Ask the client to finish its open requests and to reconnect."""
         self._write(self._protocol.goaway(reason))
 
-    def age(self, goaway_at: float) -> None:
-        """Ask the client to connect anew at that time of the monotonic clock, if not before."""
+    def advance_goaway(self, goaway_at: float) -> None:
+        """Ask the client to reconnect at this time of the monotonic clock, if not earlier."""
         self._goaway_at = min(self._goaway_at, goaway_at)
 
-    def end(self) -> None:
-        """Send what is still to be sent, say that nothing more comes, and wait a little for the client to close.
+    def close(self) -> None:
+        """Send what is unsent, end the sending direction, and wait for the client to close.
 
-        To close at once, with what it sent still unread, would make the system throw away the last answers.
+        Closing at once with unread input would make the operating system discard the last replies.
         """
         transport = self._transport
-        if transport is None or transport.is_closing() or self._ending_since is not None:
+        if transport is None or transport.is_closing() or self._closing_since is not None:
             return
-        self._ending_since = time.monotonic()
+        self._closing_since = time.monotonic()
         if self._client_ended:
             transport.close()
         else:
@@ -227,151 +227,152 @@ class AcceptedConnection(asyncio.Protocol):
             try:
                 transport.write_eof()
             except OSError:
-                # The client has reset the connection, and the event loop has not seen it yet.
+                # The client has reset the connection, and the event loop has not noticed yet.
                 transport.abort()
 
-    def relieve(self) -> None:
-        """End a client that has too much in memory, and forget that."""
-        self._unread = b""
+    def evict(self) -> None:
+        """Disconnect the client and free its buffers, because it has too much in memory."""
+        self._unparsed = b""
         if self.unsent:
             self.abort()
         else:
-            self._expel(ErrorCode.OVERLOADED, "the clients of this server have begun too many long lines")
+            self._close_with_error(ErrorCode.OVERLOADED, "the unfinished requests of all clients take too much memory")
 
     def abort(self) -> None:
-        """End at once."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
-    def check(self, now: float) -> None:
-        """Hold the client to the limits of time. Called about once a second."""
+    def check_timeouts(self, now: float) -> None:
+        """Apply the timeouts. Called about once a second."""
         protocol = self._protocol
-        if self._ending_since is not None:
-            if now - self._ending_since > (WRITE_SECONDS if self.unsent else LINGER_SECONDS):
+        if self._closing_since is not None:
+            if now - self._closing_since > (WRITE_TIMEOUT if self.unsent else CLOSE_TIMEOUT):
                 self.abort()
-        elif self._stuck_since is not None and now - self._stuck_since > WRITE_SECONDS:
+        elif self._write_paused_since is not None and now - self._write_paused_since > WRITE_TIMEOUT:
             self.abort()
-        elif not protocol.authenticated and now - self._opened > self._limits.hello_seconds:
-            self._expel(ErrorCode.UNAUTHORIZED, "no hello with the token came in time")
+        elif not protocol.authenticated and now - self._opened_at > self._limits.hello_seconds:
+            self._close_with_error(ErrorCode.UNAUTHORIZED, "no hello with the token was received in time")
         elif self._line_is_late(now):
-            self._expel(ErrorCode.BAD_FRAME, f"a line took longer than {self._limits.frame_seconds:g} seconds")
-        elif self.settled and now - self._active > self._limits.idle_seconds:
-            self.goaway("idle for too long")
-            self.end()
+            self._close_with_error(
+                ErrorCode.BAD_FRAME, f"a line took longer than {self._limits.frame_seconds:g} seconds"
+            )
+        elif self.is_idle and now - self._last_active > self._limits.idle_seconds:
+            self.send_goaway("idle for too long")
+            self.close()
         elif now > self._goaway_at:
             self._goaway_at = float("inf")
-            self.goaway("connected for long: connect anew, so that the load is shared")
+            self.send_goaway("connected for long: reconnect, so that the load is shared")
 
     def _line_is_late(self, now: float) -> bool:
-        if not self._protocol.partial or self._protocol.lines_ended != self._line:
-            self._line = self._protocol.lines_ended
+        if not self._protocol.has_partial_line or self._protocol.lines_ended != self._line_number:
+            self._line_number = self._protocol.lines_ended
             self._line_since = now
         return now - self._line_since > self._limits.frame_seconds
 
-    def _expel(self, code: ErrorCode, message: str) -> None:
+    def _close_with_error(self, code: ErrorCode, message: str) -> None:
         self._write(self._protocol.refuse(code, message))
-        self.end()
+        self.close()
 
-    def _read_on(self) -> None:
-        """Look at what came, for one turn, and at the end that the client made."""
-        self._turn = None
-        until = time.monotonic() + TURN_SECONDS
-        came, self._unread = self._unread, b""
+    def _process_input(self) -> None:
+        """Parse received bytes for one turn, and handle the end of the input."""
+        self._next_turn = None
+        turn_ends = time.monotonic() + MAX_TURN
+        received, self._unparsed = self._unparsed, b""
         start = 0
-        while start < len(came) and self._may_read and time.monotonic() < until:
-            self._hear(came[start : start + SLICE])
-            start += SLICE
-        if not self._protocol.over:
-            self._unread = came[start:]
-        self._plan_turn()
-        if self._client_ended and not self._unread:
-            self._take(self._protocol.eof())
-            self._finish()
+        while start < len(received) and self._can_read and time.monotonic() < turn_ends:
+            self._receive(received[start : start + PARSE_CHUNK])
+            start += PARSE_CHUNK
+        if not self._protocol.finished:
+            self._unparsed = received[start:]
+        self._schedule_turn()
+        if self._client_ended and not self._unparsed:
+            self._handle_events(self._protocol.eof())
+            self._close_if_done()
         else:
-            self._throttle()
+            self._update_reading()
 
-    def _plan_turn(self) -> None:
-        """Have what came looked at further, after others have had their turn."""
-        if self._unread and self._may_read and self._turn is None:
-            self._turn = asyncio.get_running_loop().call_soon(self._read_on)
+    def _schedule_turn(self) -> None:
+        """Continue parsing after the other connections have had their turn."""
+        if self._unparsed and self._can_read and self._next_turn is None:
+            self._next_turn = asyncio.get_running_loop().call_soon(self._process_input)
 
     @property
-    def _may_read(self) -> bool:
-        """Whether there is room for requests, and the client reads its answers."""
-        if self._transport is None or self._ending_since is not None:
+    def _can_read(self) -> bool:
+        """Whether another request is allowed and the client reads its replies."""
+        if self._transport is None or self._closing_since is not None:
             return False
-        return not self._protocol.paused and self._stuck_since is None
+        return not self._protocol.paused and self._write_paused_since is None
 
-    def _hear(self, data: bytes) -> None:
-        """Do what these bytes ask for, with those that came before."""
+    def _receive(self, data: bytes) -> None:
+        """Parse these bytes and handle the requests in them."""
         try:
-            self._take(self._protocol.receive(data))
+            self._handle_events(self._protocol.receive(data))
         except MemoryError:
-            # It is one client's large request that found none left: its end leaves the others some.
-            self._expel(ErrorCode.OVERLOADED, "this server is out of memory")
+            # One client's large request used up the memory: disconnecting it frees some for the others.
+            self._close_with_error(ErrorCode.OVERLOADED, "this server is out of memory")
 
-    def _take(self, events: Sequence[Event]) -> None:
+    def _handle_events(self, events: Sequence[Event]) -> None:
         if not events:
             return
-        self._active = time.monotonic()
+        self._last_active = time.monotonic()
         requests: list[Request] = []
         for event in events:
             if isinstance(event, Refusal):
                 self._refuse(event)
             elif isinstance(event, Hello):
-                self.reply(self._protocol.welcome(event))
+                self.queue_line(self._protocol.welcome(event))
             else:
                 requests.append(event)
         if requests:
-            self._desk.handle(self, requests if self._bucket is None else self._granted(requests, self._bucket))
-        if self._out:
+            self._handler.handle(self, requests if self._bucket is None else self._within_rate(requests, self._bucket))
+        if self._outgoing:
             self.flush()
-        self._throttle()
+        self._update_reading()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Have a refusal sent; late, if the client goes on trying tokens."""
-        delay = self._limiter.wrong_token(self._client or "", self._active) if refusal.wrong_token else 0.0
+        """Queue a refusal, or delay it when the client keeps trying tokens."""
+        delay = self._limiter.count_wrong_token(self._client or "", self._last_active) if refusal.wrong_token else 0.0
         if delay:
-            self._late = asyncio.get_running_loop().call_later(delay, self._refuse_late, refusal.reply)
+            self._delayed_refusal = asyncio.get_running_loop().call_later(
+                delay, self._send_delayed_refusal, refusal.reply
+            )
         else:
-            self.reply(refusal.reply)
+            self.queue_line(refusal.reply)
 
-    def _refuse_late(self, line: bytes) -> None:
-        self._late = None
-        self.reply(line)
+    def _send_delayed_refusal(self, line: bytes) -> None:
+        self._delayed_refusal = None
+        self.queue_line(line)
         self.flush()
 
-    def _granted(self, requests: Sequence[Request], bucket: TokenBucket) -> Sequence[Request]:
-        """Those for which there is room in the client's limit; the others are refused."""
-        count = bucket.take(len(requests), self._active)
-        over = requests[count:]
-        if over:
-            retry_after = bucket.wait_for(len(over))
-            for request in over:
+    def _within_rate(self, requests: Sequence[Request], bucket: TokenBucket) -> Sequence[Request]:
+        """Return the requests within the client's rate limit, and refuse the others."""
+        count = bucket.take(len(requests), self._last_active)
+        excess = requests[count:]
+        if excess:
+            retry_after = bucket.seconds_until(len(excess))
+            for request in excess:
                 reason = f"more than {self._limiter.rate} requests a second"
                 self.refuse(request.ref, ErrorCode.OVERLOADED, reason, retry_after)
         return requests[:count]
 
-    def _throttle(self) -> None:
-        """Read on only while there is room for requests and the client reads its answers."""
-        if self._transport is None or self._transport.is_closing() or self._ending_since is not None:
+    def _update_reading(self) -> None:
+        """Read from the socket only while another request is allowed and the client reads its replies."""
+        if self._transport is None or self._transport.is_closing() or self._closing_since is not None:
             return
-        if self._protocol.paused or self._stuck_since is not None or self._unread:
+        if self._protocol.paused or self._write_paused_since is not None or self._unparsed:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
 
-    def _finish(self) -> None:
-        """Close when nothing more can come and everything is answered; else go on reading."""
-        if self._protocol.over and self.settled and self._late is None:
-            self.end()
+    def _close_if_done(self) -> None:
+        """Close when no request can follow and all have replies; otherwise continue reading."""
+        if self._protocol.finished and self.is_idle and self._delayed_refusal is None:
+            self.close()
         else:
-            self._throttle()
+            self._update_reading()
 
     def _write(self, line: bytes) -> None:
         transport = self._transport
-        if line and transport is not None and not transport.is_closing() and self._ending_since is None:
+        if line and transport is not None and not transport.is_closing() and self._closing_since is None:
             transport.write(line)
-
-
-MakeConnection = Callable[[], asyncio.Protocol]

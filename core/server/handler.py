@@ -1,6 +1,6 @@
-"""The desk: where clients' requests go, and where the answers come back to their connections.
+"""The request handler: passes the requests of all connections to the journal's threads, and their results back.
 
-It belongs to the event loop's thread. The journal's two threads hand it their answers through `post`.
+It belongs to the event loop's thread. The journal's threads pass their results to `deliver_threadsafe`.
 """
 
 import asyncio
@@ -41,24 +41,24 @@ from core.server.journal_writer import (
 from core.server.waiters import Waiter
 
 DEFAULT_KIND = "simulate"
-LARGE = 4096
-"""Characters of a result that is not made into an answer for a client that has much to read already."""
+LARGE_RESULT = 4096
+"""Results longer than this (in characters) are postponed while the client is behind on reading."""
 
-AGAIN = 4
-"""Answers that are made together for a client which reads again, and has waited with others for that."""
+RESUME_BATCH = 4
+"""Postponed requests that are continued together when a client reads again."""
 
-MOST_HELD = 256 * 1024 * 1024
-"""Bytes of begun requests and of unread answers, of all clients together, before those are cut off that hold most."""
+MAX_BUFFERED = 256 * 1024 * 1024
+"""Bytes of unfinished requests and unsent replies of all clients, above which the largest clients are disconnected."""
 
-COMPLAIN_EVERY = 60.0
-"""Seconds between two complaints about that in the log."""
+LOG_INTERVAL = 60.0
+"""Seconds between two warnings about that in the log."""
 
 RETRY_AFTER = 1.0
-"""Seconds that a client is told to wait while the journal can't be used."""
+"""Seconds that a client is asked to wait while the journal can't be used."""
 
-# Made once: a union within the loop over all requests would be made anew for each.
-_QUESTIONS = (Status, Result, Stats)
-_ORDERS = (SubmitRequest, CancelRequest)
+# Created once: a union inside the loop over the requests would be created for each.
+_READS = (Status, Result, Stats)
+_WRITES = (SubmitRequest, CancelRequest)
 
 _log = logging.getLogger("cauce.server")
 
@@ -66,236 +66,249 @@ Ticket: TypeAlias = tuple[AcceptedConnection, Ref]
 
 
 class RequestHandler:
-    """Answers every client of one server.
+    """The handler of all requests to one server.
 
     Args:
-        name: the server's.
-        most: how many connections may be open at once.
-        most_held: how many bytes they may have us hold.
+        name: the server's name.
+        max_connections: the limit of open connections.
+        max_buffered: the limit of bytes in memory for all clients.
     """
 
-    def __init__(self, name: str, most: int, most_held: int = MOST_HELD) -> None:
+    def __init__(self, name: str, max_connections: int, max_buffered: int = MAX_BUFFERED) -> None:
         self._name = name
-        self._most = most
-        self._most_held = most_held
-        self._held = 0
-        """What they have us hold at most: as counted last, and all that came since then."""
-        self._count_at = most_held
-        self._complaints = LogThrottle(COMPLAIN_EVERY)
+        self._max_connections = max_connections
+        self._max_buffered = max_buffered
+        self._buffered = 0
+        """The bytes in memory at most: those counted last, and all that were received since."""
+        self._next_count_at = max_buffered
+        self._log_throttle = LogThrottle(LOG_INTERVAL)
         self._loop = asyncio.get_running_loop()
         self._connections: set[AcceptedConnection] = set()
-        self._closing = False
+        self._shutting_down = False
         self._pending: dict[str, list[ReadRequest[Ticket]]] = {}
-        """Tasks that are being written, and what was asked about them meanwhile: clients needn't wait for the reply."""
+        """The tasks that are being written, with the requests about them that came before the write ended."""
         self._postponed: dict[AcceptedConnection, deque[ReadRequest[Ticket]]] = {}
-        """What clients asked, whose answers are large, and for which they have no room now."""
+        """The requests with large results, of clients that are behind on reading."""
         self._writer: JournalWriter[Ticket] | None = None
         self._reader: JournalReader[Ticket] | None = None
 
-    def open(self, writer: JournalWriter[Ticket], reader: JournalReader[Ticket]) -> None:
-        """Begin, with the journal's threads."""
+    def attach_journal(self, writer: JournalWriter[Ticket], reader: JournalReader[Ticket]) -> None:
+        """Set the journal's threads. Called once, before the first request."""
         self._writer, self._reader = writer, reader
 
     @property
     def connections(self) -> Iterable[AcceptedConnection]:
-        """Those that are open."""
+        """The open connections."""
         return tuple(self._connections)
 
-    def join(self, connection: AcceptedConnection) -> str:
-        """Take in a connection; why not, when it can't be."""
+    def register(self, connection: AcceptedConnection) -> str:
+        """Register a connection. Returns the reason when it is refused, or an empty string."""
         self._connections.add(connection)
-        if len(self._connections) > self._most:
-            return f"this server has {self._most} connections already"
-        return "this server is leaving" if self._closing else ""
+        if len(self._connections) > self._max_connections:
+            return f"this server has {self._max_connections} connections already"
+        return "this server is shutting down" if self._shutting_down else ""
 
-    def leave(self, connection: AcceptedConnection) -> None:
-        """Forget a connection."""
+    def unregister(self, connection: AcceptedConnection) -> None:
+        """Unregister a connection."""
         self._connections.discard(connection)
         self._postponed.pop(connection, None)
 
-    def check(self, now: float) -> None:
-        """Hold clients to the limits of time, and all together to that of memory. Called about once a second."""
+    def check_limits(self, now: float) -> None:
+        """Apply the timeouts of each connection and the memory limit of all. Called about once a second."""
         for connection in self.connections:
-            connection.check(now)
-        self._count(now)
+            connection.check_timeouts(now)
+        self._count_buffered(now)
 
-    def took(self, count: int) -> None:
-        """Note that so many bytes came: that may be too much before anybody looks again."""
-        self._held += count
-        if self._held > self._count_at:
-            self._count(time.monotonic())
+    def count_received(self, size: int) -> None:
+        """Count bytes that a client sent: they may exceed the memory limit before the next check."""
+        self._buffered += size
+        if self._buffered > self._next_count_at:
+            self._count_buffered(time.monotonic())
 
-    def _count(self, now: float) -> None:
-        """Count what all have us hold, and cut off those that hold most, until half of what is allowed is free."""
-        self._held = sum(connection.held for connection in self._connections)
-        if self._held > self._most_held:
-            self._relieve(now)
-        # Counting takes a while: not again for every piece that comes.
-        self._count_at = max(self._most_held, self._held + self._most_held // 8)
+    def _count_buffered(self, now: float) -> None:
+        """Count the bytes in memory, and apply the limit."""
+        self._buffered = sum(connection.buffered for connection in self._connections)
+        if self._buffered > self._max_buffered:
+            self._evict_largest(now)
+        # Counting is slow: not again for every received piece.
+        self._next_count_at = max(self._max_buffered, self._buffered + self._max_buffered // 8)
 
-    def _relieve(self, now: float) -> None:
-        cut = 0
-        for connection in sorted(self._connections, key=lambda connection: connection.held, reverse=True):
-            if self._held <= self._most_held // 2:
+    def _evict_largest(self, now: float) -> None:
+        """Disconnect the clients with the most bytes in memory, until half of the limit is free."""
+        evicted = 0
+        for connection in sorted(self._connections, key=lambda connection: connection.buffered, reverse=True):
+            if self._buffered <= self._max_buffered // 2:
                 break
-            self._held -= connection.held
-            connection.relieve()
-            cut += 1
-        if self._complaints.is_due(now):
-            _log.warning("%d clients were cut off: more than %d bytes were held for all", cut, self._most_held)
+            self._buffered -= connection.buffered
+            connection.evict()
+            evicted += 1
+        if self._log_throttle.is_due(now):
+            _log.warning(
+                "%d clients were disconnected: all clients together had more than %d bytes in memory",
+                evicted,
+                self._max_buffered,
+            )
 
-    def gone(self, ticket: Ticket) -> bool:
-        """Whether a ticket's client has hung up. May be called from other threads."""
+    def is_disconnected(self, ticket: Ticket) -> bool:
+        """Return whether the client of a ticket has disconnected. Other threads may call this."""
         return ticket[0] not in self._connections
 
     def resume(self, connection: AcceptedConnection) -> None:
-        """Go on with what was postponed, if the client has room for it now."""
+        """Continue postponed requests, if the client has read enough."""
         postponed = self._postponed.get(connection)
-        if postponed is None or connection.burdened:
+        if postponed is None or connection.is_backlogged:
             return
-        questions = [postponed.popleft() for _ in range(min(AGAIN, len(postponed)))]
+        reads = [postponed.popleft() for _ in range(min(RESUME_BATCH, len(postponed)))]
         if not postponed:
             del self._postponed[connection]
-        if not self._closing:
+        if not self._shutting_down:
             assert self._reader is not None
-            self._reader.ask(questions)
+            self._reader.read(reads)
             return
-        for question in questions:
-            _refuse_at_the_end(question.ticket)
+        for read in reads:
+            _refuse_shutting_down(read.ticket)
         connection.flush()
 
-    def close(self) -> None:
-        """Take no new tasks and answer no new questions from now on."""
-        self._closing = True
+    def start_shutdown(self) -> None:
+        """Refuse all new requests from now on, except cancellations."""
+        self._shutting_down = True
 
     def handle(self, connection: AcceptedConnection, requests: Sequence[Request]) -> None:
-        """Have requests answered."""
+        """Pass requests to the journal's threads. The replies follow later."""
         assert self._writer is not None
         assert self._reader is not None
         now = time.time()
-        orders: list[WriteRequest[Ticket]] = []
-        questions: list[ReadRequest[Ticket]] = []
+        writes: list[WriteRequest[Ticket]] = []
+        reads: list[ReadRequest[Ticket]] = []
         for request in requests:
             ticket = (connection, request.ref)
-            if self._closing and not isinstance(request, CancelRequest):
-                _refuse_at_the_end(ticket)
-            elif isinstance(request, _QUESTIONS):
-                waiting = None if isinstance(request, Stats) else self._pending.get(request.id)
-                (questions if waiting is None else waiting).append(_question(ticket, request))
-            elif self._writer.full:
-                connection.refuse(request.ref, ErrorCode.OVERLOADED, "too much waits to be written", RETRY_AFTER)
-            elif isinstance(request, _ORDERS):
-                orders.append(self._order(ticket, request, now))
-        if orders:
-            self._writer.write(orders)
-        if questions:
-            self._reader.ask(questions)
+            if self._shutting_down and not isinstance(request, CancelRequest):
+                _refuse_shutting_down(ticket)
+            elif isinstance(request, _READS):
+                pending = None if isinstance(request, Stats) else self._pending.get(request.id)
+                (reads if pending is None else pending).append(_read_request(ticket, request))
+            elif self._writer.is_full:
+                connection.refuse(request.ref, ErrorCode.OVERLOADED, "too many tasks wait to be written", RETRY_AFTER)
+            elif isinstance(request, _WRITES):
+                writes.append(self._write_request(ticket, request, now))
+        if writes:
+            self._writer.write(writes)
+        if reads:
+            self._reader.read(reads)
 
-    def _order(self, ticket: Ticket, request: SubmitRequest | CancelRequest, now: float) -> WriteRequest[Ticket]:
+    def _write_request(
+        self, ticket: Ticket, request: SubmitRequest | CancelRequest, now: float
+    ) -> WriteRequest[Ticket]:
         if isinstance(request, CancelRequest):
             return CancelTask(ticket, request.id)
         task = _new_task(request, now)
         self._pending.setdefault(task.id, [])
         return WriteTask(ticket, task)
 
-    def post(self, batch: Sequence[WriteResult[Ticket]] | Sequence[ReadResult[Ticket]]) -> None:
-        """Take answers of the journal's threads; may be called from them."""
+    def deliver_threadsafe(self, results: Sequence[WriteResult[Ticket]] | Sequence[ReadResult[Ticket]]) -> None:
+        """Deliver results to their connections. Called from the journal's threads."""
         try:
-            self._loop.call_soon_threadsafe(self._deliver, batch)
+            self._loop.call_soon_threadsafe(self._deliver, results)
         except RuntimeError:
-            _log.debug("the loop is closed: %d answers have nobody to go to", len(batch))
+            _log.debug("the event loop is closed: %d results are discarded", len(results))
 
-    def _deliver(self, batch: Sequence[WriteResult[Ticket]] | Sequence[ReadResult[Ticket]]) -> None:
+    def _deliver(self, results: Sequence[WriteResult[Ticket]] | Sequence[ReadResult[Ticket]]) -> None:
         touched: set[AcceptedConnection] = set()
-        for item in batch:
-            connection, ref = item.ticket
-            if isinstance(item, TaskWritten):
-                touched |= self._written(item.receipt.id)
-            elif isinstance(item, WriteFailed):
-                touched |= self._written(item.task_id)
-            if connection in self._connections and not self._postpone(connection, item):
-                self._answer(connection, ref, item)
+        for result in results:
+            connection, ref = result.ticket
+            if isinstance(result, TaskWritten):
+                touched |= self._release_pending(result.result.id)
+            elif isinstance(result, WriteFailed):
+                touched |= self._release_pending(result.task_id)
+            if connection in self._connections and not self._postpone(connection, result):
+                self._reply(connection, ref, result)
                 touched.add(connection)
         for connection in touched:
             connection.flush()
             self.resume(connection)
 
-    def _postpone(self, connection: AcceptedConnection, item: WriteResult[Ticket] | ReadResult[Ticket]) -> bool:
-        """Keep the question in place of its answer while that is large and the client doesn't read; whether so.
+    def _postpone(self, connection: AcceptedConnection, result: WriteResult[Ticket] | ReadResult[Ticket]) -> bool:
+        """Postpone the request of a large result while the client is behind on reading. Returns whether it did.
 
-        The result of one task may be asked for a thousand times in one breath.
+        Otherwise a client that asks a thousand times for one large result would have a thousand copies in memory.
         """
-        if not isinstance(item, TaskFound) or not connection.burdened or not _is_large(item):
+        if not isinstance(result, TaskFound) or not connection.is_backlogged or not _is_large(result):
             return False
-        question = Waiter(item.ticket, item.task_id, 0.0) if item.brief else FindTask(item.ticket, item.task_id)
-        self._postponed.setdefault(connection, deque()).append(question)
+        read = (
+            Waiter(result.ticket, result.task_id, 0.0)
+            if result.only_outcome
+            else FindTask(result.ticket, result.task_id)
+        )
+        self._postponed.setdefault(connection, deque()).append(read)
         return True
 
-    def _written(self, task_id: str) -> set[AcceptedConnection]:
-        """Ask what was asked about a task while it was being written; the connections that have an answer already."""
-        questions = self._pending.pop(task_id, None)
-        if not questions:
+    def _release_pending(self, task_id: str) -> set[AcceptedConnection]:
+        """Read what was asked about a task while it was written. Returns the connections that were refused instead."""
+        reads = self._pending.pop(task_id, None)
+        if not reads:
             return set()
-        if not self._closing:
+        if not self._shutting_down:
             assert self._reader is not None
-            self._reader.ask(questions)
+            self._reader.read(reads)
             return set()
-        asking = [question.ticket for question in questions if question.ticket[0] in self._connections]
-        for ticket in asking:
-            _refuse_at_the_end(ticket)
-        return {connection for connection, _ in asking}
+        refused = [read.ticket for read in reads if read.ticket[0] in self._connections]
+        for ticket in refused:
+            _refuse_shutting_down(ticket)
+        return {connection for connection, _ in refused}
 
-    def _answer(self, connection: AcceptedConnection, ref: Ref, item: WriteResult[Ticket] | ReadResult[Ticket]) -> None:
-        match item:
-            case TaskWritten(receipt=receipt):
-                _confirm(connection, ref, receipt)
+    def _reply(
+        self, connection: AcceptedConnection, ref: Ref, result: WriteResult[Ticket] | ReadResult[Ticket]
+    ) -> None:
+        match result:
+            case TaskWritten(result=accepted):
+                _reply_to_submit(connection, ref, accepted)
             case TaskFound(task=None, task_id=task_id) | TaskCancelResult(state=None, task_id=task_id):
                 connection.refuse(ref, ErrorCode.NOT_FOUND, f"there is no task {task_id}")
             case TaskFound():
-                self._tell(connection, ref, item)
+                self._reply_with_task(connection, ref, result)
             case TaskCancelResult(state=State.CANCELLED, task_id=task_id):
-                connection.answer(ref, {"id": task_id, "state": State.CANCELLED})
+                connection.reply(ref, {"id": task_id, "state": State.CANCELLED})
             case TaskCancelResult(state=state):
                 connection.refuse(ref, ErrorCode.NOT_CANCELLABLE, f"the task is {state}")
             case StatsRead():
-                connection.answer(ref, self._stats(item))
+                connection.reply(ref, self._stats(result))
             case WriteFailed(reason=reason) | ReadFailed(reason=reason):
                 connection.refuse(ref, ErrorCode.UNAVAILABLE, reason, RETRY_AFTER)
 
-    def _tell(self, connection: AcceptedConnection, ref: Ref, found: TaskFound[Ticket]) -> None:
+    def _reply_with_task(self, connection: AcceptedConnection, ref: Ref, found: TaskFound[Ticket]) -> None:
         assert found.task is not None
         assert self._writer is not None
-        if found.brief:
-            connection.answer(ref, reply_members.result(found.task, found.running))
+        if found.only_outcome:
+            connection.reply(ref, reply_members.result(found.task, found.running))
             return
         note = reply_members.waits_for(found.task, self._writer.broker_trouble, time.time())
-        connection.answer(ref, reply_members.status(found.task, found.runner, found.running, note))
+        connection.reply(ref, reply_members.status(found.task, found.running_on, found.running, note))
 
-    def _stats(self, counted: StatsRead[Ticket]) -> dict[str, object]:
+    def _stats(self, stats: StatsRead[Ticket]) -> dict[str, object]:
         assert self._writer is not None
         return reply_members.stats(
-            counted.ledger, counted.processes, self._name, self._writer.broker_trouble, self._writer.trouble
+            stats.ledger, stats.processes, self._name, self._writer.broker_trouble, self._writer.trouble
         )
 
 
 def _is_large(found: TaskFound[Ticket]) -> bool:
     task = found.task
-    return task is not None and task.result is not None and len(task.result) > LARGE
+    return task is not None and task.result is not None and len(task.result) > LARGE_RESULT
 
 
-def _refuse_at_the_end(ticket: Ticket) -> None:
+def _refuse_shutting_down(ticket: Ticket) -> None:
     connection, ref = ticket
-    connection.refuse(ref, ErrorCode.SHUTTING_DOWN, "this server is leaving", 0)
+    connection.refuse(ref, ErrorCode.SHUTTING_DOWN, "this server is shutting down", 0)
 
 
-def _confirm(connection: AcceptedConnection, ref: Ref, receipt: AcceptResult) -> None:
-    if receipt.conflict:
-        connection.refuse(ref, ErrorCode.CONFLICT, f"id {receipt.id} was used for another task")
+def _reply_to_submit(connection: AcceptedConnection, ref: Ref, accepted: AcceptResult) -> None:
+    if accepted.conflict:
+        connection.refuse(ref, ErrorCode.CONFLICT, f"id {accepted.id} was used for another task")
     else:
-        connection.answer(ref, reply_members.submitted(receipt.id, receipt.state, duplicate=receipt.duplicate))
+        connection.reply(ref, reply_members.submitted(accepted.id, accepted.state, duplicate=accepted.duplicate))
 
 
-def _question(ticket: Ticket, request: Status | Result | Stats) -> ReadRequest[Ticket]:
+def _read_request(ticket: Ticket, request: Status | Result | Stats) -> ReadRequest[Ticket]:
     match request:
         case Status(id=task_id):
             return FindTask(ticket, task_id)

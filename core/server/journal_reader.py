@@ -1,7 +1,7 @@
-"""The thread that reads the journal for a server: where tasks are, their results, the books.
+"""The thread that reads the journal for a server: tasks, their results, and the ledger.
 
-Waiting for results costs one look at the journal's version while nothing happens,
-and one query for all that are waited for when something did.
+Waiting for results costs one query of the journal's version while nothing changes,
+and one query for all awaited tasks after a change.
 """
 
 import logging
@@ -21,20 +21,20 @@ from core.repository.base import OpenRepository, Repository
 from core.server.waiters import Waiter, Waiters
 from core.threads import OnDeath, vital_thread
 
-POLL = 0.005
-"""Seconds between two looks while results are waited for."""
+POLL_INTERVAL = 0.005
+"""Seconds between two polls of the journal while clients wait for results."""
 
-SHARE = 4
-"""After a look that took a while, it rests for this many times as long: waiting clients can't use up the machine."""
+REST_FACTOR = 4
+"""A poll is followed by a pause at least this many times as long, so that waiting clients leave processor time."""
 
-OBSERVE = 1.0
-"""Seconds between two looks at the other processes."""
+PROCESSES_INTERVAL = 1.0
+"""Seconds between two reads of the processes' records."""
 
-AT_ONCE = 64
-"""Questions that are answered together: what came of a task may be large, and all of it is in memory until then."""
+MAX_BATCH = 64
+"""Requests that are handled together. The results of a batch are in memory at once, and may be large."""
 
-COMPLAIN_EVERY = 10.0
-"""Seconds between two complaints in the log: clients must not fill it by asking."""
+LOG_INTERVAL = 10.0
+"""Seconds between two warnings in the log, so that requests can't fill it."""
 
 _log = logging.getLogger("cauce.server")
 
@@ -42,32 +42,33 @@ Ticket = TypeVar("Ticket")
 
 
 class FindTask(msgspec.Struct, Generic[Ticket]):
-    """Where is this task?"""
+    """A request for a task and its state."""
 
     ticket: Ticket
     task_id: str
 
 
 class ReadStats(msgspec.Struct, Generic[Ticket]):
-    """What do the books say?"""
+    """A request for the ledger and the live processes."""
 
     ticket: Ticket
 
 
 class TaskFound(msgspec.Struct, Generic[Ticket]):
-    """A task as it is, and who runs it at this moment."""
+    """A task, and the worker that runs it at this moment."""
 
     ticket: Ticket
     task_id: str
     task: Task | None
-    brief: bool
-    """Only what came of the task is asked."""
-    runner: str = ""
+    only_outcome: bool
+    """Whether the request was for the outcome only."""
+    running_on: str = ""
+    """The name of the worker."""
     running: RunningTask | None = None
 
 
 class StatsRead(msgspec.Struct, Generic[Ticket]):
-    """The books, and the processes that are alive."""
+    """The ledger, and the records of the live processes."""
 
     ticket: Ticket
     ledger: Ledger
@@ -86,170 +87,170 @@ ReadResult = TaskFound[Ticket] | StatsRead[Ticket] | ReadFailed[Ticket]
 
 
 class JournalReader(Generic[Ticket]):
-    """Owns the thread.
+    """The reading thread.
 
     Args:
         open_repository: opens the journal, in the thread.
-        answer: takes replies, several at once; called from the thread.
-        on_death: called when the thread dies.
-        gone: tells whether nobody waits for this ticket's answer any more; called from the thread.
+        on_results: takes several results at once; called from the thread.
+        on_death: called when the thread dies of an error.
+        is_disconnected: returns whether the client of a ticket has disconnected; called from the thread.
     """
 
     def __init__(
         self,
         open_repository: OpenRepository,
-        answer: Callable[[Sequence[ReadResult[Ticket]]], None],
+        on_results: Callable[[Sequence[ReadResult[Ticket]]], None],
         on_death: OnDeath,
-        gone: Callable[[Ticket], bool] = lambda _: False,
+        is_disconnected: Callable[[Ticket], bool] = lambda _: False,
     ) -> None:
         self._open = open_repository
-        self._answer = answer
-        self._questions: queue.SimpleQueue[Sequence[ReadRequest[Ticket]]] = queue.SimpleQueue()
-        self._watches = Waiters[Ticket](gone)
+        self._on_results = on_results
+        self._requests: queue.SimpleQueue[Sequence[ReadRequest[Ticket]]] = queue.SimpleQueue()
+        self._waiters = Waiters[Ticket](is_disconnected)
         self._liveness = Liveness()
         self._alive: list[ProcessRecord] = []
-        self._in_hand: dict[str, tuple[str, RunningTask]] = {}
-        self._complaints = LogThrottle(COMPLAIN_EVERY)
-        self._next_look = 0.0
-        self._next_observation = 0.0
+        self._running: dict[str, tuple[str, RunningTask]] = {}
+        self._log_throttle = LogThrottle(LOG_INTERVAL)
+        self._next_poll = 0.0
+        self._next_processes = 0.0
         self._version = -1
-        self._leaving = threading.Event()
+        self._stopping = threading.Event()
         self._thread = vital_thread("reader", self._run, on_death)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
-    def ask(self, questions: Sequence[ReadRequest[Ticket]]) -> None:
-        """Have these answered; each is, once."""
-        self._questions.put(questions)
+    def read(self, requests: Sequence[ReadRequest[Ticket]]) -> None:
+        """Queue requests. Each has exactly one result."""
+        self._requests.put(requests)
 
     def stop(self) -> None:
-        """Answer what was asked, those that wait with what is known by then, and end."""
-        self._leaving.set()
-        self._questions.put([])
+        """Handle the queued requests, answer the waiters with the current state, and end the thread."""
+        self._stopping.set()
+        self._requests.put([])
         self._thread.join(15)
 
     def _run(self) -> None:
         with self._open() as repository:
-            while not self._leaving.is_set() or not self._questions.empty():
-                self._serve(self._gather(), repository)
-            self._tell_overdue(repository, self._watches.take_all())
+            while not self._stopping.is_set() or not self._requests.empty():
+                self._handle(self._take_requests(), repository)
+            self._answer_waiters(repository, self._waiters.pop_all())
 
-    def _gather(self) -> list[ReadRequest[Ticket]]:
-        pause = OBSERVE
-        if self._watches:
-            pause = min(max(0.001, self._next_look - time.monotonic()), OBSERVE)
-        questions: list[ReadRequest[Ticket]] = []
+    def _take_requests(self) -> list[ReadRequest[Ticket]]:
+        """Return the queued requests, after waiting for the first until the next poll."""
+        timeout = PROCESSES_INTERVAL
+        if self._waiters:
+            timeout = min(max(0.001, self._next_poll - time.monotonic()), PROCESSES_INTERVAL)
+        requests: list[ReadRequest[Ticket]] = []
         try:
-            questions.extend(self._questions.get(timeout=pause))
+            requests.extend(self._requests.get(timeout=timeout))
             while True:
-                questions.extend(self._questions.get_nowait())
+                requests.extend(self._requests.get_nowait())
         except queue.Empty:
-            return questions
+            return requests
 
-    def _serve(self, questions: Sequence[ReadRequest[Ticket]], repository: Repository) -> None:
+    def _handle(self, requests: Sequence[ReadRequest[Ticket]], repository: Repository) -> None:
         now = time.monotonic()
-        for first in range(0, max(1, len(questions)), AT_ONCE):
-            self._reply(questions[first : first + AT_ONCE], repository, now)
+        for first in range(0, max(1, len(requests)), MAX_BATCH):
+            self._handle_batch(requests[first : first + MAX_BATCH], repository, now)
         try:
-            self._look(repository, now)
+            self._poll(repository, now)
         except JournalError as error:
-            self._refuse(self._watches.take_all(), error)
+            self._fail(self._waiters.pop_all(), error)
 
-    def _reply(self, questions: Sequence[ReadRequest[Ticket]], repository: Repository, now: float) -> None:
-        """Answer these, or have them wait."""
+    def _handle_batch(self, requests: Sequence[ReadRequest[Ticket]], repository: Repository, now: float) -> None:
         try:
-            self._observe(repository, now)
-            replies, waiting = self._sort(questions, repository)
+            self._read_processes(repository, now)
+            results, waiters = self._answer(requests, repository)
         except JournalError as error:
-            self._refuse(questions, error)
+            self._fail(requests, error)
         else:
-            self._say(replies)
-            self._wait_for(waiting)
+            self._deliver(results)
+            self._add_waiters(waiters)
 
-    def _refuse(self, questions: Sequence[ReadRequest[Ticket]], error: JournalError) -> None:
-        if questions:
+    def _fail(self, requests: Sequence[ReadRequest[Ticket]], error: JournalError) -> None:
+        if requests:
             now = time.monotonic()
-            if self._complaints.is_due(now):
+            if self._log_throttle.is_due(now):
                 _log.warning("the journal can't be read: %s", error)
-            self._say([ReadFailed(question.ticket, str(error)) for question in questions])
+            self._deliver([ReadFailed(request.ticket, str(error)) for request in requests])
 
-    def _sort(
-        self, questions: Sequence[ReadRequest[Ticket]], repository: Repository
+    def _answer(
+        self, requests: Sequence[ReadRequest[Ticket]], repository: Repository
     ) -> tuple[list[ReadResult[Ticket]], list[Waiter[Ticket]]]:
-        """The answers that can be given at once, and those that wait for the end of their task."""
-        asked = {question.task_id for question in questions if not isinstance(question, ReadStats)}
-        tasks = {task.id: task for task in repository.find_all(asked)} if asked else {}
-        replies: list[ReadResult[Ticket]] = []
-        waiting: list[Waiter[Ticket]] = []
+        """Return the results that are known now, and the waiters for tasks that have not ended."""
+        task_ids = {request.task_id for request in requests if not isinstance(request, ReadStats)}
+        tasks = {task.id: task for task in repository.find_all(task_ids)} if task_ids else {}
+        results: list[ReadResult[Ticket]] = []
+        waiters: list[Waiter[Ticket]] = []
         ledger: Ledger | None = None
-        for question in questions:
-            if isinstance(question, ReadStats):
+        for request in requests:
+            if isinstance(request, ReadStats):
                 ledger = ledger or self._ledger(repository)
-                replies.append(StatsRead(question.ticket, ledger, self._alive))
+                results.append(StatsRead(request.ticket, ledger, self._alive))
                 continue
-            task = tasks.get(question.task_id)
-            if isinstance(question, Waiter) and task is not None and not task.state.ended:
-                waiting.append(question)
+            task = tasks.get(request.task_id)
+            if isinstance(request, Waiter) and task is not None and not task.state.ended:
+                waiters.append(request)
             else:
-                replies.append(self._found(question, task))
-        return replies, waiting
+                results.append(self._task_found(request, task))
+        return results, waiters
 
-    def _wait_for(self, waiting: Sequence[Waiter[Ticket]]) -> None:
-        for question in waiting:
-            self._watches.add(question)
-            # It may have ended since it was looked at.
+    def _add_waiters(self, waiters: Sequence[Waiter[Ticket]]) -> None:
+        for waiter in waiters:
+            self._waiters.add(waiter)
+            # The task may have ended since it was read.
             self._version = -1
 
-    def _observe(self, repository: Repository, now: float) -> None:
-        if now < self._next_observation:
+    def _read_processes(self, repository: Repository, now: float) -> None:
+        if now < self._next_processes:
             return
-        self._next_observation = now + OBSERVE
+        self._next_processes = now + PROCESSES_INTERVAL
         records = repository.processes()
         self._liveness.observe(records, now)
         self._alive = [record for record in records if self._liveness.is_alive(record, now)]
-        self._in_hand = {held.id: (record.name, held) for record in reversed(self._alive) for held in record.in_hand}
+        self._running = {task.id: (record.name, task) for record in reversed(self._alive) for task in record.in_hand}
 
     def _ledger(self, repository: Repository) -> Ledger:
         return Ledger.of(repository.counts(), sum(len(record.in_hand) for record in self._alive))
 
-    def _found(self, question: FindTask[Ticket] | Waiter[Ticket], task: Task | None) -> TaskFound[Ticket]:
-        brief = isinstance(question, Waiter)
-        found = None if task is None or task.state.ended else self._in_hand.get(question.task_id)
-        if found is not None:
-            return TaskFound(question.ticket, question.task_id, task, brief, *found)
-        return TaskFound(question.ticket, question.task_id, task, brief)
+    def _task_found(self, request: FindTask[Ticket] | Waiter[Ticket], task: Task | None) -> TaskFound[Ticket]:
+        only_outcome = isinstance(request, Waiter)
+        running = None if task is None or task.state.ended else self._running.get(request.task_id)
+        if running is not None:
+            return TaskFound(request.ticket, request.task_id, task, only_outcome, *running)
+        return TaskFound(request.ticket, request.task_id, task, only_outcome)
 
-    def _look(self, repository: Repository, now: float) -> None:
-        """Answer those whose task has ended, and those whose time is over."""
-        if not self._watches or now < self._next_look:
+    def _poll(self, repository: Repository, now: float) -> None:
+        """Answer the waiters whose task has ended, and those that are overdue."""
+        if not self._waiters or now < self._next_poll:
             return
         version = repository.data_version()
         if version != self._version:
-            ended = repository.ended(self._watches.ids)
+            ended = repository.ended(self._waiters.ids)
             self._version = version
-            self._say(
+            self._deliver(
                 [
-                    TaskFound(watch.ticket, task.id, task, brief=True)
+                    TaskFound(waiter.ticket, task.id, task, only_outcome=True)
                     for task in ended
-                    for watch in self._watches.take(task.id)
+                    for waiter in self._waiters.pop(task.id)
                 ]
             )
-        self._tell_overdue(repository, self._watches.take_overdue(now))
-        self._next_look = now + max(POLL, SHARE * (time.monotonic() - now))
+        self._answer_waiters(repository, self._waiters.pop_overdue(now))
+        self._next_poll = now + max(POLL_INTERVAL, REST_FACTOR * (time.monotonic() - now))
 
-    def _tell_overdue(self, repository: Repository, watches: Sequence[Waiter[Ticket]]) -> None:
-        """Answer those that will wait no longer with what is known."""
-        if not watches:
+    def _answer_waiters(self, repository: Repository, waiters: Sequence[Waiter[Ticket]]) -> None:
+        """Answer waiters with the current state of their tasks."""
+        if not waiters:
             return
         try:
-            tasks = {task.id: task for task in repository.find_all({watch.task_id for watch in watches})}
+            tasks = {task.id: task for task in repository.find_all({waiter.task_id for waiter in waiters})}
         except JournalError as error:
-            self._refuse(watches, error)
+            self._fail(waiters, error)
         else:
-            self._say([self._found(watch, tasks.get(watch.task_id)) for watch in watches])
+            self._deliver([self._task_found(waiter, tasks.get(waiter.task_id)) for waiter in waiters])
 
-    def _say(self, replies: Sequence[ReadResult[Ticket]]) -> None:
-        if replies:
-            self._answer(replies)
+    def _deliver(self, results: Sequence[ReadResult[Ticket]]) -> None:
+        if results:
+            self._on_results(results)

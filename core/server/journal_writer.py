@@ -1,8 +1,7 @@
-"""The thread that writes a server's journal: group commit, and the dispatcher around it.
+"""The thread that writes the journal for a server: group commits, and the dispatcher.
 
-While one commit is under way, what comes in gathers, and is committed together with the next; and so is what comes
-while that one waits for another process's.
-It knows nothing of sockets: answers leave through one function, a batch at a time.
+Requests that arrive during a commit, or while it waits for another process's lock, are committed together.
+This module knows nothing of sockets: results leave through one function, a batch at a time.
 """
 
 import logging
@@ -22,14 +21,14 @@ from core.model import AcceptResult, Dispatch, NewTask, State
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 
-LARGEST_BATCH = 1000
-"""Tasks committed together, at most: bounds the time for which other processes wait for the lock."""
+MAX_BATCH = 1000
+"""Requests committed together. This bounds the time for which other processes wait for the lock."""
 
-MOST_WAITING = 128 * 1024 * 1024
-"""Bytes of tasks that may wait to be written, before clients are told that the server is overloaded."""
+MAX_WAITING = 128 * 1024 * 1024
+"""Bytes of requests that wait to be written, above which clients are refused as overloaded."""
 
-TICK = 0.2
-"""Seconds after which the dispatcher is looked after, when nothing comes in."""
+TICK_INTERVAL = 0.2
+"""Seconds between two turns of the dispatcher while no request arrives."""
 
 _log = logging.getLogger("cauce.server")
 
@@ -37,37 +36,37 @@ Ticket = TypeVar("Ticket")
 
 
 class WriteTask(msgspec.Struct, Generic[Ticket]):
-    """A task to enter, and the ticket under which the answer is waited for."""
+    """A request to store a task. The ticket identifies the request in its result."""
 
     ticket: Ticket
     task: NewTask
 
 
 class CancelTask(msgspec.Struct, Generic[Ticket]):
-    """A task to take back."""
+    """A request to cancel a task."""
 
     ticket: Ticket
     task_id: str
 
 
 class TaskWritten(msgspec.Struct, Generic[Ticket]):
-    """A task is in the journal, durably."""
+    """A task is stored durably."""
 
     ticket: Ticket
-    receipt: AcceptResult
+    result: AcceptResult
 
 
 class TaskCancelResult(msgspec.Struct, Generic[Ticket]):
-    """What came of a `CancelTask`."""
+    """The result of a `CancelTask`."""
 
     ticket: Ticket
     task_id: str
     state: State | None
-    """None when there is no such task."""
+    """The state of the task, or None when it does not exist."""
 
 
 class WriteFailed(msgspec.Struct, Generic[Ticket]):
-    """Nothing was stored: the journal can't be written now."""
+    """Nothing was stored, because the journal can't be written now."""
 
     ticket: Ticket
     task_id: str
@@ -79,14 +78,14 @@ WriteResult = TaskWritten[Ticket] | TaskCancelResult[Ticket] | WriteFailed[Ticke
 
 
 class JournalWriter(Generic[Ticket]):
-    """Owns the thread.
+    """The writing thread.
 
     Args:
         open_repository: opens the journal, in the thread.
         make_dispatcher: makes the dispatcher, in the thread.
-        owner: the server's number.
-        answer: takes the answers of one commit; called from the thread.
-        on_death: called when the thread dies.
+        owner: the server's number in the journal.
+        on_results: takes the results of one commit; called from the thread.
+        on_death: called when the thread dies of an error.
     """
 
     def __init__(
@@ -94,127 +93,133 @@ class JournalWriter(Generic[Ticket]):
         open_repository: OpenRepository,
         make_dispatcher: Callable[[], Dispatcher],
         owner: int,
-        answer: Callable[[Sequence[WriteResult[Ticket]]], None],
+        on_results: Callable[[Sequence[WriteResult[Ticket]]], None],
         on_death: OnDeath,
     ) -> None:
         self._open = open_repository
         self._make_dispatcher = make_dispatcher
         self._owner = owner
-        self._answer = answer
-        self._orders: queue.SimpleQueue[Sequence[WriteRequest[Ticket]]] = queue.SimpleQueue()
-        self._leaving = threading.Event()
-        self._drain_seconds = 5.0
+        self._on_results = on_results
+        self._requests: queue.SimpleQueue[Sequence[WriteRequest[Ticket]]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._drain_timeout = 5.0
         self._thread = vital_thread("journal", self._run, on_death)
-        self._bytes_ordered = 0
+        self._bytes_queued = 0
         self._bytes_written = 0
         self.accepted = 0
         self.published = 0
         self.trouble = ""
-        """Why the journal can't be written now; empty when it can."""
+        """Why the journal can't be written now, or an empty string."""
         self.broker_trouble = "connecting"
-        """Why nothing can be published now; empty when it can."""
+        """Why nothing can be published now, or an empty string."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     @property
-    def full(self) -> bool:
-        """Whether so much waits to be written that nothing more should be taken."""
-        return self._bytes_ordered - self._bytes_written > MOST_WAITING
+    def is_full(self) -> bool:
+        """Whether so much waits to be written that new requests must be refused."""
+        return self._bytes_queued - self._bytes_written > MAX_WAITING
 
-    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
-        """Have these written; each is answered once. Belongs to one thread."""
-        self._bytes_ordered += _weight(orders)
-        self._orders.put(orders)
+    def write(self, requests: Sequence[WriteRequest[Ticket]]) -> None:
+        """Queue requests. Each has exactly one result. Called from one thread only."""
+        self._bytes_queued += _memory_size(requests)
+        self._requests.put(requests)
 
     def stop(self, timeout: float) -> None:
-        """Write what was ordered before, wait up to `timeout` seconds for the broker's confirmations, and end."""
-        self._drain_seconds = timeout
-        self._leaving.set()
-        self._orders.put([])
+        """Write the queued requests, wait up to `timeout` seconds for publisher confirms, and end the thread."""
+        self._drain_timeout = timeout
+        self._stopping.set()
+        self._requests.put([])
         self._thread.join(timeout + 15)
 
     def _run(self) -> None:
         with self._open() as repository:
             dispatcher = self._make_dispatcher()
             while True:
-                orders = self._wait()
-                if orders or dispatcher.needs_write(time.monotonic(), partial(_is_due, repository)):
-                    self._commit(orders, repository, dispatcher)
-                    self._bytes_written += _weight(orders)
+                requests = self._take_requests()
+                if requests or dispatcher.needs_write(time.monotonic(), partial(_is_due, repository)):
+                    self._commit(requests, repository, dispatcher)
+                    self._bytes_written += _memory_size(requests)
                 dispatcher.flush(time.monotonic(), time.time())
                 self.published = dispatcher.published
                 self.broker_trouble = dispatcher.trouble
-                if self._leaving.is_set() and self._orders.empty():
+                if self._stopping.is_set() and self._requests.empty():
                     break
             self._close(repository, dispatcher)
 
-    def _wait(self) -> list[WriteRequest[Ticket]]:
-        """Wait for orders for one tick; the first that come."""
+    def _take_requests(self) -> list[WriteRequest[Ticket]]:
+        """Return the next requests, after waiting for them for one interval."""
         try:
-            return list(self._orders.get(timeout=TICK))
+            return list(self._requests.get(timeout=TICK_INTERVAL))
         except queue.Empty:
             return []
 
-    def _gather(self, orders: list[WriteRequest[Ticket]]) -> None:
-        """Add all that have come by now."""
+    def _take_more(self, requests: list[WriteRequest[Ticket]]) -> None:
+        """Add the requests that have arrived by now."""
         with suppress(queue.Empty):
-            while len(orders) < LARGEST_BATCH:
-                orders.extend(self._orders.get_nowait())
+            while len(requests) < MAX_BATCH:
+                requests.extend(self._requests.get_nowait())
 
-    def _commit(self, orders: list[WriteRequest[Ticket]], repository: Repository, dispatcher: Dispatcher) -> None:
-        """Commit these, and all that have come when the journal's lock is got: it can take other processes' while."""
+    def _commit(self, requests: list[WriteRequest[Ticket]], repository: Repository, dispatcher: Dispatcher) -> None:
+        """Commit these requests, and those that arrive while the transaction waits for the journal's lock."""
         try:
             with repository.transaction():
-                self._gather(orders)
-                submits = [order for order in orders if isinstance(order, WriteTask)]
-                cancels = [order for order in orders if isinstance(order, CancelTask)]
-                owner = self._owner if dispatcher.room >= len(submits) else None
+                self._take_more(requests)
+                submissions = [request for request in requests if isinstance(request, WriteTask)]
+                cancellations = [request for request in requests if isinstance(request, CancelTask)]
+                owner = self._owner if dispatcher.room >= len(submissions) else None
                 now, wall = time.monotonic(), time.time()
-                receipts = repository.accept([order.task for order in submits], owner, wall) if submits else []
-                states = self._cancel(cancels, repository, dispatcher.alive, wall)
+                accepted = (
+                    repository.accept([request.task for request in submissions], owner, wall) if submissions else []
+                )
+                states = self._cancel(cancellations, repository, dispatcher.alive, wall)
                 dispatcher.write(repository, now, wall)
         except JournalError as error:
-            self._refuse(orders, str(error))
+            self._fail(requests, str(error))
             return
         dispatcher.after_commit(now)
         if owner is not None:
-            dispatcher.add(_to_publish(submits, receipts))
-        self.accepted += sum(not receipt.duplicate for receipt in receipts)
+            dispatcher.add(_to_publish(submissions, accepted))
+        self.accepted += sum(not result.duplicate for result in accepted)
         self.trouble = ""
-        answers: list[WriteResult[Ticket]] = [
-            TaskWritten(o.ticket, receipt) for o, receipt in zip(submits, receipts, strict=True)
+        results: list[WriteResult[Ticket]] = [
+            TaskWritten(request.ticket, result) for request, result in zip(submissions, accepted, strict=True)
         ]
-        answers += [TaskCancelResult(o.ticket, o.task_id, state) for o, state in zip(cancels, states, strict=True)]
-        if answers:
-            self._answer(answers)
+        results += [
+            TaskCancelResult(request.ticket, request.task_id, state)
+            for request, state in zip(cancellations, states, strict=True)
+        ]
+        if results:
+            self._on_results(results)
 
     def _cancel(
-        self, cancels: Sequence[CancelTask[Ticket]], repository: Repository, alive: Collection[int], wall: float
+        self, cancellations: Sequence[CancelTask[Ticket]], repository: Repository, alive: Collection[int], wall: float
     ) -> list[State | None]:
-        """Take back those that no live worker has in its hands."""
-        if not cancels:
+        """Cancel the tasks that no live worker runs. Returns their states."""
+        if not cancellations:
             return []
-        running = {held.id for record in repository.processes() if record.number in alive for held in record.in_hand}
+        running = {task.id for record in repository.processes() if record.number in alive for task in record.in_hand}
         return [
-            State.RUNNING if order.task_id in running else repository.cancel(order.task_id, wall) for order in cancels
+            State.RUNNING if request.task_id in running else repository.cancel(request.task_id, wall)
+            for request in cancellations
         ]
 
-    def _refuse(self, orders: Sequence[WriteRequest[Ticket]], reason: str) -> None:
+    def _fail(self, requests: Sequence[WriteRequest[Ticket]], reason: str) -> None:
         if not self.trouble:
             _log.error("the journal can't be written: %s", reason)
         self.trouble = reason
-        if orders:
-            self._answer([WriteFailed(order.ticket, _task_id(order), reason) for order in orders])
+        if requests:
+            self._on_results([WriteFailed(request.ticket, _task_id(request), reason) for request in requests])
         else:
-            self._leaving.wait(TICK)
+            self._stopping.wait(TICK_INTERVAL)
 
     def _close(self, repository: Repository, dispatcher: Dispatcher) -> None:
         try:
-            dispatcher.close(repository, self._drain_seconds, time.monotonic(), time.time())
+            dispatcher.close(repository, self._drain_timeout, time.monotonic(), time.time())
         except JournalError as error:
-            _log.error("leaving without a last word in the journal; another server takes over: %s", error)
+            _log.error("the last states could not be written; another server will publish these tasks again: %s", error)
         self.published = dispatcher.published
 
 
@@ -222,28 +227,27 @@ def _is_due(repository: Repository) -> bool:
     try:
         return repository.has_due_tasks(time.time())
     except JournalError:
-        return True  # the transaction finds out what is wrong, and tells
+        return True  # the transaction raises the same error and reports it
 
 
-def _task_id(order: WriteRequest[Ticket]) -> str:
-    return order.task.id if isinstance(order, WriteTask) else order.task_id
+def _task_id(request: WriteRequest[Ticket]) -> str:
+    return request.task.id if isinstance(request, WriteTask) else request.task_id
 
 
-def _weight(orders: Sequence[WriteRequest[Ticket]]) -> int:
-    """The bytes of memory that orders take, roughly."""
-    return sum(_size(order.task.payload) if isinstance(order, WriteTask) else 0 for order in orders) + 1000 * len(
-        orders
-    )
+def _memory_size(requests: Sequence[WriteRequest[Ticket]]) -> int:
+    """Return the approximate bytes of memory that requests take."""
+    payloads = sum(_text_size(request.task.payload) if isinstance(request, WriteTask) else 0 for request in requests)
+    return payloads + 1000 * len(requests)
 
 
-def _size(text: str) -> int:
-    """The bytes that a text takes at most: one letter can make all others four times as large."""
+def _text_size(text: str) -> int:
+    """Return the bytes that a text takes at most: one character can make all others four bytes large."""
     return len(text) if text.isascii() else 4 * len(text)
 
 
-def _to_publish(submits: Sequence[WriteTask[Ticket]], receipts: Sequence[AcceptResult]) -> list[Dispatch]:
+def _to_publish(submissions: Sequence[WriteTask[Ticket]], accepted: Sequence[AcceptResult]) -> list[Dispatch]:
     return [
-        Dispatch(receipt.seq, receipt.id, order.task.kind, 0)
-        for order, receipt in zip(submits, receipts, strict=True)
-        if not receipt.duplicate and order.task.due_at is None
+        Dispatch(result.seq, result.id, request.task.kind, 0)
+        for request, result in zip(submissions, accepted, strict=True)
+        if not result.duplicate and request.task.due_at is None
     ]

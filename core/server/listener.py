@@ -1,7 +1,7 @@
-"""The door of a server: takes connections from the system, and hands each to a protocol of its own.
+"""The listener of a server: accepts connections, and makes a protocol for each.
 
-It belongs to the event loop's thread. asyncio's own way fills the log and never recovers when descriptors run out:
-it tries as often as connections may wait, and plans as many further tries each time.
+It belongs to the event loop's thread. It replaces asyncio's accept loop, which fills the log and never recovers when
+file descriptors run out: that loop tries once for each place in the backlog, and schedules as many tries again.
 """
 
 import asyncio
@@ -9,46 +9,49 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from core.backoff import Backoff, RetryTimer
 from core.logs import LogThrottle
 
 BACKLOG = 4096
-"""Connections that the system holds for us before they are taken."""
+"""Connections that the operating system queues before they are accepted."""
 
-AT_ONCE = 64
-"""Connections that are taken before others have their turn."""
+ACCEPT_BATCH = 64
+"""Connections that are accepted before the event loop has its turn."""
 
 ACCEPT_BACKOFF = Backoff(first=0.02, longest=0.5)
-"""Between tries while the system has no descriptor or no memory for a connection."""
+"""The delays while the system has no file descriptor or no memory for a connection."""
 
-COMPLAIN_EVERY = 60.0
-"""Seconds between two complaints about that in the log."""
+LOG_INTERVAL = 60.0
+"""Seconds between two errors about that in the log."""
 
 _log = logging.getLogger("cauce.server")
 
+ProtocolFactory: TypeAlias = Callable[[], asyncio.Protocol]
+
 
 class Listener:
-    """Takes connections at the sockets of a listener that doesn't serve by itself.
+    """The accept loops of the sockets of an asyncio server that does not serve itself.
 
     Args:
-        listener: which has bound its sockets.
-        make: makes the protocol of each connection.
+        listener: the server, with bound sockets.
+        protocol_factory: makes the protocol of each connection.
     """
 
-    def __init__(self, listener: asyncio.Server, make: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, listener: asyncio.Server, protocol_factory: ProtocolFactory) -> None:
         self._listener = listener
-        self._make = make
-        self._taking: list[asyncio.Task[None]] = []
-        self._serving: set[asyncio.Task[None]] = set()
-        self._complaints = LogThrottle(COMPLAIN_EVERY)
+        self._protocol_factory = protocol_factory
+        self._accepting: list[asyncio.Task[None]] = []
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._log_throttle = LogThrottle(LOG_INTERVAL)
         self._retry = RetryTimer(ACCEPT_BACKOFF)
 
     def open(self) -> None:
-        """Let in whoever comes.
+        """Start to accept connections.
 
         Raises:
-            OSError: another program has taken the address in the meantime.
+            OSError: another program has taken the address meanwhile.
         """
         for bound in self._listener.sockets:
             listening = bound.dup()
@@ -58,46 +61,48 @@ class Listener:
             except OSError:
                 listening.close()
                 raise
-            self._taking.append(asyncio.get_running_loop().create_task(self._take_all(listening)))
+            self._accepting.append(asyncio.get_running_loop().create_task(self._accept_all(listening)))
 
     def close(self) -> None:
-        """Let in nobody more."""
-        for task in self._taking:
+        """Stop accepting connections."""
+        for task in self._accepting:
             task.cancel()
         self._listener.close()
 
-    async def _take_all(self, listening: socket.socket) -> None:
+    async def _accept_all(self, listening: socket.socket) -> None:
         try:
             while True:
-                for _ in range(AT_ONCE):
-                    await self._take(listening)
+                for _ in range(ACCEPT_BATCH):
+                    await self._accept(listening)
                 await asyncio.sleep(0)
         finally:
             listening.close()
 
-    async def _take(self, listening: socket.socket) -> None:
+    async def _accept(self, listening: socket.socket) -> None:
         try:
-            connected, _ = await asyncio.get_running_loop().sock_accept(listening)
+            accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
         except ConnectionError:
-            # It was over before it was taken.
+            # The connection ended before it was accepted.
             return
         except OSError as error:
-            self._complain(error, time.monotonic())
+            self._log_failure(error, time.monotonic())
             await asyncio.sleep(self._retry.next_delay())
             return
         self._retry.reset()
-        task = asyncio.get_running_loop().create_task(self._serve(connected))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        task = asyncio.get_running_loop().create_task(self._connect(accepted))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
-    async def _serve(self, connected: socket.socket) -> None:
+    async def _connect(self, accepted: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._make, connected)
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol_factory, accepted)
         except OSError as error:
-            connected.close()
-            _log.debug("a connection ended at once: %s", error)
+            accepted.close()
+            _log.debug("an accepted connection failed: %s", error)
 
-    def _complain(self, error: OSError, now: float) -> None:
-        if self._complaints.is_due(now):
+    def _log_failure(self, error: OSError, now: float) -> None:
+        if self._log_throttle.is_due(now):
             reason = error.strerror or str(error)
-            _log.error("no connection can be taken now: %s; allow more open files, or lower --max-connections", reason)
+            _log.error(
+                "no connection can be accepted now: %s; allow more open files, or lower --max-connections", reason
+            )

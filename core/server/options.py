@@ -1,4 +1,4 @@
-"""The settings of a server."""
+"""The options of a server."""
 
 from core import config, exposure
 from core.addresses import Address
@@ -8,18 +8,18 @@ LISTEN = Option(
     "server.listen",
     config.address,
     Address("127.0.0.1", 7101),
-    "where to listen; port 0 finds a free one",
+    "address to listen on; port 0 chooses a free port",
     ("--listen",),
     "HOST:PORT",
 )
 NAME = Option(
-    "server.name", config.optional_text, "", "the server's name (default: s and its number)", ("-n", "--name"), "NAME"
+    "server.name", config.optional_text, "", "name of the server (default: s and its number)", ("-n", "--name"), "NAME"
 )
 MAX_LINE = Option(
     "server.max-line",
     config.whole_number(1024, 64 * 1024 * 1024),
     1024 * 1024,
-    "the longest request, in bytes",
+    "bytes of the longest request",
     ("--max-line",),
     "BYTES",
 )
@@ -27,7 +27,7 @@ MAX_CONNECTIONS = Option(
     "server.max-connections",
     config.whole_number(1, 1_000_000),
     10_000,
-    "connections at once",
+    "connections at the same time",
     ("--max-connections",),
     "N",
 )
@@ -35,7 +35,7 @@ IDLE_SECONDS = Option(
     "server.idle-seconds",
     config.seconds(1, 86_400),
     900.0,
-    "a connection is closed after so long without a request",
+    "time without a request after which a connection is closed",
     ("--idle-seconds",),
     "SECONDS",
 )
@@ -43,7 +43,7 @@ CONNECTION_AGE = Option(
     "server.connection-age",
     config.seconds(1, 86_400),
     600.0,
-    "a connection is asked to connect anew after about so long, so that the load is shared",
+    "approximate age at which a client is asked to reconnect, so that the load is shared",
     ("--connection-age",),
     "SECONDS",
 )
@@ -51,7 +51,7 @@ SHUTDOWN_TIMEOUT = Option(
     "server.shutdown-timeout",
     config.seconds(0, 3600),
     10.0,
-    "how long to answer what is open before leaving",
+    "time to answer open requests before the server ends",
     ("--shutdown-timeout",),
     "SECONDS",
 )

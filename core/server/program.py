@@ -1,4 +1,4 @@
-"""The server as a whole: the socket, the desk, the journal's threads, the heartbeat; how it starts and leaves."""
+"""The server program: the listener, the handler, the journal's threads and the heartbeat; their start and stop."""
 
 import asyncio
 import logging
@@ -21,37 +21,37 @@ from core.model import Counters, ProcessPhase, ProcessRecord, Role
 from core.protocol import Limits
 from core.repository.journal import Journal
 from core.server import options
-from core.server.connection import AcceptedConnection, MakeConnection
+from core.server.connection import AcceptedConnection
 from core.server.handler import RequestHandler, Ticket
 from core.server.journal_reader import JournalReader
 from core.server.journal_writer import JournalWriter
-from core.server.listener import Listener
+from core.server.listener import Listener, ProtocolFactory
 from core.server.rate_limits import Limiter
 from core.server.tls import TlsProtocol
 from core.signals import exit_code, on_rebalance, on_stop
 
-DEAD_PREFETCH = 200
-FIRST_TRY = 0.5
-"""Seconds that the broker has to answer before the server goes on without it."""
+DEAD_LETTER_PREFETCH = 200
+BROKER_TIMEOUT = 0.5
+"""Seconds to wait for the broker before the server starts without it."""
 
-GRACE = 0.5
-"""Seconds that clients have to read a goaway before an idle connection is closed."""
+GOAWAY_DELAY = 0.5
+"""Seconds between a goaway and the closing of idle connections, so that clients can read it."""
 
-REBALANCE_WITHIN = 2.0
-"""Seconds over which clients are asked to connect anew, once a signal says that there are more servers."""
+REBALANCE_SPREAD = 2.0
+"""Seconds over which the reconnections of clients are spread after the signal to rebalance."""
 
 _log = logging.getLogger("cauce.server")
 
 
 class Server:
-    """One server.
+    """A server.
 
     Args:
-        settings: as `options` describes them.
-        token: what clients have to show; None lets everybody in.
-        broker: carries the tasks.
-        journal: holds them.
-        tls: what to encrypt with; None for no encryption.
+        settings: the values of `options`.
+        token: the token that clients must send, or None for no token.
+        broker: the broker to publish tasks to.
+        journal: the journal to store tasks in.
+        tls: the TLS context, or None for no encryption.
     """
 
     def __init__(
@@ -74,61 +74,63 @@ class Server:
         self._writer: JournalWriter[Ticket] | None = None
 
     def run(self) -> int:
-        """Serve until a signal says to leave; the exit code.
+        """Serve until a stop signal. Returns the exit code.
 
         Raises:
-            CauceError: it can't start.
+            CauceError: the server can't start.
         """
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_log_loop_trouble)
-        leaving = asyncio.Event()
+        loop.set_exception_handler(_log_loop_error)
+        stopping = asyncio.Event()
         code = 0
 
-        def leave(_: signal.Signals) -> None:
-            loop.call_soon_threadsafe(leaving.set)
+        def stop(_: signal.Signals) -> None:
+            loop.call_soon_threadsafe(stopping.set)
 
-        def die(_: BaseException) -> None:
+        def fail(_: BaseException) -> None:
             nonlocal code
             code = 1
-            loop.call_soon_threadsafe(leaving.set)
+            loop.call_soon_threadsafe(stopping.set)
 
         def rebalance() -> None:
-            loop.call_soon_threadsafe(self._rebalance, desk)
+            loop.call_soon_threadsafe(self._rebalance, handler)
 
-        on_stop(leave, lambda again: os._exit(exit_code(again)))
-        # First of all: a server that finds its port in use leaves no trace in the journal.
-        door = await self._listen(lambda: make_connection())
+        on_stop(stop, lambda again: os._exit(exit_code(again)))
+        # The first step: a server whose port is in use leaves no record in the journal.
+        listener = await self._listen(lambda: make_protocol())
         with self._journal.open() as repository, repository.transaction():
             self._number = repository.register(self._describe())
-        desk = RequestHandler(self._name, self._settings[options.MAX_CONNECTIONS])
-        self._writer = JournalWriter(self._journal.open, self._make_dispatcher, self._number, desk.post, die)
-        reader = JournalReader(self._journal.open, desk.post, die, desk.gone)
-        letters = DeadLetters(self._open_dead_letters, self._journal.open, die)
-        heartbeat = Heartbeat(self._journal.open_heartbeat, self._describe, self._number, die)
-        desk.open(self._writer, reader)
+        handler = RequestHandler(self._name, self._settings[options.MAX_CONNECTIONS])
+        self._writer = JournalWriter(
+            self._journal.open, self._make_dispatcher, self._number, handler.deliver_threadsafe, fail
+        )
+        reader = JournalReader(self._journal.open, handler.deliver_threadsafe, fail, handler.is_disconnected)
+        dead_letters = DeadLetters(self._open_dead_letters, self._journal.open, fail)
+        heartbeat = Heartbeat(self._journal.open_heartbeat, self._describe, self._number, fail)
+        handler.attach_journal(self._writer, reader)
         on_rebalance(rebalance)
-        make_connection = self._connection_maker(desk)
-        for part in (self._writer, reader, letters):
-            part.start()
-        await self._reach_broker(self._writer)
+        make_protocol = self._protocol_factory(handler)
+        for thread in (self._writer, reader, dead_letters):
+            thread.start()
+        await self._wait_for_broker(self._writer)
         heartbeat.start()
-        self._let_in(door)
+        self._start_listening(listener)
         self._phase = ProcessPhase.READY
         _log.info("%s is ready on %s; broker: %s", self._name, self._address, self._broker.description)
-        await self._watch(desk, leaving)
-        _log.info("leaving: answering what is open; the same signal again leaves at once")
+        await self._check_limits(handler, stopping)
+        _log.info("stopping: answering the open requests; a second signal ends the server at once")
         self._phase = ProcessPhase.DRAINING
-        door.close()
-        await self._drain(desk, reader)
-        await asyncio.to_thread(letters.stop)
+        listener.close()
+        await self._drain(handler, reader)
+        await asyncio.to_thread(dead_letters.stop)
         await asyncio.to_thread(self._writer.stop, self._settings[options.SHUTDOWN_TIMEOUT])
-        for connection in desk.connections:
+        for connection in handler.connections:
             connection.abort()
         await asyncio.to_thread(heartbeat.stop)
-        _log.info("left")
+        _log.info("stopped")
         return code
 
     @property
@@ -139,34 +141,33 @@ class Server:
         return Dispatcher(self._broker.publisher, self._number, time.monotonic(), lambda: self._broker.recreations)
 
     def _open_dead_letters(self) -> Consumer:
-        return self._broker.consumer(Queue.DEAD, DEAD_PREFETCH)
+        return self._broker.consumer(Queue.DEAD, DEAD_LETTER_PREFETCH)
 
-    async def _listen(self, make: MakeConnection) -> Listener:
-        """Take the address; nobody is let in before the door is opened."""
+    async def _listen(self, protocol_factory: ProtocolFactory) -> Listener:
+        """Bind the address. Connections are accepted later, by `_start_listening`."""
         loop = asyncio.get_running_loop()
         try:
-            listener = await loop.create_server(make, *self._address.pair, start_serving=False)
+            listener = await loop.create_server(protocol_factory, *self._address.pair, start_serving=False)
         except OSError as error:
-            raise self._no_listening(error) from error
+            raise self._listen_error(error) from error
         name = listener.sockets[0].getsockname()
         self._address = Address(self._address.host, name[1])
-        return Listener(listener, make)
+        return Listener(listener, protocol_factory)
 
-    def _let_in(self, door: Listener) -> None:
-        """Begin to take connections. Of two that took an address at the same moment, one learns it here."""
+    def _start_listening(self, listener: Listener) -> None:
+        """Accept connections. Of two servers that bound the same address at the same moment, one fails here."""
         try:
-            door.open()
+            listener.open()
         except OSError as error:
-            raise self._no_listening(error) from error
+            raise self._listen_error(error) from error
 
-    def _no_listening(self, error: OSError) -> SupervisorError:
+    def _listen_error(self, error: OSError) -> SupervisorError:
         reason = error.strerror or str(error)
         return SupervisorError(f"can't listen on {self._address}: {reason}; choose another with --listen")
 
-    def _connection_maker(self, desk: RequestHandler) -> MakeConnection:
+    def _protocol_factory(self, handler: RequestHandler) -> ProtocolFactory:
         limits = Limits(max_line=self._settings[options.MAX_LINE], idle_seconds=self._settings[options.IDLE_SECONDS])
         age = self._settings[options.CONNECTION_AGE]
-
         listen = self._settings[options.LISTEN]
         limiter = Limiter(
             exposure.rate_limit(self._settings, listen), exposure.connections_per_client(self._settings, listen)
@@ -174,46 +175,46 @@ class Server:
 
         def make() -> asyncio.Protocol:
             goaway_at = time.monotonic() + age * random.uniform(0.8, 1.2)  # noqa: S311 - to spread reconnections
-            connection = AcceptedConnection(desk, limits, self._name, self._token, goaway_at, limiter)
+            connection = AcceptedConnection(handler, limits, self._name, self._token, goaway_at, limiter)
             return connection if self._tls is None else TlsProtocol(connection, self._tls)
 
         return make
 
-    async def _reach_broker(self, writer: JournalWriter[Ticket]) -> None:
-        """Give the broker a moment, so that the first thing said of a healthy server is not that it has none."""
-        deadline = time.monotonic() + FIRST_TRY
+    async def _wait_for_broker(self, writer: JournalWriter[Ticket]) -> None:
+        """Wait briefly for the broker, so that a healthy server does not report that it has none."""
+        deadline = time.monotonic() + BROKER_TIMEOUT
         while writer.broker_trouble and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
 
-    async def _watch(self, desk: RequestHandler, leaving: asyncio.Event) -> None:
-        """Hold clients to their limits until it is time to leave."""
-        while not leaving.is_set():
-            desk.check(time.monotonic())
+    async def _check_limits(self, handler: RequestHandler, stopping: asyncio.Event) -> None:
+        """Apply the limits once a second until the server is stopped."""
+        while not stopping.is_set():
+            handler.check_limits(time.monotonic())
             try:
-                await asyncio.wait_for(leaving.wait(), 1.0)
+                await asyncio.wait_for(stopping.wait(), 1.0)
             except TimeoutError:
                 continue
 
-    def _rebalance(self, desk: RequestHandler) -> None:
-        """Have every client connect anew, not all at once: what balances before this server then shares them out."""
+    def _rebalance(self, handler: RequestHandler) -> None:
+        """Ask every client to reconnect, spread over time. The balancer then distributes them again."""
         now = time.monotonic()
-        for connection in desk.connections:
-            connection.age(now + random.uniform(0.0, REBALANCE_WITHIN))  # noqa: S311 - to spread reconnections
+        for connection in handler.connections:
+            connection.advance_goaway(now + random.uniform(0.0, REBALANCE_SPREAD))  # noqa: S311 - to spread reconnections
 
-    async def _drain(self, desk: RequestHandler, reader: JournalReader[Ticket]) -> None:
-        """Answer what is open, ask the clients to go elsewhere, and let them."""
+    async def _drain(self, handler: RequestHandler, reader: JournalReader[Ticket]) -> None:
+        """Answer the open requests, ask the clients to go to another server, and close the connections."""
         deadline = time.monotonic() + self._settings[options.SHUTDOWN_TIMEOUT]
-        for connection in desk.connections:
-            connection.goaway("this server is leaving")
-        if desk.connections:
-            await asyncio.sleep(min(GRACE, self._settings[options.SHUTDOWN_TIMEOUT]))
-        desk.close()
+        for connection in handler.connections:
+            connection.send_goaway("this server is shutting down")
+        if handler.connections:
+            await asyncio.sleep(min(GOAWAY_DELAY, self._settings[options.SHUTDOWN_TIMEOUT]))
+        handler.start_shutdown()
         await asyncio.to_thread(reader.stop)
-        while desk.connections and time.monotonic() < deadline:
-            for connection in desk.connections:
-                if connection.settled:
-                    connection.end()
-                connection.check(time.monotonic())
+        while handler.connections and time.monotonic() < deadline:
+            for connection in handler.connections:
+                if connection.is_idle:
+                    connection.close()
+                connection.check_timeouts(time.monotonic())
             await asyncio.sleep(0.02)
 
     def _describe(self) -> ProcessRecord:
@@ -239,10 +240,10 @@ class Server:
 
 
 def read_token(settings: Settings) -> str | None:
-    """The token that clients have to show.
+    """Return the token that clients must send, or None. Warns when the server is exposed.
 
     Raises:
-        ConfigurationError: it can't be read, or strangers can connect without what that takes.
+        ConfigurationError: the token can't be read, or other machines can connect without token or encryption.
     """
     token = config.read_token(settings)
     warning = exposure.check(settings, settings[options.LISTEN], token=token is not None)
@@ -251,7 +252,7 @@ def read_token(settings: Settings) -> str | None:
     return token
 
 
-def _log_loop_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """One line for what goes wrong between requests."""
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Log an error that no request caused as one line."""
     error = context.get("exception")
     _log.error("%s: %s", context.get("message"), error, exc_info=error if isinstance(error, Exception) else None)

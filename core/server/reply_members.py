@@ -1,4 +1,4 @@
-"""What a server says of tasks and of itself, as the members of its replies. Pure."""
+"""The members of a server's replies. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ from core.protocol import embed
 
 
 def submitted(task_id: str, state: State, *, duplicate: bool) -> dict[str, object]:
-    """The reply to `submit`."""
+    """Return the members of the reply to `submit`."""
     return {"id": task_id, "state": state, "duplicate": duplicate}
 
 
-def status(task: Task, runner: str, running: RunningTask | None, note: str) -> dict[str, object]:
-    """The reply to `status`: where the task is, and how it came there.
+def status(task: Task, running_on: str, running: RunningTask | None, note: str) -> dict[str, object]:
+    """Return the members of the reply to `status`: the state of the task and its timeline.
 
     Args:
-        task: as it is in the journal.
-        runner: the worker that runs it at this moment.
-        running: since when; None when nobody does.
-        note: what it waits for.
+        task: the task in the journal.
+        running_on: the name of the worker that runs it now.
+        running: the running task, or None when no worker runs it.
+        note: what the task waits for.
     """
     members: dict[str, object] = {
         "id": task.id,
@@ -29,7 +29,7 @@ def status(task: Task, runner: str, running: RunningTask | None, note: str) -> d
         "attempts": task.attempts,
     }
     if running:
-        members["running"] = {"worker": runner, "since": running.since}
+        members["running"] = {"worker": running_on, "since": running.since}
     elif note:
         members["note"] = note
     if task.worker is not None:
@@ -46,7 +46,7 @@ def status(task: Task, runner: str, running: RunningTask | None, note: str) -> d
 
 
 def result(task: Task, running: RunningTask | None) -> dict[str, object]:
-    """The reply to `result`: the state, and what came of the task when it has ended."""
+    """Return the members of the reply to `result`: the state, and the outcome when the task has ended."""
     return {"id": task.id, "state": State.RUNNING if running else task.state, **_outcome(task)}
 
 
@@ -60,7 +60,7 @@ def _outcome(task: Task) -> dict[str, object]:
 
 
 def waits_for(task: Task, broker_trouble: str, now: float) -> str:
-    """What a task waits for, as words for people; empty when it has ended."""
+    """Return what a task waits for, as text for people, or an empty string when it has ended."""
     if task.state.ended:
         return ""
     if task.due_at is not None and task.due_at > now:
@@ -73,7 +73,7 @@ def waits_for(task: Task, broker_trouble: str, now: float) -> str:
 def stats(
     ledger: Ledger, processes: Sequence[ProcessRecord], server: str, broker_trouble: str, journal_trouble: str
 ) -> dict[str, object]:
-    """The reply to `stats`: the books, who is there, and what is wrong."""
+    """Return the members of the reply to `stats`: the ledger, the processes, and the troubles."""
     return {
         "server": server,
         "ledger": {"accepted": ledger.total, **msgspec.structs.asdict(ledger)},

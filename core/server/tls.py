@@ -1,7 +1,8 @@
-"""A connection that is encrypted: TLS between a socket's transport and the connection that knows nothing of it.
+"""TLS between a socket's transport and a connection, which does not know that it is encrypted.
 
-It belongs to the event loop's thread. Who never shakes hands is cut; who doesn't speak TLS is told so in the clear.
-asyncio's own TLS can't end one direction and leave the other, which is how a server says its last words.
+It belongs to the event loop's thread. A client that does not complete the handshake in time is disconnected. One that
+does not speak TLS has an unencrypted error. asyncio's own TLS can't end one direction and keep the other, which a
+server needs to send its last replies.
 """
 
 import asyncio
@@ -11,151 +12,151 @@ import ssl
 
 from core.protocol import TLS_HANDSHAKE, ErrorCode, error_line
 
-HANDSHAKE_SECONDS = 10.0
-"""Seconds that a client has to shake hands."""
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds a client has to complete the handshake."""
 
-_RECORD = 16 * 1024
-"""The most that is encrypted in one piece."""
+_RECORD_SIZE = 16 * 1024
+"""Bytes of the largest TLS record."""
 
 _NEEDS_TLS = error_line(
-    None, ErrorCode.UNAUTHORIZED, "this server speaks only TLS: connect with --tls-ca FILE, or --tls"
+    None, ErrorCode.UNAUTHORIZED, "this server accepts only TLS: connect with --tls-ca FILE, or --tls"
 )
 
 _log = logging.getLogger("cauce.server")
 
 
 class TlsProtocol(asyncio.Protocol):
-    """What the event loop sees of an encrypted connection.
+    """The asyncio protocol of an encrypted connection.
 
     Args:
-        inner: the connection, which reads and writes what is not encrypted.
-        context: of the server.
-        handshake_seconds: how long a client may take to shake hands.
+        inner: the protocol that reads and writes the decrypted bytes.
+        context: the server's TLS context.
+        handshake_timeout: seconds a client has to complete the handshake.
     """
 
     def __init__(
-        self, inner: asyncio.Protocol, context: ssl.SSLContext, handshake_seconds: float = HANDSHAKE_SECONDS
+        self, inner: asyncio.Protocol, context: ssl.SSLContext, handshake_timeout: float = HANDSHAKE_TIMEOUT
     ) -> None:
         self._inner = inner
-        self._handshake_seconds = handshake_seconds
+        self._handshake_timeout = handshake_timeout
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ready = False
-        self._begun = False
-        self._early: list[bytes] = []
-        self._ending = False
-        self._over = False
+        self._started = False
+        self._queued: list[bytes] = []
+        self._eof_requested = False
+        self._finished = False
 
     @property
     def unsent(self) -> int:
-        """Bytes that the client has not read yet, or that wait until it has shaken hands."""
-        waiting = sum(len(part) for part in self._early)
+        """Bytes that the client has not read yet, or that wait for the end of the handshake."""
+        waiting = sum(len(part) for part in self._queued)
         return waiting + (0 if self._transport is None else self._transport.get_write_buffer_size())
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; the client has to speak first."""
+        """Wait for the client's handshake."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._deadline = asyncio.get_running_loop().call_later(self._handshake_seconds, self._too_late)
+        self._deadline = asyncio.get_running_loop().call_later(self._handshake_timeout, self._handshake_timed_out)
         self._inner.connection_made(_TlsTransport(self, transport))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End."""
+        """End the inner protocol's connection."""
         self._transport = None
-        self._stop_waiting()
+        self._cancel_deadline()
         self._inner.connection_lost(error)
 
     def pause_writing(self) -> None:
-        """The client doesn't read."""
+        """Pass on that the client does not read."""
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Pass on that the client reads again."""
         self._inner.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, and hand on what it means."""
-        if self._over or self._transport is None:
+        """Decrypt what was received, and pass it on."""
+        if self._finished or self._transport is None:
             return
-        if not self._begun and data[0] != TLS_HANDSHAKE:
-            # It is read on, and cut in the end: to close with something unread would throw the answer away.
-            self._over = True
+        if not self._started and data[0] != TLS_HANDSHAKE:
+            # Reading goes on until the deadline: closing with unread input would discard the error line.
+            self._finished = True
             self._transport.write(_NEEDS_TLS)
             self._transport.write_eof()
             return
-        self._begun = True
+        self._started = True
         self._incoming.write(data)
         try:
-            if self._ready or self._shake_hands():
+            if self._ready or self._do_handshake():
                 self._read()
         except ssl.SSLError as error:
-            self._break(error)
+            self._fail(error)
 
     def eof_received(self) -> bool:
-        """The client's socket sends nothing more."""
-        if not self._ready or self._over:
+        """Pass on that the client sends nothing more."""
+        if not self._ready or self._finished:
             return False
         self._inner.eof_received()
         return True
 
-    # What the connection calls, through its transport.
+    # Called by the connection, through its transport.
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send; before the handshake is over it waits for that."""
+        """Encrypt and send, or queue until the handshake is complete."""
         if not self._ready:
-            self._early.append(data)
-        elif data and not self._over:
+            self._queued.append(data)
+        elif data and not self._finished:
             try:
                 self._tls.write(data)
             except ssl.SSLError as error:
-                self._break(error)
+                self._fail(error)
             else:
                 self._send()
 
-    def end_writing(self) -> None:
-        """Say that nothing more comes, once everything is sent."""
-        self._ending = True
-        if self._ready and not self._over and self._transport is not None:
-            self._say_farewell()
+    def write_eof(self) -> None:
+        """End the sending direction, once everything is sent."""
+        self._eof_requested = True
+        if self._ready and not self._finished and self._transport is not None:
+            self._send_close_notify()
             self._transport.write_eof()
 
     def close(self) -> None:
-        """Send what is still to be sent, and end."""
+        """Send what is unsent, and close the connection."""
         if self._transport is not None:
-            if self._ready and not self._over:
-                self._say_farewell()
+            if self._ready and not self._finished:
+                self._send_close_notify()
             self._transport.close()
 
     # TLS.
 
-    def _shake_hands(self) -> bool:
-        """Go on with the handshake; whether it is over."""
+    def _do_handshake(self) -> bool:
+        """Continue the handshake. Returns whether it is complete."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._send()
             return False
         self._ready = True
-        self._stop_waiting()
-        early, self._early = b"".join(self._early), []
-        self.write(early)
+        self._cancel_deadline()
+        queued, self._queued = b"".join(self._queued), []
+        self.write(queued)
         self._send()
-        if self._ending:
-            self.end_writing()
+        if self._eof_requested:
+            self.write_eof()
         return True
 
     def _read(self) -> None:
-        """Hand on everything that came: nothing stays behind that the event loop doesn't know of."""
+        """Decrypt and pass on everything received: the event loop does not know of bytes that stay in the buffer."""
         parts: list[bytes] = []
         ended = False
         try:
-            while not self._over:
-                part = self._tls.read(_RECORD)
+            while not self._finished:
+                part = self._tls.read(_RECORD_SIZE)
                 if not part:
                     ended = True
                     break
@@ -170,10 +171,10 @@ class TlsProtocol(asyncio.Protocol):
         if ended:
             self._inner.eof_received()
 
-    def _say_farewell(self) -> None:
-        """Tell the client, within what is encrypted, that this is the end: a cut can't be taken for it then."""
-        self._over = True
-        # It would like to have the client's farewell too.
+    def _send_close_notify(self) -> None:
+        """Send TLS's close notification, so that a cut connection can't be mistaken for a normal end."""
+        self._finished = True
+        # OpenSSL wants the client's close notification too.
         with contextlib.suppress(ssl.SSLError):
             self._tls.unwrap()
         self._send()
@@ -182,59 +183,59 @@ class TlsProtocol(asyncio.Protocol):
         if self._outgoing.pending and self._transport is not None:
             self._transport.write(self._outgoing.read())
 
-    def _break(self, error: ssl.SSLError) -> None:
-        """End a connection on which something else than TLS came, or which the client refused."""
-        _log.debug("a connection ends: %s", error.reason or error)
-        self._over = True
-        # The alert that tells the client why.
+    def _fail(self, error: ssl.SSLError) -> None:
+        """End a connection that violates TLS, or that the client refused."""
+        _log.debug("a TLS connection failed: %s", error.reason or error)
+        self._finished = True
+        # The alert with the reason.
         self._send()
         if self._transport is not None:
             self._transport.close()
 
-    def _stop_waiting(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _too_late(self) -> None:
+    def _handshake_timed_out(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
 
 class _TlsTransport(asyncio.Transport):
-    """The transport that the connection sees."""
+    """The transport of the inner protocol."""
 
-    def __init__(self, encrypted: TlsProtocol, outside: asyncio.Transport) -> None:
+    def __init__(self, encrypted: TlsProtocol, transport: asyncio.Transport) -> None:
         super().__init__()
         self._encrypted = encrypted
-        self._outside = outside
+        self._transport = transport
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        return self._outside.get_extra_info(name, default)
+        return self._transport.get_extra_info(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        self._outside.set_write_buffer_limits(high, low)
+        self._transport.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
         return self._encrypted.unsent
 
     def is_closing(self) -> bool:
-        return self._outside.is_closing()
+        return self._transport.is_closing()
 
     def pause_reading(self) -> None:
-        self._outside.pause_reading()
+        self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        self._outside.resume_reading()
+        self._transport.resume_reading()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._encrypted.write(bytes(data))
 
     def write_eof(self) -> None:
-        self._encrypted.end_writing()
+        self._encrypted.write_eof()
 
     def close(self) -> None:
         self._encrypted.close()
 
     def abort(self) -> None:
-        self._outside.abort()
+        self._transport.abort()

@@ -220,7 +220,7 @@ def test_a_wrong_token_is_refused_at_once() -> None:
 
 def test_what_is_too_long_for_the_server_is_not_sent_and_costs_no_connection() -> None:
     with FakeServer(limits=Limits(max_line=1024)) as server, Client(server.address) as client:
-        with pytest.raises(LocalProtocolError, match="the server takes 1024"):
+        with pytest.raises(LocalProtocolError, match="the server accepts 1024"):
             client.submit("echo", "x" * 1024)
         long = NewSubmission("echo", "x" * 1024, "long")
         wrong = NewSubmission("echo", float("nan"), "wrong")

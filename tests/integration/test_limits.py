@@ -1,4 +1,4 @@
-"""What one client may do, who is let in at all, and who may read what is stored: with real servers."""
+"""The limits of a client, access from other machines, and permissions of files, with real servers."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ TOKEN = "contraseña"  # noqa: S105 - it is a test's
 
 @pytest.fixture
 def token(tmp_path: Path) -> Path:
-    """The file of a token."""
+    """The file with a token."""
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n", "utf-8")
     file.chmod(0o600)
@@ -36,14 +36,14 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def any_umask() -> Iterator[None]:
-    """What is made would be everybody's, unless it is made otherwise."""
+    """Make new files readable by all users by default."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 @pytest.mark.parametrize("program", ["core.server", "core.supervisor"])
-def test_other_machines_are_not_let_in_in_the_clear(
+def test_other_machines_can_not_connect_without_encryption(
     tmp_path: Path, token: Path, local_pair: Pair, program: str
 ) -> None:
     command = ["up"] if program == "core.supervisor" else []
@@ -60,18 +60,16 @@ def test_other_machines_are_not_let_in_in_the_clear(
     assert not (tmp_path / "system").exists()
 
 
-def test_a_server_beyond_this_machine_starts_with_token_and_certificate(
-    tmp_path: Path, token: Path, local_pair: Pair
-) -> None:
+def test_an_exposed_server_starts_with_token_and_certificate(tmp_path: Path, token: Path, local_pair: Pair) -> None:
     flags = ("--token-file", str(token), *local_pair.flags, "--listen", "0.0.0.0:0")
     with server(tmp_path, "s1", *flags) as program:
-        assert program.ready().address.host == "0.0.0.0"  # noqa: S104 - it is what was asked for
+        assert program.ready().address.host == "0.0.0.0"  # noqa: S104 - the requested address
         assert "INSECURE" not in program.log
         program.terminate()
         assert program.wait() == 0
 
 
-def test_the_loud_way_round_warns_at_each_start(tmp_path: Path, token: Path) -> None:
+def test_insecure_listen_warns_at_each_start(tmp_path: Path, token: Path) -> None:
     flags = ("--token-file", str(token), "--insecure-listen", "--listen", "0.0.0.0:0")
     with server(tmp_path, "s1", *flags) as program:
         program.ready()
@@ -81,7 +79,7 @@ def test_the_loud_way_round_warns_at_each_start(tmp_path: Path, token: Path) -> 
         assert program.wait() == 0
 
 
-def test_what_is_beyond_the_rate_is_refused_with_the_time_to_wait(tmp_path: Path) -> None:
+def test_requests_beyond_the_rate_are_refused_with_the_time_to_wait(tmp_path: Path) -> None:
     with server(tmp_path, "s1", "--rate-limit", "10") as program:
         address = program.ready().address
         with Wire(address) as busy, Wire(address) as quiet:
@@ -96,15 +94,15 @@ def test_what_is_beyond_the_rate_is_refused_with_the_time_to_wait(tmp_path: Path
         assert program.wait() == 0
 
 
-def test_the_client_waits_as_long_as_it_is_told_and_loses_nothing(tmp_path: Path) -> None:
+def test_the_client_waits_as_asked_and_loses_nothing(tmp_path: Path) -> None:
     with server(tmp_path, "s1", "--rate-limit", "300") as program:
         address = program.ready().address
         ids = [f"task-{number}" for number in range(1200)]
         began = time.monotonic()
         with Client(address) as client:
-            answers = list(client.submit_many(NewSubmission("echo", 1, task_id) for task_id in ids))
-        assert sorted(answer.id for answer in answers) == sorted(ids)
-        # Of each of its connections, six hundred go through at once.
+            results = list(client.submit_many(NewSubmission("echo", 1, task_id) for task_id in ids))
+        assert sorted(result.id for result in results) == sorted(ids)
+        # Each of its connections has a burst of six hundred.
         assert time.monotonic() - began < 30
         order = LoadOptions(tasks=900, connections=1, window=400, rate=None, kind="echo", payload="", wait=False)
         with ConnectionPool([address], None, 10.0) as pool, Client(address) as client:
@@ -116,19 +114,19 @@ def test_the_client_waits_as_long_as_it_is_told_and_loses_nothing(tmp_path: Path
         assert "Traceback" not in program.log
 
 
-def test_who_goes_on_trying_tokens_waits_for_each_answer(tmp_path: Path, token: Path) -> None:
+def test_replies_to_repeated_wrong_tokens_are_delayed(tmp_path: Path, token: Path) -> None:
     with server(tmp_path, "s1", "--token-file", str(token)) as program:
         address = program.ready().address
         took = []
         for number in range(7):
             began = time.monotonic()
-            with Wire(address) as stranger:
-                assert stranger.error("hello", token=f"guess {number}")["message"] == "token: wrong"
-                assert stranger.rest() == []
+            with Wire(address) as wire:
+                assert wire.error("hello", token=f"guess {number}")["message"] == "token: wrong"
+                assert wire.rest() == []
             took.append(time.monotonic() - began)
         assert max(took[:5]) < 0.9 < min(took[5:])
         with Wire(address) as impatient:
-            # To say that nothing more comes brings the answer no sooner.
+            # Ending the input does not bring the reply sooner.
             began = time.monotonic()
             impatient.send({"op": "hello", "ref": 1, "token": "another guess"})
             impatient.half_close()
@@ -143,7 +141,7 @@ def test_who_goes_on_trying_tokens_waits_for_each_answer(tmp_path: Path, token: 
         assert "guess" not in program.log
 
 
-def test_a_client_from_elsewhere_is_known_by_its_address(tmp_path: Path, token: Path) -> None:
+def test_a_remote_client_is_identified_by_its_address(tmp_path: Path, token: Path) -> None:
     outside = _own_address()
     flags = ("--token-file", str(token), "--insecure-listen", "--listen", "0.0.0.0:0")
     with server(tmp_path, "s1", *flags, "--connections-per-client", "2", "--rate-limit", "10") as program:
@@ -157,7 +155,7 @@ def test_a_client_from_elsewhere_is_known_by_its_address(tmp_path: Path, token: 
                     [refusal] = third.rest()
                     assert refusal["error"]["code"] == "overloaded"
                     assert refusal["error"]["message"] == f"{outside} has 2 connections already"
-                # What the one has used up, the other can't have.
+                # Both connections share one limit.
                 began = time.monotonic()
                 replies = []
                 for wire in (first, second):
@@ -180,7 +178,7 @@ def test_a_client_from_elsewhere_is_known_by_its_address(tmp_path: Path, token: 
 
 
 def _own_address() -> str:
-    """An address of this machine by which it comes to itself from outside."""
+    """Return an address of this machine other than loopback."""
     for addresses in psutil.net_if_addrs().values():
         for address in addresses:
             if address.family == socket.AF_INET and not Address(address.address, 0).is_loopback:
@@ -189,17 +187,17 @@ def _own_address() -> str:
 
 
 @pytest.mark.nginx
-def test_nginx_holds_a_client_to_so_many_connections(tmp_path: Path, nginx_program: Path) -> None:
+def test_nginx_limits_the_connections_of_a_client(tmp_path: Path, nginx_program: Path) -> None:
     assert nginx_program.exists()
     with Supervised(tmp_path) as system:
         address = Address.parse(system.up(1, 1, "--nginx", "--connections-per-client", "2").listen)
-        # What the supervisor looked with may not be counted off yet.
+        # NGINX may still count the supervisor's probe.
         wait_until(lambda: _takes(address, 2), "NGINX to take two connections")
         assert not _takes(address, 3)
 
 
 def _takes(address: Address, count: int) -> bool:
-    """Whether so many connections at once are all served."""
+    """Return whether this many simultaneous connections are all served."""
     with contextlib.ExitStack() as stack:
         try:
             return all("ok" in stack.enter_context(Wire(address)).ask("hello") for _ in range(count))
@@ -208,7 +206,7 @@ def _takes(address: Address, count: int) -> bool:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such rights elsewhere")
-def test_a_token_that_others_may_read_is_warned_of(tmp_path: Path, token: Path) -> None:
+def test_a_token_file_that_others_can_read_is_warned_of(tmp_path: Path, token: Path) -> None:
     token.chmod(0o644)
     with server(tmp_path, "s1", "--token-file", str(token)) as program:
         program.ready()
@@ -222,7 +220,7 @@ def test_a_token_that_others_may_read_is_warned_of(tmp_path: Path, token: Path) 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such rights elsewhere")
 @pytest.mark.usefixtures("any_umask")
-def test_whatever_a_system_makes_is_its_owners_alone(tmp_path: Path) -> None:
+def test_all_files_of_a_system_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     directory = tmp_path / "system"
     with Supervised(directory) as system:
         report = system.up(1, 1)
@@ -238,7 +236,7 @@ def test_whatever_a_system_makes_is_its_owners_alone(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such rights elsewhere")
 @pytest.mark.usefixtures("any_umask")
-def test_parts_that_are_run_by_hand_make_their_files_for_one_user_too(tmp_path: Path) -> None:
+def test_files_of_programs_run_by_hand_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     directory = tmp_path / "deep" / "system"
     with server(tmp_path / "logs", "s1", "--dir", str(directory)) as program:
         wait_until((directory / "resultados.db").exists, "the journal to be made")
@@ -250,7 +248,7 @@ def test_parts_that_are_run_by_hand_make_their_files_for_one_user_too(tmp_path: 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such rights elsewhere")
-def test_doctor_names_what_others_may_read(tmp_path: Path, token: Path) -> None:
+def test_doctor_names_files_that_others_can_read(tmp_path: Path, token: Path) -> None:
     with server(tmp_path) as program:
         program.ready()
         program.terminate()
@@ -260,7 +258,7 @@ def test_doctor_names_what_others_may_read(tmp_path: Path, token: Path) -> None:
     (tmp_path / "resultados.db").chmod(0o644)
     tmp_path.chmod(0o777)
     token.chmod(0o604)
-    told = run("core.supervisor", "doctor", "--dir", str(tmp_path), "--token-file", str(token))
-    assert "other users may read or write resultados.db, token" in told.output
-    assert f"chmod -R go-rwx {tmp_path / 'resultados.db'}" in told.output
-    assert f"any user may put other files in the place of those in {tmp_path}" in told.output
+    report = run("core.supervisor", "doctor", "--dir", str(tmp_path), "--token-file", str(token))
+    assert "other users may read or write resultados.db, token" in report.output
+    assert f"chmod -R go-rwx {tmp_path / 'resultados.db'}" in report.output
+    assert f"any user may put other files in the place of those in {tmp_path}" in report.output

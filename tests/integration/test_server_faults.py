@@ -1,4 +1,4 @@
-"""Servers while something that they need is away, and after another server was killed."""
+"""Servers without their broker or journal, and after another server was killed."""
 
 import threading
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ QUEUE = Faults(BrokerUnavailable, BrokerMisconfigured)
 
 @contextmanager
 def locked(path: Path, faults: Faults) -> Iterator[None]:
-    """Nobody else can write this database in the block."""
+    """Lock out other writers of this database during the block."""
     with Database(path, faults) as database, database.transaction():
         yield
 
@@ -44,12 +44,12 @@ def test_tasks_are_accepted_while_the_broker_is_away(tmp_path: Path) -> None:
             assert status["state"] == "accepted"
             assert status["note"].startswith("waiting for the broker: ")
             assert wire.ok("cancel", id="t1")["state"] == "cancelled"
-            wait_until(lambda: "; broker: " in wire.ok("stats")["servers"][0]["status"], "the heartbeat to say so")
+            wait_until(lambda: "; broker: " in wire.ok("stats")["servers"][0]["status"], "the heartbeat to report it")
         program.terminate()
         assert program.wait() == 0
         assert "secret-word" not in program.log
         assert "Traceback" not in program.log
-    # Another broker, another day: what was promised is done.
+    # With another broker the accepted tasks are done.
     with server(tmp_path).ready() as program, worker(tmp_path).ready():
         assert once(program.address, "result", id="t299", wait=20)["state"] == "done"
         wait_until(lambda: settled(tmp_path, done=299, cancelled=1), "all tasks to be done", 20)
@@ -64,7 +64,7 @@ def test_the_journal_is_locked_for_a_while(tmp_path: Path) -> None:
             wire.socket.settimeout(2.0)
             with pytest.raises(TimeoutError):
                 wire.line()
-            # Questions are answered all the same.
+            # Read requests are answered all the same.
             assert once(program.address, "status", id="before")["state"] == "accepted"
             assert once(program.address, "result", id="before", wait=0.2)["state"] == "accepted"
         wire.socket.settimeout(15.0)
@@ -78,7 +78,7 @@ def test_the_journal_is_locked_for_a_while(tmp_path: Path) -> None:
         assert "Traceback" not in program.log
 
 
-def test_what_a_killed_server_held_is_published_by_another(tmp_path: Path) -> None:
+def test_another_server_publishes_the_claimed_tasks_of_a_killed_one(tmp_path: Path) -> None:
     with ExitStack() as stack:
         first: Program = stack.enter_context(server(tmp_path, "s1")).ready()
         second: Program = stack.enter_context(server(tmp_path, "s2")).ready()
@@ -86,7 +86,7 @@ def test_what_a_killed_server_held_is_published_by_another(tmp_path: Path) -> No
             with Wire(first.address) as wire:
                 wire.send(*({"op": "submit", "ref": ref, "id": f"t{ref}", "kind": "echo"} for ref in range(200)))
                 assert {wire.reply()["ok"]["state"] for _ in range(200)} == {"accepted"}
-            # It has promised them, and is about to publish them.
+            # It has accepted them, and is about to publish them.
             first.process.kill()
             first.process.wait()
             assert settled(tmp_path, accepted=200)
@@ -100,7 +100,7 @@ def test_what_a_killed_server_held_is_published_by_another(tmp_path: Path) -> No
             assert {task.attempts for task in repository.latest(300)} == {1}
 
 
-def test_a_crowd_of_servers_shares_one_journal(tmp_path: Path) -> None:
+def test_several_servers_share_one_journal(tmp_path: Path) -> None:
     with ExitStack() as stack:
         programs = [stack.enter_context(server(tmp_path, f"s{number}")) for number in range(3)]
         addresses = [program.ready().address for program in programs]

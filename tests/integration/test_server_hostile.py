@@ -1,4 +1,4 @@
-"""Clients that want the server to run out of something: memory, descriptors, the disk under its log."""
+"""Clients that try to exhaust the server's memory, file descriptors or disk."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ from tests.services.waiting import wait_until
 
 MIB = 1024 * 1024
 ASKED = 1000
-"""Requests that a client sends in one breath."""
+"""Requests that a client sends at once."""
 
 
 def test_a_large_result_asked_for_a_thousand_times_is_in_memory_a_few_times(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_large_result_asked_for_a_thousand_times_is_in_memory_a_few_times(tmp_
 
         wait_until(passed, "two seconds to pass")
         assert most - before < 100 * MIB
-        # And whoever reads gets every answer, each once.
+        # A client that reads gets every reply, each once.
         refs = sorted(wire.reply()["ref"] for _ in range(ASKED))
         assert refs == list(range(ASKED))
         assert process.memory_info().rss - before < 100 * MIB
@@ -43,7 +43,7 @@ def test_a_large_result_asked_for_a_thousand_times_is_in_memory_a_few_times(tmp_
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes the limits of another process")
 def test_a_server_without_descriptors_waits_quietly_and_recovers(tmp_path: Path) -> None:
-    # There is none on Windows.
+    # Windows has no such limit.
     import resource
 
     with server(tmp_path).ready() as program, Wire(program.address) as old:
@@ -53,12 +53,12 @@ def test_a_server_without_descriptors_waits_quietly_and_recovers(tmp_path: Path)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
         crowd = [Wire(program.address) for _ in range(100)]
         try:
-            wait_until(lambda: "no connection can be taken now" in program.log, "the server to say so")
+            wait_until(lambda: "no connection can be accepted now" in program.log, "the server to log it")
             worked = sum(process.cpu_times()[:2])
             began = time.monotonic()
             wait_until(lambda: time.monotonic() - began > 2.0, "two seconds to pass")
             assert sum(process.cpu_times()[:2]) - worked < 0.5
-            # Those that are in notice nothing.
+            # The open connections are not affected.
             assert old.ok("submit", id="one")["state"] == "accepted"
         finally:
             for wire in crowd:
@@ -69,7 +69,7 @@ def test_a_server_without_descriptors_waits_quietly_and_recovers(tmp_path: Path)
         assert len(program.log) < 10_000
 
 
-def test_every_request_is_answered_when_many_are_sent_together_and_the_client_sends_no_more(tmp_path: Path) -> None:
+def test_every_request_is_answered_when_the_client_ends_its_input_after_many(tmp_path: Path) -> None:
     with server(tmp_path).ready() as program, Wire(program.address) as wire:
         requests = [{"op": ("status", "nothing-like-it")[ref % 2], "ref": ref, "id": "x"} for ref in range(30_000)]
         sender = threading.Thread(target=_send_all, args=(wire, requests))

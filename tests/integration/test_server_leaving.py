@@ -1,4 +1,4 @@
-"""How a server leaves: what it accepted is in the journal, and every client is told to go elsewhere."""
+"""The stop of a server: accepted tasks are in the journal, and every client is asked to go to another server."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signal t
 
 
 class Stream:
-    """A client that submits and submits, without waiting, until the connection ends."""
+    """A client that submits without waiting until the connection ends."""
 
     def __init__(self, wire: Wire, name: str) -> None:
         self._wire = wire
@@ -29,7 +29,7 @@ class Stream:
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start submitting."""
         self._writer.start()
         self._reader.start()
 
@@ -65,11 +65,11 @@ class Stream:
 
     @property
     def accepted(self) -> set[str]:
-        """The ids of the tasks that were promised."""
+        """Return the ids of the accepted tasks."""
         return {reply["ok"]["id"] for reply in self.replies if "ok" in reply}
 
 
-def test_what_was_accepted_while_it_left_is_in_the_journal(tmp_path: Path) -> None:
+def test_tasks_accepted_during_the_stop_are_in_the_journal(tmp_path: Path) -> None:
     with server(tmp_path) as program:
         address = program.ready().address
         streams = [Stream(Wire(address), f"stream{number}") for number in range(3)]
@@ -100,7 +100,7 @@ def test_what_was_accepted_while_it_left_is_in_the_journal(tmp_path: Path) -> No
         assert repository.counts()["accepted"] == 0, "what it could still publish, it published"
 
 
-def test_those_who_wait_get_an_answer_when_it_leaves(tmp_path: Path) -> None:
+def test_waiting_requests_are_answered_during_the_stop(tmp_path: Path) -> None:
     with server(tmp_path) as program:
         with Wire(program.ready().address) as wire:
             wire.ok("submit", id="later", payload=1, delay=3600)
@@ -113,12 +113,12 @@ def test_those_who_wait_get_an_answer_when_it_leaves(tmp_path: Path) -> None:
         assert program.wait() == 0
 
 
-def test_a_client_that_does_not_care_holds_up_nothing(tmp_path: Path) -> None:
+def test_a_client_that_ignores_the_goaway_does_not_delay_the_stop(tmp_path: Path) -> None:
     with server(tmp_path, "s1", "--shutdown-timeout", "30") as program:
         address = program.ready().address
-        with Wire(address) as silent, socket.create_connection(address.pair) as stranger:
+        with Wire(address) as silent, socket.create_connection(address.pair) as unfinished:
             silent.ok("hello")
-            stranger.sendall(b'{"op": "submit", "ref"')
+            unfinished.sendall(b'{"op": "submit", "ref"')
             began = time.monotonic()
             program.terminate()
             assert program.wait() == 0

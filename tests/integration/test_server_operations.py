@@ -20,7 +20,7 @@ FAR = 3600.0
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """A server and a worker, for all tests here; in the end neither has written a traceback."""
+    """A server and a worker for all tests of this file. In the end neither has logged a traceback."""
     arguments = ("--lab", "--retry-delay", "60", "--concurrency", "4")
     with LocalSystem(tmp_path_factory.mktemp("operations"), worker_arguments=arguments) as started:
         yield started
@@ -29,7 +29,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
 
 @pytest.fixture
 def wire(system: LocalSystem) -> Iterator[Wire]:
-    """A connection."""
+    """A connection to the server."""
     with Wire(system.address("s1")) as connected:
         yield connected
 
@@ -55,7 +55,7 @@ def test_a_task_without_id_or_kind_gets_both(wire: Wire) -> None:
     assert wire.ok("status", id=accepted["id"])["kind"] == "simulate"
 
 
-def test_the_way_of_a_task_that_goes_well(wire: Wire) -> None:
+def test_the_timeline_of_a_task_that_succeeds(wire: Wire) -> None:
     wire.ok("submit", id="well", kind="wordcount", payload="uno dos tres", sent=1.5)
     assert wire.ok("result", id="well", wait=20) == {"id": "well", "state": "done", "result": 3}
     status = wire.ok("status", id="well")
@@ -74,7 +74,7 @@ def test_the_way_of_a_task_that_goes_well(wire: Wire) -> None:
     assert [times[hop] for hop in way] == sorted(times[hop] for hop in way)
 
 
-def test_a_task_that_fails_says_why(wire: Wire) -> None:
+def test_a_failed_task_has_the_reason(wire: Wire) -> None:
     wire.ok("submit", id="fails", kind="fail", payload="no luck", retries=0)
     result = wire.ok("result", id="fails", wait=20)
     assert result["state"] == "failed"
@@ -85,7 +85,7 @@ def test_a_task_that_fails_says_why(wire: Wire) -> None:
     assert wire.ok("status", id="fails")["attempts"] == 1
 
 
-def test_the_submitter_decides_how_often_it_is_tried_again(wire: Wire) -> None:
+def test_a_submission_sets_the_number_of_retries(wire: Wire) -> None:
     wire.ok("submit", id="tried", kind="fail", payload="x", retries=1)
     wait_until(lambda: wire.ok("status", id="tried")["state"] == "retrying", "the first attempt to fail")
     status = wire.ok("status", id="tried")
@@ -96,7 +96,7 @@ def test_the_submitter_decides_how_often_it_is_tried_again(wire: Wire) -> None:
     assert wire.ok("cancel", id="tried") == {"id": "tried", "state": "cancelled"}
 
 
-def test_a_delayed_task_waits_and_can_be_taken_back(wire: Wire) -> None:
+def test_a_delayed_task_waits_and_can_be_cancelled(wire: Wire) -> None:
     wire.ok("submit", id="later", kind="echo", payload=1, delay=FAR)
     status = wire.ok("status", id="later")
     assert (status["state"], status["attempts"]) == ("accepted", 0)
@@ -110,14 +110,14 @@ def test_a_delayed_task_waits_and_can_be_taken_back(wire: Wire) -> None:
     assert "note" not in wire.ok("status", id="later")
 
 
-def test_a_delay_is_kept(wire: Wire) -> None:
+def test_a_delay_is_observed(wire: Wire) -> None:
     wire.ok("submit", id="soon", kind="echo", payload=1, delay=0.4)
     assert wire.ok("result", id="soon", wait=20)["state"] == "done"
     times = wire.ok("status", id="soon")["times"]
     assert times["started"] - times["received"] >= 0.4
 
 
-def test_a_running_task_says_where_and_can_not_be_taken_back(wire: Wire) -> None:
+def test_a_running_task_names_its_worker_and_can_not_be_cancelled(wire: Wire) -> None:
     wire.ok("submit", id="runs", kind="sleep", payload=4)
     wait_until(lambda: is_running(wire, "runs"), "the task to run")
     status = wire.ok("status", id="runs")
@@ -132,7 +132,7 @@ def test_a_running_task_says_where_and_can_not_be_taken_back(wire: Wire) -> None
     assert wire.error("cancel", id="runs")["code"] == "not_cancellable"
 
 
-def test_everybody_who_waits_for_a_task_is_told(system: LocalSystem, wire: Wire) -> None:
+def test_all_waiting_clients_get_the_result(system: LocalSystem, wire: Wire) -> None:
     wire.ok("submit", id="watched", kind="sleep", payload=0.5)
     with Wire(system.address("s1")) as other:
         for each in (wire, other):
@@ -143,7 +143,9 @@ def test_everybody_who_waits_for_a_task_is_told(system: LocalSystem, wire: Wire)
             assert {reply["ok"]["state"] for reply in replies} == {"done"}
 
 
-def test_a_result_that_can_not_be_sent_is_told_and_nobody_else_suffers(system: LocalSystem, wire: Wire) -> None:
+def test_a_result_that_can_not_be_sent_is_an_error_and_affects_no_other_request(
+    system: LocalSystem, wire: Wire
+) -> None:
     wire.ok("submit", id="foreign", kind="echo", payload=1, delay=FAR)
     with Journal("resultados.db", system.directory).open() as repository:
         [foreign] = repository.find_all(["foreign"])
@@ -152,7 +154,7 @@ def test_a_result_that_can_not_be_sent_is_told_and_nobody_else_suffers(system: L
             attempt=0,
             state=State.DONE,
             result="[1,\n2]",
-            worker="a program of somebody else's",
+            worker="another program",
             queued_at=None,
             taken_at=1.0,
             started_at=1.0,
@@ -160,22 +162,22 @@ def test_a_result_that_can_not_be_sent_is_told_and_nobody_else_suffers(system: L
         )
         with repository.transaction():
             assert repository.store_outcomes([written], 1.0) == [True]
-    wire.send(*({"op": "result", "ref": ref, "id": name} for ref, name in enumerate(["foreign", "nobody", "foreign"])))
+    wire.send(*({"op": "result", "ref": ref, "id": name} for ref, name in enumerate(["foreign", "unknown", "foreign"])))
     codes = {reply["ref"]: reply["error"]["code"] for reply in (wire.reply() for _ in range(3))}
     assert codes == {0: "internal", 1: "not_found", 2: "internal"}
 
 
 @pytest.mark.parametrize("operation", ["status", "result", "cancel"])
-def test_a_task_that_is_not_there(wire: Wire, operation: str) -> None:
-    error = wire.error(operation, id="nobody")
+def test_an_unknown_task_is_not_found(wire: Wire, operation: str) -> None:
+    error = wire.error(operation, id="unknown")
     assert error["code"] == "not_found"
-    assert "nobody" in error["message"]
+    assert "unknown" in error["message"]
 
 
-def test_the_books_add_up(wire: Wire) -> None:
-    wire.ok("submit", id="booked", kind="echo", payload=1, delay=FAR)
-    # What a worker said half a second ago of what it runs may be out of date.
-    wait_until(lambda: wire.ok("stats")["ledger"]["waiting"] > 0, "the task to be in the books")
+def test_the_ledger_adds_up(wire: Wire) -> None:
+    wire.ok("submit", id="waiting", kind="echo", payload=1, delay=FAR)
+    # The last heartbeat of a worker may be half a second old.
+    wait_until(lambda: wire.ok("stats")["ledger"]["waiting"] > 0, "the task to be in the ledger")
     stats = wire.ok("stats")
     ledger: dict[str, int] = stats["ledger"]
     assert ledger.pop("accepted") == sum(ledger.values())
@@ -201,7 +203,7 @@ def test_the_books_add_up(wire: Wire) -> None:
         ({"op": "result", "ref": 1, "id": "x", "wait": -1}, "wait"),
     ],
 )
-def test_a_wrong_request_is_told_its_field_and_the_connection_goes_on(wire: Wire, request_: Reply, field: str) -> None:
+def test_an_invalid_field_is_named_and_the_connection_stays_open(wire: Wire, request_: Reply, field: str) -> None:
     wire.send(request_)
     reply = wire.reply()
     assert reply["ref"] == 1
@@ -224,7 +226,7 @@ def test_a_wrong_request_is_told_its_field_and_the_connection_goes_on(wire: Wire
         (b"x" * (3 * 1024 * 1024), "too_large"),
     ],
 )
-def test_what_is_no_request_ends_the_connection_after_one_line(wire: Wire, raw: bytes, code: str) -> None:
+def test_a_line_that_is_not_a_request_ends_the_connection(wire: Wire, raw: bytes, code: str) -> None:
     wire.send_bytes(b'{"op": "hello", "ref": "first"}\n' + raw)
     replies = wire.rest()
     assert len(replies) == 2
@@ -232,7 +234,7 @@ def test_what_is_no_request_ends_the_connection_after_one_line(wire: Wire, raw: 
     assert replies[1]["error"]["code"] == code
 
 
-def test_a_client_that_ends_its_input_gets_every_answer(wire: Wire) -> None:
+def test_a_client_that_ends_its_input_gets_every_reply(wire: Wire) -> None:
     wire.send(
         {"op": "submit", "ref": 1, "id": "piped", "kind": "sleep", "payload": 0.3},
         {"op": "result", "ref": 2, "id": "piped", "wait": 20},
@@ -244,7 +246,7 @@ def test_a_client_that_ends_its_input_gets_every_answer(wire: Wire) -> None:
     assert len(replies) == 2
 
 
-def test_an_input_that_ends_within_a_line(wire: Wire) -> None:
+def test_an_input_that_ends_within_a_line_is_refused(wire: Wire) -> None:
     wire.send_bytes(b'{"op": "submit", "ref": 1, "id": "cut", "payload": 1')
     wire.half_close()
     (reply,) = wire.rest()
@@ -263,7 +265,7 @@ def test_two_thousand_requests_at_once_are_each_answered_by_their_ref(system: Lo
     assert all(results[ref] == {"id": f"many-{ref}", "state": "done", "result": ref} for ref in range(2000))
 
 
-def test_a_question_may_follow_its_submission_without_waiting(wire: Wire) -> None:
+def test_a_status_request_may_follow_its_submission_without_waiting(wire: Wire) -> None:
     for number in range(50):
         wire.send(
             {"op": "submit", "ref": 1, "id": f"asked-{number}", "kind": "echo", "payload": 1, "delay": FAR},
@@ -295,7 +297,7 @@ def test_an_id_stands_for_one_task_only(wire: Wire, other: Reply) -> None:
     assert "mine" in error["message"]
 
 
-def test_the_same_id_from_many_at_the_same_time_is_one_task(system: LocalSystem) -> None:
+def test_the_same_id_from_many_clients_at_the_same_time_is_one_task(system: LocalSystem) -> None:
     line = json.dumps({"op": "submit", "ref": 1, "id": "crowd", "kind": "echo", "payload": "x"}).encode() + b"\n"
 
     def submit(wire: Wire) -> list[Reply]:

@@ -1,4 +1,4 @@
-"""How a server starts, and refuses to: each time with a sentence and a code, never with a traceback."""
+"""The start of a server, and its refusals: each with a sentence and an exit code, never with a traceback."""
 
 import socket
 from pathlib import Path
@@ -13,7 +13,7 @@ TOKEN = "contraseña"  # noqa: S105 - it is a test's
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--colour", "red"], "unrecognized arguments: --colour red"),
         (["--listen", "nowhere"], "--listen: 'nowhere' 'nowhere' is not an address"),
@@ -28,15 +28,15 @@ TOKEN = "contraseña"  # noqa: S105 - it is a test's
         (["--config", "nothing.toml"], "the settings file nothing.toml does not exist"),
     ],
 )
-def test_what_is_wrong_on_the_command_line_is_named(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_an_invalid_command_line_is_explained(tmp_path: Path, arguments: list[str], message: str) -> None:
     ended = run("core.server", "--dir", str(tmp_path), *arguments)
     assert ended.code == 2
-    assert words in ended.errors
+    assert message in ended.errors
     assert ended.output == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_settings_file_is_named_with_its_key(tmp_path: Path) -> None:
+def test_an_invalid_settings_file_is_named_with_its_key(tmp_path: Path) -> None:
     (tmp_path / "cauce.toml").write_text("[server]\nmax-lime = 5\n", "utf-8")
     ended = run("core.server", "--dir", str(tmp_path))
     assert ended.code == 2
@@ -44,7 +44,7 @@ def test_a_wrong_settings_file_is_named_with_its_key(tmp_path: Path) -> None:
     assert "server.max-line" in ended.errors
 
 
-def test_the_settings_can_be_shown_and_hide_what_is_secret(tmp_path: Path) -> None:
+def test_the_shown_settings_hide_secrets(tmp_path: Path) -> None:
     environment = {"CAUCE_TOKEN": "hush", "CAUCE_SERVER_MAX_LINE": "2048"}
     ended = run("core.server", "--dir", str(tmp_path), "--show-config", "--name", "here", environment=environment)
     assert ended.code == 0
@@ -57,7 +57,7 @@ def test_the_settings_can_be_shown_and_hide_what_is_secret(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_port_in_use_is_told_and_leaves_no_trace(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_and_leaves_no_record(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -69,7 +69,7 @@ def test_a_port_in_use_is_told_and_leaves_no_trace(tmp_path: Path) -> None:
     assert not Journal("resultados.db", tmp_path).path.exists()
 
 
-def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_not_changed(tmp_path: Path) -> None:
     journal = tmp_path / "resultados.db"
     journal.write_text("precious letters\n" * 1000, "utf-8")
     before = journal.read_bytes()
@@ -79,18 +79,18 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     assert journal.read_bytes() == before
 
 
-def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
+def test_a_token_is_required_where_one_is_set(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\nsecond line\n", "utf-8")
     with server(tmp_path, "s1", "--token-file", str(file)) as program:
         address = program.ready().address
         for hello in ({}, {"token": "wrong"}, {"token": ""}, {"token": "contrasena"}, {"token": f"{TOKEN}\n"}):
-            with Wire(address) as stranger:
-                assert stranger.error("hello", **hello)["code"] == "unauthorized"
-                assert stranger.rest() == []
-        with Wire(address) as stranger:
-            assert stranger.error("submit", payload=1)["code"] == "unauthorized"
-            assert stranger.rest() == []
+            with Wire(address) as wire:
+                assert wire.error("hello", **hello)["code"] == "unauthorized"
+                assert wire.rest() == []
+        with Wire(address) as wire:
+            assert wire.error("submit", payload=1)["code"] == "unauthorized"
+            assert wire.rest() == []
         with Wire(address) as known:
             assert known.ok("hello", token=TOKEN)["server"] == "s1"
             assert known.ok("submit", id="let-in", payload=1)["state"] == "accepted"
@@ -100,7 +100,7 @@ def test_a_token_is_asked_for_where_there_is_one(tmp_path: Path) -> None:
         assert "Traceback" not in program.log
 
 
-def test_the_limits_of_the_command_line_are_kept(tmp_path: Path) -> None:
+def test_the_limits_of_the_command_line_are_enforced(tmp_path: Path) -> None:
     arguments = ("--idle-seconds", "1", "--connection-age", "1", "--max-connections", "2", "--max-line", "2000")
     with server(tmp_path, "s1", *arguments) as program:
         address = program.ready().address
@@ -109,9 +109,9 @@ def test_the_limits_of_the_command_line_are_kept(tmp_path: Path) -> None:
             busy.send({"op": "result", "ref": 1, "id": "later", "wait": 50})
             with Wire(address) as third:
                 assert [line["error"]["code"] for line in third.rest()] == ["overloaded"]
-            # Nothing is open on this one: it is idle, and closed.
+            # This connection has no open request: it is idle, and closed.
             assert [list(line) for line in idle.rest()] == [["goaway"]]
-            # On this one something is: it is only asked to connect anew.
+            # This one has an open request: it is only asked to reconnect.
             assert list(busy.reply()) == ["goaway"]
             assert busy.ok("hello")["limits"]["max_line"] == 2000
         with Wire(address) as wordy:

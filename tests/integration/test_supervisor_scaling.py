@@ -147,7 +147,7 @@ def test_long_connections_are_shared_out_when_a_server_is_added(system: Supervis
         for wire in wires:
             # It is asked to leave, and is served until it does.
             reason = wire.reply()["goaway"]["reason"]
-            assert "connect anew" in reason
+            assert "reconnect" in reason
             assert wire.ok("stats")
             wire.close()
         wires = [open_wires.enter_context(Wire(entrance, PATIENCE)) for _ in range(LONG_CONNECTIONS)]

@@ -1,4 +1,4 @@
-"""The system over TLS: real servers, real certificates, and one sentence for everything that is wrong with them."""
+"""The system over TLS: real servers, real certificates, and one sentence for every error."""
 
 import argparse
 import contextlib
@@ -35,7 +35,7 @@ TOKEN = "contraseña"  # noqa: S105 - it is a test's
 
 @pytest.fixture
 def encrypted(tmp_path: Path, local_pair: Pair) -> Iterator[Program]:
-    """A server that encrypts."""
+    """An encrypting server."""
     with server(tmp_path, "s1", *local_pair.flags) as program:
         program.ready()
         yield program
@@ -46,16 +46,16 @@ def encrypted(tmp_path: Path, local_pair: Pair) -> Iterator[Program]:
 
 @pytest.fixture
 def trusting(authority: Authority) -> Encryption:
-    """A client that trusts the authority."""
+    """The TLS settings of a client that trusts the authority."""
     return Encryption.trusting(str(authority.certificate))
 
 
 def ask(program: Program, *flags: str, host: str = "127.0.0.1") -> tuple[int, str]:
-    """Run the client; its exit code and what it complains of."""
+    """Run the client. Returns its exit code and its errors."""
     began = time.monotonic()
     where = ("--server", f"{host}:{program.address.port}")
     ended = run("core.client", *where, "--patience", "20", *flags, "stats")
-    # What lasts is told at once, and not tried again until patience is at its end.
+    # A permanent error is reported at once, and not retried.
     assert time.monotonic() - began < 15
     return ended.code, ended.errors
 
@@ -77,22 +77,22 @@ def test_the_documented_authority_works(tmp_path: Path) -> None:
             assert ask(program, "--tls-ca", str(tmp_path / "ca.pem"), host=host) == (0, "")
 
 
-def test_what_is_submitted_over_tls_is_stored(tmp_path: Path, encrypted: Program, trusting: Encryption) -> None:
+def test_a_task_submitted_over_tls_is_stored(tmp_path: Path, encrypted: Program, trusting: Encryption) -> None:
     with (
         worker(tmp_path) as hand,
         Client(encrypted.address, tls=trusting) as client,
     ):
         hand.ready()
         ids = [f"task-{number}" for number in range(3000)]
-        answers = client.submit_many(NewSubmission("echo", "x" * 200, task_id) for task_id in ids)
-        assert {answer.id for answer in answers} == set(ids)
+        results = client.submit_many(NewSubmission("echo", "x" * 200, task_id) for task_id in ids)
+        assert {result.id for result in results} == set(ids)
         outcomes = list(client.results(ids, timeout=30))
         assert {outcome.id for outcome in outcomes} == set(ids)
         large = "y" * 900_000
         assert client.submit("echo", large).result(timeout=20) == large
 
 
-def test_the_load_goes_over_tls_too(encrypted: Program, trusting: Encryption) -> None:
+def test_the_load_command_uses_tls_too(encrypted: Program, trusting: Encryption) -> None:
     order = LoadOptions(tasks=2000, connections=2, window=100, rate=None, kind="echo", payload="", wait=False)
     with (
         ConnectionPool([encrypted.address], None, 10.0, tls=trusting) as pool,
@@ -117,7 +117,7 @@ def test_the_console_submits_over_tls(tmp_path: Path, encrypted: Program, author
         assert acts.load(order, address, lambda *_: None, threading.Event()).accepted == 50
 
 
-def test_a_client_outlives_a_server_that_is_killed(tmp_path: Path, local_pair: Pair, trusting: Encryption) -> None:
+def test_a_client_survives_the_death_of_a_server(tmp_path: Path, local_pair: Pair, trusting: Encryption) -> None:
     with server(tmp_path, "s1", *local_pair.flags) as first, server(tmp_path, "s2", *local_pair.flags) as second:
         addresses = [first.ready().address, second.ready().address]
         ids = [f"task-{number}" for number in range(2000)]
@@ -129,12 +129,10 @@ def test_a_client_outlives_a_server_that_is_killed(tmp_path: Path, local_pair: P
                 yield NewSubmission("echo", number, task_id)
 
         with Client(addresses, tls=trusting) as client:
-            assert sorted(answer.id for answer in client.submit_many(submissions())) == sorted(ids)
+            assert sorted(result.id for result in client.submit_many(submissions())) == sorted(ids)
 
 
-def test_the_token_is_asked_for_within_what_is_encrypted(
-    tmp_path: Path, local_pair: Pair, authority: Authority
-) -> None:
+def test_the_token_is_required_over_tls_too(tmp_path: Path, local_pair: Pair, authority: Authority) -> None:
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n", "utf-8")
     token.chmod(0o600)
@@ -147,9 +145,9 @@ def test_the_token_is_asked_for_within_what_is_encrypted(
         assert "token: missing (unauthorized)" in errors
 
 
-def test_an_authority_that_did_not_sign_is_told(tmp_path: Path, encrypted: Program) -> None:
-    stranger = Authority(tmp_path / "stranger")
-    code, errors = ask(encrypted, "--tls-ca", str(stranger.certificate))
+def test_the_wrong_authority_is_reported(tmp_path: Path, encrypted: Program) -> None:
+    other = Authority(tmp_path / "other")
+    code, errors = ask(encrypted, "--tls-ca", str(other.certificate))
     assert code == 2
     assert "signed by an authority that this client does not trust: give the right authority with --tls-ca" in errors
     code, errors = ask(encrypted, "--tls")
@@ -157,7 +155,7 @@ def test_an_authority_that_did_not_sign_is_told(tmp_path: Path, encrypted: Progr
     assert "signed by an authority that this client does not trust" in errors
 
 
-def test_another_name_is_told_and_the_right_one_can_be_said(tmp_path: Path, authority: Authority) -> None:
+def test_another_name_is_reported_and_the_right_one_can_be_given(tmp_path: Path, authority: Authority) -> None:
     pair = authority.issue("elsewhere", "DNS:tasks.example")
     ca = ("--tls-ca", str(authority.certificate))
     with server(tmp_path, "s1", *pair.flags) as program:
@@ -173,7 +171,7 @@ def test_another_name_is_told_and_the_right_one_can_be_said(tmp_path: Path, auth
         assert "not for other.example" in errors
 
 
-def test_a_certificate_that_has_expired_is_told(tmp_path: Path, authority: Authority) -> None:
+def test_an_expired_certificate_is_reported(tmp_path: Path, authority: Authority) -> None:
     pair = authority.issue("expired", days=-1)
     with server(tmp_path, "s1", *pair.flags) as program:
         program.ready()
@@ -182,35 +180,35 @@ def test_a_certificate_that_has_expired_is_told(tmp_path: Path, authority: Autho
         assert "the server's certificate has expired: the server needs a new one" in errors
 
 
-def test_a_client_in_the_clear_is_told_that_the_server_encrypts(encrypted: Program) -> None:
+def test_a_client_without_tls_learns_that_the_server_encrypts(encrypted: Program) -> None:
     code, errors = ask(encrypted)
     assert code == 1
-    assert "this server speaks only TLS: connect with --tls-ca FILE, or --tls (unauthorized)" in errors
+    assert "this server accepts only TLS: connect with --tls-ca FILE, or --tls (unauthorized)" in errors
 
 
-def test_a_client_that_encrypts_is_told_that_the_server_does_not(tmp_path: Path, authority: Authority) -> None:
+def test_a_client_with_tls_learns_that_the_server_does_not_encrypt(tmp_path: Path, authority: Authority) -> None:
     with server(tmp_path) as program:
         program.ready()
         code, errors = ask(program, "--tls-ca", str(authority.certificate))
         assert code == 2
         assert "the server does not speak TLS: start it with --tls-certificate, or connect without" in errors
-        with Wire(program.address) as stranger:
-            stranger.send_bytes(b"\x16\x03\x01\x02\x00\x01")
-            assert [line["error"]["code"] for line in stranger.rest()] == ["bad_frame"]
+        with Wire(program.address) as wire:
+            wire.send_bytes(b"\x16\x03\x01\x02\x00\x01")
+            assert [line["error"]["code"] for line in wire.rest()] == ["bad_frame"]
 
 
-def test_a_stream_ends_at_once_when_the_server_can_not_be_trusted(tmp_path: Path, encrypted: Program) -> None:
-    stranger = Authority(tmp_path / "stranger")
+def test_a_stream_ends_at_once_when_the_server_is_not_trusted(tmp_path: Path, encrypted: Program) -> None:
+    other = Authority(tmp_path / "other")
     began = time.monotonic()
     with (
-        Client(encrypted.address, tls=Encryption.trusting(str(stranger.certificate))) as client,
+        Client(encrypted.address, tls=Encryption.trusting(str(other.certificate))) as client,
         pytest.raises(ServerUntrusted, match=f"{encrypted.address}: the server's certificate"),
     ):
         list(client.submit_many(NewSubmission("echo", number) for number in range(10)))
     assert time.monotonic() - began < 5
 
 
-def test_a_server_that_never_shakes_hands_is_one_that_is_away(trusting: Encryption) -> None:
+def test_a_server_that_never_completes_the_handshake_is_unavailable(trusting: Encryption) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
         began = time.monotonic()
@@ -222,7 +220,7 @@ def test_a_server_that_never_shakes_hands_is_one_that_is_away(trusting: Encrypti
         assert time.monotonic() - began < 10
 
 
-def test_a_server_that_breaks_off_the_handshake_is_one_that_is_away(trusting: Encryption) -> None:
+def test_a_server_that_breaks_off_the_handshake_is_unavailable(trusting: Encryption) -> None:
     def break_off(conversation: Conversation) -> None:
         assert conversation.socket.recv(1)
         conversation.reset()
@@ -236,7 +234,7 @@ def test_a_server_that_breaks_off_the_handshake_is_one_that_is_away(trusting: En
         assert broken.connections > 1
 
 
-def test_a_server_is_greeted_without_showing_it_the_token(encrypted: Program) -> None:
+def test_a_server_is_probed_without_the_token(encrypted: Program) -> None:
     assert greet(encrypted.address, None, 5.0, encryption.unverified_context()) == ""
     assert greet(encrypted.address, None, 5.0) == ""
 
@@ -244,12 +242,12 @@ def test_a_server_is_greeted_without_showing_it_the_token(encrypted: Program) ->
 def test_a_server_that_can_not_encrypt_does_not_start(tmp_path: Path, local_pair: Pair) -> None:
     ended = run("core.server", "--dir", str(tmp_path), "--tls-certificate", str(local_pair.certificate))
     assert ended.code == 2
-    assert "no certificate and key in PEM" in ended.errors
+    assert "are not a PEM certificate and its key" in ended.errors
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.nginx
-def test_a_whole_system_encrypts_also_behind_nginx(
+def test_a_whole_system_encrypts_behind_nginx_too(
     tmp_path: Path, authority: Authority, local_pair: Pair, nginx_program: Path
 ) -> None:
     assert nginx_program.exists()

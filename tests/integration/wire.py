@@ -1,4 +1,4 @@
-"""A client made of nothing but a socket, so that a test has every byte in its hands."""
+"""A client that is only a socket, so that a test controls every byte."""
 
 import json
 import socket
@@ -13,56 +13,56 @@ Reply: TypeAlias = dict[str, Json]
 
 
 class Wire(Closeable):
-    """One connection.
+    """A connection to a server.
 
     Args:
-        address: of the server.
+        address: the server's address.
         timeout: seconds to wait for a line.
     """
 
     def __init__(self, address: Address, timeout: float = 15.0) -> None:
         self.socket = socket.create_connection(address.pair, timeout)
-        self._begun = b""
+        self._partial = b""
         self._next_ref = 0
         self.asides: list[Reply] = []
-        """What came while a reply to something else was waited for."""
+        """The lines that arrived while another reply was awaited."""
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         self.socket.close()
 
     def send(self, *requests: Reply) -> None:
-        """Send requests, all at once."""
+        """Send requests in one piece."""
         self.send_bytes(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
 
     def send_bytes(self, raw: bytes) -> None:
-        """Send bytes as they are."""
+        """Send raw bytes."""
         self.socket.sendall(raw)
 
     def half_close(self) -> None:
-        """Say that nothing more comes, as `nc` does at the end of its input."""
+        """End the sending direction, as `nc` does at the end of its input."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def line(self) -> Reply | None:
-        """The next line; None at the end."""
-        while b"\n" not in self._begun:
+        """Return the next line, or None at the end."""
+        while b"\n" not in self._partial:
             more = self.socket.recv(1 << 16)
             if not more:
-                assert not self._begun, f"the connection ended within {self._begun!r}"
+                assert not self._partial, f"the connection ended within {self._partial!r}"
                 return None
-            self._begun += more
-        line, _, self._begun = self._begun.partition(b"\n")
+            self._partial += more
+        line, _, self._partial = self._partial.partition(b"\n")
         reply: Reply = json.loads(line)
         return reply
 
     def reply(self) -> Reply:
-        """The next line, which must be there."""
+        """Return the next line, which must exist."""
         line = self.line()
         assert line is not None, "the connection ended"
         return line
 
     def rest(self) -> list[Reply]:
-        """All lines to the end."""
+        """Return all lines up to the end."""
         return list(self._rest())
 
     def _rest(self) -> Iterator[Reply]:
@@ -70,7 +70,7 @@ class Wire(Closeable):
             yield line
 
     def ask(self, operation: str, **fields: Json) -> Reply:
-        """Send one request and wait for its own reply."""
+        """Send a request. Returns its reply."""
         self._next_ref += 1
         ref = f"ask-{self._next_ref}"
         self.send({"op": operation, "ref": ref, **fields})
@@ -79,14 +79,14 @@ class Wire(Closeable):
         return reply
 
     def ok(self, operation: str, **fields: Json) -> Reply:
-        """The members of a good reply."""
+        """Send a request. Returns the members of its successful reply."""
         reply = self.ask(operation, **fields)
         assert "ok" in reply, reply
         members: Reply = reply["ok"]
         return members
 
     def error(self, operation: str, **fields: Json) -> Reply:
-        """The error in a reply."""
+        """Send a request. Returns the error in its reply."""
         reply = self.ask(operation, **fields)
         assert "error" in reply, reply
         error: Reply = reply["error"]
@@ -94,6 +94,6 @@ class Wire(Closeable):
 
 
 def once(address: Address, operation: str, **fields: Json) -> Reply:
-    """Ask one thing over a connection of its own; the members of the good reply."""
+    """Send one request over a new connection. Returns the members of its successful reply."""
     with Wire(address) as wire:
         return wire.ok(operation, **fields)

@@ -1,4 +1,4 @@
-"""An authority and certificates for a test, made with the program `openssl`, as a person makes them."""
+"""A certificate authority and certificates for tests, made with the program `openssl`."""
 
 import os
 import subprocess
@@ -8,28 +8,28 @@ from typing import NamedTuple
 import pytest
 
 HERE = ("DNS:localhost", "IP:127.0.0.1")
-"""What a server of this machine is called."""
+"""The names of a server on this machine."""
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 class Pair(NamedTuple):
-    """A certificate and its key: files."""
+    """The files of a certificate and its key."""
 
     certificate: Path
     key: Path
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """For a server's command line."""
+        """The flags of a server's command line."""
         return "--tls-certificate", str(self.certificate), "--tls-key", str(self.key)
 
 
 class Authority:
-    """Signs certificates.
+    """A certificate authority.
 
     Args:
-        directory: where its files are to be.
+        directory: the directory of its files.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -46,9 +46,9 @@ class Authority:
         """Make a certificate.
 
         Args:
-            name: of its files.
-            names: what it is for, as `DNS:…` and `IP:…`; this machine's when left out.
-            days: how long it is good; less than nothing for one that has expired.
+            name: the name of its files.
+            names: the names that it is for, as `DNS:…` and `IP:…`; by default this machine's.
+            days: the days of its validity; negative for an expired one.
         """
         request, extensions = self._directory / f"{name}.csr", self._directory / f"{name}.ext"
         pair = Pair(self._directory / f"{name}.pem", self._directory / f"{name}-key.pem")
@@ -63,27 +63,27 @@ class Authority:
 
 
 def openssl(*arguments: str | Path) -> str:
-    """Run it; what it printed."""
+    """Run `openssl`. Returns its output."""
     try:
         done = subprocess.run(
             ["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
         )
     except FileNotFoundError:
-        told = "openssl is not on this machine: install it (Debian: apt-get install openssl)"
+        message = "openssl is not on this machine: install it (Debian: apt-get install openssl)"
         if os.environ.get("CAUCE_SKIP_SERVICES") == "1":
-            pytest.skip(told)
-        pytest.fail(told, pytrace=False)
+            pytest.skip(message)
+        pytest.fail(message, pytrace=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One that all tests share."""
+    """The authority that all tests share."""
     return Authority(tmp_path_factory.mktemp("certificates") / "authority")
 
 
 @pytest.fixture(scope="session")
 def local_pair(authority: Authority) -> Pair:
-    """The certificate of a server of this machine."""
+    """The certificate of a server on this machine."""
     return authority.issue("local")

@@ -1,4 +1,4 @@
-"""A server that does what a test tells it, for the faults that a real one does not have on demand."""
+"""A server that follows a test's scripts, for faults that a real server does not have on demand."""
 
 import socket
 import struct
@@ -15,11 +15,11 @@ _SECONDS = 20.0
 
 
 class Conversation:
-    """One connection of a client.
+    """A connection of one client.
 
     Attributes:
-        protocol: the server's side of it.
-        socket: to send what no protocol allows.
+        protocol: the server's end.
+        socket: the socket, to send what the protocol does not allow.
     """
 
     def __init__(self, connected: socket.socket, limits: Limits, token: str | None, seen: Counter[str]) -> None:
@@ -29,7 +29,7 @@ class Conversation:
         self._seen = seen
 
     def requests(self) -> Iterator[Request]:
-        """What the client asks, after `hello`, which is answered here; ends when the client does."""
+        """Yield the client's requests up to the end of its input. `hello` is answered here."""
         while True:
             data = self.socket.recv(65536)
             if not data:
@@ -49,22 +49,22 @@ class Conversation:
         self.socket.sendall(line)
 
     def accept(self, request: Request) -> None:
-        """Answer as a server that stores everything."""
+        """Reply to a submission as accepted."""
         assert isinstance(request, Submit)
         self.send(self.accepted_line(request))
 
     def accepted_line(self, request: Submit) -> bytes:
-        """The answer to a submission."""
+        """Return the reply to an accepted submission."""
         assert request.id is not None
         duplicate = self._seen[request.id] > 1
         return self.protocol.ok(request.ref, {"id": request.id, "state": "accepted", "duplicate": duplicate})
 
     def refuse(self, request: Request, code: ErrorCode, retry_after: float | None = None) -> None:
-        """Answer with an error."""
+        """Reply with an error."""
         self.send(self.protocol.error(request.ref, code, "as the test wants it", retry_after))
 
     def reset(self) -> None:
-        """End the connection as a crash does, with what is on the way lost."""
+        """Reset the connection, as a crash does. Bytes in flight are lost."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -73,24 +73,24 @@ Script: TypeAlias = Callable[[Conversation], None]
 
 
 def accept_all(conversation: Conversation) -> None:
-    """Be a good server."""
+    """Accept every submission."""
     for request in conversation.requests():
         conversation.accept(request)
 
 
 class FakeServer(Closeable):
-    """Listens, and plays its scripts: the first connection gets the first, and the last is played for all others.
+    """A listening server that runs one script for each connection, in order, and the last one for all others.
 
     Args:
-        scripts: what to do; a connection is closed when its script ends.
-        limits: what `hello` states.
-        token: what clients have to show.
+        scripts: what to do with each connection, which is closed when its script ends.
+        limits: the limits in the reply to `hello`.
+        token: the token that clients must send, or None.
 
     Attributes:
-        address: where it listens.
+        address: the address to connect to.
         seen: how often each id was submitted.
-        connections: how many there were.
-        errors: what scripts did not expect.
+        connections: the number of connections so far.
+        errors: the unexpected errors of scripts.
     """
 
     def __init__(self, *scripts: Script, limits: Limits | None = None, token: str | None = None) -> None:
@@ -109,11 +109,11 @@ class FakeServer(Closeable):
         self._listening.start()
 
     def close(self) -> None:
-        """End everything; fails if a script met what it did not expect."""
+        """Close the listener and all connections. Fails if a script raised an unexpected error."""
         if self._closing:
             return
         self._closing = True
-        # A connection of our own wakes the thread that waits for one.
+        # Our own connection wakes the thread that waits for one.
         socket.create_connection(self.address.pair, _SECONDS).close()
         self._listening.join(_SECONDS)
         self._listener.close()
@@ -136,17 +136,17 @@ class FakeServer(Closeable):
             script = self._scripts[min(self.connections, len(self._scripts) - 1)]
             self.connections += 1
             self._open.append(connected)
-            thread = threading.Thread(target=self._play, args=(connected, script))
+            thread = threading.Thread(target=self._run_script, args=(connected, script))
             self._threads.append(thread)
             thread.start()
 
-    def _play(self, connected: socket.socket, script: Script) -> None:
+    def _run_script(self, connected: socket.socket, script: Script) -> None:
         try:
             script(Conversation(connected, self._limits, self._token, self.seen))
         except OSError:
             # The client has left, or the test is over.
             pass
-        except Exception as error:  # noqa: BLE001 - told at the end, in the test's thread
+        except Exception as error:  # noqa: BLE001 - raised at the end, in the test's thread
             self.errors.append(error)
         finally:
             connected.close()

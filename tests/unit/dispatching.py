@@ -44,7 +44,7 @@ class ScriptedPublisher(Publisher):
         assert not {message.tag for message in messages} & set(self.unconfirmed), "a tag that is not settled"
         self.sent += messages
         if self._trouble == "disconnected":
-            self._store_outcomes(
+            self._settle(
                 [PublishResult(message.tag, confirmed=False, reason="disconnected") for message in messages]
             )
         else:
@@ -57,7 +57,7 @@ class ScriptedPublisher(Publisher):
             del self.unconfirmed[message.tag]
         if confirmed:
             self.confirmed += references(messages)
-        self._store_outcomes(
+        self._settle(
             [PublishResult(message.tag, confirmed, "" if confirmed else "refused") for message in messages]
         )
 

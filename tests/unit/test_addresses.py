@@ -1,4 +1,4 @@
-"""How addresses are read and written."""
+"""Addresses: parsing and writing."""
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from core.errors import ConfigurationError
         ("host:65535", "host", 65535),
     ],
 )
-def test_an_address_is_read(text: str, host: str, port: int) -> None:
+def test_an_address_is_parsed(text: str, host: str, port: int) -> None:
     assert Address.parse(text) == Address(host, port)
     assert Address.parse(text).pair == (host, port)
 
@@ -49,13 +49,13 @@ def test_an_address_is_read(text: str, host: str, port: int) -> None:
         "a" * 254 + ":80",
     ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError):
         Address.parse(text)
 
 
-def test_an_address_made_otherwise_is_checked_as_well() -> None:
-    with pytest.raises(ConfigurationError, match="no host"):
+def test_an_address_that_is_not_parsed_is_checked_too() -> None:
+    with pytest.raises(ConfigurationError, match="not a host"):
         Address("a; include /etc/passwd", 80)
     with pytest.raises(ConfigurationError, match="not between"):
         Address("host", -1)
@@ -65,7 +65,7 @@ def test_an_address_made_otherwise_is_checked_as_well() -> None:
     st.one_of(st.ip_addresses().map(str), st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,40}[a-z0-9])?", fullmatch=True)),
     st.integers(0, 65535),
 )
-def test_what_is_written_is_read_again(host: str, port: int) -> None:
+def test_a_written_address_is_parsed_back(host: str, port: int) -> None:
     if "%" not in host:
         assert Address.parse(str(Address(host, port))) == Address(host, port)
 
@@ -83,7 +83,7 @@ def test_what_is_written_is_read_again(host: str, port: int) -> None:
         ("localhost.example.org", False),
     ],
 )
-def test_loopback_is_told_from_the_rest(host: str, loopback: bool) -> None:
+def test_loopback_is_recognised(host: str, loopback: bool) -> None:
     assert Address(host, 1).is_loopback is loopback
 
 

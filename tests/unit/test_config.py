@@ -1,4 +1,4 @@
-"""Settings: which place wins, what is said of each value, and what is said of a wrong one."""
+"""Settings: which origin wins, how values are described, and the errors of invalid ones."""
 
 import argparse
 from collections.abc import Mapping
@@ -39,19 +39,19 @@ OPTIONS: tuple[Option[object], ...] = (*COMMON, CONCURRENCY, NAME, SILENT, LISTE
 
 
 def settings(*flags: str, environment: Mapping[str, str] | None = None) -> Settings:
-    """What a program would have."""
+    """Return the settings of a program."""
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_arguments(parser, OPTIONS)
     return load(OPTIONS, parser.parse_args(flags), environment or {})
 
 
 def in_directory(path: Path, content: str) -> str:
-    """Write a settings file; the flag's value that finds it."""
+    """Write a settings file. Returns the value of the flag `-d` that finds it."""
     (path / "cauce.toml").write_text(content, "utf-8")
     return str(path)
 
 
-# Which place wins.
+# Which origin wins.
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_other_programs_settings_are_ignored(tmp_path: Path) -> None:
     assert settings("-d", place)[NAME] == "w2"
 
 
-def test_a_common_setting_that_this_program_has_not_is_ignored(tmp_path: Path) -> None:
+def test_a_common_setting_that_this_program_lacks_is_ignored(tmp_path: Path) -> None:
     place = in_directory(tmp_path, 'broker = "embedded"\nlog-format = "json"\n')
     parser = argparse.ArgumentParser()
     add_arguments(parser, [DIRECTORY])
@@ -142,19 +142,19 @@ def test_a_common_setting_that_this_program_has_not_is_ignored(tmp_path: Path) -
     assert found[DIRECTORY] == Path(place)
 
 
-# What is said of the values.
+# Descriptions of values.
 
 
-def test_each_value_is_described_with_its_place(tmp_path: Path) -> None:
+def test_each_value_is_described_with_its_origin(tmp_path: Path) -> None:
     place = in_directory(tmp_path, 'token = "s3cret"\n')
     lines = settings("-d", place, "-b", "amqp://u:pa@ss@h/v", "-c", "2").describe().splitlines()
-    told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
-    assert set(told) == {option.key for option in OPTIONS}
-    assert told["broker"] == "amqp://u:********@h/v (--broker)"
-    assert told["token"] == f"******** (token in {tmp_path / 'cauce.toml'})"
-    assert told["worker.concurrency"] == "2 (--concurrency)"
-    assert told["worker.pause"] == "0.5 (default)"
-    assert told["worker.listen"] == "- (default)"
+    message = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    assert set(message) == {option.key for option in OPTIONS}
+    assert message["broker"] == "amqp://u:********@h/v (--broker)"
+    assert message["token"] == f"******** (token in {tmp_path / 'cauce.toml'})"
+    assert message["worker.concurrency"] == "2 (--concurrency)"
+    assert message["worker.pause"] == "0.5 (default)"
+    assert message["worker.listen"] == "- (default)"
 
 
 def test_a_secret_that_is_not_set_is_not_masked() -> None:
@@ -187,40 +187,40 @@ def test_passwords_are_masked(url: str, masked: str) -> None:
     assert mask_password(url) == masked
 
 
-def test_help_tells_the_flags_and_defaults() -> None:
+def test_the_help_shows_flags_and_defaults() -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser, OPTIONS)
-    told = " ".join(parser.format_help().split())
-    assert "how many at 100 % once (default: 4)" in told
-    assert "--no-silent" in told
-    assert "--show-config" in told
-    assert "token" not in told
+    message = " ".join(parser.format_help().split())
+    assert "how many at 100 % once (default: 4)" in message
+    assert "--no-silent" in message
+    assert "--show-config" in message
+    assert "token" not in message
 
 
-# What is said of a wrong one.
+# Errors of invalid values.
 
 
-def complaint(*flags: str, environment: Mapping[str, str] | None = None) -> str:
-    """What is said of these settings."""
+def error_of(*flags: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return the error message of these settings."""
     with pytest.raises(ConfigurationError) as caught:
         settings(*flags, environment=environment)
     assert caught.value.exit_code == 2
     return str(caught.value)
 
 
-def test_a_wrong_value_is_named_with_its_place(tmp_path: Path) -> None:
+def test_an_invalid_value_is_named_with_its_origin(tmp_path: Path) -> None:
     place = in_directory(tmp_path, "[worker]\nconcurrency = 100\n")
     file = tmp_path / "cauce.toml"
-    assert complaint("-c", "0") == "--concurrency: '0' must be from 1 to 64"
+    assert error_of("-c", "0") == "--concurrency: '0' must be from 1 to 64"
     assert (
-        complaint(environment={"CAUCE_WORKER_CONCURRENCY": "many"})
+        error_of(environment={"CAUCE_WORKER_CONCURRENCY": "many"})
         == "CAUCE_WORKER_CONCURRENCY: 'many' must be a whole number"
     )
-    assert complaint("-d", place) == f"worker.concurrency in {file}: '100' must be from 1 to 64"
+    assert error_of("-d", place) == f"worker.concurrency in {file}: '100' must be from 1 to 64"
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "reason"),
     [
         (BROKER, " ", "must not be empty"),
         (LOG_LEVEL, "loud", "must be one of debug, info, warning, error"),
@@ -230,13 +230,13 @@ def test_a_wrong_value_is_named_with_its_place(tmp_path: Path) -> None:
         (LISTEN, "a:1,nowhere", "'nowhere' is not an address"),
     ],
 )
-def test_what_would_be_right_is_said(option: Option[object], value: str, said: str) -> None:
-    told = complaint(environment={option.variable: value})
-    assert told.startswith(f"{option.variable}: {value!r} ")
-    assert said in told
+def test_an_error_states_what_the_value_must_be(option: Option[object], value: str, reason: str) -> None:
+    message = error_of(environment={option.variable: value})
+    assert message.startswith(f"{option.variable}: {value!r} ")
+    assert reason in message
 
 
-def test_a_wrong_secret_is_not_shown() -> None:
+def test_an_invalid_secret_is_not_shown() -> None:
     secret = Option("token", choice("right"), "right", "the secret", secret=True)
     with pytest.raises(ConfigurationError, match="must be one of") as caught:
         load([secret], argparse.Namespace(), {"CAUCE_TOKEN": "s3cret"})
@@ -244,7 +244,7 @@ def test_a_wrong_secret_is_not_shown() -> None:
     assert "CAUCE_TOKEN" in str(caught.value)
 
 
-def test_a_password_in_a_wrong_url_is_not_shown() -> None:
+def test_a_password_in_an_invalid_url_is_not_shown() -> None:
     broker = Option("broker", choice("embedded"), "embedded", "the broker")
     with pytest.raises(ConfigurationError) as caught:
         load([broker], argparse.Namespace(), {"CAUCE_BROKER": "amqp://u:s3cret@h"})
@@ -252,7 +252,7 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         ("brokr = 'x'", "'brokr' is not a setting; do you mean 'broker'?"),
         (
@@ -261,25 +261,25 @@ def test_a_password_in_a_wrong_url_is_not_shown() -> None:
         ),
         ("[wroker]\nname = 'x'", "'wroker' is not a setting; do you mean 'worker'?"),
         ("xyzzy = 1", "'xyzzy' is not a setting"),
-        ("[worker.name]\nfirst = 'x'", "has a table [worker.name], which is a setting"),
+        ("[worker.name]\nfirst = 'x'", "[worker.name] must be a single value"),
         ("[broker]\nurl = 'x'", "[broker] must be a single value, not a table"),
         ("broker = ", "can't be read"),
         ("broker = 'a'\nbroker = 'b'", "can't be read"),
     ],
 )
-def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, content: str, said: str) -> None:
-    told = complaint("-d", in_directory(tmp_path, content))
-    assert str(tmp_path / "cauce.toml") in told
-    assert said in told
+def test_an_invalid_file_is_named_with_the_reason(tmp_path: Path, content: str, reason: str) -> None:
+    message = error_of("-d", in_directory(tmp_path, content))
+    assert str(tmp_path / "cauce.toml") in message
+    assert reason in message
 
 
 def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "cauce.toml").write_bytes(b"broker = '\xff'")
-    assert complaint("-d", str(tmp_path)).startswith(f"{tmp_path / 'cauce.toml'} can't be read")
+    assert error_of("-d", str(tmp_path)).startswith(f"{tmp_path / 'cauce.toml'} can't be read")
 
 
-def test_a_file_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+def test_a_given_file_must_exist(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.toml")
-    assert complaint("--config", missing) == f"the settings file {missing} does not exist"
-    assert complaint(environment={"CAUCE_CONFIG": missing}) == f"the settings file {missing} does not exist"
-    assert complaint("--config", str(tmp_path)) == f"there is no settings file {tmp_path}"
+    assert error_of("--config", missing) == f"the settings file {missing} does not exist"
+    assert error_of(environment={"CAUCE_CONFIG": missing}) == f"the settings file {missing} does not exist"
+    assert error_of("--config", str(tmp_path)) == f"the settings file {tmp_path} does not exist"

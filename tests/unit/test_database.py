@@ -1,4 +1,4 @@
-"""The door to SQLite: transactions, locks, full disks, what is no database, migrations, where it refuses to work."""
+"""Databases: transactions, locks, full disks, damaged files, migrations, and file systems that are refused."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ NO_LIMIT = 2**30
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a database may be made."""
+    """The path of a database that does not exist yet."""
     return tmp_path / "data" / "test.db"
 
 
@@ -44,19 +44,19 @@ def database(path: Path) -> Iterator[Database]:
 
 
 def numbers(database: Database) -> list[int]:
-    """What is in its table."""
+    """Return the content of the table."""
     return [int(str(row[0])) for row in database.execute("SELECT number FROM numbers ORDER BY number")]
 
 
 def insert(database: Database, *values: int) -> None:
-    """Put numbers into its table, in one transaction."""
+    """Insert numbers into the table, in one transaction."""
     with database.transaction():
         database.execute_many("INSERT INTO numbers VALUES (?)", [(value,) for value in values])
 
 
 @contextmanager
 def child(program: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-    """Another process; it is killed at the end of the block."""
+    """Run another process, which is killed at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
@@ -72,20 +72,20 @@ def child(program: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def line_of(process: "subprocess.Popen[str]") -> str:
-    """The next line that a child prints."""
+    """Return the next line that a child prints."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
 def tell(process: "subprocess.Popen[str]", line: str) -> None:
-    """Give a child a line to read."""
+    """Write a line to a child."""
     assert process.stdin is not None
     process.stdin.write(f"{line}\n")
     process.stdin.flush()
 
 
 def skip_if_writable(path: Path) -> None:
-    """A superuser may write what is read-only, and so may anybody in a directory of Windows."""
+    """Skip the test for a superuser, who may write read-only files, and on Windows, where directories are writable."""
     if os.access(path, os.W_OK):
         pytest.skip("this user may write what is read-only")
 
@@ -108,14 +108,14 @@ def test_a_transaction_that_raises_is_rolled_back(database: Database) -> None:
     assert numbers(database) == [1, 3]
 
 
-def test_a_statement_that_is_refused_rolls_back_all(database: Database) -> None:
+def test_a_refused_statement_rolls_back_the_transaction(database: Database) -> None:
     with pytest.raises(JournalUnusable, match="UNIQUE constraint"):
         insert(database, 1, 2, 1)
     assert numbers(database) == []
     insert(database, 1)
 
 
-def test_a_transaction_inside_a_transaction_is_a_fault_of_ours(database: Database) -> None:
+def test_a_transaction_inside_a_transaction_is_an_error(database: Database) -> None:
     with pytest.raises(JournalUnusable, match="within a transaction"):
         insert_twice(database)
     assert numbers(database) == []
@@ -127,7 +127,7 @@ def insert_twice(database: Database) -> None:
         insert(database, 1)
 
 
-def test_a_transaction_keeps_others_from_writing_from_its_beginning(database: Database, path: Path) -> None:
+def test_a_transaction_locks_out_other_writers_from_its_beginning(database: Database, path: Path) -> None:
     with Database(path, FAULTS, lock_timeout=0.0) as other:
         with database.transaction(), pytest.raises(JournalUnavailable, match="locked"):
             insert(other, 1)
@@ -135,7 +135,7 @@ def test_a_transaction_keeps_others_from_writing_from_its_beginning(database: Da
     assert numbers(database) == [2]
 
 
-def test_a_snapshot_is_of_one_moment(database: Database, path: Path) -> None:
+def test_a_snapshot_reads_one_state(database: Database, path: Path) -> None:
     insert(database, 1)
     with Database(path, FAULTS) as other:
         with database.snapshot():
@@ -145,14 +145,14 @@ def test_a_snapshot_is_of_one_moment(database: Database, path: Path) -> None:
         assert numbers(database) == [1, 2]
 
 
-def test_how_many_rows_were_changed(database: Database) -> None:
+def test_the_number_of_changed_rows_is_returned(database: Database) -> None:
     insert(database, 1, 2, 3)
     with database.transaction():
         changed = database.execute_many("UPDATE numbers SET number = number + 10 WHERE number = ?", [(1,), (3,), (7,)])
     assert changed == 2
 
 
-def test_the_one_number_of_a_statement(database: Database) -> None:
+def test_the_number_that_a_statement_selects_is_returned(database: Database) -> None:
     assert database.number("SELECT max(number) FROM numbers") == 0
     assert database.number("SELECT number FROM numbers") == 0
     insert(database, 7)
@@ -178,10 +178,10 @@ def test_a_statement_can_be_interrupted_from_another_thread(database: Database) 
     assert numbers(database) == [1]
 
 
-# What may be gone at the next try.
+# Temporary errors.
 
 
-def test_a_full_disk_stores_nothing_and_passes(tmp_path: Path) -> None:
+def test_a_full_disk_stores_nothing_and_is_temporary(tmp_path: Path) -> None:
     database = Database(tmp_path / "journal.db", FAULTS)
     open_sqlite(tmp_path / "journal.db").close()
     with SqliteRepository(database) as journal:
@@ -211,40 +211,40 @@ with Database(Path(sys.argv[1]), FAULTS) as database, database.transaction():
 
 @contextmanager
 def held_by_another_process(path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A process that has the write lock until it is told something."""
+    """Run a process that has the write lock until it reads a line."""
     with child(HOLDER, str(path)) as process:
         assert line_of(process) == "held"
         yield process
 
 
-def test_a_lock_held_beyond_patience_is_a_passing_fault(database: Database, path: Path) -> None:
-    with held_by_another_process(path), Database(path, FAULTS, lock_timeout=0.3) as impatient:
+def test_a_lock_held_beyond_the_timeout_is_a_temporary_error(database: Database, path: Path) -> None:
+    with held_by_another_process(path), Database(path, FAULTS, lock_timeout=0.3) as waiting:
         began = time.monotonic()
         with pytest.raises(JournalUnavailable, match="locked"):
-            insert(impatient, 1)
+            insert(waiting, 1)
         assert 0.3 <= time.monotonic() - began < 2.3
-        assert numbers(impatient) == []  # reading needs no lock
+        assert numbers(waiting) == []  # reading needs no lock
         began = time.monotonic()
         with pytest.raises(JournalUnavailable):
-            insert(impatient, 1)
-        assert time.monotonic() - began >= 0.3  # patience begins anew each time
+            insert(waiting, 1)
+        assert time.monotonic() - began >= 0.3  # each wait has the whole timeout
     insert(database, 2)
     assert numbers(database) == [2]
 
 
-def test_a_lock_that_is_let_go_of_is_waited_for(database: Database, path: Path) -> None:
+def test_a_lock_that_is_released_in_time_is_waited_for(database: Database, path: Path) -> None:
     with held_by_another_process(path) as process:
-        with Database(path, FAULTS, lock_timeout=0.0) as impatient, pytest.raises(JournalUnavailable):
-            insert(impatient, 1)
+        with Database(path, FAULTS, lock_timeout=0.0) as waiting, pytest.raises(JournalUnavailable):
+            insert(waiting, 1)
         tell(process, "go")
         insert(database, 1)
     assert numbers(database) == [1]
 
 
-# What a person has to mend.
+# Permanent errors.
 
 
-def test_a_file_that_is_no_database_is_a_lasting_fault(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_a_permanent_error(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"this is a text and no database at all\n" * 100)
     with pytest.raises(JournalUnusable, match="not a database"):
@@ -254,7 +254,7 @@ def test_a_file_that_is_no_database_is_a_lasting_fault(path: Path) -> None:
     assert path.read_bytes().startswith(b"this is a text")
 
 
-def test_a_newer_schema_is_a_lasting_fault_that_says_what_to_do(database: Database, path: Path) -> None:
+def test_a_newer_schema_is_a_permanent_error_with_a_remedy(database: Database, path: Path) -> None:
     database.migrate([TABLE, "CREATE TABLE more (x)", "CREATE TABLE most (x)"])
     with Database(path, FAULTS) as older, pytest.raises(JournalUnusable) as caught:
         older.migrate([TABLE])
@@ -262,10 +262,10 @@ def test_a_newer_schema_is_a_lasting_fault_that_says_what_to_do(database: Databa
         f"{path} has schema 3, and this version of Cauce knows schemas up to 1: use the newer version that wrote it"
     )
     with Database(path, FAULTS) as other:
-        insert(other, 1)  # it has let go of the lock
+        insert(other, 1)  # the lock is released
 
 
-def test_where_there_is_none_a_reader_makes_none(path: Path) -> None:
+def test_a_reader_creates_no_database(path: Path) -> None:
     with pytest.raises(JournalUnusable, match="unable to open"):
         Database(path, FAULTS, readonly=True)
     assert not path.parent.exists()
@@ -282,20 +282,20 @@ def test_a_reader_reads_and_never_writes(database: Database, path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["file/test.db", "file/deeper/test.db"])
-def test_a_file_where_a_directory_should_be_is_a_lasting_fault(tmp_path: Path, name: str) -> None:
+def test_a_file_in_the_place_of_a_directory_is_a_permanent_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalUnusable, match="can't be created"):
         Database(tmp_path / name, FAULTS)
 
 
-def test_a_directory_that_is_read_only_is_a_lasting_fault(tmp_path: Path) -> None:
+def test_a_read_only_directory_is_a_permanent_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     skip_if_writable(tmp_path)
     with pytest.raises(JournalUnusable, match="can't be created"):
         Database(tmp_path / "test.db", FAULTS)
 
 
-def test_a_file_that_is_read_only_is_a_lasting_fault(database: Database, path: Path) -> None:
+def test_a_read_only_file_is_a_permanent_error(database: Database, path: Path) -> None:
     insert(database, 1)
     database.close()
     path.chmod(0o400)
@@ -305,25 +305,25 @@ def test_a_file_that_is_read_only_is_a_lasting_fault(database: Database, path: P
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows gives rights in another way")
-def test_the_file_is_for_its_owner_only(database: Database, path: Path) -> None:
+def test_the_file_is_readable_by_its_owner_only(database: Database, path: Path) -> None:
     insert(database, 1)
     assert path.parent.stat().st_mode & 0o777 == 0o700
     modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
     assert modes == {"test.db": 0o600, "test.db-wal": 0o600, "test.db-shm": 0o600}
 
 
-def test_a_database_that_is_closed_says_so(database: Database) -> None:
+def test_a_closed_database_raises(database: Database) -> None:
     database.close()
     database.close()
     with pytest.raises(JournalError):
         numbers(database)
 
 
-# Where it refuses to work.
+# Refused libraries and file systems.
 
 
 @pytest.mark.parametrize("version", ["3.44.6", "3.44.9", "3.50.7", "3.50.10", "3.51.3", "3.52.0", "3.54.1", "4.0.0"])
-def test_a_library_without_the_race_is_taken(version: str) -> None:
+def test_a_library_without_the_race_is_accepted(version: str) -> None:
     check_library(version, FAULTS)
 
 
@@ -334,7 +334,7 @@ def test_a_library_with_the_race_is_refused(version: str) -> None:
 
 
 class Mount(NamedTuple):
-    """What psutil tells of a file system."""
+    """A mount as psutil returns it."""
 
     device: str
     mountpoint: str
@@ -343,7 +343,7 @@ class Mount(NamedTuple):
 
 
 def mounts(monkeypatch: pytest.MonkeyPatch, *found: Mount) -> None:
-    """Let psutil find these."""
+    """Let psutil return these mounts."""
 
     def partitions(*, all: bool) -> list[Mount]:
         assert all
@@ -353,7 +353,7 @@ def mounts(monkeypatch: pytest.MonkeyPatch, *found: Mount) -> None:
 
 
 def refused(place: Path) -> bool:
-    """Whether a database there is refused."""
+    """Return whether a database at this path is refused."""
     try:
         refuse_network_file_system(place, FAULTS)
     except JournalUnusable:
@@ -402,7 +402,9 @@ def test_without_any_mount_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, t
     assert not refused(tmp_path / "test.db")
 
 
-def test_a_refused_database_is_refused_again(monkeypatch: pytest.MonkeyPatch, path: Path, tmp_path: Path) -> None:
+def test_a_refused_database_is_refused_at_the_next_start_too(
+    monkeypatch: pytest.MonkeyPatch, path: Path, tmp_path: Path
+) -> None:
     mounts(monkeypatch, Mount("host:/export", str(tmp_path), "nfs4"))
     for _ in range(2):
         with pytest.raises(JournalUnusable, match="network file system"):
@@ -445,7 +447,7 @@ for line in sys.stdin:
 """
 
 
-def test_four_processes_make_one_new_journal_at_once(tmp_path: Path) -> None:
+def test_four_processes_create_one_journal_at_the_same_time(tmp_path: Path) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(child(MIGRATOR)) for _ in range(4)]
         assert [line_of(process) for process in processes] == ["ready"] * 4
@@ -472,7 +474,7 @@ with Database(Path(sys.argv[1]), FAULTS) as database:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process writes there."""
+    """Return whether another process is writing."""
     with Database(path, FAULTS, lock_timeout=0.0) as probe:
         try:
             with probe.transaction():
@@ -482,12 +484,12 @@ def is_locked(path: Path) -> bool:
 
 
 def size_of(path: Path) -> int:
-    """How large a file is; 0 where there is none."""
+    """Return the size of a file, or 0 when it does not exist."""
     return path.stat().st_size if path.exists() else 0
 
 
 def kill_in_the_middle(process: "subprocess.Popen[str]", path: Path) -> None:
-    """Kill while the migration writes: much of it is in the log already."""
+    """Kill while the migration writes, with much of it in the write-ahead log."""
     log = path.with_name(f"{path.name}-wal")
     wait_until(lambda: size_of(log) > 20_000_000, "much of a migration")
     assert is_locked(path)
@@ -506,7 +508,7 @@ def kill_at_the_end(process: "subprocess.Popen[str]", path: Path) -> None:
     [(kill_in_the_middle, [TABLE, ENDLESS], 0), (kill_at_the_end, [TABLE, "CREATE TABLE filler (text)"], 2)],
     ids=["middle", "end"],
 )
-def test_a_migration_that_is_killed_is_whole_or_nothing(
+def test_a_killed_migration_is_applied_wholly_or_not_at_all(
     path: Path, kill: Callable[["subprocess.Popen[str]", Path], None], scripts: list[str], version: int
 ) -> None:
     with child(KILLED, str(path), *scripts) as process:

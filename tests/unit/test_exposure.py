@@ -1,4 +1,4 @@
-"""What it takes to let other machines in."""
+"""The conditions for a server to accept other machines."""
 
 import argparse
 import os
@@ -35,7 +35,7 @@ def supervisor_settings(directory: Path, *flags: str) -> Settings:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "tasks.example"])  # noqa: S104 - nothing is bound
 @pytest.mark.parametrize("token", [True, False])
-def test_other_machines_get_in_with_token_and_encryption_alone(host: str, token: bool) -> None:
+def test_other_machines_need_token_and_encryption(host: str, token: bool) -> None:
     listen = Address(host, 7100)
     wanted = "a certificate with --tls-certificate" if token else "a token with --token-file"
     with pytest.raises(ConfigurationError, match=wanted):
@@ -48,7 +48,7 @@ def test_other_machines_get_in_with_token_and_encryption_alone(host: str, token:
             exposure.check(encrypted, listen, token=False)
 
 
-def test_the_loud_way_round_needs_a_token_and_warns() -> None:
+def test_insecure_listen_needs_a_token_and_warns() -> None:
     settings = settings_of("--insecure-listen")
     assert exposure.check(settings, EVERYWHERE, token=True).startswith("INSECURE: listening on 0.0.0.0:7100")
     assert exposure.check(settings, HERE, token=False) == ""
@@ -56,40 +56,40 @@ def test_the_loud_way_round_needs_a_token_and_warns() -> None:
         exposure.check(settings, EVERYWHERE, token=False)
 
 
-def test_a_key_without_its_certificate_is_told() -> None:
+def test_a_key_without_its_certificate_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="give its certificate too"):
         exposure.check(settings_of("--tls-key", "k.pem"), HERE, token=False)
 
 
-def test_clients_are_limited_where_other_machines_get_in_unless_it_is_said_otherwise() -> None:
-    silent = settings_of()
-    assert exposure.rate_limit(silent, HERE) == exposure.connections_per_client(silent, HERE) == 0
-    assert exposure.rate_limit(silent, EVERYWHERE) == exposure.REMOTE_RATE_LIMIT
-    assert exposure.connections_per_client(silent, EVERYWHERE) == exposure.REMOTE_CONNECTIONS_PER_CLIENT
-    told = settings_of("--rate-limit", "7", "--connections-per-client", "0")
-    assert exposure.rate_limit(told, HERE) == exposure.rate_limit(told, EVERYWHERE) == 7
-    assert exposure.connections_per_client(told, EVERYWHERE) == 0
+def test_clients_are_limited_by_default_where_other_machines_can_connect() -> None:
+    default = settings_of()
+    assert exposure.rate_limit(default, HERE) == exposure.connections_per_client(default, HERE) == 0
+    assert exposure.rate_limit(default, EVERYWHERE) == exposure.REMOTE_RATE_LIMIT
+    assert exposure.connections_per_client(default, EVERYWHERE) == exposure.REMOTE_CONNECTIONS_PER_CLIENT
+    given = settings_of("--rate-limit", "7", "--connections-per-client", "0")
+    assert exposure.rate_limit(given, HERE) == exposure.rate_limit(given, EVERYWHERE) == 7
+    assert exposure.connections_per_client(given, EVERYWHERE) == 0
 
 
-def test_a_supervisor_hands_on_what_its_servers_need_to_know(tmp_path: Path) -> None:
+def test_a_supervisor_passes_these_settings_to_its_servers(tmp_path: Path) -> None:
     flags = ("--tls-certificate", "c.pem", "--tls-key", "k.pem", "--listen", "0.0.0.0:7100", "--nginx")
     settings = supervisor_settings(tmp_path, *flags)
     assert plan.check(settings, token=True) == ""
-    told = Planner(settings, Home(tmp_path), "python").server(1, HERE).environment
-    assert told["CAUCE_SERVER_TLS_CERTIFICATE"] == "c.pem"
-    assert told["CAUCE_SERVER_TLS_KEY"] == "k.pem"
-    assert told["CAUCE_SERVER_RATE_LIMIT"] == str(exposure.REMOTE_RATE_LIMIT)
+    environment = Planner(settings, Home(tmp_path), "python").server(1, HERE).environment
+    assert environment["CAUCE_SERVER_TLS_CERTIFICATE"] == "c.pem"
+    assert environment["CAUCE_SERVER_TLS_KEY"] == "k.pem"
+    assert environment["CAUCE_SERVER_RATE_LIMIT"] == str(exposure.REMOTE_RATE_LIMIT)
     quiet = Planner(supervisor_settings(tmp_path), Home(tmp_path), "python").server(1, HERE).environment
     assert not [name for name in quiet if name.startswith("CAUCE_SERVER")]
 
 
-def test_the_other_settings_of_a_server_are_none_of_its_supervisors_business(tmp_path: Path) -> None:
+def test_a_supervisor_ignores_the_other_settings_of_a_server(tmp_path: Path) -> None:
     (tmp_path / "cauce.toml").write_text('[server]\ntls-certificate = "c.pem"\nmax-line = 2048\n', "utf-8")
     settings = supervisor_settings(tmp_path)
     assert settings[exposure.TLS_CERTIFICATE] == "c.pem"
 
 
-def test_nginx_limits_the_connections_of_an_address_when_that_is_wanted() -> None:
+def test_nginx_limits_the_connections_of_an_address_if_set() -> None:
     servers = [Address("127.0.0.1", 7101)]
     assert "limit_conn" not in configuration.render(HERE, servers)
     text = configuration.render(HERE, servers, 12)
@@ -99,7 +99,7 @@ def test_nginx_limits_the_connections_of_an_address_when_that_is_wanted() -> Non
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such rights elsewhere")
-def test_what_is_made_for_one_user_can_be_read_by_that_one_alone(tmp_path: Path) -> None:
+def test_a_file_created_for_its_owner_is_readable_by_no_other_user(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         path = tmp_path / "export.csv"

@@ -1,4 +1,4 @@
-"""Who is alive, as a table of moments; and a heartbeat that writes to a real journal."""
+"""Liveness, as a table of times; and a heartbeat that writes to a real journal."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ from tests.services.waiting import wait_until
 
 
 def record(number: int = 1, beat: int = 0, phase: ProcessPhase = ProcessPhase.READY) -> ProcessRecord:
-    """What a process says of itself."""
+    """Make the record of a process."""
     return ProcessRecord(
         number=number, role=Role.WORKER, name="w1", host="here", pid=1, started_at=1.0, beat=beat, phase=phase
     )
@@ -24,26 +24,26 @@ def record(number: int = 1, beat: int = 0, phase: ProcessPhase = ProcessPhase.RE
 # Liveness.
 
 Moments = list[tuple[float, int]]
-"""When its record was read, and which beat it showed then."""
+"""The times at which the record was read, with the beats in it."""
 
 
 @pytest.mark.parametrize(
     ("seen", "now", "alive"),
     [
-        ([], 0.0, True),  # never observed: it has to be silent long enough first
+        ([], 0.0, True),  # observed for the first time: it counts as alive until the timeout
         ([], 1e9, True),
         ([(0, 1)], 0.0, True),
         ([(0, 1)], LIVENESS_TIMEOUT - 0.1, True),
         ([(0, 1)], LIVENESS_TIMEOUT, False),
-        ([(0, 1), (1, 1), (2, 1)], LIVENESS_TIMEOUT, False),  # looking often does not make it alive
+        ([(0, 1), (1, 1), (2, 1)], LIVENESS_TIMEOUT, False),  # observing it often does not make it alive
         ([(0, 1), (3, 2)], LIVENESS_TIMEOUT + 2.9, True),
         ([(0, 1), (3, 2)], LIVENESS_TIMEOUT + 3, False),
-        ([(0, 1), (100, 2)], 100.0, True),  # it was suspended, and came back
+        ([(0, 1), (100, 2)], 100.0, True),  # it was suspended and resumed
         ([(0, 7), (1, 3)], LIVENESS_TIMEOUT + 0.5, True),  # any other number is a sign of life
         ([(-50, 1), (-49, 2)], -48.0, True),  # a monotonic clock may begin anywhere
     ],
 )
-def test_a_process_is_alive_while_its_beat_moves(seen: Moments, now: float, alive: bool) -> None:
+def test_a_process_is_alive_while_its_beat_changes(seen: Moments, now: float, alive: bool) -> None:
     liveness = Liveness()
     last = 0
     for at, last in seen:
@@ -57,7 +57,7 @@ def test_a_process_that_left_is_not_alive() -> None:
     assert not liveness.is_alive(record(beat=1, phase=ProcessPhase.LEFT), 0.0)
 
 
-def test_processes_are_told_apart() -> None:
+def test_each_process_has_its_own_liveness() -> None:
     liveness = Liveness(timeout=2.0)
     liveness.observe([record(1, beat=1), record(2, beat=1)], 0.0)
     liveness.observe([record(1, beat=2), record(2, beat=1)], 1.5)
@@ -65,7 +65,7 @@ def test_processes_are_told_apart() -> None:
     assert not liveness.is_alive(record(2, beat=1), 2.0)
 
 
-def test_what_is_listed_no_more_is_forgotten() -> None:
+def test_a_process_that_is_not_listed_any_more_is_forgotten() -> None:
     liveness = Liveness(timeout=2.0)
     liveness.observe([record(1, beat=1)], 0.0)
     liveness.observe([], 1.0)
@@ -78,19 +78,19 @@ def test_what_is_listed_no_more_is_forgotten() -> None:
 
 @pytest.fixture
 def open_journal(tmp_path: Path) -> OpenRepository:
-    """Open connections that don't wait for a lock, so that a locked journal is noticed at once."""
+    """Open connections with a short lock timeout, so that a locked journal is noticed at once."""
     return lambda: open_sqlite(tmp_path / "resultados.db", durable=False, lock_timeout=0.02)
 
 
 @pytest.fixture
 def journal(open_journal: OpenRepository) -> Iterator[Repository]:
-    """A connection of the test's own."""
+    """The test's own connection."""
     with open_journal() as repository:
         yield repository
 
 
 def busy() -> ProcessRecord:
-    """What the process of these tests says of itself."""
+    """Make the record of the tests' process."""
     return ProcessRecord(
         role=Role.WORKER,
         name="w1",
@@ -105,18 +105,18 @@ def busy() -> ProcessRecord:
 
 @pytest.fixture
 def number(journal: Repository) -> int:
-    """The number of the process."""
+    """The process's number in the journal."""
     with journal.transaction():
         return journal.register(busy())
 
 
 def shown(journal: Repository) -> ProcessRecord:
-    """The record as the journal has it."""
+    """Return the record in the journal."""
     (found,) = journal.processes()
     return found
 
 
-def test_a_heartbeat_moves_and_says_that_it_leaves(
+def test_a_heartbeat_is_written_again_and_again_and_ends_as_left(
     journal: Repository, open_journal: OpenRepository, number: int
 ) -> None:
     deaths: list[BaseException] = []
@@ -137,7 +137,7 @@ def test_a_heartbeat_moves_and_says_that_it_leaves(
     assert journal.samples(0)
 
 
-def test_a_heartbeat_goes_on_after_the_journal_was_locked(
+def test_a_heartbeat_continues_after_the_journal_was_locked(
     journal: Repository, open_journal: OpenRepository, number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = threading.Semaphore(0)
@@ -163,7 +163,7 @@ def test_a_heartbeat_goes_on_after_the_journal_was_locked(
     assert shown(journal).phase is ProcessPhase.LEFT
 
 
-def test_a_heartbeat_that_cannot_be_written_ends_all_the_same(
+def test_a_heartbeat_that_cannot_be_written_can_be_stopped(
     journal: Repository, open_journal: OpenRepository, number: int
 ) -> None:
     asked = threading.Event()
@@ -183,7 +183,7 @@ def test_a_heartbeat_that_cannot_be_written_ends_all_the_same(
     assert deaths == []
 
 
-def test_a_heartbeat_that_dies_tells_so(open_journal: OpenRepository, number: int) -> None:
+def test_a_heartbeat_that_dies_calls_on_death(open_journal: OpenRepository, number: int) -> None:
     def describe() -> ProcessRecord:
         raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""Strict JSON: what is read, what is written, and what is refused."""
+"""Strict JSON: what is parsed, what is written, and what is refused."""
 
 import enum
 import json
@@ -23,19 +23,19 @@ VALUES = st.recursive(
 
 
 def nested(depth: int) -> str:
-    """Lists in lists."""
+    """Return nested lists."""
     return "[" * depth + "]" * depth
 
 
 @given(VALUES)
-def test_what_is_written_is_read_back(value: Json) -> None:
+def test_a_written_value_is_parsed_back(value: Json) -> None:
     written = write(value)
     assert "\n" not in written
     assert parse(written.encode()) == value
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused(line: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(line: bytes) -> None:
     try:
         value = parse(line)
     except JsonError:
@@ -44,7 +44,7 @@ def test_any_bytes_are_read_or_refused(line: bytes) -> None:
 
 
 @given(st.text(st.sampled_from('[]{},:"0123456789-+.eEtrufalsn \\d8'), max_size=40))
-def test_what_looks_like_json_is_read_as_others_read_it_or_refused(text: str) -> None:
+def test_json_like_text_is_parsed_as_by_the_standard_library_or_refused(text: str) -> None:
     try:
         value = parse(text.encode())
     except JsonError:
@@ -53,7 +53,7 @@ def test_what_looks_like_json_is_read_as_others_read_it_or_refused(text: str) ->
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "reason"),
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
@@ -82,8 +82,8 @@ def test_what_looks_like_json_is_read_as_others_read_it_or_refused(text: str) ->
     ],
     ids=lambda value: repr(value[:20]),
 )
-def test_refused(line: bytes, said: str) -> None:
-    with pytest.raises(JsonError, match=said.replace("^", r"\^")):
+def test_a_text_is_refused(line: bytes, reason: str) -> None:
+    with pytest.raises(JsonError, match=reason.replace("^", r"\^")):
         parse(line)
 
 
@@ -99,11 +99,11 @@ def test_refused(line: bytes, said: str) -> None:
         (b"true", True),
     ],
 )
-def test_read(line: bytes, value: Json) -> None:
+def test_a_text_is_parsed(line: bytes, value: Json) -> None:
     assert parse(line) == value
 
 
-def test_the_deepest_that_is_read_can_be_written() -> None:
+def test_the_deepest_parsed_value_can_be_written() -> None:
     assert write(parse(nested(MAX_DEPTH).encode())) == nested(MAX_DEPTH)
 
 
@@ -113,19 +113,19 @@ class Number(enum.IntEnum):
     ONE = 1
 
 
-def test_what_is_near_json_is_written_as_json() -> None:
+def test_subclasses_of_json_types_are_written_as_json() -> None:
     assert write((1, Number.ONE, "ñ\n\0")) == '[1,1,"ñ\\n\\u0000"]'
 
 
 def circle() -> Json:
-    """A list that holds itself."""
+    """Return a list that contains itself."""
     inner: list[Json] = []
     inner.append(inner)
     return inner
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "reason"),
     [
         (math.nan, "not finite"),
         ([math.inf], "not finite"),
@@ -140,7 +140,7 @@ def circle() -> Json:
     ],
     ids=["nan", "infinity", "large", "surrogate", "key", "key surrogate", "bytes", "set", "object", "circle"],
 )
-def test_not_written(value: Json, said: str) -> None:
+def test_a_value_is_refused(value: Json, reason: str) -> None:
     for refuse in (write, check):
-        with pytest.raises(JsonError, match=said.replace("^", r"\^")):
+        with pytest.raises(JsonError, match=reason.replace("^", r"\^")):
             refuse(value)

@@ -1,4 +1,4 @@
-"""Log lines: nothing in them can be taken for a command or a second line."""
+"""Log lines: they hold no terminal command and no second line."""
 
 import datetime
 import io
@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.logs import MAX_MESSAGE_LENGTH, ROOT, JsonLines, TextLines, printable, set_up
+from core.logs import ROOT, JsonLines, TextLines, set_up
+from core.safe_text import MAX_LENGTH, printable
 
 ESCAPE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e\u2028\r\n"
 
 
 def record(message: str, error: BaseException | None = None) -> logging.LogRecord:
-    """An event of 2023-11-14 22:13:20.25 UTC."""
+    """Make a log record of 2023-11-14 22:13:20.25 UTC."""
     info = (type(error), error, error.__traceback__) if error else None
     made = logging.LogRecord("cauce.tests", logging.WARNING, __file__, 1, message, None, info)
     made.created, made.msecs = 1_700_000_000.25, 250.0
@@ -25,12 +26,12 @@ def record(message: str, error: BaseException | None = None) -> logging.LogRecor
 
 
 def harmless(line: str) -> bool:
-    """Whether no character of a line can be taken for a command: none of control, format, or line separators."""
+    """Return whether a line has no control, format or line separator characters."""
     return not any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in line)
 
 
 @given(st.text(st.characters(exclude_categories=[])), st.text(max_size=20))
-def test_no_character_of_a_message_is_a_command(message: str, name: str) -> None:
+def test_a_line_has_no_control_characters(message: str, name: str) -> None:
     error = ValueError(message)
     for formatter in (TextLines(name), JsonLines(name)):
         line = formatter.format(record(message, error))
@@ -44,13 +45,13 @@ def test_an_escape_sequence_is_shown_as_text() -> None:
 
 
 def test_a_message_is_cut() -> None:
-    assert printable("x" * MAX_MESSAGE_LENGTH) == "x" * MAX_MESSAGE_LENGTH
-    cut = printable("x" * (MAX_MESSAGE_LENGTH + 1))
-    assert len(cut) == MAX_MESSAGE_LENGTH
+    assert printable("x" * MAX_LENGTH) == "x" * MAX_LENGTH
+    cut = printable("x" * (MAX_LENGTH + 1))
+    assert len(cut) == MAX_LENGTH
     assert cut.endswith("x…")
     assert printable("abcdef", 3) == "ab…"
-    event = json.loads(JsonLines("s1").format(record("y" * 10 * MAX_MESSAGE_LENGTH)))
-    assert len(event["message"]) == MAX_MESSAGE_LENGTH
+    event = json.loads(JsonLines("s1").format(record("y" * 10 * MAX_LENGTH)))
+    assert len(event["message"]) == MAX_LENGTH
 
 
 def test_a_text_line() -> None:
@@ -84,7 +85,7 @@ def test_a_traceback_is_on_the_same_line() -> None:
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
-    """The project's logger, given back as it was."""
+    """The project's logger, restored after the test."""
     logger = logging.getLogger(ROOT)
     handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
     yield logger
@@ -94,7 +95,7 @@ def root() -> Iterator[logging.Logger]:
 
 
 @pytest.mark.parametrize(("form", "begin"), [("text", "2"), ("json", "{")])
-def test_the_projects_loggers_write_where_they_are_told(root: logging.Logger, form: str, begin: str) -> None:
+def test_the_projects_loggers_write_to_the_stream(root: logging.Logger, form: str, begin: str) -> None:
     first, stream = io.StringIO(), io.StringIO()
     set_up("debug", form, "s1", first)
     set_up("warning", form, "s1", stream)

@@ -1,4 +1,4 @@
-"""The values: which states end a task, and the ledger's sums."""
+"""The states that end a task, and the sums of the ledger."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from core.model import ENDED, WAITING, Counters, Ledger, ProcessRecord, Role, St
 STORED = [state for state in State if state is not State.RUNNING]
 
 
-def test_a_state_ends_a_task_or_leaves_it_open() -> None:
+def test_a_state_is_final_or_open() -> None:
     assert {state for state in State if state.ended} == {State.DONE, State.FAILED, State.CANCELLED}
     assert not ENDED & WAITING
 
@@ -29,12 +29,12 @@ def test_the_ledger_always_adds_up(counts: dict[str, int], running: int) -> None
     [
         (2, 5, 0, (2, 5, 0)),
         (2, 5, 3, (2, 2, 3)),
-        (2, 5, 6, (1, 0, 6)),  # a confirmation is not written down yet, and the task runs already
-        (2, 5, 9, (0, 0, 7)),  # a heartbeat is older than the outcome it does not know of
+        (2, 5, 6, (1, 0, 6)),  # a task runs before its publisher confirm is stored
+        (2, 5, 9, (0, 0, 7)),  # a heartbeat is older than a stored outcome
         (0, 0, 4, (0, 0, 0)),
     ],
 )
-def test_running_tasks_are_of_the_queued_ones(
+def test_running_tasks_are_among_the_queued_ones(
     accepted: int, queued: int, running: int, expected: tuple[int, int, int]
 ) -> None:
     ledger = Ledger.of({"accepted": accepted, "queued": queued}, running)
@@ -50,7 +50,7 @@ def test_counts_may_come_with_plain_texts() -> None:
 def test_values_cannot_be_changed() -> None:
     record = ProcessRecord(role=Role.WORKER, name="w1", host="here", pid=1, started_at=1.0)
     with pytest.raises(AttributeError):
-        record.name = "w2"  # type: ignore[misc]  # that it can't be is what is tried
+        record.name = "w2"  # type: ignore[misc]  # this is what the test tries
     with pytest.raises(AttributeError):
         record.counters.done = 1  # type: ignore[misc]  # the same
     assert record.counters == Counters()

@@ -1,4 +1,4 @@
-"""The client's side of a connection: what it refuses to send, and what it makes of what a server says."""
+"""The client's end of a connection: what it refuses to send, and how it reads a server's lines."""
 
 import json
 
@@ -35,7 +35,7 @@ def server(token: str | None = None, limits: Limits | None = None) -> ServerConn
     return ServerConnection(server="server-1", limits=limits or Limits(), token=token)
 
 
-def test_what_the_client_asks_is_what_the_server_reads() -> None:
+def test_the_server_reads_what_the_client_sends() -> None:
     client, there = ClientConnection(), server(SESAME)
     lines = (
         client.hello("h", token=SESAME, client="tests"),
@@ -61,10 +61,10 @@ def test_what_the_client_asks_is_what_the_server_reads() -> None:
     assert client.open_requests == there.open_requests == 8
 
 
-def test_what_the_server_answers_is_what_the_client_reads() -> None:
+def test_the_client_reads_what_the_server_sends() -> None:
     client, there = ClientConnection(), server()
     there.receive(client.stats(1) + client.stats("1") + client.stats(3))
-    answers = (
+    lines = (
         there.goaway("leaving")
         + there.ok("1", {"id": "x", "n": [1.5, None, "é\u2028"]})
         + there.error(1, ErrorCode.OVERLOADED, "busy", 2)
@@ -76,12 +76,12 @@ def test_what_the_server_answers_is_what_the_client_reads() -> None:
         Reply(1, error=Error(ErrorCode.OVERLOADED, "busy", 2.0)),
         Reply(3, error=Error(ErrorCode.NOT_FOUND, "no")),
     ]
-    events = [event for byte in answers for event in client.receive(bytes([byte]))]
+    events = [event for byte in lines for event in client.receive(bytes([byte]))]
     assert events == expected
     assert client.open_requests == there.open_requests == 0
 
 
-def test_the_answer_to_hello_tells_the_limits() -> None:
+def test_the_reply_to_hello_states_the_limits() -> None:
     limits = Limits(max_line=2000, max_wait=5)
     client, there = ClientConnection(), server(limits=limits)
     [hello] = there.receive(client.hello(1))
@@ -96,7 +96,7 @@ def test_the_answer_to_hello_tells_the_limits() -> None:
         client.result(3, "x", wait=5.1)
 
 
-def test_a_refused_hello_teaches_nothing() -> None:
+def test_a_refused_hello_changes_no_limits() -> None:
     client, there = ClientConnection(), server(SESAME)
     [refusal] = there.receive(client.hello(1, token=WRONG))
     assert isinstance(refusal, Refusal)
@@ -106,7 +106,7 @@ def test_a_refused_hello_teaches_nothing() -> None:
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
-def test_the_longest_line_is_the_longest_that_the_server_takes(extra: int) -> None:
+def test_the_longest_line_is_the_longest_that_the_server_accepts(extra: int) -> None:
     limits = Limits(max_line=2000)
     client, there = ClientConnection(limits), server(limits=limits)
     around = len(ClientConnection().submit(1, "")) - 1
@@ -120,7 +120,7 @@ def test_the_longest_line_is_the_longest_that_the_server_takes(extra: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "reason"),
     [
         ({"task_id": ""}, "id"),
         ({"task_id": "x\n"}, "id"),
@@ -143,22 +143,22 @@ def test_the_longest_line_is_the_longest_that_the_server_takes(extra: int) -> No
         ({"payload": json.loads("[" * 32 + "]" * 32)}, "payload"),
     ],
 )
-def test_a_submission_that_the_server_would_refuse_is_not_made(members: dict[str, Json], said: str) -> None:
+def test_a_submission_that_the_server_would_refuse_raises(members: dict[str, Json], reason: str) -> None:
     client = ClientConnection()
-    with pytest.raises(LocalProtocolError, match=rf"^{said}: "):
+    with pytest.raises(LocalProtocolError, match=rf"^{reason}: "):
         client.submit(1, **members)
     assert client.open_requests == 0
     assert client.submit(1)
 
 
 @pytest.mark.parametrize("ref", ["x" * 65, 2**53 + 1, True, 1.0, None])
-def test_a_ref_that_the_server_would_refuse_is_not_sent(ref: Json) -> None:
+def test_a_ref_that_the_server_would_refuse_raises(ref: Json) -> None:
     for make in (ClientConnection().stats, ClientConnection().submit, ClientConnection().hello):
         with pytest.raises(LocalProtocolError, match=r"^ref: "):
             make(ref)
 
 
-def test_other_requests_that_the_server_would_refuse_are_not_made() -> None:
+def test_other_requests_that_the_server_would_refuse_raise() -> None:
     client = ClientConnection()
     with pytest.raises(LocalProtocolError, match=r"^id: "):
         client.status(1, "a b")
@@ -200,8 +200,8 @@ def test_every_error_code_is_read(code: ErrorCode) -> None:
 def test_an_error_that_belongs_to_no_request_is_read() -> None:
     client, there = ClientConnection(), server()
     client.stats(1)
-    answer = there.refuse(ErrorCode.TOO_LARGE, "why")
-    assert client.receive(answer) == [Reply(None, error=Error(ErrorCode.TOO_LARGE, "why"))]
+    line = there.refuse(ErrorCode.TOO_LARGE, "why")
+    assert client.receive(line) == [Reply(None, error=Error(ErrorCode.TOO_LARGE, "why"))]
     assert client.open_requests == 1
 
 
@@ -241,7 +241,7 @@ def test_an_error_that_belongs_to_no_request_is_read() -> None:
         b'{"ref":1,"ok":{"a":' + b"[" * 100_000,
     ],
 )
-def test_a_server_that_does_not_speak_the_protocol_is_found_out(line: bytes) -> None:
+def test_a_server_that_does_not_speak_the_protocol_is_detected(line: bytes) -> None:
     client = ClientConnection()
     client.stats(1)
     with pytest.raises(RemoteProtocolError) as caught:
@@ -252,11 +252,11 @@ def test_a_server_that_does_not_speak_the_protocol_is_found_out(line: bytes) -> 
         client.receive(b'{"ref":1,"ok":{}}\n')
 
 
-def test_a_second_reply_to_a_request_is_a_fault_of_the_server() -> None:
+def test_a_second_reply_to_a_request_violates_the_protocol() -> None:
     client = ClientConnection()
     client.stats(1)
     assert client.receive(b'{"ref":1,"ok":{}}\n') == [Reply(1, ok={})]
-    with pytest.raises(RemoteProtocolError, match="not asked"):
+    with pytest.raises(RemoteProtocolError, match="not an open request"):
         client.receive(b'{"ref":1,"ok":{}}\n')
 
 
@@ -271,7 +271,7 @@ def test_a_second_reply_to_a_request_is_a_fault_of_the_server() -> None:
         {"server": 5, "version": 1, "limits": {}},
     ],
 )
-def test_a_wrong_answer_to_hello_is_found_out(members: dict[str, Json]) -> None:
+def test_an_invalid_reply_to_hello_is_detected(members: dict[str, Json]) -> None:
     client = ClientConnection()
     client.hello(1)
     with pytest.raises(RemoteProtocolError, match=r"hello|version"):
@@ -279,7 +279,7 @@ def test_a_wrong_answer_to_hello_is_found_out(members: dict[str, Json]) -> None:
     assert client.welcome is None
 
 
-def test_a_limit_that_this_client_does_not_know_does_no_harm() -> None:
+def test_a_limit_that_this_client_does_not_know_is_ignored() -> None:
     client = ClientConnection()
     client.hello(1)
     limits = {"max_line": 4096, "max_something": 5}
@@ -297,7 +297,7 @@ def test_a_reply_may_be_longer_and_deeper_than_any_request() -> None:
     assert events == [Reply(1, ok=json.loads(line)["ok"])]
 
 
-def test_a_reply_without_end_is_given_up() -> None:
+def test_a_reply_without_end_is_refused() -> None:
     client = ClientConnection()
     chunk = b"x" * 2**20
     for _ in range(MAX_REPLY // len(chunk)):
@@ -306,7 +306,7 @@ def test_a_reply_without_end_is_given_up() -> None:
         client.receive(b"x")
 
 
-def test_the_end_within_a_reply_is_noticed() -> None:
+def test_an_end_within_a_reply_raises() -> None:
     client = ClientConnection()
     client.stats(1)
     client.eof()
@@ -315,11 +315,11 @@ def test_the_end_within_a_reply_is_noticed() -> None:
         client.eof()
 
 
-def test_the_words_of_a_server_are_made_printable() -> None:
+def test_the_messages_of_a_server_are_made_printable() -> None:
     client = ClientConnection()
     client.stats(1)
-    said = json.dumps("\x1b]0;owned\x07" * 1000)
-    line = f'{{"goaway":{{"reason":{said}}}}}\n{{"ref":1,"error":{{"code":"internal","message":{said}}}}}\n'
+    reason = json.dumps("\x1b]0;owned\x07" * 1000)
+    line = f'{{"goaway":{{"reason":{reason}}}}}\n{{"ref":1,"error":{{"code":"internal","message":{reason}}}}}\n'
     goaway, reply = client.receive(line.encode())
     assert isinstance(goaway, Goaway)
     assert isinstance(reply, Reply)

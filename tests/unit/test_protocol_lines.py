@@ -1,4 +1,4 @@
-"""Bytes to lines: where they end, in which pieces they may come, and how long they may be."""
+"""Lines from bytes: their ends, the pieces in which they arrive, and their limit."""
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ def take(reader: LineReader) -> list[bytes]:
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.binary(max_size=LIMIT)))
-def test_the_pieces_that_bytes_come_in_make_no_difference(pieces: list[bytes]) -> None:
+def test_the_pieces_in_which_bytes_arrive_make_no_difference(pieces: list[bytes]) -> None:
     text = b"".join(pieces)
     whole, cut, dripped = LineReader(10**6), LineReader(10**6), LineReader(10**6)
     whole.feed(text)
@@ -35,7 +35,7 @@ def test_the_pieces_that_bytes_come_in_make_no_difference(pieces: list[bytes]) -
     assert from_pieces == from_drips == expected[:-1]
     for reader in (whole, cut, dripped):
         assert reader.ended == len(expected) - 1
-        assert reader.begun == bool(expected[-1])
+        assert reader.has_partial_line == bool(expected[-1])
         assert reader.buffered == len(expected[-1])
 
 
@@ -46,7 +46,7 @@ def test_only_the_newline_byte_ends_a_line(text: str) -> None:
     assert take(reader) == [text.encode(), b"next"]
 
 
-def test_a_line_of_exactly_the_limit_is_taken() -> None:
+def test_a_line_of_exactly_the_limit_is_returned() -> None:
     reader = LineReader(LIMIT)
     reader.feed(b"x" * LIMIT)
     assert reader.next() is None
@@ -55,14 +55,14 @@ def test_a_line_of_exactly_the_limit_is_taken() -> None:
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\nmore\n"])
-def test_a_line_one_byte_over_the_limit_is_not(end: bytes) -> None:
+def test_a_line_one_byte_above_the_limit_is_refused(end: bytes) -> None:
     reader = LineReader(LIMIT)
     reader.feed(b"x" * (LIMIT + 1) + end)
     with pytest.raises(LineTooLong):
         reader.next()
 
 
-def test_lines_before_one_that_is_too_long_still_come_out() -> None:
+def test_lines_before_one_that_is_too_long_are_returned() -> None:
     reader = LineReader(LIMIT)
     reader.feed(b"one\ntwo\n" + b"x" * (LIMIT + 1))
     assert reader.next() == b"one"
@@ -78,17 +78,17 @@ def test_the_limit_may_be_raised_for_the_lines_that_follow() -> None:
     reader.limit = LIMIT
     assert reader.next() == b"x" * 50
     assert reader.next() is None
-    assert reader.begun
+    assert reader.has_partial_line
 
 
-def test_dripping_a_long_line_moves_each_byte_a_few_times_only() -> None:
+def test_a_long_line_in_small_pieces_moves_each_byte_only_a_few_times() -> None:
     size = 2**18
     reader = LineReader(size)
     moved = capacity = 0
     for _ in range(size):
         reader.feed(b"x")
-        # The work of a buffer that grows is to move what it holds whenever its capacity changes.
-        now = reader._begun.__alloc__()  # noqa: SLF001 - the capacity shows nowhere else
+        # A growing buffer moves its content whenever its capacity changes.
+        now = reader._partial.__alloc__()  # noqa: SLF001 - the capacity shows nowhere else
         if now != capacity:
             capacity = now
             moved += now
@@ -96,11 +96,11 @@ def test_dripping_a_long_line_moves_each_byte_a_few_times_only() -> None:
     assert moved < 20 * size
 
 
-def test_what_is_cleared_is_forgotten() -> None:
+def test_clear_empties_the_buffer() -> None:
     reader = LineReader(LIMIT)
     reader.feed(b"one\ntwo\nthr")
     assert reader.buffered == 9
     reader.clear()
     assert reader.buffered == 0
-    assert not reader.begun
+    assert not reader.has_partial_line
     assert reader.next() is None

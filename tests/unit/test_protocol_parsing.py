@@ -1,4 +1,4 @@
-"""The quick way of reading and writing JSON has to be the slow way's twin."""
+"""The fast parser and writer of JSON must agree with the slow ones."""
 
 import enum
 import json
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from core import jsontext
 from core.jsontext import MAX_INTEGER, Json, JsonError
-from core.protocol.parsing import PAYLOAD_DEPTH, checked_bytes_of, parse, text_of
+from core.protocol.parsing import PAYLOAD_DEPTH, encode_payload, encode_text, parse
 
 QUICK = settings(deadline=None, max_examples=200)
 
-# Few characters, so that names repeat, colons and quotes come within strings, and names look like values.
+# Few characters, so that names repeat, strings hold colons and quotes, and names look like values.
 TEXTS = st.text(st.sampled_from('ab": \\,{}[]\u2028é\x00😀'), max_size=4)
 NUMBERS = st.one_of(
     st.integers(-(2**70), 2**70),
@@ -56,7 +56,7 @@ TOKENS += [
 
 
 def outcome(line: bytes) -> tuple[str, str]:
-    """What the quick way makes of a line, with types and the sign of zero."""
+    """Return the parsed line as text that shows types and the sign of zero."""
     try:
         return "value", repr(parse(line))
     except JsonError as error:
@@ -72,14 +72,14 @@ def true_outcome(line: bytes) -> tuple[str, str]:
 
 @QUICK
 @given(VALUES, st.sampled_from([None, 1]), st.booleans())
-def test_any_value_is_read_as_the_slow_way_reads_it(value: Json, indent: int | None, ascii_only: bool) -> None:
+def test_any_value_is_parsed_as_by_the_slow_parser(value: Json, indent: int | None, ascii_only: bool) -> None:
     line = json.dumps({"op": value}, indent=indent, ensure_ascii=ascii_only).replace("\n", " ").encode()
     assert outcome(line) == true_outcome(line)
 
 
 @QUICK
 @given(st.lists(st.sampled_from(TOKENS), max_size=16))
-def test_anything_like_json_is_read_as_the_slow_way_reads_it(tokens: list[str]) -> None:
+def test_any_json_like_text_is_parsed_as_by_the_slow_parser(tokens: list[str]) -> None:
     line = "".join(tokens).encode("utf-8")
     assert outcome(line) == true_outcome(line)
     line = b'{"a":' + line + b"}"
@@ -88,7 +88,7 @@ def test_anything_like_json_is_read_as_the_slow_way_reads_it(tokens: list[str]) 
 
 @QUICK
 @given(st.binary(max_size=30))
-def test_any_bytes_are_read_as_the_slow_way_reads_them(line: bytes) -> None:
+def test_any_bytes_are_parsed_as_by_the_slow_parser(line: bytes) -> None:
     for bytes_within in (line, b'{"a":"' + line + b'"}'):
         assert outcome(bytes_within) == true_outcome(bytes_within)
 
@@ -97,7 +97,7 @@ def test_any_bytes_are_read_as_the_slow_way_reads_them(line: bytes) -> None:
 @given(
     st.lists(st.tuples(TEXTS, st.sampled_from(["1", '"x"', "{}", '{"a":1}'])), max_size=5), st.sampled_from(["", " "])
 )
-def test_a_name_given_twice_is_always_found(members: list[tuple[str, str]], space: str) -> None:
+def test_a_duplicate_name_is_always_detected(members: list[tuple[str, str]], space: str) -> None:
     line = "{" + ",".join(f"{json.dumps(name)}{space}:{space}{value}" for name, value in members) + "}"
     names = [name for name, _ in members]
     assert (outcome(line.encode())[0] == "value") == (len(set(names)) == len(names))
@@ -113,26 +113,26 @@ def test_nesting_is_bounded(depth: int, taken: bool, begin: str, end: str) -> No
 
 @QUICK
 @given(VALUES)
-def test_a_payload_is_written_if_and_only_if_a_server_takes_it(payload: Json) -> None:
+def test_a_payload_is_written_if_and_only_if_a_server_accepts_it(payload: Json) -> None:
     try:
         jsontext.check(payload, PAYLOAD_DEPTH)
     except JsonError:
         with pytest.raises(JsonError):
-            checked_bytes_of(payload)
+            encode_payload(payload)
         return
-    written = checked_bytes_of(payload)
+    written = encode_payload(payload)
     assert repr(parse(b'{"a":' + written + b"}")["a"]) == repr(payload)
-    assert written.decode() == text_of(payload) == jsontext.write(payload)
+    assert written.decode() == encode_text(payload) == jsontext.write(payload)
 
 
 class Colour(enum.StrEnum):
-    """A string, nearly."""
+    """A subclass of a string."""
 
     RED = "red"
 
 
 class Size(enum.IntEnum):
-    """An integer, nearly."""
+    """A subclass of an integer."""
 
     HUGE = 2**60
 
@@ -153,8 +153,8 @@ class Name(str):
         (MAX_INTEGER, b"9007199254740992"),
     ],
 )
-def test_what_json_has_another_word_for_is_written_with_it(payload: object, written: bytes) -> None:
-    assert checked_bytes_of(payload) == written
+def test_a_subclass_of_a_json_type_is_written_as_that_type(payload: object, written: bytes) -> None:
+    assert encode_payload(payload) == written
 
 
 LOOP: list[object] = []
@@ -168,6 +168,6 @@ LOOP.append(LOOP)
         MAX_INTEGER + 1, [-MAX_INTEGER - 1], "\ud800", {"\udfff": 1}, ["\ud800"], LOOP, {"a": bytearray(b"x")},
     ],
 )  # fmt: skip
-def test_what_json_has_no_word_for_is_refused(payload: object) -> None:
+def test_a_type_that_json_lacks_is_refused(payload: object) -> None:
     with pytest.raises(JsonError):
-        checked_bytes_of(payload)
+        encode_payload(payload)

@@ -1,4 +1,4 @@
-"""What holds for the protocol whatever comes: any request, any piece, any byte."""
+"""Properties of the protocol that hold for any request, any pieces and any bytes."""
 
 import json
 import random
@@ -65,7 +65,7 @@ def lines_of(requests: Iterable[dict[str, Json]], end: bytes = b"\n") -> bytes:
 
 
 def expected_of(members: dict[str, Json]) -> Request:
-    """The value that should come of valid members, made in another way."""
+    """Return the expected request of valid members, made in another way."""
     ref, given_ = members["ref"], {name: value for name, value in members.items() if name not in {"op", "ref"}}
     match members["op"]:
         case "hello":
@@ -84,7 +84,7 @@ def expected_of(members: dict[str, Json]) -> Request:
 
 
 def comparable(event: Event) -> object:
-    """An event with its payload as a value: the same value may have two spellings."""
+    """Return an event with its payload as a value: one value may have two spellings."""
     if isinstance(event, Submit):
         return (
             Submit,
@@ -100,7 +100,7 @@ def comparable(event: Event) -> object:
 
 
 def feed(pieces: Iterable[bytes], limits: Limits | None = None) -> list[Event]:
-    """All that comes out of a server's connection, the end included."""
+    """Return all events of a server's connection, those of the end included."""
     connection = ServerConnection(server="s", limits=limits or Limits(max_open_requests=10**6))
     events: list[Event] = []
     for piece in pieces:
@@ -109,7 +109,7 @@ def feed(pieces: Iterable[bytes], limits: Limits | None = None) -> list[Event]:
 
 
 def cut(text: bytes, seed: int) -> list[bytes]:
-    """The text in pieces of any size, empty ones too."""
+    """Return the text in pieces of any size, empty ones too."""
     places = random.Random(seed)  # noqa: S311 - places to cut at, no secret
     marks = sorted(places.choices(range(len(text) + 1), k=places.randrange(12)))
     return [text[start:end] for start, end in zip([0, *marks], [*marks, len(text)], strict=True)]
@@ -117,9 +117,7 @@ def cut(text: bytes, seed: int) -> list[bytes]:
 
 @MANY
 @given(st.lists(REQUESTS, max_size=6), st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n"]), st.integers(0, 2**32))
-def test_valid_requests_come_out_as_sent_in_whatever_pieces(
-    requests: list[dict[str, Json]], end: bytes, seed: int
-) -> None:
+def test_valid_requests_are_read_as_sent_in_any_pieces(requests: list[dict[str, Json]], end: bytes, seed: int) -> None:
     text = lines_of(requests, end)
     whole = feed([text])
     assert list(map(comparable, whole)) == [comparable(expected_of(request)) for request in requests]
@@ -128,7 +126,7 @@ def test_valid_requests_come_out_as_sent_in_whatever_pieces(
 
 
 def check_events(events: list[Event]) -> None:
-    """Whatever came in: only requests and refusals, nothing after the last one that closes."""
+    """Assert that the events are requests and refusals, with none after one that closes."""
     for place, event in enumerate(events):
         if isinstance(event, Refusal):
             [reply] = ClientConnection().receive(event.reply) if b'"ref":null' in event.reply else [read(event.reply)]
@@ -141,7 +139,7 @@ def check_events(events: list[Event]) -> None:
 
 
 def read(line: bytes) -> Reply:
-    """A reply to a request that this client did not make."""
+    """Return a reply to a request that this client did not make."""
     members = json.loads(line)
     error = members["error"]
     return Reply(members["ref"], error=Error(ErrorCode(error["code"]), error["message"]))
@@ -159,7 +157,7 @@ def test_any_bytes_give_requests_and_refusals_only(text: bytes, seed: int, token
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """Valid lines with a few bytes changed, dropped, doubled or put in."""
+    """Draw valid lines with a few bytes changed, dropped, doubled or inserted."""
     text = bytearray(lines_of(draw(st.lists(REQUESTS, min_size=1, max_size=3))))
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, len(text)))
@@ -190,7 +188,7 @@ def test_any_object_is_a_request_or_invalid_and_closes_nothing(members: dict[str
 
 @MANY
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.integers(1, 5), st.integers(0, 2**32))
-def test_no_more_requests_are_open_than_may_be_and_none_is_lost(sizes: list[int], most: int, seed: int) -> None:
+def test_open_requests_stay_within_the_limit_and_none_is_lost(sizes: list[int], most: int, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - an order of events, no secret
     connection = ServerConnection(server="s", limits=Limits(max_open_requests=most))
     total = sum(sizes)
@@ -216,17 +214,17 @@ def test_no_more_requests_are_open_than_may_be_and_none_is_lost(sizes: list[int]
 
 @MANY
 @given(st.lists(st.tuples(REFS, PAYLOADS), unique_by=lambda pair: (type(pair[0]), pair[0]), max_size=8), st.integers())
-def test_every_reply_reaches_the_request_that_it_answers(pairs: list[tuple[Ref, Json]], seed: int) -> None:
+def test_every_reply_is_matched_to_its_request(pairs: list[tuple[Ref, Json]], seed: int) -> None:
     client = ClientConnection()
     server = ServerConnection(server="s", limits=Limits())
     requests = server.receive(b"".join(client.submit(ref, payload) for ref, payload in pairs))
-    answers = [
+    lines = [
         server.ok(request.ref, {"echo": json.loads(request.payload)})
         for request in requests
         if isinstance(request, Submit)
     ]
-    random.Random(seed).shuffle(answers)  # noqa: S311 - an order of answers, no secret
-    replies = [reply for piece in cut(b"".join(answers), seed) for reply in client.receive(piece)]
+    random.Random(seed).shuffle(lines)  # noqa: S311 - an order of lines, no secret
+    replies = [reply for piece in cut(b"".join(lines), seed) for reply in client.receive(piece)]
     found = {}
     for reply in replies:
         assert isinstance(reply, Reply)

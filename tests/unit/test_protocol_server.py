@@ -1,4 +1,4 @@
-"""The server's side of a connection: what comes out of it, what it answers, and when it stops reading."""
+"""The server's end of a connection: what it reads, what it replies, and when it stops reading."""
 
 import json
 
@@ -37,11 +37,11 @@ def line(**members: Json) -> bytes:
 
 
 def is_partial(connection: ServerConnection) -> bool:
-    return connection.partial
+    return connection.has_partial_line
 
 
-def is_over(connection: ServerConnection) -> bool:
-    return connection.over
+def is_finished(connection: ServerConnection) -> bool:
+    return connection.finished
 
 
 def is_authenticated(connection: ServerConnection) -> bool:
@@ -53,7 +53,7 @@ def is_paused(connection: ServerConnection) -> bool:
 
 
 def refused(events: list[Event]) -> tuple[str, Json, bool]:
-    """The code and ref of the one refusal that came, and whether it closes."""
+    """Return the code and ref of the only refusal, and whether it closes."""
     [event] = events
     assert isinstance(event, Refusal)
     assert event.reply.endswith(b"\n")
@@ -98,7 +98,7 @@ def message(events: list[Event]) -> str:
         ({"op": "stats"}, Stats(ref=1)),
     ],
 )
-def test_each_operation_becomes_its_value(members: dict[str, Json], request_: Event) -> None:
+def test_each_operation_becomes_its_request(members: dict[str, Json], request_: Event) -> None:
     connection = connect()
     assert connection.receive(line(ref=1, **members)) == [request_]
     assert connection.open_requests == 1
@@ -114,7 +114,7 @@ def test_a_ref_may_be_an_integer_or_a_short_string(ref: int | str) -> None:
 
 
 @pytest.mark.parametrize("ref", [True, False, 1.0, 1.5, None, {}, [1], "x" * 65, "x" * 100_000])
-def test_anything_else_is_no_ref(ref: Json) -> None:
+def test_any_other_value_is_not_a_ref(ref: Json) -> None:
     connection = connect()
     events = connection.receive(line(op="stats", ref=ref))
     assert refused(events) == ("invalid", None, False)
@@ -122,7 +122,7 @@ def test_anything_else_is_no_ref(ref: Json) -> None:
     assert connection.open_requests == 0
 
 
-def test_a_ref_has_to_be_there() -> None:
+def test_a_ref_is_required() -> None:
     assert message(connect().receive(line(op="stats"))) == "ref: missing; stats needs it"
 
 
@@ -175,14 +175,14 @@ def test_a_ref_has_to_be_there() -> None:
         ({"op": "hello", "client": None}, "client"),
     ],
 )
-def test_a_wrong_field_is_named_and_the_connection_goes_on(members: dict[str, Json], field: str) -> None:
+def test_an_invalid_field_is_named_and_the_connection_stays_open(members: dict[str, Json], field: str) -> None:
     connection = connect()
     events = connection.receive(line(ref="r", **members))
     assert refused(events) == ("invalid", "r", False)
-    said = message(events)
-    assert said.startswith(field)
-    assert len(said) <= 300
-    assert said.isprintable()
+    reason = message(events)
+    assert reason.startswith(field)
+    assert len(reason) <= 300
+    assert reason.isprintable()
     assert connection.receive(line(ref=2, op="stats")) == [Stats(ref=2)]
 
 
@@ -237,10 +237,10 @@ def test_a_wrong_field_is_named_and_the_connection_goes_on(members: dict[str, Js
     ],
     ids=lambda value: repr(value[:50]),
 )
-def test_what_is_no_json_object_closes_the_connection_after_one_line(bytes_: bytes, code: str) -> None:
+def test_a_line_that_is_not_a_json_object_closes_the_connection(bytes_: bytes, code: str) -> None:
     connection = connect()
     assert refused(connection.receive(bytes_)) == (code, None, True)
-    assert is_over(connection)
+    assert is_finished(connection)
     assert connection.buffered == 0
     assert not is_partial(connection)
     assert connection.receive(line(op="stats", ref=2)) == []
@@ -248,20 +248,20 @@ def test_what_is_no_json_object_closes_the_connection_after_one_line(bytes_: byt
 
 
 @pytest.mark.parametrize("depth", [0, 1, 30, 31])
-def test_a_payload_may_be_nested_as_deep_as_the_line_allows(depth: int) -> None:
+def test_a_payload_may_be_nested_up_to_the_limit(depth: int) -> None:
     payload = "[" * depth + "1" + "]" * depth
     events = connect().receive(f'{{"op":"submit","ref":1,"payload":{payload}}}\n'.encode())
     assert events == [Submit(ref=1, payload=payload)]
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 2**53 - 1, 0.1, 1e300])
-def test_a_payload_may_hold_numbers_that_every_reader_understands(number: float) -> None:
+def test_a_payload_may_hold_numbers_that_every_reader_represents(number: float) -> None:
     assert connect().receive(line(op="submit", ref=1, payload=number)) == [
         Submit(ref=1, payload=repr(number).replace("+", ""))
     ]
 
 
-def test_the_payload_is_written_anew_so_that_its_spelling_does_not_matter() -> None:
+def test_the_payload_is_rewritten_so_that_its_spelling_does_not_matter() -> None:
     one = connect().receive(b'{"payload": {"a" : [1 , 2.50],\t"b":"\\u00e9\\/"}, "op":"submit", "ref":1}\r\n')
     two = connect().receive('{"op":"submit","ref":1,"payload":{"a":[1,2.5],"b":"é/"}}\n'.encode())
     assert one == two == [Submit(ref=1, payload='{"a":[1,2.5],"b":"é/"}')]
@@ -273,20 +273,20 @@ def test_blank_lines_and_carriage_returns_are_ignored(blank: bytes) -> None:
     assert connection.receive(blank) == []
     stats = line(op="stats", ref=1)
     assert connection.receive(blank + stats[:-1] + b"\r\n" + blank) == [Stats(ref=1)]
-    assert not is_over(connection)
+    assert not is_finished(connection)
 
 
-def test_a_line_separator_in_a_string_ends_no_line() -> None:
+def test_a_line_separator_in_a_string_does_not_end_the_line() -> None:
     events = connect().receive('{"op":"submit","ref":1,"payload":"a\u2028b\u2029c\u0085d"}\n'.encode())
     assert events == [Submit(ref=1, payload='"a\u2028b\u2029c\u0085d"')]
 
 
-def test_requests_before_a_bad_line_come_out_and_can_be_answered() -> None:
+def test_requests_before_a_bad_line_are_read_and_can_be_answered() -> None:
     connection = connect()
     good, bad = connection.receive(line(op="stats", ref=1) + b"nonsense\n" + line(op="stats", ref=2))
     assert good == Stats(ref=1)
     assert refused([bad]) == ("bad_frame", None, True)
-    assert is_over(connection)
+    assert is_finished(connection)
     assert connection.open_requests == 1
     assert json.loads(connection.ok(1, {"n": 1})) == {"ref": 1, "ok": {"n": 1}}
     assert connection.open_requests == 0
@@ -319,7 +319,7 @@ def test_the_limit_of_a_line_is_exact(over: int) -> None:
     assert isinstance(event, Refusal if over else Submit)
 
 
-def test_a_line_fed_in_drips_tells_how_far_it_is() -> None:
+def test_a_line_that_arrives_byte_by_byte_is_partial_until_its_end() -> None:
     connection = connect()
     whole = line(op="stats", ref=1)
     assert not is_partial(connection)
@@ -359,12 +359,12 @@ def test_without_the_token_nothing_is_answered(members: dict[str, Json], code: s
     connection = connect(SESAME)
     events = connection.receive(line(ref=7, **members) + line(op="hello", ref=8, token=SESAME))
     assert refused(events) == (code, 7, True)
-    assert is_over(connection)
+    assert is_finished(connection)
     assert not is_authenticated(connection)
     assert SESAME not in message(events)
 
 
-def test_a_hello_with_a_wrong_field_may_be_mended() -> None:
+def test_a_hello_with_an_invalid_field_may_be_corrected() -> None:
     connection = connect(SESAME)
     assert refused(connection.receive(line(op="hello", ref=1, token=5))) == ("invalid", 1, False)
     assert not is_authenticated(connection)
@@ -372,7 +372,7 @@ def test_a_hello_with_a_wrong_field_may_be_mended() -> None:
 
 
 @pytest.mark.parametrize("token", [SESAME, "plain", "x" * 50_000, "\udcff from a broken environment"])
-def test_with_the_token_everything_is(token: str) -> None:
+def test_with_the_token_everything_is_answered(token: str) -> None:
     connection = connect(token)
     shown = line(op="hello", ref=1, token=token)
     if token.startswith("\udcff"):
@@ -384,18 +384,18 @@ def test_with_the_token_everything_is(token: str) -> None:
     assert token not in repr(events)
 
 
-def test_a_token_of_a_megabyte_is_too_much_for_a_stranger() -> None:
+def test_a_token_of_a_megabyte_is_too_large() -> None:
     connection = connect(SESAME)
     assert refused(connection.receive(line(op="hello", ref=1, token="x" * 2**20))) == ("too_large", None, True)
 
 
-def test_a_token_that_nobody_asked_for_is_ignored() -> None:
+def test_a_token_that_is_not_needed_is_ignored() -> None:
     connection = connect()
     assert is_authenticated(connection)
     assert connection.receive(line(op="hello", ref=1, token="x" * 1_000_000)) == [Hello(ref=1)]
 
 
-def test_a_stranger_gets_less_memory_than_a_friend() -> None:
+def test_a_client_without_its_token_gets_less_memory() -> None:
     connection = connect(SESAME)
     assert connection.receive(b"x" * MAX_HELLO) == []
     assert refused(connection.receive(b"x")) == ("too_large", None, True)
@@ -406,13 +406,13 @@ def test_a_stranger_gets_less_memory_than_a_friend() -> None:
     assert isinstance(submit, Submit)
 
 
-def test_hello_may_be_said_again_but_not_with_a_wrong_token() -> None:
+def test_hello_may_be_repeated_but_not_with_a_wrong_token() -> None:
     connection = connect(SESAME)
     assert connection.receive(line(op="hello", ref=1, token=SESAME) * 2) == [Hello(ref=1), Hello(ref=1)]
     assert refused(connection.receive(line(op="hello", ref=2, token=WRONG))) == ("unauthorized", 2, True)
 
 
-def test_another_version_is_refused_where_no_token_is_needed_too() -> None:
+def test_another_version_is_refused_even_where_no_token_is_needed() -> None:
     events = connect().receive(line(op="hello", ref=1, version=2))
     assert refused(events) == ("unsupported_version", 1, True)
     assert "version 1" in message(events)
@@ -435,7 +435,7 @@ def test_the_welcome_states_every_limit() -> None:
 # Back-pressure.
 
 
-def test_reading_pauses_at_the_limit_and_what_had_arrived_waits_in_order() -> None:
+def test_reading_pauses_at_the_limit_and_received_lines_wait_in_order() -> None:
     connection = connect(limits=Limits(max_open_requests=3))
     first = connection.receive(b"".join(line(op="stats", ref=ref) for ref in range(8)) + b'{"op"')
     assert first == [Stats(ref=0), Stats(ref=1), Stats(ref=2)]
@@ -456,7 +456,7 @@ def test_reading_pauses_at_the_limit_and_what_had_arrived_waits_in_order() -> No
     assert not is_paused(connection)
 
 
-def test_refusals_count_as_no_open_request() -> None:
+def test_refusals_are_not_open_requests() -> None:
     connection = connect(limits=Limits(max_open_requests=1))
     events = connection.receive(line(op="nonsense", ref=1) * 5 + line(op="stats", ref=2) + line(op="nonsense", ref=3))
     assert [type(event) for event in events] == [Refusal] * 5 + [Stats]
@@ -465,7 +465,7 @@ def test_refusals_count_as_no_open_request() -> None:
     assert refused(connection.receive(b"")) == ("invalid", 3, False)
 
 
-def test_a_reply_without_a_request_is_a_fault_of_the_server() -> None:
+def test_a_reply_without_a_request_raises() -> None:
     connection = connect()
     with pytest.raises(LocalProtocolError):
         connection.ok(1, {})
@@ -476,49 +476,49 @@ def test_a_reply_without_a_request_is_a_fault_of_the_server() -> None:
 # The end.
 
 
-def test_the_end_between_lines_is_quiet() -> None:
+def test_an_end_between_lines_is_not_refused() -> None:
     connection = connect()
     assert connection.receive(line(op="stats", ref=1)) == [Stats(ref=1)]
-    assert not is_over(connection)
+    assert not is_finished(connection)
     assert connection.eof() == []
-    assert is_over(connection)
+    assert is_finished(connection)
     assert connection.open_requests == 1
     assert connection.ok(1, {}) == b'{"ref":1,"ok":{}}\n'
     assert connection.receive(line(op="stats", ref=2)) == []
 
 
-def test_a_line_without_its_end_was_never_sent() -> None:
+def test_a_line_without_its_newline_is_refused() -> None:
     connection = connect()
     assert connection.receive(line(op="stats", ref=1)[:-1]) == []
     assert refused(connection.eof()) == ("bad_frame", None, True)
-    assert is_over(connection)
+    assert is_finished(connection)
     assert connection.eof() == []
 
 
-def test_what_waits_at_the_end_still_comes_out() -> None:
+def test_requests_that_wait_at_the_end_are_still_read() -> None:
     connection = connect(limits=Limits(max_open_requests=1))
     assert connection.receive(line(op="stats", ref=1) + line(op="stats", ref=2) + b"{") == [Stats(ref=1)]
     assert connection.eof() == []
-    assert not is_over(connection)
+    assert not is_finished(connection)
     connection.ok(1, {})
     assert connection.receive(b'"op":"stats","ref":3}\n') == [Stats(ref=2)]
     connection.ok(2, {})
     assert refused(connection.receive(b"")) == ("bad_frame", None, True)
-    assert is_over(connection)
+    assert is_finished(connection)
 
 
-def test_a_client_that_broke_a_limit_of_time_is_told_and_read_no_more() -> None:
+def test_a_client_that_broke_a_timeout_is_refused_and_not_read_any_more() -> None:
     connection = connect()
     connection.receive(line(op="stats", ref=1) + b"{")
     reply = json.loads(connection.refuse(ErrorCode.BAD_FRAME, "too\nslow"))
     assert reply == {"ref": None, "error": {"code": "bad_frame", "message": "too\\nslow"}}
-    assert is_over(connection)
+    assert is_finished(connection)
     assert not is_partial(connection)
     assert connection.receive(b"}\n") == []
     assert connection.ok(1, {})
 
 
-def test_goaway_is_said_once_and_stops_nothing() -> None:
+def test_goaway_is_sent_once_and_stops_nothing() -> None:
     connection = connect()
     assert json.loads(connection.goaway("leaving\x1b")) == {"goaway": {"reason": "leaving\\x1b"}}
     assert connection.goaway("leaving") == b""
@@ -528,7 +528,7 @@ def test_goaway_is_said_once_and_stops_nothing() -> None:
 # Replies.
 
 
-def test_an_error_says_when_to_try_again() -> None:
+def test_an_error_states_when_to_try_again() -> None:
     connection = connect()
     connection.receive(line(op="stats", ref=1) * 2)
     assert json.loads(connection.error(1, ErrorCode.OVERLOADED, "busy", 0.5)) == {
@@ -542,12 +542,12 @@ def test_a_message_is_short_and_printable_whatever_is_in_it() -> None:
     connection = connect()
     connection.receive(line(op="stats", ref=1))
     reply = json.loads(connection.error(1, ErrorCode.INTERNAL, "\x1b]0;x\x07\u202e\ud800" * 1000))
-    said = reply["error"]["message"]
-    assert len(said) <= 300
-    assert said.isprintable()
+    reason = reply["error"]["message"]
+    assert len(reason) <= 300
+    assert reason.isprintable()
 
 
-def test_json_text_goes_into_a_reply_as_it_is() -> None:
+def test_json_text_goes_into_a_reply_unchanged() -> None:
     connection = connect()
     connection.receive(line(op="stats", ref=1))
     assert connection.ok(1, {"result": embed('{"é":[1,2]}')}) == '{"ref":1,"ok":{"result":{"é":[1,2]}}}\n'.encode()
@@ -563,7 +563,7 @@ def test_a_reply_that_can_not_be_sent_leaves_the_request_open(value: object) -> 
     assert connection.error(1, ErrorCode.INTERNAL, "can't be sent")
 
 
-def test_only_what_another_try_can_mend_is_retriable() -> None:
+def test_only_errors_that_a_retry_may_avoid_are_retriable() -> None:
     retriable = {code for code in ErrorCode if code.retriable}
     assert retriable == {ErrorCode.OVERLOADED, ErrorCode.UNAVAILABLE, ErrorCode.SHUTTING_DOWN}
     assert len(ErrorCode) == 12

@@ -1,4 +1,4 @@
-"""Whatever strangers send, with and without the token: nothing breaks, and nobody gets in who may not."""
+"""Arbitrary input, with and without the token: nothing breaks, and no request passes without the token."""
 
 import json
 
@@ -35,7 +35,7 @@ RUBBISH = st.lists(st.one_of(_PARTS, st.binary(max_size=40)), max_size=30)
 
 
 def feed(connection: ServerConnection, chunks: list[bytes]) -> list[Event]:
-    """What comes out, with every request answered at once."""
+    """Return the events, with every request answered at once."""
     events: list[Event] = []
     for chunk in chunks:
         came = connection.receive(chunk)
@@ -51,7 +51,7 @@ def feed(connection: ServerConnection, chunks: list[bytes]) -> list[Event]:
 
 
 @given(RUBBISH)
-def test_without_the_token_nothing_comes_through(chunks: list[bytes]) -> None:
+def test_without_the_token_no_request_passes(chunks: list[bytes]) -> None:
     connection = ServerConnection(server="s1", limits=Limits(), token=TOKEN)
     events = feed(connection, chunks)
     assert all(isinstance(event, Refusal) for event in events)
@@ -61,7 +61,7 @@ def test_without_the_token_nothing_comes_through(chunks: list[bytes]) -> None:
 
 
 @given(RUBBISH)
-def test_with_the_token_rubbish_is_refused_and_each_line_answered(chunks: list[bytes]) -> None:
+def test_with_the_token_invalid_lines_are_refused_and_each_has_a_reply(chunks: list[bytes]) -> None:
     connection = ServerConnection(server="s1", limits=Limits(max_line=1024), token=TOKEN)
     events = feed(connection, [GREETING, *chunks])
     assert isinstance(events[0], Hello)
@@ -69,12 +69,12 @@ def test_with_the_token_rubbish_is_refused_and_each_line_answered(chunks: list[b
     assert connection.open_requests == 0
     closing = [event for event in events if isinstance(event, Refusal) and event.close]
     assert len(closing) <= 1
-    assert connection.over == bool(closing)
+    assert connection.finished == bool(closing)
     assert all(event.reply.endswith(b"\n") and event.reply.count(b"\n") == 1 for event in closing)
 
 
 @given(st.text())
-def test_any_other_token_is_a_wrong_one(token: str) -> None:
+def test_any_other_token_is_wrong(token: str) -> None:
     connection = ServerConnection(server="s1", limits=Limits(), token=TOKEN)
     line = json.dumps({"op": "hello", "ref": 1, "token": token}).encode() + b"\n"
     if token == TOKEN or len(line) > MAX_HELLO:
@@ -83,11 +83,11 @@ def test_any_other_token_is_a_wrong_one(token: str) -> None:
     assert isinstance(refusal, Refusal)
     assert refusal.close
     assert refusal.wrong_token
-    assert connection.over
+    assert connection.finished
     assert connection.receive(GREETING) == []
 
 
-def test_who_shows_no_token_has_not_tried_one() -> None:
+def test_a_missing_token_is_not_a_wrong_one() -> None:
     for line in (b'{"op":"hello","ref":1}\n', b'{"op":"stats","ref":1}\n', b"\x16\x03\x01"):
         [refusal] = ServerConnection(server="s1", limits=Limits(), token=TOKEN).receive(line)
         assert isinstance(refusal, Refusal)
@@ -95,7 +95,7 @@ def test_who_shows_no_token_has_not_tried_one() -> None:
         assert not refusal.wrong_token
 
 
-def test_tls_is_told_at_once_at_the_beginning_only() -> None:
+def test_tls_is_refused_at_once_and_only_at_the_beginning() -> None:
     for chunks in ([b"\x16\x03\x01 and no newline"], [b"\x16"]):
         [refusal] = feed(ServerConnection(server="s1", limits=Limits()), chunks)
         assert isinstance(refusal, Refusal)

@@ -1,4 +1,4 @@
-"""How much one client may do: the arithmetic, at times that the test chooses."""
+"""The limits of one client, at times that the test chooses."""
 
 import pytest
 from hypothesis import given
@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from core.server import rate_limits
 from core.server.rate_limits import (
-    FORGET_SECONDS,
     FREE_GUESSES,
     GUESS_DELAY,
-    MOST_CLIENTS,
+    GUESS_LIFETIME,
+    MAX_CLIENTS,
     Limiter,
     TokenBucket,
-    client_of,
+    client_key,
 )
 
 
@@ -31,11 +31,11 @@ from core.server.rate_limits import (
         ("/run/some.socket", None),
     ],
 )
-def test_a_client_is_known_by_its_address_where_that_tells_something(host: str, client: str | None) -> None:
-    assert client_of(host) == client
+def test_a_client_is_identified_by_its_address_unless_that_is_loopback(host: str, client: str | None) -> None:
+    assert client_key(host) == client
 
 
-def test_a_full_bucket_gives_its_burst_and_then_what_flows() -> None:
+def test_a_full_bucket_gives_its_burst_and_then_its_rate() -> None:
     bucket = TokenBucket(10, 20, now=100.0)
     assert bucket.take(30, 100.0) == 20
     assert bucket.take(1, 100.05) == 0
@@ -44,15 +44,15 @@ def test_a_full_bucket_gives_its_burst_and_then_what_flows() -> None:
     assert bucket.take(100, 1000.0) == 20
 
 
-def test_a_bucket_tells_how_long_until_there_is_enough_again() -> None:
+def test_a_bucket_returns_the_time_until_it_has_enough_tokens() -> None:
     bucket = TokenBucket(10, 20, now=0.0)
-    assert bucket.wait_for(20) == 0.0
+    assert bucket.seconds_until(20) == 0.0
     assert bucket.take(20, 0.0) == 20
-    assert bucket.wait_for(5) == pytest.approx(0.5)
-    assert bucket.wait_for(1_000_000) == pytest.approx(2.0)
+    assert bucket.seconds_until(5) == pytest.approx(0.5)
+    assert bucket.seconds_until(1_000_000) == pytest.approx(2.0)
 
 
-def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:
+def test_a_clock_that_stands_still_or_goes_back_adds_no_tokens() -> None:
     bucket = TokenBucket(10, 20, now=50.0)
     assert bucket.take(20, 50.0) == 20
     assert bucket.take(1, 49.0) == 0
@@ -63,7 +63,7 @@ def test_a_clock_that_stands_still_or_goes_back_gives_nothing() -> None:
     rate=st.integers(1, 10_000),
     asked=st.lists(st.tuples(st.floats(0, 5), st.integers(0, 20_000)), max_size=50),
 )
-def test_never_more_is_given_than_the_burst_and_what_flowed(rate: int, asked: list[tuple[float, int]]) -> None:
+def test_a_bucket_never_gives_more_than_its_burst_and_its_rate(rate: int, asked: list[tuple[float, int]]) -> None:
     bucket = TokenBucket(rate, 2 * rate, now=0.0)
     now, given_out = 0.0, 0
     for pause, wanted in asked:
@@ -75,56 +75,56 @@ def test_never_more_is_given_than_the_burst_and_what_flowed(rate: int, asked: li
 
 
 @given(rate=st.integers(1, 10_000), wanted=st.integers(1, 20_000))
-def test_who_waits_as_long_as_told_gets_it(rate: int, wanted: int) -> None:
+def test_a_client_that_waits_as_asked_gets_its_tokens(rate: int, wanted: int) -> None:
     bucket = TokenBucket(rate, 2 * rate, now=0.0)
     bucket.take(2 * rate, 0.0)
-    after = bucket.wait_for(wanted)
+    after = bucket.seconds_until(wanted)
     assert bucket.take(wanted, after + 1e-6) >= min(wanted, 2 * rate) - 1
 
 
-def test_one_address_has_one_bucket_and_this_machine_one_for_each_connection() -> None:
+def test_an_address_has_one_bucket_and_loopback_one_for_each_connection() -> None:
     limiter = Limiter(rate=10)
     assert limiter.bucket("192.0.2.7", 0.0) is limiter.bucket("192.0.2.7", 5.0)
     assert limiter.bucket("192.0.2.7", 0.0) is not limiter.bucket("192.0.2.8", 0.0)
     assert limiter.bucket(None, 0.0) is not limiter.bucket(None, 0.0)
 
 
-def test_nothing_is_limited_where_nobody_said_so() -> None:
+def test_nothing_is_limited_by_default() -> None:
     limiter = Limiter()
     assert limiter.bucket("192.0.2.7", 0.0) is None
-    assert [limiter.join("192.0.2.7") for _ in range(1000)] == [""] * 1000
+    assert [limiter.add_connection("192.0.2.7") for _ in range(1000)] == [""] * 1000
 
 
-def test_a_connection_too_many_is_refused_and_another_takes_its_place() -> None:
+def test_a_connection_above_the_limit_is_refused_until_another_closes() -> None:
     limiter = Limiter(connections=2)
-    assert limiter.join("192.0.2.7") == ""
-    assert limiter.join("192.0.2.7") == ""
-    assert limiter.join("192.0.2.7") == "192.0.2.7 has 2 connections already"
-    assert limiter.join("192.0.2.8") == ""
-    assert limiter.join(None) == ""
-    limiter.leave("192.0.2.7")
-    limiter.leave("192.0.2.7")
-    limiter.leave(None)
-    assert limiter.join("192.0.2.7") == ""
+    assert limiter.add_connection("192.0.2.7") == ""
+    assert limiter.add_connection("192.0.2.7") == ""
+    assert limiter.add_connection("192.0.2.7") == "192.0.2.7 has 2 connections already"
+    assert limiter.add_connection("192.0.2.8") == ""
+    assert limiter.add_connection(None) == ""
+    limiter.remove_connection("192.0.2.7")
+    limiter.remove_connection("192.0.2.7")
+    limiter.remove_connection(None)
+    assert limiter.add_connection("192.0.2.7") == ""
 
 
-def test_wrong_tokens_of_one_address_are_answered_late_until_it_gives_up() -> None:
+def test_replies_to_many_wrong_tokens_of_one_address_are_delayed() -> None:
     limiter = Limiter()
-    delays = [limiter.wrong_token("192.0.2.7", float(second)) for second in range(FREE_GUESSES + 2)]
+    delays = [limiter.count_wrong_token("192.0.2.7", float(second)) for second in range(FREE_GUESSES + 2)]
     assert delays == [0.0] * FREE_GUESSES + [GUESS_DELAY] * 2
-    assert limiter.wrong_token("192.0.2.8", 10.0) == 0.0
-    assert limiter.wrong_token("192.0.2.7", 7.0 + FORGET_SECONDS) == 0.0
+    assert limiter.count_wrong_token("192.0.2.8", 10.0) == 0.0
+    assert limiter.count_wrong_token("192.0.2.7", 7.0 + GUESS_LIFETIME) == 0.0
 
 
-def test_the_books_of_many_addresses_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MOST_CLIENTS >= 1000
-    monkeypatch.setattr(rate_limits, "MOST_CLIENTS", 50)
+def test_few_of_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_CLIENTS >= 1000
+    monkeypatch.setattr(rate_limits, "MAX_CLIENTS", 50)
     limiter = Limiter(rate=10, connections=5)
     first = limiter.bucket("first", 0.0)
     for number in range(500):
         limiter.bucket(f"address {number}", 0.0)
-        limiter.wrong_token(f"address {number}", 0.0)
-        limiter.join(f"address {number}")
-        limiter.leave(f"address {number}")
+        limiter.count_wrong_token(f"address {number}", 0.0)
+        limiter.add_connection(f"address {number}")
+        limiter.remove_connection(f"address {number}")
     assert limiter.sizes == (0, 50, 50)
     assert limiter.bucket("first", 0.0) is not first

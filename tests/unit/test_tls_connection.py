@@ -14,7 +14,7 @@ import pytest
 from core.encryption import Encryption
 from core.jsontext import Json
 from core.protocol import Limits
-from core.server.connection import WRITE_BUFFER, AcceptedConnection
+from core.server.connection import WRITE_BUFFER_LIMIT, AcceptedConnection
 from core.server.handler import RequestHandler
 from core.server.rate_limits import FREE_GUESSES, GUESS_DELAY, Limiter
 from core.server.tls import TlsProtocol
@@ -26,49 +26,51 @@ Line: TypeAlias = dict[str, Json]
 
 
 class Served:
-    """A desk behind a listener that encrypts, in this process. It answers what needs no journal."""
+    """A request handler without a journal, behind an encrypting listener in this process."""
 
-    def __init__(self, pair: Pair, handshake_seconds: float, most: int, token: str | None) -> None:
+    def __init__(self, pair: Pair, handshake_timeout: float, max_connections: int, token: str | None) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(pair.certificate, pair.key)
-        self._seconds = handshake_seconds
+        self._seconds = handshake_timeout
         self._token = token
         self._limiter = Limiter()
-        self.desk = RequestHandler("s1", most)
+        self.handler = RequestHandler("s1", max_connections)
         self.made: list[AcceptedConnection] = []
         self.port = 0
 
     def make(self) -> asyncio.Protocol:
-        """One more connection."""
-        connection = AcceptedConnection(self.desk, Limits(), "s1", self._token, time.monotonic() + 1e6, self._limiter)
+        """Make the protocol of a connection."""
+        connection = AcceptedConnection(
+            self.handler, Limits(), "s1", self._token, time.monotonic() + 1e6, self._limiter
+        )
         self.made.append(connection)
         return TlsProtocol(connection, self._context, self._seconds)
 
 
 @asynccontextmanager
 async def serving(
-    pair: Pair, handshake_seconds: float = DEADLINE, most: int = 100, token: str | None = None
+    pair: Pair, handshake_timeout: float = DEADLINE, max_connections: int = 100, token: str | None = None
 ) -> AsyncIterator[Served]:
-    """A server for the block."""
+    """Serve for the block."""
     troubles: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: troubles.append(str(context)))
-    served = Served(pair, handshake_seconds, most, token)
+    served = Served(pair, handshake_timeout, max_connections, token)
     listener = await loop.create_server(served.make, "127.0.0.1", 0)
     served.port = listener.sockets[0].getsockname()[1]
     try:
         yield served
     finally:
         listener.close()
-        while served.desk.connections:
-            for connection in served.desk.connections:
+        while served.handler.connections:
+            for connection in served.handler.connections:
                 connection.abort()
             await asyncio.sleep(0)
     assert troubles == []
 
 
-class Shaken:
-    """A client whose TLS is made by hand, so that a test has every byte in its hands."""
+class TlsClient:
+    """A client that encrypts itself, so that a test controls every byte."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
         self._reader = reader
@@ -77,33 +79,33 @@ class Shaken:
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
         self._plain = b""
 
-    async def shake_hands(self, slice_of: int = 1 << 20) -> None:
-        """Do it, sending so many bytes at a time."""
+    async def do_handshake(self, piece_size: int = 1 << 20) -> None:
+        """Complete the handshake, sending pieces of this many bytes."""
         while True:
             try:
                 self.tls.do_handshake()
             except ssl.SSLWantReadError:
-                await self.push(slice_of)
+                await self.push(piece_size)
                 await self._pull()
             else:
-                await self.push(slice_of)
+                await self.push(piece_size)
                 return
 
-    async def send(self, line: bytes, slice_of: int = 1 << 20) -> None:
-        """Send something."""
+    async def send(self, line: bytes, piece_size: int = 1 << 20) -> None:
+        """Encrypt and send a line."""
         self.tls.write(line)
-        await self.push(slice_of)
+        await self.push(piece_size)
 
-    async def push(self, slice_of: int = 1 << 20) -> None:
-        """Send what is encrypted, in pieces."""
-        sealed = self._outgoing.read()
-        for start in range(0, len(sealed), slice_of):
-            self.writer.write(sealed[start : start + slice_of])
+    async def push(self, piece_size: int = 1 << 20) -> None:
+        """Send the encrypted bytes in pieces."""
+        encrypted = self._outgoing.read()
+        for start in range(0, len(encrypted), piece_size):
+            self.writer.write(encrypted[start : start + piece_size])
             await self.writer.drain()
             await asyncio.sleep(0)
 
     async def line(self) -> Line | None:
-        """The next line; None at the end that the server announced."""
+        """Return the next line, or None at the server's close notification."""
         while b"\n" not in self._plain:
             try:
                 part = self.tls.read(1 << 16)
@@ -121,7 +123,7 @@ class Shaken:
 
     async def _pull(self) -> None:
         received = await asyncio.wait_for(self._reader.read(1 << 16), DEADLINE)
-        assert received, "the connection ended without the server's farewell"
+        assert received, "the connection ended without the server's close notification"
         self._incoming.write(received)
 
 
@@ -129,34 +131,32 @@ def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(test())
 
 
-async def connect(served: Served, authority: Authority) -> Shaken:
+async def connect(served: Served, authority: Authority) -> TlsClient:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1 << 24)
-    return Shaken(reader, writer, Encryption.trusting(str(authority.certificate)).context)
+    return TlsClient(reader, writer, Encryption.trusting(str(authority.certificate)).context)
 
 
-@pytest.mark.parametrize("slice_of", [1, 7, 1 << 20])
-def test_a_request_is_answered_in_whatever_pieces_it_comes(
-    authority: Authority, local_pair: Pair, slice_of: int
-) -> None:
+@pytest.mark.parametrize("piece_size", [1, 7, 1 << 20])
+def test_a_request_may_arrive_in_any_pieces(authority: Authority, local_pair: Pair, piece_size: int) -> None:
     async def test() -> None:
         async with serving(local_pair) as served:
             client = await connect(served, authority)
-            await client.shake_hands(slice_of)
+            await client.do_handshake(piece_size)
             for _ in range(3):
-                await client.send(HELLO, slice_of)
-                answer = await client.line()
-                assert answer is not None
-                assert answer["ok"]
+                await client.send(HELLO, piece_size)
+                reply = await client.line()
+                assert reply is not None
+                assert reply["ok"]
             client.writer.transport.abort()
 
     run(test)
 
 
-def test_handshake_and_requests_may_come_in_one_piece(authority: Authority, local_pair: Pair) -> None:
+def test_handshake_and_requests_may_arrive_in_one_piece(authority: Authority, local_pair: Pair) -> None:
     async def test() -> None:
         async with serving(local_pair) as served:
             client = await connect(served, authority)
-            await client.shake_hands()
+            await client.do_handshake()
             await client.send(HELLO * 500)
             assert [bool((await client.line() or {}).get("ok")) for _ in range(500)] == [True] * 500
             client.writer.transport.abort()
@@ -164,11 +164,11 @@ def test_handshake_and_requests_may_come_in_one_piece(authority: Authority, loca
     run(test)
 
 
-def test_the_server_says_farewell_after_its_last_answer(authority: Authority, local_pair: Pair) -> None:
+def test_the_server_sends_a_close_notification_after_its_last_reply(authority: Authority, local_pair: Pair) -> None:
     async def test() -> None:
         async with serving(local_pair) as served:
             client = await connect(served, authority)
-            await client.shake_hands()
+            await client.do_handshake()
             await client.send(b"no json\n")
             refusal = await client.line()
             assert refusal is not None
@@ -179,11 +179,11 @@ def test_the_server_says_farewell_after_its_last_answer(authority: Authority, lo
     run(test)
 
 
-def test_a_client_may_say_that_it_sends_no_more_and_still_reads(authority: Authority, local_pair: Pair) -> None:
+def test_a_client_may_end_its_sending_direction_and_still_read(authority: Authority, local_pair: Pair) -> None:
     async def test() -> None:
         async with serving(local_pair) as served:
             client = await connect(served, authority)
-            await client.shake_hands()
+            await client.do_handshake()
             await client.send(HELLO * 3)
             with pytest.raises(ssl.SSLWantReadError):
                 client.tls.unwrap()
@@ -191,17 +191,17 @@ def test_a_client_may_say_that_it_sends_no_more_and_still_reads(authority: Autho
             for _ in range(3):
                 assert await client.line() is not None
             client.writer.close()
-            while served.desk.connections:
+            while served.handler.connections:
                 await asyncio.sleep(0)
 
     run(test)
 
 
-def test_one_connection_too_many_is_told_so_within_what_is_encrypted(authority: Authority, local_pair: Pair) -> None:
+def test_a_connection_above_the_limit_is_refused_over_tls(authority: Authority, local_pair: Pair) -> None:
     async def test() -> None:
-        async with serving(local_pair, most=0) as served:
+        async with serving(local_pair, max_connections=0) as served:
             client = await connect(served, authority)
-            await client.shake_hands()
+            await client.do_handshake()
             refusal = await client.line()
             assert refusal is not None
             assert "overloaded" in str(refusal)
@@ -211,14 +211,14 @@ def test_one_connection_too_many_is_told_so_within_what_is_encrypted(authority: 
     run(test)
 
 
-def test_who_speaks_in_the_clear_is_told_what_to_do(local_pair: Pair) -> None:
+def test_a_client_without_tls_is_refused_with_a_remedy(local_pair: Pair) -> None:
     async def test() -> None:
         async with serving(local_pair) as served:
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
             writer.write(HELLO * 1000)
-            answer = json.loads(await asyncio.wait_for(reader.readline(), DEADLINE))
-            assert answer["error"]["code"] == "unauthorized"
-            assert "speaks only TLS: connect with --tls-ca FILE" in answer["error"]["message"]
+            reply = json.loads(await asyncio.wait_for(reader.readline(), DEADLINE))
+            assert reply["error"]["code"] == "unauthorized"
+            assert "accepts only TLS: connect with --tls-ca FILE" in reply["error"]["message"]
             assert await asyncio.wait_for(reader.read(), DEADLINE) == b""
             writer.close()
 
@@ -226,9 +226,9 @@ def test_who_speaks_in_the_clear_is_told_what_to_do(local_pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("first", [b"", b"\x16\x03\x01"])
-def test_who_never_shakes_hands_is_cut(local_pair: Pair, first: bytes) -> None:
+def test_a_client_that_never_completes_the_handshake_is_disconnected(local_pair: Pair, first: bytes) -> None:
     async def test() -> None:
-        async with serving(local_pair, handshake_seconds=0.2) as served:
+        async with serving(local_pair, handshake_timeout=0.2) as served:
             began = time.monotonic()
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
             writer.write(first)
@@ -240,25 +240,25 @@ def test_who_never_shakes_hands_is_cut(local_pair: Pair, first: bytes) -> None:
     run(test)
 
 
-def test_an_encrypted_client_that_does_not_read_is_not_read_either(authority: Authority, local_pair: Pair) -> None:
+def test_nothing_is_read_from_an_encrypted_client_that_does_not_read(authority: Authority, local_pair: Pair) -> None:
     async def test() -> None:
         async with serving(local_pair) as served:
             client = await connect(served, authority)
-            await client.shake_hands()
+            await client.do_handshake()
             client.writer.transport.set_write_buffer_limits(0)
-            while served.made[0].unsent <= WRITE_BUFFER:
+            while served.made[0].unsent <= WRITE_BUFFER_LIMIT:
                 client.tls.write(HELLO * 200)
                 client.writer.write(client._outgoing.read())  # noqa: SLF001 - nothing waits for the server here
                 await asyncio.sleep(0)
             for _ in range(50):
                 await asyncio.sleep(0)
-            assert served.made[0].unsent < 4 * WRITE_BUFFER
+            assert served.made[0].unsent < 4 * WRITE_BUFFER_LIMIT
             client.writer.transport.abort()
 
     run(test)
 
 
-def test_rubbish_in_the_place_of_a_handshake_ends_quietly(local_pair: Pair) -> None:
+def test_an_invalid_handshake_ends_the_connection_without_an_error(local_pair: Pair) -> None:
     chance = random.Random(7)  # noqa: S311 - to be the same each time
 
     async def test() -> None:
@@ -274,16 +274,16 @@ def test_rubbish_in_the_place_of_a_handshake_ends_quietly(local_pair: Pair) -> N
     run(test)
 
 
-def test_rubbish_after_the_handshake_ends_only_its_own_connection(authority: Authority, local_pair: Pair) -> None:
+def test_invalid_records_end_only_their_own_connection(authority: Authority, local_pair: Pair) -> None:
     chance = random.Random(8)  # noqa: S311 - to be the same each time
 
     async def test() -> None:
         async with serving(local_pair) as served:
             honest = await connect(served, authority)
-            await honest.shake_hands()
+            await honest.do_handshake()
             for _ in range(50):
                 client = await connect(served, authority)
-                await client.shake_hands()
+                await client.do_handshake()
                 client.writer.write(b"\x17\x03\x03\x00\x40" + chance.randbytes(0x40))
                 with pytest.raises((AssertionError, ConnectionError, ssl.SSLError)):
                     await client.line()
@@ -295,28 +295,28 @@ def test_rubbish_after_the_handshake_ends_only_its_own_connection(authority: Aut
     run(test)
 
 
-def test_the_answer_to_many_wrong_tokens_comes_late(authority: Authority, local_pair: Pair) -> None:
+def test_the_replies_to_many_wrong_tokens_are_delayed(authority: Authority, local_pair: Pair) -> None:
     async def test() -> None:
         async with serving(local_pair, token="right") as served:  # noqa: S106 - it is a test's
 
             async def try_token(token: str) -> tuple[str, float]:
                 client = await connect(served, authority)
-                await client.shake_hands()
+                await client.do_handshake()
                 began = time.monotonic()
                 await client.send(json.dumps({"op": "hello", "ref": 1, "token": token}).encode() + b"\n")
-                answer = str(await client.line())
+                reply = str(await client.line())
                 client.writer.transport.abort()
-                return answer, time.monotonic() - began
+                return reply, time.monotonic() - began
 
             for number in range(FREE_GUESSES):
-                answer, took = await try_token(f"guess {number}")
-                assert "token: wrong" in answer
+                reply, took = await try_token(f"guess {number}")
+                assert "token: wrong" in reply
                 assert took < GUESS_DELAY
-            answer, took = await try_token("one guess more")
-            assert "token: wrong" in answer
+            reply, took = await try_token("one guess more")
+            assert "token: wrong" in reply
             assert took > GUESS_DELAY * 0.9
-            answer, took = await try_token("right")
-            assert "limits" in answer
+            reply, took = await try_token("right")
+            assert "limits" in reply
             assert took < GUESS_DELAY
 
     run(test)

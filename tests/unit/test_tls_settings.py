@@ -1,4 +1,4 @@
-"""What the settings make both sides encrypt with, and what is said when they can't."""
+"""The TLS contexts that the settings give, and the errors of invalid settings."""
 
 import argparse
 import ssl
@@ -21,7 +21,7 @@ def settings_of(*flags: str) -> Settings:
     return config.load(OPTIONS, parser.parse_args(flags), {})
 
 
-def test_nothing_is_encrypted_where_nobody_said_so() -> None:
+def test_nothing_is_encrypted_by_default() -> None:
     assert encryption.for_server(settings_of()) is None
     assert encryption.for_client(settings_of()) is None
 
@@ -54,13 +54,13 @@ def test_certificate_and_key_may_be_in_one_file(tmp_path: Path, local_pair: Pair
     assert encryption.for_server(settings_of("--tls-certificate", str(both))) is not None
 
 
-def test_what_a_server_can_not_use_is_named(tmp_path: Path, authority: Authority, local_pair: Pair) -> None:
+def test_a_file_that_a_server_can_not_use_is_named(tmp_path: Path, authority: Authority, local_pair: Pair) -> None:
     rubbish, locked = tmp_path / "rubbish.pem", tmp_path / "locked.pem"
     rubbish.write_text("no PEM\n", "utf-8")
     openssl("ec", "-in", local_pair.key, "-aes256", "-passout", "pass:secret", "-out", locked)
     other = authority.issue("other")
     certificate = str(local_pair.certificate)
-    for flags, words in (
+    for flags, message in (
         (("--tls-certificate", "missing.pem"), "server.tls-certificate: missing.pem can't be read: No such file"),
         (("--tls-certificate", certificate, "--tls-key", "missing.pem"), "server.tls-key: missing.pem can't be read"),
         (("--tls-certificate", str(rubbish)), "are not a PEM certificate and its key"),
@@ -70,13 +70,13 @@ def test_what_a_server_can_not_use_is_named(tmp_path: Path, authority: Authority
     ):
         with pytest.raises(ConfigurationError) as raised:
             encryption.for_server(settings_of(*flags))
-        assert words in str(raised.value)
+        assert message in str(raised.value)
 
 
-def test_what_a_client_can_not_use_is_named(tmp_path: Path) -> None:
+def test_a_setting_that_a_client_can_not_use_is_named(tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.pem"
     rubbish.write_text("no PEM\n", "utf-8")
-    for flags, words in (
+    for flags, message in (
         (("--tls-ca", "missing.pem"), "client.tls-ca: missing.pem can't be read: No such file"),
         (("--tls-ca", str(rubbish)), "holds no PEM certificate"),
         (("--tls-name", "tasks.example"), "no effect without encryption: give --tls-ca FILE or --tls too"),
@@ -84,11 +84,11 @@ def test_what_a_client_can_not_use_is_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigurationError) as raised:
             encryption.for_client(settings_of(*flags))
-        assert words in str(raised.value)
+        assert message in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"),
+    ("reason", "message"),
     [
         ("WRONG_VERSION_NUMBER", "the server does not speak TLS"),
         ("TLSV1_ALERT_PROTOCOL_VERSION", "no TLS version or cipher in common"),
@@ -97,12 +97,12 @@ def test_what_a_client_can_not_use_is_named(tmp_path: Path) -> None:
         (None, ""),
     ],
 )
-def test_a_failure_is_permanent_or_temporary(reason: str | None, words: str) -> None:
+def test_a_failure_is_permanent_or_temporary(reason: str | None, message: str) -> None:
     error = ssl.SSLError(1, "whatever")
     error.reason = reason  # type: ignore[assignment]  # OpenSSL does not always give one
     explanation = encryption.explain_failure(error, "localhost")
-    assert words in explanation
-    assert bool(explanation) == bool(words)
+    assert message in explanation
+    assert bool(explanation) == bool(message)
 
 
 def test_trusting_the_machine_needs_no_file() -> None:

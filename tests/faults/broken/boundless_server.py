@@ -1,4 +1,4 @@
-"""A server without a bound on its connections, and on the memory that they all have it hold."""
+"""A server without a limit of its connections and of their memory."""
 
 import sys
 
@@ -7,16 +7,16 @@ from core.server import options, program
 from core.server.__main__ import run
 from core.server.handler import RequestHandler
 
-BOUNDLESS = 2**62
+UNLIMITED = 2**62
 
 
-class BoundlessDesk(RequestHandler):
-    """Lets everybody in, and holds whatever they say."""
+class BoundlessHandler(RequestHandler):
+    """Accepts every connection, and buffers without a limit."""
 
-    def __init__(self, name: str, most: int) -> None:
-        super().__init__(name, max(most, BOUNDLESS), BOUNDLESS)
+    def __init__(self, name: str, max_connections: int) -> None:
+        super().__init__(name, max(max_connections, UNLIMITED), UNLIMITED)
 
 
 if __name__ == "__main__":
-    program.RequestHandler = BoundlessDesk  # type: ignore[attr-defined,assignment]  # this is what is wrong with it
-    sys.exit(launch("tests.faults.broken.boundless_server", "Hold whatever comes.", options.OPTIONS, run))
+    program.RequestHandler = BoundlessHandler  # type: ignore[attr-defined,assignment]  # this is what is wrong with it
+    sys.exit(launch("tests.faults.broken.boundless_server", "Buffer without a limit.", options.OPTIONS, run))

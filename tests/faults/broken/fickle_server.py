@@ -1,4 +1,4 @@
-"""A server that answers, and a moment later forgets the task if the connection broke meanwhile."""
+"""A server that replies, and then forgets the task if the connection breaks before it is stored."""
 
 import sys
 import threading
@@ -12,34 +12,34 @@ from core.server.handler import Ticket
 from core.server.journal_writer import WriteRequest, WriteResult
 from tests.faults.broken.intercepting import InterceptingWriter, accepted
 
-MOMENT = 0.3
-"""Seconds between the answer and the order to store."""
+DELAY = 0.3
+"""Seconds between the reply and the storing."""
 
 
 class FickleConnection(AcceptedConnection):
-    """Tells whether it broke, and was not just ended."""
+    """Notes whether it broke, rather than ended."""
 
     broke = False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End."""
+        """Note whether the connection broke."""
         self.broke = error is not None
         super().connection_lost(error)
 
 
 class FickleWriter(InterceptingWriter):
-    """Stores, in the end, the tasks of those whose connection is well."""
+    """Stores only the tasks of clients whose connection did not break."""
 
-    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
-        """Say nothing: all was said."""
+    def intercept(self, results: Sequence[WriteResult[Ticket]]) -> None:
+        """Drop the results: all were delivered already."""
 
-    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
-        """Answer, and store later."""
-        self.answer_now(accepted(orders))
-        threading.Timer(MOMENT, self._store, (orders,)).start()
+    def write(self, requests: Sequence[WriteRequest[Ticket]]) -> None:
+        """Deliver results, and store later."""
+        self.deliver(accepted(requests))
+        threading.Timer(DELAY, self._store, (requests,)).start()
 
-    def _store(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
-        super().write([order for order in orders if not _is_broken(order.ticket)])
+    def _store(self, requests: Sequence[WriteRequest[Ticket]]) -> None:
+        super().write([request for request in requests if not _is_broken(request.ticket)])
 
 
 def _is_broken(ticket: Ticket) -> bool:

@@ -1,4 +1,4 @@
-"""A server that answers *accepted* and forgets every so many-th task."""
+"""A server that replies *accepted* and forgets one task in fifty."""
 
 import itertools
 import sys
@@ -15,18 +15,18 @@ EVERY = 50
 
 
 class ForgetfulWriter(InterceptingWriter):
-    """Stores most tasks."""
+    """Stores most tasks, and reports all as stored."""
 
     _numbers = itertools.count(1)
 
-    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
-        """Have all written but some, and answer as if they were."""
+    def write(self, requests: Sequence[WriteRequest[Ticket]]) -> None:
+        """Write all requests but some, and deliver results for all."""
         kept = []
-        for order in orders:
-            if isinstance(order, WriteTask) and next(self._numbers) % EVERY == 0:
-                self.answer_now(accepted([order]))
+        for request in requests:
+            if isinstance(request, WriteTask) and next(self._numbers) % EVERY == 0:
+                self.deliver(accepted([request]))
             else:
-                kept.append(order)
+                kept.append(request)
         super().write(kept)
 
 

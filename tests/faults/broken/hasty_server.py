@@ -1,4 +1,4 @@
-"""A server that answers before it has stored."""
+"""A server that replies before it stores."""
 
 import sys
 import threading
@@ -11,22 +11,22 @@ from core.server.handler import Ticket
 from core.server.journal_writer import WriteRequest, WriteResult
 from tests.faults.broken.intercepting import InterceptingWriter, accepted
 
-HURRY = 0.2
-"""Seconds between the answer and the order to store."""
+DELAY = 0.2
+"""Seconds between the reply and the storing."""
 
 
 class HastyWriter(InterceptingWriter):
-    """Answers at once, and has tasks stored a moment later."""
+    """Delivers results at once, and stores the tasks later."""
 
-    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
-        """Say nothing: all was said."""
+    def intercept(self, results: Sequence[WriteResult[Ticket]]) -> None:
+        """Drop the results: all were delivered already."""
 
-    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
-        """Answer, and store later."""
-        self.answer_now(accepted(orders))
-        threading.Timer(HURRY, super().write, (orders,)).start()
+    def write(self, requests: Sequence[WriteRequest[Ticket]]) -> None:
+        """Deliver results, and store later."""
+        self.deliver(accepted(requests))
+        threading.Timer(DELAY, super().write, (requests,)).start()
 
 
 if __name__ == "__main__":
     program.JournalWriter = HastyWriter  # type: ignore[attr-defined,assignment]  # this is what is wrong with it
-    sys.exit(launch("tests.faults.broken.hasty_server", "Answer before anything is stored.", options.OPTIONS, run))
+    sys.exit(launch("tests.faults.broken.hasty_server", "Reply before anything is stored.", options.OPTIONS, run))

@@ -1,4 +1,4 @@
-"""A server that reads on and answers, whether or not its answers are read."""
+"""A server that reads and replies without end to clients that never read."""
 
 import sys
 
@@ -15,17 +15,17 @@ class HeedlessConnection(AcceptedConnection):
     """Never waits for its client to read."""
 
     def pause_writing(self) -> None:
-        """Go on."""
+        """Continue."""
 
 
-class HeedlessDesk(RequestHandler):
-    """Makes every answer at once."""
+class HeedlessHandler(RequestHandler):
+    """Makes every reply at once."""
 
-    def _postpone(self, connection: AcceptedConnection, item: WriteResult[Ticket] | ReadResult[Ticket]) -> bool:
+    def _postpone(self, connection: AcceptedConnection, result: WriteResult[Ticket] | ReadResult[Ticket]) -> bool:
         return False
 
 
 if __name__ == "__main__":
     program.AcceptedConnection = HeedlessConnection  # type: ignore[attr-defined]  # this is what is wrong with it
-    program.RequestHandler = HeedlessDesk  # type: ignore[attr-defined]  # and this
-    sys.exit(launch("tests.faults.broken.heedless_server", "Answer whoever doesn't read.", options.OPTIONS, run))
+    program.RequestHandler = HeedlessHandler  # type: ignore[attr-defined]  # and this
+    sys.exit(launch("tests.faults.broken.heedless_server", "Reply to clients that do not read.", options.OPTIONS, run))

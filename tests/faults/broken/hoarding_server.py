@@ -1,4 +1,4 @@
-"""A server that keeps something of each connection: memory while and after it lives."""
+"""A server that keeps memory for each connection, even after its end."""
 
 import asyncio
 import sys
@@ -9,18 +9,18 @@ from core.server import options, program
 from core.server.__main__ import run
 from core.server.connection import AcceptedConnection
 
-EACH = 64 * 1024
-"""Bytes for a client, whatever it sends."""
+BUFFER_SIZE = 64 * 1024
+"""Bytes for each client, whatever it sends."""
 
 
 class HoardingConnection(AcceptedConnection):
-    """Has a large buffer of its own, which nobody frees."""
+    """Has a large buffer, which is never freed."""
 
     _hoard: ClassVar[list[bytes]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, with all that may ever be needed."""
-        self._hoard.append(b"x" * EACH)
+        """Allocate the buffer."""
+        self._hoard.append(b"x" * BUFFER_SIZE)
         super().connection_made(transport)
 
 

@@ -1,4 +1,4 @@
-"""A journal's writer whose answers can be held back, changed or given too early: some broken servers are made of it."""
+"""A journal writer whose results can be held back, changed or sent too early, for some of the broken servers."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,28 +11,28 @@ from core.threads import OnDeath
 
 
 class InterceptingWriter(JournalWriter[Ticket]):
-    """Gives its answers to `intercept`; what clients are to hear goes to `answer_now`."""
+    """Passes its results to `intercept`. `deliver` sends results to clients."""
 
     def __init__(
         self,
         open_repository: OpenRepository,
         make_dispatcher: Callable[[], Dispatcher],
         owner: int,
-        answer: Callable[[Sequence[WriteResult[Ticket]]], None],
+        on_results: Callable[[Sequence[WriteResult[Ticket]]], None],
         on_death: OnDeath,
     ) -> None:
         super().__init__(open_repository, make_dispatcher, owner, self.intercept, on_death)
-        self.answer_now = answer
+        self.deliver = on_results
 
-    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
-        """Pass them on."""
-        self.answer_now(answers)
+    def intercept(self, results: Sequence[WriteResult[Ticket]]) -> None:
+        """Pass the results on."""
+        self.deliver(results)
 
 
-def accepted(orders: Sequence[WriteRequest[Ticket]]) -> list[WriteResult[Ticket]]:
-    """Good answers to all submissions of these, whatever has become of them."""
+def accepted(requests: Sequence[WriteRequest[Ticket]]) -> list[WriteResult[Ticket]]:
+    """Return successful results for all submissions among the requests, stored or not."""
     return [
-        TaskWritten(order.ticket, AcceptResult(id=order.task.id, seq=0, state=State.ACCEPTED))
-        for order in orders
-        if isinstance(order, WriteTask)
+        TaskWritten(request.ticket, AcceptResult(id=request.task.id, seq=0, state=State.ACCEPTED))
+        for request in requests
+        if isinstance(request, WriteTask)
     ]

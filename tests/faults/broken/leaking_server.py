@@ -1,4 +1,4 @@
-"""A server that forgets no connection, and leaves the descriptors of some open."""
+"""A server that frees no connection, and leaves the file descriptors of some open."""
 
 import asyncio
 import os
@@ -14,12 +14,12 @@ EVERY = 20
 
 
 class LeakingConnection(AcceptedConnection):
-    """Lives for ever, and now and then so does its socket."""
+    """Is never freed, and sometimes its socket is not either."""
 
     _all: ClassVar[list[AcceptedConnection]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Leak the connection, and sometimes its file descriptor."""
         self._all.append(self)
         if len(self._all) % EVERY == 0:
             os.dup(transport.get_extra_info("socket").fileno())
@@ -28,4 +28,4 @@ class LeakingConnection(AcceptedConnection):
 
 if __name__ == "__main__":
     program.AcceptedConnection = LeakingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
-    sys.exit(launch("tests.faults.broken.leaking_server", "Forget nobody.", options.OPTIONS, run))
+    sys.exit(launch("tests.faults.broken.leaking_server", "Leak connections.", options.OPTIONS, run))

@@ -1,4 +1,4 @@
-"""A server that holds nobody to a limit of time: neither who dribbles nor who never reads is cut."""
+"""A server without timeouts: it keeps clients that send slowly or never read."""
 
 import sys
 
@@ -9,10 +9,10 @@ from core.server.connection import AcceptedConnection
 
 
 class PatientConnection(AcceptedConnection):
-    """Waits for its client for ever."""
+    """Has no timeouts."""
 
-    def check(self, now: float) -> None:
-        """Allow everything."""
+    def check_timeouts(self, now: float) -> None:
+        """Apply no timeout."""
 
 
 if __name__ == "__main__":

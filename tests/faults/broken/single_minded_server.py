@@ -1,4 +1,4 @@
-"""A server that hears nobody else while one client is within a line."""
+"""A server that reads from no other client while one is within a line."""
 
 import sys
 
@@ -9,7 +9,7 @@ from core.server.connection import AcceptedConnection
 
 
 class _Floor:
-    """Who has it, and who waits for it with what."""
+    """The client that is being read, and the waiting input of the others."""
 
     def __init__(self) -> None:
         self.speaker: AcceptedConnection | None = None
@@ -20,18 +20,18 @@ FLOOR = _Floor()
 
 
 class SingleMindedConnection(AcceptedConnection):
-    """Reads a line to its end before anybody else has a turn."""
+    """Reads a line to its end before the others have a turn."""
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, or have it wait."""
+        """Read the input, or let it wait."""
         if FLOOR.speaker not in {None, self}:
             FLOOR.waiting.append((self, data))
             return
         super().data_received(data)
-        FLOOR.speaker = self if self._protocol.partial else None
+        FLOOR.speaker = self if self._protocol.has_partial_line else None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Give others their turn."""
+        """Give the others their turn."""
         super().connection_lost(error)
         if FLOOR.speaker is self:
             FLOOR.speaker = None
@@ -42,4 +42,4 @@ class SingleMindedConnection(AcceptedConnection):
 
 if __name__ == "__main__":
     program.AcceptedConnection = SingleMindedConnection  # type: ignore[attr-defined]  # this is what is wrong with it
-    sys.exit(launch("tests.faults.broken.single_minded_server", "Hear one client.", options.OPTIONS, run))
+    sys.exit(launch("tests.faults.broken.single_minded_server", "Read from one client.", options.OPTIONS, run))

@@ -1,4 +1,4 @@
-"""A server that hears nobody for a while once it, or another of its kind, has lost a client; the first time only."""
+"""A server that reads nothing for a while after it, or another such server, first lost a client."""
 
 import asyncio
 import sys
@@ -10,47 +10,47 @@ from core.server import options, program
 from core.server.__main__ import run
 from core.server.connection import AcceptedConnection
 
-SULKS = 20.0
-"""Seconds."""
+SULK_SECONDS = 20.0
+"""Seconds without reading."""
 
 
 class SulkingConnection(AcceptedConnection):
-    """Reads nothing until it is over."""
+    """Reads nothing until the pause is over."""
 
-    _heard = False
-    _gone = False
+    _has_read = False
+    _lost = False
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, sooner or later."""
-        pause = _offence() + SULKS - time.time()
+        """Read the input, at once or after the pause."""
+        pause = _pause_began() + SULK_SECONDS - time.time()
         if pause <= 0:
-            self._heard = True
+            self._has_read = True
             super().data_received(data)
         else:
-            asyncio.get_running_loop().call_later(pause, self._hear, data)
+            asyncio.get_running_loop().call_later(pause, self._read_later, data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take offence, if it was more than an attempt."""
-        self._gone = True
-        if self._heard and not _note().exists():
-            _note().touch()
+        """Begin the pause, if the client had sent something."""
+        self._lost = True
+        if self._has_read and not _marker().exists():
+            _marker().touch()
         super().connection_lost(error)
 
-    def _hear(self, data: bytes) -> None:
-        if not self._gone:
+    def _read_later(self, data: bytes) -> None:
+        if not self._lost:
             self.data_received(data)
 
 
-def _note() -> Path:
-    """The file that tells all of them."""
+def _marker() -> Path:
+    """Return the path of the file whose time marks the beginning of the pause, for all servers."""
     return Path(sys.argv[sys.argv.index("--dir") + 1], "offence")
 
 
-def _offence() -> float:
-    """When it was taken."""
-    return _note().stat().st_mtime if _note().exists() else 0.0
+def _pause_began() -> float:
+    """Return the time at which the pause began, or 0."""
+    return _marker().stat().st_mtime if _marker().exists() else 0.0
 
 
 if __name__ == "__main__":
     program.AcceptedConnection = SulkingConnection  # type: ignore[attr-defined]  # this is what is wrong with it
-    sys.exit(launch("tests.faults.broken.sulking_server", "Hear nobody for a while.", options.OPTIONS, run))
+    sys.exit(launch("tests.faults.broken.sulking_server", "Read nothing for a while.", options.OPTIONS, run))

@@ -1,4 +1,4 @@
-"""A server that takes a task which is submitted again for another one, and hands out a second id."""
+"""A server that stores a task that is submitted again a second time, with another id."""
 
 import sys
 import time
@@ -18,24 +18,24 @@ from tests.faults.broken.intercepting import InterceptingWriter
 
 
 class TwofoldWriter(InterceptingWriter):
-    """Stores once more what is there."""
+    """Stores duplicates as new tasks."""
 
     _tasks: ClassVar[dict[str, NewTask]] = {}
 
-    def write(self, orders: Sequence[WriteRequest[Ticket]]) -> None:
-        """Have all written, and remember it."""
-        self._tasks.update({order.task.id: order.task for order in orders if isinstance(order, WriteTask)})
-        super().write(orders)
+    def write(self, requests: Sequence[WriteRequest[Ticket]]) -> None:
+        """Write all requests, and remember their tasks."""
+        self._tasks.update({request.task.id: request.task for request in requests if isinstance(request, WriteTask)})
+        super().write(requests)
 
-    def intercept(self, answers: Sequence[WriteResult[Ticket]]) -> None:
-        """Store anew what was known, and answer the rest."""
-        again = [each for each in answers if isinstance(each, TaskWritten) and each.receipt.duplicate]
+    def intercept(self, results: Sequence[WriteResult[Ticket]]) -> None:
+        """Store duplicates as new tasks, and deliver the other results."""
+        again = [each for each in results if isinstance(each, TaskWritten) and each.result.duplicate]
         for each in again:
-            task = msgspec.structs.replace(self._tasks[each.receipt.id], id=new_id(time.time()))
+            task = msgspec.structs.replace(self._tasks[each.result.id], id=new_id(time.time()))
             self.write([WriteTask(each.ticket, task)])
-        self.answer_now([each for each in answers if each not in again])
+        self.deliver([each for each in results if each not in again])
 
 
 if __name__ == "__main__":
     program.JournalWriter = TwofoldWriter  # type: ignore[attr-defined,assignment]  # this is what is wrong with it
-    sys.exit(launch("tests.faults.broken.twofold_server", "Store twice what comes twice.", options.OPTIONS, run))
+    sys.exit(launch("tests.faults.broken.twofold_server", "Store twice what is sent twice.", options.OPTIONS, run))
