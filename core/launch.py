@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from core import __version__, config, logs
 from core.config import Option, Settings
 from core.errors import CauceError
+from core.safe_text import printable
 from core.signals import dump_stacks_on_signal
 
 
@@ -70,7 +71,7 @@ def report_errors(module: str, work: Callable[[], int]) -> int:
     except CauceError as error:
         # The message may hold the last lines of a log.
         for line in f"{module}: {error}".split("\n"):
-            sys.stderr.write(f"{logs.printable(line)}\n")
+            sys.stderr.write(f"{printable(line)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return 130

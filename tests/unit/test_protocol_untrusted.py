@@ -31,26 +31,26 @@ _PARTS = st.sampled_from(
         bytes([TLS_HANDSHAKE]),
     ]
 )
-RUBBISH = st.lists(st.one_of(_PARTS, st.binary(max_size=40)), max_size=30)
+CHUNKS = st.lists(st.one_of(_PARTS, st.binary(max_size=40)), max_size=30)
 
 
 def feed(connection: ServerConnection, chunks: list[bytes]) -> list[Event]:
     """Return the events, with every request answered at once."""
     events: list[Event] = []
     for chunk in chunks:
-        came = connection.receive(chunk)
-        while came:
-            for event in came:
+        received = connection.receive(chunk)
+        while received:
+            for event in received:
                 if isinstance(event, Hello):
                     connection.welcome(event)
                 elif not isinstance(event, Refusal):
                     connection.ok(event.ref, {})
-            events += came
-            came = connection.receive(b"")
+            events += received
+            received = connection.receive(b"")
     return events
 
 
-@given(RUBBISH)
+@given(CHUNKS)
 def test_without_the_token_no_request_passes(chunks: list[bytes]) -> None:
     connection = ServerConnection(server="s1", limits=Limits(), token=TOKEN)
     events = feed(connection, chunks)
@@ -60,7 +60,7 @@ def test_without_the_token_no_request_passes(chunks: list[bytes]) -> None:
     assert connection.buffered <= MAX_HELLO + max(map(len, chunks), default=0)
 
 
-@given(RUBBISH)
+@given(CHUNKS)
 def test_with_the_token_invalid_lines_are_refused_and_each_has_a_reply(chunks: list[bytes]) -> None:
     connection = ServerConnection(server="s1", limits=Limits(max_line=1024), token=TOKEN)
     events = feed(connection, [GREETING, *chunks])
