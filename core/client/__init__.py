@@ -1,7 +1,7 @@
-"""The client: submits tasks over TCP, asks where they are, and waits for what came of them.
+"""The client: submits tasks over TCP, reads their state, and waits for their outcomes.
 
-It gives every task its id before it first sends it. Whatever is lost on the way is sent again with the same id,
-over another connection or to another server, and the servers store it once.
+Every task has its id before it is first sent. A task that is lost on the way is sent again with the same id,
+over another connection or to another server, and is stored once.
 """
 
 from core.client.client import Client, Handle

@@ -1,4 +1,4 @@
-"""`python -m core.client`: submit tasks and ask for them, in one command or at a prompt."""
+"""`python -m core.client`: submits tasks and shows their results, in one command or at a prompt."""
 
 import argparse
 import os
@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from core import formatting
 from core.client import options, query_commands
-from core.client.arguments import load_order, make_parser, submit_order
+from core.client.arguments import load_options, make_parser, submit_options
 from core.client.client import Client
-from core.client.line_editing import history_file, remembered
+from core.client.line_editing import history_file, line_history
 from core.client.load_command import LoadCommand, describe, exit_code
 from core.client.output import OutputWriter, json_text
 from core.client.prompt import Prompt
@@ -21,23 +21,23 @@ from core.client.submit_command import SubmitCommand
 from core.config import Settings
 from core.launch import run_with_settings
 
-REDRAW = 0.1
-"""Seconds between two pictures of how far it is."""
+REDRAW_INTERVAL = 0.1
+"""Seconds between updates of the progress line."""
 
 
 class ProgressLine:
-    """Shows on a terminal's standard error how far it is; elsewhere nothing.
+    """A progress bar on standard error; shown on a terminal only.
 
     Args:
-        total: of how many, if that is known.
-        wanted: whether to show it at all.
+        total: the number of tasks; None when it is unknown.
+        enabled: whether to show the bar.
     """
 
-    def __init__(self, total: int | None = None, *, wanted: bool = True) -> None:
+    def __init__(self, total: int | None = None, *, enabled: bool = True) -> None:
         console = Console(stderr=True)
-        self._shown = wanted and console.is_terminal
-        self._began = time.monotonic()
-        self._next = 0.0
+        self._shown = enabled and console.is_terminal
+        self._started_at = time.monotonic()
+        self._next_redraw = 0.0
         self._bar = Progress(
             SpinnerColumn(),
             BarColumn(),
@@ -57,25 +57,25 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def count(self, accepted: int, note: str = "") -> None:
-        """Show how many tasks were accepted, and at which rate."""
+    def show_accepted(self, accepted: int, note: str = "") -> None:
+        """Show the number of accepted tasks and their rate."""
         if not self._shown:
             return
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next_redraw:
             return
-        self._next = now + REDRAW
-        rate = formatting.per_second(accepted, now - self._began)
+        self._next_redraw = now + REDRAW_INTERVAL
+        rate = formatting.per_second(accepted, now - self._started_at)
         self._bar.update(self._task, completed=accepted, description=f"accepted, {rate}{note}")
 
-    def report(self, report: OutputWriter) -> None:
-        """Show how far a submission is."""
-        ended = report.ended.total()
-        self.count(report.accepted, f", {ended:,} ended" if ended else "")
+    def show_output(self, output: OutputWriter) -> None:
+        """Show the progress of a submission."""
+        ended = output.ended.total()
+        self.show_accepted(output.accepted, f", {ended:,} ended" if ended else "")
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Do what the command line asks for; the exit code."""
+    """Run the command. Returns the exit code."""
     with options.open_client(settings) as client:
         match arguments.command:
             case "submit":
@@ -93,37 +93,37 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             case "stats":
                 return query_commands.show_statistics(client, as_json=arguments.json)
             case _:
-                with remembered(history_file(os.environ, Path.home())):
+                with line_history(history_file(os.environ, Path.home())):
                     return Prompt(client).run()
 
 
 def submit(client: Client, arguments: argparse.Namespace) -> int:
-    """Submit tasks; the exit code."""
-    order = submit_order(arguments)
-    report = OutputWriter(sys.stdout, as_json=arguments.json, quiet=arguments.quiet, only_ends=order.wait)
-    # A bar among the lines of a terminal would only disturb them.
-    quiet = arguments.quiet or not sys.stdout.isatty()
-    total = len(order.texts) or None
-    with ProgressLine(total, wanted=quiet) as gauge:
-        submission = SubmitCommand(client, order, report, gauge.report)
+    """Submit tasks. Returns the exit code."""
+    command_options = submit_options(arguments)
+    output = OutputWriter(sys.stdout, as_json=arguments.json, quiet=arguments.quiet, only_outcomes=command_options.wait)
+    # The bar is not mixed with lines of output on the same terminal.
+    enabled = arguments.quiet or not sys.stdout.isatty()
+    with ProgressLine(len(command_options.texts) or None, enabled=enabled) as progress:
+        command = SubmitCommand(client, command_options, output, progress.show_output)
         try:
-            return submission.run()
+            return command.run()
         finally:
-            sys.stderr.write(f"{submission.summary()}\n")
+            sys.stderr.write(f"{command.summary()}\n")
 
 
 def load(client: Client, arguments: argparse.Namespace, settings: Settings) -> int:
-    """Submit many tasks and print the figures; the exit code."""
-    order = load_order(arguments)
-    patience = settings[options.PATIENCE_SECONDS]
-    with options.open_pool(settings) as pool, ProgressLine(order.tasks) as gauge:
-        figures = LoadCommand(pool, client, order, patience, gauge.count).run()
-    sys.stdout.write("\n".join([json_text(figures, sys.stdout)] if arguments.json else describe(figures)) + "\n")
-    return exit_code(figures)
+    """Submit many tasks and print the measurements. Returns the exit code."""
+    command_options = load_options(arguments)
+    patience = settings[options.PATIENCE]
+    with options.open_pool(settings) as pool, ProgressLine(command_options.tasks) as progress:
+        report = LoadCommand(pool, client, command_options, patience, progress.show_accepted).run()
+    lines = [json_text(report, sys.stdout)] if arguments.json else describe(report)
+    sys.stdout.write("\n".join(lines) + "\n")
+    return exit_code(report)
 
 
 def main() -> int:
-    """The program."""
+    """Run the program. Returns the exit code."""
     parser = make_parser()
     arguments = parser.parse_args()
     if arguments.command is None and not arguments.show_config and not sys.stdin.isatty():

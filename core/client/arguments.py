@@ -16,116 +16,126 @@ from core.protocol.requests import MAX_DELAY, MAX_RETRIES
 
 T = TypeVar("T")
 
-FOREVER = 1e9
+UNLIMITED = 1e9
 STANDARD_INPUT = "-"
 
 _EPILOG = """\
-Without a sub-command, on a terminal: a prompt, at which each line is a task.
+Without a sub-command, on a terminal: a prompt at which each line is a task.
 
-exit codes: 0 all went well, 1 something was refused or failed, 2 the command line is wrong,
+exit codes: 0 success, 1 a request was refused or a task failed, 2 the command line is wrong,
 75 no server answered or a task has not ended, 130 interrupted"""
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Make the parser. Settings may stand before and after the sub-command."""
-    parser = create_parser("core.client", "Submit tasks, ask where they are, and fetch what came of them.")
+    """Make the parser. Settings may be given before and after the sub-command."""
+    parser = create_parser("core.client", "Submit tasks, show where they are, and print their results.")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     config.add_arguments(parser, options.OPTIONS)
-    # A sub-command's parser sets only what was given to it: its defaults would undo what stands before it.
+    # A sub-command's parser sets only what is given: its defaults would overwrite settings given before it.
     settings = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     config.add_arguments(settings, options.OPTIONS)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", parents=[settings])
+    def add(name: str, help_text: str) -> argparse.ArgumentParser:
+        description = f"{help_text[0].upper()}{help_text[1:]}."
+        return commands.add_parser(name, help=help_text, description=description, parents=[settings])
 
-    _submit(add("submit", "submit tasks"))
-    status = add("status", "say where tasks are, and how they came there")
+    _add_submit_arguments(add("submit", "submit tasks"))
+    status = add("status", "show where tasks are, with their timelines")
     status.add_argument("ids", nargs="+", metavar="ID")
-    status.add_argument("--json", action="store_true", help="one JSON object a line")
-    _result(add("result", "print what came of a task"))
-    add("cancel", "take tasks back before they run").add_argument("ids", nargs="+", metavar="ID")
-    stats = add("stats", "print the books, and who is there")
-    stats.add_argument("--json", action="store_true", help="as JSON")
-    _load(add("load", "submit many tasks at once, and measure"))
+    status.add_argument("--json", action="store_true", help="write one JSON object per line")
+    _add_result_arguments(add("result", "print the result of a task"))
+    add("cancel", "cancel tasks before they run").add_argument("ids", nargs="+", metavar="ID")
+    stats = add("stats", "print the ledger and the running processes")
+    stats.add_argument("--json", action="store_true", help="print JSON")
+    _add_load_arguments(add("load", "submit many tasks and measure the throughput"))
     return parser
 
 
-def _submit(parser: argparse.ArgumentParser) -> None:
+def _add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("tasks")
     source.add_argument(
-        "texts", nargs="*", metavar="TEXT", help="a task each; - alone reads standard input, one task a line"
+        "texts",
+        nargs="*",
+        metavar="TEXT",
+        help="the payload of a task; - alone reads standard input, one task per line",
     )
-    source.add_argument("--file", type=Path, metavar="FILE", help="a file with one task a line")
-    source.add_argument("--kind", metavar="KIND", help="what to do with them (default: the server's)")
-    source.add_argument("--id", metavar="ID", help="the id of the only task")
+    source.add_argument("--file", type=Path, metavar="FILE", help="a file with one task per line")
+    source.add_argument("--kind", metavar="KIND", help="the kind of the tasks (default: the server's default kind)")
+    source.add_argument("--id", metavar="ID", help="the id of the task, if there is only one")
     source.add_argument(
         "--id-prefix",
         metavar="PREFIX",
-        help="the id of line N is PREFIX-N: to submit the same file again adds nothing",
+        help="give line N the id PREFIX-N: submitting the same file again adds nothing",
     )
     source.add_argument(
-        "--delay", type=_checked(config.seconds(0, MAX_DELAY)), default=0.0, metavar="SECONDS", help="run none before"
+        "--delay",
+        type=_checked(config.seconds(0, MAX_DELAY)),
+        default=0.0,
+        metavar="SECONDS",
+        help="time to wait before the tasks may run",
     )
     source.add_argument(
         "--retries",
         type=_checked(config.whole_number(0, MAX_RETRIES)),
         metavar="N",
-        help="how often a failure is tried again (default: as the kind has it)",
+        help="how often a failed attempt is repeated (default: that of the kind)",
     )
-    source.add_argument("--json-payload", action="store_true", help="each task is a JSON value, not a text")
-    source.add_argument("--keep-blank", action="store_true", help="a blank line is a task too")
-    after = parser.add_argument_group("what comes of them")
-    after.add_argument("--wait", action="store_true", help="wait until all have ended, and print each as it ends")
-    after.add_argument(
+    source.add_argument("--json-payload", action="store_true", help="read each task as a JSON value instead of a text")
+    source.add_argument("--keep-blank", action="store_true", help="submit blank lines too")
+    results = parser.add_argument_group("results")
+    results.add_argument(
+        "--wait", action="store_true", help="wait until all tasks have ended, and print each as it ends"
+    )
+    results.add_argument(
         "--timeout",
-        type=_checked(config.seconds(0, FOREVER)),
+        type=_checked(config.seconds(0, UNLIMITED)),
         metavar="SECONDS",
-        help="with --wait: how long to wait for each (default: for ever)",
+        help="with --wait: time to wait for each task (default: no limit)",
     )
-    after.add_argument("--json", action="store_true", help="one JSON object a line")
-    after.add_argument("-q", "--quiet", action="store_true", help="only the sum at the end")
+    results.add_argument("--json", action="store_true", help="write one JSON object per line")
+    results.add_argument("-q", "--quiet", action="store_true", help="print only the summary at the end")
 
 
-def _result(parser: argparse.ArgumentParser) -> None:
+def _add_result_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID")
     parser.add_argument(
         "--wait",
-        type=_checked(config.seconds(0, FOREVER)),
+        type=_checked(config.seconds(0, UNLIMITED)),
         default=0.0,
         metavar="SECONDS",
-        help="how long to wait for its end",
+        help="time to wait for the end of the task",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, also if it is a text")
-    parser.add_argument("--traceback", action="store_true", help="show where a failure happened")
+    parser.add_argument("--json", action="store_true", help="print JSON, also when the result is a text")
+    parser.add_argument("--traceback", action="store_true", help="print the traceback of a failure")
 
 
-def _load(parser: argparse.ArgumentParser) -> None:
+def _add_load_arguments(parser: argparse.ArgumentParser) -> None:
     count = _checked(config.whole_number(1, 2**31))
-    parser.add_argument("--tasks", type=count, default=10_000, metavar="N", help="how many (default: 10000)")
-    parser.add_argument("--connections", type=count, default=4, metavar="N", help="at once (default: 4)")
+    parser.add_argument("--tasks", type=count, default=10_000, metavar="N", help="number of tasks (default: 10000)")
+    parser.add_argument("--connections", type=count, default=4, metavar="N", help="number of connections (default: 4)")
     parser.add_argument(
-        "--window", type=count, default=250, metavar="N", help="tasks without an answer on each (default: 250)"
+        "--window", type=count, default=250, metavar="N", help="unanswered tasks per connection (default: 250)"
     )
     parser.add_argument(
         "--rate",
-        type=_checked(config.seconds(0.001, FOREVER)),
+        type=_checked(config.seconds(0.001, UNLIMITED)),
         metavar="N",
-        help="tasks a second, over all connections (default: as fast as it goes)",
+        help="tasks a second over all connections (default: no limit)",
     )
-    parser.add_argument("--kind", default="echo", metavar="KIND", help="of the tasks (default: echo)")
+    parser.add_argument("--kind", default="echo", metavar="KIND", help="the kind of the tasks (default: echo)")
     payload = parser.add_mutually_exclusive_group()
-    payload.add_argument("--payload", default="", metavar="TEXT", help="of each")
+    payload.add_argument("--payload", default="", metavar="TEXT", help="the payload of each task")
     payload.add_argument(
-        "--payload-bytes", type=_checked(config.whole_number(0, 2**26)), metavar="N", help="a payload of this size"
+        "--payload-bytes", type=_checked(config.whole_number(0, 2**26)), metavar="N", help="use a payload of this size"
     )
-    parser.add_argument("--wait", action="store_true", help="also wait until all are stored, and measure that")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON, times in seconds")
+    parser.add_argument("--wait", action="store_true", help="also wait until all results are stored, and measure it")
+    parser.add_argument("--json", action="store_true", help="print the measurements as JSON, times in seconds")
 
 
 def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Make a reader of settings fit for argparse, which asks for an error of its own to show the words of."""
+    """Adapt a reader of settings to argparse, which shows the message of its own error type only."""
 
     def checked(text: str) -> T:
         try:
@@ -136,15 +146,15 @@ def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
     return checked
 
 
-def submit_order(arguments: argparse.Namespace) -> SubmitOptions:
-    """What `submit` has to do.
+def submit_options(arguments: argparse.Namespace) -> SubmitOptions:
+    """Return the options of `submit`.
 
     Raises:
-        ConfigurationError: the arguments don't go together.
+        ConfigurationError: the arguments contradict each other.
     """
     texts, file = tuple(arguments.texts), arguments.file
     if file is not None and texts:
-        raise ConfigurationError("submit: give tasks, or --file, but not both")
+        raise ConfigurationError("submit: give tasks or --file, but not both")
     if file is None and not texts:
         raise ConfigurationError("submit: give tasks, --file FILE, or - for standard input")
     if arguments.id is not None and (file is not None or len(texts) != 1 or texts[0] == STANDARD_INPUT):
@@ -152,8 +162,8 @@ def submit_order(arguments: argparse.Namespace) -> SubmitOptions:
     if arguments.id is not None and arguments.id_prefix is not None:
         raise ConfigurationError("submit: give --id or --id-prefix, but not both")
     if arguments.timeout is not None and not arguments.wait:
-        raise ConfigurationError("submit: --timeout is for --wait")
-    shape = TaskTemplate(
+        raise ConfigurationError("submit: --timeout needs --wait")
+    template = TaskTemplate(
         kind=arguments.kind,
         id=arguments.id,
         id_prefix=arguments.id_prefix,
@@ -165,14 +175,14 @@ def submit_order(arguments: argparse.Namespace) -> SubmitOptions:
     return SubmitOptions(
         texts=() if texts == (STANDARD_INPUT,) else texts,
         file=file,
-        shape=shape,
+        template=template,
         wait=arguments.wait,
         timeout=arguments.timeout,
     )
 
 
-def load_order(arguments: argparse.Namespace) -> LoadOptions:
-    """What `load` has to do."""
+def load_options(arguments: argparse.Namespace) -> LoadOptions:
+    """Return the options of `load`."""
     payload: jsontext.Json = arguments.payload
     if arguments.payload_bytes is not None:
         payload = "x" * arguments.payload_bytes

@@ -1,6 +1,6 @@
-"""The client as a whole: what a program asks of the system, one thing at a time or in streams.
+"""The client's interface for programs: single requests, and streams of them.
 
-It may be used by several threads, also while a stream is being read: each call has a connection of its own.
+Several threads may use one client, also while a stream is read: each call has its own connection.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from core.addresses import Address
 from core.client.pipeline import WINDOW, RequestPipeline
 from core.client.pool import ConnectionPool
 from core.client.requests import CancelRequest, ClientRequest, ResultRequest, StatsRequest, StatusRequest, SubmitRequest
-from core.client.values import Accepted, NewSubmission, Refused, Statistics, TaskOutcome, TaskStatus, read
+from core.client.values import Accepted, NewSubmission, Refused, Statistics, TaskOutcome, TaskStatus, convert
 from core.closeable import Closeable
 from core.encryption import Encryption
 from core.errors import (
@@ -26,8 +26,8 @@ from core.model import State
 from core.protocol import Reply
 
 CONNECTIONS = 4
-WORTH_A_CONNECTION = 100
-"""For so many open requests a connection of their own is worth while."""
+REQUESTS_PER_CONNECTION = 100
+"""Open requests that justify another connection."""
 
 TIMEOUT = 10.0
 PATIENCE = 30.0
@@ -37,21 +37,21 @@ Addresses: TypeAlias = str | Address | Sequence[str | Address]
 
 
 class Client(Closeable):
-    """Submits tasks and asks for them.
+    """Submits tasks, and reads their state and results.
 
-    Connections are made when they are needed.
+    Connections are opened on demand.
 
     Args:
-        servers: where to connect to: addresses as `host:port` (several parted by commas) or `Address`.
-        token: what the servers want to be shown.
-        timeout: how many seconds an answer may take before another server is asked.
-        patience: how many seconds of nothing but trouble are borne.
-        spread: take turns among the servers; otherwise the first that works is the one.
-        connections: over how many connections a stream is spread, so that the servers behind a balancer share it.
-        tls: what to encrypt with, as `Encryption.trusting` makes it; None for no encryption.
+        servers: addresses as `host:port` (several separated by commas) or `Address`.
+        token: that the servers require.
+        timeout: seconds for an answer before another server is asked.
+        patience: seconds without a success before a call gives up.
+        spread: use the servers in turn; otherwise always the first that works.
+        connections: most connections for one stream, so that the servers behind a balancer share it.
+        tls: the encryption, made with `Encryption.trusting`; None for plain connections.
 
     Raises:
-        ConfigurationError: an address is none.
+        ConfigurationError: an address is not valid.
     """
 
     def __init__(
@@ -81,84 +81,83 @@ class Client(Closeable):
         """Submit one task.
 
         Args:
-            kind: of the task; the server's default when None.
-            payload: what the task is given: any JSON value.
-            id: an id of your own, with which it can be submitted again without doing it twice.
-            delay: seconds before which it must not run.
-            retries: how often a failure may be tried again; the kind's own number when None.
+            kind: of the task; None for the server's default.
+            payload: the input of the task, any JSON value.
+            id: your own id, with which the task can be submitted again without running twice.
+            delay: seconds to wait before it may run.
+            retries: how often a failed attempt is repeated; None for the default of the kind.
 
         Raises:
-            RequestRefused: a server refused it.
-            LocalProtocolError: no server would take it, so it was not sent.
+            RequestRefused: a server refused the task.
+            LocalProtocolError: the task breaks the protocol's limits, and was not sent.
             ServerUnavailable: no server answered.
         """
-        ask = SubmitRequest(NewSubmission(kind, payload, id, delay, retries))
-        accepted = read(self._answer(ask), Accepted)
-        return Handle(self, accepted)
+        request = SubmitRequest(NewSubmission(kind, payload, id, delay, retries))
+        return Handle(self, convert(self._send(request), Accepted))
 
     def submit_many(
         self, submissions: Iterable[NewSubmission | None], *, window: int = WINDOW
     ) -> Iterator[Accepted | Refused]:
-        """Submit a stream of tasks, many at a time, and give out the answers in the order in which they come.
+        """Submit a stream of tasks, many at a time, and yield the answers as they come.
 
-        However many there are, only a window full of them is held. The stream has to be read to its end.
+        At most a window of tasks is held in memory. The stream must be read to its end.
 
         Args:
-            submissions: the tasks. None says that there are no more at this moment: what came is sent.
-            window: how many may be without an answer.
+            submissions: the tasks; None when there are no more for now, which sends the tasks so far.
+            window: tasks that may be without an answer.
 
         Raises:
-            ServerUnavailable: no server answered; what was given out before is stored.
+            ServerUnavailable: no server answered; the tasks accepted before are stored.
         """
-        asks = (None if each is None else SubmitRequest(each) for each in submissions)
-        for ask, reply in self._exchange(window).answers(asks):
-            yield read(reply.ok, Accepted) if reply.ok is not None else _refusal(ask, reply)
+        requests = (None if submission is None else SubmitRequest(submission) for submission in submissions)
+        for request, reply in self._pipeline(window).run(requests):
+            yield convert(reply.ok, Accepted) if reply.ok is not None else _refused(request, reply)
 
     def results(
         self, ids: Iterable[str | None], *, timeout: float = RESULT_TIMEOUT, window: int = WINDOW
     ) -> Iterator[TaskOutcome | Refused]:
-        """Wait for a stream of tasks, many at a time, and give out what came of each as soon as it has ended.
+        """Wait for a stream of tasks, many at a time, and yield the outcome of each as soon as it has ended.
 
-        However many there are, only a window full of them is held.
+        At most a window of tasks is held in memory.
 
         Args:
-            ids: of the tasks. None says that there are no more at this moment.
-            timeout: for how many seconds to wait for each, once it is its turn;
-                then it is given out with the state in which it is.
-            window: how many are waited for at once.
+            ids: of the tasks; None when there are no more for now.
+            timeout: seconds to wait for each task, from its first request on;
+                after that it is yielded with its current state.
+            window: tasks to wait for at once.
 
         Raises:
             ServerUnavailable: no server answered.
         """
-        asks = (None if each is None else ResultRequest(each, timeout) for each in ids)
-        for ask, reply in self._exchange(window).answers(asks):
-            yield read(reply.ok, TaskOutcome) if reply.ok is not None else _refusal(ask, reply)
+        requests = (None if task_id is None else ResultRequest(task_id, timeout) for task_id in ids)
+        for request, reply in self._pipeline(window).run(requests):
+            yield convert(reply.ok, TaskOutcome) if reply.ok is not None else _refused(request, reply)
 
     def status(self, task_id: str) -> TaskStatus:
-        """Say where a task is, and how it came there.
+        """Return where a task is, and its timeline.
 
         Raises:
             RequestRefused: there is no such task.
             ServerUnavailable: no server answered.
         """
-        return read(self._answer(StatusRequest(task_id)), TaskStatus)
+        return convert(self._send(StatusRequest(task_id)), TaskStatus)
 
     def outcome(self, task_id: str, timeout: float = 0.0) -> TaskOutcome:
-        """Say what came of a task, whatever it is; wait up to `timeout` seconds for its end.
+        """Wait up to `timeout` seconds for a task to end, and return its outcome or current state.
 
         Raises:
             RequestRefused: there is no such task.
             ServerUnavailable: no server answered.
         """
-        return read(self._answer(ResultRequest(task_id, timeout)), TaskOutcome)
+        return convert(self._send(ResultRequest(task_id, timeout)), TaskOutcome)
 
     def result(self, task_id: str, timeout: float = RESULT_TIMEOUT) -> Json:
         """Wait up to `timeout` seconds for a task's result, and return it.
 
         Raises:
-            TaskFailed: it has failed.
-            TaskCancelled: it was cancelled.
-            ResultNotReady: it has not ended within the time.
+            TaskFailed: the task has failed.
+            TaskCancelled: the task was cancelled.
+            ResultNotReady: the task has not ended in time.
             RequestRefused: there is no such task.
             ServerUnavailable: no server answered.
         """
@@ -175,33 +174,33 @@ class Client(Closeable):
                 raise ResultNotReady(f"task {task_id} is {state}: it did not end within {timeout:g} seconds")
 
     def cancel(self, task_id: str) -> None:
-        """Take a task back before it runs.
+        """Cancel a task before it runs.
 
         Raises:
-            RequestRefused: there is no such task, or it runs already or has ended.
+            RequestRefused: there is no such task, or it is running or has ended.
             ServerUnavailable: no server answered.
         """
-        self._answer(CancelRequest(task_id))
+        self._send(CancelRequest(task_id))
 
     def stats(self) -> Statistics:
-        """Say how everything is.
+        """Return the ledger and the state of all processes.
 
         Raises:
             ServerUnavailable: no server answered.
         """
-        return read(self._answer(StatsRequest()), Statistics)
+        return convert(self._send(StatsRequest()), Statistics)
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
 
-    def _exchange(self, window: int) -> RequestPipeline:
-        connections = min(self._connections, max(1, window // WORTH_A_CONNECTION))
+    def _pipeline(self, window: int) -> RequestPipeline:
+        connections = min(self._connections, max(1, window // REQUESTS_PER_CONNECTION))
         return RequestPipeline(self._pool, self._patience, window, connections)
 
-    def _answer(self, ask: ClientRequest) -> dict[str, Json]:
-        """Ask one thing."""
-        for _, reply in self._exchange(1).answers([ask]):
+    def _send(self, request: ClientRequest) -> dict[str, Json]:
+        """Send one request, and return the members of its reply."""
+        for _, reply in self._pipeline(1).run([request]):
             if reply.ok is not None:
                 return reply.ok
             assert reply.error is not None
@@ -216,8 +215,8 @@ class Handle:
 
     Attributes:
         id: of the task.
-        state: in which it was when the server answered.
-        duplicate: it had been submitted before.
+        state: of the task when the server answered.
+        duplicate: the task had been submitted before.
     """
 
     def __init__(self, client: Client, accepted: Accepted) -> None:
@@ -234,25 +233,25 @@ class Handle:
         return self._client.result(self.id, timeout)
 
     def outcome(self, timeout: float = 0.0) -> TaskOutcome:
-        """Say what came of it; see `Client.outcome`."""
+        """Return its outcome; see `Client.outcome`."""
         return self._client.outcome(self.id, timeout)
 
     def status(self) -> TaskStatus:
-        """Say where it is; see `Client.status`."""
+        """Return where it is; see `Client.status`."""
         return self._client.status(self.id)
 
     def cancel(self) -> None:
-        """Take it back before it runs; see `Client.cancel`."""
+        """Cancel it before it runs; see `Client.cancel`."""
         self._client.cancel(self.id)
 
 
 def _addresses(servers: Addresses) -> list[Address]:
     if isinstance(servers, Address):
         return [servers]
-    each = servers.split(",") if isinstance(servers, str) else servers
-    return [one if isinstance(one, Address) else Address.parse(one) for one in each]
+    addresses = servers.split(",") if isinstance(servers, str) else servers
+    return [address if isinstance(address, Address) else Address.parse(address) for address in addresses]
 
 
-def _refusal(ask: ClientRequest, reply: Reply) -> Refused:
+def _refused(request: ClientRequest, reply: Reply) -> Refused:
     assert reply.error is not None
-    return Refused(ask.id, reply.error.code, reply.error.message)
+    return Refused(request.id, reply.error.code, reply.error.message)

@@ -1,7 +1,7 @@
-"""One connection to a server: a socket that never blocks, the protocol, and what is open on it.
+"""One connection to a server: a socket that never blocks, the protocol, and the requests without a reply.
 
 It belongs to one thread at a time.
-What goes out waits here until the socket takes it, so that both directions can flow at once.
+Output is buffered until the socket accepts it, so that both directions flow at once.
 """
 
 import itertools
@@ -17,28 +17,28 @@ from core.protocol import ClientConnection, Goaway, Ref, Reply
 
 READ_SIZE = 256 * 1024
 
-_NOT_NOW = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""The socket has nothing to give, or takes nothing, at this moment."""
+_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""The socket has no input, or accepts no output, at this moment."""
 
 
 class ConnectionLost(Exception):
-    """The connection is of no more use; what is open on it has to be asked again."""
+    """The connection can't be used any more; its open requests must be sent again."""
 
 
 class Connection:
-    """One connection.
+    """A connection to one server.
 
     Args:
-        address: where it leads.
-        connected: the socket; the lane closes it.
-        now: of the monotonic clock.
+        address: of the server.
+        connected: the socket, which the connection closes.
+        now: time of the monotonic clock.
 
     Attributes:
-        protocol: what the server said of itself and its limits.
-        leaving: the server asked to begin nothing new on this connection.
-        proven: something was answered on it.
-        asked: how many requests were sent on it.
-        open: what has no answer yet, by its ref, oldest first.
+        protocol: the client side of the protocol, with the server's limits.
+        draining: the server asked for no new requests on this connection.
+        proven: a request was answered on it.
+        request_count: of all requests sent on it.
+        open_requests: those without a reply, each with the time it was sent, by ref; the oldest first.
     """
 
     def __init__(self, address: Address, connected: socket.socket, now: float) -> None:
@@ -46,84 +46,89 @@ class Connection:
         self.address = address
         self.socket = connected
         self.protocol = ClientConnection()
-        self.leaving = False
+        self.draining = False
         self.proven = False
-        self.asked = 0
-        self.open: dict[Ref, tuple[ClientRequest, float]] = {}
+        self.request_count = 0
+        self.open_requests: dict[Ref, tuple[ClientRequest, float]] = {}
         self._open_bytes = 0
-        self._heard = now
+        self._last_received = now
         self._refs = itertools.count(1)
-        self._out = bytearray()
+        self._output = bytearray()
 
     def fileno(self) -> int:
-        """For a selector."""
+        """Return the file descriptor, for a selector."""
         return self.socket.fileno()
 
     @property
-    def writing(self) -> bool:
-        """Whether something waits to go out."""
-        return bool(self._out)
+    def has_output(self) -> bool:
+        """Whether buffered output waits to be sent."""
+        return bool(self._output)
 
-    def room(self, window: int, most_bytes: int) -> int:
-        """How many more requests may be sent now, if so many, of so many bytes, may be open."""
-        if self.leaving or self._open_bytes >= most_bytes:
+    def room(self, window: int, max_bytes: int) -> int:
+        """Return how many more requests may be sent now.
+
+        Args:
+            window: requests that may be open.
+            max_bytes: bytes of requests that may be open.
+        """
+        if self.draining or self._open_bytes >= max_bytes:
             return 0
-        return min(window, self.protocol.limits.max_open_requests) - len(self.open)
+        return min(window, self.protocol.limits.max_open_requests) - len(self.open_requests)
 
-    def ask(self, ask: ClientRequest, now: float, wall: float) -> None:
-        """Put a request into what goes out at the next `flush`.
+    def write_request(self, request: ClientRequest, now: float, wall_time: float) -> None:
+        """Buffer a request for the next `flush`.
 
         Raises:
             LocalProtocolError: the server would refuse it, or its line is too long; the connection is as before.
         """
         ref = next(self._refs)
-        line = ask.line(self.protocol, ref, now, wall)
-        ask.size = len(line)
-        self.open[ref] = (ask, now)
-        self._open_bytes += ask.size
-        self._out += line
-        self.asked += 1
+        line = request.encode(self.protocol, ref, now, wall_time)
+        request.size = len(line)
+        self.open_requests[ref] = (request, now)
+        self._open_bytes += request.size
+        self._output += line
+        self.request_count += 1
 
-    def put(self, line: bytes) -> None:
-        """Put a line of the protocol's own into what goes out."""
-        self._out += line
+    def write(self, lines: bytes) -> None:
+        """Buffer encoded lines for the next `flush`."""
+        self._output += lines
 
     def flush(self) -> None:
-        """Give the socket what it takes at once.
+        """Send as much of the buffered output as the socket accepts at once.
 
         Raises:
-            ConnectionLost: it takes nothing any more.
+            ConnectionLost: the connection is broken.
         """
         try:
-            while self._out:
-                del self._out[: self.socket.send(self._out)]
-        except _NOT_NOW:
+            while self._output:
+                del self._output[: self.socket.send(self._output)]
+        except _WOULD_BLOCK:
             return
         except OSError as error:
             raise ConnectionLost(_reason(error)) from error
 
     def read(self) -> bytes | None:
-        """Take bytes that have come, at most a piece of them; None when none have, nothing at the end.
+        """Return received bytes, at most a chunk: None when there are none, empty at the end of the stream.
 
         Raises:
-            ConnectionLost: the connection has broken.
+            ConnectionLost: the connection is broken.
         """
         try:
             received = self.socket.recv(READ_SIZE)
-            # What is decrypted already, no selector would tell of.
+            # A selector doesn't report bytes that are decrypted already.
             while isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
                 received += self.socket.recv(READ_SIZE)
-        except _NOT_NOW:
+        except _WOULD_BLOCK:
             return None
         except OSError as error:
             raise ConnectionLost(_reason(error)) from error
         return received
 
     def receive(self, now: float) -> Sequence[Reply | Goaway]:
-        """Take what has come, at most a piece of it; nothing when nothing has.
+        """Return what the server sent, at most a chunk of it.
 
         Raises:
-            ConnectionLost: the connection has ended, or what came is not of the protocol.
+            ConnectionLost: the connection has ended, or the server broke the protocol.
         """
         received = self.read()
         if received is None:
@@ -132,31 +137,30 @@ class Connection:
             if not received:
                 self.protocol.eof()
                 raise ConnectionLost("the server closed the connection")
-            self._heard = now
+            self._last_received = now
             return self.protocol.receive(received)
         except RemoteProtocolError as error:
             raise ConnectionLost(str(error)) from error
 
-    def settle(self, reply: Reply) -> ClientRequest | None:
-        """Find what was asked; None when the reply belongs to no request of ours."""
-        if reply.ref is None or reply.ref not in self.open:
+    def pop_request(self, reply: Reply) -> ClientRequest | None:
+        """Remove and return the request that a reply answers. Returns None when there is none."""
+        if reply.ref is None or reply.ref not in self.open_requests:
             return None
-        ask, _ = self.open.pop(reply.ref)
-        self._open_bytes -= ask.size
-        return ask
+        request, _ = self.open_requests.pop(reply.ref)
+        self._open_bytes -= request.size
+        return request
 
     def deadline(self, timeout: float) -> float:
-        """Until when an answer has to come, if one is to come at all: `timeout` after the last sign of life."""
-        for ask, asked_at in self.open.values():
-            return max(asked_at + ask.wait, self._heard) + timeout
+        """Return the time by which a reply must come; infinity when no request is open.
+
+        It is `timeout` after the last input, or after the end of the wait that the oldest request asked for.
+        """
+        for request, sent_at in self.open_requests.values():
+            return max(sent_at + request.wait, self._last_received) + timeout
         return float("inf")
 
-    def silent_since(self) -> float:
-        """When the last sign of life came."""
-        return self._heard
-
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         self.socket.close()
 
 
@@ -164,14 +168,14 @@ def connect(address: Address, timeout: float, clock: Callable[[], float], tls: E
     """Open a connection.
 
     Args:
-        address: where to.
-        timeout: seconds that each of connection and handshake may take.
+        address: of the server.
+        timeout: seconds for the connection, and again for the TLS handshake.
         clock: a monotonic one.
-        tls: what to encrypt with, if that is wanted.
+        tls: the encryption; None for a plain connection.
 
     Raises:
-        ConnectionLost: it can't be had.
-        ServerUntrusted: it can't be had until a person has mended something.
+        ConnectionLost: the connection failed.
+        ServerUntrusted: the encryption failed until its configuration is corrected.
     """
     try:
         connected = socket.create_connection(address.pair, timeout)
@@ -189,7 +193,7 @@ def connect(address: Address, timeout: float, clock: Callable[[], float], tls: E
 
 
 def _encrypt(connected: socket.socket, tls: Encryption, address: Address) -> socket.socket:
-    """Shake hands, within the time-out that the socket has."""
+    """Do the TLS handshake within the timeout of the socket."""
     host = tls.name or address.host
     encrypted = tls.context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
     try:
@@ -208,7 +212,7 @@ def _encrypt(connected: socket.socket, tls: Encryption, address: Address) -> soc
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "no connection within the time"
+        return "the connection timed out"
     if isinstance(error, ssl.SSLError):
         return f"the encrypted connection broke ({error.reason or error.strerror or 'it ended'})"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

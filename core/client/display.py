@@ -1,6 +1,6 @@
-"""What the client's programs say to people: values in, lines of text out. Pure: the time is an argument.
+"""Formats the client's values as lines of text. Pure: the time is an argument.
 
-Text of strangers comes out printable.
+Untrusted text is made printable.
 """
 
 from collections.abc import Sequence
@@ -13,31 +13,31 @@ from core.jsontext import Json
 from core.logs import printable
 from core.model import Failure, State, Times
 
-UNCUT = 2**40
-"""For `printable`: as long as it is."""
+UNLIMITED = 2**40
+"""For `printable`: no limit on the length."""
 
 
 def value_text(value: Json) -> str:
-    """A JSON value in one printable line."""
-    return printable(msgspec.json.encode(value).decode(), UNCUT)
+    """Return a JSON value in one printable line."""
+    return printable(msgspec.json.encode(value).decode(), UNLIMITED)
 
 
 def failure_text(failure: Failure | None) -> str:
-    """A failure in one printable line."""
-    return "no reason is known" if failure is None else printable(f"{failure.type}: {failure.message}", UNCUT)
+    """Return a failure in one printable line."""
+    return "no reason is known" if failure is None else printable(f"{failure.type}: {failure.message}", UNLIMITED)
 
 
 def outcome_text(outcome: TaskOutcome) -> str:
-    """What came of a task, in one line."""
+    """Return the result or failure of a task in one line; empty when there is neither."""
     if outcome.state is State.DONE:
         return value_text(outcome.result)
     return failure_text(outcome.error) if outcome.state is State.FAILED else ""
 
 
 def status_lines(status: TaskStatus, now: float) -> list[str]:
-    """Where a task is: a sentence, its way hop by hop, and what else is known of it."""
-    lines = [f"{status.id} ({printable(status.kind)}) {_state_words(status, now)}"]
-    lines += hops(status.times)
+    """Return the lines for a task: a sentence on its state, its timeline, and the other facts."""
+    lines = [f"{status.id} ({printable(status.kind)}) {_state_text(status, now)}"]
+    lines += timeline_lines(status.times)
     facts = []
     if status.attempts:
         facts.append(("attempts", str(status.attempts)))
@@ -52,7 +52,7 @@ def status_lines(status: TaskStatus, now: float) -> list[str]:
     return lines + [f"  {name:<12}  {text}" for name, text in facts]
 
 
-def _state_words(status: TaskStatus, now: float) -> str:
+def _state_text(status: TaskStatus, now: float) -> str:
     match status.state:
         case State.DONE | State.CANCELLED:
             return "is done" if status.state is State.DONE else "was cancelled before it ran"
@@ -77,46 +77,46 @@ def _attempts(count: int) -> str:
     return "1 attempt" if count == 1 else f"{count} attempts"
 
 
-def hops(times: Times) -> list[str]:
-    """Each step of a task's way, when it was, and how long after the one before."""
+def timeline_lines(times: Times) -> list[str]:
+    """Return a line for each step of a task: its time, and how long after the step before."""
     lines = []
-    before: float | None = None
+    previous: float | None = None
     for name, moment in msgspec.structs.asdict(times).items():
         if moment is None:
             continue
-        took = "" if before is None else f"  +{precise_duration(moment - before)}"
+        took = "" if previous is None else f"  +{precise_duration(moment - previous)}"
         lines.append(f"  {name:<12}  {timestamp(moment)}{took}")
-        before = moment
+        previous = moment
     return lines
 
 
 def statistics_lines(statistics: Statistics) -> list[str]:
-    """The books, the processes, and what is wrong."""
+    """Return the lines for the ledger, the state of broker and journal, and the processes."""
     ledger = dict(statistics.ledger)
     accepted = ledger.pop("accepted", sum(ledger.values()))
     lines = [
         f"accepted {accepted:,} = " + " + ".join(f"{count:,} {printable(name)}" for name, count in ledger.items()),
         f"broker: {printable(statistics.broker)}; journal: {printable(statistics.journal)}",
     ]
-    for role, processes in (("server", statistics.servers), ("worker", statistics.workers)):
+    for kind, processes in (("server", statistics.servers), ("worker", statistics.workers)):
         for process in processes:
             lines.append(
-                f"{role} {printable(process.name)}  {printable(process.status)}  "
+                f"{kind} {printable(process.name)}  {printable(process.status)}  "
                 f"{printable(process.address or process.host)}  pid {process.pid}  "
                 + (
                     f"{process.counters.accepted:,} accepted"
-                    if role == "server"
+                    if kind == "server"
                     else f"{process.counters.done:,} done, {process.counters.failed:,} failed, "
-                    f"{process.in_hand}/{process.threads} in hand"
+                    f"{process.in_hand}/{process.threads} running"
                 )
             )
     if not statistics.workers:
-        lines.append("no worker is running: nothing will be done until one is started")
+        lines.append("no worker is running: tasks wait until one is started")
     return lines
 
 
 def summary(accepted: int, refused: int, seconds: float, ended: Sequence[tuple[str, int]]) -> str:
-    """The last line of a submission."""
+    """Return the last line of a submission."""
     parts = [f"{accepted:,} accepted in {seconds:.1f} s ({per_second(accepted, seconds)})"]
     if refused:
         parts.append(f"{refused:,} refused")

@@ -1,51 +1,53 @@
-"""Percentiles of any number of latencies in a fixed amount of memory. Pure."""
+"""Percentiles of any number of latencies in constant memory. Pure."""
 
 import math
 
 _PER_DOUBLING = 32
-"""Buckets for each doubling: a percentile is off by at most 1.1 percent."""
+"""Buckets per doubling of the latency: the error of a percentile is at most 1.1 per cent."""
 
-_LEAST = 1e-6
+_MIN = 1e-6
+"""Seconds: shorter latencies count as this."""
+
 _BUCKETS = 34 * _PER_DOUBLING
-"""From a microsecond to more than four hours."""
+"""They cover a microsecond to more than four hours."""
 
 
 class Histogram:
-    """Counts latencies in buckets that grow with the latency.
+    """Counts of latencies, in buckets that grow with the latency.
 
     Attributes:
-        count: how many there were.
-        most: the longest, in seconds.
-        buckets: how many fell into each.
+        count: the number of latencies.
+        max: the longest, in seconds.
+        buckets: the number of latencies in each.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.most = 0.0
+        self.max = 0.0
         self.buckets = [0] * _BUCKETS
 
-    def add(self, seconds: float, times: int = 1) -> None:
-        """Count a latency, as often as it was seen."""
-        place = int(math.log2(max(seconds, _LEAST) / _LEAST) * _PER_DOUBLING)
-        self.buckets[min(place, _BUCKETS - 1)] += times
-        self.count += times
-        self.most = max(self.most, seconds)
+    def add(self, seconds: float, count: int = 1) -> None:
+        """Count a latency that occurred `count` times."""
+        index = int(math.log2(max(seconds, _MIN) / _MIN) * _PER_DOUBLING)
+        self.buckets[min(index, _BUCKETS - 1)] += count
+        self.count += count
+        self.max = max(self.max, seconds)
 
     def merge(self, other: "Histogram") -> None:
-        """Take in what another one has counted."""
+        """Add the counts of another histogram."""
         self.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
         self.count += other.count
-        self.most = max(self.most, other.most)
+        self.max = max(self.max, other.max)
 
-    def percentile(self, share: float) -> float:
-        """The latency, in seconds, that this share (0 to 1) of all did not exceed; 0 when there were none."""
+    def percentile(self, fraction: float) -> float:
+        """Return the latency in seconds that this fraction (0 to 1) did not exceed; 0 when nothing was counted."""
         if not self.count:
             return 0.0
-        wanted = max(1, math.ceil(share * self.count))
+        rank = max(1, math.ceil(fraction * self.count))
         seen = 0
-        for place, times in enumerate(self.buckets):
-            seen += times
-            if seen >= wanted:
-                middle = _LEAST * math.exp2((place + 0.5) / _PER_DOUBLING)
-                return min(middle, self.most)
-        return self.most
+        for index, count in enumerate(self.buckets):
+            seen += count
+            if seen >= rank:
+                middle = _MIN * math.exp2((index + 0.5) / _PER_DOUBLING)
+                return min(middle, self.max)
+        return self.max

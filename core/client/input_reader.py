@@ -1,4 +1,4 @@
-"""Reads files and pipes, in pieces; a pipe that has nothing now holds nobody up."""
+"""Reads files and pipes in chunks; reading a pipe never blocks the caller."""
 
 import os
 import queue
@@ -8,53 +8,53 @@ from pathlib import Path
 
 from core.errors import ConfigurationError
 
-PIECE = 256 * 1024
-PIECES_AHEAD = 4
-"""How many pieces of a pipe are read ahead of what is taken."""
+CHUNK_SIZE = 256 * 1024
+MAX_CHUNKS_AHEAD = 4
+"""Chunks of a pipe that are read ahead of the consumer."""
 
 
 def read_file(path: Path) -> Iterator[bytes]:
-    """Read a file.
+    """Yield the chunks of a file.
 
     Raises:
-        ConfigurationError: it can't be read.
+        ConfigurationError: the file can't be read.
     """
     try:
         with path.open("rb", buffering=0) as file:
-            while piece := file.read(PIECE):
-                yield piece
+            while chunk := file.read(CHUNK_SIZE):
+                yield chunk
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read: {error.strerror or error}") from error
 
 
 def read_pipe(descriptor: int) -> Iterator[bytes]:
-    """Read a pipe or terminal; an empty piece says that nothing is there at this moment.
+    """Yield the chunks of a pipe or terminal, and an empty chunk when there is no input for now.
 
-    A thread waits for it, which the process leaves behind when it ends.
+    A daemon thread reads; the process doesn't wait for it at its end.
 
     Raises:
-        ConfigurationError: it can't be read.
+        ConfigurationError: the input can't be read.
     """
-    pieces: queue.Queue[bytes | OSError] = queue.Queue(PIECES_AHEAD)
+    chunks: queue.Queue[bytes | OSError] = queue.Queue(MAX_CHUNKS_AHEAD)
 
     def read() -> None:
         try:
-            # Not through a buffered stream: a thread that is left behind in one would hold its lock at the end.
-            while piece := os.read(descriptor, PIECE):
-                pieces.put(piece)
-            pieces.put(b"")
+            # Not through a buffered stream: the daemon thread would still hold its lock when the process ends.
+            while chunk := os.read(descriptor, CHUNK_SIZE):
+                chunks.put(chunk)
+            chunks.put(b"")
         except OSError as error:
-            pieces.put(error)
+            chunks.put(error)
 
     threading.Thread(target=read, name="pipe", daemon=True).start()
     while True:
         try:
-            piece = pieces.get_nowait()
+            chunk = chunks.get_nowait()
         except queue.Empty:
             yield b""
             continue
-        if isinstance(piece, OSError):
-            raise ConfigurationError(f"the input can't be read: {piece.strerror or piece}") from piece
-        if not piece:
+        if isinstance(chunk, OSError):
+            raise ConfigurationError(f"the input can't be read: {chunk.strerror or chunk}") from chunk
+        if not chunk:
             return
-        yield piece
+        yield chunk

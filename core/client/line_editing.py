@@ -1,4 +1,4 @@
-"""The line that is being typed at a terminal, and the lines that were typed before, where the platform edits lines."""
+"""The line being typed at the prompt, and the history of lines, on platforms with `readline`."""
 
 import importlib
 import os
@@ -8,25 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-MOST_LINES = 1000
+MAX_HISTORY_LINES = 1000
 
 
 def _readline() -> ModuleType | None:
-    """The library that edits lines; Windows has none, and edits lines by itself."""
+    """Return the `readline` module, or None on Windows, whose console edits lines itself."""
     try:
         return importlib.import_module("readline")
     except ImportError:
         return None
 
 
-def begun_line() -> str:
-    """What is typed so far, if that can be known."""
+def current_line() -> str:
+    """Return the text typed so far; empty when it is unknown."""
     readline = _readline()
     return str(readline.get_line_buffer()) if readline is not None else ""
 
 
 def history_file(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
-    """Where the typed lines are kept: among the user's state, as the platform has it."""
+    """Return the file of the history, in the platform's directory for user state."""
     if platform == "win32" and environment.get("LOCALAPPDATA"):
         return Path(environment["LOCALAPPDATA"]) / "cauce" / "client-history"
     state = environment.get("XDG_STATE_HOME", "")
@@ -35,13 +35,13 @@ def history_file(environment: Mapping[str, str], home: Path, platform: str = sys
 
 
 @contextmanager
-def remembered(file: Path) -> Iterator[None]:
-    """Have the lines of earlier sessions at hand, and keep those of this one; only the user may read them."""
+def line_history(file: Path) -> Iterator[None]:
+    """Load the history of earlier sessions, and save it with the lines of this one."""
     readline = _readline()
-    if readline is None or not _prepare(file):
+    if readline is None or not _create(file):
         yield
         return
-    readline.set_history_length(MOST_LINES)
+    readline.set_history_length(MAX_HISTORY_LINES)
     try:
         readline.read_history_file(file)
     except OSError as error:
@@ -52,11 +52,11 @@ def remembered(file: Path) -> Iterator[None]:
         try:
             readline.write_history_file(file)
         except OSError as error:
-            sys.stderr.write(f"the history can't be kept in {file}: {error.strerror or error}\n")
+            sys.stderr.write(f"the history can't be written to {file}: {error.strerror or error}\n")
 
 
-def _prepare(file: Path) -> bool:
-    """Make the file as one that only the user can read; without a place for it, the lines are of this session only."""
+def _create(file: Path) -> bool:
+    """Create the file so that only the user can read it. Returns whether that was possible."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))

@@ -1,6 +1,6 @@
-"""The sub-command `load`: as many tasks as are wanted, as fast as they are taken or at a steady rate; and the figures.
+"""The sub-command `load`: submits many tasks, as fast as they are accepted or at a steady rate, and measures that.
 
-It is made to be cheap, since it shares its machine with what it measures: see `cpu` in its figures.
+It uses little processor time, because it shares the machine with what it measures: see `cpu` in its report.
 """
 
 import threading
@@ -17,21 +17,22 @@ from core.client.load_connection import LoadConnection, LoadShare
 from core.client.load_lines import SubmitLineTemplate
 from core.client.pool import ConnectionPool
 from core.client.values import Refused, TaskOutcome
+from core.errors import ResultNotReady
 from core.identifiers import new_id
 from core.jsontext import Json
 
-POLL = 0.05
-"""Seconds between two looks."""
+POLL_INTERVAL = 0.05
+"""Seconds between updates of the progress, and between reads of the ledger."""
 
-STALLED = 60.0
-"""Seconds in which no task has ended, after which it is no use to wait on."""
+STALL_TIMEOUT = 60.0
+"""Seconds without an ended task after which waiting stops."""
 
 Progress = Callable[[int], None]
-"""Shows how many tasks were accepted; called often."""
+"""Shows the number of accepted tasks; called often."""
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
+    """The options of the command line."""
 
     tasks: int
     connections: int
@@ -43,7 +44,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadReport(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What was measured. Times are in seconds."""
+    """The measurements. Times are in seconds."""
 
     tasks: int
     connections: int
@@ -56,68 +57,72 @@ class LoadReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     latency_p99: float
     latency_max: float
     cpu: float
-    """Seconds of processor time that the generator itself took for a task."""
+    """Processor time of the generator per task."""
     errors: dict[str, int]
     stored: int | None = None
-    """How many ended, when they were waited for."""
+    """The number of tasks whose outcome was stored; None unless they were waited for."""
     stored_seconds: float | None = None
     stored_per_second: float | None = None
 
 
 class LoadCommand:
-    """One run.
+    """One run of the command.
 
     Args:
-        pool: has the connections for the load.
-        client: asks how far it is.
-        order: what to do.
-        patience: for how many seconds to go on when nothing but trouble comes.
-        progress: shows it.
-        stop: set from outside to end early.
+        pool: provides the connections for the load.
+        client: reads the statistics and the last results.
+        options: of the command line.
+        patience: seconds without a success before giving up.
+        progress: shows the progress.
+        stop: an event that ends the run early.
     """
 
     def __init__(
         self,
         pool: ConnectionPool,
         client: Client,
-        order: LoadOptions,
+        options: LoadOptions,
         patience: float,
         progress: Progress,
         stop: threading.Event | None = None,
     ) -> None:
         self._client = client
-        self._order = order
+        self._options = options
         self._progress = progress
         self._stop = stop or threading.Event()
         self._error: BaseException | None = None
         run_id = f"load-{new_id()[-12:]}"
         self._connections = [
             LoadConnection(
-                pool, SubmitLineTemplate(f"{run_id}-{number}", order.kind, order.payload), share, patience, self._stop
+                pool,
+                SubmitLineTemplate(f"{run_id}-{number}", options.kind, options.payload),
+                share,
+                patience,
+                self._stop,
             )
-            for number, share in enumerate(shares(order), 1)
+            for number, share in enumerate(split_load(options), 1)
         ]
 
     def run(self) -> LoadReport:
-        """Submit everything, wait if that is wanted, and return the figures.
+        """Submit all tasks, wait for them if requested, and return the measurements.
 
         Raises:
-            CauceError: it can't go on.
+            CauceError: the run can't be completed.
         """
         ended_before = self._client.stats().ended
-        began, cpu_began = time.monotonic(), time.process_time()
+        started_at, cpu_before = time.monotonic(), time.process_time()
         self._submit()
-        seconds, cpu = time.monotonic() - began, time.process_time() - cpu_began
-        figures = self._figures(seconds, cpu)
-        if self._order.wait:
-            figures.stored = self._wait(ended_before, figures.accepted)
-            figures.stored_seconds = time.monotonic() - began
-            figures.stored_per_second = figures.stored / figures.stored_seconds
-        return figures
+        seconds, cpu = time.monotonic() - started_at, time.process_time() - cpu_before
+        report = self._make_report(seconds, cpu)
+        if self._options.wait:
+            report.stored = self._wait(ended_before, report.accepted)
+            report.stored_seconds = time.monotonic() - started_at
+            report.stored_per_second = report.stored / report.stored_seconds
+        return report
 
     def _submit(self) -> None:
         threads = [
-            threading.Thread(target=self._guarded, args=(connection,), name="load", daemon=True)
+            threading.Thread(target=self._run_connection, args=(connection,), name="load", daemon=True)
             for connection in self._connections
         ]
         for thread in threads:
@@ -125,7 +130,7 @@ class LoadCommand:
         try:
             for thread in threads:
                 while thread.is_alive():
-                    thread.join(POLL)
+                    thread.join(POLL_INTERVAL)
                     self._progress(sum(connection.accepted for connection in self._connections))
         finally:
             self._stop.set()
@@ -134,7 +139,7 @@ class LoadCommand:
         if self._error is not None:
             raise self._error
 
-    def _guarded(self, connection: LoadConnection) -> None:
+    def _run_connection(self, connection: LoadConnection) -> None:
         try:
             connection.run()
         except BaseException as error:  # noqa: BLE001 - it is raised again in the main thread
@@ -142,28 +147,29 @@ class LoadCommand:
             self._stop.set()
 
     def _wait(self, ended_before: int, accepted: int) -> int:
-        """Wait until the tasks have ended; how many have.
+        """Wait until the tasks have ended. Returns how many have.
 
-        Asking for each of them would cost as much as to submit it. The books tell when as many tasks as were accepted
-        have ended. They count the tasks of others too, so that the last ones of each connection are asked for as well.
+        A request for each task would cost as much as its submission. Instead, the ledger shows when as many tasks have
+        ended as were accepted. It also counts the tasks of other clients, so the last tasks of each connection are
+        requested as well.
         """
-        ended, moved_at = 0, time.monotonic()
+        ended, progress_at = 0, time.monotonic()
         while ended < accepted:
-            time.sleep(POLL)
+            time.sleep(POLL_INTERVAL)
             before, ended = ended, self._client.stats().ended - ended_before
             now = time.monotonic()
             if ended > before:
-                moved_at = now
-            elif now - moved_at > STALLED:
+                progress_at = now
+            elif now - progress_at > STALL_TIMEOUT:
                 return ended
-        late = sum(isinstance(each, Refused) or not each.state.ended for each in self._last_ones())
-        return accepted - late
+        missing = sum(isinstance(outcome, Refused) or not outcome.state.ended for outcome in self._last_outcomes())
+        return accepted - missing
 
-    def _last_ones(self) -> Iterator[TaskOutcome | Refused]:
+    def _last_outcomes(self) -> Iterator[TaskOutcome | Refused]:
         ids = (task_id for connection in self._connections for task_id in connection.last_ids)
-        return self._client.results(ids, timeout=STALLED)
+        return self._client.results(ids, timeout=STALL_TIMEOUT)
 
-    def _figures(self, seconds: float, cpu: float) -> LoadReport:
+    def _make_report(self, seconds: float, cpu: float) -> LoadReport:
         latencies = Histogram()
         errors: Counter[str] = Counter()
         for connection in self._connections:
@@ -171,57 +177,58 @@ class LoadCommand:
             errors.update(connection.errors)
         accepted = sum(connection.accepted for connection in self._connections)
         return LoadReport(
-            tasks=self._order.tasks,
+            tasks=self._options.tasks,
             connections=len(self._connections),
-            window=self._order.window,
+            window=self._options.window,
             accepted=accepted,
             seconds=seconds,
             accepted_per_second=accepted / seconds if seconds else 0.0,
             latency_p50=latencies.percentile(0.50),
             latency_p95=latencies.percentile(0.95),
             latency_p99=latencies.percentile(0.99),
-            latency_max=latencies.most,
+            latency_max=latencies.max,
             cpu=cpu / max(1, accepted),
             errors=dict(errors),
         )
 
 
-def shares(order: LoadOptions) -> list[LoadShare]:
-    """Deal the tasks out among the connections; never more connections than tasks."""
-    count = max(1, min(order.connections, order.tasks))
-    each, more = divmod(order.tasks, count)
-    rate = None if order.rate is None else order.rate / count
+def split_load(options: LoadOptions) -> list[LoadShare]:
+    """Divide the tasks evenly over the connections. Returns at most as many shares as tasks."""
+    count = max(1, min(options.connections, options.tasks))
+    tasks, remainder = divmod(options.tasks, count)
+    rate = None if options.rate is None else options.rate / count
     return [
-        LoadShare(tasks=each + (1 if number < more else 0), window=order.window, rate=rate) for number in range(count)
+        LoadShare(tasks=tasks + (1 if index < remainder else 0), window=options.window, rate=rate)
+        for index in range(count)
     ]
 
 
-def describe(figures: LoadReport) -> list[str]:
-    """The figures as lines of text."""
+def describe(report: LoadReport) -> list[str]:
+    """Return the measurements as lines of text."""
     percentiles = {
-        "p50": figures.latency_p50,
-        "p95": figures.latency_p95,
-        "p99": figures.latency_p99,
-        "max": figures.latency_max,
+        "p50": report.latency_p50,
+        "p95": report.latency_p95,
+        "p99": report.latency_p99,
+        "max": report.latency_max,
     }
-    taken = (
-        f"{figures.accepted:,} of {figures.tasks:,} accepted in {figures.seconds:.2f} s "
-        f"({figures.accepted_per_second:,.0f}/s) over {figures.connections} connections, "
-        f"up to {figures.window:,} open on each"
+    accepted = (
+        f"{report.accepted:,} of {report.tasks:,} accepted in {report.seconds:.2f} s "
+        f"({report.accepted_per_second:,.0f}/s) over {report.connections} connections, "
+        f"up to {report.window:,} open on each"
     )
     times = ", ".join(f"{name} {formatting.precise_duration(value)}" for name, value in percentiles.items())
-    lines = [taken, f"submitted to accepted: {times}"]
-    if figures.errors:
-        lines.append("errors: " + ", ".join(f"{count:,} {code}" for code, count in sorted(figures.errors.items())))
-    if figures.stored is not None and figures.stored_seconds is not None:
-        rate = formatting.per_second(figures.stored, figures.stored_seconds)
-        lines.append(f"{figures.stored:,} stored in {figures.stored_seconds:.2f} s ({rate}) end to end")
-    lines.append(f"the generator took {figures.cpu * 1e6:.1f} µs of processor time for each task")
+    lines = [accepted, f"submitted to accepted: {times}"]
+    if report.errors:
+        lines.append("errors: " + ", ".join(f"{count:,} {code}" for code, count in sorted(report.errors.items())))
+    if report.stored is not None and report.stored_seconds is not None:
+        rate = formatting.per_second(report.stored, report.stored_seconds)
+        lines.append(f"{report.stored:,} stored in {report.stored_seconds:.2f} s ({rate}) end to end")
+    lines.append(f"the generator used {report.cpu * 1e6:.1f} µs of processor time per task")
     return lines
 
 
-def exit_code(figures: LoadReport) -> int:
-    """0 when everything went well; 1 when tasks were refused, 75 when some had not ended."""
-    if figures.accepted < figures.tasks:
+def exit_code(report: LoadReport) -> int:
+    """Return 0 when every task succeeded, 1 when tasks were refused, 75 when tasks have not ended."""
+    if report.accepted < report.tasks:
         return 1
-    return 75 if figures.stored is not None and figures.stored < figures.accepted else 0
+    return ResultNotReady.exit_code if report.stored is not None and report.stored < report.accepted else 0

@@ -1,7 +1,7 @@
-"""One connection of the load generator: keeps its window full, measures, and survives what the servers do.
+"""One connection of the load generator: keeps its window full, measures, and survives server failures.
 
-It belongs to one thread. What is lost is sent again with the same ids, as the client itself does it,
-but everything is done for a whole batch at a time.
+It belongs to one thread. Lost tasks are sent again with the same ids, as the client does,
+but every step handles a whole batch.
 """
 
 import selectors
@@ -16,37 +16,37 @@ import msgspec
 from core.client.connection import Connection, ConnectionLost
 from core.client.histogram import Histogram
 from core.client.load_lines import LoadReply, SubmitLineTemplate, pace, read_replies
-from core.client.pool import ConnectionPool, NoServer, refused
-from core.client.rotation import GiveUpTimer, belongs_elsewhere, pause_after
+from core.client.pool import ConnectionPool, NoServer, raise_connection_error
+from core.client.rotation import GiveUpTimer, belongs_elsewhere, retry_delay
 from core.errors import RemoteProtocolError, ServerUnavailable
 from core.protocol import Error
 
-_LONGEST_PAUSE = 0.5
-"""How long nothing is looked at, so that an end from outside is seen."""
+_MAX_SELECT_TIMEOUT = 0.5
+"""Seconds between checks of the stop event."""
 
 
 class LoadShare(msgspec.Struct, frozen=True, kw_only=True):
-    """What one connection has to do."""
+    """The part of the load that one connection submits."""
 
     tasks: int
     window: int
     rate: float | None = None
-    """Tasks a second; as fast as it goes when None."""
+    """Tasks a second; None for no limit."""
 
 
 class LoadConnection:
-    """Submits tasks.
+    """Submits a share of the tasks over one connection at a time.
 
     Args:
-        pool: has the connections.
+        pool: provides the connections.
         template: makes the lines.
-        share: what to do.
-        patience: for how many seconds to go on when nothing but trouble comes.
-        stop: set from outside to end early.
+        share: the tasks to submit.
+        patience: seconds without a success before giving up.
+        stop: an event that ends the run early.
 
     Attributes:
-        accepted: how many tasks were.
-        errors: how many answers were errors, by code; `lost` counts connections.
+        accepted: the number of accepted tasks.
+        errors: the number of errors by code; `lost` counts broken connections.
         latencies: from submitted to accepted.
     """
 
@@ -64,172 +64,174 @@ class LoadConnection:
         self._pool = pool
         self._template = template
         self._share = share
-        self._patience = GiveUpTimer(patience)
+        self._give_up = GiveUpTimer(patience)
         self._stop = stop
         self._next = 1
-        self._again: deque[int] = deque()
+        self._resend: deque[int] = deque()
         self._open: dict[int, float] = {}
         self._resume_at = 0.0
-        self._leaving = False
-        self._rest = b""
-        self._began = 0.0
+        self._draining = False
+        self._partial_line = b""
+        self._started_at = 0.0
 
     @property
     def last_ids(self) -> list[str]:
-        """The ids of the last tasks that were sent: a window full."""
+        """The ids of the tasks sent last, as many as the window holds."""
         return [self._template.task_id(n) for n in range(max(1, self._next - self._share.window), self._next)]
 
     def run(self) -> None:
-        """Submit everything.
+        """Submit all tasks of the share.
 
         Raises:
-            ServerUnavailable: patience is at its end.
-            RequestRefused: the servers refuse us altogether.
+            ServerUnavailable: there was no success for too long.
+            RequestRefused: the servers refuse the client.
         """
-        self._began = time.monotonic()
-        while not self._over():
+        self._started_at = time.monotonic()
+        while not self._is_finished():
             try:
-                lane = self._pool.take()
+                connection = self._pool.acquire()
             except NoServer as error:
-                self._trouble(error.reason)
-                self._stop.wait(error.pause)
+                self._record_failure(error.reason)
+                self._stop.wait(error.delay)
                 continue
             try:
-                self._drive(lane)
+                self._use(connection)
             except ConnectionLost as error:
                 self.errors["lost"] += 1
-                self._pool.mark_failed(lane.address)
-                self._trouble(f"{lane.address}: {error}")
-                self._stop.wait(pause_after(self._patience.failures - 1, 1.0))
+                self._pool.mark_failed(connection.address)
+                self._record_failure(f"{connection.address}: {error}")
+                self._stop.wait(retry_delay(self._give_up.failures - 1, 1.0))
             finally:
-                # The lane's own books know nothing of what was sent here: nobody else may have it.
-                lane.close()
+                # The connection does not know the requests that were written to it here: it can't be reused.
+                connection.close()
 
-    def _over(self) -> bool:
-        return self._stop.is_set() or (self._next > self._share.tasks and not self._again and not self._open)
+    def _is_finished(self) -> bool:
+        return self._stop.is_set() or (self._next > self._share.tasks and not self._resend and not self._open)
 
-    def _drive(self, lane: Connection) -> None:
-        """Use one connection as long as it is good."""
-        self._again.extendleft(reversed(self._open))
+    def _use(self, connection: Connection) -> None:
+        """Submit over one connection until it is lost or drained, or everything is submitted."""
+        self._resend.extendleft(reversed(self._open))
         self._open.clear()
-        self._leaving = False
-        self._rest = b""
-        heard = time.monotonic()
+        self._draining = False
+        self._partial_line = b""
+        last_received = time.monotonic()
         with selectors.DefaultSelector() as selector:
-            selector.register(lane, selectors.EVENT_READ)
-            while not self._over() and not (self._leaving and not self._open):
-                pause = self._send(lane)
-                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if lane.writing else 0)
-                selector.modify(lane, wanted)
-                ready = selector.select(min(pause, _LONGEST_PAUSE))
+            selector.register(connection, selectors.EVENT_READ)
+            while not self._is_finished() and not (self._draining and not self._open):
+                timeout = self._send(connection)
+                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.has_output else 0)
+                selector.modify(connection, wanted)
+                ready = selector.select(min(timeout, _MAX_SELECT_TIMEOUT))
                 now = time.monotonic()
                 if any(events & selectors.EVENT_READ for _, events in ready):
-                    heard = now
-                    self._receive(lane, now)
-                elif self._open and now - heard > self._pool.timeout:
+                    last_received = now
+                    self._receive(connection, now)
+                elif self._open and now - last_received > self._pool.timeout:
                     raise ConnectionLost(f"no answer within {self._pool.timeout:g} seconds")
                 elif not self._open:
-                    heard = now
+                    last_received = now
 
     # Sending.
 
-    def _send(self, lane: Connection) -> float:
-        """Send what there is room for; how long to wait before more can be sent."""
+    def _send(self, connection: Connection) -> float:
+        """Send as many tasks as there is room for. Returns the seconds to wait before more can be sent."""
         now = time.monotonic()
         numbers: Sequence[int] = ()
-        pause = _LONGEST_PAUSE
-        if not self._leaving:
-            room, pause = self._room(lane, now)
-            numbers = self._take(room)
+        delay = _MAX_SELECT_TIMEOUT
+        if not self._draining:
+            room, delay = self._room(connection, now)
+            numbers = self._next_numbers(room)
         if numbers:
-            lane.put(self._template.lines(numbers, time.time()))
+            connection.write(self._template.lines(numbers, time.time()))
             self._open.update(dict.fromkeys(numbers, now))
-        lane.flush()
-        return pause
+        connection.flush()
+        return delay
 
-    def _room(self, lane: Connection, now: float) -> tuple[int, float]:
+    def _room(self, connection: Connection, now: float) -> tuple[int, float]:
+        """Return how many tasks may be sent now, and the seconds until that may change."""
         if now < self._resume_at:
             return 0, self._resume_at - now
-        window = min(self._share.window, lane.protocol.limits.max_open_requests)
+        window = min(self._share.window, connection.protocol.limits.max_open_requests)
         room = window - len(self._open)
         if self._share.rate is not None:
-            due, pause = pace(self._share.rate, now - self._began, self._next - 1)
-            return min(room, due), pause or _LONGEST_PAUSE
-        # A quarter of the window at a time: a call for each task would cost more than the task.
-        return (room if room * 4 >= window else 0), _LONGEST_PAUSE
+            due, delay = pace(self._share.rate, now - self._started_at, self._next - 1)
+            return min(room, due), delay or _MAX_SELECT_TIMEOUT
+        # A quarter of the window at a time: a system call for each task would cost more than the task.
+        return (room if room * 4 >= window else 0), _MAX_SELECT_TIMEOUT
 
-    def _take(self, most: int) -> Sequence[int]:
-        if most <= 0:
+    def _next_numbers(self, limit: int) -> Sequence[int]:
+        """Return the numbers of the tasks to send next."""
+        if limit <= 0:
             return ()
-        if self._again:
-            numbers = list(islice(self._again, most))
+        if self._resend:
+            numbers = list(islice(self._resend, limit))
             for _ in numbers:
-                self._again.popleft()
+                self._resend.popleft()
             return numbers
-        fresh = range(self._next, min(self._next + most, self._share.tasks + 1))
-        self._next += len(fresh)
-        return fresh
+        new = range(self._next, min(self._next + limit, self._share.tasks + 1))
+        self._next += len(new)
+        return new
 
     # Receiving.
 
-    def _receive(self, lane: Connection, now: float) -> None:
-        received = lane.read()
+    def _receive(self, connection: Connection, now: float) -> None:
+        received = connection.read()
         if received is None:
             return
         if not received:
             raise ConnectionLost("the server closed the connection")
-        whole, newline, self._rest = (self._rest + received).rpartition(b"\n")
+        lines, newline, self._partial_line = (self._partial_line + received).rpartition(b"\n")
         if newline:
             try:
-                self._settle(lane, read_replies(whole), now)
+                self._handle(connection, read_replies(lines), now)
             except (RemoteProtocolError, KeyError) as error:
-                raise ConnectionLost(f"not what was asked: {error}") from error
+                raise ConnectionLost(f"the server sent an unexpected reply: {error}") from error
 
-    def _settle(self, lane: Connection, replies: Sequence[LoadReply], now: float) -> None:
-        sent: Counter[float] = Counter()
-        take = self._open.pop
+    def _handle(self, connection: Connection, replies: Sequence[LoadReply], now: float) -> None:
+        accepted: Counter[float] = Counter()
+        pop = self._open.pop
         for reply in replies:
             if reply.goaway is not None:
-                self._leaving = True
+                self._draining = True
             elif reply.error is not None:
-                self._refused(lane, reply.ref, reply.error, now)
+                self._handle_error(connection, reply.ref, reply.error, now)
             elif reply.ref is not None:
-                sent[take(reply.ref)] += 1
-        for moment, times in sent.items():
-            self.latencies.add(now - moment, times)
-            self.accepted += times
-        if sent:
-            self._patience.progress()
-            if not lane.proven:
-                lane.proven = True
-                self._pool.mark_working(lane.address)
+                accepted[pop(reply.ref)] += 1
+        for sent_at, count in accepted.items():
+            self.latencies.add(now - sent_at, count)
+            self.accepted += count
+        if accepted:
+            self._give_up.record_success()
+            if not connection.proven:
+                connection.proven = True
+                self._pool.mark_working(connection.address)
 
-    def _refused(self, lane: Connection, ref: int | None, error: Error, now: float) -> None:
+    def _handle_error(self, connection: Connection, ref: int | None, error: Error, now: float) -> None:
         self.errors[error.code] += 1
         if ref is None:
-            refused(error)
+            raise_connection_error(error)
             return
         del self._open[ref]
         if not error.code.retriable:
             return
-        self._again.append(ref)
-        reason = f"{lane.address}: {error.message} ({error.code})"
+        self._resend.append(ref)
+        reason = f"{connection.address}: {error.message} ({error.code})"
         if belongs_elsewhere(error.code):
-            if not self._leaving:
-                self._leaving = True
-                self._pool.mark_failed(lane.address, error.retry_after or 0.0)
-                self._trouble(reason)
+            if not self._draining:
+                self._draining = True
+                self._pool.mark_failed(connection.address, error.retry_after or 0.0)
+                self._record_failure(reason)
         elif now >= self._resume_at:
-            self._trouble(reason)
-            pause = max(error.retry_after or 0.0, pause_after(self._patience.failures, 1.0))
-            self._resume_at = now + min(pause, self._patience.limit)
+            self._record_failure(reason)
+            delay = max(error.retry_after or 0.0, retry_delay(self._give_up.failures, 1.0))
+            self._resume_at = now + min(delay, self._give_up.limit)
 
-    def _trouble(self, reason: str) -> None:
+    def _record_failure(self, reason: str) -> None:
         now = time.monotonic()
         if reason:
-            self._patience.trouble(reason, now)
-        if self._patience.left(now) <= 0:
+            self._give_up.record_failure(reason, now)
+        if self._give_up.remaining(now) <= 0:
             raise ServerUnavailable(
-                f"no server answered for {self._patience.limit:g} seconds ({self._patience.reason}); "
-                f"{len(self._open) + len(self._again)} tasks without an answer: nothing is known to be stored of them"
+                f"no server answered for {self._give_up.limit:g} seconds ({self._give_up.reason}); "
+                f"{len(self._open) + len(self._resend)} tasks without an answer: possibly not stored"
             )

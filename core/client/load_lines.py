@@ -1,4 +1,4 @@
-"""The lines of the load generator: made of a template and read many at a time, as cheaply as it can be done. Pure."""
+"""The protocol lines of the load generator, made from a template and parsed in batches to cost little. Pure."""
 
 from collections.abc import Sequence
 
@@ -11,26 +11,26 @@ from core.protocol import Error, Goaway
 
 
 class LoadReply(msgspec.Struct):
-    """What matters of a reply."""
+    """The members of a reply that the load generator uses."""
 
     ref: int | None = None
     error: Error | None = None
     goaway: Goaway | None = None
 
 
-LEAST_PAUSE = 0.005
-"""Seconds: what is due within so short a time is sent together."""
+MIN_DELAY = 0.005
+"""Shortest delay before the next task, in seconds; tasks that are due meanwhile are sent together."""
 
 _decode_lines = msgspec.json.Decoder(LoadReply).decode_lines
 
 
 class SubmitLineTemplate:
-    """Makes the lines that submit the tasks of one connection: number `n` has the ref `n` and the id `PREFIX-n`.
+    """A template of the lines that submit tasks: task `n` has the ref `n` and the id `PREFIX-n`.
 
     Args:
         prefix: of the ids.
         kind: of the tasks.
-        payload: of each.
+        payload: of every task.
     """
 
     def __init__(self, prefix: str, kind: str, payload: Json) -> None:
@@ -38,21 +38,21 @@ class SubmitLineTemplate:
         self._rest = f'","kind":{jsontext.write(kind)},"payload":{jsontext.write(payload)},"sent":'
 
     def task_id(self, number: int) -> str:
-        """The id of a task."""
+        """Return the id of a task."""
         return f"{self._prefix}-{number}"
 
-    def lines(self, numbers: Sequence[int], wall: float) -> bytes:
-        """The lines of some tasks, sent at `wall`, seconds since the epoch."""
+    def lines(self, numbers: Sequence[int], wall_time: float) -> bytes:
+        """Return the lines of some tasks, sent at `wall_time`, in seconds since the epoch."""
         prefix = self._prefix
-        rest = f"{self._rest}{wall:.6f}}}\n"
+        rest = f"{self._rest}{wall_time:.6f}}}\n"
         return "".join([f'{{"op":"submit","ref":{n},"id":"{prefix}-{n}{rest}' for n in numbers]).encode()
 
 
 def read_replies(data: bytes) -> list[LoadReply]:
-    """Read whole lines.
+    """Parse whole lines.
 
     Raises:
-        RemoteProtocolError: they are not replies.
+        RemoteProtocolError: a line is not a reply.
     """
     try:
         return _decode_lines(data)
@@ -61,6 +61,6 @@ def read_replies(data: bytes) -> list[LoadReply]:
 
 
 def pace(rate: float, elapsed: float, sent: int) -> tuple[int, float]:
-    """How many tasks may be sent now at `rate` a second, and if none, in how many seconds one may be."""
+    """Return how many tasks are due now at `rate` a second, and the seconds until the next is due."""
     due = int(elapsed * rate) + 1 - sent
-    return (due, 0.0) if due > 0 else (0, max(LEAST_PAUSE, sent / rate - elapsed))
+    return (due, 0.0) if due > 0 else (0, max(MIN_DELAY, sent / rate - elapsed))

@@ -1,8 +1,9 @@
-"""The settings of the client, and the client that they make."""
+"""The settings of the client, and the client and pool made from them."""
 
 from core import config, encryption
 from core.addresses import BALANCER, SERVERS, Address
-from core.client.client import PATIENCE, TIMEOUT, Client
+from core.client import client
+from core.client.client import Client
 from core.client.pool import ConnectionPool
 from core.config import Option, Settings
 
@@ -10,7 +11,7 @@ SERVER: Option[tuple[Address, ...]] = Option(
     "client.server",
     config.several(config.address),
     (BALANCER, SERVERS[0]),
-    "where to connect to: the balancer, or servers that take turns; may be given several times",
+    "server or balancer to connect to; several are used in turn (may be repeated)",
     ("-s", "--server"),
     "HOST:PORT",
     many=True,
@@ -18,16 +19,16 @@ SERVER: Option[tuple[Address, ...]] = Option(
 ANSWER_TIMEOUT = Option(
     "client.timeout",
     config.seconds(0.1, 3600),
-    TIMEOUT,
-    "how long an answer may take before it is asked for again",
+    client.TIMEOUT,
+    "time to wait for an answer before another server is asked",
     ("--answer-timeout",),
     "SECONDS",
 )
-PATIENCE_SECONDS = Option(
+PATIENCE = Option(
     "client.patience",
     config.seconds(0, 86_400),
-    PATIENCE,
-    "how long to try while no server can be reached",
+    client.PATIENCE,
+    "time to keep trying while no server answers",
     ("--patience",),
     "SECONDS",
 )
@@ -38,15 +39,15 @@ OPTIONS = (
     config.TOKEN_FILE,
     *encryption.CLIENT_OPTIONS,
     ANSWER_TIMEOUT,
-    PATIENCE_SECONDS,
+    PATIENCE,
     config.LOG_LEVEL,
     config.LOG_FORMAT,
 )
 
 
 def open_pool(settings: Settings) -> ConnectionPool:
-    """Make the connections that the settings describe."""
-    # By default the balancer is the one to ask, and the first server only stands in for it.
+    """Make a connection pool from the settings."""
+    # Of the default addresses, the balancer is preferred, and the first server replaces it only when it is down.
     spread = settings.given(SERVER)
     return ConnectionPool(
         settings[SERVER],
@@ -58,12 +59,12 @@ def open_pool(settings: Settings) -> ConnectionPool:
 
 
 def open_client(settings: Settings) -> Client:
-    """Make the client that the settings describe."""
+    """Make a client from the settings."""
     return Client(
         settings[SERVER],
         config.read_token(settings),
         timeout=settings[ANSWER_TIMEOUT],
-        patience=settings[PATIENCE_SECONDS],
+        patience=settings[PATIENCE],
         spread=settings.given(SERVER),
         tls=encryption.for_client(settings),
     )

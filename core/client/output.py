@@ -1,6 +1,6 @@
-"""Standard output, one line a task, as text or JSON; and the count of what was written.
+"""Writes one line per task to standard output, as text or JSON, and counts the tasks.
 
-Two threads may write: what is submitted and what has ended come from one each.
+Two threads may write: one reports submissions, the other outcomes.
 """
 
 import json
@@ -17,7 +17,7 @@ from core.logs import printable
 
 
 def json_text(value: object, stream: TextIO) -> str:
-    """A value as one line of JSON; only ASCII where a terminal would show it."""
+    """Return a value as one line of JSON; in ASCII when the stream is a terminal."""
     if stream.isatty():
         plain: Json = msgspec.to_builtins(value)
         return json.dumps(plain)
@@ -25,50 +25,52 @@ def json_text(value: object, stream: TextIO) -> str:
 
 
 class OutputWriter:
-    """Writes what happens to tasks.
+    """Writes and counts accepted tasks, refusals and outcomes.
 
     Args:
-        stream: where to.
-        as_json: a JSON object a line.
+        stream: to write to.
+        as_json: write a JSON object per line.
         quiet: only count.
-        only_ends: say nothing of tasks that were accepted, since their end will be told.
+        only_outcomes: write no line for an accepted task, because its outcome will follow.
 
     Attributes:
-        accepted: how many tasks were.
-        refused: how many were not, for whatever reason.
-        ended: how many tasks came to which state.
+        accepted: the number of accepted tasks.
+        refused: the number of refused tasks and of skipped lines.
+        ended: the number of outcomes by state.
     """
 
-    def __init__(self, stream: TextIO, *, as_json: bool = False, quiet: bool = False, only_ends: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, *, as_json: bool = False, quiet: bool = False, only_outcomes: bool = False
+    ) -> None:
         self._stream = stream
         self._as_json = as_json
         self._quiet = quiet
-        self._only_ends = only_ends
+        self._only_outcomes = only_outcomes
         self._lock = threading.Lock()
         self.accepted = 0
         self.refused = 0
         self.ended: Counter[str] = Counter()
 
-    def take_accepted(self, accepted: Accepted) -> None:
-        """A task is stored."""
+    def write_accepted(self, accepted: Accepted) -> None:
+        """Report an accepted task."""
         self.accepted += 1
-        if self._quiet or self._only_ends:
+        if self._quiet or self._only_outcomes:
             return
         if self._as_json:
             self._write(json_text(accepted, self._stream))
         else:
             self._write(f"{accepted.id} {accepted.state}{' duplicate' if accepted.duplicate else ''}")
 
-    def take_refused(self, refused: Refused) -> None:
-        """A task is not stored, and will not be."""
+    def write_refused(self, refused: Refused) -> None:
+        """Report a refused task."""
         self.refused += 1
-        self._tell_refused(refused)
+        self._write_refusal(refused)
 
-    def take_outcome(self, outcome: TaskOutcome | Refused) -> None:
-        """A task has ended, or was waited for long enough."""
+    def write_outcome(self, outcome: TaskOutcome | Refused) -> None:
+        """Report a task that has ended or whose timeout has passed."""
         if isinstance(outcome, Refused):
             self.ended["lost"] += 1
-            self._tell_refused(outcome)
+            self._write_refusal(outcome)
             return
         self.ended[outcome.state] += 1
         if self._quiet:
@@ -84,11 +86,11 @@ class OutputWriter:
             self._write(f"{outcome.id} {outcome.state} {display.outcome_text(outcome)}".rstrip())
 
     def flush(self) -> None:
-        """Let out what was written: nothing more comes at this moment."""
+        """Flush the stream, because no more output is expected for now."""
         with self._lock:
             self._stream.flush()
 
-    def _tell_refused(self, refused: Refused) -> None:
+    def _write_refusal(self, refused: Refused) -> None:
         if self._quiet:
             return
         if self._as_json:

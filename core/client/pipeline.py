@@ -1,9 +1,9 @@
-"""Many requests over few connections, until each has its final answer: the heart of the client.
+"""Sends many requests over few connections, until each has its final reply.
 
-Requests are taken from a source while the window has room, sent many at a time, and given out as they are answered.
-A connection that is lost, or answers too late, is replaced, and what was open on it is asked again.
-A connection that the server wants to end gets nothing new, and is read until nothing is open on it.
-An exchange belongs to one thread.
+Requests are taken from a source while the window has room, sent many at a time, and returned as they are answered.
+A connection that breaks, or whose reply is late, is replaced, and its open requests are sent again.
+A connection that the server wants to close gets no new requests, and is read until none is open on it.
+A pipeline belongs to one thread.
 """
 
 import selectors
@@ -13,295 +13,309 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from core.client.connection import Connection, ConnectionLost
-from core.client.pool import ConnectionPool, NoServer, refused
+from core.client.pool import ConnectionPool, NoServer, raise_connection_error
 from core.client.requests import ClientRequest
-from core.client.rotation import GiveUpTimer, belongs_elsewhere, pause_after
+from core.client.rotation import GiveUpTimer, belongs_elsewhere, retry_delay
 from core.errors import ClientError, LocalProtocolError, ServerUnavailable
 from core.protocol import Error, ErrorCode, Goaway, Reply
 
 WINDOW = 1000
-"""How many requests may be open at once; the server's own limit counts too."""
+"""Requests that may be open at once; the server's own limit applies too."""
 
-MOST_BYTES = 4 * 1024 * 1024
-"""How many bytes of requests may be open at once: large payloads make the window smaller."""
+MAX_OPEN_BYTES = 4 * 1024 * 1024
+"""Bytes of requests that may be open at once: large payloads make the window smaller."""
 
-GATHER_SECONDS = 0.02
-"""A source that takes longer than this is not waited for: what it gave so far is sent."""
+GATHER_TIMEOUT = 0.02
+"""Seconds to take requests from the source before those taken are sent."""
 
-IDLE_SECONDS = 0.02
-"""How long answers are waited for before a source that has nothing now is asked again."""
+IDLE_INTERVAL = 0.02
+"""Seconds to wait for replies before a source that had no requests is asked again."""
 
-ONE_LOOK: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""The cheapest selector for a few sockets and one look; Windows has only the other one."""
+SELECTOR: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""The cheapest selector for a few sockets and a single call; Windows has only the second."""
 
-Answered: TypeAlias = tuple[ClientRequest, Reply]
+Answer: TypeAlias = tuple[ClientRequest, Reply]
+"""A request and its final reply."""
 
 
 class RequestPipeline:
-    """Asks servers.
+    """Sends requests and returns their final replies.
 
     Args:
-        pool: has the connections.
-        patience: for how many seconds to go on when nothing but trouble comes.
-        window: how many requests may be open at once.
-        connections: over how many connections to spread them, so that several servers behind one address take
-            their share. A further one is made only when the others are full.
+        pool: provides the connections.
+        patience: seconds without a success before giving up.
+        window: requests that may be open at once.
+        max_connections: over which to spread the requests, so that several servers behind one address share them.
+            Another one is opened only when the others are full.
     """
 
-    def __init__(self, pool: ConnectionPool, patience: float, window: int = WINDOW, connections: int = 1) -> None:
+    def __init__(self, pool: ConnectionPool, patience: float, window: int = WINDOW, max_connections: int = 1) -> None:
         self._pool = pool
-        self._patience = GiveUpTimer(patience)
-        self._connections = connections
-        self._window = max(1, window // connections)
-        self._most_bytes = MOST_BYTES // connections
-        self._current: list[Connection] = []
-        self._asked = 0
-        self._leaving: list[Connection] = []
-        self._again: deque[ClientRequest] = deque()
+        self._give_up = GiveUpTimer(patience)
+        self._max_connections = max_connections
+        self._window = max(1, window // max_connections)
+        self._max_bytes = MAX_OPEN_BYTES // max_connections
+        self._active: list[Connection] = []
+        self._draining: list[Connection] = []
+        self._sent = 0
+        self._resend: deque[ClientRequest] = deque()
         self._resume_at = 0.0
-        self._exhausted = False
-        self._idle = False
+        self._source_exhausted = False
+        self._source_idle = False
 
-    def answers(self, source: Iterable[ClientRequest | None]) -> Iterator[Answered]:
-        """Ask everything, and give out the final answers as they come.
+    def run(self, source: Iterable[ClientRequest | None]) -> Iterator[Answer]:
+        """Send all requests, and yield each with its final reply as it comes.
 
         Args:
-            source: what to ask. None says that it has nothing more at this moment.
+            source: the requests; None when there are no more for now.
 
         Raises:
-            ServerUnavailable: patience is at its end.
-            RequestRefused: the servers refuse us altogether.
+            ServerUnavailable: there was no success for too long.
+            RequestRefused: the servers refuse the client.
         """
-        asks = iter(source)
+        requests = iter(source)
         try:
             while True:
-                answered: list[Answered] = []
+                answers: list[Answer] = []
                 try:
-                    self._fill(asks, answered)
-                    over = self._exhausted and not self._again and not any(lane.open for lane in self._lanes())
-                    if not over and not answered:
-                        self._receive(answered)
+                    self._fill(requests, answers)
+                    finished = (
+                        self._source_exhausted
+                        and not self._resend
+                        and not any(connection.open_requests for connection in self._connections())
+                    )
+                    if not finished and not answers:
+                        self._receive(answers)
                 except ClientError:
-                    # What has its answer is not to be lost with what has none.
-                    yield from answered
+                    # The answers so far must not be lost with the requests that have none.
+                    yield from answers
                     raise
-                yield from answered
-                if over:
+                yield from answers
+                if finished:
                     return
         finally:
-            self._release()
+            self._release_connections()
 
-    def _lanes(self) -> list[Connection]:
-        """Every connection that the exchange has."""
-        return [*self._leaving, *self._current]
+    def _connections(self) -> list[Connection]:
+        return [*self._draining, *self._active]
 
-    def _release(self) -> None:
-        for lane in self._lanes():
-            self._pool.give_back(lane)
-        self._leaving, self._current = [], []
+    def _release_connections(self) -> None:
+        for connection in self._connections():
+            self._pool.release(connection)
+        self._draining, self._active = [], []
 
     # Sending.
 
-    def _fill(self, asks: Iterator[ClientRequest | None], answered: list[Answered]) -> None:
-        """Send as much as there is room for; what can't be sent at all is answered here."""
-        self._idle = False
+    def _fill(self, requests: Iterator[ClientRequest | None], answers: list[Answer]) -> None:
+        """Send as many requests as there is room for, and answer those that can't be sent."""
+        self._source_idle = False
         now = time.monotonic()
-        if now < self._resume_at or (self._exhausted and not self._again):
+        if now < self._resume_at or (self._source_exhausted and not self._resend):
             return
-        lane = self._lane(now)
-        if lane is None:
+        connection = self._choose_connection(now)
+        if connection is None:
             return
-        self._gather(lane, asks, now + GATHER_SECONDS, answered)
+        self._gather(connection, requests, now + GATHER_TIMEOUT, answers)
         try:
-            lane.flush()
+            connection.flush()
         except ConnectionLost as error:
-            self._lost(lane, str(error), now)
+            self._drop(connection, str(error), now)
 
     def _gather(
-        self, lane: Connection, asks: Iterator[ClientRequest | None], until: float, answered: list[Answered]
+        self,
+        connection: Connection,
+        requests: Iterator[ClientRequest | None],
+        until: float,
+        answers: list[Answer],
     ) -> None:
-        """Put requests into a connection, until it is full or the source takes too long."""
+        """Write requests to a connection until it is full or the source takes too long."""
         now = 0.0
-        while now < until and lane.room(self._window, self._most_bytes) > 0:
-            ask = self._next(asks)
-            if ask is None:
+        while now < until and connection.room(self._window, self._max_bytes) > 0:
+            request = self._next_request(requests)
+            if request is None:
                 return
             now = time.monotonic()
             try:
-                lane.ask(ask, now, time.time())
-                self._asked += 1
+                connection.write_request(request, now, time.time())
+                self._sent += 1
             except LocalProtocolError as error:
-                answered.append((ask, Reply(None, error=Error(ErrorCode.INVALID, str(error)))))
-            if len(lane.open) == 1:
-                # Nobody knows how long the source takes for the next one: the first goes out at once.
+                answers.append((request, Reply(None, error=Error(ErrorCode.INVALID, str(error)))))
+            if len(connection.open_requests) == 1:
+                # The source may be slow with the next request: the first is sent at once.
                 return
 
-    def _has_room(self, lane: Connection) -> bool:
-        """Whether it is worth while to send: a call of the system costs more than a single task."""
-        return lane.room(self._window, self._most_bytes) * 4 >= min(
-            self._window, lane.protocol.limits.max_open_requests
+    def _has_room(self, connection: Connection) -> bool:
+        """Return whether it pays to send on a connection: a system call costs more than a single task."""
+        return connection.room(self._window, self._max_bytes) * 4 >= min(
+            self._window, connection.protocol.limits.max_open_requests
         )
 
-    def _next(self, asks: Iterator[ClientRequest | None]) -> ClientRequest | None:
-        if self._again:
-            return self._again.popleft()
-        if self._exhausted:
+    def _next_request(self, requests: Iterator[ClientRequest | None]) -> ClientRequest | None:
+        if self._resend:
+            return self._resend.popleft()
+        if self._source_exhausted:
             return None
         try:
-            ask = next(asks)
+            request = next(requests)
         except StopIteration:
-            self._exhausted = True
+            self._source_exhausted = True
             return None
-        self._idle = ask is None
-        return ask
+        self._source_idle = request is None
+        return request
 
-    def _lane(self, now: float) -> Connection | None:
-        """The connection for what is new: the one that was asked least of those with room, or a further one.
+    def _choose_connection(self, now: float) -> Connection | None:
+        """Return the connection for new requests: the least used of those with room, or a new one.
 
-        None when none can be had now.
+        Returns None when there is none for now.
         """
-        roomy = [lane for lane in self._current if self._has_room(lane)]
-        full = len(self._current) >= self._connections
-        if roomy and (full or self._asked < len(self._current) * self._window):
-            return min(roomy, key=lambda lane: lane.asked)
+        roomy = [connection for connection in self._active if self._has_room(connection)]
+        full = len(self._active) >= self._max_connections
+        if roomy and (full or self._sent < len(self._active) * self._window):
+            return min(roomy, key=lambda connection: connection.request_count)
         if full:
             return None
         try:
-            lane = self._pool.take()
+            connection = self._pool.acquire()
         except NoServer as error:
-            if not self._current:
-                self._trouble(error.reason, now, error.pause)
+            if not self._active:
+                self._record_failure(error.reason, now, error.delay)
             return roomy[0] if roomy else None
-        self._current.append(lane)
-        return lane
+        self._active.append(connection)
+        return connection
 
     # Receiving.
 
-    def _receive(self, answered: list[Answered]) -> None:
-        """Wait until something can be done, and take what was answered."""
+    def _receive(self, answers: list[Answer]) -> None:
+        """Wait until there is something to do, and read the replies."""
         now = time.monotonic()
-        lanes = self._lanes()
-        pause = self._pause(lanes, now)
-        if not lanes:
-            time.sleep(pause)
+        connections = self._connections()
+        timeout = self._select_timeout(connections, now)
+        if not connections:
+            time.sleep(timeout)
             return
-        with ONE_LOOK() as selector:
-            for place, lane in enumerate(lanes):
-                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if lane.writing else 0)
-                selector.register(lane, wanted, place)
-            ready = selector.select(pause)
+        with SELECTOR() as selector:
+            for index, connection in enumerate(connections):
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.has_output else 0)
+                selector.register(connection, events, index)
+            ready = selector.select(timeout)
         now = time.monotonic()
-        for key, events in ready:
-            lane = lanes[key.data]
+        for key, ready_events in ready:
+            connection = connections[key.data]
             try:
-                if events & selectors.EVENT_WRITE:
-                    lane.flush()
-                received = lane.receive(now) if events & selectors.EVENT_READ else ()
-                self._take(lane, received, now, answered)
+                if ready_events & selectors.EVENT_WRITE:
+                    connection.flush()
+                received = connection.receive(now) if ready_events & selectors.EVENT_READ else ()
+                self._handle(connection, received, now, answers)
             except ConnectionLost as error:
-                self._lost(lane, str(error), now)
-        self._check(lanes, now)
+                self._drop(connection, str(error), now)
+        self._check_deadlines(connections, now)
 
-    def _pause(self, lanes: list[Connection], now: float) -> float:
-        """How long nothing but an answer makes a difference."""
-        wake_at = min((lane.deadline(self._pool.timeout) for lane in lanes), default=float("inf"))
-        if self._again or not self._exhausted:
-            has_room = not self._current or any(self._has_room(lane) for lane in self._current)
-            if self._idle:
-                wake_at = min(wake_at, now + IDLE_SECONDS)
+    def _select_timeout(self, connections: list[Connection], now: float) -> float:
+        """Return the seconds for which there is nothing to do unless a reply comes."""
+        wake_at = min((connection.deadline(self._pool.timeout) for connection in connections), default=float("inf"))
+        if self._resend or not self._source_exhausted:
+            has_room = not self._active or any(self._has_room(connection) for connection in self._active)
+            if self._source_idle:
+                wake_at = min(wake_at, now + IDLE_INTERVAL)
             elif has_room:
                 wake_at = min(wake_at, self._resume_at)
-        return max(0.0, wake_at - now) if wake_at < float("inf") else IDLE_SECONDS
+        return max(0.0, wake_at - now) if wake_at < float("inf") else IDLE_INTERVAL
 
-    def _take(self, lane: Connection, events: Iterable[Reply | Goaway], now: float, answered: list[Answered]) -> None:
+    def _handle(
+        self, connection: Connection, events: Iterable[Reply | Goaway], now: float, answers: list[Answer]
+    ) -> None:
         for event in events:
             if isinstance(event, Goaway):
-                self._leave(lane)
+                self._drain(connection)
                 continue
-            ask = lane.settle(event)
-            if ask is None:
+            request = connection.pop_request(event)
+            if request is None:
                 if event.error is not None:
-                    refused(event.error)
+                    raise_connection_error(event.error)
             elif event.error is not None and event.error.code.retriable:
-                self._again.append(ask)
-                self._postpone(lane, event.error, now)
+                self._resend.append(request)
+                self._back_off(connection, event.error, now)
             else:
-                self._progress(lane)
-                if ask.is_final(event, now):
-                    answered.append((ask, event))
+                self._record_success(connection)
+                if request.is_final(event, now):
+                    answers.append((request, event))
                 else:
-                    self._again.append(ask)
-        if lane in self._leaving and not lane.open:
-            self._leaving.remove(lane)
-            lane.close()
+                    self._resend.append(request)
+        if connection in self._draining and not connection.open_requests:
+            self._draining.remove(connection)
+            connection.close()
 
-    def _check(self, lanes: Iterable[Connection], now: float) -> None:
-        """Give up connections on which nothing comes any more."""
-        for lane in lanes:
-            if now >= lane.deadline(self._pool.timeout):
-                silent = now - self._pool.timeout
-                self._lost(lane, f"no answer within {self._pool.timeout:g} seconds", now, since=silent)
+    def _check_deadlines(self, connections: Iterable[Connection], now: float) -> None:
+        """Drop the connections whose reply is late."""
+        for connection in connections:
+            if now >= connection.deadline(self._pool.timeout):
+                reason = f"no answer within {self._pool.timeout:g} seconds"
+                self._drop(connection, reason, now, since=now - self._pool.timeout)
 
-    # Trouble.
+    # Failures.
 
-    def _leave(self, lane: Connection) -> None:
-        """Begin nothing new on a connection."""
-        lane.leaving = True
-        if lane in self._current:
-            self._current.remove(lane)
-            self._leaving.append(lane)
+    def _drain(self, connection: Connection) -> None:
+        """Send no new requests on a connection."""
+        connection.draining = True
+        if connection in self._active:
+            self._active.remove(connection)
+            self._draining.append(connection)
 
-    def _postpone(self, lane: Connection, error: Error, now: float) -> None:
-        """The server can't do it now: wait, or go to another one."""
-        reason = f"{lane.address}: {error.message} ({error.code})"
-        # The first of a batch speaks for all of it.
+    def _back_off(self, connection: Connection, error: Error, now: float) -> None:
+        """Wait, or use another server, because a server refused a request for now."""
+        reason = f"{connection.address}: {error.message} ({error.code})"
+        # Only the first of a batch of errors counts.
         if belongs_elsewhere(error.code):
-            if not lane.leaving:
-                self._pool.mark_failed(lane.address, error.retry_after or 0.0)
-                self._leave(lane)
-                self._trouble(reason, now, 0.0)
+            if not connection.draining:
+                self._pool.mark_failed(connection.address, error.retry_after or 0.0)
+                self._drain(connection)
+                self._record_failure(reason, now, 0.0)
         elif now >= self._resume_at:
-            pause = max(error.retry_after or 0.0, pause_after(self._patience.failures + 1, 1.0))
-            self._trouble(reason, now, pause)
+            delay = max(error.retry_after or 0.0, retry_delay(self._give_up.failures + 1, 1.0))
+            self._record_failure(reason, now, delay)
 
-    def _lost(self, lane: Connection, reason: str, now: float, since: float | None = None) -> None:
-        """A connection is gone: ask again what was open on it."""
-        asks = [ask for ask, _ in lane.open.values()]
-        lane.open.clear()
-        lane.close()
-        if lane in self._current:
-            self._current.remove(lane)
-        elif lane in self._leaving:
-            self._leaving.remove(lane)
-        if asks:
-            self._again.extendleft(reversed(asks))
-            self._pool.mark_failed(lane.address)
-            pause = pause_after(self._patience.failures, 1.0)
-            self._trouble(f"{lane.address}: {reason}", now, pause, since)
+    def _drop(self, connection: Connection, reason: str, now: float, since: float | None = None) -> None:
+        """Close a connection that failed, and send its open requests again."""
+        requests = [request for request, _ in connection.open_requests.values()]
+        connection.open_requests.clear()
+        connection.close()
+        if connection in self._active:
+            self._active.remove(connection)
+        elif connection in self._draining:
+            self._draining.remove(connection)
+        if requests:
+            self._resend.extendleft(reversed(requests))
+            self._pool.mark_failed(connection.address)
+            delay = retry_delay(self._give_up.failures, 1.0)
+            self._record_failure(f"{connection.address}: {reason}", now, delay, since)
 
-    def _progress(self, lane: Connection) -> None:
-        self._patience.progress()
-        if not lane.proven:
-            lane.proven = True
-            self._pool.mark_working(lane.address)
+    def _record_success(self, connection: Connection) -> None:
+        self._give_up.record_success()
+        if not connection.proven:
+            connection.proven = True
+            self._pool.mark_working(connection.address)
 
-    def _trouble(self, reason: str, now: float, pause: float, since: float | None = None) -> None:
+    def _record_failure(self, reason: str, now: float, delay: float, since: float | None = None) -> None:
         if reason:
-            self._patience.trouble(reason, now if since is None else since)
-        left = self._patience.left(now)
-        if left <= 0:
-            raise ServerUnavailable(self._farewell())
-        self._resume_at = now + min(pause, left)
+            self._give_up.record_failure(reason, now if since is None else since)
+        remaining = self._give_up.remaining(now)
+        if remaining <= 0:
+            raise ServerUnavailable(self._unavailable_message())
+        self._resume_at = now + min(delay, remaining)
 
-    def _farewell(self) -> str:
-        asks = [ask for lane in self._lanes() for ask, _ in lane.open.values()] + list(self._again)
-        told = f"no server answered for {self._patience.limit:g} seconds ({self._patience.reason})"
-        if not asks:
-            return f"{told}; nothing was sent"
-        which = f" {asks[0].id}" if asks[0].id else ""
-        if len(asks) > 1:
-            which = f"s, from {asks[0].id} on," if asks[0].id else "s"
+    def _unavailable_message(self) -> str:
+        unanswered = [
+            request for connection in self._connections() for request, _ in connection.open_requests.values()
+        ] + list(self._resend)
+        failure = f"no server answered for {self._give_up.limit:g} seconds ({self._give_up.reason})"
+        if not unanswered:
+            return f"{failure}; nothing was sent"
+        first_id = unanswered[0].id
+        if len(unanswered) == 1:
+            which = f" {first_id}" if first_id else ""
+        else:
+            which = f"s, from {first_id} on," if first_id else "s"
         return (
-            f"{told}; {len(asks)} request{which} without an answer: nothing is known to be stored of them, "
-            "ask again with the same ids"
+            f"{failure}; {len(unanswered)} request{which} without an answer: possibly not stored, "
+            "repeat with the same ids"
         )

@@ -1,6 +1,6 @@
-"""The client's connections to its servers: makes them when they are needed, and keeps what is idle for the next.
+"""The client's connections to its servers: opened on demand, and kept for reuse while idle.
 
-It may be used by several threads. A connection that it gave out belongs to the thread that has it.
+Several threads may use the pool. An acquired connection belongs to the thread that acquired it.
 """
 
 import random
@@ -18,28 +18,30 @@ from core.encryption import Encryption
 from core.errors import ClientError, RequestRefused
 from core.protocol import Error, ErrorCode, Goaway
 
-CONNECT_SECONDS = 3.0
-"""How long a server may take to take a connection."""
+CONNECT_TIMEOUT = 3.0
+"""Seconds for opening a connection to a server, unless the answer timeout is shorter."""
 
-MOST_IDLE = 8
-"""How many connections are kept while nobody needs them."""
+MAX_IDLE = 8
+"""Idle connections to keep."""
 
 _FATAL = frozenset({ErrorCode.UNAUTHORIZED, ErrorCode.UNSUPPORTED_VERSION})
-_GREETING = "hello"
+_HELLO_REF = "hello"
+_FLUSH_INTERVAL = 0.05
+"""Seconds between attempts to send the rest of a hello."""
 
 
 class NoServer(Exception):
-    """No connection can be had at this moment.
+    """No connection is available at this moment.
 
     Attributes:
-        reason: what went wrong; empty when nothing was tried, since all servers are given a rest.
-        pause: how many seconds to wait before the next try.
+        reason: what failed; empty when nothing was tried, because every server failed a short time ago.
+        delay: seconds to wait before the next attempt.
     """
 
-    def __init__(self, reason: str, pause: float) -> None:
+    def __init__(self, reason: str, delay: float) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.pause = pause
+        self.delay = delay
 
 
 class ConnectionPool(Closeable):
@@ -47,11 +49,11 @@ class ConnectionPool(Closeable):
 
     Args:
         addresses: of the servers.
-        token: what they want to be shown.
-        timeout: how many seconds an answer may take.
-        spread: take turns among them; otherwise the first that works is the one.
-        name: what the client calls itself.
-        tls: what to encrypt with; None for no encryption.
+        token: that the servers require.
+        timeout: seconds for a reply.
+        spread: use the servers in turn; otherwise always the first that works.
+        name: of the client, for the servers' logs.
+        tls: the encryption; None for plain connections.
     """
 
     def __init__(
@@ -74,118 +76,120 @@ class ConnectionPool(Closeable):
         self._idle: list[Connection] = []
         self._closed = False
 
-    def take(self) -> Connection:
-        """Give out a connection on which the server has said its welcome.
+    def acquire(self) -> Connection:
+        """Return a connection on which the server has sent its welcome.
 
         Raises:
-            NoServer: none can be had now.
-            RequestRefused: the server refuses the token, or speaks another version.
-            ServerUntrusted: the server's certificate is wrong, or it is the one side alone that encrypts.
+            NoServer: none is available now.
+            RequestRefused: the server refuses the token or the protocol version.
+            ServerUntrusted: the server's certificate is wrong, or only one side encrypts.
             ClientError: the client is closed.
         """
         while True:
             with self._lock:
                 if self._closed:
                     raise ClientError("the client is closed")
-                lane = self._idle.pop() if self._idle else None
-            if lane is None:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
                 return self._connect()
-            if _is_fresh(lane):
-                return lane
-            lane.close()
+            if _is_unchanged(connection):
+                return connection
+            connection.close()
 
-    def give_back(self, lane: Connection) -> None:
-        """Take a connection back, for others; one that is no longer fit is closed."""
+    def release(self, connection: Connection) -> None:
+        """Keep a connection for reuse, or close it when it can't be reused."""
         with self._lock:
-            fit = not (lane.open or lane.writing or lane.leaving or self._closed) and len(self._idle) < MOST_IDLE
-            if fit:
-                self._idle.append(lane)
-        if not fit:
-            lane.close()
+            reusable = not (
+                connection.open_requests or connection.has_output or connection.draining or self._closed
+            ) and (len(self._idle) < MAX_IDLE)
+            if reusable:
+                self._idle.append(connection)
+        if not reusable:
+            connection.close()
 
     def mark_failed(self, address: Address, retry_after: float = 0.0) -> None:
-        """Note that a server did not work, so that others have their turn."""
+        """Skip a server for a while, because it failed."""
         with self._lock:
-            self._rotation.failed(address, time.monotonic(), _chance(), retry_after)
+            self._rotation.mark_failed(address, time.monotonic(), _random(), retry_after)
 
     def mark_working(self, address: Address) -> None:
-        """Note that a server has done something for us: to take the connection does not count yet."""
+        """Forget the failures of a server that has answered a request: a welcome alone proves too little."""
         with self._lock:
-            self._rotation.worked(address)
+            self._rotation.mark_working(address)
 
     def close(self) -> None:
-        """Close what is idle; what is given out is closed when it comes back."""
+        """Close the idle connections; the others are closed on their release."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for lane in idle:
-            lane.close()
+        for connection in idle:
+            connection.close()
 
     def _connect(self) -> Connection:
         with self._lock:
-            address, pause = self._rotation.choose(time.monotonic())
-        if pause:
-            raise NoServer("", pause)
+            address, delay = self._rotation.choose(time.monotonic())
+        if delay:
+            raise NoServer("", delay)
         try:
-            lane = connect(address, min(CONNECT_SECONDS, self.timeout), time.monotonic, self._tls)
+            connection = connect(address, min(CONNECT_TIMEOUT, self.timeout), time.monotonic, self._tls)
         except ConnectionLost as error:
-            raise self._unavailable(address, str(error)) from error
+            raise self._failed(address, str(error)) from error
         try:
-            self._greet(lane)
+            self._greet(connection)
         except ConnectionLost as error:
-            lane.close()
-            raise self._unavailable(address, str(error)) from error
+            connection.close()
+            raise self._failed(address, str(error)) from error
         except BaseException:
-            lane.close()
+            connection.close()
             raise
-        return lane
+        return connection
 
-    def _unavailable(self, address: Address, reason: str) -> NoServer:
+    def _failed(self, address: Address, reason: str) -> NoServer:
         self.mark_failed(address)
         with self._lock:
-            _, pause = self._rotation.choose(time.monotonic())
-        return NoServer(f"{address}: {reason}", pause)
+            _, delay = self._rotation.choose(time.monotonic())
+        return NoServer(f"{address}: {reason}", delay)
 
-    def _greet(self, lane: Connection) -> None:
-        """Say hello, and wait for the welcome."""
-        lane.put(lane.protocol.hello(_GREETING, token=self._token, client=self._name))
+    def _greet(self, connection: Connection) -> None:
+        """Send the hello and wait for the welcome."""
+        connection.write(connection.protocol.hello(_HELLO_REF, token=self._token, client=self._name))
         deadline = time.monotonic() + self.timeout
         with selectors.DefaultSelector() as selector:
-            selector.register(lane, selectors.EVENT_READ)
-            while lane.protocol.welcome is None:
-                lane.flush()
-                left = deadline - time.monotonic()
-                if left <= 0:
+            selector.register(connection, selectors.EVENT_READ)
+            while connection.protocol.welcome is None:
+                connection.flush()
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     raise ConnectionLost(f"no welcome within {self.timeout:g} seconds")
-                selector.select(min(left, 0.05) if lane.writing else left)
-                for event in lane.receive(time.monotonic()):
+                selector.select(min(remaining, _FLUSH_INTERVAL) if connection.has_output else remaining)
+                for event in connection.receive(time.monotonic()):
                     if isinstance(event, Goaway):
-                        lane.leaving = True
+                        connection.draining = True
                     elif event.error is not None:
-                        refused(event.error)
-        if lane.leaving:
-            raise ConnectionLost("the server is leaving")
+                        raise_connection_error(event.error)
+        if connection.draining:
+            raise ConnectionLost("the server is shutting down")
 
 
-def refused(error: Error) -> None:
-    """Make the right exception of an error that is about the connection and not about a request.
+def raise_connection_error(error: Error) -> None:
+    """Raise an error that concerns the connection instead of a request.
 
     Raises:
-        RequestRefused: it will be the same next time.
-        ConnectionLost: it may be better next time.
+        RequestRefused: every attempt will fail in the same way.
+        ConnectionLost: a later attempt may succeed.
     """
     if error.code in _FATAL:
         raise RequestRefused(error.code, error.message)
     raise ConnectionLost(f"{error.message} ({error.code})")
 
 
-def _is_fresh(lane: Connection) -> bool:
-    """Whether a connection that was idle is still good: the server has said nothing meanwhile."""
+def _is_unchanged(connection: Connection) -> bool:
+    """Return whether the server has sent nothing on a connection while it was idle."""
     try:
-        return not lane.receive(time.monotonic())
+        return not connection.receive(time.monotonic())
     except ConnectionLost:
         return False
 
 
-def _chance() -> float:
+def _random() -> float:
     return random.random()  # noqa: S311 - spreads clients, hides nothing

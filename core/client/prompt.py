@@ -1,6 +1,6 @@
-"""The prompt: each line that is typed is a task, and what came of it is told when it has ended.
+"""The prompt: each line typed is a task, and its outcome is printed when it has ended.
 
-The main thread reads what is typed. Another one waits for the results, and writes them above the prompt.
+The main thread reads lines. Another one waits for the results, and prints them above the prompt.
 """
 
 import queue
@@ -12,20 +12,23 @@ from collections.abc import Iterator
 from core import formatting
 from core.client import display
 from core.client.client import Client
-from core.client.line_editing import begun_line
-from core.client.prompt_commands import HELP, PromptAction, PromptLine, read_typed
+from core.client.line_editing import current_line
+from core.client.prompt_commands import HELP, PromptAction, PromptLine, parse_line
 from core.client.values import Refused, TaskOutcome
 from core.errors import CauceError
 from core.logs import printable
 from core.model import State
 
 PROMPT = "cauce> "
-FOREVER = 1e9
-IDLE = 0.02
-REST = 1.0
-"""Seconds between giving up on the servers and the next try."""
 
-MOST_SHOWN = 5
+POLL_INTERVAL = 0.02
+"""Seconds between checks for new tasks while results are awaited."""
+
+RETRY_DELAY = 1.0
+"""Seconds to wait before the next attempt after no server answered."""
+
+MAX_SHOWN = 5
+"""Ids of unfinished tasks that are printed at the end."""
 
 _MARKS = {State.DONE: "✓", State.FAILED: "✗", State.CANCELLED: "-"}
 
@@ -34,40 +37,40 @@ class Prompt:
     """One session at a terminal.
 
     Args:
-        client: submits and waits.
-        kind: of the tasks, until another is chosen; the server's default when None.
+        client: submits the tasks and waits for them.
+        kind: of the tasks, until another is chosen; None for the server's default.
     """
 
     def __init__(self, client: Client, kind: str | None = None) -> None:
         self._client = client
         self._kind = kind
         self._open: dict[str, float] = {}
-        self._fresh: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._left = threading.Event()
+        self._submitted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
         self._reading = False
         self._lock = threading.Lock()
 
     def run(self) -> int:
-        """Read lines until the user leaves; the exit code."""
+        """Read and execute lines until the user leaves. Returns the exit code."""
         waiter = threading.Thread(target=self._wait, name="results", daemon=True)
         waiter.start()
-        self._say("Each line is a task. /help lists the commands, Ctrl-D leaves.")
+        self._print("Each line is a task. /help lists the commands, Ctrl-D leaves.")
         while True:
             try:
-                typed = read_typed(self._read())
-                if typed.action is PromptAction.QUIT:
+                line = parse_line(self._read())
+                if line.action is PromptAction.QUIT:
                     break
-                self._do(typed)
+                self._execute(line)
             except KeyboardInterrupt:
-                self._say("")
+                self._print("")
             except EOFError:
-                self._say("")
+                self._print("")
                 break
             except CauceError as error:
-                self._say(printable(str(error)))
-        self._left.set()
-        self._fresh.put(None)
-        self._farewell()
+                self._print(printable(str(error)))
+        self._stopped.set()
+        self._submitted.put(None)
+        self._print_unfinished()
         return 0
 
     def _read(self) -> str:
@@ -77,84 +80,85 @@ class Prompt:
         finally:
             self._reading = False
 
-    def _do(self, typed: PromptLine) -> None:
-        match typed.action:
+    def _execute(self, line: PromptLine) -> None:
+        match line.action:
             case PromptAction.SUBMIT:
-                handle = self._client.submit(self._kind, typed.text)
+                handle = self._client.submit(self._kind, line.text)
                 self._open[handle.id] = time.monotonic()
-                self._fresh.put(handle.id)
-                self._say(f"… {handle.id}")
+                self._submitted.put(handle.id)
+                self._print(f"… {handle.id}")
             case PromptAction.KIND:
-                self._kind = typed.text or None
-                self._say(f"lines are tasks of kind {printable(self._kind)}" if self._kind else "the server's own kind")
+                self._kind = line.text or None
+                kind = f"of kind {printable(self._kind)}" if self._kind else "of the server's default kind"
+                self._print(f"lines are tasks {kind}")
             case PromptAction.STATUS:
-                self._say("\n".join(display.status_lines(self._client.status(typed.text), time.time())))
+                self._print("\n".join(display.status_lines(self._client.status(line.text), time.time())))
             case PromptAction.CANCEL:
-                self._client.cancel(typed.text)
-                self._say(f"{printable(typed.text)} cancelled")
+                self._client.cancel(line.text)
+                self._print(f"{printable(line.text)} cancelled")
             case PromptAction.STATS:
-                self._say("\n".join(display.statistics_lines(self._client.stats())))
+                self._print("\n".join(display.statistics_lines(self._client.stats())))
             case PromptAction.HELP:
-                self._say(HELP)
-            case PromptAction.WRONG:
-                self._say(printable(typed.text))
+                self._print(HELP)
+            case PromptAction.INVALID:
+                self._print(printable(line.text))
 
-    def _farewell(self) -> None:
-        left = list(self._open)
-        if left:
-            shown = ", ".join(left[:MOST_SHOWN]) + (", …" if len(left) > MOST_SHOWN else "")
-            task = "1 task is" if len(left) == 1 else f"{len(left)} tasks are"
-            self._say(f"{task} still on the way, and will be done without you: {shown}")
+    def _print_unfinished(self) -> None:
+        unfinished = list(self._open)
+        if unfinished:
+            ids = ", ".join(unfinished[:MAX_SHOWN]) + (", …" if len(unfinished) > MAX_SHOWN else "")
+            tasks = "1 task has" if len(unfinished) == 1 else f"{len(unfinished)} tasks have"
+            self._print(f"{tasks} not ended yet and will still run: {ids}")
 
     # The waiting thread.
 
     def _wait(self) -> None:
         while True:
             try:
-                for outcome in self._client.results(self._ids(), timeout=FOREVER):
-                    self._tell(outcome)
+                for outcome in self._client.results(self._ids(), timeout=float("inf")):
+                    self._print_outcome(outcome)
             except CauceError as error:
-                self._say(printable(str(error)))
-                if self._left.wait(REST):
+                self._print(printable(str(error)))
+                if self._stopped.wait(RETRY_DELAY):
                     return
             else:
                 return
 
     def _ids(self) -> Iterator[str | None]:
-        """What is on the way, and what is submitted from now on. Ends when the user leaves.
+        """Yield the ids of open and of newly submitted tasks, until the user leaves.
 
-        None says that there is nothing more at this moment.
+        Yields None when there are no more for now.
         """
-        before = set(self._open)
-        yield from tuple(before)
+        already_open = set(self._open)
+        yield from tuple(already_open)
         while True:
             try:
-                # While nothing is on the way there is no answer to wait for either.
-                task_id = self._fresh.get(timeout=IDLE if self._open else None)
+                # Without open tasks there are no replies to wait for, so this may block.
+                task_id = self._submitted.get(timeout=POLL_INTERVAL if self._open else None)
             except queue.Empty:
                 yield None
                 continue
             if task_id is None:
                 return
-            if task_id in before:
-                before.remove(task_id)
+            if task_id in already_open:
+                already_open.remove(task_id)
             else:
                 yield task_id
 
-    def _tell(self, outcome: TaskOutcome | Refused) -> None:
-        began = self._open.pop(outcome.id, None)
-        took = "" if began is None else f"  ({formatting.precise_duration(time.monotonic() - began)})"
+    def _print_outcome(self, outcome: TaskOutcome | Refused) -> None:
+        started_at = self._open.pop(outcome.id, None)
+        took = "" if started_at is None else f"  ({formatting.precise_duration(time.monotonic() - started_at)})"
         if isinstance(outcome, Refused):
-            self._say(f"✗ {outcome.id}  {printable(outcome.message)}{took}")
+            self._print(f"✗ {outcome.id}  {printable(outcome.message)}{took}")
             return
         text = display.outcome_text(outcome) or str(outcome.state)
-        self._say(f"{_MARKS.get(outcome.state, '?')} {outcome.id}  {printable(text)}{took}")
+        self._print(f"{_MARKS.get(outcome.state, '?')} {outcome.id}  {printable(text)}{took}")
 
-    def _say(self, text: str) -> None:
-        """Write lines; above the prompt, if there is one with a line begun."""
+    def _print(self, text: str) -> None:
+        """Write lines, above the prompt and its partly typed line when they are shown."""
         with self._lock:
             if self._reading:
-                sys.stdout.write(f"\r\x1b[K{text}\n{PROMPT}{printable(begun_line())}")
+                sys.stdout.write(f"\r\x1b[K{text}\n{PROMPT}{printable(current_line())}")
             else:
                 sys.stdout.write(f"{text}\n")
             sys.stdout.flush()

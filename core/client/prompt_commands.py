@@ -1,4 +1,4 @@
-"""What a line means that was typed at the prompt. Pure."""
+"""Parses the lines typed at the prompt. Pure."""
 
 import enum
 
@@ -8,17 +8,17 @@ from core.identifiers import KIND, TASK_ID
 
 HELP = """\
 text          a task of the current kind
-/kind KIND    choose the kind; without KIND, the server's own
-/status ID    say where a task is
-/cancel ID    take a task back before it runs
-/stats        the books, and who is there
-/help         this list
-/quit         leave, as Ctrl-D does; Ctrl-C clears the line
+/kind KIND    choose the kind of tasks; without KIND, the server's default
+/status ID    show where a task is
+/cancel ID    cancel a task before it runs
+/stats        show the ledger and the running processes
+/help         show this list
+/quit         leave, like Ctrl-D; Ctrl-C clears the line
 //text        a task whose text begins with /"""
 
 
 class PromptAction(enum.Enum):
-    """What to do."""
+    """What to do with a line."""
 
     NOTHING = enum.auto()
     SUBMIT = enum.auto()
@@ -28,18 +28,18 @@ class PromptAction(enum.Enum):
     STATS = enum.auto()
     HELP = enum.auto()
     QUIT = enum.auto()
-    WRONG = enum.auto()
+    INVALID = enum.auto()
 
 
 class PromptLine(msgspec.Struct, frozen=True):
-    """A line that was understood, or not."""
+    """A parsed line."""
 
     action: PromptAction
     text: str = ""
-    """What it is about; with `WRONG`, what is wrong."""
+    """The argument of the action; for `INVALID`, what is wrong."""
 
 
-_PLAIN = {
+_WITHOUT_ARGUMENT = {
     "/stats": PromptAction.STATS,
     "/help": PromptAction.HELP,
     "/?": PromptAction.HELP,
@@ -48,8 +48,8 @@ _PLAIN = {
 }
 
 
-def read_typed(line: str) -> PromptLine:
-    """Say what a line means."""
+def parse_line(line: str) -> PromptLine:
+    """Return what a line asks for."""
     text = line.strip()
     if not text:
         return PromptLine(PromptAction.NOTHING)
@@ -57,19 +57,21 @@ def read_typed(line: str) -> PromptLine:
         return PromptLine(PromptAction.SUBMIT, text[1:])
     if not text.startswith("/"):
         return PromptLine(PromptAction.SUBMIT, text)
-    command, _, rest = text.partition(" ")
-    return _command(command, rest.strip())
+    command, _, argument = text.partition(" ")
+    return _parse_command(command, argument.strip())
 
 
-def _command(command: str, rest: str) -> PromptLine:
-    if command in _PLAIN:
-        return PromptLine(PromptAction.WRONG, f"{command} takes nothing more") if rest else PromptLine(_PLAIN[command])
+def _parse_command(command: str, argument: str) -> PromptLine:
+    if command in _WITHOUT_ARGUMENT:
+        if argument:
+            return PromptLine(PromptAction.INVALID, f"{command} takes no argument")
+        return PromptLine(_WITHOUT_ARGUMENT[command])
     if command == "/kind":
-        if rest and not KIND.fullmatch(rest):
-            return PromptLine(PromptAction.WRONG, f"{rest!r} can't be a kind")
-        return PromptLine(PromptAction.KIND, rest)
+        if argument and not KIND.fullmatch(argument):
+            return PromptLine(PromptAction.INVALID, f"{argument!r} is not a valid kind")
+        return PromptLine(PromptAction.KIND, argument)
     if command in {"/status", "/cancel"}:
-        if not TASK_ID.fullmatch(rest):
-            return PromptLine(PromptAction.WRONG, f"{command} needs the id of one task")
-        return PromptLine(PromptAction.STATUS if command == "/status" else PromptAction.CANCEL, rest)
-    return PromptLine(PromptAction.WRONG, f"{command} is no command; /help lists them")
+        if not TASK_ID.fullmatch(argument):
+            return PromptLine(PromptAction.INVALID, f"{command} needs the id of one task")
+        return PromptLine(PromptAction.STATUS if command == "/status" else PromptAction.CANCEL, argument)
+    return PromptLine(PromptAction.INVALID, f"{command} is not a command; /help lists them")

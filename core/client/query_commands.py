@@ -1,4 +1,4 @@
-"""The sub-commands that ask about tasks: `status`, `result`, `cancel`, `stats`."""
+"""The sub-commands that concern existing tasks: `status`, `result`, `cancel`, `stats`."""
 
 import sys
 import time
@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from core.client import display
 from core.client.client import Client
 from core.client.output import json_text
-from core.errors import RequestRefused
+from core.errors import RequestRefused, ResultNotReady
 from core.logs import printable
 from core.model import State
 
-NOT_ENDED = 75
-
 
 def show_status(client: Client, task_ids: Sequence[str], *, as_json: bool) -> int:
-    """Say where tasks are; the exit code."""
+    """Print where tasks are. Returns the exit code."""
     code = 0
     for task_id in task_ids:
         try:
@@ -32,30 +30,30 @@ def show_status(client: Client, task_ids: Sequence[str], *, as_json: bool) -> in
 
 
 def show_result(client: Client, task_id: str, wait: float, *, as_json: bool, traceback: bool) -> int:
-    """Print what came of a task; the exit code."""
+    """Print the result of a task. Returns the exit code."""
     outcome = client.outcome(task_id, wait)
     match outcome.state:
         case State.DONE:
             if isinstance(outcome.result, str) and not as_json:
-                _write(_for_people(outcome.result))
+                _write(_display_text(outcome.result))
             else:
                 _write(json_text(outcome.result, sys.stdout))
             return 0
         case State.FAILED:
             sys.stderr.write(f"task {task_id} has failed: {display.failure_text(outcome.error)}\n")
             if traceback and outcome.error is not None:
-                sys.stderr.write(f"{_for_people(outcome.error.traceback, always=True).rstrip()}\n")
+                sys.stderr.write(f"{_display_text(outcome.error.traceback, escape=True).rstrip()}\n")
             return 1
         case State.CANCELLED:
             sys.stderr.write(f"task {task_id} was cancelled\n")
             return 1
         case state:
             sys.stderr.write(f"task {task_id} is {state}: it has not ended\n")
-            return NOT_ENDED
+            return ResultNotReady.exit_code
 
 
 def cancel(client: Client, task_ids: Sequence[str]) -> int:
-    """Take tasks back; the exit code."""
+    """Cancel tasks. Returns the exit code."""
     code = 0
     for task_id in task_ids:
         try:
@@ -68,17 +66,17 @@ def cancel(client: Client, task_ids: Sequence[str]) -> int:
 
 
 def show_statistics(client: Client, *, as_json: bool) -> int:
-    """Say how everything is; the exit code."""
+    """Print the statistics. Returns the exit code."""
     statistics = client.stats()
     _write(json_text(statistics, sys.stdout) if as_json else "\n".join(display.statistics_lines(statistics)))
     return 0
 
 
-def _for_people(text: str, *, always: bool = False) -> str:
-    """A text of a stranger, as it is in a pipe; on a terminal, with nothing in it that the terminal would obey."""
-    if not always and not sys.stdout.isatty():
+def _display_text(text: str, *, escape: bool = False) -> str:
+    """Return an untrusted text: unchanged for a pipe, with control characters escaped for a terminal."""
+    if not escape and not sys.stdout.isatty():
         return text
-    return "\n".join(printable(line.expandtabs(), display.UNCUT) for line in text.split("\n"))
+    return "\n".join(printable(line.expandtabs(), display.UNLIMITED) for line in text.split("\n"))
 
 
 def _write(text: str) -> None:

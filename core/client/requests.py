@@ -1,7 +1,7 @@
-"""What the client asks of a server: each kind of request, until it has its final answer. No socket here.
+"""The requests that the client makes, each until its final reply. Opens no socket.
 
-All of them may be asked again without harm: a submission has its id from the start, and the rest only look,
-or cancel what may be cancelled twice.
+Every request can be repeated without harm: a submission has its id from the start, the others only read,
+or cancel a task that may already be cancelled.
 """
 
 from abc import ABC, abstractmethod
@@ -11,17 +11,17 @@ from core.identifiers import new_id
 from core.model import ENDED
 from core.protocol import ClientConnection, Ref, Reply
 
-LONGEST_WAIT = 20.0
-"""Seconds that a server is asked to wait for a result at a time: nothing on the way takes the connection for idle."""
+MAX_WAIT = 20.0
+"""Longest wait for a result in one request, in seconds: no balancer on the way must take the connection for idle."""
 
 
 class ClientRequest(ABC):
-    """One thing to ask.
+    """A request and its state until the final reply.
 
     Attributes:
-        id: of the task that it is about; empty when it is about none.
-        wait: how many seconds the server has been asked to take its time.
-        size: of the line that was sent, in bytes.
+        id: of the task that it concerns; empty when it concerns none.
+        wait: seconds for which the server was asked to hold the reply back.
+        size: of the line last sent, in bytes.
     """
 
     __slots__ = ("id", "size", "wait")
@@ -32,26 +32,26 @@ class ClientRequest(ABC):
         self.size = 0
 
     @abstractmethod
-    def line(self, protocol: ClientConnection, ref: Ref, now: float, wall: float) -> bytes:
-        """Make the line to send.
+    def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
+        """Return the line to send.
 
         Args:
-            protocol: of the connection that it goes over.
-            ref: what it is called there.
-            now: of the monotonic clock.
-            wall: seconds since the epoch.
+            protocol: of the connection to send it on.
+            ref: of the request on that connection.
+            now: time of the monotonic clock.
+            wall_time: seconds since the epoch.
 
         Raises:
-            LocalProtocolError: it can't be sent.
+            LocalProtocolError: the request can't be sent.
         """
 
     def is_final(self, reply: Reply, now: float) -> bool:
-        """Whether the reply settles it; otherwise it is asked again."""
+        """Return whether the reply is final; otherwise the request is repeated."""
         return True
 
 
 class SubmitRequest(ClientRequest):
-    """Take this task."""
+    """Submits a task."""
 
     __slots__ = ("_sent", "_submission")
 
@@ -60,10 +60,10 @@ class SubmitRequest(ClientRequest):
         self._submission = submission
         self._sent: float | None = None
 
-    def line(self, protocol: ClientConnection, ref: Ref, now: float, wall: float) -> bytes:
-        """Make the line. However often it is sent, it bears the time of the first."""
+    def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
+        """Return the line. A repeated line has the time of the first."""
         if self._sent is None:
-            self._sent = wall
+            self._sent = wall_time
         task = self._submission
         return protocol.submit(
             ref,
@@ -77,7 +77,7 @@ class SubmitRequest(ClientRequest):
 
 
 class ResultRequest(ClientRequest):
-    """What came of this task? Asked until it has ended, or the time to wait is over."""
+    """Asks for the outcome of a task, until the task has ended or the timeout has passed."""
 
     __slots__ = ("_deadline", "_timeout")
 
@@ -86,48 +86,48 @@ class ResultRequest(ClientRequest):
         self._timeout = timeout
         self._deadline: float | None = None
 
-    def line(self, protocol: ClientConnection, ref: Ref, now: float, wall: float) -> bytes:
-        """Make the line. The time to wait begins with the first."""
+    def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
+        """Return the line. The timeout begins with the first."""
         if self._deadline is None:
             self._deadline = now + self._timeout
-        self.wait = max(0.0, min(self._deadline - now, LONGEST_WAIT, protocol.limits.max_wait))
+        self.wait = max(0.0, min(self._deadline - now, MAX_WAIT, protocol.limits.max_wait))
         return protocol.result(ref, self.id, self.wait)
 
     def is_final(self, reply: Reply, now: float) -> bool:
-        """Whether the task has ended, or is not waited for any longer."""
+        """Return whether the task has ended or the timeout has passed."""
         if reply.ok is None or reply.ok.get("state") in ENDED:
             return True
         return self._deadline is None or now >= self._deadline
 
 
 class StatusRequest(ClientRequest):
-    """Where is this task?"""
+    """Asks where a task is."""
 
     __slots__ = ()
 
-    def line(self, protocol: ClientConnection, ref: Ref, now: float, wall: float) -> bytes:
-        """Make the line."""
+    def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
+        """Return the line."""
         return protocol.status(ref, self.id)
 
 
 class CancelRequest(ClientRequest):
-    """Take this task back before it runs."""
+    """Cancels a task before it runs."""
 
     __slots__ = ()
 
-    def line(self, protocol: ClientConnection, ref: Ref, now: float, wall: float) -> bytes:
-        """Make the line."""
+    def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
+        """Return the line."""
         return protocol.cancel(ref, self.id)
 
 
 class StatsRequest(ClientRequest):
-    """How is everything?"""
+    """Asks for the statistics."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__("")
 
-    def line(self, protocol: ClientConnection, ref: Ref, now: float, wall: float) -> bytes:
-        """Make the line."""
+    def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
+        """Return the line."""
         return protocol.stats(ref)

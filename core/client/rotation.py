@@ -1,4 +1,7 @@
-"""Which server to ask next, how long to wait before, and when to give up. Pure: time and chance are arguments."""
+"""Which server to use next, how long to wait before a retry, and when to give up.
+
+Pure: the time and random numbers are arguments.
+"""
 
 from collections.abc import Sequence
 
@@ -8,15 +11,15 @@ from core.errors import ConfigurationError
 from core.protocol import ErrorCode
 
 BACKOFF = Backoff(first=0.1, longest=3.0, low=0.5)
-"""Between tries at a server that can't be reached."""
+"""Delays between attempts to reach a server."""
 
 
-def pause_after(failures: int, random: float) -> float:
-    """Say how many seconds to wait after so many failures in a row.
+def retry_delay(failures: int, random: float) -> float:
+    """Return the seconds to wait after some failures in a row.
 
     Args:
         failures: 0 before the first.
-        random: between 0 and 1; it spreads clients that lost the same server over half of the wait.
+        random: from 0 to 1; it spreads clients that lost the same server over half of the delay.
     """
     if failures <= 0:
         return 0.0
@@ -24,20 +27,20 @@ def pause_after(failures: int, random: float) -> float:
 
 
 def belongs_elsewhere(code: ErrorCode) -> bool:
-    """Whether what was refused so may go well at another server at once."""
+    """Return whether another server may accept at once what this error refused."""
     return code in {ErrorCode.OVERLOADED, ErrorCode.SHUTTING_DOWN}
 
 
 class ServerRotation:
-    """Takes turns among the servers, and lets those rest that did not work.
+    """The order in which servers are used; a server that failed is skipped for a while.
 
     Args:
         addresses: of the servers.
-        spread: take turns; otherwise the first that works is the one.
-        start: where to begin, so that not every client begins at the same server.
+        spread: use the servers in turn; otherwise always the first that works.
+        start: index of the first server to use, so that not every client begins at the same one.
 
     Raises:
-        ConfigurationError: there are none.
+        ConfigurationError: there are no addresses.
     """
 
     def __init__(self, addresses: Sequence[Address], *, spread: bool = True, start: int = 0) -> None:
@@ -45,53 +48,53 @@ class ServerRotation:
             raise ConfigurationError("a client needs the address of at least one server")
         self.addresses = tuple(dict.fromkeys(addresses))
         self._spread = spread
-        self._turn = start % len(self.addresses) if spread else 0
+        self._next = start % len(self.addresses) if spread else 0
         self._failures = dict.fromkeys(self.addresses, 0)
-        self._rests_until = dict.fromkeys(self.addresses, 0.0)
+        self._retry_at = dict.fromkeys(self.addresses, 0.0)
 
     def choose(self, now: float) -> tuple[Address, float]:
-        """Say whose turn it is, and how many seconds to wait before."""
+        """Return the server to use next, and the seconds to wait before."""
         count = len(self.addresses)
-        turns = [self.addresses[(self._turn + step) % count] for step in range(count)]
-        address = min(turns, key=lambda each: max(now, self._rests_until[each]))
+        candidates = [self.addresses[(self._next + step) % count] for step in range(count)]
+        address = min(candidates, key=lambda candidate: max(now, self._retry_at[candidate]))
         if self._spread:
-            self._turn = (self.addresses.index(address) + 1) % count
-        return address, max(0.0, self._rests_until[address] - now)
+            self._next = (self.addresses.index(address) + 1) % count
+        return address, max(0.0, self._retry_at[address] - now)
 
-    def failed(self, address: Address, now: float, random: float, at_least: float = 0.0) -> None:
-        """Let a server rest: it could not be reached, or sent us away."""
+    def mark_failed(self, address: Address, now: float, random: float, min_delay: float = 0.0) -> None:
+        """Skip a server for a while, because it was unreachable or refused work."""
         self._failures[address] += 1
-        self._rests_until[address] = now + max(at_least, pause_after(self._failures[address], random))
+        self._retry_at[address] = now + max(min_delay, retry_delay(self._failures[address], random))
 
-    def worked(self, address: Address) -> None:
-        """Note that a server answered."""
+    def mark_working(self, address: Address) -> None:
+        """Forget the failures of a server that replied."""
         self._failures[address] = 0
-        self._rests_until[address] = 0.0
+        self._retry_at[address] = 0.0
 
 
 class GiveUpTimer:
-    """Tells when to give up: after `limit` seconds in which nothing but trouble came."""
+    """Decides when to give up: after `limit` seconds without a success since the first failure."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
         self.reason = ""
-        """The last trouble."""
+        """The last failure."""
         self.failures = 0
-        """How many there were in a row."""
+        """The number of failures in a row."""
         self._since: float | None = None
 
-    def trouble(self, reason: str, since: float) -> None:
-        """Note what went wrong, and from when on nothing had come."""
+    def record_failure(self, reason: str, since: float) -> None:
+        """Note a failure, and the time from which nothing has succeeded."""
         self.reason = reason
         self.failures += 1
         if self._since is None:
             self._since = since
 
-    def progress(self) -> None:
-        """Note that something went well."""
+    def record_success(self) -> None:
+        """Start again with the full time."""
         self._since = None
         self.failures = 0
 
-    def left(self, now: float) -> float:
-        """For how many seconds to go on trying."""
+    def remaining(self, now: float) -> float:
+        """Return the seconds left until it is time to give up."""
         return self.limit if self._since is None else self.limit - (now - self._since)

@@ -1,7 +1,7 @@
-"""The sub-command `submit`: a stream of tasks in, a line for each out, and a sum at the end.
+"""The sub-command `submit`: submits a stream of tasks, writes a line for each, and a summary at the end.
 
-With `--wait`, one thread submits and another waits for what was accepted. Between them is a bounded queue,
-so that however many tasks there are, only so many are held.
+With `--wait`, one thread submits and another waits for the accepted tasks. A bounded queue between them limits the
+memory in use, however many tasks there are.
 """
 
 import queue
@@ -19,105 +19,108 @@ from core.client.input_reader import read_file, read_pipe
 from core.client.output import OutputWriter
 from core.client.task_lines import BadLine, TaskTemplate
 from core.client.values import Accepted, NewSubmission
+from core.errors import ResultNotReady
 from core.logs import printable
 
-BETWEEN = 10_000
-"""How many accepted tasks may be between the thread that submits and the one that waits."""
+MAX_QUEUED = 10_000
+"""Accepted tasks in the queue between the submitting and the waiting thread."""
+
+POLL_INTERVAL = 0.1
+"""Seconds between updates of the progress while the main thread waits."""
 
 INTERRUPTED = 130
-NOT_ENDED = 75
 
 Progress = Callable[[OutputWriter], None]
-"""Shows how far it is; called often."""
+"""Shows the progress; called often."""
 
 
 class SubmitOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
+    """The options of the command line."""
 
     texts: tuple[str, ...] = ()
-    """The tasks, if they stand on the command line."""
+    """The tasks given on the command line."""
     file: Path | None = None
-    """The tasks' file; with neither, they come from standard input."""
-    shape: TaskTemplate = TaskTemplate()
+    """The file with the tasks; without texts or a file, they are read from standard input."""
+    template: TaskTemplate = TaskTemplate()
     wait: bool = False
     timeout: float | None = None
-    """How long to wait for each; for ever when None."""
+    """Seconds to wait for each task; None for no limit."""
 
 
 class SubmitCommand:
     """One run of the command.
 
     Args:
-        client: submits.
-        order: what to do.
-        report: takes what happens.
-        progress: shows it.
+        client: submits the tasks and waits for them.
+        options: of the command line.
+        output: writes and counts the results.
+        progress: shows the progress.
     """
 
-    def __init__(self, client: Client, order: SubmitOptions, report: OutputWriter, progress: Progress) -> None:
+    def __init__(self, client: Client, options: SubmitOptions, output: OutputWriter, progress: Progress) -> None:
         self._client = client
-        self._order = order
-        self._report = report
+        self._options = options
+        self._output = output
         self._progress = progress
-        self._between: queue.Queue[str | None] = queue.Queue(BETWEEN)
-        self._over = threading.Event()
+        self._accepted_ids: queue.Queue[str | None] = queue.Queue(MAX_QUEUED)
+        self._stopped = threading.Event()
         self._error: BaseException | None = None
-        self._began = time.monotonic()
-        self._submitted_at = self._began
+        self._started_at = time.monotonic()
+        self._submitted_at = self._started_at
 
     def run(self) -> int:
-        """Submit everything; the exit code.
+        """Submit all tasks, and wait for them if requested. Returns the exit code.
 
         Raises:
-            CauceError: it can't go on; the sum is written nevertheless.
+            CauceError: the run can't be completed; the results so far are written.
         """
-        waiter = threading.Thread(target=self._wait_guarded, name="results", daemon=True)
-        if self._order.wait:
+        waiter = threading.Thread(target=self._wait, name="results", daemon=True)
+        if self._options.wait:
             waiter.start()
         try:
             self._submit()
-            if self._order.wait:
-                self._hand_over(None)
+            if self._options.wait:
+                self._enqueue(None)
                 while waiter.is_alive():
-                    self._progress(self._report)
-                    waiter.join(0.1)
+                    self._progress(self._output)
+                    waiter.join(POLL_INTERVAL)
                 self._raise_error()
         except KeyboardInterrupt:
             return INTERRUPTED
         finally:
-            self._over.set()
-            self._report.flush()
+            self._stopped.set()
+            self._output.flush()
         return self._exit_code()
 
     def summary(self) -> str:
-        """What came of it, in one line."""
-        seconds = (self._submitted_at if self._submitted_at > self._began else time.monotonic()) - self._began
+        """Return the counts and the rate in one line."""
+        ended_at = self._submitted_at if self._submitted_at > self._started_at else time.monotonic()
         ended: list[tuple[str, int]] = []
-        if self._order.wait:
-            counts = dict(self._report.ended)
+        if self._options.wait:
+            counts = dict(self._output.ended)
             ended = [("done", counts.pop("done", 0)), ("failed", counts.pop("failed", 0))]
             ended += [(printable(name), count) for name, count in counts.items()]
-        return display.summary(self._report.accepted, self._report.refused, seconds, ended)
+        return display.summary(self._output.accepted, self._output.refused, ended_at - self._started_at, ended)
 
     def _submit(self) -> None:
         for answer in self._client.submit_many(self._tasks()):
             if isinstance(answer, Accepted):
-                self._report.take_accepted(answer)
-                if self._order.wait:
-                    self._hand_over(answer.id)
+                self._output.write_accepted(answer)
+                if self._options.wait:
+                    self._enqueue(answer.id)
             else:
-                self._report.take_refused(answer)
-            self._progress(self._report)
+                self._output.write_refused(answer)
+            self._progress(self._output)
         self._submitted_at = time.monotonic()
 
-    def _hand_over(self, task_id: str | None) -> None:
-        """Give the waiting thread one more; None is the end."""
+    def _enqueue(self, task_id: str | None) -> None:
+        """Pass an id to the waiting thread; None ends it."""
         while True:
             self._raise_error()
             try:
-                self._between.put(task_id, timeout=0.1)
+                self._accepted_ids.put(task_id, timeout=POLL_INTERVAL)
             except queue.Full:
-                self._progress(self._report)
+                self._progress(self._output)
             else:
                 return
 
@@ -128,40 +131,42 @@ class SubmitCommand:
     # Input.
 
     def _tasks(self) -> Iterator[NewSubmission | None]:
-        for task in self._input():
+        for task in self._read_input():
             if isinstance(task, BadLine):
-                self._report.refused += 1
+                self._output.refused += 1
                 sys.stderr.write(f"line {task.number} is skipped: {printable(task.reason)}\n")
             else:
                 if task is None:
-                    self._report.flush()
-                    self._progress(self._report)
+                    self._output.flush()
+                    self._progress(self._output)
                 yield task
 
-    def _input(self) -> Iterable[NewSubmission | BadLine | None]:
-        shape = self._order.shape
-        if self._order.texts:
-            return (task_lines.of_text(number, text, shape) for number, text in enumerate(self._order.texts, 1))
-        file = self._order.file
-        return from_lines(read_pipe(sys.stdin.fileno()) if file is None else read_file(file), shape)
+    def _read_input(self) -> Iterable[NewSubmission | BadLine | None]:
+        template = self._options.template
+        if self._options.texts:
+            return (
+                task_lines.task_from_text(number, text, template) for number, text in enumerate(self._options.texts, 1)
+            )
+        file = self._options.file
+        return tasks_from_chunks(read_pipe(sys.stdin.fileno()) if file is None else read_file(file), template)
 
     # The waiting thread.
 
-    def _wait_guarded(self) -> None:
+    def _wait(self) -> None:
         try:
-            timeout = float("inf") if self._order.timeout is None else self._order.timeout
-            for outcome in self._client.results(self._accepted(), timeout=timeout):
-                self._report.take_outcome(outcome)
+            timeout = float("inf") if self._options.timeout is None else self._options.timeout
+            for outcome in self._client.results(self._ids(), timeout=timeout):
+                self._output.write_outcome(outcome)
         except BaseException as error:  # noqa: BLE001 - it is raised again in the main thread
             self._error = error
 
-    def _accepted(self) -> Iterator[str | None]:
-        """The ids that were handed over; None when there is none at this moment."""
-        while not self._over.is_set():
+    def _ids(self) -> Iterator[str | None]:
+        """Yield the queued ids, and None when there are no more for now."""
+        while not self._stopped.is_set():
             try:
-                task_id = self._between.get_nowait()
+                task_id = self._accepted_ids.get_nowait()
             except queue.Empty:
-                self._report.flush()
+                self._output.flush()
                 yield None
                 continue
             if task_id is None:
@@ -169,18 +174,18 @@ class SubmitCommand:
             yield task_id
 
     def _exit_code(self) -> int:
-        states = set(self._report.ended)
-        if self._report.refused or states & {"failed", "cancelled", "lost"}:
+        states = set(self._output.ended)
+        if self._output.refused or states & {"failed", "cancelled", "lost"}:
             return 1
-        return NOT_ENDED if states - {"done"} else 0
+        return ResultNotReady.exit_code if states - {"done"} else 0
 
 
-def from_lines(chunks: Iterable[bytes], shape: TaskTemplate) -> Iterator[NewSubmission | BadLine | None]:
-    """Make tasks of what is read; None says that there is nothing more at this moment."""
-    for numbered in task_lines.split(chunks):
-        if numbered is None:
+def tasks_from_chunks(chunks: Iterable[bytes], template: TaskTemplate) -> Iterator[NewSubmission | BadLine | None]:
+    """Yield the tasks of an input, and None when there is no input for now."""
+    for numbered_line in task_lines.split_lines(chunks):
+        if numbered_line is None:
             yield None
             continue
-        task = task_lines.submission(*numbered, shape)
+        task = task_lines.task_from_line(*numbered_line, template)
         if task is not None:
             yield task

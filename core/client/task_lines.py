@@ -1,6 +1,6 @@
-"""From the lines of a file or pipe to tasks, one a line. Pure: bytes in, values out.
+"""Makes tasks of the lines of a file or pipe, one per line. Pure: bytes in, values out.
 
-Each line has its number, so that what is wrong with it can be told and ids can be made of it.
+Lines are numbered, for messages and for ids made with a prefix.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,48 +11,47 @@ import msgspec
 from core import jsontext
 from core.client.values import NewSubmission
 
-LONGEST_LINE = 64 * 1024 * 1024
-"""Longer lines are skipped without being held: no server takes them."""
+MAX_LINE = 64 * 1024 * 1024
+"""Bytes of a line. Longer lines are skipped and not held in memory: no server accepts them."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 class BadLine(msgspec.Struct, frozen=True):
-    """A line of which no task can be made."""
+    """A line that can't be made into a task."""
 
     number: int
     reason: str
 
 
 class TaskTemplate(msgspec.Struct, frozen=True, kw_only=True):
-    """What all the tasks of an input have in common."""
+    """What all tasks of an input have in common."""
 
     kind: str | None = None
     id: str | None = None
-    """Of the only task."""
+    """The id, when there is only one task."""
     id_prefix: str | None = None
-    """Ids are this and the line's number: the same input again makes the same ids."""
+    """Prefix of ids that end with the line's number: the same input makes the same ids."""
     delay: float = 0.0
     retries: int | None = None
     as_json: bool = False
-    """The lines are JSON values; otherwise each is a text."""
+    """Whether the lines are JSON values instead of texts."""
     keep_blank: bool = False
 
 
-Numbered: TypeAlias = tuple[int, bytes | None]
-"""A line and its number, from 1; None for one that is too long."""
+NumberedLine: TypeAlias = tuple[int, bytes | None]
+"""A line with its number, from 1; None in place of a line that is too long."""
 
 
-def split(chunks: Iterable[bytes], longest: int = LONGEST_LINE) -> Iterator[Numbered | None]:
-    """Cut what is read into lines.
+def split_lines(chunks: Iterable[bytes], max_line: int = MAX_LINE) -> Iterator[NumberedLine | None]:
+    """Yield the lines of some chunks.
 
     Args:
-        chunks: as they were read. An empty one says that there is nothing more at this moment;
-            it comes out as None.
-        longest: longer lines are not held.
+        chunks: of the input; an empty one when there is no input for now, for which None is yielded.
+        max_line: bytes of a line.
     """
     number = 0
-    begun = bytearray()
+    partial = bytearray()
     skipping = False
     for chunk in chunks:
         if not chunk:
@@ -62,41 +61,41 @@ def split(chunks: Iterable[bytes], longest: int = LONGEST_LINE) -> Iterator[Numb
         rest = pieces.pop()
         for piece in pieces:
             number += 1
-            begun += piece
-            yield number, None if skipping or len(begun) > longest else bytes(begun)
-            begun.clear()
+            partial += piece
+            yield number, None if skipping or len(partial) > max_line else bytes(partial)
+            partial.clear()
             skipping = False
-        begun += rest
-        if len(begun) > longest:
+        partial += rest
+        if len(partial) > max_line:
             skipping = True
-            begun.clear()
-    if begun or skipping:
-        yield number + 1, None if skipping else bytes(begun)
+            partial.clear()
+    if partial or skipping:
+        yield number + 1, None if skipping else bytes(partial)
 
 
-def submission(number: int, line: bytes | None, shape: TaskTemplate) -> NewSubmission | BadLine | None:
-    """Make the task of a line; None for a blank one that is to be skipped."""
+def task_from_line(number: int, line: bytes | None, template: TaskTemplate) -> NewSubmission | BadLine | None:
+    """Make a task of a line. Returns None when the line is blank and to be skipped."""
     if line is None:
         return BadLine(number, "it is too long for any server")
     line = line.removesuffix(b"\r")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        return BadLine(number, f"it is not UTF-8: byte {error.start + 1} of it is {line[error.start]:#04x}")
+        return BadLine(number, f"it is not UTF-8: its byte {error.start + 1} is {line[error.start]:#04x}")
     if number == 1:
         text = text.removeprefix(_BYTE_ORDER_MARK)
-    if not text.strip() and (shape.as_json or not shape.keep_blank):
+    if not text.strip() and (template.as_json or not template.keep_blank):
         return None
-    return of_text(number, text, shape)
+    return task_from_text(number, text, template)
 
 
-def of_text(number: int, text: str, shape: TaskTemplate) -> NewSubmission | BadLine:
-    """Make the task of a text."""
+def task_from_text(number: int, text: str, template: TaskTemplate) -> NewSubmission | BadLine:
+    """Make a task of a text."""
     payload: jsontext.Json = text
-    if shape.as_json:
+    if template.as_json:
         try:
             payload = jsontext.parse(text.encode())
         except (jsontext.JsonError, UnicodeEncodeError) as error:
-            return BadLine(number, f"it can't be a payload: {error}")
-    task_id = shape.id if shape.id_prefix is None else f"{shape.id_prefix}-{number}"
-    return NewSubmission(shape.kind, payload, task_id, shape.delay, shape.retries)
+            return BadLine(number, f"it is not a valid payload: {error}")
+    task_id = template.id if template.id_prefix is None else f"{template.id_prefix}-{number}"
+    return NewSubmission(template.kind, payload, task_id, template.delay, template.retries)

@@ -1,4 +1,4 @@
-"""What goes into the client and what comes out of it: frozen values, which know nothing of sockets."""
+"""The arguments and results of the client: frozen values that know nothing of sockets."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -16,27 +16,27 @@ class NewSubmission(msgspec.Struct, frozen=True):
     """A task to submit."""
 
     kind: str | None = None
-    """The server's default kind when None."""
+    """None for the server's default."""
     payload: Json = None
     id: str | None = None
-    """An id of your own; one is made when None."""
+    """Your own id; None to have one made."""
     delay: float = 0.0
-    """Seconds before which the task must not run."""
+    """Seconds to wait before the task may run."""
     retries: int | None = None
-    """How often a failure may be tried again; the kind's own number when None."""
+    """How often a failed attempt is repeated; None for the default of the kind."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The task is stored, and will end with one outcome."""
+    """A task that is stored, and will end with one outcome."""
 
     id: str
     state: State
     duplicate: bool
-    """It had been submitted before; `state` is where it is now."""
+    """Whether the task had been submitted before; `state` is its current state."""
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The request was refused for good; the others of its stream go on."""
+    """A request that was refused for good; the rest of its stream goes on."""
 
     id: str
     code: str
@@ -45,41 +45,41 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class TaskOutcome(msgspec.Struct, frozen=True):
-    """What came of a task, if its time has come."""
+    """The outcome of a task, or its state when the timeout passed."""
 
     id: str
     state: State
-    """If this is not an ended one, the time to wait was over before."""
+    """An ended state, unless the timeout passed before the end."""
     result: Json = None
-    """When done."""
+    """Set when the task is done."""
     error: Failure | None = None
-    """When failed."""
+    """Set when the task has failed."""
 
 
 class RunningOn(msgspec.Struct, frozen=True):
-    """Who runs a task at this moment."""
+    """The worker that runs a task now."""
 
     worker: str
     since: float
 
 
 class TaskStatus(msgspec.Struct, frozen=True):
-    """Where a task is, and how it came there."""
+    """Where a task is, and its timeline."""
 
     id: str
     kind: str
     state: State
     attempts: int
-    """How many attempts have ended."""
+    """The number of attempts that have ended."""
     running: RunningOn | None = None
     note: str = ""
-    """What it waits for."""
+    """What the task waits for."""
     worker: str = ""
-    """Of the last attempt."""
+    """The worker of the last attempt."""
     due: float | None = None
-    """It must not run before."""
+    """The time before which the task must not run."""
     strikes: int = 0
-    """How many attempts ended with the death of their worker."""
+    """The number of attempts during which the worker died."""
     result: Json = None
     error: Failure | None = None
     times: Times = Times()
@@ -95,36 +95,36 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     status: str
     threads: int
     in_hand: int
-    """How many tasks it runs."""
+    """The number of tasks that it runs now."""
     counters: Counters
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """How everything is."""
+    """The ledger and the state of all processes."""
 
     server: str
-    """Who says so."""
+    """The name of the server that replied."""
     ledger: Mapping[str, int]
-    """How many tasks are in each state; `accepted` is the sum."""
+    """The number of tasks in each state; `accepted` is the sum."""
     broker: str
-    """`ready`, or what is wrong."""
+    """`ready`, or what is wrong with it."""
     journal: str
     servers: Sequence[ProcessStatus]
     workers: Sequence[ProcessStatus]
 
     @property
     def ended(self) -> int:
-        """How many tasks have ended."""
+        """The number of tasks that have ended."""
         return sum(self.ledger.get(state, 0) for state in ("done", "failed", "cancelled"))
 
 
-def read(members: dict[str, Json], shape: type[T]) -> T:
-    """Make a value of a reply's members.
+def convert(members: dict[str, Json], value_type: type[T]) -> T:
+    """Convert the members of a reply to a value.
 
     Raises:
-        RemoteProtocolError: the members are not such a value.
+        RemoteProtocolError: the members don't fit the type.
     """
     try:
-        return msgspec.convert(members, shape)
+        return msgspec.convert(members, value_type)
     except msgspec.ValidationError as error:
         raise RemoteProtocolError(f"the server's answer is wrong: {error}") from error

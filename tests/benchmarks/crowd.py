@@ -57,7 +57,7 @@ class Crowd(Closeable):
         self._members: list[_Member] = []
         try:
             for _ in range(connections):
-                member = _Member(self._pool.take())
+                member = _Member(self._pool.acquire())
                 self._members.append(member)
                 self._selector.register(member.lane, selectors.EVENT_READ, member)
         except BaseException:  # whatever it is: the connections that are there are not left open
@@ -121,13 +121,13 @@ class Crowd(Closeable):
 
     def _send(self, member: "_Member", numbers: Sequence[int]) -> None:
         if numbers:
-            member.lane.put(self._template.lines(numbers, time.time()))
+            member.lane.write(self._template.lines(numbers, time.time()))
             member.open += len(numbers)
             self._flush(member)
 
     def _flush(self, member: "_Member") -> None:
         member.lane.flush()
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if member.lane.writing else 0)
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if member.lane.has_output else 0)
         if wanted != member.wanted:
             self._selector.modify(member.lane, wanted, member)
             member.wanted = wanted

@@ -1,4 +1,4 @@
-"""The client against servers that answer late, wrongly, twice or not at all."""
+"""The client with servers that reply late, wrongly, twice or not at all."""
 
 import threading
 import time
@@ -37,12 +37,12 @@ def submit_all(client: Client, count: int) -> list[str]:
 
 
 def after(count: int, then: Callable[[Conversation, Submit], None]) -> Script:
-    """Be a good server for some submissions, and then something else with each."""
+    """Accept some submissions, and call `then` for each of the rest."""
 
     def play(conversation: Conversation) -> None:
-        for place, request in enumerate(conversation.requests()):
+        for index, request in enumerate(conversation.requests()):
             assert isinstance(request, Submit)
-            if place < count:
+            if index < count:
                 conversation.accept(request)
             else:
                 then(conversation, request)
@@ -56,7 +56,7 @@ def cut_within_a_reply(conversation: Conversation, request: Submit) -> None:
     raise OSError
 
 
-def close_without_an_answer(conversation: Conversation, request: Submit) -> None:
+def close_without_a_reply(conversation: Conversation, request: Submit) -> None:
     raise OSError
 
 
@@ -65,13 +65,13 @@ def garbage(conversation: Conversation, request: Submit) -> None:
     raise OSError
 
 
-def answer_what_was_not_asked(conversation: Conversation, request: Submit) -> None:
+def reply_to_an_unknown_ref(conversation: Conversation, request: Submit) -> None:
     conversation.send(b'{"ref":999999,"ok":{}}\n')
     raise OSError
 
 
 @pytest.mark.parametrize(
-    "fault", [cut_within_a_reply, close_without_an_answer, garbage, answer_what_was_not_asked], ids=lambda f: f.__name__
+    "fault", [cut_within_a_reply, close_without_a_reply, garbage, reply_to_an_unknown_ref], ids=lambda f: f.__name__
 )
 def test_what_was_open_on_a_lost_connection_is_submitted_again(fault: Callable[[Conversation, Submit], None]) -> None:
     with FakeServer(after(10, fault), after(0, fault), accept_all) as server, Client(server.address) as client:
@@ -91,26 +91,26 @@ def test_a_reply_may_come_in_any_pieces() -> None:
         assert server.connections == 1
 
 
-def test_nothing_new_goes_over_a_connection_that_is_to_end() -> None:
+def test_no_new_requests_after_a_goaway() -> None:
     first: set[str] = set()
 
-    def ask_to_leave(conversation: Conversation) -> None:
-        for place, request in enumerate(conversation.requests()):
+    def send_goaway(conversation: Conversation) -> None:
+        for index, request in enumerate(conversation.requests()):
             assert isinstance(request, Submit)
-            if place == 5:
-                conversation.send(conversation.protocol.goaway("as the test wants it"))
+            if index == 5:
+                conversation.send(conversation.protocol.goaway("for the test"))
             first.add(str(request.id))
             conversation.accept(request)
 
     def source() -> Iterator[NewSubmission | None]:
         yield from numbered(10)
         while server.connections < 2:
-            # The new connection is there only when the client has read that the old one is to end.
+            # The client opens the new connection only after it has read the goaway of the old one.
             yield from numbered(1)
         for number in range(10, 20):
             yield NewSubmission("echo", number, f"t{number}")
 
-    with FakeServer(ask_to_leave, accept_all) as server, Client(server.address) as client:
+    with FakeServer(send_goaway, accept_all) as server, Client(server.address) as client:
         answers = list(client.submit_many(source(), window=5))
         assert {answer.id for answer in answers} == ids(20)
         assert all(isinstance(answer, Accepted) for answer in answers)
@@ -118,7 +118,7 @@ def test_nothing_new_goes_over_a_connection_that_is_to_end() -> None:
         assert first < ids(11)
 
 
-def test_a_server_that_hangs_is_left_for_another() -> None:
+def test_a_server_that_hangs_is_replaced_by_another() -> None:
     def hang(conversation: Conversation) -> None:
         for _ in conversation.requests():
             pass
@@ -129,7 +129,7 @@ def test_a_server_that_hangs_is_left_for_another() -> None:
         assert set(hung.seen) == set(good.seen) == ids(30)
 
 
-def test_a_server_that_takes_connections_and_says_nothing_is_left_for_another() -> None:
+def test_a_server_that_accepts_connections_and_sends_nothing_is_replaced_by_another() -> None:
     def mute(conversation: Conversation) -> None:
         while conversation.socket.recv(1000):
             pass
@@ -141,7 +141,7 @@ def test_a_server_that_takes_connections_and_says_nothing_is_left_for_another() 
 
 
 @pytest.mark.parametrize("code", [code for code in ErrorCode if code.retriable])
-def test_what_can_not_be_done_now_is_asked_again(code: ErrorCode) -> None:
+def test_a_retriable_refusal_is_sent_again(code: ErrorCode) -> None:
     refusals = 3
 
     def play(conversation: Conversation) -> None:
@@ -158,12 +158,12 @@ def test_what_can_not_be_done_now_is_asked_again(code: ErrorCode) -> None:
         assert sum(server.seen.values()) == 13
 
 
-def test_a_server_that_leaves_sends_its_clients_to_another() -> None:
-    def leave(conversation: Conversation) -> None:
+def test_a_server_that_shuts_down_is_replaced_by_another() -> None:
+    def shut_down(conversation: Conversation) -> None:
         for request in conversation.requests():
             conversation.refuse(request, ErrorCode.SHUTTING_DOWN, 0.0)
 
-    with FakeServer(leave) as leaving, FakeServer() as good:
+    with FakeServer(shut_down) as leaving, FakeServer() as good:
         with Client([leaving.address, good.address], spread=False) as client:
             assert sorted(submit_all(client, 10)) == sorted(ids(10))
         assert leaving.connections == 1
@@ -171,7 +171,7 @@ def test_a_server_that_leaves_sends_its_clients_to_another() -> None:
 
 
 def test_a_connection_that_ends_before_the_welcome_is_made_again() -> None:
-    # This is how a balancer looks that has no server behind it.
+    # A balancer without a server behind it does this.
     def reset(conversation: Conversation) -> None:
         conversation.reset()
 
@@ -188,12 +188,12 @@ def test_no_server_at_all() -> None:
         assert 0.2 < time.monotonic() - began < 5
 
 
-def test_giving_up_says_what_is_not_known() -> None:
+def test_giving_up_names_the_requests_without_an_answer() -> None:
     def drop(conversation: Conversation) -> None:
         for _ in conversation.requests():
             return
 
-    one = pytest.raises(ServerUnavailable, match=r"1 request mine without an answer: nothing is known to be stored")
+    one = pytest.raises(ServerUnavailable, match=r"1 request mine without an answer: possibly not stored")
     with FakeServer(drop) as server, Client(server.address, patience=0.3) as client, one:
         client.submit("echo", 1, id="mine")
 
@@ -202,15 +202,15 @@ def test_giving_up_says_what_is_not_known() -> None:
             answers.append(answer.id)
 
     answers: list[str] = []
-    with FakeServer(after(1, close_without_an_answer), drop) as server, Client(server.address, patience=0.3) as client:
-        # How many had been sent when the first connection was closed is a matter of which side was quicker.
+    with FakeServer(after(1, close_without_a_reply), drop) as server, Client(server.address, patience=0.3) as client:
+        # How many had been sent when the first connection was closed depends on which side was faster.
         with pytest.raises(ServerUnavailable, match=r"(1 request t1|[2-4] requests, from t1 on,) without an answer"):
             submit()
         assert answers == ["t0"]
 
 
 def test_a_wrong_token_is_refused_at_once() -> None:
-    with FakeServer(token="right") as server:  # noqa: S106 - a test's own
+    with FakeServer(token="right") as server:  # noqa: S106 - of this test only
         with Client(server.address, "wrong") as client, pytest.raises(RequestRefused) as caught:
             client.submit("echo", 1)
         assert caught.value.code == ErrorCode.UNAUTHORIZED
@@ -251,41 +251,41 @@ def test_a_refusal_does_not_end_the_stream() -> None:
 
 
 def test_no_more_than_a_window_is_held() -> None:
-    taken = answered = most = 0
+    taken = answered = max_held = 0
 
     def source() -> Iterator[NewSubmission]:
-        nonlocal taken, most
+        nonlocal taken, max_held
         for submission in numbered(2000):
             taken += 1
-            most = max(most, taken - answered)
+            max_held = max(max_held, taken - answered)
             yield submission
 
     with FakeServer() as server, Client(server.address) as client:
         for _ in client.submit_many(source(), window=50):
             answered += 1
     assert answered == 2000
-    assert most <= 50
+    assert max_held <= 50
 
 
 def test_large_payloads_make_the_window_smaller() -> None:
-    held = most = 0
+    held = max_held = 0
     payload = "x" * 1_000_000
 
     def source() -> Iterator[NewSubmission]:
-        nonlocal held, most
+        nonlocal held, max_held
         for number in range(40):
             held += 1
-            most = max(most, held)
+            max_held = max(max_held, held)
             yield NewSubmission("echo", payload, f"t{number}")
 
     with FakeServer(limits=Limits(max_line=2_000_000)) as server, Client(server.address) as client:
         for _ in client.submit_many(source()):
             held -= 1
         assert set(server.seen) == ids(40)
-    assert most < 10
+    assert max_held < 10
 
 
-def test_a_source_that_pauses_does_not_hold_back_what_it_gave() -> None:
+def test_a_source_that_pauses_does_not_delay_earlier_tasks() -> None:
     def source() -> Iterator[NewSubmission | None]:
         for number in range(5):
             yield NewSubmission("echo", number, f"t{number}")
@@ -335,10 +335,10 @@ def test_several_threads_and_a_stream_at_once() -> None:
         assert sum(server.seen.values()) == 120
 
 
-def test_a_stream_that_is_left_early_gives_up_its_connection() -> None:
+def test_a_stream_that_is_closed_early_closes_its_connection() -> None:
     def answer_two(conversation: Conversation) -> None:
-        for place, request in enumerate(conversation.requests()):
-            if place < 2:
+        for index, request in enumerate(conversation.requests()):
+            if index < 2:
                 conversation.accept(request)
 
     with FakeServer(answer_two, accept_all) as server, Client(server.address) as client:
@@ -360,18 +360,18 @@ def test_a_closed_client_connects_no_more() -> None:
 
 
 def answer_results(*replies: dict[str, object]) -> Script:
-    """Answer what is asked with one after the other."""
-    left = list(replies)
+    """Answer requests with these replies, in order."""
+    remaining = list(replies)
 
     def play(conversation: Conversation) -> None:
         for request in conversation.requests():
             assert isinstance(request, Result)
-            conversation.send(conversation.protocol.ok(request.ref, {"id": request.id, **left.pop(0)}))
+            conversation.send(conversation.protocol.ok(request.ref, {"id": request.id, **remaining.pop(0)}))
 
     return play
 
 
-def test_a_result_is_asked_for_until_the_task_has_ended() -> None:
+def test_a_result_is_requested_until_the_task_has_ended() -> None:
     replies = answer_results({"state": "accepted"}, {"state": "running"}, {"state": "done", "result": [1, None]})
     with FakeServer(replies) as server, Client(server.address) as client:
         assert client.result("t1", timeout=30) == [1, None]
@@ -407,12 +407,12 @@ def test_waiting_for_a_result_outlives_the_connection() -> None:
         assert server.connections == 2
 
 
-def test_a_server_may_take_its_time_for_a_result_but_not_for_ever() -> None:
+def test_a_reply_may_be_late_by_the_requested_wait() -> None:
     def slow(conversation: Conversation) -> None:
         for request in conversation.requests():
             assert isinstance(request, Result)
-            # The test goes on when the client has waited for longer than an answer may usually take.
-            wait_until(lambda: time.monotonic() - began > 0.4, "the answer's time to be over")
+            # Longer than the timeout of an ordinary answer.
+            wait_until(lambda: time.monotonic() - began > 0.4, "the answer timeout to pass")
             conversation.send(conversation.protocol.ok(request.ref, {"id": request.id, "state": "done", "result": 1}))
 
     began = time.monotonic()
@@ -421,7 +421,7 @@ def test_a_server_may_take_its_time_for_a_result_but_not_for_ever() -> None:
         assert server.connections == 1
 
 
-def test_an_answer_of_the_wrong_shape_is_told() -> None:
+def test_an_answer_of_the_wrong_type_is_an_error() -> None:
     def play(conversation: Conversation) -> None:
         for request in conversation.requests():
             assert isinstance(request, Stats)
@@ -448,7 +448,7 @@ def test_answers_larger_than_the_sockets_hold_flow_while_requests_go_out() -> No
         assert all(isinstance(outcome, TaskOutcome) and len(outcome.result) == size for outcome in outcomes)
 
 
-def test_a_preferred_server_that_only_says_hello_does_not_keep_its_clients() -> None:
+def test_a_preferred_server_that_only_sends_its_welcome_is_replaced() -> None:
     def drop(conversation: Conversation) -> None:
         for _ in conversation.requests():
             return

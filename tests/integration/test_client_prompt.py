@@ -1,4 +1,4 @@
-"""The client's prompt, at a terminal as a person has it."""
+"""The client's prompt at a real terminal."""
 
 import os
 import signal
@@ -19,23 +19,23 @@ TOP = Path(__file__).resolve().parents[2]
 
 
 class Terminal:
-    """A program at a terminal of its own."""
+    """A program at its own pseudo-terminal."""
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self._ours, theirs = os.openpty()
-        os.set_blocking(self._ours, False)
+        self._master, slave = os.openpty()
+        os.set_blocking(self._master, False)
         self.process = subprocess.Popen(
-            command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=TOP, env=environment, start_new_session=True
+            command, stdin=slave, stdout=slave, stderr=slave, cwd=TOP, env=environment, start_new_session=True
         )
-        os.close(theirs)
+        os.close(slave)
         self.seen = ""
 
     def type(self, text: str) -> None:
         """Type a text."""
-        os.write(self._ours, text.encode())
+        os.write(self._master, text.encode())
 
     def expect(self, text: str) -> None:
-        """Wait until this has been shown, after all that was expected before."""
+        """Wait until a text is shown, after the texts that were expected before."""
 
         def is_there() -> bool:
             self._read()
@@ -45,16 +45,16 @@ class Terminal:
         self.seen = self.seen.partition(text)[2]
 
     def close(self) -> None:
-        """End the program, whatever it does."""
+        """Kill the program."""
         self.process.kill()
         self.process.wait()
-        os.close(self._ours)
+        os.close(self._master)
 
     def _read(self) -> None:
         try:
-            self.seen += os.read(self._ours, 65536).decode("utf-8", "replace")
+            self.seen += os.read(self._master, 65536).decode("utf-8", "replace")
         except OSError:
-            # Nothing is there now, or the program has ended.
+            # There is no output now, or the program has ended.
             return
 
 
@@ -77,7 +77,7 @@ def terminal(system: LocalSystem, tmp_path: Path) -> Iterator[Terminal]:
         running.close()
 
 
-def test_each_line_is_a_task_whose_outcome_is_told(terminal: Terminal, tmp_path: Path) -> None:
+def test_each_line_is_a_task_whose_outcome_is_printed(terminal: Terminal, tmp_path: Path) -> None:
     terminal.type("/kind wordcount\n")
     terminal.expect("lines are tasks of kind wordcount")
     terminal.type("uno dos tres\n")
@@ -90,7 +90,7 @@ def test_each_line_is_a_task_whose_outcome_is_told(terminal: Terminal, tmp_path:
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
 
 
-def test_an_outcome_does_not_swallow_what_is_being_typed(terminal: Terminal) -> None:
+def test_an_outcome_does_not_overwrite_the_line_being_typed(terminal: Terminal) -> None:
     terminal.type("/kind sleep\n")
     terminal.expect("lines are tasks of kind sleep")
     terminal.type("not a number\n")
@@ -103,16 +103,16 @@ def test_an_outcome_does_not_swallow_what_is_being_typed(terminal: Terminal) -> 
     terminal.expect("worker w1")
 
 
-def test_control_c_clears_the_line_and_control_d_says_what_is_still_open(terminal: Terminal) -> None:
+def test_control_c_clears_the_line_and_control_d_lists_unfinished_tasks(terminal: Terminal) -> None:
     terminal.type("half a li")
     terminal.expect("half a li")
     os.kill(terminal.process.pid, signal.SIGINT)
     terminal.expect("cauce> ")
-    terminal.type("/status nobody\n")
-    terminal.expect("there is no task nobody")
+    terminal.type("/status unknown\n")
+    terminal.expect("there is no task unknown")
     terminal.type("/nonsense\n")
-    terminal.expect("/nonsense is no command")
-    terminal.type("/kind nobody-does-this\n")
+    terminal.expect("/nonsense is not a command")
+    terminal.type("/kind unknown-kind\n")
     terminal.expect("lines are tasks of kind")
     terminal.type("/help\n")
     terminal.expect("a task of the current kind")
@@ -121,5 +121,5 @@ def test_control_c_clears_the_line_and_control_d_says_what_is_still_open(termina
     terminal.type("a task that takes its time\n")
     terminal.expect("… ")
     terminal.type("\x04")
-    terminal.expect("1 task is still on the way")
+    terminal.expect("1 task has not ended yet")
     assert terminal.process.wait(20) == 0

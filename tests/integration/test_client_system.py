@@ -21,12 +21,12 @@ from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
-SECONDS = 60.0
+PROGRAM_TIMEOUT = 60.0
 
 
 @pytest.fixture(scope="module", name="system")
 def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """One for all tests that leave it as it was."""
+    """One system for the tests that don't stop its processes."""
     directory = tmp_path_factory.mktemp("system")
     with LocalSystem(directory, servers=2, worker_arguments=["--lab", "--retry-delay", "0.01"]) as running:
         yield running
@@ -39,7 +39,7 @@ def client(system: LocalSystem) -> Iterator[Client]:
 
 
 def environment() -> dict[str, str]:
-    """Of a user who has set nothing."""
+    """Return the environment without settings of Cauce."""
     return {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
 
 
@@ -48,12 +48,12 @@ def command(system: LocalSystem, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "core.client", *arguments, *servers]
 
 
-def run(system: LocalSystem, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:
+def run(system: LocalSystem, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     ended = subprocess.run(
         command(system, *arguments),
-        input=given,
+        input=stdin,
         capture_output=True,
-        timeout=SECONDS,
+        timeout=PROGRAM_TIMEOUT,
         check=False,
         cwd=TOP,
         env=environment(),
@@ -65,7 +65,7 @@ def run(system: LocalSystem, *arguments: str, given: bytes = b"") -> subprocess.
 
 @contextmanager
 def piped(system: LocalSystem, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the program with pipes at all its ends, and make sure that it ends."""
+    """Start the program with pipes for its standard streams, and kill it at the end of the block."""
     with subprocess.Popen(
         command(system, *arguments),
         stdin=subprocess.PIPE,
@@ -90,8 +90,8 @@ def test_a_task_and_its_result(client: Client) -> None:
     assert handle.result(timeout=10) == 3
     status = handle.status()
     times = status.times
-    hops = [times.sent, times.received, times.accepted, times.queued, times.taken, times.started, times.finished]
-    moments = [moment for moment in hops if moment is not None]
+    steps = [times.sent, times.received, times.accepted, times.queued, times.taken, times.started, times.finished]
+    moments = [moment for moment in steps if moment is not None]
     assert len(moments) == 7
     assert moments == sorted(moments)
     assert (status.kind, status.state, status.attempts, status.result) == ("wordcount", "done", 1, 3)
@@ -131,10 +131,10 @@ def test_a_task_that_is_cancelled(client: Client) -> None:
         done.cancel()
 
 
-def test_a_task_that_is_not_there(client: Client) -> None:
-    for ask in (client.status, client.result, client.cancel):
+def test_an_unknown_task(client: Client) -> None:
+    for request in (client.status, client.result, client.cancel):
         with pytest.raises(RequestRefused, match="not_found"):
-            ask("nobody-knows-it")
+            request("unknown")
 
 
 def test_streams_of_tasks_and_results(client: Client) -> None:
@@ -146,10 +146,10 @@ def test_streams_of_tasks_and_results(client: Client) -> None:
     assert values == {f"{prefix}-{number}": number for number in range(3000)}
 
 
-def test_the_books(client: Client) -> None:
+def test_the_statistics(client: Client) -> None:
     before = client.stats()
     client.submit("echo", 1).result(timeout=10)
-    wait_until(lambda: client.stats().ended > before.ended, "the task to be in the books")
+    wait_until(lambda: client.stats().ended > before.ended, "the task to be in the ledger")
     stats = client.stats()
     assert stats.ledger["accepted"] > before.ledger["accepted"]
     assert {server.name for server in stats.servers} == {"s1", "s2"}
@@ -180,7 +180,7 @@ def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path) 
         assert system.counts() == {"done": count}
 
 
-def test_a_server_that_leaves_in_good_order_is_not_even_noticed(tmp_path: Path) -> None:
+def test_a_server_that_shuts_down_in_order_is_not_noticed(tmp_path: Path) -> None:
     def source() -> Iterator[NewSubmission]:
         for number in range(2000):
             if number == 700:
@@ -208,8 +208,8 @@ def test_submit_and_wait(system: LocalSystem) -> None:
 
 
 def test_submit_from_a_pipe(system: LocalSystem) -> None:
-    given = "uno\r\n\n\xff\nsí\n".encode("latin-1").replace("sí".encode("latin-1"), "sí".encode())
-    ended = run(system, "submit", "-", "--kind", "echo", "--wait", "--json", given=given)
+    stdin = "uno\r\n\n\xff\nsí\n".encode("latin-1").replace("sí".encode("latin-1"), "sí".encode())
+    ended = run(system, "submit", "-", "--kind", "echo", "--wait", "--json", stdin=stdin)
     outcomes = [json.loads(line) for line in ended.stdout.splitlines()]
     assert sorted(outcome["result"] for outcome in outcomes) == ["sí", "uno"]
     assert ended.returncode == 1
@@ -239,11 +239,11 @@ def test_a_task_that_a_pipe_brings_slowly_is_submitted_at_once(system: LocalSyst
             # The pipe is still open, and the outcome is there.
             assert process.stdout.readline().split()[1:] == [b"done", b'"' + word + b'"']
         process.stdin.close()
-        assert process.wait(SECONDS) == 0
+        assert process.wait(PROGRAM_TIMEOUT) == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
-def test_an_interrupt_says_how_many_were_accepted(system: LocalSystem) -> None:
+def test_an_interrupt_prints_how_many_were_accepted(system: LocalSystem) -> None:
     with piped(system, "submit", "-", "--kind", "echo") as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -251,12 +251,12 @@ def test_an_interrupt_says_how_many_were_accepted(system: LocalSystem) -> None:
         process.stdin.flush()
         assert process.stdout.readline().endswith(b" accepted\n")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=SECONDS)
+        _, errors = process.communicate(timeout=PROGRAM_TIMEOUT)
         assert process.returncode == 130
         assert errors.startswith(b"1 accepted in ")
 
 
-def test_a_task_that_fails_is_told_by_the_exit_code(system: LocalSystem) -> None:
+def test_a_task_that_fails_changes_the_exit_code(system: LocalSystem) -> None:
     ended = run(system, "submit", "--kind", "fail", "--retries", "0", "--wait", "on\x1b[31m purpose")
     task_id, state, error = ended.stdout.rstrip("\n").split(" ", 2)
     assert (ended.returncode, state, error) == (1, "failed", "RuntimeError: on\\x1b[31m purpose")
@@ -266,7 +266,7 @@ def test_a_task_that_fails_is_told_by_the_exit_code(system: LocalSystem) -> None
     assert "\x1b" not in result.stderr
 
 
-def test_waiting_no_longer_than_wanted(system: LocalSystem) -> None:
+def test_waiting_no_longer_than_the_timeout(system: LocalSystem) -> None:
     task_id = new_id()
     ended = run(system, "submit", "--id", task_id, "--delay", "3600", "--wait", "--timeout", "0.1", "later")
     assert (ended.returncode, ended.stdout) == (75, f"{task_id} accepted\n")
@@ -312,13 +312,13 @@ def test_load_that_is_refused(system: LocalSystem) -> None:
     assert "errors: 20 invalid" in ended.stdout
 
 
-def test_load_outlives_a_server(tmp_path: Path) -> None:
+def test_load_survives_a_killed_server(tmp_path: Path) -> None:
     with LocalSystem(tmp_path, servers=2) as system:
         arguments = command(system, "load", "--tasks", "6000", "--rate", "4000", "--wait", "--json")
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=TOP, env=environment()) as process:
             wait_until(lambda: sum(system.counts().values()) > 1000, "some tasks to be accepted")
             system.kill("s1")
-            output, _ = process.communicate(timeout=SECONDS)
+            output, _ = process.communicate(timeout=PROGRAM_TIMEOUT)
         figures = json.loads(output)
         assert (process.returncode, figures["accepted"], figures["stored"]) == (0, 6000, 6000)
         assert figures["errors"]["lost"] >= 1
@@ -350,7 +350,7 @@ def test_a_token(tmp_path: Path) -> None:
         (("submit",), "give tasks, --file FILE, or - for standard input"),
         (("submit", "uno", "--file", "x"), "but not both"),
         (("submit", "uno", "dos", "--id", "x"), "--id is for one task"),
-        (("submit", "uno", "--timeout", "1"), "--timeout is for --wait"),
+        (("submit", "uno", "--timeout", "1"), "--timeout needs --wait"),
         (("submit", "uno", "--delay", "-1"), "must be from 0"),
         (("submit", "--file", "/nowhere/at-all"), "can't be read"),
         (("submit", "uno", "--server", "nonsense"), "is not an address"),
@@ -363,8 +363,10 @@ def test_a_wrong_command_line(system: LocalSystem, arguments: tuple[str, ...], r
     assert reason in ended.stderr
 
 
-def test_settings_may_stand_before_the_command(system: LocalSystem) -> None:
+def test_settings_before_the_command(system: LocalSystem) -> None:
     command_line = [sys.executable, "-m", "core.client", "--server", str(system.addresses[0]), "stats"]
     began = time.monotonic()
-    ended = subprocess.run(command_line, capture_output=True, timeout=SECONDS, check=False, cwd=TOP, env=environment())
+    ended = subprocess.run(
+        command_line, capture_output=True, timeout=PROGRAM_TIMEOUT, check=False, cwd=TOP, env=environment()
+    )
     assert (ended.returncode, ended.stdout[:9]) == (0, b"accepted "), time.monotonic() - began

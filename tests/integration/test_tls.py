@@ -214,7 +214,7 @@ def test_a_server_that_never_completes_the_handshake_is_unavailable(trusting: En
         began = time.monotonic()
         with (
             Client(address, tls=trusting, timeout=0.3, patience=1.0) as client,
-            pytest.raises(ServerUnavailable, match="no connection within the time"),
+            pytest.raises(ServerUnavailable, match="the connection timed out"),
         ):
             client.stats()
         assert time.monotonic() - began < 10

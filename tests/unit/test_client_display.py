@@ -1,4 +1,4 @@
-"""What the client's programs say, and what is typed at the prompt."""
+"""The output of the client's programs, and the lines typed at the prompt."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from core import formatting
 from core.client import display
 from core.client.line_editing import history_file
 from core.client.output import OutputWriter
-from core.client.prompt_commands import PromptAction, PromptLine, read_typed
+from core.client.prompt_commands import PromptAction, PromptLine, parse_line
 from core.client.values import Accepted, Refused, RunningOn, Statistics, TaskOutcome, TaskStatus
 from core.model import Failure, State, Times
 
@@ -40,13 +40,13 @@ def test_where_a_task_is_in_one_sentence(status: TaskStatus, sentence: str) -> N
     assert display.status_lines(status, now=100.0)[0] == sentence
 
 
-def test_each_hop_with_the_time_it_took() -> None:
-    lines = display.hops(Times(sent=1000.0, received=1000.0005, queued=1002.0005, stored=1302.0))
+def test_each_step_with_the_time_it_took() -> None:
+    lines = display.timeline_lines(Times(sent=1000.0, received=1000.0005, queued=1002.0005, stored=1302.0))
     assert [line.split()[0] for line in lines] == ["sent", "received", "queued", "stored"]
     assert [line.partition("+")[2] for line in lines] == ["", "0.5 ms", "2.0 s", "5 min"]
 
 
-def test_what_else_is_known_of_a_task() -> None:
+def test_the_other_facts_on_a_task() -> None:
     status = TaskStatus("a", "echo", State.FAILED, 3, worker="w1", strikes=2, error=FAILURE)
     assert display.status_lines(status, now=0.0)[1:] == [
         "  attempts      3",
@@ -56,16 +56,16 @@ def test_what_else_is_known_of_a_task() -> None:
     ]
 
 
-def test_a_time_that_no_calendar_has_is_shown_as_a_number() -> None:
+def test_a_time_outside_the_calendar_is_shown_as_a_number() -> None:
     assert formatting.timestamp(1e30) == f"{1e30:.3f}"
 
 
-def test_the_books_in_words() -> None:
+def test_the_statistics_as_text() -> None:
     lines = display.statistics_lines(Statistics("s1", {"accepted": 1200, "done": 1200}, "ready", "ready", [], []))
     assert lines == [
         "accepted 1,200 = 1,200 done",
         "broker: ready; journal: ready",
-        "no worker is running: nothing will be done until one is started",
+        "no worker is running: tasks wait until one is started",
     ]
 
 
@@ -80,26 +80,26 @@ def test_the_books_in_words() -> None:
         ((0, 3, 0.0, []), "0 accepted in 0.0 s (-/s), 3 refused"),
     ],
 )
-def test_the_sum(arguments: tuple[int, int, float, list[tuple[str, int]]], expected: str) -> None:
+def test_the_summary(arguments: tuple[int, int, float, list[tuple[str, int]]], expected: str) -> None:
     assert display.summary(*arguments) == expected
 
 
-def report_all(
-    *, as_json: bool = False, quiet: bool = False, only_ends: bool = False
+def write_all(
+    *, as_json: bool = False, quiet: bool = False, only_outcomes: bool = False
 ) -> tuple[OutputWriter, list[str]]:
     stream = io.StringIO()
-    report = OutputWriter(stream, as_json=as_json, quiet=quiet, only_ends=only_ends)
-    report.take_accepted(Accepted("a", State.ACCEPTED, duplicate=False))
-    report.take_accepted(Accepted("b", State.DONE, duplicate=True))
-    report.take_refused(Refused("c", "conflict", "used\x1b before"))
-    report.take_outcome(TaskOutcome("a", State.DONE, "uno\n\u202e"))
-    report.take_outcome(TaskOutcome("b", State.FAILED, error=FAILURE))
-    report.take_outcome(TaskOutcome("d", State.CANCELLED))
-    return report, stream.getvalue().splitlines()
+    output = OutputWriter(stream, as_json=as_json, quiet=quiet, only_outcomes=only_outcomes)
+    output.write_accepted(Accepted("a", State.ACCEPTED, duplicate=False))
+    output.write_accepted(Accepted("b", State.DONE, duplicate=True))
+    output.write_refused(Refused("c", "conflict", "used\x1b before"))
+    output.write_outcome(TaskOutcome("a", State.DONE, "uno\n\u202e"))
+    output.write_outcome(TaskOutcome("b", State.FAILED, error=FAILURE))
+    output.write_outcome(TaskOutcome("d", State.CANCELLED))
+    return output, stream.getvalue().splitlines()
 
 
 def test_a_line_for_each_task() -> None:
-    report, lines = report_all()
+    output, lines = write_all()
     assert lines == [
         "a accepted",
         "b done duplicate",
@@ -108,11 +108,11 @@ def test_a_line_for_each_task() -> None:
         "b failed ValueError: bad\\x1b[31m",
         "d cancelled",
     ]
-    assert (report.accepted, report.refused, dict(report.ended)) == (2, 1, {"done": 1, "failed": 1, "cancelled": 1})
+    assert (output.accepted, output.refused, dict(output.ended)) == (2, 1, {"done": 1, "failed": 1, "cancelled": 1})
 
 
 def test_a_line_of_json_for_each_task() -> None:
-    _, lines = report_all(as_json=True, only_ends=True)
+    _, lines = write_all(as_json=True, only_outcomes=True)
     refused, done, failed, cancelled = (json.loads(line) for line in lines)
     assert refused == {"id": "c", "state": "refused", "error": {"code": "conflict", "message": "used\x1b before"}}
     assert done == {"id": "a", "state": "done", "result": "uno\n\u202e"}
@@ -121,9 +121,9 @@ def test_a_line_of_json_for_each_task() -> None:
 
 
 def test_quiet_only_counts() -> None:
-    report, lines = report_all(quiet=True)
+    output, lines = write_all(quiet=True)
     assert lines == []
-    assert report.ended.total() == 3
+    assert output.ended.total() == 3
 
 
 @pytest.mark.parametrize(
@@ -135,20 +135,20 @@ def test_quiet_only_counts() -> None:
         ("//etc", PromptLine(PromptAction.SUBMIT, "/etc")),
         ("/kind wordcount", PromptLine(PromptAction.KIND, "wordcount")),
         ("/kind", PromptLine(PromptAction.KIND, "")),
-        ("/kind 1x", PromptLine(PromptAction.WRONG, "'1x' can't be a kind")),
+        ("/kind 1x", PromptLine(PromptAction.INVALID, "'1x' is not a valid kind")),
         ("/status a-1", PromptLine(PromptAction.STATUS, "a-1")),
         ("/cancel a-1", PromptLine(PromptAction.CANCEL, "a-1")),
-        ("/cancel", PromptLine(PromptAction.WRONG, "/cancel needs the id of one task")),
-        ("/status a b", PromptLine(PromptAction.WRONG, "/status needs the id of one task")),
+        ("/cancel", PromptLine(PromptAction.INVALID, "/cancel needs the id of one task")),
+        ("/status a b", PromptLine(PromptAction.INVALID, "/status needs the id of one task")),
         ("/stats", PromptLine(PromptAction.STATS)),
-        ("/stats now", PromptLine(PromptAction.WRONG, "/stats takes nothing more")),
+        ("/stats now", PromptLine(PromptAction.INVALID, "/stats takes no argument")),
         ("/help", PromptLine(PromptAction.HELP)),
         ("/quit", PromptLine(PromptAction.QUIT)),
-        ("/etc/passwd", PromptLine(PromptAction.WRONG, "/etc/passwd is no command; /help lists them")),
+        ("/etc/passwd", PromptLine(PromptAction.INVALID, "/etc/passwd is not a command; /help lists them")),
     ],
 )
 def test_what_a_typed_line_means(line: str, expected: PromptLine) -> None:
-    assert read_typed(line) == expected
+    assert parse_line(line) == expected
 
 
 @pytest.mark.parametrize(

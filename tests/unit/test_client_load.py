@@ -1,4 +1,4 @@
-"""The load generator's lines, pace, percentiles and figures."""
+"""The load generator's lines, pace, percentiles and report."""
 
 import json
 import random
@@ -6,8 +6,8 @@ import random
 import pytest
 
 from core.client.histogram import Histogram
-from core.client.load_command import LoadOptions, LoadReport, describe, exit_code, shares
-from core.client.load_lines import LEAST_PAUSE, SubmitLineTemplate, pace, read_replies
+from core.client.load_command import LoadOptions, LoadReport, describe, exit_code, split_load
+from core.client.load_lines import MIN_DELAY, SubmitLineTemplate, pace, read_replies
 from core.errors import RemoteProtocolError
 from core.protocol import Limits, ServerConnection, Submit
 
@@ -16,21 +16,21 @@ def test_an_empty_histogram_has_no_percentiles() -> None:
     assert Histogram().percentile(0.99) == 0.0
 
 
-@pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
-def test_percentiles_are_off_by_little(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.5, 0.95, 0.99])
+def test_percentiles_are_off_by_little(fraction: float) -> None:
     chance = random.Random(7)  # noqa: S311 - the same numbers each time
     values = sorted(chance.lognormvariate(-5, 1) for _ in range(20_000))
     histogram = Histogram()
     for value in values:
         histogram.add(value)
-    exact = values[int(share * len(values)) - 1]
-    assert histogram.percentile(share) == pytest.approx(exact, rel=0.012)
-    assert histogram.most == values[-1]
+    exact = values[int(fraction * len(values)) - 1]
+    assert histogram.percentile(fraction) == pytest.approx(exact, rel=0.012)
+    assert histogram.max == values[-1]
 
 
 def test_a_percentile_is_never_more_than_the_longest() -> None:
     histogram = Histogram()
-    histogram.add(0.5, times=3)
+    histogram.add(0.5, count=3)
     assert histogram.percentile(1.0) <= 0.5
     assert histogram.count == 3
 
@@ -44,15 +44,15 @@ def test_what_is_out_of_bounds_counts_at_the_edge(seconds: float) -> None:
 
 def test_histograms_add_up() -> None:
     one, other, both = Histogram(), Histogram(), Histogram()
-    for place in range(1, 100):
-        (one if place % 2 else other).add(place / 1000)
-        both.add(place / 1000)
+    for number in range(1, 100):
+        (one if number % 2 else other).add(number / 1000)
+        both.add(number / 1000)
     one.merge(other)
-    assert (one.buckets, one.count, one.most) == (both.buckets, both.count, both.most)
+    assert (one.buckets, one.count, one.max) == (both.buckets, both.count, both.max)
 
 
 @pytest.mark.parametrize("payload", ["", 'a "quoted" ñ\n line', {"a": [1, None]}, "x" * 2000])
-def test_the_template_makes_what_the_server_takes(payload: object) -> None:
+def test_the_template_makes_lines_that_the_server_accepts(payload: object) -> None:
     template = SubmitLineTemplate("load-abc-1", "echo", payload)
     server = ServerConnection(server="s", limits=Limits())
     requests = server.receive(template.lines(range(5, 8), 1_795_000_000.25))
@@ -76,7 +76,7 @@ def test_replies_are_read_many_at_a_time() -> None:
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request", b'{"ref":1', b"\xff", b"[]"])
-def test_what_is_no_reply_is_refused(data: bytes) -> None:
+def test_a_line_that_is_not_a_reply_is_refused(data: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         read_replies(data)
 
@@ -88,27 +88,27 @@ def test_what_is_no_reply_is_refused(data: bytes) -> None:
         (10.0, 0.0, 1, (0, 0.1)),
         (10.0, 0.05, 1, (0, 0.05)),
         (10.0, 1.0, 1, (10, 0.0)),
-        (1000.0, 0.0, 1, (0, LEAST_PAUSE)),
+        (1000.0, 0.0, 1, (0, MIN_DELAY)),
     ],
 )
 def test_a_steady_rate(rate: float, elapsed: float, sent: int, expected: tuple[int, float]) -> None:
     assert pace(rate, elapsed, sent) == pytest.approx(expected)
 
 
-def order(tasks: int, connections: int, rate: float | None = None) -> LoadOptions:
+def options(tasks: int, connections: int, rate: float | None = None) -> LoadOptions:
     return LoadOptions(tasks=tasks, connections=connections, window=10, rate=rate, kind="echo", payload="", wait=False)
 
 
-def test_the_tasks_are_dealt_out() -> None:
-    assert [share.tasks for share in shares(order(10, 4))] == [3, 3, 2, 2]
-    assert [share.rate for share in shares(order(10, 4, rate=100.0))] == [25.0] * 4
+def test_the_tasks_are_divided_evenly() -> None:
+    assert [share.tasks for share in split_load(options(10, 4))] == [3, 3, 2, 2]
+    assert [share.rate for share in split_load(options(10, 4, rate=100.0))] == [25.0] * 4
 
 
 def test_there_are_never_more_connections_than_tasks() -> None:
-    assert [share.tasks for share in shares(order(2, 5))] == [1, 1]
+    assert [share.tasks for share in split_load(options(2, 5))] == [1, 1]
 
 
-def figures(accepted: int, stored: int | None = None, **errors: int) -> LoadReport:
+def make_report(accepted: int, stored: int | None = None, **errors: int) -> LoadReport:
     return LoadReport(
         tasks=100,
         connections=2,
@@ -127,13 +127,13 @@ def figures(accepted: int, stored: int | None = None, **errors: int) -> LoadRepo
     )
 
 
-def test_figures_in_words() -> None:
-    assert describe(figures(90, 90, conflict=10)) == [
+def test_the_report_as_text() -> None:
+    assert describe(make_report(90, 90, conflict=10)) == [
         "90 of 100 accepted in 2.00 s (45/s) over 2 connections, up to 10 open on each",
         "submitted to accepted: p50 1.0 ms, p95 2.0 ms, p99 3.0 ms, max 1.5 s",
         "errors: 10 conflict",
         "90 stored in 4.00 s (22/s) end to end",
-        "the generator took 3.0 µs of processor time for each task",
+        "the generator used 3.0 µs of processor time per task",
     ]
 
 
@@ -141,4 +141,4 @@ def test_figures_in_words() -> None:
     ("accepted", "stored", "expected"), [(100, None, 0), (100, 100, 0), (99, 99, 1), (100, 99, 75)]
 )
 def test_exit_codes(accepted: int, stored: int | None, expected: int) -> None:
-    assert exit_code(figures(accepted, stored)) == expected
+    assert exit_code(make_report(accepted, stored)) == expected

@@ -1,4 +1,4 @@
-"""From the lines of a file or pipe to tasks."""
+"""Making tasks of the lines of a file or pipe."""
 
 from collections.abc import Iterable
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.client.submit_command import from_lines
-from core.client.task_lines import BadLine, TaskTemplate, split, submission
+from core.client.submit_command import tasks_from_chunks
+from core.client.task_lines import BadLine, TaskTemplate, split_lines, task_from_line
 from core.client.values import NewSubmission
 
 
-def payloads(chunks: Iterable[bytes], shape: TaskTemplate) -> list[object]:
-    return [each.payload if isinstance(each, NewSubmission) else each for each in from_lines(chunks, shape)]
+def payloads(chunks: Iterable[bytes], template: TaskTemplate) -> list[object]:
+    return [task.payload if isinstance(task, NewSubmission) else task for task in tasks_from_chunks(chunks, template)]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def payloads(chunks: Iterable[bytes], shape: TaskTemplate) -> list[object]:
     ],
 )
 def test_pieces_become_numbered_lines(chunks: list[bytes], expected: list[object]) -> None:
-    assert list(split(chunks, longest=5)) == expected
+    assert list(split_lines(chunks, max_line=5)) == expected
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 7), max_size=60))
@@ -41,11 +41,11 @@ def test_how_the_pieces_are_cut_makes_no_difference(content: bytes, sizes: list[
         pieces.append(content[place : place + size])
         place += size
     cut = [piece for piece in [*pieces, content[place:]] if piece]
-    assert list(split(cut, longest=9)) == list(split([content] if content else [], longest=9))
+    assert list(split_lines(cut, max_line=9)) == list(split_lines([content] if content else [], max_line=9))
 
 
 @pytest.mark.parametrize(
-    ("line", "shape", "expected"),
+    ("line", "template", "expected"),
     [
         (b"uno", TaskTemplate(), "uno"),
         (b"uno\r", TaskTemplate(), "uno"),
@@ -59,25 +59,29 @@ def test_how_the_pieces_are_cut_makes_no_difference(content: bytes, sizes: list[
         ("ñandú".encode(), TaskTemplate(), "ñandú"),
     ],
 )
-def test_a_line_becomes_a_payload(line: bytes, shape: TaskTemplate, expected: object) -> None:
-    made = submission(7, line, shape)
-    assert (made.payload if isinstance(made, NewSubmission) else made) == expected
+def test_a_line_becomes_a_payload(line: bytes, template: TaskTemplate, expected: object) -> None:
+    task = task_from_line(7, line, template)
+    assert (task.payload if isinstance(task, NewSubmission) else task) == expected
 
 
 @pytest.mark.parametrize(
-    ("line", "shape", "reason"),
+    ("line", "template", "reason"),
     [
-        (b"ab\xff", TaskTemplate(), "it is not UTF-8: byte 3 of it is 0xff"),
-        (b"{", TaskTemplate(as_json=True), "it can't be a payload: not JSON"),
-        (b'{"a":1,"a":2}', TaskTemplate(as_json=True), "it can't be a payload: an object names the same member twice"),
+        (b"ab\xff", TaskTemplate(), "it is not UTF-8: its byte 3 is 0xff"),
+        (b"{", TaskTemplate(as_json=True), "it is not a valid payload: not JSON"),
+        (
+            b'{"a":1,"a":2}',
+            TaskTemplate(as_json=True),
+            "it is not a valid payload: an object names the same member twice",
+        ),
         (None, TaskTemplate(), "it is too long for any server"),
     ],
 )
-def test_what_can_be_no_task_is_told_with_its_number(line: bytes | None, shape: TaskTemplate, reason: str) -> None:
-    made = submission(7, line, shape)
-    assert isinstance(made, BadLine)
-    assert made.number == 7
-    assert made.reason.startswith(reason)
+def test_a_bad_line_is_reported_with_its_number(line: bytes | None, template: TaskTemplate, reason: str) -> None:
+    task = task_from_line(7, line, template)
+    assert isinstance(task, BadLine)
+    assert task.number == 7
+    assert task.reason.startswith(reason)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_task() -> None:
@@ -85,10 +89,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_task() -> None:
 
 
 def test_ids_are_made_of_the_numbers_of_the_lines() -> None:
-    made = list(from_lines([b"uno\n\n\xff\ndos\n"], TaskTemplate(kind="echo", id_prefix="p", delay=2.0, retries=1)))
-    assert made == [
+    tasks = list(
+        tasks_from_chunks([b"uno\n\n\xff\ndos\n"], TaskTemplate(kind="echo", id_prefix="p", delay=2.0, retries=1))
+    )
+    assert tasks == [
         NewSubmission("echo", "uno", "p-1", 2.0, 1),
-        BadLine(3, "it is not UTF-8: byte 1 of it is 0xff"),
+        BadLine(3, "it is not UTF-8: its byte 1 is 0xff"),
         NewSubmission("echo", "dos", "p-4", 2.0, 1),
     ]
 
