@@ -1,12 +1,11 @@
-"""The gate: `python3 -m tests` prepares whatever is missing, then runs every check and every test.
+"""The gate: `python3 -m tests` installs what is missing, and runs every check and every test.
 
-It needs nothing but Python 3.11. What it runs with comes from `pip install -e .[test]`, in the virtual environment
-that it runs in, or else in `.venv` beside this directory. RabbitMQ, NGINX, the terminal and the browser are real in the
-tests, and strace makes real faults: as root on a Debian-like system they are installed, elsewhere the command to do so
-is printed.
+It needs only Python 3.11. It runs `pip install -e .[test]` in the current virtual environment, or else in `.venv`
+beside this directory. The tests use real RabbitMQ, NGINX, terminals, browsers and strace: as root on a Debian-like
+system they are installed, elsewhere the command to install them is printed.
 
-Arguments go to pytest, and then nothing else is run: `python3 -m tests -k broker`.
-`CAUCE_SKIP_SERVICES=1` goes on without RabbitMQ and NGINX; the tests that need them are skipped.
+With arguments, only pytest is run with them: `python3 -m tests -k broker`.
+With `CAUCE_SKIP_SERVICES=1`, the tests that need RabbitMQ and NGINX are skipped.
 """
 
 import hashlib
@@ -25,37 +24,37 @@ from contextlib import contextmanager
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-OLDEST_PYTHON = (3, 11)
-PYTEST_LIMIT = 20 * 60.0
-CHECK_LIMIT = 5 * 60.0
-INSTALL_LIMIT = 15 * 60.0
-FAREWELL = 30.0
-"""How long pytest may take to tidy up after it was told to end."""
+MIN_PYTHON = (3, 11)
+PYTEST_TIMEOUT = 20 * 60.0
+CHECK_TIMEOUT = 5 * 60.0
+INSTALL_TIMEOUT = 15 * 60.0
+CLEANUP_TIMEOUT = 30.0
+"""Seconds for pytest to clean up after it was interrupted."""
 
 POLICY = Path("/usr/sbin/policy-rc.d")
-"""What Debian's packages ask before they start a service."""
+"""The program that Debian's packages run before they start a service."""
 
 # An ordinary user's PATH may lack the directories of servers.
-PLACES = os.pathsep.join(
+SERVER_PATH = os.pathsep.join(
     ["/usr/lib/rabbitmq/bin", "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/opt/homebrew/bin"]
 )
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-"""Any of these shows the console in a browser."""
+"""Browsers for the tests of the web console, of which one is needed."""
 
-AT_ONCE = 3
-"""Processes that run tests: most tests wait for others most of the time. Each file is run by one of them."""
+TEST_PROCESSES = 3
+"""Processes of pytest, more than cores because tests mostly wait. Each file runs in one of them."""
 
 
 class GateError(Exception):
-    """The checks can't be run; the message says what to do."""
+    """The checks can't be run; the message has the remedy."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prepare, check and test; return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What a tool prints must not end the gate on a terminal that lacks a character.
+        # Output must not fail on a terminal that lacks a character.
         sys.stdout.reconfigure(errors="replace")
     try:
         prepare_services()
@@ -64,30 +63,30 @@ def main(arguments: Sequence[str]) -> int:
         print(f"gate: {error}", file=sys.stderr)
         return 1
     failed = [] if arguments else run_checks(python)
-    # Last, so that pytest's own summary closes the output.
+    # Last, so that pytest's summary is at the end of the output.
     return 1 if not run_pytest(python, arguments) or failed else 0
 
 
 def prepare_services() -> None:
-    """Make sure that RabbitMQ, NGINX, tmux, a browser and strace are on this machine."""
+    """Install RabbitMQ, NGINX, tmux, a browser and strace if they are missing."""
     if os.environ.get("CAUCE_SKIP_SERVICES") == "1":
         return
-    packages = missing()
+    packages = missing_packages()
     if not packages:
         return
     if can_install():
         install(packages)
-    still = missing()
+    still = missing_packages()
     if still:
         raise GateError(
-            f"{', '.join(still)} is missing. Install what is, and try again:\n"
-            f"    {advice(still)}\n"
-            "or go on without the tests that need RabbitMQ or NGINX: CAUCE_SKIP_SERVICES=1 python3 -m tests"
+            f"{', '.join(still)} is missing. Install it, and try again:\n"
+            f"    {install_command(still)}\n"
+            "or skip the tests that need RabbitMQ or NGINX: CAUCE_SKIP_SERVICES=1 python3 -m tests"
         )
 
 
-def missing() -> list[str]:
-    """Tell what is missing, by the names of Debian's packages."""
+def missing_packages() -> list[str]:
+    """Return the Debian packages that are missing."""
     packages = [] if find("rabbitmq-server") else ["rabbitmq-server"]
     if not has_nginx():
         packages += ["nginx", "libnginx-mod-stream"]
@@ -101,12 +100,12 @@ def missing() -> list[str]:
 
 
 def find(program: str) -> str | None:
-    """Find a program on PATH or where servers usually are."""
-    return shutil.which(program) or shutil.which(program, path=PLACES)
+    """Return the path of a program on PATH or in the usual directories of servers."""
+    return shutil.which(program) or shutil.which(program, path=SERVER_PATH)
 
 
 def has_nginx() -> bool:
-    """Tell whether NGINX is here and can balance TCP."""
+    """Return whether NGINX is installed with its stream module."""
     nginx = find("nginx")
     if nginx is None:
         return False
@@ -118,12 +117,12 @@ def has_nginx() -> bool:
 
 
 def can_install() -> bool:
-    """Tell whether packages can be installed without asking anybody."""
+    """Return whether packages can be installed without a password."""
     return sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def advice(packages: Sequence[str]) -> str:
-    """Write the command with which a person installs Debian's packages, or what they are called elsewhere."""
+def install_command(packages: Sequence[str]) -> str:
+    """Return the command that installs Debian's packages, or their equivalents on other systems."""
     if sys.platform == "darwin":
         return "brew install rabbitmq nginx tmux chromium"
     if sys.platform == "win32":
@@ -132,18 +131,18 @@ def advice(packages: Sequence[str]) -> str:
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install Debian packages without letting them start a service."""
+    """Install Debian packages without starting their services."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"apt-get install {' '.join(packages)}"), no_service_starts():
         for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-            ended = run(["apt-get", "-o", "DPkg::Lock::Timeout=120", *command], INSTALL_LIMIT, environment)
+            ended = run(["apt-get", "-o", "DPkg::Lock::Timeout=120", *command], INSTALL_TIMEOUT, environment)
             if ended.returncode:
-                raise GateError(f"apt-get {command[0]} failed:\n{ended.stdout}\nBy hand: {advice(packages)}")
+                raise GateError(f"apt-get {command[0]} failed:\n{ended.stdout}\nBy hand: {install_command(packages)}")
 
 
 @contextmanager
 def no_service_starts() -> Iterator[None]:
-    """Deny Debian's packages to start what they install, unless the machine has its own rule."""
+    """Keep Debian's packages from starting services within the block, unless the machine has its own policy."""
     if POLICY.exists():
         yield
         return
@@ -156,13 +155,13 @@ def no_service_starts() -> Iterator[None]:
 
 
 def prepare_python() -> str:
-    """Return the interpreter of a virtual environment that holds Cauce and its tools."""
+    """Return the interpreter of a virtual environment with Cauce and its tools."""
     directory = Path(sys.prefix) if sys.prefix != sys.base_prefix else TOP / ".venv"
     python = directory / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
         make_environment(directory)
     stamp = directory / "cauce-gate.stamp"
-    # The path is part of it: an editable installation points to one working copy.
+    # With the path, because an editable installation points to one working copy.
     wanted = hashlib.sha256((TOP / "pyproject.toml").read_bytes() + os.fsencode(TOP)).hexdigest()
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
         install_project(str(python))
@@ -171,11 +170,11 @@ def prepare_python() -> str:
 
 
 def make_environment(directory: Path) -> None:
-    """Make a virtual environment; Debian keeps a part of what that needs in a package of its own."""
+    """Make a virtual environment. Debian has a required module in a separate package."""
     package = f"python3.{sys.version_info.minor}-venv"
     if importlib.util.find_spec("ensurepip") is None:
         if not can_install():
-            raise GateError(f"Python can't make virtual environments here: {advice([package])}")
+            raise GateError(f"Python can't make virtual environments here: {install_command([package])}")
         install([package])
     with step(f"virtual environment {directory.name}"):
         try:
@@ -185,18 +184,18 @@ def make_environment(directory: Path) -> None:
 
 
 def install_project(python: str) -> None:
-    """Install Cauce with its tools, with a second try for a network that stumbled."""
+    """Install Cauce with its tools; try twice, because the network may fail."""
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[test]"]
     with step("pip install -e .[test]"):
-        ended = run(command, INSTALL_LIMIT)
+        ended = run(command, INSTALL_TIMEOUT)
         if ended.returncode:
-            ended = run(command, INSTALL_LIMIT)
+            ended = run(command, INSTALL_TIMEOUT)
         if ended.returncode:
             raise GateError(f"pip install failed twice:\n{ended.stdout}")
 
 
 def run_checks(python: str) -> list[str]:
-    """Run all that looks at the code without running it; return the names of what failed."""
+    """Run the static checks. Returns the names of those that failed."""
     lint_imports = Path(python).with_name("lint-imports.exe" if sys.platform == "win32" else "lint-imports")
     checks = {
         "ruff format": [python, "-m", "ruff", "format", "--check", "."],
@@ -206,16 +205,16 @@ def run_checks(python: str) -> list[str]:
     }
     failed = [name for name, command in checks.items() if not check(name, command)]
     if failed:
-        print(f"gate: FAILED: {', '.join(failed)}; the gate fails, whatever the tests say", flush=True)
+        print(f"gate: FAILED: {', '.join(failed)}; the gate fails, also if the tests pass", flush=True)
     else:
         print(f"gate: {len(checks)} of {len(checks)} checks passed", flush=True)
     return failed
 
 
 def check(name: str, command: Sequence[str]) -> bool:
-    """Run one check; what it printed is shown only when it failed."""
+    """Run one check, and print its output if it failed. Returns whether it passed."""
     began = time.monotonic()
-    ended = run(command, CHECK_LIMIT)
+    ended = run(command, CHECK_TIMEOUT)
     verdict = "FAILED" if ended.returncode else "passed"
     print(f"gate: {name:<12} {verdict} in {time.monotonic() - began:.1f} s", flush=True)
     if ended.returncode:
@@ -224,23 +223,23 @@ def check(name: str, command: Sequence[str]) -> bool:
 
 
 def run_pytest(python: str, arguments: Sequence[str]) -> bool:
-    """Run pytest with its output on ours; tell whether all was well."""
-    told = arguments or ["-n", str(AT_ONCE), "--dist", "loadfile"]
-    process = subprocess.Popen([python, "-m", "pytest", *told], cwd=TOP)
+    """Run pytest with its output shown. Returns whether every test passed."""
+    options = arguments or ["-n", str(TEST_PROCESSES), "--dist", "loadfile"]
+    process = subprocess.Popen([python, "-m", "pytest", *options], cwd=TOP)
     try:
-        return process.wait(PYTEST_LIMIT) == 0
+        return process.wait(PYTEST_TIMEOUT) == 0
     except subprocess.TimeoutExpired:
-        print(f"gate: pytest ran for more than {PYTEST_LIMIT / 60:g} minutes: ending it", file=sys.stderr, flush=True)
+        print(f"gate: pytest ran for more than {PYTEST_TIMEOUT / 60:g} minutes: ending it", file=sys.stderr, flush=True)
         end(process)
         return False
     except KeyboardInterrupt:
-        # The terminal has told pytest as well.
+        # The terminal has interrupted pytest as well.
         wait_or_kill(process)
         return False
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask pytest to end, which lets its fixtures stop their services, and insist after a while."""
+    """Interrupt pytest, so that its fixtures stop their services, and kill it after a timeout."""
     if sys.platform == "win32":
         process.terminate()
     else:
@@ -249,18 +248,18 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_or_kill(process: subprocess.Popen[bytes]) -> None:
-    """Give a process the time for its farewell."""
+    """Wait for the end of a process, and kill it after a timeout."""
     try:
-        process.wait(FAREWELL)
+        process.wait(CLEANUP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
 def run(
-    command: Sequence[str], limit: float, environment: dict[str, str] | None = None
+    command: Sequence[str], timeout: float, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and keep all that it prints; one that takes too long, or isn't there, has failed."""
+    """Run a command and keep its output. A command that is missing or takes too long has failed."""
     try:
         return subprocess.run(
             command,
@@ -271,7 +270,7 @@ def run(
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            timeout=limit,
+            timeout=timeout,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -280,7 +279,7 @@ def run(
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Print the name of a step and how long it took."""
+    """Print the name and the duration of a step."""
     print(f"gate: {name} ...", flush=True)
     began = time.monotonic()
     yield
@@ -288,6 +287,6 @@ def step(name: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    if sys.version_info < OLDEST_PYTHON:
+    if sys.version_info < MIN_PYTHON:
         sys.exit("gate: Cauce needs Python 3.11 or newer; this is " + sys.version.split()[0])
     sys.exit(main(sys.argv[1:]))

@@ -1,3 +1,3 @@
-"""Loads the fixtures that any test may ask for."""
+"""Loads the shared fixtures."""
 
 pytest_plugins = ["tests.services.fixtures", "tests.services.nginx_fixtures", "tests.services.certificates"]

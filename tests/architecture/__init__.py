@@ -1,1 +1,1 @@
-"""What the code must look like, as far as a program can tell and the linters can't."""
+"""Rules for the source code that the linters don't check."""

@@ -1,4 +1,4 @@
-"""Rules about source text: each takes the text of a module and returns the lines that break it."""
+"""Rules for source text: each takes the text of a module and returns the lines that break it."""
 
 import ast
 import io
@@ -13,7 +13,7 @@ _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
 
 
 def imports(source: str) -> Iterator[tuple[int, str]]:
-    """Name each imported module; `from a import b` gives `a` and `a.b`, as `b` may be a module."""
+    """Yield each imported module with its line; `from a import b` gives `a` and `a.b`, because `b` may be a module."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -23,7 +23,7 @@ def imports(source: str) -> Iterator[tuple[int, str]]:
 
 
 def thread_subclasses(source: str) -> list[int]:
-    """Threads and processes are owned, never inherited from."""
+    """Return the classes that inherit from threads or processes, which must be owned instead."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
@@ -32,7 +32,7 @@ def thread_subclasses(source: str) -> list[int]:
 
 
 def environment_readers(source: str) -> list[int]:
-    """The environment is read where a program begins, and nowhere else."""
+    """Return the uses of the environment, which is read only where a program begins."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
@@ -42,7 +42,7 @@ def environment_readers(source: str) -> list[int]:
 
 
 def unexplained_silencers(source: str) -> list[int]:
-    """A silenced linter or type checker has its code and a reason beside it."""
+    """Return the suppressions of a linter or type checker without a code and a reason."""
     return [
         token.start[0]
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
@@ -51,8 +51,15 @@ def unexplained_silencers(source: str) -> list[int]:
 
 
 def relative_imports(source: str) -> list[int]:
-    """A module is named in full wherever it is imported."""
+    """Return the relative imports; modules are imported by their full names."""
     return [node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+def public_classes(source: str) -> list[str]:
+    """Return the names of the public classes of a module."""
+    return [
+        node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
 
 
 def _last_name(node: ast.expr) -> str:

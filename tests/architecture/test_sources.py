@@ -1,8 +1,9 @@
-"""The rules that every source file of the project keeps."""
+"""The rules that every source file of the project follows."""
 
 import fnmatch
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.architecture.rules import (
     environment_readers,
     imports,
+    public_classes,
     relative_imports,
     thread_subclasses,
     unexplained_silencers,
@@ -21,7 +23,7 @@ ALL = sorted(path for part in ("core", "tui", "tests") for path in (TOP / part).
 
 TOP_LEVEL = {"tui", "core", "nginx.conf", "Diagrama.txt", "pyproject.toml", "tests", "README.md", "LICENSE"}
 
-ENTRANCES = {"core/launch.py"}
+ENTRY_POINTS = {"core/launch.py"}
 """Where programs begin, besides the `__main__` modules."""
 
 PROTOCOL_MAY_IMPORT = ("core.errors", "core.identifiers", "core.jsontext", "core.protocol")
@@ -37,20 +39,20 @@ def broken(rule: Rule, paths: list[Path]) -> list[str]:
     return [f"{name_of(path)}:{line}" for path in paths for line in rule(path.read_text(encoding="utf-8"))]
 
 
-def test_there_are_sources_to_look_at() -> None:
+def test_the_sources_are_found() -> None:
     assert TOP / "core" / "errors.py" in CORE
     assert Path(__file__) in ALL
 
 
-def test_the_top_level_holds_what_the_design_names_and_nothing_else() -> None:
+def test_the_top_level_has_only_the_designed_entries() -> None:
     lines = (TOP / ".gitignore").read_text(encoding="utf-8").splitlines()
     ignored = [line.strip("/") for line in lines if line and not line.startswith("#")]
-    found = {
+    entries = {
         path.name
         for path in TOP.iterdir()
         if not path.name.startswith(".") and not any(fnmatch.fnmatch(path.name, pattern) for pattern in ignored)
     }
-    assert found - TOP_LEVEL == set()
+    assert entries - TOP_LEVEL == set()
 
 
 def test_no_module_is_named_like_one_of_the_standard_library() -> None:
@@ -64,11 +66,11 @@ def test_threads_and_processes_are_owned_and_not_inherited_from() -> None:
 
 
 def test_the_environment_is_read_only_where_a_program_begins() -> None:
-    inside = [path for path in CORE if path.name != "__main__.py" and name_of(path) not in ENTRANCES]
+    inside = [path for path in CORE if path.name != "__main__.py" and name_of(path) not in ENTRY_POINTS]
     assert broken(environment_readers, inside) == []
 
 
-def test_whatever_is_silenced_has_a_code_and_a_reason() -> None:
+def test_suppressions_have_a_code_and_a_reason() -> None:
     assert broken(unexplained_silencers, ALL) == []
 
 
@@ -81,9 +83,27 @@ def test_the_protocol_knows_nothing_of_the_rest() -> None:
         f"{name_of(path)}:{line} {module}"
         for path in sorted((TOP / "core" / "protocol").glob("*.py"))
         for line, module in imports(path.read_text(encoding="utf-8"))
-        # `from core import x` is told by its second name, `core.x`.
+        # `from core import x` is found by its second name, `core.x`.
         if module.startswith("core.") and not module.startswith(PROTOCOL_MAY_IMPORT)
     ] == []
+
+
+def shared_classes(sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the public classes that are defined in more than one module, with these modules."""
+    modules: dict[str, list[str]] = defaultdict(list)
+    for module, source in sources.items():
+        for name in public_classes(source):
+            modules[name].append(module)
+    return {name: found for name, found in modules.items() if len(found) > 1}
+
+
+def test_no_two_public_classes_of_core_share_a_name() -> None:
+    assert shared_classes({name_of(path): path.read_text(encoding="utf-8") for path in CORE}) == {}
+
+
+def test_two_public_classes_that_share_a_name_are_found() -> None:
+    sources = {"a.py": "class Reader: ...\nclass _Row: ...", "b.py": "class Reader: ...\nclass _Row: ..."}
+    assert shared_classes(sources) == {"Reader": ["a.py", "b.py"]}
 
 
 def test_nothing_is_mocked() -> None:
@@ -125,5 +145,5 @@ def test_each_rule_finds_what_breaks_it(rule: Rule, source: str) -> None:
         (relative_imports, "from core import errors"),
     ],
 )
-def test_each_rule_lets_the_rest_pass(rule: Rule, source: str) -> None:
+def test_each_rule_accepts_the_rest(rule: Rule, source: str) -> None:
     assert rule(source) == []

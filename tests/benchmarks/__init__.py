@@ -1,1 +1,1 @@
-"""How fast the system is, beside what its parts can do at best; run by `python -m tests.benchmarks`."""
+"""Benchmarks of the system, of the libraries under it and of other task systems: `python -m tests.benchmarks`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: measure how fast the system is on this machine."""
+"""`python -m tests.benchmarks`: measures the throughput of the system on this machine."""
 
 import argparse
 import shlex
@@ -12,7 +12,7 @@ from pathlib import Path
 from core import config
 from core.broker.rabbitmq import quiet_pika
 from tests.benchmarks import catalogue, machine
-from tests.benchmarks.case import Lost, Order
+from tests.benchmarks.case import Order, TasksLost
 from tests.benchmarks.report import Report, write_json, write_markdown
 from tests.benchmarks.runner import run
 from tests.benchmarks.services import Services
@@ -31,33 +31,33 @@ def make_parser() -> argparse.ArgumentParser:
     number = config.whole_number(1, 10_000_000)
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="Measure how fast the system is, beside what the libraries under it and other task systems can do. "
-        "Takes a quarter of an hour; let the machine do nothing else meanwhile.",
+        description="Measure the throughput of the system, of the libraries under it and of other task systems. "
+        "Takes a quarter of an hour, on a machine that is otherwise idle.",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="within a few minutes: fewer tasks, and only the whole way"
-    )
+    parser.add_argument("--quick", action="store_true", help="take a few minutes: fewer tasks, and only the whole path")
     parser.add_argument("--cases", nargs="+", choices=tuple(catalogue.CASES), metavar="CASE", help=_cases())
     parser.add_argument(
-        "--tasks", type=number, metavar="N", help=f"in each stage (default: {TASKS}; quick {QUICK_TASKS})"
+        "--tasks", type=number, metavar="N", help=f"tasks in each stage (default: {TASKS}; quick {QUICK_TASKS})"
     )
-    parser.add_argument("--rounds", type=number, metavar="N", help=f"default: {ROUNDS}; quick {QUICK_ROUNDS}")
-    parser.add_argument("--dir", type=Path, metavar="DIRECTORY", help="where the journals are (default: a new one)")
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT, metavar="DIRECTORY", help=f"where the report goes (default: {OUTPUT})"
+        "--rounds", type=number, metavar="N", help=f"number of rounds (default: {ROUNDS}; quick {QUICK_ROUNDS})"
+    )
+    parser.add_argument("--dir", type=Path, metavar="DIRECTORY", help="directory for the journals (default: a new one)")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, metavar="DIRECTORY", help=f"directory for the report (default: {OUTPUT})"
     )
     return parser
 
 
 def _cases() -> str:
-    return f"which ones, of {', '.join(catalogue.CASES)} (default: all)"
+    return f"cases to measure, of {', '.join(catalogue.CASES)} (default: all)"
 
 
 def measure(arguments: argparse.Namespace, command: str) -> Report:
-    """Do what the command line asks for.
+    """Run the benchmark.
 
     Raises:
-        Lost: a case has lost tasks.
+        TasksLost: a case lost tasks.
     """
     names = arguments.cases or tuple(catalogue.CASES)
     tasks = arguments.tasks or (QUICK_TASKS if arguments.quick else TASKS)
@@ -71,13 +71,13 @@ def measure(arguments: argparse.Namespace, command: str) -> Report:
         busy = machine.load()
         with Services(directory) as services:
             cases, left_out = catalogue.make(names, services)
-            results = run(cases, order, rounds, directory, say) if cases else []
-            looked = machine.look(directory, busy, services.versions)
+            results = run(cases, order, rounds, directory, show_progress) if cases else []
+            host = machine.inspect(directory, busy, services.versions)
     return Report(
         date=date,
         command=command,
         seconds=time.monotonic() - began,
-        machine=looked,
+        machine=host,
         order=order,
         cases={case.name: case.description for case in cases},
         left_out=left_out,
@@ -88,18 +88,18 @@ def measure(arguments: argparse.Namespace, command: str) -> Report:
     )
 
 
-def say(line: str) -> None:
-    """Show how far it is, beside the report."""
+def show_progress(line: str) -> None:
+    """Write a line of progress to standard error."""
     sys.stderr.write(f"{line}\n")
 
 
 def main(words: Sequence[str]) -> int:
-    """The program."""
+    """Run the program. Returns the exit code."""
     arguments = make_parser().parse_args(words)
     quiet_pika()
     try:
         report = measure(arguments, shlex.join(["python", "-m", "tests.benchmarks", *words]))
-    except Lost as error:
+    except TasksLost as error:
         sys.stderr.write(f"tests.benchmarks: {error}\n")
         return 1
     except KeyboardInterrupt:
@@ -110,7 +110,7 @@ def main(words: Sequence[str]) -> int:
     base.with_suffix(".json").write_bytes(write_json(report))
     base.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
-    say(f"written to {base.with_suffix('.json')} and {base.with_suffix('.md')}")
+    show_progress(f"written to {base.with_suffix('.json')} and {base.with_suffix('.md')}")
     return 0
 
 

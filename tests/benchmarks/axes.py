@@ -1,4 +1,4 @@
-"""What grows, and what is measured of it at each point: rates, and the latency of one task at a time."""
+"""The axes of growth, and the measurements at each point: rates, and the latency of single tasks."""
 
 import random
 import shutil
@@ -11,34 +11,34 @@ import msgspec
 
 from core.jsontext import Json
 from core.model import State
-from tests.benchmarks.book import Book
 from tests.benchmarks.case import Stage
-from tests.benchmarks.crowd import Crowd
 from tests.benchmarks.filling import fill
-from tests.benchmarks.setting import Setting, Site, running
+from tests.benchmarks.journal_reader import JournalReader
+from tests.benchmarks.load_client import LoadClient
+from tests.benchmarks.setting import RunningSystem, Setting, running
 from tests.benchmarks.spread import Spread
-from tests.benchmarks.watch import Watch
+from tests.benchmarks.storage_watcher import StorageWatcher
 
 CONNECTIONS = 6
-OPEN = 2400
-"""Tasks without an answer on all connections together."""
+OPEN_TASKS = 2400
+"""Unanswered tasks on all connections together."""
 
-MOST_OPEN_BYTES = 4 * 1024 * 1024
-"""The same in bytes of payload, as the client itself has it."""
+MAX_OPEN_BYTES = 4 * 1024 * 1024
+"""The same limit in bytes of payload, as in the client."""
 
-MOST_BYTES = 64 * 1024 * 1024
-"""Of payload in one measurement: large ones are measured with fewer tasks."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of payload in one measurement: with large payloads there are fewer tasks."""
 
-ENOUGH = 5
-"""So many times the tasks of one measurement wait before workers are started, beside the backlog."""
+BACKLOG_FACTOR = 5
+"""Tasks that wait beside the backlog before workers start, in multiples of one measurement."""
 
-FEWEST = 50
+MIN_TASKS = 50
 PAUSES = (0.005, 0.03)
-"""Seconds between two single tasks."""
+"""Range of the random pause between single tasks, in seconds."""
 
 
 class Amount(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is done at each point."""
+    """How much is measured at each point."""
 
     tasks: int
     singles: int
@@ -46,18 +46,18 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured at one point."""
+    """The measurements at one point."""
 
     axis: str
     setting: str
     at: int
     rates: dict[Stage, list[float]]
-    """Tasks a second, in each round."""
+    """Tasks a second in each round."""
     latencies: dict[Stage, Spread]
-    """Of one task at a time."""
+    """Of single tasks."""
 
     def rate(self, stage: Stage) -> float | None:
-        """The median of the rounds; None when there was none."""
+        """Return the median of the rounds. Returns None when the stage was not measured."""
         return median(self.rates[stage]) if stage in self.rates else None
 
 
@@ -65,12 +65,12 @@ Measure = Callable[[Setting, Sequence[int], Amount, Path], Iterator[Point]]
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that grows."""
+    """A quantity that grows."""
 
     name: str
     title: str
     unit: str
-    """What its places are."""
+    """The unit of its places."""
     places: Sequence[int]
     quick: Sequence[int]
     measure: Measure
@@ -78,7 +78,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 
 def _payload(setting: Setting, places: Sequence[int], amount: Amount, directory: Path) -> Iterator[Point]:
     for size in places:
-        # Two bytes are the text's quotes.
+        # Two bytes are the quotes of the text.
         yield _whole("payload", setting, size, amount, directory / str(size), payload="x" * max(0, size - 2), size=size)
 
 
@@ -100,22 +100,22 @@ def _journal(setting: Setting, places: Sequence[int], amount: Amount, directory:
 
 
 def _backlog(setting: Setting, places: Sequence[int], amount: Amount, directory: Path) -> Iterator[Point]:
-    """One system, whose backlog grows from place to place: it is submitted as everything is."""
+    """Measure one system whose backlog grows from place to place."""
     place = directory / "backlog"
-    with running(setting, place) as site, Book(site.journal) as book:
+    with running(setting, place) as system, JournalReader(system.journal) as journal:
         for waiting in sorted(places):
-            _wait_behind(site, book, waiting)
-            yield _beside_backlog(site, waiting, amount, book)
+            _fill_backlog(system, journal, waiting)
+            yield _with_backlog(system, waiting, amount, journal)
     shutil.rmtree(place)
 
 
-def _wait_behind(site: Site, book: Book, waiting: int) -> None:
-    """Submit until so many wait."""
-    missing = waiting - book.in_state(State.QUEUED)
+def _fill_backlog(system: RunningSystem, journal: JournalReader, waiting: int) -> None:
+    """Submit tasks until so many wait."""
+    missing = waiting - journal.count_in_state(State.QUEUED)
     if missing > 0:
-        with Crowd(site.entrance, CONNECTIONS) as crowd:
-            crowd.flood(missing, OPEN // CONNECTIONS)
-    book.wait_in_state(State.QUEUED, waiting)
+        with LoadClient(system.entrance, CONNECTIONS) as load_client:
+            load_client.send_all(missing, OPEN_TASKS // CONNECTIONS)
+    journal.wait_for_state(State.QUEUED, waiting)
 
 
 def _whole(
@@ -129,75 +129,79 @@ def _whole(
     size: int = 0,
     connections: int = CONNECTIONS,
 ) -> Point:
-    """Measure the whole way at one point, in a system of its own."""
-    tasks = max(FEWEST, min(amount.tasks, MOST_BYTES // max(1, size)))
-    window = max(1, min(OPEN, MOST_OPEN_BYTES // max(1, size)) // connections)
+    """Measure the whole path at one point, in a new system."""
+    tasks = max(MIN_TASKS, min(amount.tasks, MAX_BYTES // max(1, size)))
+    window = max(1, min(OPEN_TASKS, MAX_OPEN_BYTES // max(1, size)) // connections)
     with (
-        running(setting, directory) as site,
-        site.workers(),
-        Book(site.journal) as book,
-        Crowd(site.entrance, connections, payload) as crowd,
+        running(setting, directory) as system,
+        system.workers(),
+        JournalReader(system.journal) as journal,
+        LoadClient(system.entrance, connections, payload) as load_client,
     ):
-        _flood(crowd, book, max(FEWEST, tasks // 10), window)
-        rates = [_flood(crowd, book, tasks, window) for _ in range(amount.rounds)]
-        latencies = _singles(site, crowd, amount.singles, stored=True)
+        _flood(load_client, journal, max(MIN_TASKS, tasks // 10), window)
+        rates = [_flood(load_client, journal, tasks, window) for _ in range(amount.rounds)]
+        latencies = _single_latencies(system, load_client, amount.singles, stored=True)
     shutil.rmtree(directory)
     return Point(axis=axis, setting=setting.name, at=at, rates={Stage.WHOLE: rates}, latencies=latencies)
 
 
-def _flood(crowd: Crowd, book: Book, tasks: int, window: int) -> float:
-    """The rate of so many tasks that are submitted together, until all are stored."""
-    done, began = book.in_state(State.DONE), time.time()
-    crowd.flood(tasks, window)
-    _, ended = book.reach(State.DONE, done + tasks)
+def _flood(load_client: LoadClient, journal: JournalReader, tasks: int, window: int) -> float:
+    """Submit tasks together. Returns the rate until all are stored."""
+    done, began = journal.count_in_state(State.DONE), time.time()
+    load_client.send_all(tasks, window)
+    _, ended = journal.wait_for_count(State.DONE, done + tasks)
     return tasks / (ended - began)
 
 
-def _beside_backlog(site: Site, waiting: int, amount: Amount, book: Book) -> Point:
-    """What the system takes, and what its workers do, while so many wait at the least."""
+def _with_backlog(system: RunningSystem, waiting: int, amount: Amount, journal: JournalReader) -> Point:
+    """Measure accepting and working while at least so many tasks wait."""
     accepted, worked = [], []
-    with Crowd(site.entrance, CONNECTIONS) as crowd:
-        crowd.flood(max(FEWEST, amount.tasks // 10), OPEN // CONNECTIONS)
+    with LoadClient(system.entrance, CONNECTIONS) as load_client:
+        load_client.send_all(max(MIN_TASKS, amount.tasks // 10), OPEN_TASKS // CONNECTIONS)
         for _ in range(amount.rounds):
-            accepted.append(amount.tasks / crowd.flood(amount.tasks, OPEN // CONNECTIONS))
-        latencies = _singles(site, crowd, amount.singles, stored=False)
+            accepted.append(amount.tasks / load_client.send_all(amount.tasks, OPEN_TASKS // CONNECTIONS))
+        latencies = _single_latencies(system, load_client, amount.singles, stored=False)
     for _ in range(amount.rounds):
-        # They work before it is known that they are ready, and go on after they were told to leave.
-        _wait_behind(site, book, waiting + ENOUGH * amount.tasks)
-        worked.append(_work(site, amount.tasks, book))
+        # Workers begin before they are known to be ready, and go on after they are asked to stop.
+        _fill_backlog(system, journal, waiting + BACKLOG_FACTOR * amount.tasks)
+        worked.append(_work(system, amount.tasks, journal))
     rates = {Stage.ACCEPT: accepted, Stage.WORK: worked}
-    return Point(axis="backlog", setting=site.setting.name, at=waiting, rates=rates, latencies=latencies)
+    return Point(axis="backlog", setting=system.setting.name, at=waiting, rates=rates, latencies=latencies)
 
 
-def _work(site: Site, tasks: int, book: Book) -> float:
-    """The rate at which workers do so many tasks once they are at it."""
-    done, started = book.in_state(State.DONE), time.time()
-    with site.workers():
-        before, began = book.reach(State.DONE, done + 1)
-        if book.in_state(State.QUEUED) < tasks:
-            # They were so few that most of them were done before anybody looked.
+def _work(system: RunningSystem, tasks: int, journal: JournalReader) -> float:
+    """Return the rate of workers for so many tasks, after their start."""
+    done, started = journal.count_in_state(State.DONE), time.time()
+    with system.workers():
+        before, began = journal.wait_for_count(State.DONE, done + 1)
+        if journal.count_in_state(State.QUEUED) < tasks:
+            # Most tasks were done before the first measurement.
             return (before - done) / (began - started)
-        after, ended = book.reach(State.DONE, before + tasks)
+        after, ended = journal.wait_for_count(State.DONE, before + tasks)
     return (after - before) / (ended - began)
 
 
-def _singles(site: Site, crowd: Crowd, tasks: int, *, stored: bool) -> dict[Stage, Spread]:
-    """The latency of one task at a time, from when it was sent."""
-    chance = random.Random(1)  # noqa: S311 - the same pauses each time, nothing secret
+def _single_latencies(
+    system: RunningSystem, load_client: LoadClient, tasks: int, *, stored: bool
+) -> dict[Stage, Spread]:
+    """Measure the latency of single tasks, from the moment each is sent."""
+    rng = random.Random(1)  # noqa: S311 - the same pauses each time
     sent: dict[int, float] = {}
     accepted: dict[int, float] = {}
-    with Watch(site.journal, site.setting.workers) as watch:
+    with StorageWatcher(system.journal, system.setting.workers) as watcher:
         for number in range(1, tasks + 1):
-            offered = crowd.offer([time.time() + chance.uniform(*PAUSES)])
+            offered = load_client.send_at([time.time() + rng.uniform(*PAUSES)])
             sent |= offered.sent
             accepted |= offered.accepted
             if stored:
-                watch.wait(number)
-        reached = {crowd.number(task_id): moment for task_id, moment in watch.stored().items()} if stored else {}
-    found = {Stage.ACCEPT: accepted, Stage.WHOLE: reached}
+                watcher.wait(number)
+        reached = (
+            {load_client.number(task_id): moment for task_id, moment in watcher.stored().items()} if stored else {}
+        )
+    by_stage = {Stage.ACCEPT: accepted, Stage.WHOLE: reached}
     return {
         stage: Spread.of([moment - sent[number] for number, moment in moments.items()])
-        for stage, moments in found.items()
+        for stage, moments in by_stage.items()
         if moments
     }
 
@@ -247,4 +251,4 @@ AXES = {
         ),
     )
 }
-"""What there is to measure, by its name on the command line."""
+"""The axes, by their names on the command line."""

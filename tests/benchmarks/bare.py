@@ -1,4 +1,4 @@
-"""pika and SQLite used as plainly and as fast as they go: the work of `ceiling`, which says what for."""
+"""pika and SQLite, used directly and as fast as possible: the work of `ceiling`."""
 
 import time
 from abc import ABC, abstractmethod
@@ -25,11 +25,11 @@ _decode = msgspec.json.Decoder(Reference).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Work(ABC):
-    """Something to do with a channel.
+class ChannelWork(ABC):
+    """Work on a channel.
 
     Attributes:
-        seconds: how long it took.
+        seconds: duration of the work.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Work(ABC):
         self._finished: Callable[[], None]
 
     def start(self, channel: Channel, finished: Callable[[], None]) -> None:
-        """Begin with a channel on which the queue is there; call `finished` at the end."""
+        """Begin on a channel on which the queue is declared; call `finished` at the end."""
         self._finished = finished
         self._begin(channel)
 
@@ -48,15 +48,15 @@ class Work(ABC):
 
     @abstractmethod
     def _begin(self, channel: Channel) -> None:
-        """Set the channel up, note when the work began, and do it."""
+        """Set up the channel, record the start time, and begin."""
 
 
-class Publishing(Work):
+class Publishing(ChannelWork):
     """Publishes messages, with confirms.
 
     Args:
-        messages: how many.
-        window: how many may be unconfirmed at once.
+        messages: number of messages.
+        window: messages that may be unconfirmed.
     """
 
     def __init__(self, messages: int, window: int) -> None:
@@ -84,7 +84,7 @@ class Publishing(Work):
             self._channel.basic_publish("", QUEUE, body, self._persistent)
 
     def _answered(self, frame: Method) -> None:
-        # The broker confirms in order, a multiple being all up to a number, and has no reason to refuse.
+        # The broker confirms in order; `multiple` means all up to the tag. It has no reason to refuse a message.
         assert isinstance(frame.method, Basic.Ack)
         self._confirmed += frame.method.delivery_tag - self._confirmed if frame.method.multiple else 1
         if self._confirmed >= self._messages:
@@ -93,7 +93,7 @@ class Publishing(Work):
             self._publish()
 
 
-class Consuming(Work, Closeable):
+class Consuming(ChannelWork, Closeable):
     """Consumes messages, stores a row for each, and acknowledges them."""
 
     def __init__(self, messages: int, path: Path) -> None:
@@ -105,11 +105,11 @@ class Consuming(Work, Closeable):
         self._database.execute("CREATE TABLE results (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, stored_at REAL)")
 
     def stored(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
         return self._database.number("SELECT count(*) FROM results")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()
 
     def _begin(self, channel: Channel) -> None:
@@ -132,8 +132,8 @@ class Consuming(Work, Closeable):
                 self._end()
 
 
-def drive(url: str, work: Work) -> None:
-    """Connect, see to it that there is a quorum queue, have the work done with it, and disconnect."""
+def run_work(url: str, work: ChannelWork) -> None:
+    """Connect, declare a quorum queue, do the work, and disconnect."""
     failures: list[Exception] = []
 
     def opened(connection: pika.SelectConnection) -> None:

@@ -1,6 +1,6 @@
-"""What is measured: cases, the stages of a task's way, and what one run of one case gave.
+"""What is measured: cases, the stages of a task's path, and the results of one run of a case.
 
-A case is a system that tasks go through: ours in some arrangement, the bare libraries it is built on, or a peer.
+A case is a system that runs tasks: Cauce in some configuration, the bare libraries under it, or a peer.
 It knows nothing of rounds, medians and tables.
 """
 
@@ -14,17 +14,17 @@ import msgspec
 
 
 class Stage(enum.StrEnum):
-    """A part of a task's way. What a case calls by these names is what it has promised at their ends."""
+    """A part of a task's path. A stage ends when the case has made the promise in its name."""
 
     WHOLE = "submit → stored"
     ACCEPT = "submit → accepted"
     WORK = "queued → stored"
     MEANWHILE = "accepted meanwhile"
-    """Of the tasks of `WHOLE`: from the first sent to the last accepted, while workers take what is there already."""
+    """Of the tasks of `WHOLE`: from the first sent to the last accepted, while workers run tasks already accepted."""
 
 
 class Group(enum.StrEnum):
-    """Processes that do the same thing."""
+    """Processes with the same function."""
 
     CLIENT = "client"
     NGINX = "nginx"
@@ -32,31 +32,31 @@ class Group(enum.StrEnum):
     RABBITMQ = "rabbitmq"
     WORKERS = "workers"
     ELSEWHERE = "elsewhere"
-    """All else that the machine did meanwhile, the system's own work for the disk and the network included."""
+    """All else on the machine, with the operating system's work for disk and network."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is to be done."""
+    """How much is measured."""
 
     tasks: int
-    """In each stage."""
+    """Tasks in each stage."""
     warm_up: int
-    """Tasks before the first stage, which are not measured."""
+    """Tasks before the first stage, not measured."""
     halves: bool
-    """Whether the two halves of the way are measured by themselves too."""
+    """Whether the two halves of the path are also measured separately."""
     connections: int = 6
-    """Of the client."""
+    """Connections of the client."""
     window: int = 400
-    """How many tasks may be without an answer on each connection."""
+    """Unanswered tasks per connection."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage of one case, measured once."""
+    """One measurement of one stage of one case."""
 
     tasks: int
     seconds: float
     cpu: Mapping[Group, float]
-    """Seconds of processor time by who took them."""
+    """Seconds of processor time by group."""
 
     @property
     def rate(self) -> float:
@@ -65,19 +65,19 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Result: TypeAlias = Mapping[Stage, Measured]
-"""What one run of a case gave; stages that the case has not, or that were not ordered, are missing."""
+"""The measurements of one run of a case; stages that were not measured are missing."""
 
 
-class Lost(Exception):
-    """A case has lost tasks, or has not finished: its figures mean nothing."""
+class TasksLost(Exception):
+    """A case lost tasks or did not finish: its measurements mean nothing."""
 
 
 class Case(ABC):
     """A system to measure.
 
     Attributes:
-        name: a short one, for the command line and the tables.
-        description: what runs, in a line.
+        name: short, for the command line and the tables.
+        description: what runs, in one line.
     """
 
     name: str
@@ -85,8 +85,8 @@ class Case(ABC):
 
     @abstractmethod
     def run(self, directory: Path, order: Order) -> Result:
-        """Start everything in an empty directory, measure each stage once, and leave nothing behind.
+        """Start everything in an empty directory, measure each stage once, and stop everything.
 
         Raises:
-            Lost: not every task came through.
+            TasksLost: not every task was stored.
         """

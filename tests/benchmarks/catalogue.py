@@ -1,10 +1,10 @@
-"""The cases that there are. A new one is a class of its own module and a line here."""
+"""All cases. A new one is a class in a new module and a line here."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from tests.benchmarks.arrangement import Arrangement
 from tests.benchmarks.case import Case
+from tests.benchmarks.cauce_case import CauceCase
 from tests.benchmarks.ceiling import Ceiling
 from tests.benchmarks.embedded_ceiling import QueueCeiling, SqliteCeiling
 from tests.benchmarks.peers.kinds import HUEY, KINDS, Kind
@@ -12,7 +12,7 @@ from tests.benchmarks.peers.peer import Peer
 from tests.benchmarks.services import Missing, Services
 
 BASELINE = Ceiling.name
-"""What the others are compared with."""
+"""The case with which the others are compared."""
 
 CEILINGS = {
     SqliteCeiling.name: SqliteCeiling.name,
@@ -20,23 +20,23 @@ CEILINGS = {
     "embedded": QueueCeiling.name,
     HUEY.name: QueueCeiling.name,
 }
-"""What those without RabbitMQ are compared with."""
+"""The cases with which those without RabbitMQ are compared."""
 
 
 def _embedded(_services: Services) -> Case:
-    return Arrangement("embedded", 1, 1)
+    return CauceCase("embedded", 1, 1)
 
 
 def _rabbitmq(services: Services) -> Case:
-    return Arrangement("rabbitmq", 1, 1, node=services.rabbitmq())
+    return CauceCase("rabbitmq", 1, 1, node=services.rabbitmq())
 
 
 def _nginx(services: Services) -> Case:
-    return Arrangement("nginx", 3, 2, nginx=services.nginx(), node=services.rabbitmq())
+    return CauceCase("nginx", 3, 2, nginx=services.nginx(), node=services.rabbitmq())
 
 
 def _nginx_before_two(services: Services) -> Case:
-    return Arrangement("nginx2", 2, 2, nginx=services.nginx(), node=services.rabbitmq())
+    return CauceCase("nginx2", 2, 2, nginx=services.nginx(), node=services.rabbitmq())
 
 
 def _peer(kind: Kind, services: Services) -> Case:
@@ -61,7 +61,7 @@ CASES: dict[str, Callable[[Services], Case]] = {
 
 
 def make(names: Iterable[str], services: Services) -> tuple[list[Case], list[str]]:
-    """Make cases; and why which of them can't be measured on this machine."""
+    """Make cases. Returns them, and the reasons for those that can't be measured on this machine."""
     cases: list[Case] = []
     left_out: list[str] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""What the smaller benchmarks have in common as programs: the command line, the services, and where the report goes."""
+"""What the smaller benchmarks have in common: the command line, the services, and the output of the report."""
 
 import argparse
 import shlex
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from core.broker.rabbitmq import quiet_pika
 from tests.benchmarks import machine, setting
-from tests.benchmarks.case import Lost
+from tests.benchmarks.case import TasksLost
 from tests.benchmarks.document import Document, Section, write_json, write_markdown
 from tests.benchmarks.services import Services
 from tests.benchmarks.setting import Setting
@@ -23,20 +23,20 @@ OUTPUT = Path("build", "benchmarks")
 Figure = TypeVar("Figure")
 
 
-def say(line: str) -> None:
-    """Show how far it is, beside the report."""
+def show_progress(line: str) -> None:
+    """Write a line of progress to standard error."""
     sys.stderr.write(f"{line}\n")
 
 
 class Benchmark(ABC, Generic[Figure]):
-    """One benchmark.
+    """A benchmark with its own report.
 
     Attributes:
         name: the last part of its module's name.
         title: of its report.
         description: for its help.
-        settings: the names of those that are measured when none are named.
-        quick: the same with `--quick`.
+        settings: names of the default settings.
+        quick: names of the default settings with `--quick`.
     """
 
     name: str
@@ -47,34 +47,34 @@ class Benchmark(ABC, Generic[Figure]):
 
     @abstractmethod
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what is its own to the command line."""
+        """Add the arguments of this benchmark."""
 
     @abstractmethod
     def measure(self, arguments: argparse.Namespace, settings: Sequence[Setting], directory: Path) -> list[Figure]:
         """Measure everything.
 
         Raises:
-            Lost: tasks were lost.
+            TasksLost: tasks were lost.
         """
 
     @abstractmethod
-    def tell(self, figures: Sequence[Figure]) -> list[Section]:
-        """Say what was measured."""
+    def make_sections(self, figures: Sequence[Figure]) -> list[Section]:
+        """Return the sections of the report."""
 
     def draw(self, figures: Sequence[Figure]) -> str:
-        """A picture as SVG; empty for none."""
+        """Return a plot as SVG. Returns an empty string when there is none."""
         return ""
 
 
-def conduct(benchmark: Benchmark[Figure], words: Sequence[str]) -> int:
-    """Run it as a program; the exit code."""
+def run_benchmark(benchmark: Benchmark[Figure], words: Sequence[str]) -> int:
+    """Run a benchmark as a program. Returns the exit code."""
     arguments = _parser(benchmark).parse_args(words)
     quiet_pika()
     command = shlex.join(["python", "-m", f"tests.benchmarks.{benchmark.name}", *words])
     try:
         document = _run(benchmark, arguments, command)
-    except Lost as error:
-        say(f"tests.benchmarks.{benchmark.name}: {error}")
+    except TasksLost as error:
+        show_progress(f"tests.benchmarks.{benchmark.name}: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -86,18 +86,18 @@ def _parser(benchmark: Benchmark[Figure]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m tests.benchmarks.{benchmark.name}", description=benchmark.description
     )
-    parser.add_argument("--quick", action="store_true", help="within seconds, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="take some seconds, as a test of the benchmark")
     parser.add_argument(
         "--settings",
         nargs="+",
         choices=tuple(setting.SETTINGS),
         metavar="SETTING",
-        help=f"which ones, of {', '.join(setting.SETTINGS)} (default: {', '.join(benchmark.settings)};"
+        help=f"settings to measure, of {', '.join(setting.SETTINGS)} (default: {', '.join(benchmark.settings)};"
         f" quick: {', '.join(benchmark.quick)})",
     )
-    parser.add_argument("--dir", type=Path, metavar="DIRECTORY", help="where the journals are (default: a new one)")
+    parser.add_argument("--dir", type=Path, metavar="DIRECTORY", help="directory for the journals (default: a new one)")
     parser.add_argument(
-        "--output", type=Path, default=OUTPUT, metavar="DIRECTORY", help=f"where the report goes (default: {OUTPUT})"
+        "--output", type=Path, default=OUTPUT, metavar="DIRECTORY", help=f"directory for the report (default: {OUTPUT})"
     )
     benchmark.add_arguments(parser)
     return parser
@@ -113,13 +113,13 @@ def _run(benchmark: Benchmark[Figure], arguments: argparse.Namespace, command: s
         with Services(directory) as services:
             settings, left_out = setting.make(names, services)
             figures = benchmark.measure(arguments, settings, directory)
-            looked = machine.look(directory, busy, services.versions)
+            host = machine.inspect(directory, busy, services.versions)
     return Document(
         title=benchmark.title,
         date=date,
         command=command,
         seconds=time.monotonic() - began,
-        machine=looked,
+        machine=host,
         settings={each.name: each.description for each in settings},
         left_out=left_out,
         figures=figures,
@@ -127,14 +127,14 @@ def _run(benchmark: Benchmark[Figure], arguments: argparse.Namespace, command: s
 
 
 def _write(benchmark: Benchmark[Figure], document: Document[Figure], output: Path) -> str:
-    """Write the files; the text of the report."""
+    """Write the files. Returns the text of the report."""
     output.mkdir(parents=True, exist_ok=True)
     base = f"{document.date.replace(' ', '-').replace(':', '')}-{benchmark.name}"
-    drawn = benchmark.draw(document.figures)
-    if drawn:
-        (output / f"{base}.svg").write_text(drawn, encoding="utf-8")
-    text = write_markdown(document, benchmark.tell(document.figures), f"{base}.svg" if drawn else "")
+    plot = benchmark.draw(document.figures)
+    if plot:
+        (output / f"{base}.svg").write_text(plot, encoding="utf-8")
+    text = write_markdown(document, benchmark.make_sections(document.figures), f"{base}.svg" if plot else "")
     (output / f"{base}.json").write_bytes(write_json(document))
     (output / f"{base}.md").write_text(text, encoding="utf-8")
-    say(f"written to {output / base}.json, .md{' and .svg' if drawn else ''}")
+    show_progress(f"written to {output / base}.json, .md{' and .svg' if plot else ''}")
     return text

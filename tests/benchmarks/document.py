@@ -1,4 +1,4 @@
-"""The report of a benchmark that has figures of its own kind: as a value, as JSON, and as Markdown for people. Pure."""
+"""The report of a benchmark with its own kind of measurement: as a value, as JSON and as Markdown. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
@@ -12,23 +12,23 @@ Figure = TypeVar("Figure")
 
 
 class Document(msgspec.Struct, Generic[Figure], frozen=True, kw_only=True):
-    """Everything that there is to say about one run."""
+    """The report of one run."""
 
     title: str
     date: str
     command: str
     seconds: float
-    """How long it took."""
+    """Duration of the run."""
     machine: Machine
     settings: Mapping[str, str]
-    """What each setting is."""
+    """The description of each setting."""
     left_out: Sequence[str]
-    """What could not be measured here, and why."""
+    """What could not be measured here, with the reasons."""
     figures: Sequence[Figure]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of the report: what it is about, and a table."""
+    """A section of the report: a text and a table."""
 
     title: str
     text: str
@@ -37,17 +37,17 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_json(document: Document[Figure]) -> bytes:
-    """The report as JSON."""
+    """Return the report as JSON."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def write_markdown(document: Document[Figure], sections: Sequence[Section], picture: str = "") -> str:
-    """The report as Markdown that can be read as it is.
+    """Return the report as Markdown.
 
     Args:
-        document: what was measured.
-        sections: what it means.
-        picture: the name of a file beside it, if there is one.
+        document: the measurements.
+        sections: the texts and tables.
+        picture: name of the file of the plot; empty for none.
     """
     parts = [
         f"# {document.title} of {document.date}",

@@ -1,6 +1,6 @@
-"""What can be done at best without RabbitMQ: SQLite alone, and the embedded queue with nothing of a journal beside it.
+"""The ceilings without RabbitMQ: SQLite alone, and the embedded queue without a journal.
 
-In both a task's way has two steps that follow each other, each in transactions of 200 with `synchronous=FULL`.
+In both, a task has two steps that follow each other, each in transactions of 200 with `synchronous=FULL`.
 """
 
 import os
@@ -16,25 +16,25 @@ from core.broker.embedded import EmbeddedBroker
 from core.database import Database
 from core.repository.sqlite import FAULTS
 from tests.benchmarks.bare import BATCH, PREFETCH
-from tests.benchmarks.case import Case, Group, Lost, Measured, Order, Result
-from tests.benchmarks.ceiling import in_turn
+from tests.benchmarks.case import Case, Group, Measured, Order, Result, TasksLost
+from tests.benchmarks.ceiling import combine
 from tests.benchmarks.processor import Meter
 
 SIDES = 2
-"""Publishers of the queue, and as many consumers."""
+"""Number of publishers, and of consumers."""
 
 PATIENCE = 60.0
-"""Seconds after which messages that have not come count as lost."""
+"""Seconds after which messages count as lost."""
 
 
 class SqliteCeiling(Case):
-    """Rows in a table that has what it must: inserted, then given a result."""
+    """Rows of a minimal table: inserted, then given a result."""
 
     name = "sqlite"
     description = "one process with SQLite alone: rows inserted in batches, then a result written to each in batches"
 
     def run(self, directory: Path, order: Order) -> Result:
-        """Insert everything, then write the results."""
+        """Insert all rows, then write the results."""
         with Database(directory / "ceiling.db", FAULTS) as database:
             database.execute("CREATE TABLE tasks (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, result TEXT, at REAL)")
 
@@ -55,18 +55,18 @@ class SqliteCeiling(Case):
             )
             stored = database.number("SELECT count(*) FROM tasks WHERE result IS NOT NULL")
         if stored != order.tasks:
-            raise Lost(f"{order.tasks} rows were written, and {stored} have a result")
-        return in_turn(accepted, worked)
+            raise TasksLost(f"{order.tasks} rows were written, and {stored} have a result")
+        return combine(accepted, worked)
 
 
 class QueueCeiling(Case):
-    """The embedded queue: published to by two threads, then consumed and acknowledged by two."""
+    """The embedded queue: two threads publish, then two consume and acknowledge."""
 
     name = "queue"
     description = "one process with the embedded queue alone: two publishers, then two consumers that acknowledge"
 
     def run(self, directory: Path, order: Order) -> Result:
-        """Publish everything, then consume it."""
+        """Publish all messages, then consume them."""
         broker = EmbeddedBroker(directory / "queue.db")
         broker.prepare()
         with ThreadPoolExecutor(SIDES) as threads:
@@ -78,17 +78,17 @@ class QueueCeiling(Case):
             accepted = _measure(Group.SERVERS, order.tasks, lambda: both(lambda side: _publish(broker, side, order)))
             worked = _measure(Group.WORKERS, order.tasks, lambda: both(lambda _side: _consume(broker, consumed, order)))
         if len(set(consumed)) != order.tasks:
-            raise Lost(f"{order.tasks} messages were published, and {len(set(consumed))} have come")
-        return in_turn(accepted, worked)
+            raise TasksLost(f"{order.tasks} messages were published, and {len(set(consumed))} were consumed")
+        return combine(accepted, worked)
 
 
 def _publish(broker: EmbeddedBroker, side: int, order: Order) -> None:
-    """Publish the share of one side."""
+    """Publish the messages of one publisher."""
     confirmed = 0
 
-    def settled(all_settled: Sequence[PublishResult]) -> None:
+    def settled(results: Sequence[PublishResult]) -> None:
         nonlocal confirmed
-        confirmed += sum(each.confirmed for each in all_settled)
+        confirmed += sum(result.confirmed for result in results)
 
     published = 0
     with broker.publisher(settled) as publisher:
@@ -97,11 +97,11 @@ def _publish(broker: EmbeddedBroker, side: int, order: Order) -> None:
             publisher.send([_message(number) for number in share])
             published += len(share)
     if confirmed != published:
-        raise Lost(f"{published} messages were published, and {confirmed} confirmed")
+        raise TasksLost(f"{published} messages were published, and {confirmed} confirmed")
 
 
 def _consume(broker: EmbeddedBroker, consumed: list[int], order: Order) -> None:
-    """Consume until both sides together have everything; a list grows safely under several threads."""
+    """Consume until both consumers together have all messages; appending to a list is thread-safe."""
     decode = msgspec.json.Decoder(Reference).decode
     deadline = time.monotonic() + PATIENCE
     with broker.consumer(Queue.TASKS, PREFETCH) as consumer:

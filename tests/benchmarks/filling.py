@@ -1,4 +1,4 @@
-"""Fills a journal with results that nobody has computed, far faster than by submitting tasks."""
+"""Fills a journal with made-up results, much faster than submitting tasks."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from core.database import Database
 from core.repository.sqlite import FAULTS, open_sqlite
 
-AT_ONCE = 50_000
+BATCH = 50_000
 """Rows in a transaction."""
 
 
@@ -16,7 +16,7 @@ def fill(path: Path, rows: int) -> None:
     kinds, now = ("echo", "wordcount", "sha256", "simulate"), time.time() - rows / 1000
     database = Database(path, FAULTS, durable=False)
     with database:
-        for first in range(1, rows + 1, AT_ONCE):
+        for first in range(1, rows + 1, BATCH):
             with database.transaction():
                 database.execute_many(
                     "INSERT INTO tasks (seq, id, kind, payload, state, attempts, worker, result, received_at,"
@@ -24,7 +24,7 @@ def fill(path: Path, rows: int) -> None:
                     " VALUES (?, ?, ?, ?, 'done', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     [
                         (n, f"task-{n}", kinds[n % 4], f'"payload {n}"', f"w{n % 4}", str(n), *[now + n / 1000] * 7)
-                        for n in range(first, min(rows + 1, first + AT_ONCE))
+                        for n in range(first, min(rows + 1, first + BATCH))
                     ],
                 )
         database.execute("UPDATE ledger SET tasks = ? WHERE state = 'done'", (rows,))

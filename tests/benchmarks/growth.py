@@ -1,6 +1,6 @@
-"""`python -m tests.benchmarks.growth`: how fast the system is as things grow: payloads, connections, workers, books.
+"""`python -m tests.benchmarks.growth`: the throughput against payload, connections, workers, backlog and journal.
 
-Each point is a system of its own, measured a few times; where what grows should not matter, the curve has to be flat.
+Each point is a new system, measured a few times. Where the size should not matter, the curve must be flat.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import msgspec
 from core import config
 from tests.benchmarks.axes import AXES, Amount, Axis, Point
 from tests.benchmarks.case import Stage
-from tests.benchmarks.command import Benchmark, conduct, say
+from tests.benchmarks.command import Benchmark, run_benchmark, show_progress
 from tests.benchmarks.document import Section
 from tests.benchmarks.plot import Curve, Panel, draw, short
 from tests.benchmarks.setting import Setting
@@ -22,14 +22,14 @@ from tests.benchmarks.spread import Spread, milliseconds
 FULL = Amount(tasks=30_000, singles=100, rounds=3)
 QUICK = Amount(tasks=400, singles=5, rounds=1)
 
-MOST = {"backlog": 1_000_000, "journal": 1_000_000}
-"""How far these go when nothing else is said: further takes long, and much of the disk."""
+DEFAULT_MAX = {"backlog": 1_000_000, "journal": 1_000_000}
+"""Default limits of these axes: beyond them, a run takes long and much disk space."""
 
-SHOWN = (Stage.WHOLE, Stage.ACCEPT, Stage.WORK)
+STAGES = (Stage.WHOLE, Stage.ACCEPT, Stage.WORK)
 
 
 class GrowthBenchmark(Benchmark[Point]):
-    """One axis after the other, each in every setting."""
+    """Measures one axis after another, each in every setting."""
 
     name = "growth"
     title = "Growth"
@@ -39,18 +39,28 @@ class GrowthBenchmark(Benchmark[Point]):
     quick = ("embedded",)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what is its own."""
+        """Add the arguments of this benchmark."""
         count = config.whole_number(0, 100_000_000)
         parser.add_argument(
-            "--axes", nargs="+", choices=tuple(AXES), metavar="AXIS", help=f"which ones, of {', '.join(AXES)}"
-        )
-        parser.add_argument("--tasks", type=config.whole_number(100, 1_000_000), metavar="N", help="at each point")
-        parser.add_argument("--rounds", type=config.whole_number(1, 100), metavar="N", help="at each point")
-        parser.add_argument(
-            "--backlog", type=count, metavar="N", default=MOST["backlog"], help="the largest (default: %(default)s)"
+            "--axes", nargs="+", choices=tuple(AXES), metavar="AXIS", help=f"axes to measure, of {', '.join(AXES)}"
         )
         parser.add_argument(
-            "--rows", type=count, metavar="N", default=MOST["journal"], help="the most (default: %(default)s)"
+            "--tasks", type=config.whole_number(100, 1_000_000), metavar="N", help="tasks at each point"
+        )
+        parser.add_argument("--rounds", type=config.whole_number(1, 100), metavar="N", help="rounds at each point")
+        parser.add_argument(
+            "--backlog",
+            type=count,
+            metavar="N",
+            default=DEFAULT_MAX["backlog"],
+            help="largest backlog (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--rows",
+            type=count,
+            metavar="N",
+            default=DEFAULT_MAX["journal"],
+            help="largest number of rows (default: %(default)s)",
         )
 
     def measure(self, arguments: argparse.Namespace, settings: Sequence[Setting], directory: Path) -> list[Point]:
@@ -59,23 +69,25 @@ class GrowthBenchmark(Benchmark[Point]):
         amount = msgspec.structs.replace(
             amount, tasks=arguments.tasks or amount.tasks, rounds=arguments.rounds or amount.rounds
         )
-        most = {"backlog": arguments.backlog, "journal": arguments.rows}
+        limits = {"backlog": arguments.backlog, "journal": arguments.rows}
         points: list[Point] = []
         for axis in (AXES[name] for name in arguments.axes or AXES):
             places = axis.quick if arguments.quick else axis.places
-            places = [place for place in places if place <= most.get(axis.name, place)]
+            places = [place for place in places if place <= limits.get(axis.name, place)]
             for setting in settings:
                 for point in axis.measure(setting, places, amount, directory / setting.name / axis.name):
                     points.append(point)
-                    say(f"{axis.name} {point.at:,}, {setting.name}: {', '.join(map(_told, _rates([point])))}/s")
+                    show_progress(
+                        f"{axis.name} {point.at:,}, {setting.name}: {', '.join(map(_format_rate, _rates([point])))}/s"
+                    )
         return points
 
-    def tell(self, figures: Sequence[Point]) -> list[Section]:
-        """A table for each axis."""
-        return [_tell(axis, _of(figures, axis)) for axis in AXES.values() if _of(figures, axis)]
+    def make_sections(self, figures: Sequence[Point]) -> list[Section]:
+        """Return a table for each axis."""
+        return [_section(axis, _of(figures, axis)) for axis in AXES.values() if _of(figures, axis)]
 
     def draw(self, figures: Sequence[Point]) -> str:
-        """Two panels for each axis: rates and latencies."""
+        """Draw two panels for each axis: rates and latencies."""
         return draw(self.title, [_draw(axis, _of(figures, axis)) for axis in AXES.values() if _of(figures, axis)])
 
 
@@ -84,16 +96,16 @@ def _of(points: Iterable[Point], axis: Axis) -> list[Point]:
 
 
 def _rates(points: Iterable[Point]) -> list[float]:
-    return [rate for point in points for stage in SHOWN if (rate := point.rate(stage)) is not None]
+    return [rate for point in points for stage in STAGES if (rate := point.rate(stage)) is not None]
 
 
-def _told(rate: float) -> str:
+def _format_rate(rate: float) -> str:
     return f"{rate:,.0f}"
 
 
-def _tell(axis: Axis, points: Sequence[Point]) -> Section:
-    rated = [stage for stage in SHOWN if any(stage in point.rates for point in points)]
-    timed = [stage for stage in SHOWN if any(stage in point.latencies for point in points)]
+def _section(axis: Axis, points: Sequence[Point]) -> Section:
+    rated = [stage for stage in STAGES if any(stage in point.rates for point in points)]
+    timed = [stage for stage in STAGES if any(stage in point.latencies for point in points)]
     firsts = {point.setting: point for point in reversed(points)}
     lines = []
     for point in points:
@@ -102,8 +114,8 @@ def _tell(axis: Axis, points: Sequence[Point]) -> Section:
         lines.append([point.setting, f"{point.at:,}", *rates, *latencies])
     return Section(
         title=axis.title,
-        text="Tasks a second, medians, and as a part of the first line's of the same setting; and milliseconds of one"
-        " task at a time, p50 and p99.",
+        text="Tasks a second: medians, and their ratio to the first line of the same setting. Milliseconds of single"
+        " tasks: p50 and p99.",
         heads=["", axis.unit, *(f"{stage}, /s" for stage in rated), *(f"{stage}, ms" for stage in timed)],
         lines=lines,
     )
@@ -113,7 +125,7 @@ def _rate(point: Point, first: Point, stage: Stage) -> str:
     rate, base = point.rate(stage), first.rate(stage)
     if rate is None or base is None:
         return ""
-    return _told(rate) if point is first else f"{_told(rate)} ({rate / base:.0%})"
+    return _format_rate(rate) if point is first else f"{_format_rate(rate)} ({rate / base:.0%})"
 
 
 def _latency(spread: Spread | None) -> str:
@@ -123,12 +135,12 @@ def _latency(spread: Spread | None) -> str:
 def _draw(axis: Axis, points: Sequence[Point]) -> list[Panel]:
     places = sorted({point.at for point in points})
     settings = list(dict.fromkeys(point.setting for point in points))
-    rated = [stage for stage in SHOWN if any(stage in point.rates for point in points)]
-    timed = next(stage for stage in SHOWN if any(stage in point.latencies for point in points))
-    found = {(point.setting, point.at): point for point in points}
+    rated = [stage for stage in STAGES if any(stage in point.rates for point in points)]
+    timed = next(stage for stage in STAGES if any(stage in point.latencies for point in points))
+    by_place = {(point.setting, point.at): point for point in points}
     rates, latencies = [], []
     for setting in settings:
-        row = [found.get((setting, place)) for place in places]
+        row = [by_place.get((setting, place)) for place in places]
         for number, stage in enumerate(rated):
             values = [None if point is None else point.rate(stage) for point in row]
             rates.append(Curve(series=setting, values=values, dashed=number > 0))
@@ -156,4 +168,4 @@ def _draw(axis: Axis, points: Sequence[Point]) -> list[Panel]:
 
 
 if __name__ == "__main__":
-    sys.exit(conduct(GrowthBenchmark(), sys.argv[1:]))
+    sys.exit(run_benchmark(GrowthBenchmark(), sys.argv[1:]))

@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.latency`: how long one task takes, and one program to start; and what rest costs.
+"""`python -m tests.benchmarks.latency`: the latency of single tasks, start-up times, and the cost of an idle system.
 
-Idle means one task at a time, at random pauses. Under load means half of the tasks that the system can take, by a
-schedule that nothing delays: see `crowd`. Stored means that another process sees it in the journal: see `watch`.
+Idle means single tasks at random pauses. Under load means half of the rate that the system can take, by a fixed
+schedule: see `load_client`. Stored means that another process sees the task in the journal: see `storage_watcher`.
 """
 
 import argparse
@@ -17,15 +17,15 @@ import msgspec
 from core import config
 from core.client import Client
 from tests.benchmarks import starting
-from tests.benchmarks.book import Book
-from tests.benchmarks.case import Lost, Order
-from tests.benchmarks.command import Benchmark, conduct, say
-from tests.benchmarks.crowd import Crowd
+from tests.benchmarks.case import Order, TasksLost
+from tests.benchmarks.command import Benchmark, run_benchmark, show_progress
 from tests.benchmarks.document import Section
-from tests.benchmarks.setting import Setting, Site, running
+from tests.benchmarks.journal_reader import JournalReader
+from tests.benchmarks.load_client import LoadClient
+from tests.benchmarks.setting import RunningSystem, Setting, running
 from tests.benchmarks.spread import Spread, milliseconds
 from tests.benchmarks.stages import Stages
-from tests.benchmarks.watch import Watch
+from tests.benchmarks.storage_watcher import StorageWatcher
 
 ACCEPTED, STORED, RESULT, LATE = (
     *("submit → accepted", "submit → stored", "submit → result at the client"),
@@ -39,28 +39,28 @@ LIMITS = {
     ("rabbitmq", STORED): (0.010, 0.030),
     ("nginx", STORED): (0.010, 0.030),
 }
-"""What p50 and p99 shall be, of one task at a time."""
+"""Targets for p50 and p99 of single tasks, in seconds."""
 
 CONNECTIONS = 6
 LEAD = 0.05
 """Seconds before the first task of a schedule."""
 
 PAUSES = (0.01, 0.1)
-"""Seconds between two single tasks."""
+"""Range of the random pause between single tasks, in seconds."""
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
     """How much is measured."""
 
     singles: int
-    """Tasks one at a time."""
+    """Number of single tasks."""
     seconds: float
-    """Of the load."""
+    """Seconds of load."""
     tasks: int
-    """To find out what the system can take."""
+    """Number of tasks for measuring the full rate."""
     starts: int
     rest: float
-    """Seconds."""
+    """Seconds of an idle system."""
 
 
 FULL = Effort(singles=300, seconds=15.0, tasks=15_000, starts=7, rest=30.0)
@@ -68,31 +68,35 @@ QUICK = Effort(singles=20, seconds=1.0, tasks=1_000, starts=1, rest=1.0)
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was measured in one setting."""
+    """One measurement in one setting."""
 
     setting: str
     what: str
     rate: float = 0.0
-    """Tasks a second meanwhile; 0 for one at a time."""
+    """Tasks a second meanwhile; 0 for single tasks."""
     spread: Spread | None = None
     rest: starting.Load | None = None
-    """What this process takes at rest."""
+    """The load of this process at rest."""
 
 
 class LatencyBenchmark(Benchmark[Latency]):
-    """Settings one after the other; starting and rest with the embedded queue."""
+    """Measures one setting after another; start-up and rest with the embedded queue."""
 
     name = "latency"
     title = "Latency"
-    description = "Measure how long one task takes from the client to the journal, at rest and at half load; how long "
-    description += "programs take to start; and what the system takes with nothing to do. Takes about five minutes."
+    description = (
+        "Measure the latency of a task from the client to the journal, idle and at half load; the start-up time "
+    )
+    description += "of programs; and the processor use of an idle system. Takes about five minutes."
     settings = ("embedded", "rabbitmq", "nginx")
     quick = ("embedded",)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what is its own."""
-        parser.add_argument("--seconds", type=config.seconds(0.1, 3600), metavar="N", help="of load and of rest each")
-        parser.add_argument("--no-programs", action="store_true", help="leave out starting and rest")
+        """Add the arguments of this benchmark."""
+        parser.add_argument(
+            "--seconds", type=config.seconds(0.1, 3600), metavar="N", help="seconds of load and of rest"
+        )
+        parser.add_argument("--no-programs", action="store_true", help="skip start-up and rest")
 
     def measure(self, arguments: argparse.Namespace, settings: Sequence[Setting], directory: Path) -> list[Latency]:
         """Measure everything."""
@@ -101,120 +105,123 @@ class LatencyBenchmark(Benchmark[Latency]):
             effort = msgspec.structs.replace(effort, seconds=arguments.seconds, rest=arguments.seconds)
         figures: list[Latency] = []
         for setting in settings:
-            with running(setting, directory / setting.name) as site:
-                figures += _of_tasks(site, effort)
+            with running(setting, directory / setting.name) as system:
+                figures += _of_tasks(system, effort)
                 if not arguments.no_programs:
-                    figures.append(_worker_starts(site, effort))
-            say(f"{setting.name}: done")
+                    figures.append(_worker_starts(system, effort))
+            show_progress(f"{setting.name}: done")
         if not arguments.no_programs:
             figures += _of_console(directory, effort)
         return figures
 
-    def tell(self, figures: Sequence[Latency]) -> list[Section]:
-        """Tables of tasks, of starts, and of rest."""
-        sections = (_tell_tasks(figures), _tell_starts(figures), _tell_rest(figures))
+    def make_sections(self, figures: Sequence[Latency]) -> list[Section]:
+        """Return the tables of tasks, of start-up, and of rest."""
+        sections = (_task_section(figures), _start_section(figures), _rest_section(figures))
         return [section for section in sections if section.lines]
 
 
-def _of_tasks(site: Site, effort: Effort) -> list[Latency]:
-    setting = site.setting
-    with site.workers(), Book(site.journal) as book:
-        stages = Stages(site.entrance, book, Order(tasks=effort.tasks, warm_up=effort.tasks // 10, halves=False))
+def _of_tasks(system: RunningSystem, effort: Effort) -> list[Latency]:
+    setting = system.setting
+    with system.workers(), JournalReader(system.journal) as journal:
+        stages = Stages(system.entrance, journal, Order(tasks=effort.tasks, warm_up=effort.tasks // 10, halves=False))
         stages.warm_up()
         rate = stages.whole({}).rate
-        say(f"{setting.name}: takes {rate:,.0f} tasks a second")
+        show_progress(f"{setting.name}: {rate:,.0f} tasks a second")
         single = [
             Latency(setting=setting.name, what=what, spread=Spread.of(seconds))
-            for what, seconds in (*_singles(site, effort).items(), (RESULT, _results(site, effort)))
+            for what, seconds in (*_single_latencies(system, effort).items(), (RESULT, _results(system, effort)))
         ]
         loaded = [
             Latency(setting=setting.name, what=what, rate=rate / 2, spread=Spread.of(seconds))
-            for what, seconds in _loaded(site, rate / 2, effort).items()
+            for what, seconds in _loaded(system, rate / 2, effort).items()
         ]
     return single + loaded
 
 
 @contextmanager
-def _observed(site: Site) -> Iterator[tuple[Crowd, Watch]]:
-    with Watch(site.journal, site.setting.workers) as watch, Crowd(site.entrance, CONNECTIONS) as crowd:
-        yield crowd, watch
+def _observed(system: RunningSystem) -> Iterator[tuple[LoadClient, StorageWatcher]]:
+    with (
+        StorageWatcher(system.journal, system.setting.workers) as watcher,
+        LoadClient(system.entrance, CONNECTIONS) as load_client,
+    ):
+        yield load_client, watcher
 
 
-def _singles(site: Site, effort: Effort) -> dict[str, list[float]]:
-    """One task at a time: it is stored before the next is sent. Its time counts from when it was sent."""
-    chance = random.Random(1)  # noqa: S311 - the same pauses each time, nothing secret
+def _single_latencies(system: RunningSystem, effort: Effort) -> dict[str, list[float]]:
+    """Measure single tasks, each stored before the next is sent. The time counts from sending."""
+    rng = random.Random(1)  # noqa: S311 - the same pauses each time
     sent: dict[int, float] = {}
     accepted: dict[int, float] = {}
-    with _observed(site) as (crowd, watch):
+    with _observed(system) as (load_client, watcher):
         for number in range(1, effort.singles + 1):
-            offered = crowd.offer([time.time() + chance.uniform(*PAUSES)])
+            offered = load_client.send_at([time.time() + rng.uniform(*PAUSES)])
             sent |= offered.sent
             accepted |= offered.accepted
-            watch.wait(number)
-        stored = {crowd.number(task_id): moment for task_id, moment in watch.stored().items()}
+            watcher.wait(number)
+        stored = {load_client.number(task_id): moment for task_id, moment in watcher.stored().items()}
     return {
         ACCEPTED: [accepted[number] - moment for number, moment in sent.items()],
         STORED: [stored[number] - moment for number, moment in sent.items()],
     }
 
 
-def _results(site: Site, effort: Effort) -> list[float]:
-    """One task at a time, as a program sees it that waits for the result."""
-    chance = random.Random(2)  # noqa: S311 - the same pauses each time, nothing secret
+def _results(system: RunningSystem, effort: Effort) -> list[float]:
+    """Measure single tasks as seen by a program that waits for the result."""
+    rng = random.Random(2)  # noqa: S311 - the same pauses each time
     seconds = []
-    with Client(site.entrance) as client:
+    with Client(system.entrance) as client:
         for number in range(effort.singles):
-            time.sleep(chance.uniform(*PAUSES))  # the pause is what is measured after, nothing is waited for
+            time.sleep(rng.uniform(*PAUSES))  # a pause between measurements, not a wait
             began = time.perf_counter()
             if client.submit("echo", number).result() != number:
-                raise Lost("a task has another one's result")
+                raise TasksLost("a task has a wrong result")
             seconds.append(time.perf_counter() - began)
     return seconds
 
 
-def _loaded(site: Site, rate: float, effort: Effort) -> dict[str, list[float]]:
-    """Tasks that come by chance, so many a second. Their time counts from when they were due."""
-    chance = random.Random(3)  # noqa: S311 - the same schedule each time, nothing secret
-    with _observed(site) as (crowd, watch):
+def _loaded(system: RunningSystem, rate: float, effort: Effort) -> dict[str, list[float]]:
+    """Measure tasks at random times, so many a second. The time counts from when they were due."""
+    rng = random.Random(3)  # noqa: S311 - the same schedule each time
+    with _observed(system) as (load_client, watcher):
         moments = [time.time() + LEAD]
         end = moments[0] + effort.seconds
-        while (moment := moments[-1] + chance.expovariate(rate)) < end:
+        while (moment := moments[-1] + rng.expovariate(rate)) < end:
             moments.append(moment)
-        offered = crowd.offer(moments)
-        watch.wait(len(moments))
-        stored = {crowd.number(task_id): moment for task_id, moment in watch.stored().items()}
+        offered = load_client.send_at(moments)
+        watcher.wait(len(moments))
+        stored = {load_client.number(task_id): moment for task_id, moment in watcher.stored().items()}
     return {
         what: [moment - offered.due[number] for number, moment in reached.items()]
         for what, reached in ((ACCEPTED, offered.accepted), (STORED, stored), (LATE, offered.sent))
     }
 
 
-def _worker_starts(site: Site, effort: Effort) -> Latency:
+def _worker_starts(system: RunningSystem, effort: Effort) -> Latency:
     what, _ = STARTS
-    seconds = [starting.worker_start(site) for _ in range(effort.starts)]
-    return Latency(setting=site.setting.name, what=what, spread=Spread.of(seconds))
+    seconds = [starting.worker_start(system) for _ in range(effort.starts)]
+    return Latency(setting=system.setting.name, what=what, spread=Spread.of(seconds))
 
 
 def _of_console(directory: Path, effort: Effort) -> list[Latency]:
-    """With the embedded queue, whatever the settings are."""
+    """Measure with the embedded queue, independently of the settings."""
     figures = []
     _, what = STARTS
     if starting.has_console():
-        with running(Setting(name="embedded"), directory / "console") as site, site.workers():
-            seconds = [starting.console_start(site.servers.directory) for _ in range(effort.starts)]
+        with running(Setting(name="embedded"), directory / "console") as system, system.workers():
+            seconds = [starting.console_start(system.servers.directory) for _ in range(effort.starts)]
         figures.append(Latency(setting="embedded", what=what, spread=Spread.of(seconds)))
     loads = starting.at_rest(directory / "rest", effort.rest)
     return figures + [Latency(setting=name, what=REST, rest=load) for name, load in loads.items()]
 
 
-def _tell_tasks(figures: Sequence[Latency]) -> Section:
+def _task_section(figures: Sequence[Latency]) -> Section:
     of_tasks = [figure for figure in figures if figure.what in {ACCEPTED, STORED, RESULT, LATE}]
     return Section(
-        title="One task",
-        text="Milliseconds. Idle: one task at a time, at random pauses, from when it was sent. Half load: by a schedule"
-        " at half of the rate that\nthe setting can take, from when it was due. Stored: another process sees the result"
-        " in the journal, so its commit is on the disk;\nit looks every millisecond. The target of p50 and p99 is for"
-        " one task at a time.",
+        title="Single tasks",
+        text="Milliseconds. Idle: single tasks at random pauses, from when each was sent. Half load: by a schedule at"
+        " half of the rate that\nthe setting can take, from when each was due. Stored: another process sees the result"
+        " in the journal,\nwhich it reads every millisecond, so the commit is on disk. The target of p50 and p99 is for"
+        " single tasks.",
         heads=["", "setting", "load", "tasks", "p50", "p95", "p99", "most", "target"],
         lines=[_line(figure, figure.spread) for figure in of_tasks if figure.spread],
     )
@@ -234,10 +241,10 @@ def _verdict(spread: Spread, limits: tuple[float, float] | None) -> str:
     return f"{limits[0] * 1000:.0f}, {limits[1] * 1000:.0f}: {_met(met)}"
 
 
-def _tell_starts(figures: Sequence[Latency]) -> Section:
+def _start_section(figures: Sequence[Latency]) -> Section:
     return Section(
-        title="Starting",
-        text="Seconds from the command to the line that says ready, or to the first text on a pseudo-terminal. The"
+        title="Start-up",
+        text="Seconds from the command to the log line of readiness, or to the first text on a pseudo-terminal. The"
         " target is for the median.",
         heads=["", "setting", "starts", "median", "most", "target"],
         lines=[
@@ -255,14 +262,14 @@ def _tell_starts(figures: Sequence[Latency]) -> Section:
     )
 
 
-def _tell_rest(figures: Sequence[Latency]) -> Section:
+def _rest_section(figures: Sequence[Latency]) -> Section:
     loads = {figure.setting: figure.rest for figure in figures if figure.rest}
     total = _sum(loads.values(), lambda load: load.share)
     if loads:
         loads["all"] = starting.Load(share=total, wakes=_sum(loads.values(), lambda load: load.wakes))
     return Section(
         title="At rest",
-        text="The whole embedded system as the supervisor runs it, with a console and nothing to do: the share of one"
+        text="The whole embedded system under the supervisor, with a console and without tasks: the share of one"
         f" processor, and how often its threads wake in a second.\n"
         f"Target: less than {REST_LIMIT:.0%}: {_met(total < REST_LIMIT)}.",
         heads=["process", "of one processor", "wakes a second"],
@@ -279,4 +286,4 @@ def _met(met: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(conduct(LatencyBenchmark(), sys.argv[1:]))
+    sys.exit(run_benchmark(LatencyBenchmark(), sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The client of a benchmark: the load generator of `core.client`, in a process of its own."""
+"""Runs the load generator of `core.client` in its own process."""
 
 import os
 import subprocess
@@ -10,17 +10,17 @@ import msgspec
 
 from core.addresses import Address
 from core.client.load_command import LoadReport
-from tests.benchmarks.case import Lost, Order
+from tests.benchmarks.case import Order, TasksLost
 
 _TOP = Path(__file__).resolve().parents[2]
-_SECONDS = 300.0
+_TIMEOUT = 300.0
 
 
 def submit(servers: Sequence[Address], tasks: int, order: Order) -> LoadReport:
-    """Submit so many tasks as fast as they are taken, and return the generator's figures.
+    """Submit tasks as fast as they are accepted, and return the generator's report.
 
     Raises:
-        Lost: not every task was accepted.
+        TasksLost: not every task was accepted.
     """
     command = [sys.executable, "-m", "core.client", "load", "--json", "--kind", "echo", "--payload", "hello world"]
     command += ["--tasks", str(tasks), "--connections", str(order.connections), "--window", str(order.window)]
@@ -28,8 +28,8 @@ def submit(servers: Sequence[Address], tasks: int, order: Order) -> LoadReport:
         command += ["--server", str(server)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
     ended = subprocess.run(
-        command, cwd=_TOP, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
+        command, cwd=_TOP, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT, check=False
     )
     if ended.returncode:
-        raise Lost(f"the client ended with {ended.returncode}: {ended.stderr.decode(errors='replace')}")
+        raise TasksLost(f"the client ended with {ended.returncode}: {ended.stderr.decode(errors='replace')}")
     return msgspec.json.decode(ended.stdout, type=LoadReport)

@@ -1,4 +1,4 @@
-"""What a benchmark ran on: the machine and the versions of everything, as far as they can be found out."""
+"""The machine of a benchmark and the versions of its software, as far as they can be determined."""
 
 import platform
 import subprocess
@@ -14,31 +14,31 @@ _PACKAGES = ("pika", "apsw", "msgspec")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine, and how busy it was before anything was started."""
+    """The machine, and its load before the benchmark."""
 
     system: str
     processor: str
     cores: int
     memory_gib: float
     file_system: str
-    """Of the directory with the journals."""
+    """The file system of the journals."""
     load: float
-    """How many threads wanted a processor in the last minute."""
+    """The load average of the last minute."""
     versions: dict[str, str]
 
 
 def load() -> float:
-    """How busy the machine is: to be asked before anything is started."""
+    """Return the load of the machine, to be read before the benchmark starts."""
     return float(psutil.getloadavg()[0])
 
 
-def look(directory: Path, busy: float, services: dict[str, str]) -> Machine:
-    """Look at the machine.
+def inspect(directory: Path, busy: float, services: dict[str, str]) -> Machine:
+    """Return the description of the machine.
 
     Args:
-        directory: where the journals are.
-        busy: how busy it was before.
-        services: the versions of the services that are used.
+        directory: of the journals.
+        busy: the load before the benchmark.
+        services: the versions of the services.
     """
     return Machine(
         system=f"{platform.system()} {platform.release()}",
@@ -58,7 +58,7 @@ def look(directory: Path, busy: float, services: dict[str, str]) -> Machine:
 
 
 def describe(machine: Machine) -> str:
-    """The machine in a sentence, and the versions in another."""
+    """Return a sentence on the machine, and one on the versions."""
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     return (
         f"{machine.system}, {machine.cores} × {machine.processor}, {machine.memory_gib:g} GiB,"
@@ -67,7 +67,7 @@ def describe(machine: Machine) -> str:
 
 
 def _processor() -> str:
-    """The processor's name, which Python knows on some systems only."""
+    """Return the name of the processor, which Python knows on some systems only."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -83,7 +83,7 @@ def _file_system(directory: Path) -> str:
 
 
 def _commit() -> str:
-    """Which state of the sources this is; the version where they are no working copy."""
+    """Return the commit of the sources, or the version when they are not a working copy."""
     command = ["git", "describe", "--always", "--dirty"]
     try:
         ended = subprocess.run(command, cwd=_TOP, capture_output=True, text=True, timeout=10, check=False)

@@ -1,7 +1,7 @@
-"""`python -m tests.benchmarks.memory`: what connections, waiting tasks and long journals take of the memory.
+"""`python -m tests.benchmarks.memory`: the memory of connections, waiting tasks and long journals.
 
-Each figure is a difference: what a process has, or a file's size, before and after so many more came.
-It is the memory that a process has for itself, where the system tells it apart from what is shared.
+Each measurement is a difference of a process's memory, or of a file's size, before and after so many more.
+Only the memory that a process does not share is counted, where the system distinguishes it.
 """
 
 import argparse
@@ -20,32 +20,32 @@ from core.database import Database
 from core.model import State
 from core.repository.sqlite import FAULTS
 from tests.benchmarks import starting
-from tests.benchmarks.book import Book
-from tests.benchmarks.command import Benchmark, conduct, say
-from tests.benchmarks.crowd import Crowd
+from tests.benchmarks.command import Benchmark, run_benchmark, show_progress
 from tests.benchmarks.document import Section
 from tests.benchmarks.filling import fill
-from tests.benchmarks.setting import Setting, Site, running
+from tests.benchmarks.journal_reader import JournalReader
+from tests.benchmarks.load_client import LoadClient
+from tests.benchmarks.setting import RunningSystem, Setting, running
 from tests.services.waiting import wait_until
 
 CONNECTION, WAITING, ROW = "an idle connection", "a waiting task", "a row of the journal"
-SETTLED = 1.0
-"""Seconds after which a process has done what was under way."""
+SETTLE_TIME = 1.0
+"""Seconds after which a process has finished earlier work."""
 
 BUSY_SECONDS = 3000
-"""How long the tasks take behind which the others wait."""
+"""Duration of the tasks behind which the others wait, in seconds."""
 
 THREADS = 4
 CONNECTIONS = 6
 BATCH = 400
-"""Open tasks of each connection, while they are submitted."""
+"""Open tasks per connection during submission."""
 
 FIRST = 50
-"""Connections or tasks that are there before anything is measured."""
+"""Connections or tasks before the first measurement."""
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of each."""
+    """How many are measured."""
 
     connections: int
     tasks: int
@@ -57,11 +57,11 @@ QUICK = Effort(connections=100, tasks=2_000, rows=10_000)
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """What so many of something take in one place."""
+    """The memory of so many items in one place."""
 
     setting: str
     of: str
-    """What there are more of."""
+    """The kind of item."""
     where: str
     """A process or a file."""
     count: int
@@ -71,28 +71,30 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def each(self) -> float:
-        """Bytes for one."""
+        """Bytes per item."""
         return (self.after - self.before) / max(1, self.count)
 
 
 class MemoryBenchmark(Benchmark[Memory]):
-    """Connections and waiting tasks in each setting; the console with the embedded queue."""
+    """Measures connections and waiting tasks in each setting, and the console with the embedded queue."""
 
     name = "memory"
     title = "Memory"
     description = (
-        "Measure what an idle connection takes in a server, a waiting task in each process and file, and a row"
+        "Measure the memory of an idle connection in a server, of a waiting task in each process and file, and of a row"
     )
     description += " of the journal in the console. Takes about two minutes."
     settings = ("embedded", "rabbitmq")
     quick = ("embedded",)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add what is its own."""
+        """Add the arguments of this benchmark."""
         count = config.whole_number(1, 100_000_000)
-        parser.add_argument("--connections", type=count, metavar="N", help=f"default: {FULL.connections}")
-        parser.add_argument("--tasks", type=count, metavar="N", help=f"that wait (default: {FULL.tasks})")
-        parser.add_argument("--rows", type=count, metavar="N", help=f"of the console's journal (default: {FULL.rows})")
+        parser.add_argument("--connections", type=count, metavar="N", help=f"connections (default: {FULL.connections})")
+        parser.add_argument("--tasks", type=count, metavar="N", help=f"waiting tasks (default: {FULL.tasks})")
+        parser.add_argument(
+            "--rows", type=count, metavar="N", help=f"rows of the console's journal (default: {FULL.rows})"
+        )
 
     def measure(self, arguments: argparse.Namespace, settings: Sequence[Setting], directory: Path) -> list[Memory]:
         """Measure everything."""
@@ -103,17 +105,17 @@ class MemoryBenchmark(Benchmark[Memory]):
         _allow_connections(effort.connections)
         figures: list[Memory] = []
         for setting in settings:
-            with running(setting, directory / setting.name) as site:
-                figures += _of_connections(site, effort.connections)
-                say(f"{setting.name}: connections done")
-                figures += _of_waiting(site, effort.tasks)
-                say(f"{setting.name}: waiting tasks done")
+            with running(setting, directory / setting.name) as system:
+                figures += _of_connections(system, effort.connections)
+                show_progress(f"{setting.name}: connections done")
+                figures += _of_waiting(system, effort.tasks)
+                show_progress(f"{setting.name}: waiting tasks done")
         if starting.has_console():
             figures += _of_console(directory, effort.rows)
         return figures
 
-    def tell(self, figures: Sequence[Memory]) -> list[Section]:
-        """One table of everything."""
+    def make_sections(self, figures: Sequence[Memory]) -> list[Section]:
+        """Return a table of all measurements."""
         lines = [
             [
                 figure.of,
@@ -128,10 +130,10 @@ class MemoryBenchmark(Benchmark[Memory]):
         ]
         return [
             Section(
-                title="What one takes",
-                text="MiB of a process's own memory, or of a database, before and after so many more came; and"
-                " bytes for each of them.\nWhat a process has taken once, for so many at a time, it keeps: a few bytes"
-                " for each that waits are such a rest.",
+                title="Memory per item",
+                text="MiB of a process's own memory, or of a database, before and after so many more items, and"
+                " bytes per item.\nA process keeps memory once allocated: a few bytes per waiting task are such a"
+                " remainder.",
                 heads=["", "setting", "where", "how many", "before, MiB", "after, MiB", "bytes each"],
                 lines=lines,
             )
@@ -139,100 +141,102 @@ class MemoryBenchmark(Benchmark[Memory]):
 
 
 def _allow_connections(connections: int) -> None:
-    """Each connection is an open file, here and in a server, which inherits the limit."""
+    """Raise the limit of open files, also for the servers, which inherit it."""
     if sys.platform != "win32":
-        import resource  # Windows has neither this nor the limit
+        import resource  # Windows has no such limit
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = connections + 1_000
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        needed = connections + 1_000
+        if soft != resource.RLIM_INFINITY and soft < needed:
+            limit = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-class _Places:
-    """Where memory is taken, and how much there is of it now.
+class _MemoryProbe:
+    """Reads the memory of processes and the size of databases.
 
     Args:
-        processes: their ids, by name.
-        files: databases, by name.
+        processes: ids by name.
+        files: databases by name.
     """
 
     def __init__(self, processes: Mapping[str, int], files: Mapping[str, Path]) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in processes.items()}
         self._files = files
 
-    def take(self) -> dict[str, int]:
-        """The bytes of each, once everything that is under way has had time to end."""
-        threading.Event().wait(SETTLED)
+    def read(self) -> dict[str, int]:
+        """Return the bytes of each, after a time to settle."""
+        threading.Event().wait(SETTLE_TIME)
         processes = {name: int(process.memory_full_info().uss) for name, process in self._processes.items()}
         return {**processes, **{name: _size(path) for name, path in self._files.items()}}
 
 
 def _size(path: Path) -> int:
-    """The bytes of a database: those that are in its log still, and not in its file, are counted too."""
+    """Return the bytes of a database, with the pages that are still in its write-ahead log."""
     with Database(path, FAULTS, readonly=True) as database:
         return database.number("PRAGMA page_count") * database.number("PRAGMA page_size")
 
 
-def _of_connections(site: Site, connections: int) -> list[Memory]:
-    """To the first server alone."""
-    entrance = site.servers.addresses[:1]
-    places = _Places({"server": site.servers.process("s1").pid}, {})
-    with Crowd(entrance, FIRST):
-        # What the first connections of all have a server prepare is not theirs alone.
-        before = places.take()
-        with Crowd(entrance, connections):
-            after = places.take()
-    return _differences(site.setting.name, CONNECTION, connections, before, after)
+def _of_connections(system: RunningSystem, connections: int) -> list[Memory]:
+    """Measure connections to the first server."""
+    entrance = system.servers.addresses[:1]
+    probe = _MemoryProbe({"server": system.servers.process("s1").pid}, {})
+    with LoadClient(entrance, FIRST):
+        # What a server allocates for its first connections is shared by all.
+        before = probe.read()
+        with LoadClient(entrance, connections):
+            after = probe.read()
+    return _differences(system.setting.name, CONNECTION, connections, before, after)
 
 
-def _of_waiting(site: Site, tasks: int) -> list[Memory]:
-    """Behind tasks that take as long as it lasts, one for each thread of the workers."""
-    setting, first = site.setting, site.servers.process("s1").pid
+def _of_waiting(system: RunningSystem, tasks: int) -> list[Memory]:
+    """Measure tasks that wait behind long ones, which occupy every thread of the workers."""
+    setting, first = system.setting, system.servers.process("s1").pid
     with (
-        site.workers(arguments=("--shutdown-timeout", "0")) as workers,
-        Book(site.journal) as book,
-        Client(site.entrance) as client,
-        Crowd(site.entrance, CONNECTIONS) as crowd,
+        system.workers(arguments=("--shutdown-timeout", "0")) as workers,
+        JournalReader(system.journal) as journal,
+        Client(system.entrance) as client,
+        LoadClient(system.entrance, CONNECTIONS) as load_client,
     ):
         running_tasks = THREADS * setting.workers
         for _ in range(running_tasks):
             client.submit("sleep", BUSY_SECONDS)
-        wait_until(lambda: sum(each.in_hand for each in client.stats().workers) >= running_tasks, "workers to be busy")
-        # So that all have once done what they do with every task.
-        crowd.flood(FIRST, FIRST)
+        wait_until(
+            lambda: sum(worker.in_hand for worker in client.stats().workers) >= running_tasks, "workers to be busy"
+        )
+        # Every process has handled some tasks before the first measurement.
+        load_client.send_all(FIRST, FIRST)
         processes = {"server": first, "worker": workers.process("w1").pid}
-        files = {"journal": site.journal}
+        files = {"journal": system.journal}
         if setting.node is None:
-            files["queue file"] = site.servers.directory / EMBEDDED_FILE
+            files["queue file"] = system.servers.directory / EMBEDDED_FILE
         else:
             processes["RabbitMQ"] = setting.node.pid
-        places = _Places(processes, files)
-        before = places.take()
-        crowd.flood(tasks, BATCH)
-        book.wait_in_state(State.QUEUED, tasks + FIRST + running_tasks)
-        after = places.take()
+        probe = _MemoryProbe(processes, files)
+        before = probe.read()
+        load_client.send_all(tasks, BATCH)
+        journal.wait_for_state(State.QUEUED, tasks + FIRST + running_tasks)
+        after = probe.read()
     return _differences(setting.name, WAITING, tasks, before, after)
 
 
 def _of_console(directory: Path, rows: int) -> list[Memory]:
-    """Once with an empty journal, and once with so many rows."""
+    """Measure the console with an empty journal, and with so many rows."""
     before = _console(directory / "empty", "Results")
     fill(directory / "full" / "resultados.db", rows)
-    from tests.benchmarks.console import listed  # needs pseudo-terminals, which Windows has not
+    from tests.benchmarks.console import listed  # needs pseudo-terminals, which Windows lacks
 
     after = _console(directory / "full", listed(rows))
     return _differences("embedded", ROW, rows, {"console": before}, {"console": after})
 
 
 def _console(directory: Path, text: str) -> int:
-    """What a console takes that has shown this text, and then had some seconds with nothing to do."""
-    from tests.benchmarks.console import Screen  # needs pseudo-terminals, which Windows has not
+    """Return the memory of a console that has shown a text and was then idle for some seconds."""
+    from tests.benchmarks.console import ConsoleTerminal  # needs pseudo-terminals, which Windows lacks
 
-    with running(Setting(name="embedded"), directory) as site, site.workers(), Screen(directory) as screen:
-        screen.until(text)
-        screen.rest(starting.SETTLED)
+    with running(Setting(name="embedded"), directory) as system, system.workers(), ConsoleTerminal(directory) as screen:
+        screen.read_until(text)
+        screen.read_for(starting.SETTLE_TIME)
         return int(screen.process.memory_full_info().uss)
 
 
@@ -250,4 +254,4 @@ def _mebibytes(size: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(conduct(MemoryBenchmark(), sys.argv[1:]))
+    sys.exit(run_benchmark(MemoryBenchmark(), sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""Curves as SVG, written by hand: panels side by side, each with its axes, that can be read on light and dark alike.
+"""Draws curves as SVG: panels side by side, each with its axes, legible on light and dark backgrounds.
 
-It knows nothing of what the values mean. Pure.
+It knows nothing of the meaning of the values. Pure.
 """
 
 import math
@@ -10,18 +10,18 @@ from html import escape
 import msgspec
 
 WIDTH, HEIGHT = 470, 230
-"""Of a panel, with all that belongs to it."""
+"""Size of a panel."""
 
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 46, 48
-"""Room within a panel for what is written around the curves."""
+"""Margins within a panel, for the texts around the curves."""
 
 MARGIN, HEADER = 14, 64
 
-STEEP = 25.0
-"""Where the largest value is so many times the least, the scale is logarithmic."""
+MAX_LINEAR_RATIO = 25.0
+"""Ratio of the largest to the smallest value above which the scale is logarithmic."""
 
 COLOURS = (("#2563eb", "#7aa8ff"), ("#c2570c", "#ffa657"), ("#0f8a5f", "#4ccf9b"))
-"""Of each series, on light and on dark."""
+"""Colours of each series, on light and on dark."""
 
 _STYLE = """\
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #57606a; }
@@ -47,37 +47,37 @@ text { fill: #9aa4af; }
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
-    """One curve."""
+    """A curve."""
 
     series: str
-    """Curves of one series have one colour, in all panels."""
+    """Curves of one series have the same colour in all panels."""
     values: Sequence[float | None]
-    """One for each place; None where there is none."""
+    """One value for each place; None where it is missing."""
     dashed: bool = False
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """One pair of axes."""
+    """A pair of axes with its curves."""
 
     title: str
     caption: str
-    """What the values are."""
+    """The unit of the values."""
     axis: str
-    """What the places are."""
+    """The unit of the places."""
     places: Sequence[str]
     curves: Sequence[Curve]
 
 
 class Scale(msgspec.Struct, frozen=True):
-    """How values become heights."""
+    """A scale that maps values to heights."""
 
     height: Callable[[float], float]
-    """From 0 at the bottom to 1 at the top."""
+    """Returns a height from 0 at the bottom to 1 at the top."""
     ticks: Sequence[float]
 
 
 def draw(title: str, rows: Sequence[Sequence[Panel]]) -> str:
-    """Draw panels in rows."""
+    """Draw rows of panels."""
     series = list(dict.fromkeys(curve.series for row in rows for panel in row for curve in panel.curves))
     width = MARGIN + max((len(row) for row in rows), default=1) * (WIDTH + MARGIN)
     height = HEADER + len(rows) * (HEIGHT + MARGIN)
@@ -97,19 +97,19 @@ def draw(title: str, rows: Sequence[Sequence[Panel]]) -> str:
 
 
 def scale_for(values: Sequence[float]) -> Scale:
-    """Choose a scale: linear from zero, or logarithmic where values are very different."""
-    most, least = max(values, default=1.0), min(values, default=1.0)
-    if least > 0 and most / least > STEEP:
-        low, high = math.floor(math.log10(least)), math.ceil(math.log10(most))
+    """Choose a scale: linear from zero, or logarithmic when the values differ widely."""
+    largest, smallest = max(values, default=1.0), min(values, default=1.0)
+    if smallest > 0 and largest / smallest > MAX_LINEAR_RATIO:
+        low, high = math.floor(math.log10(smallest)), math.ceil(math.log10(largest))
         decades = [10.0**power for power in range(low, high + 1)]
         return Scale(lambda value: (math.log10(value) - low) / (high - low), decades)
-    step = _step(most / 4 or 1.0)
-    top = step * math.ceil(most / step) or step
+    step = _step(largest / 4 or 1.0)
+    top = step * math.ceil(largest / step) or step
     return Scale(lambda value: value / top, [step * number for number in range(round(top / step) + 1)])
 
 
 def short(value: float) -> str:
-    """A value in few characters."""
+    """Return a value in few characters."""
     for size, unit in ((1e6, " M"), (1e3, " k")):
         if value >= size:
             return f"{value / size:.3g}{unit}"
@@ -117,7 +117,7 @@ def short(value: float) -> str:
 
 
 def _step(rough: float) -> float:
-    """The least round number that is not smaller."""
+    """Return the next larger round number."""
     power: float = 10.0 ** math.floor(math.log10(rough))
     return next(round_one * power for round_one in (1, 2, 2.5, 5, 10) if round_one * power >= rough * 0.999)
 
@@ -138,7 +138,7 @@ def _colours(series: Sequence[str], mode: int) -> str:
 def _legend(series: Sequence[str], right: float) -> Iterator[str]:
     x = right
     for number, name in reversed(list(enumerate(series))):
-        # As wide as the widest of the fonts that a reader may have.
+        # The width in the widest font that a reader may have.
         x -= 10.0 * len(name)
         yield _text(x, 37, name, "name")
         yield f'<circle class="dot{number}" cx="{x - 12:.1f}" cy="32.5" r="5"/>'
@@ -146,8 +146,8 @@ def _legend(series: Sequence[str], right: float) -> Iterator[str]:
 
 
 def _panel(panel: Panel, series: Sequence[str]) -> Iterator[str]:
-    known = [value for curve in panel.curves for value in curve.values if value is not None]
-    scale = scale_for(known)
+    values = [value for curve in panel.curves for value in curve.values if value is not None]
+    scale = scale_for(values)
     yield f'<rect class="panel" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
     yield _text(14, 22, panel.title, "name")
     yield _text(WIDTH - RIGHT, 22, panel.caption, "small", "end")
@@ -172,7 +172,7 @@ def _curve(panel: Panel, curve: Curve, colour: int, scale: Scale) -> Iterator[st
 
 
 def _x(panel: Panel, number: int) -> float:
-    """Places have the same distance from each other, whatever they are called."""
+    """Return the position of a place; places are equally spaced."""
     room = (WIDTH - LEFT - RIGHT) / max(1, len(panel.places))
     return LEFT + room * (number + 0.5)
 

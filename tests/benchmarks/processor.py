@@ -1,4 +1,4 @@
-"""Who takes how much of the processors' time."""
+"""Measures the processor time of groups of processes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,14 +7,14 @@ import psutil
 from tests.benchmarks.case import Group
 
 _BUSY = ("user", "nice", "system", "irq", "softirq")
-"""What counts as work; not every platform knows all of them."""
+"""Times that count as work; not every platform has all of them."""
 
 
 class Meter:
-    """Reads the processor time of groups of processes, from its making on.
+    """Measures the processor time of groups of processes since its creation.
 
     Args:
-        groups: the processes of each group, by their ids; they have to live until the meter is read.
+        groups: the process ids of each group; the processes must live until the meter is read.
     """
 
     def __init__(self, groups: Mapping[Group, Sequence[int]]) -> None:
@@ -23,16 +23,16 @@ class Meter:
         self._before = self._now()
 
     def read(self) -> dict[Group, float]:
-        """The seconds that each group has taken since, and all else."""
+        """Return the seconds of each group since then, and of all else."""
         return {group: max(0.0, now - self._before[group]) for group, now in self._now().items()}
 
     def _now(self) -> dict[Group, float]:
         taken = {group: sum(map(_seconds, processes)) for group, processes in self._groups.items()}
-        elsewhere = _busy_seconds() - sum(taken.values()) - self._unnamed()
+        elsewhere = _busy_seconds() - sum(taken.values()) - self._own_time()
         return {**taken, Group.ELSEWHERE: elsewhere}
 
-    def _unnamed(self) -> float:
-        """What this process and its ended children took, the client among them: neither a group's nor a stranger's."""
+    def _own_time(self) -> float:
+        """Return the time of this process and its ended children, which belongs to no group nor to others."""
         own = self._own.cpu_times()
         children = own.children_user + own.children_system
         named = any(self._own in processes for processes in self._groups.values())

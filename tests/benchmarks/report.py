@@ -1,4 +1,4 @@
-"""The report of a benchmark: as a value, as JSON, and as tables for people. Pure."""
+"""The report of a benchmark: as a value, as JSON, and as Markdown. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,22 @@ from tests.benchmarks.machine import Machine, describe
 from tests.benchmarks.summary import Row
 from tests.benchmarks.targets import Attained
 
-_RATES = "The median of the rounds (lowest to highest), and as a part of the ceiling's:"
+_RATES = "The median of the rounds (lowest to highest), and its ratio to the ceiling:"
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that there is to say about one benchmark."""
+    """The report of one benchmark."""
 
     date: str
     command: str
     seconds: float
-    """How long it took."""
+    """Duration of the benchmark."""
     machine: Machine
     order: Order
     cases: dict[str, str]
-    """What each case is."""
+    """The description of each case."""
     left_out: list[str]
-    """Cases that could not be measured here, and why."""
+    """Cases that could not be measured here, with the reasons."""
     baseline: str
     rows: list[Row]
     targets: list[Attained]
@@ -32,27 +32,27 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_json(report: Report) -> bytes:
-    """The report as JSON."""
+    """Return the report as JSON."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
 
 
 def read_json(text: bytes) -> Report:
-    """The report of its JSON."""
+    """Return the report from its JSON."""
     return msgspec.json.decode(text, type=Report)
 
 
 def write_markdown(report: Report) -> str:
-    """The report as Markdown that can be read as it is."""
+    """Return the report as Markdown."""
     parts = [
         f"# Benchmark of {report.date}",
         describe(report.machine),
-        _course(report),
+        _procedure(report),
         "\n".join(f"- {name}: {description}." for name, description in report.cases.items()),
         "\n".join(f"- Left out: {reason}." for reason in report.left_out),
-        f"## Tasks a second\n\n{_RATES} of {report.baseline}'s where no other is named.",
+        f"## Tasks a second\n\n{_RATES} that of {report.baseline} where no other is named.",
         _rates(report),
         _meaning(report),
-        *_beside_peers(report.rows),
+        *_peer_table(report.rows),
         *_targets(report.targets),
         "## Processor time\n\nMicroseconds for a task (or milliseconds for 1,000), medians.",
         _times(report),
@@ -60,11 +60,12 @@ def write_markdown(report: Report) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _course(report: Report) -> str:
+def _procedure(report: Report) -> str:
     return (
         f"`{report.command}` took {report.seconds:.0f} seconds: {len(report.rounds)} rounds, in each of them every case"
-        f" with {report.order.tasks:,} tasks\nof kind `echo` in each stage, or as many as its line says; ours are sent"
-        f" over {report.order.connections} connections with up to {report.order.window} open on each."
+        f" with {report.order.tasks:,} tasks\nof kind `echo` in each stage, or as many as its line has;"
+        f" those of Cauce are sent over {report.order.connections} connections"
+        f" with up to {report.order.window} open on each."
     )
 
 
@@ -86,23 +87,23 @@ def _meaning(report: Report) -> str:
         return ""
     return (
         f"*{Stage.MEANWHILE}*: of the tasks of *{Stage.WHOLE}*, from the first sent to the last accepted, while workers"
-        f" take them; it is compared\nwith *{Stage.ACCEPT}* of the others, which have nothing else to do then."
+        f" take them; it is compared\nwith *{Stage.ACCEPT}* of the others, which have nothing else to do meanwhile."
     )
 
 
-def _beside_peers(rows: Sequence[Row]) -> list[str]:
-    """The heading and the table; nothing where no peer was measured."""
+def _peer_table(rows: Sequence[Row]) -> list[str]:
+    """Return the heading and the table. Returns nothing when no peer was measured."""
     cells = {(row.case, row.stage): f"{row.over_peers:.2f} × {row.fastest_peer}" for row in rows if row.over_peers}
     if not cells:
         return []
     stages = [stage for stage in Stage if any(place[1] is stage for place in cells)]
     cases = dict.fromkeys(case for case, _stage in cells)
     lines = [[case, *(cells.get((case, stage), "") for stage in stages)] for case in cases]
-    return ["## Beside the fastest peer\n\nThe median of each round's ratio.", table(["", *stages], lines)]
+    return ["## Compared with the fastest peer\n\nThe median of each round's ratio.", table(["", *stages], lines)]
 
 
 def _targets(targets: Sequence[Attained]) -> list[str]:
-    """The heading and the table; nothing where no target's two sides were measured."""
+    """Return the heading and the table. Returns nothing when no target has both sides measured."""
     lines = [_target(target) for target in targets if target.ratio is not None]
     if not lines:
         return []
@@ -122,13 +123,13 @@ def _times(report: Report) -> str:
     rows = [row for row in report.rows if row.cpu]
     for row in sorted(rows, key=lambda row: list(Stage).index(row.stage)):
         each = [f"{row.cpu[group]:.0f}" if group in row.cpu else "" for group in groups]
-        of_its_own = sum(spent for group, spent in row.cpu.items() if group is not Group.ELSEWHERE)
-        lines.append([row.stage, row.case, *each, f"{of_its_own:.0f}"])
+        own_time = sum(spent for group, spent in row.cpu.items() if group is not Group.ELSEWHERE)
+        lines.append([row.stage, row.case, *each, f"{own_time:.0f}"])
     return table(["", "", *groups, "all but elsewhere"], lines)
 
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its columns made wide enough; all but the first are numbers."""
+    """Return an aligned Markdown table; all columns but the first are numbers."""
     widths = [max(len(line[column]) for line in (heads, *lines)) for column in range(len(heads))]
 
     def row(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Runs cases in rounds, each case once in each round, so that what changes on the machine meets all of them alike."""
+"""Runs cases in rounds, each case once per round, so that changes of the machine's load affect all cases alike."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -8,21 +8,23 @@ from typing import TypeAlias
 from tests.benchmarks.case import Case, Group, Order, Result
 
 Round: TypeAlias = Mapping[str, Result]
-"""The results of one round by the names of the cases."""
+"""The results of one round by case name."""
 
 
-def run(cases: Sequence[Case], order: Order, rounds: int, directory: Path, say: Callable[[str], None]) -> list[Round]:
-    """Run everything, and return what each round gave.
+def run(
+    cases: Sequence[Case], order: Order, rounds: int, directory: Path, show_progress: Callable[[str], None]
+) -> list[Round]:
+    """Run all rounds, and return their results.
 
     Args:
-        cases: each round begins with another one.
-        order: how much is to be done in each run.
-        rounds: how many.
-        directory: each run has an empty one in it, which is removed afterwards.
-        say: shows how far it is.
+        cases: to measure; each round begins with another one.
+        order: how much each run measures.
+        rounds: number of rounds.
+        directory: for a temporary directory of each run.
+        show_progress: writes a line.
 
     Raises:
-        Lost: a case has lost tasks.
+        TasksLost: a case lost tasks.
     """
     results: list[Round] = []
     for number in range(rounds):
@@ -33,13 +35,13 @@ def run(cases: Sequence[Case], order: Order, rounds: int, directory: Path, say: 
             place.mkdir()
             done[case.name] = case.run(place, order)
             shutil.rmtree(place)
-            say(f"round {number + 1} of {rounds}: {case.name}: {_describe(done[case.name])}")
+            show_progress(f"round {number + 1} of {rounds}: {case.name}: {_describe(done[case.name])}")
         results.append(done)
     return results
 
 
 def _describe(result: Result) -> str:
-    """The rates, and how busy the machine was with other things: who sees much of that measures again."""
+    """Return the rates, and the load from other processes, which should be small."""
     rates = ", ".join(f"{stage} {measured.rate:,.0f}/s" for stage, measured in result.items())
     elsewhere = sum(measured.cpu.get(Group.ELSEWHERE, 0.0) for measured in result.values())
     seconds = sum(measured.seconds for measured in result.values())

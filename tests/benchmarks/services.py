@@ -1,4 +1,4 @@
-"""The services and packages that cases need: found or started when the first case asks for them, ended with all."""
+"""The services and packages that cases need: match or started on demand, and stopped at the end."""
 
 import re
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from tests.services.rabbitmq import RabbitNode
 
 
 class Missing(Exception):
-    """What a case needs is not on this machine."""
+    """A service or package of a case is not installed."""
 
 
 class Services(Closeable):
     """RabbitMQ, NGINX and the packages of the peers.
 
     Args:
-        directory: where a node of RabbitMQ has its files.
+        directory: for the files of a RabbitMQ node.
 
     Attributes:
-        versions: of those that were asked for.
+        versions: of the services and packages in use.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -31,10 +31,10 @@ class Services(Closeable):
         self.versions: dict[str, str] = {}
 
     def rabbitmq(self) -> RabbitNode:
-        """A running node, the same for all.
+        """Return a running node, the same for all cases.
 
         Raises:
-            Missing: there is no RabbitMQ here.
+            Missing: RabbitMQ is not installed.
         """
         if self._node is None:
             try:
@@ -47,10 +47,10 @@ class Services(Closeable):
         return self._node
 
     def nginx(self) -> Path:
-        """The program.
+        """Return the NGINX program.
 
         Raises:
-            Missing: there is no NGINX with the stream module here.
+            Missing: NGINX with its stream module is not installed.
         """
         program = find_nginx()
         try:
@@ -63,10 +63,10 @@ class Services(Closeable):
         return program
 
     def packages(self, names: Sequence[str]) -> None:
-        """Make sure that some packages are installed: those of the optional extra `benchmarks`.
+        """Check that some packages of the extra `benchmarks` are installed.
 
         Raises:
-            Missing: one of them is not.
+            Missing: one of them is not installed.
         """
         try:
             self.versions.update({name: metadata.version(name) for name in names})
@@ -74,13 +74,13 @@ class Services(Closeable):
             raise Missing(f"this needs the package {error.name}: pip install 'cauce[benchmarks]'") from error
 
     def close(self) -> None:
-        """End what was started."""
+        """Stop the services."""
         if self._node is not None:
             self._node.stop()
             self._node = None
 
 
 def _number(answer: str) -> str:
-    """The version in what Erlang printed."""
-    found = re.search(r"\d[\w.-]*", answer)
-    return found[0] if found else "unknown"
+    """Return the version in the output of Erlang."""
+    match = re.search(r"\d[\w.-]*", answer)
+    return match[0] if match else "unknown"

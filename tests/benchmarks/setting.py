@@ -1,6 +1,6 @@
-"""A system that runs as long as it is measured: so many servers and workers, on a broker, perhaps behind NGINX.
+"""A system to measure: servers and workers on a broker, with or without NGINX in front.
 
-Unlike a case of the main benchmark it says nothing of what is done with it.
+Unlike a case of the main benchmark, it does not define what is measured.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,43 +10,43 @@ from pathlib import Path
 import msgspec
 
 from core.addresses import Address
-from tests.benchmarks.arrangement import balancing
+from tests.benchmarks.cauce_case import nginx_balancer
 from tests.benchmarks.services import Missing, Services
 from tests.benchmarks.virtual_host import virtual_host
 from tests.services.rabbitmq import RabbitNode
 from tests.services.system import LocalSystem
 
 STEADY = ("--connection-age", "86400", "--idle-seconds", "86400")
-"""For the servers: no connection is asked to leave meanwhile."""
+"""Flags of the servers, so that they close no connection during a measurement."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to run."""
+    """The specification of a system."""
 
     name: str
     servers: int = 1
     workers: int = 1
     node: RabbitNode | None = None
-    """The RabbitMQ to use; the embedded queue when None."""
+    """The RabbitMQ to use; None for the embedded queue."""
     nginx: Path | None = None
-    """The program that balances the servers; clients connect to them directly when None."""
+    """The NGINX program in front of the servers; None to connect directly."""
 
     @property
     def description(self) -> str:
-        """What runs, in a line."""
+        """What runs, in one line."""
         queue = "the embedded queue" if self.node is None else "RabbitMQ"
         balancer = "" if self.nginx is None else "NGINX, "
         return f"{balancer}servers: {self.servers}, {queue}, workers of 4 threads: {self.workers}"
 
 
-class Site:
-    """What runs.
+class RunningSystem:
+    """A running system.
 
     Attributes:
-        setting: that it was made by.
-        broker: the URL of its broker, as the programs take it.
-        servers: the processes of its servers.
-        entrance: where clients connect to.
+        setting: its specification.
+        broker: the URL of its broker, as a flag of the programs.
+        servers: its server processes.
+        entrance: addresses for clients.
     """
 
     def __init__(self, setting: Setting, broker: str, servers: LocalSystem, entrance: Sequence[Address]) -> None:
@@ -57,26 +57,26 @@ class Site:
 
     @property
     def journal(self) -> Path:
-        """The journal's file."""
+        """The file of the journal."""
         return self.servers.journal
 
     def workers(self, count: int | None = None, arguments: Sequence[str] = ()) -> LocalSystem:
-        """Its workers, or so many: they work within the block that they are used in."""
-        wanted = self.setting.workers if count is None else count
-        return LocalSystem(self.servers.directory, 0, wanted, broker=self.broker, worker_arguments=arguments)
+        """Make its workers, or so many; they run within a `with` block."""
+        number = self.setting.workers if count is None else count
+        return LocalSystem(self.servers.directory, 0, number, broker=self.broker, worker_arguments=arguments)
 
 
 @contextmanager
-def running(setting: Setting, directory: Path) -> Iterator[Site]:
-    """Have it run within the block, without workers."""
+def running(setting: Setting, directory: Path) -> Iterator[RunningSystem]:
+    """Run a system within the block, without workers."""
     with ExitStack() as stack:
         broker = "embedded" if setting.node is None else stack.enter_context(virtual_host(setting.node))
         system = LocalSystem(directory, setting.servers, 0, broker=broker, server_arguments=STEADY)
         servers = stack.enter_context(system)
         entrance = servers.addresses
         if setting.nginx is not None:
-            entrance = [stack.enter_context(balancing(setting.nginx, directory / "nginx", entrance)).address]
-        yield Site(setting, broker, servers, entrance)
+            entrance = [stack.enter_context(nginx_balancer(setting.nginx, directory / "nginx", entrance)).address]
+        yield RunningSystem(setting, broker, servers, entrance)
 
 
 SETTINGS: dict[str, Callable[[Services], Setting]] = {
@@ -89,7 +89,7 @@ SETTINGS: dict[str, Callable[[Services], Setting]] = {
 
 
 def make(names: Iterable[str], services: Services) -> tuple[list[Setting], list[str]]:
-    """Make settings; and why which of them can't be measured on this machine."""
+    """Make settings. Returns them, and the reasons for those that can't be measured on this machine."""
     settings: list[Setting] = []
     left_out: list[str] = []
     for name in names:

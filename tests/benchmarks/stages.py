@@ -1,7 +1,7 @@
-"""Measures the stages of a running system of ours.
+"""Measures the stages of a running Cauce system.
 
-Accepted is what the client was told, by its clock; stored is what another connection to the journal sees, after the
-commit. The journal's own times are from before it, and one commit may hold a thousand tasks.
+Accepted counts from the client's replies and clock. Stored counts when another connection to the journal sees the
+commit: the journal's own times are from before it, and one commit may have a thousand tasks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,91 +10,93 @@ from core.addresses import Address
 from core.client.load_command import LoadReport
 from core.model import State
 from tests.benchmarks import load
-from tests.benchmarks.book import Book
-from tests.benchmarks.case import Group, Lost, Measured, Order
+from tests.benchmarks.case import Group, Measured, Order, TasksLost
+from tests.benchmarks.journal_reader import JournalReader
 from tests.benchmarks.processor import Meter
 
 WORKERS_READY = 4
-"""One task in so many is done before the work is measured: by then all workers are at it, and know their pace."""
+"""Fraction of the tasks, as a divisor, that is done before the work is measured: by then all workers are running."""
 
 
 class Stages:
-    """Measures one stage after the other.
+    """Measures one stage after another.
 
     Args:
-        entrance: where clients connect to.
-        book: reads the journal.
-        order: how much is to be done.
+        entrance: addresses for the client.
+        journal: reads the journal.
+        order: how much is measured.
     """
 
-    def __init__(self, entrance: Sequence[Address], book: Book, order: Order) -> None:
+    def __init__(self, entrance: Sequence[Address], journal: JournalReader, order: Order) -> None:
         self._entrance = entrance
-        self._book = book
+        self._journal = journal
         self._order = order
         self._done = 0
-        """How many tasks of the journal are done, by our own count."""
-        self._told: LoadReport
+        """Number of done tasks in the journal, as counted here."""
+        self._report: LoadReport
 
     def warm_up(self) -> None:
-        """Have every part do something: a worker finds out only then how many messages to hold."""
+        """Run some tasks, so that a worker can adapt its prefetch."""
         load.submit(self._entrance, self._order.warm_up, self._order)
         self._await_done(self._order.warm_up)
 
     def whole(self, processes: Mapping[Group, Sequence[int]]) -> Measured:
-        """From submitted to stored, with everything at work."""
-        self._book.turn()
+        """Measure from submitted to stored, with everything running."""
+        self._journal.start_counting()
         meter = Meter(processes)
-        self._told = self._submit()
+        self._report = self._submit()
         ended = self._await_done(self._order.tasks)
-        cpu = {**meter.read(), Group.CLIENT: _spent(self._told)}
-        return Measured(tasks=self._book.done(), seconds=ended - self._book.first("sent"), cpu=cpu)
+        cpu = {**meter.read(), Group.CLIENT: _client_cpu(self._report)}
+        return Measured(tasks=self._journal.done(), seconds=ended - self._journal.first("sent"), cpu=cpu)
 
     def meanwhile(self) -> Measured:
-        """From submitted to accepted, of the tasks of `whole`, which has just been measured."""
-        return Measured(tasks=self._told.accepted, seconds=self._told.seconds, cpu={})
+        """Return the measurement from submitted to accepted for the tasks of the last `whole`."""
+        return Measured(tasks=self._report.accepted, seconds=self._report.seconds, cpu={})
 
     def accept(self, processes: Mapping[Group, Sequence[int]]) -> Measured:
-        """From submitted to accepted, with no workers.
+        """Measure from submitted to accepted, without workers.
 
-        The processor time is taken until all tasks are queued, since that is what accepting them leads to.
+        The processor time counts until all tasks are queued, because queuing is a part of the work.
         """
-        self._book.turn()
+        self._journal.start_counting()
         meter = Meter(processes)
-        told = self._submit()
-        self._book.wait_in_state(State.QUEUED, self._order.tasks)
-        cpu = {**meter.read(), Group.CLIENT: _spent(told)}
-        return Measured(tasks=told.accepted, seconds=told.seconds, cpu=cpu)
+        report = self._submit()
+        self._journal.wait_for_state(State.QUEUED, self._order.tasks)
+        cpu = {**meter.read(), Group.CLIENT: _client_cpu(report)}
+        return Measured(tasks=report.accepted, seconds=report.seconds, cpu=cpu)
 
     def work(self, processes: Mapping[Group, Sequence[int]]) -> Measured:
-        """From queued to stored: what `accept` has left, by workers that have just been started."""
+        """Measure from queued to stored: the tasks of `accept`, by workers that were just started."""
         first = self._order.tasks // WORKERS_READY
-        found, began = self._book.reach(State.DONE, self._done + first)
+        before, began = self._journal.wait_for_count(State.DONE, self._done + first)
         meter = Meter(processes)
-        all_of_them = self._done + self._order.tasks
+        total = self._done + self._order.tasks
         ended = self._await_done(self._order.tasks)
         cpu = meter.read()
-        tasks = all_of_them - found
+        tasks = total - before
         if tasks < first:
-            # They were so few that most of them were done before anybody looked.
-            tasks, began = self._order.tasks, self._book.first("taken")
+            # Most tasks were done before the first measurement.
+            tasks, began = self._order.tasks, self._journal.first("taken")
         return Measured(tasks=tasks, seconds=ended - began, cpu=cpu)
 
     def _submit(self) -> LoadReport:
-        """Submit the tasks; what the client has to say of it."""
-        figures = load.submit(self._entrance, self._order.tasks, self._order)
-        if self._book.submitted() != self._order.tasks:
-            raise Lost(f"{self._order.tasks} tasks were accepted, and {self._book.submitted()} are in the journal")
-        return figures
+        """Submit the tasks. Returns the report of the load generator."""
+        report = load.submit(self._entrance, self._order.tasks, self._order)
+        if self._journal.submitted() != self._order.tasks:
+            raise TasksLost(
+                f"{self._order.tasks} tasks were accepted, and {self._journal.submitted()} are in the journal"
+            )
+        return report
 
     def _await_done(self, tasks: int) -> float:
-        """Wait until so many more tasks are done, and make sure that they are those of this page; when they were."""
+        """Wait until so many more tasks are done, and check that they are the submitted ones. Returns the time."""
         self._done += tasks
-        _, ended = self._book.reach(State.DONE, self._done)
-        if self._book.done() != tasks:
-            raise Lost(f"{tasks} tasks were accepted, and {self._book.done()} of them have a result")
+        _, ended = self._journal.wait_for_count(State.DONE, self._done)
+        if self._journal.done() != tasks:
+            raise TasksLost(f"{tasks} tasks were accepted, and {self._journal.done()} of them have a result")
         return ended
 
 
-def _spent(told: LoadReport) -> float:
-    """The client's seconds of processor time."""
-    return told.cpu * told.accepted
+def _client_cpu(report: LoadReport) -> float:
+    """Return the client's processor time in seconds."""
+    return report.cpu * report.accepted

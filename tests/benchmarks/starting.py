@@ -1,4 +1,4 @@
-"""How long programs take to start, and what they take while nothing happens."""
+"""Start-up times of programs, and their processor use while idle."""
 
 import os
 import subprocess
@@ -12,35 +12,35 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from tests.benchmarks.case import Lost
-from tests.benchmarks.setting import Site
+from tests.benchmarks.case import TasksLost
+from tests.benchmarks.setting import RunningSystem
 from tests.integration.supervised import Supervised
 
 READY = b" is ready"
-"""In the line of its log with which a worker says so."""
+"""In the log line of a worker that is ready."""
 
-SETTLED = 3.0
-"""Seconds after which a console that has shown its first frame has nothing more to do with starting."""
+SETTLE_TIME = 3.0
+"""Seconds from the first frame of a console to the end of its start-up."""
 
 _TOP = Path(__file__).resolve().parents[2]
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process takes while nothing happens."""
+    """The processor use of an idle process."""
 
     share: float
-    """Of one processor."""
+    """The share of one processor."""
     wakes: float
-    """How often a second it is woken, all its threads together."""
+    """Wake-ups a second of all its threads."""
 
 
-def worker_start(site: Site) -> float:
-    """Start a worker of a system that runs; seconds from the command until it says that it is ready.
+def worker_start(system: RunningSystem) -> float:
+    """Start a worker of a running system. Returns the seconds from the command until it is ready.
 
     Raises:
-        Lost: it does not.
+        TasksLost: it ends before.
     """
-    command = [sys.executable, "-m", "core.worker", "--dir", str(site.servers.directory), "--broker", site.broker]
+    command = [sys.executable, "-m", "core.worker", "--dir", str(system.servers.directory), "--broker", system.broker]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
     began = time.perf_counter()
     with subprocess.Popen(
@@ -52,48 +52,53 @@ def worker_start(site: Site) -> float:
         process.terminate()
         process.stderr.read()
     if not ready:
-        raise Lost("a worker ended before it was ready")
+        raise TasksLost("a worker ended before it was ready")
     return seconds
 
 
 def has_console() -> bool:
-    """Whether the console can be measured here: it needs a pseudo-terminal."""
+    """Return whether the console can be measured here: it needs a pseudo-terminal."""
     return os.name == "posix"
 
 
 def console_start(directory: Path) -> float:
-    """Start a console over a system; seconds from the command to the first frame."""
-    from tests.benchmarks.console import Screen  # needs pseudo-terminals, which Windows has not
+    """Start a console over a system. Returns the seconds from the command to the first frame."""
+    from tests.benchmarks.console import ConsoleTerminal  # needs pseudo-terminals, which Windows lacks
 
-    with Screen(directory) as screen:
-        return screen.until("Results")
+    with ConsoleTerminal(directory) as screen:
+        return screen.read_until("Results")
 
 
 def at_rest(directory: Path, seconds: float) -> dict[str, Load]:
-    """What each process of the whole embedded system takes with nothing to do, in its default size, and a console."""
+    """Measure each process of an idle embedded system of default size, with a console."""
     with ExitStack() as stack:
         supervised = stack.enter_context(Supervised(directory))
         report = supervised.up(2, 2)
         stack.callback(supervised.down)
-        found = {"supervisor": report.pid, **{part.name: part.pid for part in report.processes if part.pid}}
-        processes = {name: psutil.Process(pid) for name, pid in found.items()}
+        pids = {"supervisor": report.pid, **{unit.name: unit.pid for unit in report.processes if unit.pid}}
+        processes = {name: psutil.Process(pid) for name, pid in pids.items()}
         if not has_console():
-            return _look(processes, seconds, threading.Event().wait)
-        from tests.benchmarks.console import Screen  # needs pseudo-terminals, which Windows has not
+            return _measure(processes, seconds, threading.Event().wait)
+        from tests.benchmarks.console import ConsoleTerminal  # needs pseudo-terminals, which Windows lacks
 
-        screen = stack.enter_context(Screen(directory))
-        screen.until("Results")
-        screen.rest(SETTLED)
-        return _look({"console": screen.process, **processes}, seconds, screen.rest)
+        screen = stack.enter_context(ConsoleTerminal(directory))
+        screen.read_until("Results")
+        screen.read_for(SETTLE_TIME)
+        return _measure({"console": screen.process, **processes}, seconds, screen.read_for)
 
 
-def _look(processes: Mapping[str, psutil.Process], seconds: float, rest: Callable[[float], object]) -> dict[str, Load]:
-    before = {name: (_seconds(process), _wakes(process)) for name, process in processes.items()}
+def _measure(
+    processes: Mapping[str, psutil.Process], seconds: float, wait: Callable[[float], object]
+) -> dict[str, Load]:
+    before = {name: (_seconds(process), _context_switches(process)) for name, process in processes.items()}
     began = time.perf_counter()
-    rest(seconds)
+    wait(seconds)
     took = time.perf_counter() - began
     return {
-        name: Load(share=(_seconds(process) - before[name][0]) / took, wakes=(_wakes(process) - before[name][1]) / took)
+        name: Load(
+            share=(_seconds(process) - before[name][0]) / took,
+            wakes=(_context_switches(process) - before[name][1]) / took,
+        )
         for name, process in processes.items()
     }
 
@@ -103,10 +108,10 @@ def _seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _wakes(process: psutil.Process) -> int:
-    """How often its threads have begun to wait; psutil asks the first thread alone where it can ask each."""
+def _context_switches(process: psutil.Process) -> int:
+    """Return the voluntary context switches of all threads; psutil counts only those of the first thread."""
     threads = Path(f"/proc/{process.pid}/task")
     if not threads.is_dir():
         return int(process.num_ctx_switches().voluntary)
-    lines = [line for each in threads.iterdir() for line in (each / "status").read_text("utf-8").splitlines()]
+    lines = [line for thread in threads.iterdir() for line in (thread / "status").read_text("utf-8").splitlines()]
     return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))

@@ -1,4 +1,4 @@
-"""From what was measured in each round to medians, ratios and processor time for a task. Pure."""
+"""Summarises rounds as medians, ratios and processor time per task. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
@@ -13,8 +13,8 @@ Place: TypeAlias = tuple[str, Stage]
 """A stage of a case."""
 
 COUNTERPART = {Stage.MEANWHILE: Stage.ACCEPT}
-"""What a stage of one case is compared with in another, where that is not the same stage: what is accepted while
-everything runs, with what the other accepts when it has nothing else to do."""
+"""The stage of another case with which a stage is compared, where it is not the same: accepting while everything runs
+is compared with accepting alone."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,31 +23,31 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     case: str
     stage: Stage
     rate: float
-    """Tasks a second: the median of the rounds."""
+    """Tasks a second, the median of the rounds."""
     lowest: float
     highest: float
     ceiling: str
     """The case that this one is compared with."""
     ratio: float | None
-    """The rate as a part of the ceiling's: the median of each round's own ratio, as both met the same machine."""
+    """The ratio to the ceiling's rate: the median of the ratios within each round, measured on the same machine."""
     fastest_peer: str | None = None
-    """Which of the peers has the highest rate; None where none was measured."""
+    """The peer with the highest rate; None when no peer was measured."""
     over_peers: float | None = None
-    """The rate as a multiple of that peer's, in the same way."""
+    """The ratio to that peer's rate, in the same way."""
     cpu: dict[Group, float]
-    """Microseconds of processor time for a task, by who took them: medians."""
+    """Microseconds of processor time per task by group, medians."""
 
 
 def summarise(
     rounds: Sequence[Round], baseline: str, peers: Sequence[str] = (), ceilings: Mapping[str, str] | None = None
 ) -> list[Row]:
-    """One row for each stage of each case, in the order of the cases' names in the first round.
+    """Return a row for each stage of each case, in the order of the first round.
 
     Args:
-        rounds: what was measured.
-        baseline: the case that the others are compared with; it may be missing.
-        peers: the cases of which the fastest is compared with too; they may be missing.
-        ceilings: the cases that are compared with another one than the baseline, and with which.
+        rounds: the measurements.
+        baseline: the case with which the others are compared; it may be missing.
+        peers: the cases of which the fastest is also compared with; they may be missing.
+        ceilings: other baselines for some cases.
     """
     return [
         _row((case, stage), rounds, (ceilings or {}).get(case, baseline), peers)
@@ -58,13 +58,13 @@ def summarise(
 
 
 def fastest(rounds: Sequence[Round], cases: Iterable[str], stage: Stage) -> str | None:
-    """Which of the cases has the highest rate in a stage, by its median; None when none has that stage."""
+    """Return the case with the highest median rate in a stage. Returns None when no case has that stage."""
     rates = {case: _rates(rounds, (case, stage)) for case in cases}
     return max((case for case in rates if rates[case]), key=lambda case: median(rates[case]), default=None)
 
 
 def compare(rounds: Sequence[Round], place: Place, other: Place) -> float | None:
-    """The rate of a stage as a part of another's: the median of each round's ratio; None where one is missing."""
+    """Return the median of the ratio of two rates in each round. Returns None when one is missing."""
     ratios = [_rate(done, place) / _rate(done, other) for done in rounds if _has(done, place) and _has(done, other)]
     return median(ratios) if ratios else None
 

@@ -1,4 +1,4 @@
-"""How fast the system is meant to be beside the peers and the ceiling, and how far it has come. Pure."""
+"""Targets for the throughput relative to peers and ceiling, and their results. Pure."""
 
 from collections.abc import Sequence
 
@@ -14,29 +14,29 @@ PEERS = (*OVER_RABBITMQ, *EMBEDDED)
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A ratio that is wanted."""
+    """A target ratio."""
 
     what: str
     place: Place
-    """What is measured of ours."""
+    """The case and stage of Cauce."""
     others: Sequence[str]
-    """The cases of which the fastest counts."""
+    """The other cases, of which the fastest counts."""
     stage: Stage
-    """What is measured of them."""
+    """Their stage."""
     wanted: float
-    """At least."""
+    """The smallest ratio that meets the target."""
 
 
 class Attained(msgspec.Struct, frozen=True, kw_only=True):
-    """What has become of a target."""
+    """The result of a target."""
 
     what: str
     place: Place
     against: Place | None
-    """The fastest of the others; None where none was measured."""
+    """The fastest of the others; None when none was measured."""
     wanted: float
     ratio: float | None
-    """None where one side was not measured."""
+    """None when one side was not measured."""
 
 
 TARGETS = (
@@ -70,7 +70,7 @@ TARGETS = (
 
 
 def judge(rounds: Sequence[Round], targets: Sequence[Target] = TARGETS) -> list[Attained]:
-    """How far each target was attained."""
+    """Return the result of each target."""
     return [_judge(rounds, target) for target in targets]
 
 

@@ -1,4 +1,4 @@
-"""How peers are measured, with one that needs nothing; and those that are installed, with numbers that mean nothing."""
+"""The measurement of peers, with a toy peer, and with the installed ones in small numbers."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from tests.benchmarks.case import Group, Lost, Order, Stage
+from tests.benchmarks.case import Group, Order, Stage, TasksLost
 from tests.benchmarks.peers import results
 from tests.benchmarks.peers.kinds import KINDS, Kind
 from tests.benchmarks.peers.peer import Peer
@@ -31,7 +31,7 @@ TOY = Kind(
 )
 
 
-def test_a_peer_is_measured_in_every_stage_with_no_more_tasks_than_suit_it(tmp_path: Path) -> None:
+def test_a_peer_is_measured_in_every_stage_with_at_most_its_own_number_of_tasks(tmp_path: Path) -> None:
     result = Peer(TOY).run(tmp_path, ORDER)
     assert {stage: measured.tasks for stage, measured in result.items()} == {
         Stage.WHOLE: 50,
@@ -43,39 +43,39 @@ def test_a_peer_is_measured_in_every_stage_with_no_more_tasks_than_suit_it(tmp_p
     assert set(result[Stage.WHOLE].cpu) == {Group.CLIENT, Group.WORKERS, Group.ELSEWHERE}
 
 
-def test_only_the_whole_way_is_measured_where_no_more_is_ordered(tmp_path: Path) -> None:
+def test_only_the_whole_path_is_measured_without_halves(tmp_path: Path) -> None:
     result = Peer(TOY).run(tmp_path, replace(ORDER, halves=False))
     assert set(result) == {Stage.WHOLE, Stage.MEANWHILE}
 
 
-def test_a_result_that_does_not_come_is_lost(tmp_path: Path) -> None:
+def test_a_missing_result_is_lost(tmp_path: Path) -> None:
     forgetful = replace(TOY, stored="SELECT count(*) - 1 FROM results")
-    with pytest.raises(Lost, match="20 results of toy; there are 19"):
+    with pytest.raises(TasksLost, match="20 results of toy; there are 19"):
         Peer(forgetful, patience=0.5).run(tmp_path, ORDER)
 
 
-def test_a_result_too_many_is_no_good_either(tmp_path: Path) -> None:
+def test_a_surplus_result_is_an_error(tmp_path: Path) -> None:
     doubling = replace(TOY, stored="SELECT 2 * count(*) FROM results")
-    with pytest.raises(Lost, match="70 tasks were accepted, and 140 have a result"):
+    with pytest.raises(TasksLost, match="70 tasks were accepted, and 140 have a result"):
         Peer(doubling).run(tmp_path, ORDER)
 
 
-def test_workers_that_end_are_noticed_with_what_they_said(tmp_path: Path) -> None:
-    tired = replace(TOY, worker=("-c", "raise SystemExit('so tired')"), stored="SELECT 0")
-    with pytest.raises(Lost, match="have ended: so tired"):
-        Peer(tired).run(tmp_path, ORDER)
+def test_workers_that_end_are_noticed_with_their_output(tmp_path: Path) -> None:
+    failing = replace(TOY, worker=("-c", "raise SystemExit('out of order')"), stored="SELECT 0")
+    with pytest.raises(TasksLost, match="have ended: out of order"):
+        Peer(failing).run(tmp_path, ORDER)
 
 
-def test_what_publishes_says_why_it_can_not(tmp_path: Path) -> None:
-    with pytest.raises(Lost, match="No module named"):
+def test_a_publishing_process_that_fails_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(TasksLost, match="No module named"):
         Publishers(tmp_path, "tests.benchmarks.peers.nothing", 1, Share(10, 2, 1))
 
 
 def test_an_error_of_a_thread_that_publishes_is_raised() -> None:
     def submit() -> None:
-        raise OSError("the wire is cut")
+        raise OSError("the connection is cut")
 
-    with pytest.raises(OSError, match="the wire is cut"):
+    with pytest.raises(OSError, match="the connection is cut"):
         publish_in_threads(submit, Share(10, 2, 2), lambda: None)
 
 
@@ -84,7 +84,7 @@ def test_a_number_is_split_evenly() -> None:
     assert split(1, 2) == [1, 0]
 
 
-def test_a_peer_that_is_not_installed_is_left_out_with_a_sentence(tmp_path: Path) -> None:
+def test_a_peer_that_is_not_installed_is_skipped_with_a_reason(tmp_path: Path) -> None:
     with Services(tmp_path / "services") as services, pytest.raises(Missing, match=r"cauce\[benchmarks\]"):
         services.packages(["cauce-of-nowhere"])
 
@@ -95,7 +95,7 @@ def test_options_of_a_command_are_replaced_by_name() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_set_up_that_is_tried_differs_from_the_others(kind: Kind) -> None:
+def test_every_set_up_of_the_tuning_is_distinct(kind: Kind) -> None:
     tried = variants(kind)
     assert len({variant.name for variant in tried}) == len(tried) == 10
     assert len({tuple(variant.worker) for variant in tried}) in (4, 5)

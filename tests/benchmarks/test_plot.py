@@ -1,4 +1,4 @@
-"""Percentiles and pictures, of figures that are made up."""
+"""Percentiles and plots of made-up values."""
 
 from collections.abc import Sequence
 from xml.etree import ElementTree
@@ -17,7 +17,7 @@ def panel(*curves: Sequence[float | None]) -> Panel:
 
 
 def drawn(*panels: Panel) -> ElementTree.Element:
-    return ElementTree.fromstring(draw("everything & more", [panels]))  # noqa: S314 - we have written it
+    return ElementTree.fromstring(draw("everything & more", [panels]))  # noqa: S314 - the test wrote it
 
 
 def heights(picture: ElementTree.Element) -> list[list[float]]:
@@ -33,7 +33,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
         Spread.of([])
 
 
-def test_durations_are_told_with_three_digits_or_so() -> None:
+def test_durations_have_about_three_digits() -> None:
     assert [milliseconds(value) for value in (0.0012345, 0.012345, 0.12345, 12.345)] == [
         "1.23",
         "12.3",
@@ -42,12 +42,12 @@ def test_durations_are_told_with_three_digits_or_so() -> None:
     ]
 
 
-def test_what_is_more_is_drawn_higher() -> None:
+def test_larger_values_are_drawn_higher() -> None:
     ((first, second, third),) = heights(drawn(panel([10, 20, 15])))
     assert second < third < first
 
 
-def test_a_place_without_a_value_is_left_out() -> None:
+def test_a_place_without_a_value_is_skipped() -> None:
     first, second = heights(drawn(panel([1, None, 2], [1, 2, 3])))
     assert len(first) == 2
     assert len(second) == 3
@@ -59,7 +59,7 @@ def test_every_series_has_its_name_and_all_text_is_escaped() -> None:
     assert {"series 0", "series 1", "a <title>", "everything & more"} <= texts
 
 
-def test_a_scale_begins_at_zero_unless_values_are_very_different() -> None:
+def test_a_scale_begins_at_zero_unless_values_differ_widely() -> None:
     linear = scale_for([40, 90])
     assert (linear.height(0), linear.ticks[0]) == (0, 0)
     assert linear.ticks[-1] >= 90
@@ -69,7 +69,7 @@ def test_a_scale_begins_at_zero_unless_values_are_very_different() -> None:
     assert steep.height(10000) == pytest.approx(1)
 
 
-def test_a_scale_bears_nothing_at_all_and_nothing_but_zero() -> None:
+def test_a_scale_of_no_values_and_of_zeros() -> None:
     assert scale_for([]).height(0) == 0
     assert scale_for([0.0, 0.0]).height(0) == 0
 

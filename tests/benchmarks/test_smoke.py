@@ -1,4 +1,4 @@
-"""The benchmark itself, with numbers so small that its figures mean nothing: it measures all, and loses none."""
+"""The benchmark in small numbers: it measures every stage, and loses no task."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.arrangement import Arrangement
 from tests.benchmarks.case import Case, Group, Order, Stage
+from tests.benchmarks.cauce_case import CauceCase
 from tests.benchmarks.ceiling import Ceiling
 from tests.benchmarks.embedded_ceiling import QueueCeiling, SqliteCeiling
 from tests.benchmarks.report import read_json
@@ -50,11 +50,11 @@ def test_the_command_measures_and_writes_its_report(tmp_path: Path) -> None:
 def test_cases_take_turns_on_rabbitmq_and_nginx(rabbitmq_node: RabbitNode, nginx_program: Path, tmp_path: Path) -> None:
     cases: list[Case] = [
         Ceiling(rabbitmq_node),
-        Arrangement("nginx", 1, 1, node=rabbitmq_node, nginx=nginx_program),
+        CauceCase("nginx", 1, 1, node=rabbitmq_node, nginx=nginx_program),
     ]
-    said: list[str] = []
-    (result,) = run(cases, Order(tasks=300, warm_up=50, halves=False), 1, tmp_path, said.append)
-    assert [line.split(":")[1].strip() for line in said] == ["pika", "nginx"]
+    lines: list[str] = []
+    (result,) = run(cases, Order(tasks=300, warm_up=50, halves=False), 1, tmp_path, lines.append)
+    assert [line.split(":")[1].strip() for line in lines] == ["pika", "nginx"]
     assert {stage: measured.tasks for stage, measured in result["pika"].items()} == dict.fromkeys(HALVES, 300)
     whole, meanwhile = result["nginx"][Stage.WHOLE], result["nginx"][Stage.MEANWHILE]
     assert len(result["nginx"]) == 2
@@ -65,7 +65,7 @@ def test_cases_take_turns_on_rabbitmq_and_nginx(rabbitmq_node: RabbitNode, nginx
 
 
 @pytest.mark.parametrize("case", [SqliteCeiling(), QueueCeiling()], ids=lambda case: case.name)
-def test_the_ceilings_without_rabbitmq_do_everything(case: Case, tmp_path: Path) -> None:
+def test_the_ceilings_without_rabbitmq_measure_every_stage(case: Case, tmp_path: Path) -> None:
     result = case.run(tmp_path, Order(tasks=450, warm_up=50, halves=True))
     assert {stage: measured.tasks for stage, measured in result.items()} == dict.fromkeys(HALVES, 450)
     assert all(measured.seconds > 0 for measured in result.values())

@@ -1,4 +1,4 @@
-"""The measuring of growth, with numbers so small that its figures mean nothing: each axis is measured and drawn."""
+"""The growth benchmark in small numbers: each axis is measured and drawn."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks.axes import AXES, Amount, Point
 from tests.benchmarks.case import Stage
-from tests.benchmarks.command import conduct
+from tests.benchmarks.command import run_benchmark
 from tests.benchmarks.document import Document
 from tests.benchmarks.growth import GrowthBenchmark
 from tests.benchmarks.setting import Setting
@@ -18,7 +18,7 @@ from tests.services.rabbitmq import RabbitNode
 def test_the_command_measures_the_axes_that_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "output"
     words = ["--quick", "--axes", "payload", "journal", "--tasks", "100", "--rows", "0"]
-    assert conduct(GrowthBenchmark(), [*words, "--output", str(output), "--dir", str(tmp_path / "journals")]) == 0
+    assert run_benchmark(GrowthBenchmark(), [*words, "--output", str(output), "--dir", str(tmp_path / "journals")]) == 0
     assert list((tmp_path / "journals").iterdir()) == []
     (markdown,) = output.glob("*.md")
     assert markdown.read_text("utf-8") == capsys.readouterr().out
@@ -30,7 +30,7 @@ def test_the_command_measures_the_axes_that_are_named(tmp_path: Path, capsys: py
     assert all(set(point.latencies) == {Stage.ACCEPT, Stage.WHOLE} for point in document.figures)
     (picture,) = output.glob("*.svg")
     assert picture.name in markdown.read_text("utf-8")
-    assert ElementTree.fromstring(picture.read_text("utf-8")).tag.endswith("svg")  # noqa: S314 - we have written it
+    assert ElementTree.fromstring(picture.read_text("utf-8")).tag.endswith("svg")  # noqa: S314 - the benchmark wrote it
 
 
 @pytest.mark.rabbitmq

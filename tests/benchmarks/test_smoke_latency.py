@@ -1,4 +1,4 @@
-"""The measuring of latency, with numbers so small that its figures mean nothing: it measures all, and from when."""
+"""The latency benchmark in small numbers: it measures everything, from the right moment."""
 
 import time
 from pathlib import Path
@@ -7,18 +7,18 @@ import msgspec
 import pytest
 
 from tests.benchmarks import latency, starting
-from tests.benchmarks.command import conduct
-from tests.benchmarks.crowd import Crowd
+from tests.benchmarks.command import run_benchmark
 from tests.benchmarks.document import Document
 from tests.benchmarks.latency import Latency, LatencyBenchmark
+from tests.benchmarks.load_client import LoadClient
 from tests.benchmarks.setting import Setting, running
-from tests.benchmarks.watch import Watch
+from tests.benchmarks.storage_watcher import StorageWatcher
 
 
 def test_the_command_measures_tasks_and_writes_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "output"
     words = ["--quick", "--no-programs", "--seconds", "0.3", "--dir", str(tmp_path / "journals")]
-    assert conduct(LatencyBenchmark(), [*words, "--output", str(output)]) == 0
+    assert run_benchmark(LatencyBenchmark(), [*words, "--output", str(output)]) == 0
     assert list((tmp_path / "journals").iterdir()) == []
     (markdown,) = output.glob("*.md")
     assert markdown.read_text("utf-8") == capsys.readouterr().out
@@ -37,9 +37,9 @@ def test_the_command_measures_tasks_and_writes_its_report(tmp_path: Path, capsys
         assert stored.most > accepted.p50
 
 
-def test_programs_are_started_and_looked_at_while_they_rest(tmp_path: Path) -> None:
-    with running(Setting(name="embedded"), tmp_path / "worker") as site:
-        assert 0 < starting.worker_start(site) < 60
+def test_programs_are_started_and_measured_at_rest(tmp_path: Path) -> None:
+    with running(Setting(name="embedded"), tmp_path / "worker") as system:
+        assert 0 < starting.worker_start(system) < 60
     loads = starting.at_rest(tmp_path / "rest", 0.3)
     console = {"console"} if starting.has_console() else set()
     assert set(loads) == {"supervisor", "s1", "s2", "w1", "w2"} | console
@@ -47,10 +47,10 @@ def test_programs_are_started_and_looked_at_while_they_rest(tmp_path: Path) -> N
     assert sum(load.wakes for load in loads.values()) > 0
 
 
-def test_a_task_that_could_not_be_sent_in_time_counts_from_when_it_was_due(tmp_path: Path) -> None:
-    with running(Setting(name="embedded"), tmp_path) as site, Crowd(site.entrance, 2) as crowd:
+def test_a_task_that_is_sent_late_counts_from_when_it_was_due(tmp_path: Path) -> None:
+    with running(Setting(name="embedded"), tmp_path) as system, LoadClient(system.entrance, 2) as load_client:
         due = time.time() - 1
-        offered = crowd.offer([due, due + 0.5])
+        offered = load_client.send_at([due, due + 0.5])
     assert list(offered.due.values()) == [due, due + 0.5]
     assert all(offered.sent[number] - moment >= 0.5 for number, moment in offered.due.items())
     assert all(offered.accepted[number] > moment for number, moment in offered.sent.items())
@@ -58,13 +58,13 @@ def test_a_task_that_could_not_be_sent_in_time_counts_from_when_it_was_due(tmp_p
 
 def test_a_task_is_seen_to_be_stored_after_it_was_accepted(tmp_path: Path) -> None:
     with (
-        running(Setting(name="embedded", workers=2), tmp_path) as site,
-        site.workers(),
-        Watch(site.journal, workers=2) as watch,
-        Crowd(site.entrance, 2) as crowd,
+        running(Setting(name="embedded", workers=2), tmp_path) as system,
+        system.workers(),
+        StorageWatcher(system.journal, workers=2) as watcher,
+        LoadClient(system.entrance, 2) as load_client,
     ):
-        offered = crowd.offer([time.time()] * 20)
-        watch.wait(20)
-        stored = {crowd.number(task_id): moment for task_id, moment in watch.stored().items()}
+        offered = load_client.send_at([time.time()] * 20)
+        watcher.wait(20)
+        stored = {load_client.number(task_id): moment for task_id, moment in watcher.stored().items()}
     assert set(stored) == set(offered.accepted)
     assert all(stored[number] > moment for number, moment in offered.sent.items())

@@ -1,4 +1,4 @@
-"""The measuring of memory, with numbers so small that its figures mean nothing: it looks everywhere."""
+"""The memory benchmark in small numbers: it measures every process and file."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ import msgspec
 import pytest
 
 from tests.benchmarks import memory, starting
-from tests.benchmarks.command import conduct
+from tests.benchmarks.command import run_benchmark
 from tests.benchmarks.document import Document
 from tests.benchmarks.memory import Memory, MemoryBenchmark
 
 
-def test_the_command_looks_at_each_process_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_measures_each_process_and_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "output"
     words = ["--quick", "--connections", "20", "--tasks", "500", "--rows", "1000", "--dir", str(tmp_path / "journals")]
-    assert conduct(MemoryBenchmark(), [*words, "--output", str(output)]) == 0
+    assert run_benchmark(MemoryBenchmark(), [*words, "--output", str(output)]) == 0
     assert list((tmp_path / "journals").iterdir()) == []
     (markdown,) = output.glob("*.md")
     assert markdown.read_text("utf-8") == capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Medians, ratios and tables, of figures that are made up."""
+"""Medians, ratios and tables of made-up measurements."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ def measured(seconds: float, cpu: float = 0.0) -> Measured:
 
 ROUNDS: list[Round] = [
     {"bare": {Stage.WHOLE: measured(1.0)}, "ours": {Stage.WHOLE: measured(1.25, 0.1), Stage.WORK: measured(0.1)}},
-    # Something else ran while ours did.
+    # Another process ran during this case.
     {"bare": {Stage.WHOLE: measured(0.25)}, "ours": {Stage.WHOLE: measured(1.0, 0.3), Stage.WORK: measured(0.2)}},
     {"bare": {Stage.WHOLE: measured(0.5)}, "ours": {Stage.WHOLE: measured(0.625, 0.2), Stage.WORK: measured(0.4)}},
 ]
 
 
-def test_the_rate_is_the_median_and_the_extremes_are_told() -> None:
+def test_the_rate_is_the_median_and_the_extremes_are_kept() -> None:
     whole = summarise(ROUNDS, "bare")[1]
     assert (whole.case, whole.stage) == ("ours", Stage.WHOLE)
     assert (whole.rate, whole.lowest, whole.highest) == (1000, 800, 1600)
@@ -55,7 +55,7 @@ PEERS: list[Round] = [
 ]
 
 
-def test_some_are_compared_with_a_ceiling_of_their_own() -> None:
+def test_some_cases_have_their_own_ceiling() -> None:
     rows = summarise(PEERS, "slow", (), {"quick": "ours", "ours": "ours"})
     work = {row.case: (row.ceiling, row.ratio) for row in rows if row.stage is Stage.WORK}
     assert work == {"slow": ("slow", 1), "quick": ("ours", 0.25), "ours": ("ours", 1)}
@@ -70,7 +70,7 @@ def test_each_stage_is_compared_with_the_peer_that_is_fastest_in_it() -> None:
     assert rows["slow", Stage.ACCEPT].ratio is None
 
 
-def test_what_is_accepted_meanwhile_is_compared_with_what_others_accept_and_do_nothing_else() -> None:
+def test_accepting_meanwhile_is_compared_with_accepting_alone() -> None:
     (row,) = [row for row in summarise(PEERS, "slow", ("quick",)) if row.stage is Stage.MEANWHILE]
     assert row.ratio == pytest.approx(8)
     assert row.over_peers == pytest.approx(4)
@@ -90,23 +90,23 @@ def test_a_target_is_judged_by_the_fastest_of_the_others() -> None:
 def test_a_target_of_which_a_side_is_missing_has_no_ratio() -> None:
     others = Target("quick enough", ("ours", Stage.WORK), ("absent",), Stage.WORK, 5)
     ours = Target("quick enough", ("absent", Stage.WORK), ("quick",), Stage.WORK, 5)
-    assert [(each.against, each.ratio) for each in judge(PEERS, [others, ours])] == [
+    assert [(result.against, result.ratio) for result in judge(PEERS, [others, ours])] == [
         (None, None),
         (("quick", Stage.WORK), None),
     ]
 
 
-def test_the_targets_speak_of_cases_that_there_are() -> None:
-    spoken_of = {target.place[0] for target in TARGETS} | {case for target in TARGETS for case in target.others}
-    assert spoken_of <= set(CASES)
+def test_the_targets_name_existing_cases() -> None:
+    named = {target.place[0] for target in TARGETS} | {case for target in TARGETS for case in target.others}
+    assert named <= set(CASES)
     assert set(PEERS_OF_TARGETS) == {kind.name for kind in KINDS}
 
 
-def test_processor_time_is_for_a_task() -> None:
+def test_processor_time_is_per_task() -> None:
     assert summarise(ROUNDS, "bare")[1].cpu == {Group.WORKERS: pytest.approx(200)}
 
 
-def test_a_stage_that_a_round_lacks_is_left_out() -> None:
+def test_a_stage_that_a_round_lacks_is_skipped() -> None:
     rounds: list[Round] = [*ROUNDS, {"bare": {Stage.WHOLE: measured(1)}, "ours": {Stage.WHOLE: measured(1)}}]
     assert [(row.case, row.stage) for row in summarise(rounds, "bare")] == [
         ("bare", Stage.WHOLE),
@@ -147,7 +147,7 @@ def report(**changes: Any) -> Report:
     return Report(**{**values, **changes})
 
 
-def test_the_report_says_what_was_measured_and_where() -> None:
+def test_the_report_has_the_measurements_and_the_machine() -> None:
     text = write_markdown(report())
     for words in (
         "2026-01-01",
@@ -179,7 +179,7 @@ def test_the_report_names_a_ceiling_that_is_not_the_baseline() -> None:
     assert "| ours | 1,000 (800 to 1,600) 0.80 × bare | 5,000 (2,500 to 10,000) |" in lines
 
 
-def test_the_report_is_silent_about_peers_that_were_not_measured() -> None:
+def test_the_report_omits_peers_that_were_not_measured() -> None:
     text = write_markdown(report())
     assert "peer" not in text
     assert "Targets" not in text

@@ -1,4 +1,4 @@
-"""A virtual host of a RabbitMQ node for one run of a case, which is gone afterwards with all that it held."""
+"""A virtual host of a RabbitMQ node for one run of a case, deleted afterwards with its queues."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tests.services.rabbitmq import RabbitNode
 
 @contextmanager
 def virtual_host(node: RabbitNode) -> Iterator[str]:
-    """Make a virtual host; its URL."""
+    """Make a virtual host within the block. Provides its URL."""
     url = node.vhost()
     try:
         yield url

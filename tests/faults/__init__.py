@@ -1,1 +1,1 @@
-"""The campaign of faults: what is killed, cut, filled up or fed with rubbish while tasks are on their way."""
+"""The fault campaign: processes are killed, links cut, disks filled and servers attacked while tasks run."""

@@ -1,27 +1,27 @@
-"""One case of the campaign: a function that attacks a system and tells what held."""
+"""One case of the campaign: a function that attacks a system and returns the outcome."""
 
 from collections.abc import Callable
 
 import msgspec
 
-from tests.faults.arena import Arena
+from tests.faults.context import CaseContext
 from tests.faults.values import Outcome, Profile
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One case."""
+    """A case of the campaign."""
 
     name: str
     target: str
-    """What it has to show, for the report."""
-    run: Callable[[Arena], Outcome]
+    """What the case must show, for the report."""
+    run: Callable[[CaseContext], Outcome]
     profiles: frozenset[Profile] = frozenset(Profile)
-    """When it is run."""
+    """The profiles that include it."""
     rabbitmq: bool = False
     nginx: bool = False
-    """What must be on the machine."""
+    """Whether the machine must have RabbitMQ and NGINX."""
     programs: tuple[str, ...] = ()
-    """Further programs that must be on PATH, by their names."""
+    """Other programs that must be on PATH."""
 
 
 ONLY_LONG = frozenset({Profile.LONG})

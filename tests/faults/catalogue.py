@@ -1,4 +1,4 @@
-"""All cases, in the order in which they are run."""
+"""All cases, in the order to run them."""
 
 from collections.abc import Sequence
 
@@ -27,9 +27,9 @@ from tests.faults.values import Profile
 
 
 def all_cases() -> Sequence[Case]:
-    """Every case there is."""
+    """Return every case."""
     return [
-        *soak.CASES,  # the longest: side by side with others it should begin first
+        *soak.CASES,  # the longest: in a parallel run it should begin first
         *kills.CASES,
         *links.CASES,
         *frames.CASES,
@@ -51,7 +51,7 @@ def all_cases() -> Sequence[Case]:
 
 
 def cases_of(profile: Profile, only: Sequence[str] = ()) -> list[Case]:
-    """The cases of a profile whose name holds one of these words; all of them when there are none."""
+    """Return the cases of a profile whose name contains one of these words; all when there are no words."""
     return [case for case in all_cases() if profile in case.profiles and _is_wanted(case, only)]
 
 

@@ -1,6 +1,6 @@
-"""The honest client: submits tasks at a pace, as a program with our client would, and keeps the ledger.
+"""The honest client: submits tasks at a pace through `core.client`, and records what it sends and the answers.
 
-It tries again under the same id for as long as a person would wait, so whatever it can't have accepted is a finding.
+It repeats requests with the same id for so long that a task that is not accepted is a finding.
 """
 
 import itertools
@@ -13,48 +13,48 @@ import msgspec
 from core.addresses import Address
 from core.client import Accepted, Client, NewSubmission
 from core.jsontext import Json
-from tests.faults.ledger import Ledger
+from tests.faults.submission_log import SubmissionLog
 
 PATIENCE = 120.0
-"""Seconds of nothing but trouble that it bears."""
+"""Seconds without a success before it gives up."""
 
-ANSWER_WITHIN = 5.0
-"""Seconds after which it asks again."""
+ANSWER_TIMEOUT = 5.0
+"""Seconds to wait for an answer before a request is repeated."""
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is submitted, and how."""
+    """How many tasks are submitted, and how fast."""
 
     rate: float = 0.0
-    """Tasks a second; as many as are taken when 0."""
-    most: int | None = None
-    """How many; for ever when None."""
+    """Tasks a second; 0 for no limit."""
+    max_tasks: int | None = None
+    """Number of tasks; None for no limit."""
     chunk: int = 1
-    """How many are sent together."""
-    answer_within: float = ANSWER_WITHIN
-    """Seconds after which a request is sent again."""
+    """Number of tasks sent together."""
+    answer_timeout: float = ANSWER_TIMEOUT
+    """Seconds to wait for an answer before a request is repeated."""
 
 
 class Driver:
-    """Submits until it is told to end, or has submitted as many as its pace says.
+    """Submits tasks until `end` is called or the pace's number is reached.
 
     Args:
-        servers: where to.
-        ledger: takes what happens.
+        servers: to submit to.
+        log: records what is sent and the answers.
         kind: of the tasks.
-        payload: makes the payload of a number.
-        pace: how much, and how.
-        token: what the servers want to see.
+        payload: makes the payload of a task from its number.
+        pace: how many tasks, and how fast.
+        token: that the servers require.
 
     Attributes:
-        errors: what could not be done in spite of all patience.
-        seconds: how long each chunk took until it was answered.
+        errors: the errors on which the client gave up.
+        seconds: time to the answers of each chunk.
     """
 
     def __init__(
         self,
         servers: Sequence[Address],
-        ledger: Ledger,
+        log: SubmissionLog,
         kind: str,
         payload: Callable[[int], Json],
         pace: Pace,
@@ -63,7 +63,7 @@ class Driver:
         self.errors: list[Exception] = []
         self.seconds: list[float] = []
         self._servers = servers
-        self._ledger = ledger
+        self._log = log
         self._kind = kind
         self._payload = payload
         self._pace = pace
@@ -74,56 +74,56 @@ class Driver:
 
     @property
     def accepted(self) -> int:
-        """How many were accepted until now."""
+        """The number of accepted tasks."""
         return self._count
 
     @property
     def over(self) -> bool:
-        """Whether it submits nothing more."""
+        """Whether the client has ended."""
         return not self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin."""
+        """Start submitting."""
         self._thread.start()
 
     def end(self) -> None:
-        """Submit nothing more, once what was sent is answered."""
+        """Stop submitting, and wait for the answers."""
         self._ending.set()
         self.join()
 
     def join(self, seconds: float = PATIENCE + 60.0) -> None:
-        """Wait until everything is answered."""
+        """Wait until every task is answered."""
         self._thread.join(seconds)
-        assert not self._thread.is_alive(), "the driver has no end"
+        assert not self._thread.is_alive(), "the driver did not end"
 
     def _run(self) -> None:
-        client = Client(self._servers, self._token, timeout=self._pace.answer_within, patience=PATIENCE)
+        client = Client(self._servers, self._token, timeout=self._pace.answer_timeout, patience=PATIENCE)
         try:
             with client:
                 for numbers in self._chunks():
                     self._submit(client, numbers)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the judge has to know
+        except Exception as error:  # noqa: BLE001 - every error is a finding
             self.errors.append(error)
 
     def _chunks(self) -> Iterator[Sequence[int]]:
-        """The numbers of the tasks, a chunk at a time, each at its time."""
+        """Yield the numbers of each chunk of tasks when it is due."""
         pace = self._pace
         pause = pace.chunk / pace.rate if pace.rate else 0.0
         due = time.monotonic()
         for first in itertools.count(0, pace.chunk):
             numbers = range(first, first + pace.chunk)
-            if pace.most is not None:
-                numbers = range(first, min(pace.most, first + pace.chunk))
+            if pace.max_tasks is not None:
+                numbers = range(first, min(pace.max_tasks, first + pace.chunk))
             if not numbers or self._ending.wait(max(0.0, due - time.monotonic())):
                 return
             yield numbers
-            # Trouble is no reason to hurry afterwards.
+            # Chunks delayed by a fault are not caught up.
             due = max(due + pause, time.monotonic() - 1.0)
 
     def _submit(self, client: Client, numbers: Sequence[int]) -> None:
         ids = [name(number) for number in numbers]
-        self._ledger.sending(ids)
-        began = time.monotonic()
+        self._log.record_sent(ids)
+        started_at = time.monotonic()
         tasks = [NewSubmission(self._kind, self._payload(number), name(number)) for number in numbers]
         answers = []
         for answer in client.submit_many(tasks):
@@ -131,21 +131,21 @@ class Driver:
                 answers.append((answer.id, "repeated" if answer.duplicate else "accepted"))
             else:
                 answers.append((answer.id or "?", str(answer.code)))
-        self.seconds.append(time.monotonic() - began)
-        self._ledger.answered(answers)
-        self._count += sum(word in {"accepted", "repeated"} for _, word in answers)
+        self.seconds.append(time.monotonic() - started_at)
+        self._log.record_answers(answers)
+        self._count += sum(answer in {"accepted", "repeated"} for _, answer in answers)
 
 
 def name(number: int) -> str:
-    """The id of the task of a number."""
+    """Return the id of the task of a number."""
     return f"t-{number}"
 
 
 def number_of(task_id: str) -> int:
-    """The number of the task of an id."""
+    """Return the number of the task of an id."""
     return int(task_id.removeprefix("t-"))
 
 
 def is_honest(task_id: str) -> bool:
-    """Whether an honest client gave a task this id."""
+    """Return whether an id is one of an honest task."""
     return task_id.startswith("t-")

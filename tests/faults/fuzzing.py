@@ -1,8 +1,8 @@
-"""Makes lines that a server must survive: mutations of good requests, and bytes of chance. Pure.
+"""Makes lines that a server must survive: mutations of valid requests, and random bytes. Pure.
 
-A line is *gentle* when it is a JSON object still: the server answers it, with an error mostly, and reads on.
-Whatever comes after any other is lost, because the server closes the connection at it.
-Ids that it makes begin with `PREFIX`, so that what was stored can be told from honest tasks.
+A *mutated* line is still a JSON object: the server answers it, mostly with an error, and reads on.
+At a *malformed* line the server closes the connection, and the lines after it are lost.
+Ids begin with `PREFIX`, which distinguishes these tasks from honest ones.
 """
 
 import json
@@ -13,8 +13,8 @@ from core.jsontext import Json
 
 PREFIX = "fuzz-"
 
-FAR = 3600
-"""Seconds for which the tasks must not run, so that they stay where they are."""
+DELAY = 3600
+"""Seconds of delay of the tasks, so that none runs."""
 
 _TEXTS = (
     "",
@@ -34,45 +34,45 @@ _NAMES = ("op", "ref", "id", "kind", "delay", "retries", "sent", "payload", "wai
 Request = dict[str, Json]
 
 
-def gentle(chance: random.Random) -> bytes:
-    """A good request with something wrong in it, and mostly a JSON object that names nothing twice."""
-    request = good(chance)
-    for _ in range(chance.randrange(1, 4)):
-        chance.choice(_MUTATIONS)(chance, request)
-    return _written(request)
+def mutated(rng: random.Random) -> bytes:
+    """Return a valid request with mutations, mostly a JSON object without duplicate names."""
+    request = valid_request(rng)
+    for _ in range(rng.randrange(1, 4)):
+        rng.choice(_MUTATIONS)(rng, request)
+    return _encode(request)
 
 
-def wild(chance: random.Random) -> bytes:
-    """One line of anything: mostly a request whose bytes were changed."""
-    return chance.choice(_WILD)(chance) or b"?"
+def malformed(rng: random.Random) -> bytes:
+    """Return a malformed line, mostly a request with changed bytes."""
+    return rng.choice(_MALFORMED)(rng) or b"?"
 
 
-def batch(chance: random.Random, size: int, *, greets: bool = True) -> bytes:
-    """Lines in one piece: gentle ones, and a wild one at the end.
+def batch(rng: random.Random, size: int, *, with_hello: bool = True) -> bytes:
+    """Return some lines: mutated ones, and a malformed one at the end.
 
     Args:
-        chance: what it is left to.
-        size: how many.
-        greets: a server that wants a token closes the connection at a greeting without it.
+        rng: the random numbers.
+        size: number of lines.
+        with_hello: whether a hello is allowed; without the token, it makes a server close the connection.
     """
     lines: list[bytes] = []
     while len(lines) < size - 1:
-        line = gentle(chance)
-        if greets or b'"hello"' not in line:
+        line = mutated(rng)
+        if with_hello or b'"hello"' not in line:
             lines.append(line)
-    return b"".join(line + b"\n" for line in [*lines, wild(chance)])
+    return b"".join(line + b"\n" for line in [*lines, malformed(rng)])
 
 
-def good(chance: random.Random) -> Request:
-    """A request without a fault, that leaves the system as it is or enters a task for much later."""
-    ref = chance.choice([chance.randrange(1000), f"r{chance.randrange(1000)}"])
-    task_id = f"{PREFIX}{chance.randrange(10_000)}"
-    match chance.randrange(6):
+def valid_request(rng: random.Random) -> Request:
+    """Return a valid request that changes nothing, or submits a task with a long delay."""
+    ref = rng.choice([rng.randrange(1000), f"r{rng.randrange(1000)}"])
+    task_id = f"{PREFIX}{rng.randrange(10_000)}"
+    match rng.randrange(6):
         case 0:
             return {"op": "hello", "ref": ref, "version": 1, "client": "fuzz"}
         case 1:
-            payload = value(chance, 3)
-            return {"op": "submit", "ref": ref, "id": task_id, "kind": "echo", "delay": FAR, "payload": payload}
+            payload = value(rng, 3)
+            return {"op": "submit", "ref": ref, "id": task_id, "kind": "echo", "delay": DELAY, "payload": payload}
         case 2:
             return {"op": "status", "ref": ref, "id": task_id}
         case 3:
@@ -83,54 +83,52 @@ def good(chance: random.Random) -> Request:
             return {"op": "stats", "ref": ref}
 
 
-def value(chance: random.Random, depth: int) -> Json:
-    """A JSON value."""
-    match chance.randrange(7 if depth else 5):
+def value(rng: random.Random, depth: int) -> Json:
+    """Return a random JSON value."""
+    match rng.randrange(7 if depth else 5):
         case 0:
             return None
         case 1:
-            return chance.random() < 0.5
+            return rng.random() < 0.5
         case 2:
-            return chance.choice(_NUMBERS)
+            return rng.choice(_NUMBERS)
         case 3 | 4:
-            return chance.choice(_TEXTS)
+            return rng.choice(_TEXTS)
         case 5:
-            return [value(chance, depth - 1) for _ in range(chance.randrange(4))]
+            return [value(rng, depth - 1) for _ in range(rng.randrange(4))]
         case _:
-            return {chance.choice(_NAMES): value(chance, depth - 1) for _ in range(chance.randrange(4))}
+            return {rng.choice(_NAMES): value(rng, depth - 1) for _ in range(rng.randrange(4))}
 
 
-def _leave_out(chance: random.Random, request: Request) -> None:
+def _leave_out(rng: random.Random, request: Request) -> None:
     # A task without its delay would run.
     names = [name for name in request if name not in {"delay", "id"}]
     if names:
-        del request[chance.choice(names)]
+        del request[rng.choice(names)]
 
 
-def _replace(chance: random.Random, request: Request) -> None:
+def _replace(rng: random.Random, request: Request) -> None:
     names = [name for name in request if name not in {"delay", "id"}] or ["ref"]
-    request[chance.choice(names)] = value(chance, 2)
+    request[rng.choice(names)] = value(rng, 2)
 
 
-def _add(chance: random.Random, request: Request) -> None:
-    request[chance.choice(_TEXTS)] = value(chance, 2)
+def _add(rng: random.Random, request: Request) -> None:
+    request[rng.choice(_TEXTS)] = value(rng, 2)
 
 
-def _other_operation(chance: random.Random, request: Request) -> None:
-    # None of them becomes a submission.
-    request["op"] = chance.choice(["hello", "status", "result", "cancel", "stats", "Submit", "", None, 7, ["submit"]])
+def _other_operation(rng: random.Random, request: Request) -> None:
+    # None of these makes the request a submission.
+    request["op"] = rng.choice(["hello", "status", "result", "cancel", "stats", "Submit", "", None, 7, ["submit"]])
 
 
-def _other_id(chance: random.Random, request: Request) -> None:
-    request["id"] = chance.choice(
-        [f"{PREFIX}{'x' * 80}", "", None if "delay" in request else 7, PREFIX + "\n", [PREFIX]]
-    )
+def _other_id(rng: random.Random, request: Request) -> None:
+    request["id"] = rng.choice([f"{PREFIX}{'x' * 80}", "", None if "delay" in request else 7, PREFIX + "\n", [PREFIX]])
 
 
-def _deep(chance: random.Random, request: Request) -> None:
+def _deep(rng: random.Random, request: Request) -> None:
     deep: Json = 0
-    for _ in range(chance.choice([5, 30])):
-        deep = [deep] if chance.random() < 0.5 else {"a": deep}
+    for _ in range(rng.choice([5, 30])):
+        deep = [deep] if rng.random() < 0.5 else {"a": deep}
     request["payload"] = deep
 
 
@@ -144,40 +142,40 @@ _MUTATIONS: tuple[Callable[[random.Random, Request], None], ...] = (
 )
 
 
-def _written(request: Json) -> bytes:
+def _encode(request: Json) -> bytes:
     return json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _flipped(chance: random.Random) -> bytes:
-    """Some bytes changed."""
-    line = bytearray(gentle(chance))
-    for _ in range(chance.randrange(1, 5)):
-        line[chance.randrange(len(line))] = chance.randrange(256)
+def _flipped(rng: random.Random) -> bytes:
+    """Return a request with some bytes changed."""
+    line = bytearray(mutated(rng))
+    for _ in range(rng.randrange(1, 5)):
+        line[rng.randrange(len(line))] = rng.randrange(256)
     return _one_line(line)
 
 
-def _cut(chance: random.Random) -> bytes:
-    line = gentle(chance)
-    return line[: chance.randrange(1, len(line))]
+def _cut(rng: random.Random) -> bytes:
+    line = mutated(rng)
+    return line[: rng.randrange(1, len(line))]
 
 
-def _spliced(chance: random.Random) -> bytes:
-    first, second = gentle(chance), gentle(chance)
-    return first[: chance.randrange(1, len(first))] + second[chance.randrange(len(second)) :]
+def _spliced(rng: random.Random) -> bytes:
+    first, second = mutated(rng), mutated(rng)
+    return first[: rng.randrange(1, len(first))] + second[rng.randrange(len(second)) :]
 
 
-def _doubled(chance: random.Random) -> bytes:
-    """An object that names something twice."""
-    line = _written(good(chance))
+def _doubled(rng: random.Random) -> bytes:
+    """Return an object with a duplicate name."""
+    line = _encode(valid_request(rng))
     return line[:-1] + b', "ref": 1, "ref": 2}'
 
 
-def _noise(chance: random.Random) -> bytes:
-    return _one_line(bytearray(chance.randbytes(chance.randrange(1, 200))))
+def _noise(rng: random.Random) -> bytes:
+    return _one_line(bytearray(rng.randbytes(rng.randrange(1, 200))))
 
 
-def _bomb(chance: random.Random) -> bytes:
-    return chance.choice(
+def _bomb(rng: random.Random) -> bytes:
+    return rng.choice(
         [
             b"[" * 500,
             b'{"a":' * 500,
@@ -201,7 +199,7 @@ def _bomb(chance: random.Random) -> bytes:
     )
 
 
-_WILD: tuple[Callable[[random.Random], bytes], ...] = (_flipped, _cut, _spliced, _doubled, _noise, _bomb)
+_MALFORMED: tuple[Callable[[random.Random], bytes], ...] = (_flipped, _cut, _spliced, _doubled, _noise, _bomb)
 
 
 def _one_line(line: bytearray) -> bytes:

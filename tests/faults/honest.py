@@ -1,6 +1,6 @@
-"""The kinds of task that the campaign's workers run. Each run leaves a line in a file, whoever is killed after it.
+"""The kinds of task that the campaign's workers run. Each run adds a line to a file, even if the worker dies next.
 
-The result is a function of the payload, so that a stored outcome can be checked without asking who made it.
+The result depends on the payload only, so that a stored outcome can be checked.
 """
 
 import hashlib
@@ -11,23 +11,23 @@ from core.tasks import TaskContext, task
 
 
 def result_of(number: int) -> str:
-    """What a task of this number has to store."""
+    """Return the result of the task of a number."""
     return hashlib.sha256(str(number).encode()).hexdigest()[:16]
 
 
-def leave_trace(file: str, word: str) -> None:
-    """Append a line in one piece, whoever else does so at the same time."""
+def record_run(file: str, text: str) -> None:
+    """Append a line atomically, because several processes do so at the same time."""
     descriptor = os.open(file, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
     try:
-        os.write(descriptor, f"{word}\n".encode())
+        os.write(descriptor, f"{text}\n".encode())
     finally:
         os.close(descriptor)
 
 
 @task
 def honest(payload: Json, context: TaskContext) -> str:
-    """Leave a trace, take some time, and tell the result."""
-    leave_trace(payload["trace"], context.id)
+    """Record the run, take some time, and return the result."""
+    record_run(payload["trace"], context.id)
     if payload.get("seconds"):
         context.wait(payload["seconds"])
     return result_of(payload["number"])

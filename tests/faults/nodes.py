@@ -1,4 +1,4 @@
-"""A RabbitMQ node for a case: its own, started when it is entered, and what can be asked of its tasks queue."""
+"""A RabbitMQ node for a case, and operations on its tasks queue."""
 
 import contextlib
 import shutil
@@ -12,12 +12,12 @@ from core.broker.rabbitmq import quiet_pika
 from tests.services.amqp import raw_channel
 from tests.services.rabbitmq import RabbitNode
 
-ALARM = "{{resource_limit, {what}, node()}}"
+ALARM = "{{resource_limit, {resource}, node()}}"
 
 
 @contextlib.contextmanager
-def node_in(directory: Path, *, started: bool = True) -> Iterator[RabbitNode]:
-    """A node that is ended with the block, whatever was done to it."""
+def rabbitmq_node(directory: Path, *, started: bool = True) -> Iterator[RabbitNode]:
+    """Provide a node that is stopped at the end of the block."""
     quiet_pika()
     node = RabbitNode(directory)
     try:
@@ -29,7 +29,7 @@ def node_in(directory: Path, *, started: bool = True) -> Iterator[RabbitNode]:
 
 
 def consumers(node: RabbitNode) -> int:
-    """How many consume the tasks queue; 0 when that can't be asked."""
+    """Return the number of consumers of the tasks queue; 0 when the node does not answer."""
     try:
         with raw_channel(node.url) as channel:
             return int(channel.queue_declare(Queue.TASKS, passive=True).method.consumer_count)
@@ -38,24 +38,24 @@ def consumers(node: RabbitNode) -> int:
 
 
 def delete_queue(node: RabbitNode) -> None:
-    """Delete the tasks queue, with all that is on it."""
+    """Delete the tasks queue and its messages."""
     with raw_channel(node.url) as channel:
         channel.queue_delete(Queue.TASKS)
 
 
-def ring(node: RabbitNode, what: str, *, on: bool) -> None:
-    """Set or clear the alarm for `memory` or `disk`, at which RabbitMQ takes no more messages."""
-    alarm = ALARM.format(what=what)
+def set_alarm(node: RabbitNode, resource: str, *, on: bool) -> None:
+    """Set or clear the alarm for `memory` or `disk`, which makes RabbitMQ block publishers."""
+    alarm = ALARM.format(resource=resource)
     node.eval(f"rabbit_alarm:set_alarm({{{alarm}, []}})." if on else f"rabbit_alarm:clear_alarm({alarm}).")
 
 
-def limit_holding(node: RabbitNode, milliseconds: int) -> None:
-    """Say how long a consumer may hold a message."""
+def set_consumer_timeout(node: RabbitNode, milliseconds: int) -> None:
+    """Set the consumer timeout, for which a consumer may hold a message."""
     node.eval(f"application:set_env(rabbit, consumer_timeout, {milliseconds}).")
     node.eval(f"application:set_env(rabbit, channel_tick_interval, {min(60_000, milliseconds // 2)}).")
 
 
 def wipe(node: RabbitNode, directory: Path) -> None:
-    """Take from a node everything that it knows; it is down afterwards."""
+    """Kill a node and delete its data."""
     node.kill()
     shutil.rmtree(directory / "mnesia")

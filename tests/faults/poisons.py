@@ -1,7 +1,6 @@
-"""Kinds of task that no worker should be given: they kill it, raise and return what can't be stored, flood its log.
+"""Poisonous kinds of task: they kill their worker, raise and return values that can't be stored, or flood its log.
 
-What they leave in the trace, and the results of those that end well, are as `honest` has them, so that one judge serves
-for all.
+They record their runs, and return their results, as `honest` does, so that the same judge can check them.
 """
 
 import ctypes
@@ -15,25 +14,25 @@ from typing import NoReturn
 
 from core.jsontext import Json
 from core.tasks import TaskContext, task
-from tests.faults.honest import leave_trace, result_of
+from tests.faults.honest import record_run, result_of
 
 EXIT_STATUS = 66
-GREEDY_ROOM = 256 << 20
-"""Bytes of address space that a greedy task leaves its worker."""
+GREEDY_HEADROOM = 256 << 20
+"""Bytes of address space that a greedy task allows its worker."""
 
 
-class _Mute(Exception):
-    """Fails when it is asked what it says."""
+class _UnprintableError(Exception):
+    """An error whose text can't be made."""
 
     def __str__(self) -> str:
-        raise RuntimeError(f"asked {self!r}")
+        raise RuntimeError(f"no text for {self!r}")
 
     def __repr__(self) -> str:
         return str(self)
 
 
-class _Endless(Exception):
-    """Asks itself for ever."""
+class _RecursiveReprError(Exception):
+    """An error whose text is endless recursion."""
 
     def __str__(self) -> str:
         return repr(self)
@@ -42,25 +41,25 @@ class _Endless(Exception):
         return str(self)
 
 
-class _Leaving(Exception):
-    """Wants to end the program when it is shown."""
+class _ExitingError(Exception):
+    """An error whose text ends the program."""
 
     def __str__(self) -> str:
         raise SystemExit(3)
 
 
-class _Bare(BaseException):
-    """None of those that `except Exception` takes."""
+class _BareError(BaseException):
+    """An error that `except Exception` does not catch."""
 
 
-class _Strange(type):
+class _NamelessMeta(type):
     @property
     def __name__(cls) -> str:  # type: ignore[override]  # that it is read-only is the point
         raise OSError("no name")
 
 
-class _Nameless(Exception, metaclass=_Strange):
-    """Whose class won't tell its name."""
+class _NamelessError(Exception, metaclass=_NamelessMeta):
+    """An error whose class has no name."""
 
 
 def _group() -> BaseException:
@@ -81,7 +80,7 @@ def _deep() -> BaseException:
         fall(0)
     except RecursionError as error:
         return error
-    raise AssertionError("there is no end to it")
+    raise AssertionError("the recursion did not end")
 
 
 EXCEPTIONS: dict[str, Callable[[], BaseException]] = {
@@ -91,11 +90,11 @@ EXCEPTIONS: dict[str, Callable[[], BaseException]] = {
     "exit 0": lambda: SystemExit(0),
     "keyboard": KeyboardInterrupt,
     "generator": GeneratorExit,
-    "bare": lambda: _Bare("bare"),
-    "mute": _Mute,
-    "endless": _Endless,
-    "leaving": _Leaving,
-    "nameless": _Nameless,
+    "bare": lambda: _BareError("bare"),
+    "mute": _UnprintableError,
+    "endless": _RecursiveReprError,
+    "leaving": _ExitingError,
+    "nameless": _NamelessError,
     "surrogate": lambda: ValueError("\ud800 and \udfff"),
     "nul": lambda: ValueError("a\0b"),
     "long": lambda: ValueError("x" * 50_000_000),
@@ -110,7 +109,7 @@ EXCEPTIONS: dict[str, Callable[[], BaseException]] = {
     "unicode": lambda: UnicodeDecodeError("utf-8", b"\xff" * 1000, 0, 1, "wrong"),
     "system": lambda: OSError(28, "No space left on device", "/tmp/\udcff"),  # noqa: S108 - only a text
 }
-"""What tasks raise, by name."""
+"""Exceptions that tasks raise, by name."""
 
 
 def _cycle() -> object:
@@ -127,7 +126,7 @@ def _nested(depth: int) -> object:
 
 
 def _wide() -> object:
-    """A little object that is very long as a text."""
+    """Return a small object whose text is very long."""
     row: object = "x" * 1000
     for _ in range(12):
         row = [row] * 10
@@ -156,40 +155,40 @@ RESULTS: dict[str, Callable[[], object]] = {
     "class": lambda: ValueError,
     "module": lambda: sys,
 }
-"""What tasks return that can't be stored, by name."""
+"""Results that can't be stored, by name."""
 
 
 @task(retries=0)
 def raises(payload: Json, context: TaskContext) -> NoReturn:
     """Raise one of `EXCEPTIONS`."""
-    leave_trace(payload["trace"], context.id)
+    record_run(payload["trace"], context.id)
     raise EXCEPTIONS[payload["name"]]()
 
 
 @task(retries=0)
 def returns(payload: Json, context: TaskContext) -> object:
     """Return one of `RESULTS`."""
-    leave_trace(payload["trace"], context.id)
+    record_run(payload["trace"], context.id)
     return RESULTS[payload["name"]]()
 
 
 @task
 def kills(payload: Json, context: TaskContext) -> NoReturn:
-    """End the worker, in one of several ways."""
-    leave_trace(payload["trace"], context.id)
-    WAYS[payload["name"]]()
-    raise AssertionError("it has outlived that")
+    """Kill the worker, in one of the ways of `CRASHES`."""
+    record_run(payload["trace"], context.id)
+    CRASHES[payload["name"]]()
+    raise AssertionError("the worker survived")
 
 
 @task(retries=1)
 def greedy(payload: Json, context: TaskContext) -> NoReturn:
-    """Take all the memory that the worker may have, and hold it for a moment."""
+    """Allocate all the memory that the worker may have, and hold it for a moment."""
     import resource  # only here: Windows has none
 
-    leave_trace(payload["trace"], context.id)
+    record_run(payload["trace"], context.id)
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + GREEDY_ROOM, before[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + GREEDY_HEADROOM, before[1]))
     taken = []
     try:
         while True:
@@ -202,8 +201,8 @@ def greedy(payload: Json, context: TaskContext) -> NoReturn:
 
 @task(retries=3)
 def unsteady(payload: Json, context: TaskContext) -> str:
-    """Fail at the first attempt, and end well at the next."""
-    leave_trace(payload["trace"], context.id)
+    """Fail at the first attempt, and succeed at the next."""
+    record_run(payload["trace"], context.id)
     if context.attempt == 1:
         raise ConnectionError("the first time")
     return result_of(payload["number"])
@@ -211,8 +210,8 @@ def unsteady(payload: Json, context: TaskContext) -> str:
 
 @task
 def prints(payload: Json, context: TaskContext) -> str:
-    """Print so many megabytes, with all that a terminal obeys, and end well."""
-    leave_trace(payload["trace"], context.id)
+    """Print so many megabytes with terminal escapes, and succeed."""
+    record_run(payload["trace"], context.id)
     line = "\x1b]2;flood\x07" + "x" * 1011 + "\n"
     block = line * 1024
     for _ in range(payload["megabytes"]):
@@ -223,8 +222,8 @@ def prints(payload: Json, context: TaskContext) -> str:
 
 @task(retries=0)
 def says(payload: Json, context: TaskContext) -> NoReturn:
-    """Print the text of the payload, raw, and fail with it."""
-    leave_trace(payload["trace"], context.id)
+    """Print the raw text of the payload, and fail with it."""
+    record_run(payload["trace"], context.id)
     sys.stderr.buffer.write(payload["text"].encode("utf-8", "surrogatepass") + b"\n")
     sys.stderr.flush()
     raise RuntimeError(payload["text"])
@@ -232,8 +231,8 @@ def says(payload: Json, context: TaskContext) -> NoReturn:
 
 @task
 def repeats(payload: Json, context: TaskContext) -> Json:
-    """Give the text of the payload back."""
-    leave_trace(payload["trace"], context.id)
+    """Return the text of the payload."""
+    record_run(payload["trace"], context.id)
     return payload["text"]
 
 
@@ -245,11 +244,11 @@ def _signal(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
 
-WAYS: dict[str, Callable[[], None]] = {
+CRASHES: dict[str, Callable[[], None]] = {
     "exit": lambda: os._exit(EXIT_STATUS),
     "exit 0": lambda: os._exit(0),
     "abort": os.abort,
     "null pointer": _segfault,
     "segmentation": _signal(signal.SIGSEGV),
 }
-"""How tasks end their worker, by name; besides SIGKILL, which Windows lacks."""
+"""Ways to kill the worker, by name; without SIGKILL, which Windows lacks."""

@@ -1,7 +1,7 @@
-"""A bad network between two parts: a proxy that cuts, resets, swallows, delays, slices and loses what it carries.
+"""A bad network between two processes: a proxy that cuts, resets, stalls, delays, slices and loses data.
 
-What it does at this moment is one frozen value, `Weather`, which a test sets; every piece of data looks at it anew.
-The sockets belong to a thread of its own with an event loop.
+A test sets the present `NetworkConditions`, a frozen value that is read for every chunk of data.
+The sockets belong to the proxy's thread with its event loop.
 """
 
 import asyncio
@@ -20,71 +20,71 @@ from core.closeable import Closeable
 
 T = TypeVar("T")
 
-_PIECE = 64 * 1024
-_LOOK_AGAIN = 0.02
-_START_SECONDS = 10.0
+_CHUNK_SIZE = 64 * 1024
+_STALL_CHECK_INTERVAL = 0.02
+_START_TIMEOUT = 10.0
 _RESET = struct.pack("ii", 1, 0)
-"""The option with which closing a socket resets its connection: what was sent and not yet delivered is thrown away."""
+"""Socket option that makes closing reset the connection: data not yet delivered is discarded."""
 
 
-class Weather(msgspec.Struct, frozen=True, kw_only=True):
+class NetworkConditions(msgspec.Struct, frozen=True, kw_only=True):
     """What the network does now."""
 
     refuses: bool = False
     """New connections are closed at once."""
-    swallows: bool = False
-    """Nothing is carried, not even that a side has ended its connection: a black hole."""
+    stalls: bool = False
+    """A black hole: nothing is forwarded, not even the end of a connection."""
     delay: float = 0.0
-    """Seconds that each piece takes longer."""
+    """Seconds by which each chunk is delayed."""
     slice: int = 0
-    """Bytes of each piece; as they come when 0."""
+    """Bytes of each chunk; 0 to leave them as they are."""
     lose_lines: float = 0.0
-    """The part of the lines from the server that never arrive, as if a relay had eaten them."""
+    """Fraction of the lines from the server that are dropped."""
     cut_after: int | None = None
-    """A connection is cut once so many bytes of it have gone from the client to the server."""
+    """Bytes from client to server after which a connection is cut."""
 
 
-FAIR = Weather()
+NORMAL = NetworkConditions()
 
 
 class Proxy(Closeable):
-    """Carries connections to `target`.
+    """A proxy that forwards connections to `target`.
 
     Args:
-        target: where to.
-        seed: of what is left to chance.
+        target: address to connect to.
+        seed: of the random numbers.
 
     Attributes:
-        weather: what it does now.
-        carried: how many connections it took.
-        cuts: how many it cut.
-        lines_lost: how many lines never arrived.
+        conditions: of the network now.
+        connection_count: of all accepted connections.
+        cuts: number of connections cut.
+        lines_lost: number of lines dropped.
     """
 
     def __init__(self, target: Address, seed: int = 0) -> None:
         self.target = target
-        self.weather = FAIR
-        self.carried = 0
+        self.conditions = NORMAL
+        self.connection_count = 0
         self.cuts = 0
         self.lines_lost = 0
-        self._chance = random.Random(seed)  # noqa: S311 - it makes bad weather
+        self._rng = random.Random(seed)  # noqa: S311 - it chooses faults
         self._loop = asyncio.new_event_loop()
         self._open: set[_Pair] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
-        self.address = self._ask(self._listen)
+        self.address = self._call(self._listen)
 
     def cut(self, *, reset: bool = False) -> int:
-        """End every connection now; how many. With `reset`, what is on its way is thrown away."""
-        return self._ask(lambda: self._cut(reset=reset))
+        """Close every connection; `reset` discards data on the way. Returns the number of connections."""
+        return self._call(lambda: self._cut(reset=reset))
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all connections and end the thread."""
         if not self._loop.is_running():
             return
-        self._ask(self._end)
+        self._call(self._shut_down)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -93,11 +93,11 @@ class Proxy(Closeable):
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    def _ask(self, what: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return asyncio.run_coroutine_threadsafe(what(), self._loop).result(_START_SECONDS)
+    def _call(self, what: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run_coroutine_threadsafe(what(), self._loop).result(_START_TIMEOUT)
 
     async def _listen(self) -> Address:
-        self._server = await asyncio.start_server(self._take, LOOPBACK, 0, limit=_PIECE)
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, 0, limit=_CHUNK_SIZE)
         name = self._server.sockets[0].getsockname()
         return Address(name[0], name[1])
 
@@ -108,7 +108,7 @@ class Proxy(Closeable):
         self.cuts += len(pairs)
         return len(pairs)
 
-    async def _end(self) -> None:
+    async def _shut_down(self) -> None:
         assert self._server is not None
         self._server.close()
         await self._cut(reset=True)
@@ -116,35 +116,35 @@ class Proxy(Closeable):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        self.carried += 1
-        # A transport that has ended refuses what is written with a RuntimeError.
+        self.connection_count += 1
+        # Writing to a closed transport raises RuntimeError.
         with contextlib.suppress(OSError, RuntimeError, asyncio.CancelledError):
-            if self.weather.refuses:
+            if self.conditions.refuses:
                 _abort(writer, reset=True)
                 return
-            far_reader, far_writer = await asyncio.open_connection(*self.target.pair, limit=_PIECE)
-            await self._carry(_Pair((reader, writer), (far_reader, far_writer)))
+            far_reader, far_writer = await asyncio.open_connection(*self.target.pair, limit=_CHUNK_SIZE)
+            await self._forward(_Pair((reader, writer), (far_reader, far_writer)))
         _abort(writer, reset=False)
 
-    async def _carry(self, pair: "_Pair") -> None:
+    async def _forward(self, pair: "_Pair") -> None:
         self._open.add(pair)
         try:
-            await asyncio.gather(self._upward(pair), self._downward(pair))
+            await asyncio.gather(self._forward_requests(pair), self._forward_replies(pair))
         finally:
             self._open.discard(pair)
             pair.cut(reset=False)
 
-    async def _upward(self, pair: "_Pair") -> None:
-        """From the client to the server."""
-        reader, writer = pair.near[0], pair.far[1]
+    async def _forward_requests(self, pair: "_Pair") -> None:
+        """Forward from the client to the server."""
+        reader, writer = pair.near[0], pair.upstream[1]
         gone = 0
         while data := await self._read(reader, writer):
-            most = self.weather.cut_after
+            most = self.conditions.cut_after
             if most is not None and gone + len(data) >= most:
                 await self._send(writer, data[: max(0, most - gone)])
                 self.cuts += 1
@@ -154,79 +154,79 @@ class Proxy(Closeable):
             await self._send(writer, data)
         _finish(writer)
 
-    async def _downward(self, pair: "_Pair") -> None:
-        """From the server to the client."""
-        reader, writer = pair.far[0], pair.near[1]
+    async def _forward_replies(self, pair: "_Pair") -> None:
+        """Forward from the server to the client."""
+        reader, writer = pair.upstream[0], pair.near[1]
         rest = b""
-        # A line of which a part is on its way already goes on: half a line would be another fault.
-        begun = False
+        # A line that was partly forwarded is not dropped: half a line would be another fault.
+        line_started = False
         while data := await self._read(reader, writer):
-            if (self.weather.lose_lines and not begun) or rest:
+            if (self.conditions.lose_lines and not line_started) or rest:
                 *lines, rest = (rest + data).split(b"\n")
-                data = b"".join(line + b"\n" for line in lines if not self._loses())
+                data = b"".join(line + b"\n" for line in lines if not self._drops_line())
             else:
-                begun = not data.endswith(b"\n")
+                line_started = not data.endswith(b"\n")
             await self._send(writer, data)
         await self._send(writer, rest)
         _finish(writer)
 
-    def _loses(self) -> bool:
-        lost = self._chance.random() < self.weather.lose_lines
+    def _drops_line(self) -> bool:
+        lost = self._rng.random() < self.conditions.lose_lines
         self.lines_lost += lost
         return lost
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        """What comes next, at a time at which it may go on to `writer`; nothing at the end."""
+        """Return the next data, once it may be forwarded to `writer`; empty at the end."""
         try:
-            data = await reader.read(_PIECE)
+            data = await reader.read(_CHUNK_SIZE)
         except OSError:
-            await self._wait_for_light(writer)
+            await self._wait_while_stalled(writer)
             raise
-        await self._wait_for_light(writer)
+        await self._wait_while_stalled(writer)
         return data
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         while data:
-            weather = self.weather
-            if weather.delay:
-                await asyncio.sleep(weather.delay * self._chance.uniform(0.5, 1.5))
-            await self._wait_for_light(writer)
-            size = weather.slice or len(data)
+            conditions = self.conditions
+            if conditions.delay:
+                await asyncio.sleep(conditions.delay * self._rng.uniform(0.5, 1.5))
+            await self._wait_while_stalled(writer)
+            size = conditions.slice or len(data)
             writer.write(data[:size])
             await writer.drain()
             data = data[size:]
-            # Others, and a cut, have their turn between two pieces.
+            # Let other connections, and a cut, run between two chunks.
             await asyncio.sleep(0)
 
-    async def _wait_for_light(self, writer: asyncio.StreamWriter) -> None:
-        while self.weather.swallows and not writer.transport.is_closing():
-            await asyncio.sleep(_LOOK_AGAIN)
+    async def _wait_while_stalled(self, writer: asyncio.StreamWriter) -> None:
+        while self.conditions.stalls and not writer.transport.is_closing():
+            await asyncio.sleep(_STALL_CHECK_INTERVAL)
 
 
 class _Pair:
-    """A connection and its continuation."""
+    """A connection from the client, and the one to the server."""
 
     def __init__(
         self,
         near: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        far: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
         self.near = near
-        self.far = far
+        self.upstream = upstream
 
     @property
     def is_cut(self) -> bool:
-        """Whether its end has come already."""
+        """Whether the connection is closed."""
         return self.near[1].transport.is_closing()
 
     def cut(self, *, reset: bool) -> None:
-        """End both ends."""
-        for _, writer in (self.near, self.far):
+        """Close both connections."""
+        for _, writer in (self.near, self.upstream):
             _abort(writer, reset=reset)
 
 
 def _finish(writer: asyncio.StreamWriter) -> None:
-    """Say that nothing more comes this way; the other way goes on."""
+    """Send the end of this direction; the other one goes on."""
     with contextlib.suppress(OSError, RuntimeError):
         if writer.can_write_eof() and not writer.transport.is_closing():
             writer.write_eof()

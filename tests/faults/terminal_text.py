@@ -1,4 +1,4 @@
-"""Texts that a terminal, or what draws on one, could obey; and how to tell that one of them got through. Pure."""
+"""Texts that a terminal or terminal library could interpret, and checks that none got through. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -82,11 +82,11 @@ _MARKUP = (
 )
 
 CORPUS: tuple[str, ...] = (*_ANSI, *_STRINGS, *_CONTROLS, *_WRITING, *_MARKUP)
-"""All of them."""
+"""All the texts."""
 
 _ALLOWED = "\n"
 _POINTER = re.compile(rb"\x1b\]22;[a-z-]*\x07")
-"""With this the console itself asks for the shape of the mouse's pointer."""
+"""The console itself sends this to set the shape of the mouse pointer."""
 
 _NEVER: Mapping[str, bytes] = {
     "a title, the clipboard, a link or another command of the system": b"\x1b]",
@@ -106,14 +106,14 @@ _NEVER: Mapping[str, bytes] = {
 }
 
 
-def unclean(text: str) -> set[str]:
-    """The signs in what a program has printed for people, which no terminal should be shown."""
-    return {ascii(sign) for sign in text if sign not in _ALLOWED and not sign.isprintable()}
+def unprintable(text: str) -> set[str]:
+    """Return the characters in a program's output that no terminal should be sent."""
+    return {ascii(character) for character in text if character not in _ALLOWED and not character.isprintable()}
 
 
-def obeyed(raw: bytes) -> set[str]:
-    """What a full-screen program has sent to its terminal that only the corpus can have made it send."""
+def terminal_commands(raw: bytes) -> set[str]:
+    """Return the sequences in a full-screen program's output that can only come from the corpus."""
     raw = _POINTER.sub(b"", raw)
     found = {name for name, sequence in _NEVER.items() if sequence in raw}
-    controls = any(sign in raw for sign in (chr(code).encode() for code in range(0x80, 0xA0)))
+    controls = any(control in raw for control in (chr(code).encode() for code in range(0x80, 0xA0)))
     return found | ({"a control of the second set"} if controls else set())

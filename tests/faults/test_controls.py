@@ -1,4 +1,4 @@
-"""The verdict on a system that is broken on purpose."""
+"""The verdict of a control, on a system that is broken on purpose."""
 
 from tests.faults.cases.controls import reversed_verdict
 from tests.faults.values import Finding, Invariant, Outcome
@@ -25,7 +25,7 @@ def test_a_control_that_is_condemned_for_something_else_is_a_finding() -> None:
     assert "1 rows too many" in missed.text
 
 
-def test_a_control_that_is_condemned_in_other_words_is_a_finding() -> None:
+def test_a_control_that_is_condemned_with_another_text_is_a_finding() -> None:
     outcome = Outcome(lost=1, broken=(LOST,))
     (missed,) = reversed_verdict(outcome, Invariant.NO_LOSS, "ran more than once").broken
     assert "1 tasks accepted" in missed.text

@@ -1,4 +1,4 @@
-"""Times are seconds since the epoch: the local time, which has an hour twice a year too much, is only ever shown."""
+"""Times are seconds since the epoch. Local time, in which an hour repeats every year, is only shown."""
 
 import ast
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import core
 
 LOCAL = {"localtime", "mktime", "fromtimestamp", "astimezone", "strptime", "today"}
-SHOWING = {"logs.py", "client/wording.py", "supervisor/logreading.py"}
-"""Modules that write times for people."""
+MODULES = {"formatting.py", "logs.py", "supervisor/logs/log_reading.py"}
+"""Modules that format times for display."""
 
 
 def _local(path: Path) -> set[str]:
@@ -15,13 +15,13 @@ def _local(path: Path) -> set[str]:
     return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & LOCAL
 
 
-def test_local_time_is_known_only_where_times_are_shown() -> None:
+def test_local_time_is_used_only_where_times_are_shown() -> None:
     top = Path(core.__file__).parent
-    knowing = {path.relative_to(top).as_posix() for path in top.rglob("*.py") if _local(path)}
-    assert knowing == SHOWING
+    using = {path.relative_to(top).as_posix() for path in top.rglob("*.py") if _local(path)}
+    assert using == MODULES
 
 
-def test_the_journal_knows_local_time_only_in_its_views() -> None:
+def test_the_journal_uses_local_time_only_in_its_views() -> None:
     schema = Path(core.__file__).parent / "repository" / "schema"
     for path in schema.glob("*.sql"):
         for statement in path.read_text("utf-8").split(";"):

@@ -1,23 +1,23 @@
-"""What is pure of the troubles of links: how they are dealt, how long they are, and which way a URL leads."""
+"""The faults of links: their number and order, their durations, and the URL by way of a proxy."""
 
 import random
 
 from core.addresses import Address
 from tests.faults import network
-from tests.faults.network import Spans
+from tests.faults.network import DurationRange
 
 
-def test_each_trouble_is_made_as_often_as_the_others_and_the_same_seed_deals_the_same() -> None:
-    dealt = network.deck(random.Random(1), 40)  # noqa: S311 - it chooses faults
-    assert {name: dealt.count(name) for name in network.TROUBLES} == dict.fromkeys(network.TROUBLES, 10)
-    assert dealt == network.deck(random.Random(1), 40)  # noqa: S311 - it chooses faults
-    assert dealt != sorted(dealt)
+def test_each_fault_is_made_equally_often_and_the_same_seed_gives_the_same_order() -> None:
+    faults = network.shuffled_faults(random.Random(1), 40)  # noqa: S311 - it chooses faults
+    assert {name: faults.count(name) for name in network.FAULTS} == dict.fromkeys(network.FAULTS, 10)
+    assert faults == network.shuffled_faults(random.Random(1), 40)  # noqa: S311 - it chooses faults
+    assert faults != sorted(faults)
 
 
-def test_spans_are_within_their_bounds_and_mostly_short() -> None:
-    chance = random.Random(1)  # noqa: S311 - it chooses faults
-    drawn = sorted(Spans(most=30.0).draw(chance) for _ in range(1_000))
-    assert 1.0 <= drawn[0] < drawn[500] < 8.0 < 28.0 < drawn[-1] <= 30.0
+def test_durations_are_within_their_bounds_and_mostly_short() -> None:
+    rng = random.Random(1)  # noqa: S311 - it chooses faults
+    durations = sorted(DurationRange(max=30.0).draw(rng) for _ in range(1_000))
+    assert 1.0 <= durations[0] < durations[500] < 8.0 < 28.0 < durations[-1] <= 30.0
 
 
 def test_a_url_by_way_of_a_proxy_keeps_the_name_the_password_and_the_virtual_host() -> None:

@@ -1,24 +1,24 @@
-"""How the campaign tells that a hostile text got through to a terminal."""
+"""The check for hostile text that reached a terminal."""
 
 import pytest
 
 from core.logs import printable
-from tests.faults.terminal_text import CORPUS, obeyed, unclean
+from tests.faults.terminal_text import CORPUS, terminal_commands, unprintable
 
 
-def test_the_corpus_is_large_and_nothing_of_it_is_there_twice() -> None:
+def test_the_corpus_is_large_and_has_no_duplicates() -> None:
     assert len(CORPUS) == len(set(CORPUS)) >= 60
 
 
 @pytest.mark.parametrize("text", [text for text in CORPUS if not text.isprintable()][:40])
-def test_what_is_not_cleaned_is_found_and_what_is_cleaned_is_not(text: str) -> None:
+def test_raw_text_is_expected_and_printable_text_is_not(text: str) -> None:
     if text.strip("\n"):
-        assert unclean(f"before {text} after")
-    assert not unclean(printable(text))
+        assert unprintable(f"before {text} after")
+    assert not unprintable(printable(text))
 
 
 @pytest.mark.parametrize(
-    ("raw", "found"),
+    ("raw", "expected"),
     [
         (b"\x1b[1;31mplain\x1b[0m", set()),
         ("▁▂ ❛ ─".encode(), set()),
@@ -27,5 +27,5 @@ def test_what_is_not_cleaned_is_found_and_what_is_cleaned_is_not(text: str) -> N
         ("\u202e".encode(), {"writing from right to left"}),
     ],
 )
-def test_what_a_full_screen_program_may_send_is_told_from_what_it_may_not(raw: bytes, found: set[str]) -> None:
-    assert obeyed(raw) == found
+def test_what_a_full_screen_program_may_not_send_is_expected(raw: bytes, expected: set[str]) -> None:
+    assert terminal_commands(raw) == expected

@@ -1,4 +1,4 @@
-"""Faults by strace: how it is called, and that it lets go."""
+"""Faults by strace: its command, and its end."""
 
 import subprocess
 import sys
@@ -14,9 +14,9 @@ WRITES = (
 )
 
 
-def test_names_each_call_once_and_each_fault_by_itself() -> None:
-    told = tracing.command([tracing.dying("pwrite64", 3), tracing.slow("fdatasync", 0.2)])
-    assert told[-6:] == [
+def test_the_command_names_each_call_once_and_each_fault() -> None:
+    command = tracing.command([tracing.dying("pwrite64", 3), tracing.slow("fdatasync", 0.2)])
+    assert command[-6:] == [
         *("-e", "trace=fdatasync,pwrite64"),
         *("-e", "inject=pwrite64:signal=KILL:when=3"),
         *("-e", "inject=fdatasync:delay_enter=200000"),

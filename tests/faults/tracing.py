@@ -1,7 +1,7 @@
-"""strace as a maker of faults: a process dies at a system call of our choice, is refused one, or waits for it.
+"""Makes faults with strace: a process dies at a chosen system call, or the call fails or is slow.
 
-strace counts the calls of each thread by itself: `when=3` is the third one of whichever thread gets there first.
-A process that is to die does so before the call has done anything. Linux only.
+strace counts calls per thread: `when=3` is the third call of the thread that gets there first.
+A process dies before the call has an effect. Linux only.
 """
 
 import os
@@ -13,34 +13,34 @@ from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 PROGRAM = "strace"
-ATTACH_SECONDS = 20.0
+ATTACH_TIMEOUT = 20.0
 
 
 def dying(call: str, number: int) -> str:
-    """Death at the call of this number."""
+    """Return an injection that kills at the call of this number."""
     return f"{call}:signal=KILL:when={number}"
 
 
 def failing(call: str, error: str, first: int, every: int) -> str:
-    """An error instead of the call of this number, and of each one that comes `every` calls later."""
+    """Return an injection of an error at the call of this number, and at every `every` calls after it."""
     return f"{call}:error={error}:when={first}+{every}"
 
 
 def slow(call: str, seconds: float) -> str:
-    """A call that takes longer, each time."""
+    """Return an injection that delays every call."""
     return f"{call}:delay_enter={int(seconds * 1_000_000)}"
 
 
 def command(injections: Iterable[str]) -> list[str]:
-    """How strace is called to make these faults, without whom to make them to."""
-    wanted = list(injections)
-    calls = ",".join(sorted({injection.split(":", 1)[0] for injection in wanted}))
-    faults = [part for injection in wanted for part in ("-e", f"inject={injection}")]
+    """Return the strace command for some injections, without its target."""
+    injections = list(injections)
+    calls = ",".join(sorted({injection.split(":", 1)[0] for injection in injections}))
+    faults = [part for injection in injections for part in ("-e", f"inject={injection}")]
     return [PROGRAM, "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", *faults]
 
 
 class Tracer(Closeable):
-    """Makes faults in a process that runs, until it is closed; the process goes on without it.
+    """Makes faults in a running process until it is closed; the process then goes on.
 
     Args:
         pid: of the process.
@@ -59,7 +59,7 @@ class Tracer(Closeable):
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_until(self._attached, f"strace to attach to {pid}", ATTACH_SECONDS)
+            wait_until(self._attached, f"strace to attach to {pid}", ATTACH_TIMEOUT)
         except BaseException:
             self.close()
             raise
@@ -70,29 +70,29 @@ class Tracer(Closeable):
         return self._process.poll() is not None
 
     def close(self) -> None:
-        """Let go of the process, and make sure that strace has ended."""
+        """Detach from the process, and end strace."""
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.wait(ATTACH_SECONDS)
+            self._process.wait(ATTACH_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise AssertionError(f"strace did not let go of {self._pid}") from None
+            raise AssertionError(f"strace did not detach from {self._pid}") from None
 
     def _attached(self) -> bool:
-        # What died at its first call was attached to.
+        # A process that died at its first call had been attached to.
         return self._process.poll() is not None or _traced(self._pid, self._process.pid)
 
 
 def _traced(pid: int, tracer: int) -> bool:
-    """Whether every thread of a process is held by the tracer, or the process is gone."""
+    """Return whether the tracer is attached to every thread of a process, or the process is gone."""
     mark = f"TracerPid:\t{tracer}\n"
     try:
         files = [task / "status" for task in Path(f"/proc/{pid}/task").iterdir()]
         return all(mark in file.read_text("utf-8") for file in files)
     except FileNotFoundError:
-        # A thread that has just ended is looked for again; a process that has died is not.
+        # Retry when a thread has just ended, but not when the process has died.
         return not _lives(pid)
 
 

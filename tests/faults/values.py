@@ -1,4 +1,4 @@
-"""What a case of the campaign is, and what it tells. Values only."""
+"""The values of a campaign: profiles, invariants, findings and results."""
 
 import enum
 
@@ -6,25 +6,25 @@ import msgspec
 
 
 class Profile(enum.StrEnum):
-    """How much is done."""
+    """How much a campaign does."""
 
     QUICK = "quick"
-    """With every run of the tests."""
+    """Runs with the tests."""
     LONG = "long"
-    """With the numbers that are promised."""
+    """Runs with the published numbers."""
 
 
 class Invariant(enum.StrEnum):
-    """What must hold whatever happens."""
+    """What must hold under every fault."""
 
     NO_LOSS = "I1"
-    """Each task that was answered *accepted* has ended once the faults have stopped."""
+    """Each accepted task ends once the faults have stopped."""
     ONCE = "I2"
-    """Each task has one row, and its outcome is the one that its payload asks for."""
+    """Each task has one row, with the outcome that its payload determines."""
     NOTHING_INVENTED = "I3"
-    """No task is in the books that nobody sent."""
+    """The journal has no task that was not sent."""
     CONSERVED = "I4"
-    """At rest, the books add up, and the queue holds nothing."""
+    """At rest, the ledger matches the rows, and the queue is empty."""
     RUNS = "I5"
     """Each task that is done ran at least once, and none ran more often than it may."""
     SOUND = "I6"
@@ -32,9 +32,9 @@ class Invariant(enum.StrEnum):
     CLEAN = "I7"
     """After the stop no process, port or growing memory is left."""
     ANSWERED = "I8"
-    """Each request is answered, or its connection closed, within its time."""
+    """Each request is answered, or its connection closed, in time."""
     HARMLESS = "I9"
-    """Nothing untrusted is interpreted, and nobody's program dies of it."""
+    """Untrusted input is not interpreted, and no program dies of it."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -48,50 +48,50 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one case came to."""
+    """The outcome of one case."""
 
     tasks: int = 0
-    """Tasks that were accepted, or whatever else the case counts its tries in."""
+    """Accepted tasks, or other attempts that the case counts."""
     faults: int = 0
-    """Kills, cuts and other faults that were made."""
+    """Kills, cuts and other faults."""
     lost: int = 0
-    """Tasks that were accepted and have not ended."""
+    """Accepted tasks that have not ended."""
     stored_twice: int = 0
     run_twice: int = 0
-    """Tasks that ran more than once, which is allowed, and never hidden."""
+    """Tasks that ran more than once, which is allowed but reported."""
     broken: tuple[Finding, ...] = ()
-    """What did not hold; empty when all is well."""
+    """What did not hold."""
     remarks: tuple[str, ...] = ()
-    """Figures that are worth knowing."""
+    """Measurements for the report."""
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One case in the report."""
+class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one case."""
 
     case: str
     target: str
-    """What it has to show."""
+    """What the case must show."""
     seed: int
     seconds: float
     outcome: Outcome
 
     @property
     def passed(self) -> bool:
-        """Whether all held."""
+        """Whether every invariant held."""
         return not self.outcome.broken
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One campaign."""
+    """The report of a campaign."""
 
     date: str
     command: str
     profile: Profile
     seed: int
     machine: str
-    lines: tuple[Line, ...]
+    lines: tuple[CaseResult, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether every case did."""
+        """Whether every case passed."""
         return all(line.passed for line in self.lines)

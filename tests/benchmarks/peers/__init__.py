@@ -1,4 +1,4 @@
-"""Other task systems, set up as durable as ours and each as fast as it goes, to measure beside it.
+"""Other task systems, each as durable as Cauce and as fast as possible, for comparison.
 
-`kinds` says how each is set up; `peer` measures one; the modules named after them run in processes of their own.
+`kinds` has the set-up of each, `peer` measures one, and the modules named after them run in their own processes.
 """

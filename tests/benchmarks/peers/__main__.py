@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.peers`: publishes a peer's tasks.
 
-The benchmark starts it and talks to it in lines: it says `ready`, starts when a line comes, says what came of it, and
-stays until its input ends, so that its processor time can be read.
+The benchmark starts this process and exchanges lines with it: it writes `ready`, starts at the next input line, writes
+its result, and runs until its input ends, so that its processor time can be read.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from tests.benchmarks.peers.publishing import Sent, Share
 
 
 def main(words: Sequence[str]) -> int:
-    """The program."""
+    """Run the program. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers")
     parser.add_argument("module")
     parser.add_argument("tasks", type=int)

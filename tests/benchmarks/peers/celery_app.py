@@ -7,24 +7,24 @@ from tests.benchmarks.peers.publishing import Sent, Share, Wait, publish_in_thre
 from tests.benchmarks.peers.setup import PAYLOAD, QUEUE, Setup, echo, read_setup
 
 PREFETCH_MULTIPLIER = 64
-"""Messages for each process of the pool: so many that none waits for its next one."""
+"""Messages per process of the pool: enough that none waits for its next one."""
 
 
 def make_app(setup: Setup) -> Celery:
-    """The application."""
+    """Make the application."""
     app = Celery("benchmark", broker=setup.url, backend=f"db+sqlite:///{setup.database}")
     app.conf.update(
         task_default_queue=QUEUE,
         task_default_queue_type="quorum",
         broker_transport_options={"confirm_publish": True},
-        # One connection for each thread that publishes.
+        # One connection per publishing thread.
         broker_pool_limit=64,
         broker_connection_retry_on_startup=True,
-        # A worker makes a ladder of queues for delayed tasks, used or not; of this type they cost least.
+        # A worker declares many queues for delayed tasks, used or not; this type costs least.
         broker_native_delayed_delivery_queue_type="classic",
         task_acks_late=True,
         worker_prefetch_multiplier=PREFETCH_MULTIPLIER,
-        # With either of them it does more than is asked for.
+        # Both would be additional work.
         worker_send_task_events=False,
         task_track_started=False,
         result_expires=None,
@@ -39,7 +39,7 @@ def _make_durable(engine: object) -> None:
 
 
 def _connected(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined] # whichever driver it has
+    cursor = connection.cursor()  # type: ignore[attr-defined] # of any driver
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()

@@ -1,4 +1,4 @@
-"""Dramatiq: confirmed publishing, acknowledgement after the result is stored, which is all its nature."""
+"""Dramatiq: confirmed publishing, acknowledgement after the result is stored, which is its default."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.benchmarks.peers.setup import PAYLOAD, QUEUE, Setup, echo, read_setup
 
 
 class SqliteBackend(ResultBackend):
-    """Keeps results in SQLite.
+    """A result backend in SQLite.
 
     Args:
         path: of the database.
@@ -28,12 +28,12 @@ class SqliteBackend(ResultBackend):
         self._results.store(message_key, json.dumps(result).encode())
 
     def _get(self, message_key: str) -> Any:
-        found = self._results.load(message_key)
-        return Missing if found is None else json.loads(found)
+        content = self._results.load(message_key)
+        return Missing if content is None else json.loads(content)
 
 
 def make_broker(setup: Setup) -> RabbitmqBroker:
-    """The broker, which is the application."""
+    """Make the broker, which is the application."""
     made = RabbitmqBroker(url=setup.url, confirm_delivery=True)
     made.add_middleware(Results(backend=SqliteBackend(Path(setup.database)), store_results=True))
     dramatiq.set_broker(made)

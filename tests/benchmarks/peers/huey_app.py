@@ -1,4 +1,4 @@
-"""Huey: queue and results in one SQLite file, each step of a task a commit that reaches the disk."""
+"""Huey: queue and results in one SQLite file, each step of a task in a durable commit."""
 
 from huey import SqliteHuey
 
@@ -7,7 +7,7 @@ from tests.benchmarks.peers.setup import PAYLOAD, QUEUE, Setup, echo, read_setup
 
 
 def make_huey(setup: Setup) -> SqliteHuey:
-    """The application."""
+    """Make the application."""
     return SqliteHuey(QUEUE, filename=setup.database, fsync=True, timeout=30)
 
 
@@ -16,5 +16,5 @@ task = huey.task(name="echo")(echo)
 
 
 def publish(share: Share, wait: Wait) -> Sent:
-    """Publish; a call returns when the task's row has reached the disk."""
+    """Publish; a call returns when the row of the task is on disk."""
     return publish_in_threads(lambda: task(PAYLOAD), share, wait)

@@ -1,7 +1,7 @@
-"""How each peer is set up: as durable as ours, and each in its own way as fast as it goes; see `tune`.
+"""The set-up of each peer: as durable as Cauce, and as fast as possible; see `tune`.
 
-The same for all: a task of 11 bytes is confirmed before its thread or coroutine sends the next one, and its result is
-in one SQLite file with `synchronous=FULL` before its message is acknowledged.
+For all of them, a task of 11 bytes is confirmed before its thread or coroutine sends the next one, and its result is
+in an SQLite file with `synchronous=FULL` before its message is acknowledged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,23 +19,23 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     packages: Sequence[str]
-    """What has to be installed, the peer itself first."""
+    """Required packages, the peer itself first."""
     module: str
-    """Has the application, and `publish`."""
+    """The module with the application and `publish`."""
     rabbitmq: bool
-    """Whether it goes over RabbitMQ; over SQLite otherwise."""
+    """Whether it uses RabbitMQ instead of SQLite."""
     most: int
-    """Tasks in a stage at most: what takes it some seconds."""
+    """Most tasks in a stage: they take some seconds."""
     publishers: int
-    """Processes that publish."""
+    """Number of publishing processes."""
     at_once: int
-    """Threads or coroutines of each."""
+    """Threads or coroutines in each."""
     worker: Sequence[str]
-    """What Python has to run for the workers."""
+    """Arguments of Python for the workers."""
     environment: Mapping[str, str] = {}
-    """Settings of the workers that can be made nowhere else."""
+    """Settings of the workers that only the environment can set."""
     stored: str
-    """Counts the results."""
+    """The SQL statement that counts the results."""
 
 
 CELERY = Kind(
@@ -86,7 +86,7 @@ TASKIQ = Kind(
 
 HUEY = Kind(
     name="huey",
-    description="Huey: SqliteHuey with fsync; it forgets a task before the work begins, and has nothing safer",
+    description="Huey: SqliteHuey with fsync; it removes a task before the work begins, and has no safer mode",
     packages=("huey",),
     module=f"{_HERE}.huey_app",
     rabbitmq=False,

@@ -1,7 +1,6 @@
-"""Measures a peer in the same stages as ours, each with processes of its own.
+"""Measures a peer in the same stages as Cauce, each with new processes.
 
-What is stored is counted from outside, in the file where the peer keeps its results: its times are as fine as the
-pauses between two looks.
+Stored results are counted in the peer's database; the times are as exact as the interval of the counts.
 """
 
 import sqlite3
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.benchmarks.case import Case, Group, Lost, Measured, Order, Result, Stage
+from tests.benchmarks.case import Case, Group, Measured, Order, Result, Stage, TasksLost
 from tests.benchmarks.peers.kinds import Kind
-from tests.benchmarks.peers.processes import PATIENCE, Publishers, tail, working
+from tests.benchmarks.peers.processes import PATIENCE, Publishers, running_workers, tail
 from tests.benchmarks.peers.publishing import Sent, Share
 from tests.benchmarks.peers.setup import Setup
 from tests.benchmarks.processor import Meter
@@ -28,9 +27,9 @@ class Peer(Case):
     """Another task system.
 
     Args:
-        kind: which, and how it is set up.
-        node: the RabbitMQ to use; none for one that goes without.
-        patience: for how many seconds to wait for results before they count as lost.
+        kind: its set-up.
+        node: the RabbitMQ to use; None for a peer without.
+        patience: seconds to wait for results before they count as lost.
     """
 
     def __init__(self, kind: Kind, node: RabbitNode | None = None, patience: float = PATIENCE) -> None:
@@ -41,7 +40,7 @@ class Peer(Case):
         self._patience = patience
 
     def run(self, directory: Path, order: Order) -> Result:
-        """Start it, warm it up, and measure."""
+        """Start the peer, warm it up, and measure."""
         database = directory.resolve() / "results.db"
         with ExitStack() as stack:
             url = "" if self._node is None else stack.enter_context(virtual_host(self._node))
@@ -53,11 +52,11 @@ class Peer(Case):
 
 
 class Store:
-    """Counts the results in a database that the peer makes.
+    """Counts the results in the database of a peer.
 
     Args:
         path: of the database.
-        statement: counts them.
+        statement: SQL that counts the results.
     """
 
     def __init__(self, path: Path, statement: str) -> None:
@@ -66,7 +65,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     def stored(self) -> int:
-        """How many there are."""
+        """Return the number of results."""
         if self._connection is None:
             if not self._path.exists():
                 return 0
@@ -80,7 +79,7 @@ class Store:
         return int(number)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the database."""
         if self._connection is not None:
             self._connection.close()
 
@@ -103,28 +102,28 @@ class _Run:
         self._store = store
         self._broker = broker
         self._patience = patience
-        self._wanted = 0
-        """How many results there should be, of all that was published."""
+        self._expected = 0
+        """Number of tasks published, and so of expected results."""
 
     def measure(self, *, halves: bool) -> Result:
-        with self._working() as workers:
+        with self._running_workers() as workers:
             result = self._whole(workers)
         if halves:
             result[Stage.ACCEPT] = self._accept()
             began = time.time()
-            with self._working() as workers:
+            with self._running_workers() as workers:
                 result[Stage.WORK] = self._work(workers, began)
         return result
 
-    def _working(self) -> AbstractContextManager[psutil.Process]:
-        return working(self._directory, self._kind.worker, self._kind.environment)
+    def _running_workers(self) -> AbstractContextManager[psutil.Process]:
+        return running_workers(self._directory, self._kind.worker, self._kind.environment)
 
     def _whole(self, workers: psutil.Process) -> dict[Stage, Measured]:
         with self._publishing() as publishers:
-            self._await_stored(self._wanted, workers)
+            self._await_stored(self._expected, workers)
             meter = self._meter(publishers, workers)
             sent = self._publish(publishers)
-            self._await_stored(self._wanted, workers)
+            self._await_stored(self._expected, workers)
             ended = time.time()
             cpu = meter.read()
         tasks = self._share.tasks
@@ -142,29 +141,29 @@ class _Run:
         return Measured(tasks=self._share.tasks, seconds=sent.ended - sent.began, cpu=cpu)
 
     def _work(self, workers: psutil.Process, started: float) -> Measured:
-        """From queued to stored: what `_accept` has left, its warm-up being the beginning of the first part."""
-        left = self._share.tasks + self._share.warm_up
-        before = self._wanted - left
-        self._await_stored(before + left // WORKERS_READY, workers)
+        """Measure from queued to stored: the tasks of `_accept`, beginning with its warm-up."""
+        remaining = self._share.tasks + self._share.warm_up
+        before = self._expected - remaining
+        self._await_stored(before + remaining // WORKERS_READY, workers)
         meter = self._meter(None, workers)
         first, began = self._store.stored(), time.time()
-        if self._wanted - first < left // 2:
-            # They were so few that most of them were done before anybody looked.
+        if self._expected - first < remaining // 2:
+            # Most tasks were done before the first measurement.
             first, began = before, started
-        self._await_stored(self._wanted, workers)
-        measured = Measured(tasks=self._wanted - first, seconds=time.time() - began, cpu=meter.read())
+        self._await_stored(self._expected, workers)
+        measured = Measured(tasks=self._expected - first, seconds=time.time() - began, cpu=meter.read())
         self._check()
         return measured
 
     def _publishing(self) -> Publishers:
         kind = self._kind
         publishers = Publishers(self._directory, kind.module, kind.publishers, self._share)
-        self._wanted += self._share.warm_up
+        self._expected += self._share.warm_up
         return publishers
 
     def _publish(self, publishers: Publishers) -> Sent:
         sent = publishers.publish()
-        self._wanted += self._share.tasks
+        self._expected += self._share.tasks
         return sent
 
     def _meter(self, publishers: Publishers | None, workers: psutil.Process | None) -> Meter:
@@ -175,21 +174,23 @@ class _Run:
             groups[Group.WORKERS] = [workers.pid, *(child.pid for child in workers.children(recursive=True))]
         return Meter(groups)
 
-    def _await_stored(self, wanted: int, workers: psutil.Process) -> None:
-        def there() -> bool:
+    def _await_stored(self, expected: int, workers: psutil.Process) -> None:
+        def is_stored() -> bool:
             if not workers.is_running() or workers.status() == psutil.STATUS_ZOMBIE:
-                raise Lost(f"the workers of {self._kind.name} have ended: {self._log()}")
-            return self._store.stored() >= wanted
+                raise TasksLost(f"the workers of {self._kind.name} have ended: {self._log()}")
+            return self._store.stored() >= expected
 
         try:
-            wait_until(there, f"{wanted} results of {self._kind.name}", self._patience)
+            wait_until(is_stored, f"{expected} results of {self._kind.name}", self._patience)
         except AssertionError as late:
-            raise Lost(f"{late}; there are {self._store.stored()}: {self._log()}") from late
+            raise TasksLost(f"{late}; there are {self._store.stored()}: {self._log()}") from late
 
     def _check(self) -> None:
-        """What is stored has to be what was accepted."""
-        if self._store.stored() != self._wanted:
-            raise Lost(f"{self._wanted} tasks were accepted, and {self._store.stored()} have a result: {self._log()}")
+        """Check that as many results are stored as tasks were accepted."""
+        if self._store.stored() != self._expected:
+            raise TasksLost(
+                f"{self._expected} tasks were accepted, and {self._store.stored()} have a result: {self._log()}"
+            )
 
     def _log(self) -> str:
         return tail(self._directory / "workers.log")

@@ -1,4 +1,4 @@
-"""The processes of a peer, started in its directory and ended by their ids: those that publish, and those that work."""
+"""The publishing processes and the workers of a peer, started in its directory and ended by their ids."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ import msgspec
 import psutil
 
 from core.closeable import Closeable
-from tests.benchmarks.case import Lost
+from tests.benchmarks.case import TasksLost
 from tests.benchmarks.peers.publishing import Sent, Share, split
 
 PATIENCE = 300.0
-"""Seconds after which a process that has not answered never will."""
+"""Seconds to wait for a line of a process."""
 
 STOP_SECONDS = 20.0
 _TOP = Path(__file__).resolve().parents[3]
@@ -24,19 +24,19 @@ _LOG_TAIL = 3000
 
 
 class Publishers(Closeable):
-    """Processes that publish together: they are connected and warm when this is made.
+    """Processes that publish together, connected and warmed up.
 
     Args:
-        directory: where they are started; their log goes there.
-        module: what each of them publishes with.
-        processes: how many.
-        whole: what they publish together; `at_once` is for each of them.
+        directory: to start them in, also for their log.
+        module: of the peer, with `publish`.
+        processes: number of processes.
+        whole: what they publish together; `at_once` applies to each.
 
     Attributes:
-        pids: of the processes, which live until this is closed.
+        pids: of the processes, which live until `close`.
 
     Raises:
-        Lost: one of them fails.
+        TasksLost: one of them fails.
     """
 
     def __init__(self, directory: Path, module: str, processes: int, whole: Share) -> None:
@@ -49,26 +49,26 @@ class Publishers(Closeable):
                 self._processes.append(self._start(directory, ["-m", "tests.benchmarks.peers", module, *numbers]))
             for process in self._processes:
                 self._read_line(process)
-        except BaseException:  # whatever it is: the processes that are there are not left running
+        except BaseException:  # the started processes are ended in any case
             self.close()
             raise
         self.pids = [process.pid for process in self._processes]
 
     def publish(self) -> Sent:
-        """Have them all begin, and wait until the last task is confirmed.
+        """Start publishing, and wait until the last task is confirmed.
 
         Raises:
-            Lost: one of them fails.
+            TasksLost: one of them fails.
         """
         for process in self._processes:
             assert process.stdin is not None
             process.stdin.write(b"go\n")
             process.stdin.flush()
         sent = [msgspec.json.decode(self._read_line(process), type=Sent) for process in self._processes]
-        return Sent(min(each.began for each in sent), max(each.ended for each in sent))
+        return Sent(min(part.began for part in sent), max(part.ended for part in sent))
 
     def close(self) -> None:
-        """Have them end, and make sure that they do."""
+        """End the processes."""
         for process in self._processes:
             for stream in (process.stdin, process.stdout):
                 assert stream is not None
@@ -95,7 +95,7 @@ class Publishers(Closeable):
 
     def _read_line(self, process: subprocess.Popen[bytes]) -> bytes:
         assert process.stdout is not None
-        # A pipe has no time limit of its own on every platform; one that is killed ends the line.
+        # A pipe has no time limit on some platforms; killing the process ends the read.
         timer = threading.Timer(PATIENCE, process.kill)
         timer.start()
         try:
@@ -103,18 +103,20 @@ class Publishers(Closeable):
         finally:
             timer.cancel()
         if not line:
-            raise Lost(f"what publishes has failed: {tail(self._log)}")
+            raise TasksLost(f"a publishing process has failed: {tail(self._log)}")
         return line
 
 
 @contextlib.contextmanager
-def working(directory: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[psutil.Process]:
-    """Have workers work within the block; the first of their processes.
+def running_workers(
+    directory: Path, arguments: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[psutil.Process]:
+    """Run workers within the block. Provides the first of their processes.
 
     Args:
-        directory: where they are started; their log goes there.
-        arguments: for Python.
-        environment: what is added to that of this process.
+        directory: to start them in, also for their log.
+        arguments: of Python.
+        environment: additions to that of this process.
     """
     with (directory / "workers.log").open("ab") as log:
         process = subprocess.Popen(
@@ -132,13 +134,13 @@ def working(directory: Path, arguments: Sequence[str], environment: Mapping[str,
 
 
 def tail(log: Path) -> str:
-    """The end of a log, as one line."""
+    """Return the end of a log as one line."""
     text = log.read_text("utf-8", "replace") if log.exists() else ""
     return " / ".join(text[-_LOG_TAIL:].split("\n"))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask them to leave, and end those that stay."""
+    """Terminate the process, and kill those of its children that remain."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -157,5 +159,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """They are started elsewhere, and have to find these modules all the same."""
+    """Return an environment in which processes in another directory find these modules."""
     return {**os.environ, "PYTHONPATH": str(_TOP), **more}

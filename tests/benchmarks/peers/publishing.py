@@ -1,6 +1,6 @@
-"""Publishes a peer's tasks from many threads or coroutines, each with its own next task as soon as one is confirmed.
+"""Publishes a peer's tasks from many threads or coroutines, each with its next task when the last is confirmed.
 
-It knows no peer: how one task is submitted is a function that returns when the task is confirmed.
+It knows no peer: a function submits one task and returns when it is confirmed.
 """
 
 import asyncio
@@ -13,35 +13,35 @@ import msgspec
 
 
 class Share(msgspec.Struct, frozen=True):
-    """What one process has to publish."""
+    """The tasks that one process publishes."""
 
     tasks: int
     warm_up: int
-    """Tasks before the start, by which everything is connected; they are not measured."""
+    """Tasks before the start, which open the connections; they are not measured."""
     at_once: int
     """Threads or coroutines."""
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The times of publishing."""
 
     began: float
-    """When the first task was sent, seconds since the epoch."""
+    """Time of the first task, in seconds since the epoch."""
     ended: float
-    """When the last was confirmed."""
+    """Time of the last confirm."""
 
 
 Wait = Callable[[], None]
-"""Says that this process is ready, and returns when it may start."""
+"""Reports that this process is ready, and returns when it may start."""
 
 
 def split(number: int, parts: int) -> list[int]:
-    """A number in parts that differ by one at most."""
+    """Split a number into parts that differ by at most one."""
     return [number // parts + (part < number % parts) for part in range(parts)]
 
 
 def publish_in_threads(submit: Callable[[], object], share: Share, wait: Wait) -> Sent:
-    """Publish with a function that blocks.
+    """Publish with a blocking function.
 
     Raises:
         Exception: the first error of a thread.
@@ -52,7 +52,7 @@ def publish_in_threads(submit: Callable[[], object], share: Share, wait: Wait) -
             together = threading.Barrier(share.at_once)
 
             def part(tasks: int) -> None:
-                # No thread takes two parts: each has to be connected after the warm-up.
+                # No thread takes two parts: each must be connected after the warm-up.
                 together.wait()
                 for _ in range(tasks):
                     submit()
@@ -67,7 +67,7 @@ def publish_in_threads(submit: Callable[[], object], share: Share, wait: Wait) -
 
 
 async def publish_in_coroutines(submit: Callable[[], Awaitable[object]], share: Share, wait: Wait) -> Sent:
-    """Publish with coroutines that are awaited together."""
+    """Publish with concurrent coroutines."""
 
     async def publish(tasks: int) -> None:
         for _ in range(tasks):

@@ -1,4 +1,4 @@
-"""Results in SQLite, for the peers that bring nothing of the kind: a row each, durable before anybody goes on."""
+"""A store of results in SQLite, for peers without one: a durable row per result."""
 
 import threading
 from pathlib import Path
@@ -8,14 +8,14 @@ from core.database import Database
 from core.repository.sqlite import FAULTS
 
 COUNT = "SELECT count(*) FROM results"
-"""Counts them."""
+"""SQL that counts the results."""
 
 
 class Results(Closeable):
-    """A table of results, used by the threads of one process in turn.
+    """A table of results, shared by the threads of a process.
 
     Args:
-        path: of the database, which other processes may write to as well.
+        path: of the database; other processes may write to it too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,22 +24,22 @@ class Results(Closeable):
         self._database.execute("CREATE TABLE IF NOT EXISTS results (id TEXT PRIMARY KEY, result BLOB) WITHOUT ROWID")
 
     def store(self, key: str, result: bytes) -> None:
-        """Store one with a commit of its own; on return it has reached the disk."""
+        """Store a result with its own commit; it is on disk when this returns."""
         with self._lock:
             self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?)", (key, result))
 
     def load(self, key: str) -> bytes | None:
-        """The result of this key, if there is one."""
+        """Return the result of a key. Returns None when there is none."""
         with self._lock:
             rows = self._database.execute("SELECT result FROM results WHERE id = ?", (key,))
-        found = rows[0][0] if rows else None
-        return found if isinstance(found, bytes) else None
+        value = rows[0][0] if rows else None
+        return value if isinstance(value, bytes) else None
 
     def rows(self) -> int:
-        """How many there are."""
+        """Return the number of results."""
         with self._lock:
             return self._database.number(COUNT)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()

@@ -1,4 +1,4 @@
-"""What the processes of a peer have to know, which the case leaves for them in the directory they are started in."""
+"""The settings of a peer's processes, which the case writes to their directory."""
 
 from pathlib import Path
 
@@ -6,32 +6,32 @@ import msgspec
 
 QUEUE = "benchmark"
 PAYLOAD = "hello world"
-"""The same 11 bytes that our own client sends to `echo`."""
+"""The same 11 bytes that the load generator sends to `echo`."""
 
 _FILE = Path("peer.json")
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """Where things are."""
+    """The settings."""
 
     database: str
-    """The SQLite file with the results."""
+    """The SQLite file of the results."""
     url: str = ""
     """The virtual host of RabbitMQ."""
 
     def write(self, directory: Path) -> None:
-        """Leave it for processes that are started in this directory."""
-        place = directory / _FILE
-        # With the password of the node.
-        place.touch(0o600)
-        place.write_bytes(msgspec.json.encode(self))
+        """Write the settings for processes that start in a directory."""
+        file = directory / _FILE
+        # Private, because it has the password of the node.
+        file.touch(0o600)
+        file.write_bytes(msgspec.json.encode(self))
 
 
 def read_setup() -> Setup:
-    """What was left in the current directory."""
+    """Read the settings in the current directory."""
     return msgspec.json.decode(_FILE.read_bytes(), type=Setup)
 
 
 def echo(payload: str) -> str:
-    """Give the payload back: the work of every peer."""
+    """Return the payload: the work of every peer."""
     return payload

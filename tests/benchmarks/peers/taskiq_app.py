@@ -18,7 +18,7 @@ PREFETCH = 200
 
 
 class SqliteBackend(AsyncResultBackend):
-    """Keeps results in SQLite, from a thread beside the loop, which goes on meanwhile.
+    """A result backend in SQLite, written in a thread so that the loop goes on.
 
     Args:
         path: of the database.
@@ -34,33 +34,33 @@ class SqliteBackend(AsyncResultBackend):
         self._results = results.Results(self._path)
 
     async def shutdown(self) -> None:
-        """Let go of it."""
+        """Close the database."""
         self._thread.shutdown()
         self._results.close()
 
     async def set_result(self, task_id: str, result: Any) -> None:
-        """Store one."""
+        """Store a result."""
         content = json.dumps(result.return_value).encode()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._results.store, task_id, content)
 
     async def is_result_ready(self, task_id: str) -> bool:
-        """Whether there is one."""
+        """Return whether there is a result."""
         return self._results.load(task_id) is not None
 
     async def get_result(self, task_id: str, with_logs: bool = False) -> Any:
-        """The one of this task."""
-        found = self._results.load(task_id) or b"null"
-        return TaskiqResult(is_err=False, return_value=json.loads(found), execution_time=0.0)
+        """Return the result of a task."""
+        content = self._results.load(task_id) or b"null"
+        return TaskiqResult(is_err=False, return_value=json.loads(content), execution_time=0.0)
 
 
 def make_broker(setup: Setup) -> AioPikaBroker:
-    """The broker, which is the application."""
+    """Make the broker, which is the application."""
     made = AioPikaBroker(setup.url, qos=PREFETCH, task_queues=[Queue(name=QUEUE, type=QueueType.QUORUM)])
     return made.with_result_backend(SqliteBackend(Path(setup.database)))
 
 
 async def echo(payload: str) -> str:
-    """Give the payload back; a coroutine, as it would be handed to a thread otherwise."""
+    """Return the payload; a coroutine, because a function would run in a thread."""
     return payload
 
 
@@ -69,7 +69,7 @@ task = broker.task(task_name="echo")(echo)
 
 
 def publish(share: Share, wait: Wait) -> Sent:
-    """Publish from coroutines, in the same kind of loop that the workers take."""
+    """Publish from coroutines, in the same kind of loop as the workers."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_publish(share, wait))
 

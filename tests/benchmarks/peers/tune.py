@@ -1,6 +1,6 @@
-"""`python -m tests.benchmarks.peers.tune PEER`: which set-up of a peer is its best on this machine, for `kinds`.
+"""`python -m tests.benchmarks.peers.tune PEER`: finds the best set-up of a peer on this machine, for `kinds`.
 
-Each is measured as in the benchmark, in turns: first with what publishes in other numbers, then what works.
+Each set-up is measured as in the benchmark: first with other numbers of publishers, then with other workers.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from core.broker.rabbitmq import quiet_pika
-from tests.benchmarks.case import Case, Lost, Order, Stage
+from tests.benchmarks.case import Case, Order, Stage, TasksLost
 from tests.benchmarks.peers.kinds import KINDS, Kind
 from tests.benchmarks.peers.peer import Peer
 from tests.benchmarks.report import table
@@ -21,10 +21,10 @@ from tests.benchmarks.services import Missing, Services
 from tests.benchmarks.summary import Row, summarise
 
 PUBLISHERS = ((1, 1), (1, 4), (1, 8), (2, 4), (2, 8), (4, 4))
-"""Processes, and threads of each."""
+"""Processes, and threads in each."""
 
 COROUTINES = 25
-"""Of Taskiq, where others have a thread."""
+"""Coroutines of Taskiq for each thread of the others."""
 
 WORKERS: dict[str, Sequence[dict[str, str]]] = {
     "celery": (
@@ -56,7 +56,7 @@ WORKERS: dict[str, Sequence[dict[str, str]]] = {
 
 
 def variants(kind: Kind) -> list[Kind]:
-    """A peer in all the set-ups, each with a name that tells them apart."""
+    """Return a peer in all set-ups, with distinct names."""
     threads = COROUTINES if kind.name == "taskiq" else 1
     made = [
         replace(kind, name=f"publish-{processes}x{each * threads}", publishers=processes, at_once=each * threads)
@@ -69,24 +69,24 @@ def variants(kind: Kind) -> list[Kind]:
 
 
 def with_options(command: Sequence[str], options: dict[str, str]) -> list[str]:
-    """A command line with other values for some of its options."""
+    """Return a command line with other values for some of its options."""
     return [options.get(before, word) for before, word in zip(("", *command), command, strict=False)]
 
 
 def main(words: Sequence[str]) -> int:
-    """The program."""
+    """Run the program. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.peers.tune", description="Measure one peer in several set-ups."
     )
     parser.add_argument("peer", choices=[kind.name for kind in KINDS])
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
-    parser.add_argument("--tasks", type=int, default=2000, metavar="N", help="in each stage (default: 2000)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="number of rounds (default: 3)")
+    parser.add_argument("--tasks", type=int, default=2000, metavar="N", help="tasks in each stage (default: 2000)")
     arguments = parser.parse_args(words)
     (kind,) = (kind for kind in KINDS if kind.name == arguments.peer)
     quiet_pika()
     try:
         rows = _measure(kind, arguments.rounds, arguments.tasks)
-    except (Missing, Lost) as error:
+    except (Missing, TasksLost) as error:
         sys.stderr.write(f"tests.benchmarks.peers.tune: {error}\n")
         return 1
     sys.stdout.write(f"{_table(rows)}\n")
@@ -99,10 +99,10 @@ def _measure(kind: Kind, rounds: int, tasks: int) -> list[Row]:
         node = services.rabbitmq() if kind.rabbitmq else None
         cases: list[Case] = [Peer(variant, node) for variant in variants(kind)]
         order = Order(tasks=tasks, warm_up=200, halves=True)
-        return summarise(run(cases, order, rounds, Path(name), _say), "")
+        return summarise(run(cases, order, rounds, Path(name), _show_progress), "")
 
 
-def _say(line: str) -> None:
+def _show_progress(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

@@ -1,1 +1,1 @@
-"""The cases of the campaign, a module for each kind of trouble."""
+"""The cases of the campaign, a module for each kind of fault."""

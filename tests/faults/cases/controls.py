@@ -1,4 +1,4 @@
-"""Negative controls: systems with one thing wrong, which the judge has to condemn; otherwise it judges nothing."""
+"""Negative controls: systems with one fault each, which the judge must find; otherwise its verdicts mean nothing."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from tests.faults import nodes, rigged
-from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case
+from tests.faults.context import CaseContext
 from tests.faults.driver import Driver, Pace
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.integration.programs import Program
@@ -16,32 +16,32 @@ from tests.services.waiting import wait_until
 
 RATE = 100.0
 WORK = 0.02
-BETWEEN = 40
-"""Tasks between two kills, at least."""
+TASKS_BETWEEN_KILLS = 40
+"""Fewest tasks between two kills."""
 
 PATIENCE = 30.0
-LAST_CHANCE = {"s1": 8.0, "w1": 20.0, "": 3.0}
-"""Seconds in which what is not lost has to end, by the victim: the lease of a dead worker must be over well before."""
+DRAIN_TIMEOUTS = {"s1": 8.0, "w1": 20.0, "": 3.0}
+"""Seconds within which tasks that are not lost must end, by victim: longer than the lease of a dead worker."""
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong, and what has to be said of it."""
+    """A faulty system, and the finding that it must cause."""
 
     server: str = "core.server"
     worker: str = "core.worker"
     victim: str = ""
-    """Who is killed now and then: `s1` or `w1`; nobody when empty."""
+    """The process to kill now and then: `s1`, `w1`, or empty for none."""
     tasks: int = 0
-    """How many have to be accepted, at least."""
-    wanted: Invariant | None = Invariant.NO_LOSS
-    """What the judge has to find broken; None when it is to find nothing."""
+    """Fewest tasks to be accepted."""
+    expected: Invariant | None = Invariant.NO_LOSS
+    """The invariant that the judge must find broken; None when it must find nothing."""
 
 
-class _Rigged:
-    """One server and one worker, of which one is not as it should be."""
+class _FaultySystem:
+    """A server and a worker, one of which is faulty."""
 
-    def __init__(self, arena: Arena, control: Control, stack: contextlib.ExitStack, *broker: str) -> None:
-        self._arena = arena
+    def __init__(self, context: CaseContext, control: Control, stack: contextlib.ExitStack, *broker: str) -> None:
+        self._context = context
         self._control = control
         self._stack = stack
         self._broker = broker
@@ -51,7 +51,7 @@ class _Rigged:
         self.worker = self._start_worker()
 
     def kill(self) -> None:
-        """End the victim as a crash would, and start it again."""
+        """Kill the victim, and start it again."""
         if self._control.victim == "s1":
             self.server.close()
             self.server = self._start_server()
@@ -63,66 +63,70 @@ class _Rigged:
         return self._start(self._control.server, "s1", "--listen", self._listen)
 
     def _start_worker(self) -> Program:
-        return self._start(self._control.worker, "w1", "-c", "4", "--tasks", self._arena.tasks_module)
+        return self._start(self._control.worker, "w1", "-c", "4", "--tasks", self._context.tasks_module)
 
     def _start(self, module: str, name: str, *arguments: str) -> Program:
-        program = Program(module, self._arena.system, name, *arguments, *self._broker)
+        program = Program(module, self._context.system, name, *arguments, *self._broker)
         return self._stack.enter_context(program).ready()
 
 
-def _condemned(control: Control) -> Callable[[Arena], Outcome]:
-    return lambda arena: condemned(arena, control, [])
+def _condemned(control: Control) -> Callable[[CaseContext], Outcome]:
+    return lambda context: condemned(context, control, [])
 
 
-def _condemned_on_rabbitmq(control: Control) -> Callable[[Arena], Outcome]:
-    def run(arena: Arena) -> Outcome:
-        with nodes.node_in(arena.directory / "rabbitmq") as node:
-            return condemned(arena, control, ["--broker", node.url])
+def _condemned_on_rabbitmq(control: Control) -> Callable[[CaseContext], Outcome]:
+    def run(context: CaseContext) -> Outcome:
+        with nodes.rabbitmq_node(context.directory / "rabbitmq") as node:
+            return condemned(context, control, ["--broker", node.url])
 
     return run
 
 
-def condemned(arena: Arena, control: Control, broker: list[str]) -> Outcome:
-    """Kill the rigged part now and then, and see that the judge notices."""
-    kills = arena.size(2, 10) if control.victim else 0
-    with _submitting(arena, control, broker) as (rigged, driver):
+def condemned(context: CaseContext, control: Control, broker: list[str]) -> Outcome:
+    """Kill the faulty process now and then, and check that the judge finds the fault."""
+    kills = context.size(2, 10) if control.victim else 0
+    with _submitting(context, control, broker) as (system, driver):
         for _ in range(kills):
-            wanted = driver.accepted + BETWEEN + arena.chance.randrange(BETWEEN)
-            wait_until(lambda wanted=wanted: driver.accepted >= wanted or driver.over, "tasks", PATIENCE)  # type: ignore[misc]  # mypy can't infer a lambda with a default
-            rigged.kill()
+            target = driver.accepted + TASKS_BETWEEN_KILLS + context.rng.randrange(TASKS_BETWEEN_KILLS)
+            wait_until(lambda target=target: driver.accepted >= target or driver.over, "tasks", PATIENCE)  # type: ignore[misc]  # mypy can't infer a lambda with a default
+            system.kill()
         wait_until(lambda: driver.accepted >= control.tasks or driver.over, "enough tasks", PATIENCE)
         driver.end()
-        arena.drain(LAST_CHANCE[control.victim])
-    outcome = arena.judge(driver, faults=kills)
-    return outcome if control.wanted is None else reversed_verdict(outcome, control.wanted)
+        context.drain(DRAIN_TIMEOUTS[control.victim])
+    outcome = context.judge(driver, faults=kills)
+    return outcome if control.expected is None else reversed_verdict(outcome, control.expected)
 
 
 @contextlib.contextmanager
-def _submitting(arena: Arena, control: Control, broker: list[str]) -> Iterator[tuple[_Rigged, Driver]]:
+def _submitting(context: CaseContext, control: Control, broker: list[str]) -> Iterator[tuple[_FaultySystem, Driver]]:
     with contextlib.ExitStack() as stack:
-        rigged = _Rigged(arena, control, stack, *broker)
-        driver = arena.driver(rigged.server.address, pace=Pace(rate=RATE), seconds=WORK)
+        system = _FaultySystem(context, control, stack, *broker)
+        driver = context.driver(system.server.address, pace=Pace(rate=RATE), seconds=WORK)
         driver.start()
         stack.callback(driver.end)
-        yield rigged, driver
+        yield system, driver
 
 
-def reversed_verdict(outcome: Outcome, wanted: Invariant, words: str = "") -> Outcome:
-    """Of a system that is broken on purpose: all is well when the judge has found just that. Pure.
+def reversed_verdict(outcome: Outcome, expected: Invariant, text: str = "") -> Outcome:
+    """Return the outcome of a control: it passes when the judge found the expected fault. Pure.
 
     Args:
-        outcome: what was found.
-        wanted: what has to be found broken.
-        words: which have to be said of it.
+        outcome: of the faulty system.
+        expected: the invariant that must be broken.
+        text: that the finding must contain.
     """
-    found = [finding for finding in outcome.broken if finding.invariant is wanted and words in finding.text]
-    told = "; ".join(str(finding) for finding in outcome.broken) or "nothing"
-    missed = Finding(wanted, f"a system that breaks it was not condemned; the judge found: {told}")
+    matching = [finding for finding in outcome.broken if finding.invariant is expected and text in finding.text]
+    findings = "; ".join(str(finding) for finding in outcome.broken) or "nothing"
+    missed = Finding(expected, f"a system that breaks it was not condemned; the judge found: {findings}")
     return msgspec.structs.replace(
         outcome,
         lost=0,
-        broken=() if found else (missed,),
-        remarks=(*outcome.remarks, f"lost on purpose: {outcome.lost:,}", *(f"the judge said {text}" for text in found)),
+        broken=() if matching else (missed,),
+        remarks=(
+            *outcome.remarks,
+            f"lost on purpose: {outcome.lost:,}",
+            *(f"the judge found {finding}" for finding in matching),
+        ),
     )
 
 
@@ -130,41 +134,43 @@ EARLY = Control(worker="tests.faults.broken.early_worker", victim="w1")
 HASTY = Control(server="tests.faults.broken.hasty_server", victim="s1")
 FORGETFUL = Control(server="tests.faults.broken.forgetful_server", tasks=110)
 MISTAKEN = Control(worker="tests.faults.broken.mistaken_worker", victim="w1")
-SOUND = Control(victim="w1", wanted=None)
+SOUND = Control(victim="w1", expected=None)
 
 TARGET = "the judge condemns it"
 
 
-class Rigged(msgspec.Struct, frozen=True, kw_only=True):
-    """Another case, held against a system with one thing wrong."""
+class CaseControl(msgspec.Struct, frozen=True, kw_only=True):
+    """A control of another case: the case runs against a faulty system."""
 
-    run: Callable[[Arena], Outcome]
-    """The case's own function, with the broken program if that is a server."""
-    wanted: Invariant
-    words: str
-    """What it has to find broken, and what it has to say of it."""
+    run: Callable[[CaseContext], Outcome]
+    """The function of the case, with the broken program if that is a server."""
+    expected: Invariant
+    text: str
+    """The invariant that it must find broken, and a text that the finding must contain."""
     part: float = 0.0
-    """How much of the long profile it does; what the quick one does when 0."""
+    """Fraction of the long profile's size; 0 for the size of the quick profile."""
     tasks: Path | None = None
-    """The module of tasks which breaks the worker that loads it."""
+    """The module of tasks that breaks its worker."""
 
 
-def condemns(control: Rigged) -> Callable[[Arena], Outcome]:
-    """Make a control of a case: it holds when the case doesn't, for the right reason."""
+def condemns(control: CaseControl) -> Callable[[CaseContext], Outcome]:
+    """Make a control of a case: it passes when the case fails for the right reason."""
 
-    def run(arena: Arena) -> Outcome:
-        outcome = rigged.attempted(control.run, rigged.RiggedArena(arena, control.part, control.tasks))
-        return reversed_verdict(outcome, control.wanted, control.words)
+    def run(context: CaseContext) -> Outcome:
+        outcome = rigged.attempted(control.run, rigged.RiggedContext(context, control.part, control.tasks))
+        return reversed_verdict(outcome, control.expected, control.text)
 
     return run
 
 
-def _case(what: str, run: Callable[[Arena], Outcome]) -> Case:
-    return Case(name=f"control: {what}", target=TARGET, run=run)
+def _case(fault: str, run: Callable[[CaseContext], Outcome]) -> Case:
+    return Case(name=f"control: {fault}", target=TARGET, run=run)
 
 
-def _long_case(what: str, run: Callable[[Arena], Outcome], target: str = TARGET, *, rabbitmq: bool = False) -> Case:
-    return Case(name=f"control: {what}", target=target, run=run, profiles=ONLY_LONG, rabbitmq=rabbitmq)
+def _long_case(
+    fault: str, run: Callable[[CaseContext], Outcome], target: str = TARGET, *, rabbitmq: bool = False
+) -> Case:
+    return Case(name=f"control: {fault}", target=target, run=run, profiles=ONLY_LONG, rabbitmq=rabbitmq)
 
 
 CASES = (

@@ -1,7 +1,7 @@
-"""Death at a system call: of a server or a worker at its Nth write, sync or send, and of a schema's migration.
+"""Death at a system call: of a server or worker at its Nth write, sync or send, and during a schema migration.
 
-What was stored and not told is the interesting moment: a server that dies between its commit and its answer,
-and a worker that dies between its commit and its acknowledgement.
+The critical moments are between a server's commit and its reply, and between a worker's commit and its
+acknowledgement.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ import msgspec
 
 from core.errors import CauceError
 from core.repository.journal import Journal
-from tests.faults import books, judge, ledger, nodes, tracing
-from tests.faults.arena import Arena
+from tests.faults import journal_reader, judge, nodes, submission_log, tracing
 from tests.faults.case import ONLY_LONG, Case
+from tests.faults.context import CaseContext
 from tests.faults.driver import Pace, name
 from tests.faults.tracing import Tracer
 from tests.faults.values import Finding, Invariant, Outcome
@@ -29,126 +29,126 @@ from tests.services.waiting import wait_until
 RATE = 100.0
 WORK = 0.002
 CALLS = ("pwrite64", "fdatasync", "sendto")
-"""What both do: write a page of a log, sync it, and answer, publish, acknowledge or wake another thread."""
+"""Calls of both: write a page of a log, sync it, and reply, publish, acknowledge or wake another thread."""
 
-LARGEST = {"pwrite64": 150, "fdatasync": 15, "sendto": 25}
-"""Up to which call of a thread the process lives: some commits."""
+LAST_CALL = {"pwrite64": 150, "fdatasync": 15, "sendto": 25}
+"""The last call of a thread at which the process may die: after some commits."""
 
-REACHED_WITHIN = 30.0
+DEATH_TIMEOUT = 30.0
 OLD_TASKS = 20
 
 LAST_WRITE = 50
-"""Up to which write of its start a server that migrates a journal may live."""
+"""The last write of its start at which a server that migrates a journal may die."""
 
 
-def embedded(arena: Arena) -> Outcome:
-    """Two hundred deaths on the embedded queue."""
-    return points(arena, "embedded", arena.size(8, 200))
+def embedded(context: CaseContext) -> Outcome:
+    """Kill 200 times on the embedded queue."""
+    return points(context, "embedded", context.size(8, 200))
 
 
-def on_rabbitmq(arena: Arena) -> Outcome:
-    """A hundred, on RabbitMQ."""
-    with nodes.node_in(arena.directory / "rabbitmq") as node:
-        return points(arena, node.url, 100)
+def on_rabbitmq(context: CaseContext) -> Outcome:
+    """Kill 100 times on RabbitMQ."""
+    with nodes.rabbitmq_node(context.directory / "rabbitmq") as node:
+        return points(context, node.url, 100)
 
 
-def points(arena: Arena, broker: str, count: int) -> Outcome:
-    """Let a server or a worker die at a call, start it again, and so on."""
+def points(context: CaseContext, broker: str, count: int) -> Outcome:
+    """Kill a server or a worker at a call, start it again, and repeat."""
     findings: list[Finding] = []
     seen: dict[str, int] = {}
     with LocalSystem(
-        arena.system, 1, 1, broker=broker, worker_arguments=("--tasks", arena.tasks_module, "-c", "2")
+        context.system, 1, 1, broker=broker, worker_arguments=("--tasks", context.tasks_module, "-c", "2")
     ) as system:
-        driver = arena.driver(system.addresses[0], pace=Pace(rate=RATE), seconds=WORK)
+        driver = context.driver(system.addresses[0], pace=Pace(rate=RATE), seconds=WORK)
         driver.start()
         try:
             for number in range(count):
-                # Each part at each call as often as the others; which call it is, is left to chance.
+                # Each process at each kind of call equally often; the number of the call is random.
                 victim = ("s1", "w1")[number % 2]
                 call = CALLS[number // 2 % len(CALLS)]
-                _die(system, victim, tracing.dying(call, 1 + arena.chance.randrange(LARGEST[call])))
+                _die(system, victim, tracing.dying(call, 1 + context.rng.randrange(LAST_CALL[call])))
                 if victim == "w1":
-                    findings += _run_again(seen, _done(arena))
-                    seen = _done(arena)
+                    findings += _run_again(seen, _done(context))
+                    seen = _done(context)
                 system.start(victim)
                 if number % 10 == 9:
-                    arena.say(f"{number + 1} of {count} deaths, {driver.accepted:,} tasks")
+                    context.show_progress(f"{number + 1} of {count} deaths, {driver.accepted:,} tasks")
         finally:
             driver.end()
-        arena.drain()
-        findings += _run_again(seen, _done(arena))
-        skipped = _skipped(arena)
-    outcome = arena.judge(driver, faults=count)
+        context.drain()
+        findings += _run_again(seen, _done(context))
+        skipped = _count_skipped(context)
+    outcome = context.judge(driver, faults=count)
     return msgspec.structs.replace(
         outcome,
         broken=(*outcome.broken, *findings),
-        remarks=(*outcome.remarks, *_told(ledger.read(arena.ledger.path), skipped)),
+        remarks=(*outcome.remarks, *_remarks(submission_log.read(context.submissions.path), skipped)),
     )
 
 
 def _die(system: LocalSystem, victim: str, injection: str) -> None:
     process = system.process(victim)
     with Tracer(process.pid, injection):
-        wait_until(lambda: process.poll() is not None, f"{victim} to die at {injection}", REACHED_WITHIN)
+        wait_until(lambda: process.poll() is not None, f"{victim} to die at {injection}", DEATH_TIMEOUT)
     system.kill(victim)
 
 
-def _done(arena: Arena) -> dict[str, int]:
-    """The tasks that are done, and how often each ran."""
-    rows = books.read(arena.journal, thorough=False).rows
-    runs = judge.count_runs(arena.trace)
+def _done(context: CaseContext) -> dict[str, int]:
+    """Return the number of runs of each task that has ended."""
+    rows = journal_reader.read(context.journal, thorough=False).rows
+    runs = judge.count_runs(context.trace)
     return {row.id: runs[row.id] for row in rows.values() if row.ended}
 
 
 def _run_again(before: Mapping[str, int], now: Mapping[str, int]) -> list[Finding]:
-    """What was done, and ran once more. Pure."""
+    """Return findings on tasks that had ended and ran again. Pure."""
     again = [task_id for task_id, runs in before.items() if now.get(task_id) != runs]
     text = f"{len(again):,} tasks ran although they were done, such as {', '.join(again[:5])}"
     return [Finding(Invariant.RUNS, text)] if again else []
 
 
-def _skipped(arena: Arena) -> int:
-    """How often a worker was given a task that had ended, and did not run it."""
-    with Journal(arena.journal.name, arena.system).open_readonly() as repository:
+def _count_skipped(context: CaseContext) -> int:
+    """Return how often a worker received a task that had ended, and did not run it."""
+    with Journal(context.journal.name, context.system).open_readonly() as repository:
         return sum(record.counters.discarded for record in repository.processes() if record.role == "worker")
 
 
-def _told(noted: ledger.Noted, skipped: int) -> list[str]:
+def _remarks(submissions: submission_log.Submissions, skipped: int) -> list[str]:
     return [
-        f"stored, and the server died before it answered: {len(noted.repeated):,} tasks, told `repeated` afterwards",
-        f"stored, and the worker died before it acknowledged: at least {skipped:,} tasks, delivered again and not run",
+        f"stored, and the server died before its reply: {len(submissions.repeated):,} tasks, duplicates later",
+        f"stored, and the worker died before its acknowledgement: at least {skipped:,} tasks, redelivered and not run",
     ]
 
 
-def migration(arena: Arena) -> Outcome:
-    """Let a server die at each write of a migration, and see that the next one finishes it."""
-    count = arena.size(5, 50)
-    numbers = sorted(arena.chance.sample(range(1, LAST_WRITE + 1), count))
-    _make_old(arena)
+def migration(context: CaseContext) -> Outcome:
+    """Kill a server at each write of a migration, and check that the next one finishes it."""
+    count = context.size(5, 50)
+    numbers = sorted(context.rng.sample(range(1, LAST_WRITE + 1), count))
+    _make_old(context)
     for number in numbers:
-        copy = arena.directory / f"old-{number}"
-        _copy_journal(arena.journal, copy)
+        copy = context.directory / f"old-{number}"
+        _copy_journal(context.journal, copy)
         _start_and_die(copy, number)
         problem = _mended(copy)
         if problem:
             return Outcome(faults=number, broken=(Finding(Invariant.SOUND, f"dead at write {number}: {problem}"),))
-    _start_and_die(arena.system, arena.chance.choice(numbers))
-    with LocalSystem(arena.system, 1, 1, worker_arguments=("--tasks", arena.tasks_module)):
-        arena.drain()
-    return arena.judge(faults=count + 1)
+    _start_and_die(context.system, context.rng.choice(numbers))
+    with LocalSystem(context.system, 1, 1, worker_arguments=("--tasks", context.tasks_module)):
+        context.drain()
+    return context.judge(faults=count + 1)
 
 
-def _make_old(arena: Arena) -> None:
-    """A journal of the first schema, with tasks that were accepted."""
+def _make_old(context: CaseContext) -> None:
+    """Make a journal of the first schema, with accepted tasks."""
     script = (resources.files("core.repository") / "schema" / "0001_journal.sql").read_text("utf-8")
-    connection = apsw.Connection(str(arena.journal))
+    connection = apsw.Connection(str(context.journal))
     try:
         connection.pragma("journal_mode", "wal")
         with connection:
             connection.execute(script)
             connection.pragma("user_version", 1)
             for number in range(OLD_TASKS):
-                payload = msgspec.json.encode(arena.payload(number)).decode()
+                payload = msgspec.json.encode(context.payload(number)).decode()
                 connection.execute(
                     "INSERT INTO tasks (id, kind, payload, state, received_at, accepted_at)"
                     " VALUES (?, 'honest', ?, 'accepted', 1.0, 1.0)",
@@ -157,8 +157,8 @@ def _make_old(arena: Arena) -> None:
             connection.execute("UPDATE ledger SET tasks = ? WHERE state = 'accepted'", (OLD_TASKS,))
     finally:
         connection.close()
-    arena.ledger.sending(name(number) for number in range(OLD_TASKS))
-    arena.ledger.answered((name(number), "accepted") for number in range(OLD_TASKS))
+    context.submissions.record_sent(name(number) for number in range(OLD_TASKS))
+    context.submissions.record_answers((name(number), "accepted") for number in range(OLD_TASKS))
 
 
 def _copy_journal(journal: Path, directory: Path) -> None:
@@ -177,7 +177,7 @@ def _start_and_die(directory: Path, number: int) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            timeout=REACHED_WITHIN,
+            timeout=DEATH_TIMEOUT,
             check=False,
             env=clean_environment(),
             cwd=TOP,
@@ -191,7 +191,7 @@ def _mended(directory: Path) -> str:
     journal = Journal("resultados.db", directory)
     try:
         with journal.open():
-            read = books.read(journal.path)
+            read = journal_reader.read(journal.path)
     except CauceError as error:
         return str(error)
     if read.integrity != "ok":
@@ -202,13 +202,13 @@ def _mended(directory: Path) -> str:
 CASES = (
     Case(
         name="crash points, embedded",
-        target="death at 200 system calls: none lost, what is done never runs again",
+        target="death at 200 system calls: none lost, done tasks never run again",
         run=embedded,
         programs=(tracing.PROGRAM,),
     ),
     Case(
         name="crash points, RabbitMQ",
-        target="death at 100 system calls: none lost, what is done never runs again",
+        target="death at 100 system calls: none lost, done tasks never run again",
         run=on_rabbitmq,
         profiles=ONLY_LONG,
         rabbitmq=True,

@@ -1,4 +1,4 @@
-"""Disks that are full, slow, broken or read-only, and a journal that somebody else keeps locked."""
+"""Disks that are full, slow, faulty or read-only, and a journal that another process keeps locked."""
 
 import contextlib
 import socket
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -13,8 +14,8 @@ from core.client import Client
 from core.jsontext import Json
 from core.repository.journal import Journal
 from tests.faults import tracing
-from tests.faults.arena import Arena
 from tests.faults.case import Case
+from tests.faults.context import CaseContext
 from tests.faults.driver import Driver, Pace
 from tests.faults.mounting import PROGRAMS, Disk
 from tests.faults.tracing import Tracer
@@ -26,20 +27,20 @@ from tests.services.waiting import wait_until
 RATE = 100.0
 WORK = 0.002
 ROOM = 40
-"""MiB: more than the largest log that the journal and the queue may have, before they are carried over."""
+"""MiB of the disk: more than the largest write-ahead logs of journal and queue before a checkpoint."""
 
-NOTICED_WITHIN = 30.0
-MENDED_WITHIN = 30.0
+NOTICE_TIMEOUT = 30.0
+RECOVERY_TIMEOUT = 30.0
 SENTENCE = "the journal can't be written"
-MOST_SENTENCES = 3
-"""How often one trouble may be told in the log: it may pass for a moment when something is carried over."""
+MAX_REPORTS = 3
+"""Most log lines for one fault: it may pass for a moment after a checkpoint."""
 
 REFUSED = 10
-"""Tasks that are submitted while nothing can be stored; a log that tells each of them is a flood."""
+"""Tasks submitted while the journal can't be written; a log line for each would be a flood."""
 
 READ_ONLY_CODE = 5
-HEARTBEATS = 3.0
-"""Seconds that a heartbeat may be late on a slow disk: it is written twice a second."""
+MAX_HEARTBEAT_AGE = 3.0
+"""Largest age of a heartbeat on a slow disk, in seconds: it is written twice a second."""
 
 LOCKING = """
 import sys, threading, apsw
@@ -54,27 +55,27 @@ connection.execute("ROLLBACK")
 Scene = tuple[LocalSystem, Driver]
 
 
-def full(arena: Arena) -> Outcome:
-    """Fill the disk up, see that it is told, and free it."""
-    cycles = arena.size(1, 5)
+def full(context: CaseContext) -> Outcome:
+    """Fill the disk, check that this is reported, and free it."""
+    cycles = context.size(1, 5)
     with contextlib.ExitStack() as stack:
         try:
-            disk = stack.enter_context(Disk(arena.system, ROOM))
+            disk = stack.enter_context(Disk(context.system, ROOM))
         except PermissionError as error:
-            return Outcome(remarks=(f"left out: {error}",))
-        system, driver = stack.enter_context(_working(arena))
+            return Outcome(remarks=(f"skipped: {error}",))
+        system, driver = stack.enter_context(_working(context))
         broken: list[Finding] = []
         for cycle in range(cycles):
-            _more(driver, 20)
+            _wait_for_tasks(driver, 20)
             with _filled(disk):
-                wait_until(lambda wanted=cycle + 1: _told(system) >= wanted, "a full disk to be told", NOTICED_WITHIN)  # type: ignore[misc]  # mypy can't infer a lambda with a default
-                broken += _refused(arena, system, cycle)
-            _more(driver, 20)
-            arena.say(f"{cycle + 1} of {cycles} times full, {driver.accepted:,} tasks")
+                wait_until(partial(_was_logged, system, cycle + 1), "a full disk to be logged", NOTICE_TIMEOUT)
+                broken += _refused(context, system, cycle)
+            _wait_for_tasks(driver, 20)
+            context.show_progress(f"{cycle + 1} of {cycles} times full, {driver.accepted:,} tasks")
         driver.end()
-        arena.drain()
+        context.drain()
         broken += _flooded(system, cycles)
-        outcome = arena.judge(driver, faults=cycles)
+        outcome = context.judge(driver, faults=cycles)
     return _with(outcome, broken)
 
 
@@ -88,11 +89,11 @@ def _filled(disk: Disk) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _working(arena: Arena) -> Iterator[Scene]:
-    """A server, a worker, and an honest client."""
-    arguments = ("--tasks", arena.tasks_module, "-c", "2")
-    with LocalSystem(arena.system, 1, 1, worker_arguments=arguments) as system:
-        driver = arena.driver(system.addresses[0], pace=Pace(rate=RATE), seconds=WORK)
+def _working(context: CaseContext) -> Iterator[Scene]:
+    """Provide a server, a worker, and an honest client."""
+    arguments = ("--tasks", context.tasks_module, "-c", "2")
+    with LocalSystem(context.system, 1, 1, worker_arguments=arguments) as system:
+        driver = context.driver(system.addresses[0], pace=Pace(rate=RATE), seconds=WORK)
         driver.start()
         try:
             yield system, driver
@@ -100,35 +101,45 @@ def _working(arena: Arena) -> Iterator[Scene]:
             driver.end()
 
 
-def _more(driver: Driver, tasks: int) -> None:
-    """Wait until so many more have been accepted."""
+def _wait_for_tasks(driver: Driver, tasks: int) -> None:
+    """Wait until so many more tasks are accepted."""
     wanted = driver.accepted + tasks
-    wait_until(lambda: driver.accepted >= wanted or driver.over, f"{tasks} more tasks", MENDED_WITHIN)
+    wait_until(lambda: driver.accepted >= wanted or driver.over, f"{tasks} more tasks", RECOVERY_TIMEOUT)
 
 
-def _told(system: LocalSystem) -> int:
-    """How often the server's log says that its journal can't be written."""
+def _was_logged(system: LocalSystem, times: int) -> bool:
+    return _count_reports(system) >= times
+
+
+def _count_reports(system: LocalSystem) -> int:
+    """Return how often the server logged that its journal can't be written."""
     return system.log("s1").count(SENTENCE)
 
 
-def _refused(arena: Arena, system: LocalSystem, turn: int) -> list[Finding]:
-    """Submit some tasks while nothing can be stored."""
-    broken = [finding for number in range(REFUSED) for finding in _refused_one(arena, system, turn * REFUSED + number)]
+def _refused(context: CaseContext, system: LocalSystem, turn: int) -> list[Finding]:
+    """Submit some tasks while the journal can't be written."""
+    broken = [
+        finding for number in range(REFUSED) for finding in _refused_one(context, system, turn * REFUSED + number)
+    ]
     with Client(system.addresses, timeout=5.0) as client:
-        told = client.stats().journal
-    return broken if told != "ready" else [*broken, Finding(Invariant.ANSWERED, "stats say that the journal is ready")]
+        journal = client.stats().journal
+    return (
+        broken
+        if journal != "ready"
+        else [*broken, Finding(Invariant.ANSWERED, "the statistics report the journal as ready")]
+    )
 
 
-def _refused_one(arena: Arena, system: LocalSystem, number: int) -> list[Finding]:
+def _refused_one(context: CaseContext, system: LocalSystem, number: int) -> list[Finding]:
     task_id = f"t-{1_000_000 + number}"
-    arena.ledger.sending([task_id])
+    context.submissions.record_sent([task_id])
     code = _answer(system, {"op": "submit", "ref": "full", "id": task_id, "kind": "honest", "payload": None})
-    arena.ledger.answered([(task_id, code)])
+    context.submissions.record_answers([(task_id, code)])
     return [] if code == "unavailable" else [Finding(Invariant.ANSWERED, f"a task was not refused, but {code}")]
 
 
 def _answer(system: LocalSystem, request: dict[str, Json]) -> str:
-    """The code of a server's refusal, or `accepted`; `silence` when there is no answer in time."""
+    """Return the error code of a reply, or `accepted`; `silence` when there is no reply in time."""
     with socket.create_connection(system.addresses[0].pair, 5.0) as stream, stream.makefile("rwb") as file:
         file.write(msgspec.json.encode(request) + b"\n")
         file.flush()
@@ -140,13 +151,13 @@ def _answer(system: LocalSystem, request: dict[str, Json]) -> str:
 
 
 def _flooded(system: LocalSystem, cycles: int) -> list[Finding]:
-    told = {name: system.log(name).count(SENTENCE) for name in ("s1", "w1")}
+    reports = {name: system.log(name).count(SENTENCE) for name in ("s1", "w1")}
     broken = [
-        Finding(Invariant.HARMLESS, f"the log of {name} says {count} times that the journal can't be written")
-        for name, count in told.items()
-        if count > MOST_SENTENCES * cycles
+        Finding(Invariant.HARMLESS, f"{name} logged {count} times that the journal can't be written")
+        for name, count in reports.items()
+        if count > MAX_REPORTS * cycles
     ]
-    traced = [name for name in told if "Traceback" in system.log(name)]
+    traced = [name for name in reports if "Traceback" in system.log(name)]
     return broken + [Finding(Invariant.HARMLESS, f"the log of {name} has a traceback") for name in traced]
 
 
@@ -154,34 +165,34 @@ def _with(outcome: Outcome, broken: Sequence[Finding], *remarks: str) -> Outcome
     return msgspec.structs.replace(outcome, broken=(*outcome.broken, *broken), remarks=(*outcome.remarks, *remarks))
 
 
-def erratic(arena: Arena) -> Outcome:
-    """Let some writes and syncs of both parts fail, now and then, all the time."""
-    tasks = arena.size(150, 5_000)
+def erratic(context: CaseContext) -> Outcome:
+    """Let some writes and syncs of server and worker fail."""
+    tasks = context.size(150, 5_000)
 
     def injections() -> list[str]:
-        chance = arena.chance
+        rng = context.rng
         return [
-            tracing.failing("pwrite64", chance.choice(["ENOSPC", "EIO"]), 50 + chance.randrange(200), 397),
-            tracing.failing("fdatasync", chance.choice(["ENOSPC", "EIO"]), 5 + chance.randrange(20), 41),
+            tracing.failing("pwrite64", rng.choice(["ENOSPC", "EIO"]), 50 + rng.randrange(200), 397),
+            tracing.failing("fdatasync", rng.choice(["ENOSPC", "EIO"]), 5 + rng.randrange(20), 41),
         ]
 
-    with _working(arena) as (system, driver):
+    with _working(context) as (system, driver):
         with Tracer(system.process("s1").pid, *injections()), Tracer(system.process("w1").pid, *injections()):
-            wait_until(lambda: driver.accepted >= tasks or driver.over, "enough tasks", tasks / 10 + MENDED_WITHIN)
+            wait_until(lambda: driver.accepted >= tasks or driver.over, "enough tasks", tasks / 10 + RECOVERY_TIMEOUT)
         driver.end()
-        arena.drain()
-        told = system.log("s1").count(SENTENCE) + system.log("w1").count(SENTENCE)
+        context.drain()
+        reports = system.log("s1").count(SENTENCE) + system.log("w1").count(SENTENCE)
         traced = [name for name in ("s1", "w1") if "Traceback" in system.log(name)]
-    outcome = arena.judge(driver, faults=told)
+    outcome = context.judge(driver, faults=reports)
     broken = [Finding(Invariant.HARMLESS, f"the log of {name} has a traceback") for name in traced]
     return _with(outcome, broken)
 
 
-def slow(arena: Arena) -> Outcome:
-    """Make each sync take a fifth of a second."""
-    seconds = arena.size(3, 60)
-    with _working(arena) as (system, driver):
-        _more(driver, 20)
+def slow(context: CaseContext) -> Outcome:
+    """Delay each sync by a fifth of a second."""
+    seconds = context.size(3, 60)
+    with _working(context) as (system, driver):
+        _wait_for_tasks(driver, 20)
         before, began = driver.accepted, time.monotonic()
         latest = 0.0
         injection = tracing.slow("fdatasync", 0.2)
@@ -189,40 +200,40 @@ def slow(arena: Arena) -> Outcome:
             while time.monotonic() < began + seconds:
                 end = time.monotonic() + 0.2
                 wait_until(lambda end=end: time.monotonic() >= end, "a moment")  # type: ignore[misc]  # mypy can't infer a lambda with a default
-                latest = max(latest, _late(system))
+                latest = max(latest, _heartbeat_age(system))
         pace = (driver.accepted - before) / (time.monotonic() - began)
         driver.end()
-        arena.drain()
-    outcome = arena.judge(driver, faults=1)
-    broken = [Finding(Invariant.ANSWERED, f"a heartbeat was {latest:.1f} s late")] if latest > HEARTBEATS else []
+        context.drain()
+    outcome = context.judge(driver, faults=1)
+    broken = [Finding(Invariant.ANSWERED, f"a heartbeat was {latest:.1f} s late")] if latest > MAX_HEARTBEAT_AGE else []
     if pace > RATE / 2:
         broken.append(Finding(Invariant.CLEAN, f"nothing was slow: {pace:.0f} tasks a second"))
     return _with(outcome, broken, f"{pace:.0f} tasks a second, heartbeats {latest:.1f} s old at most")
 
 
-def _late(system: LocalSystem) -> float:
-    """How old the older of the two last heartbeats is."""
+def _heartbeat_age(system: LocalSystem) -> float:
+    """Return the age of the older heartbeat of the two processes."""
     pids = {system.process(name).pid for name in ("s1", "w1")}
     with Journal("resultados.db", system.directory).open_readonly() as repository:
         seen = [record.seen_at for record in repository.processes() if record.pid in pids]
     return time.time() - min(seen)
 
 
-def read_only(arena: Arena) -> Outcome:
-    """Start on a read-only disk, and have a disk become read-only, and writable again, under a system that runs."""
+def read_only(context: CaseContext) -> Outcome:
+    """Start on a read-only disk, and make the disk of a running system read-only for a while."""
     broken: list[Finding] = []
     remarks: list[str] = []
-    with _working(arena) as (system, driver):
-        _more(driver, 20)
+    with _working(context) as (system, driver):
+        _wait_for_tasks(driver, 20)
         with Tracer(system.process("s1").pid, tracing.failing("pwrite64", "EROFS", 1, 1)):
-            wait_until(lambda: _told(system) > 0, "a read-only disk to be told", NOTICED_WITHIN)
-            broken += _refused(arena, system, 0)
-        _more(driver, 20)
+            wait_until(lambda: _count_reports(system) > 0, "a read-only disk to be reported", NOTICE_TIMEOUT)
+            broken += _refused(context, system, 0)
+        _wait_for_tasks(driver, 20)
         driver.end()
-        arena.drain()
+        context.drain()
         broken += _flooded(system, 1)
-    outcome = arena.judge(driver, faults=1)
-    place = arena.directory / "read-only"
+    outcome = context.judge(driver, faults=1)
+    place = context.directory / "read-only"
     place.mkdir()
     try:
         with Disk(place, ROOM) as disk:
@@ -231,28 +242,28 @@ def read_only(arena: Arena) -> Outcome:
             with disk.read_only():
                 broken += [*_starts("core.server", place), *_starts("core.worker", place)]
     except PermissionError as error:
-        remarks.append(f"the start was left out: {error}")
+        remarks.append(f"the start was skipped: {error}")
     return _with(outcome, broken, *remarks)
 
 
 def _starts(module: str, place: object) -> list[Finding]:
-    """What is wrong with how a program ends that can't write its journal."""
+    """Return findings on how a program ends that can't write its journal."""
     listen = ["--listen", "127.0.0.1:0"] if module == "core.server" else []
     ended = programs.run(module, "--dir", str(place), *listen)
-    told = ended.errors.strip()
-    if ended.code == READ_ONLY_CODE and "read" in told and len(told.splitlines()) == 1:
+    message = ended.errors.strip()
+    if ended.code == READ_ONLY_CODE and "read" in message and len(message.splitlines()) == 1:
         return []
-    return [Finding(Invariant.ANSWERED, f"{module} on a read-only disk ended with {ended.code}: {told}")]
+    return [Finding(Invariant.ANSWERED, f"{module} on a read-only disk ended with {ended.code}: {message}")]
 
 
-def locked(arena: Arena) -> Outcome:
-    """Let another process hold the journal's lock for a while."""
-    times, seconds = arena.size(1, 5), arena.size(2, 10)
-    with _working(arena) as (_, driver):
+def locked(context: CaseContext) -> Outcome:
+    """Let another process lock the journal for a while."""
+    times, seconds = context.size(1, 5), context.size(2, 10)
+    with _working(context) as (_, driver):
         for _ in range(times):
-            _more(driver, 20)
+            _wait_for_tasks(driver, 20)
             held = subprocess.run(
-                [sys.executable, "-c", LOCKING, str(arena.journal), str(seconds)],
+                [sys.executable, "-c", LOCKING, str(context.journal), str(seconds)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -260,26 +271,26 @@ def locked(arena: Arena) -> Outcome:
                 check=False,
             )
             assert held.stdout == "held\n", held.stderr
-        _more(driver, 20)
+        _wait_for_tasks(driver, 20)
         driver.end()
-        arena.drain()
-    outcome = arena.judge(driver, faults=times)
+        context.drain()
+    outcome = context.judge(driver, faults=times)
     waited = max(driver.seconds)
-    broken = [] if waited > seconds / 2 else [Finding(Invariant.CLEAN, f"nobody waited longer than {waited:.1f} s")]
+    broken = [] if waited > seconds / 2 else [Finding(Invariant.CLEAN, f"no answer took longer than {waited:.1f} s")]
     return _with(outcome, broken)
 
 
-def _case(name: str, target: str, run: Callable[[Arena], Outcome], *needed: str) -> Case:
+def _case(name: str, target: str, run: Callable[[CaseContext], Outcome], *needed: str) -> Case:
     return Case(name=name, target=target, run=run, programs=needed)
 
 
 CASES = (
-    _case("disk full", "5 times: refused, told, none lost, goes on by itself", full, *PROGRAMS),
-    _case("disk that fails now and then", "5,000 tasks: none lost, no traceback", erratic, tracing.PROGRAM),
+    _case("disk full", "5 times: refused, reported, none lost, recovers by itself", full, *PROGRAMS),
+    _case("disk with occasional errors", "5,000 tasks: none lost, no traceback", erratic, tracing.PROGRAM),
     _case("slow disk", "0.2 s a sync: slower, none lost, heartbeats go on", slow, tracing.PROGRAM),
     _case(
         "read-only disk",
-        "refused and told; at the start a sentence and exit code 5",
+        "refused and reported; at the start a sentence and exit code 5",
         read_only,
         tracing.PROGRAM,
         *PROGRAMS,

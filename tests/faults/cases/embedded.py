@@ -1,4 +1,4 @@
-"""The embedded queue's file, deleted and damaged while it is used and while it is not: the journal makes it anew."""
+"""The file of the embedded queue, deleted and damaged while in use and while not: it is restored from the journal."""
 
 import contextlib
 import os
@@ -8,104 +8,104 @@ from pathlib import Path
 import msgspec
 
 from core.broker.factory import EMBEDDED_FILE
-from tests.faults.arena import Arena
 from tests.faults.case import ONLY_LONG, Case
+from tests.faults.context import CaseContext
 from tests.faults.driver import Pace
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
 RATE = 60.0
-SECONDS = 0.02
-MENDING = 40.0
-TOLD_WITHIN = 10.0
-"""Seconds in which a damaged file has to be complained of, if it isn't mended by itself."""
+WORK = 0.02
+RECOVERY_TIMEOUT = 40.0
+REPORT_TIMEOUT = 10.0
+"""Seconds within which a damaged file must be reported, unless it is repaired automatically."""
 
 NAMES = ("s1", "w1", "w2")
 REMEDY = "delete it"
-"""What a complaint has to advise."""
+"""The advice that the report must contain."""
 
 
-def _delete(file: Path, _: Arena) -> None:
-    for each in (file, *_beside(file)):
-        each.unlink(missing_ok=True)
+def _delete(file: Path, _: CaseContext) -> None:
+    for path in (file, *_wal_files(file)):
+        path.unlink(missing_ok=True)
 
 
-def _scribble(file: Path, arena: Arena) -> None:
-    """Write nonsense over some places of the file, its head left as it is."""
-    _write(file, arena, [arena.chance.randrange(100, max(101, file.stat().st_size)) for _ in range(40)])
+def _corrupt(file: Path, context: CaseContext) -> None:
+    """Overwrite some places of the file, but not its header."""
+    _write(file, context, [context.rng.randrange(100, max(101, file.stat().st_size)) for _ in range(40)])
 
 
-def _behead(file: Path, arena: Arena) -> None:
-    """Write nonsense over its beginning."""
-    _write(file, arena, [0])
+def _corrupt_header(file: Path, context: CaseContext) -> None:
+    """Overwrite the header of the file."""
+    _write(file, context, [0])
 
 
-def _cut(file: Path, arena: Arena) -> None:
-    """Cut its end off, in the midst of a page."""
-    os.truncate(file, file.stat().st_size * arena.chance.randrange(20, 80) // 100)
+def _truncate(file: Path, context: CaseContext) -> None:
+    """Truncate the file within a page."""
+    os.truncate(file, file.stat().st_size * context.rng.randrange(20, 80) // 100)
 
 
-def _write(file: Path, arena: Arena, places: list[int]) -> None:
+def _write(file: Path, context: CaseContext, places: list[int]) -> None:
     with file.open("r+b") as stream:
         for place in places:
             stream.seek(place)
-            stream.write(arena.chance.randbytes(64))
+            stream.write(context.rng.randbytes(64))
 
 
-HARMS: tuple[Callable[[Path, Arena], None], ...] = (_delete, _scribble, _behead, _cut)
+DAMAGES: tuple[Callable[[Path, CaseContext], None], ...] = (_delete, _corrupt, _corrupt_header, _truncate)
 
 
-def harmed(arena: Arena) -> Outcome:
-    """Harm the file, at work and at rest, and do what is advised when it isn't mended by itself."""
-    file = arena.system / EMBEDDED_FILE
-    rounds = [(harm, running) for harm in HARMS for running in (True, False)] * arena.size(1, 5)
-    mended = 0
+def damaged(context: CaseContext) -> Outcome:
+    """Harm the file, at work and at rest, and do what is advised when it isn't repaired automatically."""
+    file = context.system / EMBEDDED_FILE
+    rounds = [(damage, running) for damage in DAMAGES for running in (True, False)] * context.size(1, 5)
+    repaired = 0
     broken: list[Finding] = []
-    with LocalSystem(arena.system, 1, 2, worker_arguments=("--tasks", arena.tasks_module)) as system:
+    with LocalSystem(context.system, 1, 2, worker_arguments=("--tasks", context.tasks_module)) as system:
         address = system.addresses
-        driver = arena.driver(*address, pace=Pace(rate=RATE), seconds=SECONDS)
+        driver = context.driver(*address, pace=Pace(rate=RATE), seconds=WORK)
         driver.start()
         try:
-            for harm, running in rounds:
+            for damage, running in rounds:
                 wanted = driver.accepted + 30
-                wait_until(lambda wanted=wanted: driver.accepted >= wanted or driver.over, "tasks", MENDING)  # type: ignore[misc]  # mypy can't infer a lambda with a default
+                wait_until(lambda wanted=wanted: driver.accepted >= wanted or driver.over, "tasks", RECOVERY_TIMEOUT)  # type: ignore[misc]  # mypy can't infer a lambda with a default
                 before = _sizes(system)
-                _do(lambda harm=harm: harm(file, arena), system, running=running)  # type: ignore[misc]  # the same
-                if _goes_on(system, TOLD_WITHIN):
+                _change_file(lambda damage=damage: damage(file, context), system, running=running)  # type: ignore[misc]  # the same
+                if _recovers(system, REPORT_TIMEOUT):
                     continue
-                mended += 1
-                told = _told(system, before)
-                if REMEDY not in told:
-                    broken.append(Finding(Invariant.HARMLESS, f"nobody says what to do: {told[-300:]!r}"))
-                _do(lambda: _delete(file, arena), system, running=running)
-                if not _goes_on(system, MENDING):
-                    broken.append(Finding(Invariant.NO_LOSS, f"a new file does not help after {harm.__name__}"))
+                repaired += 1
+                reports = _new_log(system, before)
+                if REMEDY not in reports:
+                    broken.append(Finding(Invariant.HARMLESS, f"no log has the advice: {reports[-300:]!r}"))
+                _change_file(lambda: _delete(file, context), system, running=running)
+                if not _recovers(system, RECOVERY_TIMEOUT):
+                    broken.append(Finding(Invariant.NO_LOSS, f"a new file does not help after {damage.__name__}"))
         finally:
             driver.end()
-        arena.drain(60)
-    outcome = arena.judge(driver, faults=len(rounds))
-    remark = f"the file was deleted by hand {mended} times, as advised"
+        context.drain(60)
+    outcome = context.judge(driver, faults=len(rounds))
+    remark = f"the file was deleted by hand {repaired} times, as advised"
     return msgspec.structs.replace(outcome, broken=(*outcome.broken, *broken), remarks=(*outcome.remarks, remark))
 
 
-def _do(act: Callable[[], None], system: LocalSystem, *, running: bool) -> None:
-    """Do something to the file, at work or at rest, and have everything run then."""
+def _change_file(change: Callable[[], None], system: LocalSystem, *, running: bool) -> None:
+    """Change the file, in use or not, and start what doesn't run."""
     if not running:
-        _rest(system)
-    act()
-    _run(system)
+        _stop_all(system)
+    change()
+    _start_missing(system)
 
 
-def _rest(system: LocalSystem) -> None:
-    """Stop all that runs."""
+def _stop_all(system: LocalSystem) -> None:
+    """Stop all processes."""
     for name in NAMES:
-        with contextlib.suppress(AssertionError, KeyError):  # it may have ended by itself, and not in good order
+        with contextlib.suppress(AssertionError, KeyError):  # it may have ended by itself, with an error
             system.stop(name)
 
 
-def _run(system: LocalSystem) -> None:
-    """Start all that doesn't run; some refuse to start with a file that is damaged."""
+def _start_missing(system: LocalSystem) -> None:
+    """Start the processes that don't run; some refuse to start with a damaged file."""
     for name in NAMES:
         with contextlib.suppress(KeyError):
             if system.process(name).poll() is None:
@@ -115,7 +115,7 @@ def _run(system: LocalSystem) -> None:
             system.start(name)
 
 
-def _goes_on(system: LocalSystem, seconds: float) -> bool:
+def _recovers(system: LocalSystem, seconds: float) -> bool:
     done = system.counts().get("done", 0)
     try:
         wait_until(lambda: system.counts().get("done", 0) > done + 40, "tasks to be done", seconds)
@@ -128,19 +128,19 @@ def _sizes(system: LocalSystem) -> dict[str, int]:
     return {name: len(system.log(name)) for name in NAMES}
 
 
-def _told(system: LocalSystem, before: dict[str, int]) -> str:
+def _new_log(system: LocalSystem, before: dict[str, int]) -> str:
     return "".join(system.log(name)[before[name] :] for name in NAMES)
 
 
-def _beside(file: Path) -> list[Path]:
+def _wal_files(file: Path) -> list[Path]:
     return [file.with_name(file.name + end) for end in ("-wal", "-shm")]
 
 
 CASES = (
     Case(
-        name="file of the embedded queue harmed",
-        target="deleted and damaged, at work and at rest: mended from the journal, or a sentence says how",
-        run=harmed,
+        name="file of the embedded queue damaged",
+        target="deleted and damaged, at work and at rest: repaired from the journal, or a sentence says how",
+        run=damaged,
         profiles=ONLY_LONG,
     ),
 )

@@ -1,59 +1,61 @@
-"""Clients that don't keep to the protocol: fuzzed lines, bombs of JSON, wrong lengths and tokens, one id for many."""
+"""Clients that break the protocol: fuzzed lines, JSON bombs, wrong lengths and tokens, one id for many tasks."""
 
 import json
 import threading
 
 from core.jsontext import Json
-from tests.faults import books, fuzzing
+from tests.faults import fuzzing, journal_reader
+from tests.faults.attack_scene import MIB, AttackScene, attack_case, split
 from tests.faults.case import Case
-from tests.faults.siege import MIB, Siege, besiege, split
-from tests.faults.swarm import Peer, Swarm
+from tests.faults.raw_clients import ClientGroup, RawClient
 from tests.faults.values import Invariant
 from tests.integration.wire import Wire
 
-TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - of a server that lives for seconds
+TOKEN = "a-token-that-is-not-guessed"  # noqa: S105 - of a server that lives for seconds
 HELLO = json.dumps({"op": "hello", "ref": "h", "token": TOKEN}).encode() + b"\n"
 CONNECTIONS = 64
 LINES = 40
-"""That one connection sends together."""
+"""Lines that one connection sends together."""
 
 MAX_LINE = 1024 * 1024
-IN_TIME = 10.0
-"""Seconds within which whatever is sent has to be answered, or its connection closed."""
+REPLY_TIMEOUT = 10.0
+"""Seconds within which every line must be answered, or its connection closed."""
 
 
 class Fuzzer:
-    """What a connection sends: a batch of lines at a time, when the former is answered or the server has cut it."""
+    """Sends a batch of lines at a time, when the batch before is answered or the connection was closed."""
 
-    def __init__(self, siege: Siege, *, knows: bool) -> None:
-        self._siege = siege
-        self._knows = knows
+    def __init__(self, scene: AttackScene, *, authenticated: bool) -> None:
+        self._scene = scene
+        self._authenticated = authenticated
         self._seen = -1
         self._wanted = 0
 
-    def __call__(self, peer: Peer) -> bytes | None:
-        """The next batch."""
-        began = peer.cut != self._seen
-        if not began and peer.lines < self._wanted:
+    def __call__(self, client: RawClient) -> bytes | None:
+        """Return the next batch when it is due."""
+        is_new = client.cut != self._seen
+        if not is_new and client.lines < self._wanted:
             return None
-        self._seen = peer.cut
-        self._wanted = peer.lines + LINES + (began and self._knows)
-        lines = fuzzing.batch(self._siege.arena.chance, LINES, greets=not self._knows)
-        return HELLO + lines if began and self._knows else lines
+        self._seen = client.cut
+        self._wanted = client.lines + LINES + (is_new and self._authenticated)
+        lines = fuzzing.batch(self._scene.context.rng, LINES, with_hello=not self._authenticated)
+        return HELLO + lines if is_new and self._authenticated else lines
 
 
-def fuzz(siege: Siege) -> None:
-    """Half of the connections show the token, and half never do."""
-    wanted = siege.arena.size(20_000, 1_000_000)
-    peers = [Peer(siege.address, Fuzzer(siege, knows=number % 2 == 0)) for number in range(CONNECTIONS)]
-    with Swarm(peers, again=True) as swarm:
-        over = swarm.run(lambda: swarm.lines >= wanted or not siege.alive, wanted / 500)
-        siege.tries = swarm.lines
-    siege.expect(over, Invariant.ANSWERED, f"only {swarm.lines:,} of {wanted:,} lines were answered")
-    siege.remarks.append(f"{sum(peer.cut for peer in peers):,} connections ended by the server")
-    siege.flat(64 * MIB)
-    growth = siege.late_growth
-    siege.expect(growth < 16 * MIB, Invariant.CLEAN, f"memory grew by {growth / MIB:.0f} MiB in the second half")
+def fuzz(scene: AttackScene) -> None:
+    """Send fuzzed lines on connections of which half have sent the token."""
+    wanted = scene.context.size(20_000, 1_000_000)
+    raw_clients = [
+        RawClient(scene.address, Fuzzer(scene, authenticated=number % 2 == 0)) for number in range(CONNECTIONS)
+    ]
+    with ClientGroup(raw_clients, again=True) as group:
+        finished = group.run(lambda: group.lines >= wanted or not scene.alive, wanted / 500)
+        scene.tries = group.lines
+    scene.expect(finished, Invariant.ANSWERED, f"only {group.lines:,} of {wanted:,} lines were answered")
+    scene.remarks.append(f"{sum(client.cut for client in raw_clients):,} connections ended by the server")
+    scene.expect_flat_memory(64 * MIB)
+    growth = scene.late_growth
+    scene.expect(growth < 16 * MIB, Invariant.CLEAN, f"memory grew by {growth / MIB:.0f} MiB in the second half")
 
 
 def _submit(payload: bytes) -> bytes:
@@ -106,30 +108,32 @@ BOMBS: tuple[tuple[str, bytes, frozenset[str]], ...] = (
 )
 
 
-def bombs(siege: Siege) -> None:
-    """Each on a connection of its own; and lines that don't end."""
-    for _ in range(siege.arena.size(1, 3)):
+def bombs(scene: AttackScene) -> None:
+    """Send each bomb on its own connection, and lines without an end."""
+    for _ in range(scene.context.size(1, 3)):
         for name, line, codes in BOMBS:
-            siege.tries += 1
-            code = _ask(siege, line + b"\n")
-            siege.expect(code in codes, Invariant.HARMLESS, f"{name}: the answer was {code or 'good'}")
-    for _ in range(siege.arena.size(3, 30)):
-        siege.tries += 1
-        code = _ask(siege, b"x" * (8 * MAX_LINE))
-        siege.expect(code == "too_large", Invariant.HARMLESS, f"a line without an end: the answer was {code or 'good'}")
-    siege.flat(128 * MIB)
+            scene.tries += 1
+            code = _send(scene, line + b"\n")
+            scene.expect(code in codes, Invariant.HARMLESS, f"{name}: the answer was {code or 'valid_request'}")
+    for _ in range(scene.context.size(3, 30)):
+        scene.tries += 1
+        code = _send(scene, b"x" * (8 * MAX_LINE))
+        scene.expect(
+            code == "too_large", Invariant.HARMLESS, f"a line without an end: the answer was {code or 'valid_request'}"
+        )
+    scene.expect_flat_memory(128 * MIB)
 
 
-def _ask(siege: Siege, raw: bytes) -> str:
-    """Send it over a new connection; the code of the first answer, empty when that is good."""
-    with Wire(siege.address, IN_TIME) as wire:
-        # From another thread: the server may read on only when its answer is read.
+def _send(scene: AttackScene, raw: bytes) -> str:
+    """Send bytes over a new connection. Returns the error code of the first reply, empty for success."""
+    with Wire(scene.address, REPLY_TIMEOUT) as wire:
+        # In another thread: the server may read on only when its reply is read.
         sender = threading.Thread(target=_send_all, args=(wire, raw))
         sender.start()
         try:
             reply = wire.line()
         except TimeoutError:
-            return "nothing in time"
+            return "timeout"
         except ConnectionError:
             return "cut"
         finally:
@@ -142,7 +146,7 @@ def _send_all(wire: Wire, raw: bytes) -> None:
     try:
         wire.send_bytes(raw)
     except OSError:
-        # It was refused before all of it was sent.
+        # The server refused it before all was sent.
         return
 
 
@@ -176,81 +180,83 @@ WRONG = (
 
 
 class Guesser:
-    """Sends one wrong token a connection."""
+    """Sends one wrong token per connection."""
 
-    def __init__(self, siege: Siege) -> None:
-        self._siege = siege
+    def __init__(self, scene: AttackScene) -> None:
+        self._scene = scene
         self._seen = -1
 
-    def __call__(self, peer: Peer) -> bytes | None:
-        """The next guess."""
-        if peer.cut == self._seen:
+    def __call__(self, client: RawClient) -> bytes | None:
+        """Return the next guess on a new connection."""
+        if client.cut == self._seen:
             return None
-        self._seen = peer.cut
-        self._siege.tries += 1
-        # What follows the guess must not be obeyed.
-        return self._siege.arena.chance.choice(WRONG) + b'{"op":"submit","ref":2,"id":"stolen"}\n'
+        self._seen = client.cut
+        self._scene.tries += 1
+        # The request after the guess must not be executed.
+        return self._scene.context.rng.choice(WRONG) + b'{"op":"submit","ref":2,"id":"stolen"}\n'
 
 
-def guess(siege: Siege) -> None:
-    """Wrong tokens, missing ones, and some that are none."""
-    wanted = siege.arena.size(300, 10_000)
-    peers = [Peer(siege.address, Guesser(siege)) for _ in range(siege.arena.size(100, 400))]
-    with Swarm(peers, again=True) as swarm:
-        over = swarm.run(lambda: sum(peer.cut for peer in peers) >= wanted or not siege.alive, wanted / 10)
-    cut = sum(peer.cut for peer in peers)
-    siege.expect(over, Invariant.ANSWERED, f"only {cut:,} of {wanted:,} guessers were cut")
-    accepted = [peer for peer in peers if b'"ok"' in peer.last]
-    siege.expect(not accepted, Invariant.HARMLESS, "somebody was let in with a wrong token")
-    theirs, _ = split(books.read(siege.arena.journal, thorough=False))
-    siege.expect(not theirs.rows, Invariant.HARMLESS, f"strangers stored {len(theirs.rows)} tasks")
-    siege.flat(64 * MIB)
+def guess(scene: AttackScene) -> None:
+    """Send wrong, missing and invalid tokens."""
+    wanted = scene.context.size(300, 10_000)
+    raw_clients = [RawClient(scene.address, Guesser(scene)) for _ in range(scene.context.size(100, 400))]
+    with ClientGroup(raw_clients, again=True) as group:
+        finished = group.run(
+            lambda: sum(client.cut for client in raw_clients) >= wanted or not scene.alive, wanted / 10
+        )
+    cut = sum(client.cut for client in raw_clients)
+    scene.expect(finished, Invariant.ANSWERED, f"only {cut:,} of {wanted:,} guessers were cut")
+    accepted = [client for client in raw_clients if b'"ok"' in client.last]
+    scene.expect(not accepted, Invariant.HARMLESS, "a wrong token was accepted")
+    theirs, _ = split(journal_reader.read(scene.context.journal, thorough=False))
+    scene.expect(not theirs.rows, Invariant.HARMLESS, f"unauthorised clients stored {len(theirs.rows)} tasks")
+    scene.expect_flat_memory(64 * MIB)
 
 
-def one_id(siege: Siege) -> None:
-    """One id for two tasks of the same payload, then 64 at once, then of another payload."""
-    rounds = siege.arena.size(50, 1000)
-    wires = [Wire(siege.address) for _ in range(CONNECTIONS)]
+def one_id(scene: AttackScene) -> None:
+    """Submit each id from 64 connections at once, twice each, with one or two payloads."""
+    rounds = scene.context.size(50, 1000)
+    wires = [Wire(scene.address) for _ in range(CONNECTIONS)]
     try:
         for number in range(rounds):
-            _one_id(siege, wires, f"{fuzzing.PREFIX}{number}")
+            _one_id(scene, wires, f"{fuzzing.PREFIX}{number}")
     finally:
         for wire in wires:
             wire.close()
-    theirs, _ = split(books.read(siege.arena.journal, thorough=False))
-    siege.expect(len(theirs.rows) == rounds, Invariant.ONCE, f"{len(theirs.rows)} rows of {rounds} ids")
+    theirs, _ = split(journal_reader.read(scene.context.journal, thorough=False))
+    scene.expect(len(theirs.rows) == rounds, Invariant.ONCE, f"{len(theirs.rows)} rows of {rounds} ids")
 
 
-def _one_id(siege: Siege, wires: list[Wire], task_id: str) -> None:
-    """The odd ones submit another payload; whoever is first, the others of the same payload are told `duplicate`."""
-    chance = siege.arena.chance
-    task = {"op": "submit", "id": task_id, "kind": "echo", "delay": fuzzing.FAR}
-    other = chance.random() < 0.5
-    payloads = [int(other and chance.random() < 0.5) for _ in wires]
+def _one_id(scene: AttackScene, wires: list[Wire], task_id: str) -> None:
+    """Submit one id on every connection: the first payload wins, equal ones are duplicates, others conflict."""
+    rng = scene.context.rng
+    task = {"op": "submit", "id": task_id, "kind": "echo", "delay": fuzzing.DELAY}
+    other = rng.random() < 0.5
+    payloads = [int(other and rng.random() < 0.5) for _ in wires]
     for ref, (wire, payload) in enumerate(zip(wires, payloads, strict=True)):
         wire.send({**task, "ref": ref, "payload": payload}, {**task, "ref": f"again {ref}", "payload": payload})
     replies = [[(payload, wire.reply()) for _ in range(2)] for wire, payload in zip(wires, payloads, strict=True)]
-    told = [(payload, reply) for pair in replies for payload, reply in pair]
-    siege.tries += len(told)
-    taken = {payload for payload, reply in told if "ok" in reply}
-    new = sum("ok" in reply and not reply["ok"]["duplicate"] for _, reply in told)
-    wrong = {_code(reply) for payload, reply in told if payload not in taken} - {"conflict"}
-    lost = [reply for payload, reply in told if payload in taken and "ok" not in reply]
+    replies_by_payload = [(payload, reply) for pair in replies for payload, reply in pair]
+    scene.tries += len(replies_by_payload)
+    taken = {payload for payload, reply in replies_by_payload if "ok" in reply}
+    new = sum("ok" in reply and not reply["ok"]["duplicate"] for _, reply in replies_by_payload)
+    wrong = {_code(reply) for payload, reply in replies_by_payload if payload not in taken} - {"conflict"}
+    lost = [reply for payload, reply in replies_by_payload if payload in taken and "ok" not in reply]
     held = len(taken) == 1 and new == 1 and not wrong and not lost
-    siege.expect(held, Invariant.ONCE, f"{task_id}: taken {taken}, {new} new, wrong codes {wrong}, {len(lost)} refused")
+    scene.expect(held, Invariant.ONCE, f"{task_id}: taken {taken}, {new} new, wrong codes {wrong}, {len(lost)} refused")
 
 
 CASES = (
     Case(
         name="hostile, fuzzed lines",
         target="1,000,000 lines on 64 connections: no traceback, no death, memory flat",
-        run=besiege(fuzz, token=TOKEN),
+        run=attack_case(fuzz, token=TOKEN),
     ),
-    Case(name="hostile, bombs of JSON", target="each refused or taken, and the server alive", run=besiege(bombs)),
+    Case(name="hostile, JSON bombs", target="each refused or accepted, and the server alive", run=attack_case(bombs)),
     Case(
         name="hostile, wrong tokens",
-        target="10,000 guesses refused, none obeyed",
-        run=besiege(guess, token=TOKEN),
+        target="10,000 guesses refused, none executed",
+        run=attack_case(guess, token=TOKEN),
     ),
-    Case(name="hostile, one id for all", target="1,000 ids on 64 connections: one row each", run=besiege(one_id)),
+    Case(name="hostile, one id for all", target="1,000 ids on 64 connections: one row each", run=attack_case(one_id)),
 )

@@ -1,4 +1,4 @@
-"""Tasks that are poison for their workers: those that kill them, raise or return anything at all, flood the log."""
+"""Poisonous tasks: they kill their worker, raise or return anything at all, or flood the log."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,26 +9,26 @@ from core.addresses import Address
 from core.client import NewSubmission
 from core.supervisor.logs.log_files import KEPT, LARGEST, TOO_LARGE
 from core.supervisor.status import SystemStatus, UnitState
-from tests.faults import books, poisons, sending
-from tests.faults.arena import Arena
-from tests.faults.books import Row
+from tests.faults import journal_reader, poisons, sending
 from tests.faults.case import ONLY_LONG, Case
+from tests.faults.context import CaseContext
+from tests.faults.journal_reader import Row
 from tests.faults.judge import Allowance, count_runs
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.integration.supervised import Supervised, pid_of
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
-MOST_RUNS = 5
-"""How often a task may kill its worker before it is given up."""
+MAX_RUNS = 5
+"""Most runs of a task that kills its worker."""
 
 PATIENCE = 500.0
 MEGABYTE = 1 << 20
-LOG_ROOM = KEPT * TOO_LARGE + 2 * LARGEST
-"""Bytes that a worker's logs may take, with what is written until the next look at them."""
+MAX_LOG_SIZE = KEPT * TOO_LARGE + 2 * LARGEST
+"""Most bytes of a worker's logs, with what is written until the next check."""
 
 FLOOD_NUMBER = 1_000_000
-"""The number of the task that floods the log, beyond those of the others."""
+"""The number of the task that floods the log, above all others."""
 
 Check = Callable[[Row], bool]
 
@@ -37,82 +37,82 @@ def _failed(task_id: str) -> bool:
     return task_id.startswith("p-")
 
 
-def _honest(arena: Arena, numbers: Iterable[int], seconds: float = 0.0) -> list[NewSubmission]:
-    return [NewSubmission("honest", arena.payload(number, seconds), f"t-{number}") for number in numbers]
+def _honest(context: CaseContext, numbers: Iterable[int], seconds: float = 0.0) -> list[NewSubmission]:
+    return [NewSubmission("honest", context.payload(number, seconds), f"t-{number}") for number in numbers]
 
 
-def _poison(arena: Arena, kind: str, names: Iterable[str]) -> list[NewSubmission]:
-    trace = str(arena.trace)
+def _poison(context: CaseContext, kind: str, names: Iterable[str]) -> list[NewSubmission]:
+    trace = str(context.trace)
     return [NewSubmission(kind, {"trace": trace, "name": name}, f"p-{kind}-{n}") for n, name in enumerate(names)]
 
 
-def _modules(arena: Arena) -> tuple[str, ...]:
-    return ("--tasks", arena.tasks_module, "--tasks", str(Path(poisons.__file__)))
+def _modules(context: CaseContext) -> tuple[str, ...]:
+    return ("--tasks", context.tasks_module, "--tasks", str(Path(poisons.__file__)))
 
 
-# Those that kill.
+# Tasks that kill.
 
 
-def _killing(*flags: str) -> Callable[[Arena], Outcome]:
-    return lambda arena: killing(arena, flags)
+def _killing(*flags: str) -> Callable[[CaseContext], Outcome]:
+    return lambda context: killing(context, flags)
 
 
-def killing(arena: Arena, flags: tuple[str, ...]) -> Outcome:
-    """Mix tasks that kill their workers among honest ones, and start what is given up as an operator would."""
-    count, workers = arena.size(150, 5_000), arena.size(3, 6)
-    ways = list(poisons.WAYS)
-    killers = _poison(arena, "kills", [ways[n % len(ways)] for n in range(arena.size(3, 50))])
-    tasks = [*_honest(arena, range(count), 0.002), *killers]
-    arena.chance.shuffle(tasks)
-    with Supervised(arena.system) as system:
-        report = system.up(1, workers, *_modules(arena), *flags)
-        accepted = sending.send([Address.parse(report.listen)], arena.ledger, tasks)
+def killing(context: CaseContext, flags: tuple[str, ...]) -> Outcome:
+    """Mix tasks that kill their workers with honest ones, and restart crashed workers as an operator would."""
+    count, workers = context.size(150, 5_000), context.size(3, 6)
+    ways = list(poisons.CRASHES)
+    killers = _poison(context, "kills", [ways[n % len(ways)] for n in range(context.size(3, 50))])
+    tasks = [*_honest(context, range(count), 0.002), *killers]
+    context.rng.shuffle(tasks)
+    with Supervised(context.system) as system:
+        report = system.up(1, workers, *_modules(context), *flags)
+        accepted = sending.send([Address.parse(report.listen)], context.submissions, tasks)
         assert accepted == len(tasks), f"{accepted} of {len(tasks)} were accepted"
-        started = _nurse(arena, system)
-        wait_until(lambda: _all_ready(system.status()), "the workers to be well", 120)
+        started = _restart_crashed(context, system)
+        wait_until(lambda: _all_ready(system.status()), "the workers to be ready", 120)
         system.down()
         system.assert_nothing_left(report)
-    outcome = arena.judge(None, Allowance(failed=_failed, most_runs=40), faults=len(killers))
-    rows = books.read(arena.journal, thorough=False).rows
+    outcome = context.judge(None, Allowance(failed=_failed, max_runs=40), faults=len(killers))
+    rows = journal_reader.read(context.journal, thorough=False).rows
     broken = [
-        *_too_often(arena, rows),
+        *_too_often(context, rows),
         *_unexplained(rows, lambda row: row.error_type in {"WorkerLost", "DeliveryLimit"}),
     ]
-    return _with(outcome, broken, f"an operator started a worker {started} times that the supervisor had given up")
+    return _with(outcome, broken, f"crashed workers were restarted {started} times, as by an operator")
 
 
-def _nurse(arena: Arena, system: Supervised) -> int:
-    """Wait for the end of all tasks; what the supervisor gave up is started again. How often that was."""
+def _restart_crashed(context: CaseContext, system: Supervised) -> int:
+    """Restart crashed workers until all tasks have ended. Returns the number of restarts."""
     started = 0
-    looks = 0
+    polls = 0
 
     def over() -> bool:
-        nonlocal started, looks
-        looks += 1
-        report = system.status() if looks % 100 == 0 else None
-        crashed = [part.name for part in report.processes if part.state is UnitState.CRASHED] if report else []
+        nonlocal started, polls
+        polls += 1
+        report = system.status() if polls % 100 == 0 else None
+        crashed = [unit.name for unit in report.processes if unit.state is UnitState.CRASHED] if report else []
         for name in crashed:
             system.run("start", name, "--json")
             started += 1
-        if report and looks % 500 == 0:
-            arena.say(f"{books.unfinished(arena.journal):,} tasks to go")
-        return books.unfinished(arena.journal) == 0
+        if report and polls % 500 == 0:
+            context.show_progress(f"{journal_reader.unfinished(context.journal):,} tasks to go")
+        return journal_reader.unfinished(context.journal) == 0
 
     wait_until(over, "all tasks to end", PATIENCE)
     return started
 
 
 def _all_ready(report: SystemStatus | None) -> bool:
-    return report is not None and all(part.state in {UnitState.READY, UnitState.CRASHED} for part in report.processes)
+    return report is not None and all(unit.state in {UnitState.READY, UnitState.CRASHED} for unit in report.processes)
 
 
-def _too_often(arena: Arena, rows: dict[str, Row]) -> list[Finding]:
-    runs = {task_id: number for task_id, number in count_runs(arena.trace).items() if _failed(task_id)}
-    # One that has outlived its own signal for a moment, and raised, is tried once more as often.
+def _too_often(context: CaseContext, rows: dict[str, Row]) -> list[Finding]:
+    runs = {task_id: number for task_id, number in count_runs(context.trace).items() if _failed(task_id)}
+    # A task that survived its own signal for a moment and raised is retried, with as many runs again.
     often = {
-        task_id: number for task_id, number in runs.items() if number > MOST_RUNS * max(1, _attempts(rows, task_id))
+        task_id: number for task_id, number in runs.items() if number > MAX_RUNS * max(1, _attempts(rows, task_id))
     }
-    return [Finding(Invariant.RUNS, f"killed more than {MOST_RUNS} workers: {often}")] if often else []
+    return [Finding(Invariant.RUNS, f"killed more than {MAX_RUNS} workers: {often}")] if often else []
 
 
 def _attempts(rows: dict[str, Row], task_id: str) -> int:
@@ -120,8 +120,14 @@ def _attempts(rows: dict[str, Row], task_id: str) -> int:
 
 
 def _unexplained(rows: dict[str, Row], right: Check) -> list[Finding]:
-    wrong = [f"{row.id} ({row.state}, {row.error_type})" for row in rows.values() if _failed(row.id) and not right(row)]
-    return [Finding(Invariant.ONCE, f"do not say what they died of: {', '.join(wrong[:9])}")] if wrong else []
+    unexplained = [
+        f"{row.id} ({row.state}, {row.error_type})" for row in rows.values() if _failed(row.id) and not right(row)
+    ]
+    return (
+        [Finding(Invariant.ONCE, f"have no reason for their failure: {', '.join(unexplained[:9])}")]
+        if unexplained
+        else []
+    )
 
 
 def _with(outcome: Outcome, broken: Iterable[Finding], *remarks: str) -> Outcome:
@@ -130,69 +136,69 @@ def _with(outcome: Outcome, broken: Iterable[Finding], *remarks: str) -> Outcome
     )
 
 
-# Those that raise, return and print.
+# Tasks that raise, return and print.
 
 
-def anything_at_all(arena: Arena) -> Outcome:
-    """Give one worker every exception and every result, and see that it is still the same one, and works."""
-    rounds = arena.size(1, 10)
-    with LocalSystem(arena.system, 1, 1, worker_arguments=_modules(arena)) as system:
+def anything_at_all(context: CaseContext) -> Outcome:
+    """Give one worker every exception and every result, and check that it still works."""
+    rounds = context.size(1, 10)
+    with LocalSystem(context.system, 1, 1, worker_arguments=_modules(context)) as system:
         pid = system.process("w1").pid
-        tasks = _honest(arena, range(100 * rounds))
+        tasks = _honest(context, range(100 * rounds))
         for number in range(rounds):
             some = [
-                *_poison(arena, "raises", poisons.EXCEPTIONS),
-                *_poison(arena, "returns", poisons.RESULTS),
-                *(_poison(arena, "greedy", ["memory"]) if number == 0 else ()),
+                *_poison(context, "raises", poisons.EXCEPTIONS),
+                *_poison(context, "returns", poisons.RESULTS),
+                *(_poison(context, "greedy", ["memory"]) if number == 0 else ()),
             ]
             tasks += [msgspec.structs.replace(task, id=f"{task.id}-{number}") for task in some]
-        arena.chance.shuffle(tasks)
-        sending.send(system.addresses, arena.ledger, tasks)
-        arena.drain()
-        sending.send(system.addresses, arena.ledger, _honest(arena, range(100 * rounds, 100 * rounds + 20)))
-        arena.drain(20)
+        context.rng.shuffle(tasks)
+        sending.send(system.addresses, context.submissions, tasks)
+        context.drain()
+        sending.send(system.addresses, context.submissions, _honest(context, range(100 * rounds, 100 * rounds + 20)))
+        context.drain(20)
         broken = [] if system.process("w1").poll() is None else [Finding(Invariant.HARMLESS, "the worker died")]
         log = system.log("w1")
         assert system.process("w1").pid == pid
     if "Traceback" in log or "\x1b" in log:
-        broken.append(Finding(Invariant.HARMLESS, "the worker's log has a traceback, or what a terminal obeys"))
-    outcome = arena.judge(None, Allowance(failed=_failed), faults=sum(_failed(task.id or "") for task in tasks))
-    rows = books.read(arena.journal, thorough=False).rows
-    return _with(outcome, [*broken, *_unexplained(rows, _says_why)])
+        broken.append(Finding(Invariant.HARMLESS, "the worker's log has a traceback or terminal escapes"))
+    outcome = context.judge(None, Allowance(failed=_failed), faults=sum(_failed(task.id or "") for task in tasks))
+    rows = journal_reader.read(context.journal, thorough=False).rows
+    return _with(outcome, [*broken, *_unexplained(rows, _has_reason)])
 
 
-def _says_why(row: Row) -> bool:
+def _has_reason(row: Row) -> bool:
     if row.id.startswith("p-returns"):
-        # A greedy one beside it may have left it no memory for what it wants to return.
+        # A greedy task in another thread may have left no memory for the result.
         return row.error_type in {"ResultNotStorable", "MemoryError"}
     return row.error_type not in {None, "", "ResultNotStorable", "WorkerLost"}
 
 
-def flood(arena: Arena) -> Outcome:
-    """Print far more than a log may hold, while others work."""
-    megabytes = arena.size(100, 1_000)
-    with Supervised(arena.system) as system:
-        report = system.up(1, 1, *_modules(arena))
+def flood(context: CaseContext) -> Outcome:
+    """Print far more than a log may hold, while other tasks run."""
+    megabytes = context.size(100, 1_000)
+    with Supervised(context.system) as system:
+        report = system.up(1, 1, *_modules(context))
         worker = pid_of(report, "w1")
-        payload = {**arena.payload(FLOOD_NUMBER), "megabytes": megabytes}
-        tasks = [NewSubmission("prints", payload, f"t-{FLOOD_NUMBER}"), *_honest(arena, range(200))]
-        sending.send([Address.parse(report.listen)], arena.ledger, tasks)
+        payload = {**context.payload(FLOOD_NUMBER), "megabytes": megabytes}
+        tasks = [NewSubmission("prints", payload, f"t-{FLOOD_NUMBER}"), *_honest(context, range(200))]
+        sending.send([Address.parse(report.listen)], context.submissions, tasks)
         largest = 0
 
         def over() -> bool:
             nonlocal largest
             largest = max(largest, _size_of_logs(system))
-            return books.unfinished(arena.journal) == 0
+            return journal_reader.unfinished(context.journal) == 0
 
         wait_until(over, "all tasks to end", PATIENCE)
-        wait_until(lambda: _size_of_logs(system) <= LOG_ROOM, "the logs to be small", 10)
+        wait_until(lambda: _size_of_logs(system) <= MAX_LOG_SIZE, "the logs to be small", 10)
         broken = [] if pid_of(system.status(), "w1") == worker else [Finding(Invariant.HARMLESS, "the worker died")]
         shown = system.run("logs", "w1").output
         if "\x1b" in shown:
-            broken.append(Finding(Invariant.HARMLESS, "the log is shown with what a terminal obeys"))
+            broken.append(Finding(Invariant.HARMLESS, "the log is shown with terminal escapes"))
         system.down()
         system.assert_nothing_left(report)
-    outcome = arena.judge(faults=1)
+    outcome = context.judge(faults=1)
     return _with(outcome, broken, f"the logs had {largest // MEGABYTE} MiB at most, of {megabytes:,} MB printed")
 
 
@@ -201,7 +207,7 @@ def _size_of_logs(system: Supervised) -> int:
     for file in (system.home.directory / ".cauce" / "logs").glob("w1.log*"):
         try:
             size += file.stat().st_size
-        except FileNotFoundError:  # it was just renamed
+        except FileNotFoundError:  # it was just rotated
             continue
     return size
 
@@ -209,8 +215,8 @@ def _size_of_logs(system: Supervised) -> int:
 TARGET = "50 tasks that kill their worker among 5,000: each fails after 5 runs at most, all others are done"
 
 CASES = (
-    Case(name="anything raised or returned", target="stored failures, the worker lives", run=anything_at_all),
-    Case(name="a task that prints without end", target="1 GB printed: bounded logs, nobody waits", run=flood),
+    Case(name="anything raised or returned", target="failures are stored, the worker survives", run=anything_at_all),
+    Case(name="a task that prints without end", target="1 GB printed: bounded logs, no task waits", run=flood),
     Case(name="tasks that kill, embedded", target=TARGET, run=_killing(), profiles=ONLY_LONG),
     Case(
         name="tasks that kill, RabbitMQ",

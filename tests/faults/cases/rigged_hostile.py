@@ -1,13 +1,13 @@
-"""Negative controls of the cases of hostile clients: each has to condemn a server that lacks what the case is about."""
+"""Negative controls of the cases of hostile clients: each case must fail without the protection it tests."""
 
 from collections.abc import Callable
 from functools import partial
 
-from tests.faults.arena import Arena
+from tests.faults.attack_scene import AttackScene, attack_case
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.cases import crowds
-from tests.faults.cases.controls import Rigged, condemns
-from tests.faults.siege import Siege, besiege
+from tests.faults.cases.controls import CaseControl, condemns
+from tests.faults.context import CaseContext
 from tests.faults.values import Invariant, Outcome
 
 ANSWERED, CLEAN = Invariant.ANSWERED, Invariant.CLEAN
@@ -20,13 +20,15 @@ PATIENT = "tests.faults.broken.patient_server"
 SINGLE_MINDED = "tests.faults.broken.single_minded_server"
 
 
-def _case(what: str, run: Callable[[Arena], Outcome], wanted: Invariant, words: str, part: float = 0.0) -> Case:
-    control = condemns(Rigged(run=run, wanted=wanted, words=words, part=part))
-    return Case(name=f"control: {what}", target="the case condemns it", run=control, profiles=ONLY_LONG)
+def _case(fault: str, run: Callable[[CaseContext], Outcome], expected: Invariant, text: str, part: float = 0.0) -> Case:
+    control = condemns(CaseControl(run=run, expected=expected, text=text, part=part))
+    return Case(name=f"control: {fault}", target="the case condemns it", run=control, profiles=ONLY_LONG)
 
 
-def _attack(attack: Callable[[Siege], None], server: str, token: str | None = None) -> Callable[[Arena], Outcome]:
-    return besiege(attack, token=token, server=server)
+def _attack(
+    attack: Callable[[AttackScene], None], server: str, token: str | None = None
+) -> Callable[[CaseContext], Outcome]:
+    return attack_case(attack, token=token, server=server)
 
 
 CASES = (
@@ -38,13 +40,13 @@ CASES = (
         part=0.2,
     ),
     _case(
-        "a slow loris holds up all others",
+        "a slow loris blocks all others",
         _attack(crowds.slow_loris, SINGLE_MINDED),
         ANSWERED,
-        "the honest client was held up",
+        "the honest client was blocked",
         part=0.1,
     ),
-    _case("reads on of clients that never read", _attack(crowds.deaf, HEEDLESS), CLEAN, "they were not held up"),
+    _case("reads on from clients that never read", _attack(crowds.deaf, HEEDLESS), CLEAN, "they were not throttled"),
     _case(
         "clients that never read are never cut",
         _attack(crowds.deaf, PATIENT),
@@ -52,13 +54,13 @@ CASES = (
         "were not cut",
         part=0.35,
     ),
-    _case("large answers that nobody reads", _attack(crowds.greedy, HEEDLESS), CLEAN, "the attack took"),
-    _case("long begun lines without a bound", _attack(crowds.begun, BOUNDLESS), CLEAN, "the attack took"),
-    _case("long begun lines for ever", _attack(crowds.begun, PATIENT), ANSWERED, "were not cut in"),
-    _case("keeps memory of each connection", _attack(crowds.flood, HOARDING), CLEAN, "the attack took"),
-    _case("forgets no connection", _attack(crowds.flood, LEAKING), CLEAN, "the attack took", part=0.2),
+    _case("large unread replies", _attack(crowds.greedy, HEEDLESS), CLEAN, "the attack took"),
+    _case("unfinished long lines without a limit", _attack(crowds.unfinished, BOUNDLESS), CLEAN, "the attack took"),
+    _case("unfinished long lines without a timeout", _attack(crowds.unfinished, PATIENT), ANSWERED, "were not cut in"),
+    _case("leaks memory per connection", _attack(crowds.flood, HOARDING), CLEAN, "the attack took"),
+    _case("leaks connections", _attack(crowds.flood, LEAKING), CLEAN, "the attack took", part=0.2),
     _case("leaves descriptors open", _attack(crowds.flood, LEAKING), CLEAN, "descriptors to be released"),
-    _case("lets in any number", partial(crowds.idle, server=BOUNDLESS), ANSWERED, "too many were not refused"),
+    _case("accepts any number", partial(crowds.idle, server=BOUNDLESS), ANSWERED, "too many were not refused"),
     _case("much memory for an idle connection", partial(crowds.idle, server=HOARDING), CLEAN, "an idle connection"),
     _case("idle connections leave descriptors", partial(crowds.idle, server=LEAKING), CLEAN, "to be released"),
 )

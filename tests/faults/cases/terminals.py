@@ -1,4 +1,4 @@
-"""Hostile text in every field that a client controls, shown by every program that shows anything."""
+"""Hostile text in every field that a client controls, shown by every program with output."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,58 +7,58 @@ import msgspec
 
 from core.addresses import Address
 from core.client import NewSubmission
-from tests.faults import books, poisons, sending, terminal_text
-from tests.faults.arena import Arena
+from tests.faults import journal_reader, poisons, sending, terminal_text
 from tests.faults.case import ONLY_LONG, Case
+from tests.faults.context import CaseContext
 from tests.faults.judge import Allowance
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.integration.programs import Ended, run
 from tests.integration.supervised import Supervised
 from tests.tui.terminal import PATIENCE, Terminal
 
-KIND_LONGEST = 60
+MAX_KIND_LENGTH = 60
 TABS = (("3", "Processes"), ("4", "Failed"), ("5", "The way of a task"), ("1", "New task"))
 
 
-def shown(arena: Arena) -> Outcome:
-    """Submit every text as a payload, an error, a result, output and a kind; then look at it with everything."""
+def shown(context: CaseContext) -> Outcome:
+    """Submit every text as a payload, an error, a result, output and a kind, and show it with every program."""
     texts = terminal_text.CORPUS
-    modules = ("--tasks", arena.tasks_module, "--tasks", str(Path(poisons.__file__)))
-    with Supervised(arena.system) as system:
+    modules = ("--tasks", context.tasks_module, "--tasks", str(Path(poisons.__file__)))
+    with Supervised(context.system) as system:
         report = system.up(1, 1, *modules)
-        accepted = sending.send([Address.parse(report.listen)], arena.ledger, _tasks(arena, texts))
-        arena.drain()
-        ids = [row.id for row in books.read(arena.journal, thorough=False).rows.values()]
+        accepted = sending.send([Address.parse(report.listen)], context.submissions, _tasks(context, texts))
+        context.drain()
+        ids = [row.id for row in journal_reader.read(context.journal, thorough=False).rows.values()]
         broken = [
             Finding(Invariant.HARMLESS, f"{name} shows {', '.join(sorted(found)[:9])}")
             for name, ended in _plain(system, report.listen, ids)
-            if (found := terminal_text.unclean(ended.output + ended.errors))
+            if (found := terminal_text.unprintable(ended.output + ended.errors))
         ]
         broken += _console(system, len(ids))
         system.down()
         system.assert_nothing_left(report)
-    outcome = arena.judge(None, Allowance(failed=lambda task_id: not task_id.startswith("r-")), faults=len(texts))
-    # What is done are texts given back, which the honest tasks' results have nothing to do with.
+    outcome = context.judge(None, Allowance(failed=lambda task_id: not task_id.startswith("r-")), faults=len(texts))
+    # The results are the texts, and not those of honest tasks.
     kept = [finding for finding in outcome.broken if finding.invariant is not Invariant.ONCE]
     remark = f"{accepted} tasks with {len(texts)} texts"
     return msgspec.structs.replace(outcome, broken=(*kept, *broken), remarks=(*outcome.remarks, remark))
 
 
-def _tasks(arena: Arena, texts: Sequence[str]) -> Iterator[NewSubmission]:
-    trace = str(arena.trace)
+def _tasks(context: CaseContext, texts: Sequence[str]) -> Iterator[NewSubmission]:
+    trace = str(context.trace)
     for number, text in enumerate(texts):
         payload = {"trace": trace, "text": text}
         yield NewSubmission("says", payload, f"s-{number}")
         yield NewSubmission("repeats", payload, f"r-{number}")
-        if len(text) <= KIND_LONGEST:
+        if len(text) <= MAX_KIND_LENGTH:
             yield NewSubmission(text, payload, f"k-{number}")
 
 
 def _plain(system: Supervised, listen: str, ids: Sequence[str]) -> Iterator[tuple[str, Ended]]:
-    """What each program prints."""
+    """Yield the output of each program."""
     directory = str(system.home.directory)
     for task_id in ids:
-        # `result` gives a pipe the result as it is, for programs to read; `status` shows it to people.
+        # `result` writes the raw result to a pipe; `status` shows it to people.
         yield f"client status {task_id}", run("core.client", "--server", listen, "status", task_id)
     for flags in ((), ("--json",)):
         yield "monitor", run("core.monitor", "--dir", directory, "--once", *flags)
@@ -68,7 +68,7 @@ def _plain(system: Supervised, listen: str, ids: Sequence[str]) -> Iterator[tupl
 
 
 def _console(system: Supervised, tasks: int) -> Iterator[Finding]:
-    """Look at every task and through every tab, as a person would."""
+    """Open every task and every tab of the console, as a user would."""
     with Terminal((), system.home.directory, size=(100, 30)) as terminal:
         title = terminal.value("pane_title")
         terminal.wait_for(rf"─ {tasks:,} tasks ─")
@@ -86,7 +86,7 @@ def _console(system: Supervised, tasks: int) -> Iterator[Finding]:
         terminal.wait_for("Leave it running", PATIENCE)
         if terminal.value("pane_title") != title:
             yield Finding(Invariant.HARMLESS, f"the terminal's title is {terminal.value('pane_title')!r} now")
-        if found := terminal_text.obeyed(terminal.raw.read_bytes()):
+        if found := terminal_text.terminal_commands(terminal.raw.read_bytes()):
             yield Finding(Invariant.HARMLESS, f"the console sends {', '.join(sorted(found))}")
         terminal.keys("Right")
         terminal.keys("Enter")
@@ -97,7 +97,7 @@ def _console(system: Supervised, tasks: int) -> Iterator[Finding]:
 CASES = (
     Case(
         name="hostile text on terminals",
-        target="60 texts in every field, shown by every program: no terminal obeys one",
+        target="60 texts in every field, shown by every program: no terminal executes one",
         run=shown,
         profiles=ONLY_LONG,
         programs=("tmux",),

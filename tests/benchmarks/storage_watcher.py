@@ -1,7 +1,7 @@
-"""Sees tasks being stored, from outside: when another process finds them in the journal, their commit is on the disk.
+"""Detects when tasks are stored: another process sees them in the journal when their commit is on disk.
 
-The journal's own `stored_at` is a little earlier: the worker takes it before it commits.
-It looks about every millisecond and writes nothing; a look while nothing has happened costs some microseconds.
+The journal's own `stored_at` is a little earlier, from before the commit.
+The journal is polled about every millisecond and never written; a poll without news costs some microseconds.
 """
 
 import threading
@@ -11,21 +11,21 @@ from pathlib import Path
 from core.closeable import Closeable
 from core.database import Database
 from core.repository.sqlite import FAULTS
-from tests.benchmarks.case import Lost
+from tests.benchmarks.case import TasksLost
 
-LOOK = 0.001
-"""Seconds between two looks."""
+POLL_INTERVAL = 0.001
+"""Seconds between two polls."""
 
 OVERLAP = 0.1
-"""Seconds by which one worker's commit may overtake another's that has taken its time before."""
+"""Seconds by which a worker may commit an earlier time after another worker's commit."""
 
 
-class Watch(Closeable):
-    """Watches from its making on.
+class StorageWatcher(Closeable):
+    """Watches a journal from its creation on.
 
     Args:
         path: of the journal.
-        workers: how many store results there.
+        workers: number of workers that store results.
     """
 
     def __init__(self, path: Path, workers: int = 1) -> None:
@@ -36,41 +36,41 @@ class Watch(Closeable):
             self._first = database.number("SELECT max(seq) FROM tasks")
         self._seen: dict[int, float] = {}
         self._news = threading.Condition()
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._thread.start()
 
     def wait(self, tasks: int, seconds: float = 60.0) -> None:
-        """Wait until so many tasks have been stored since its making.
+        """Wait until so many tasks have been stored since the creation.
 
         Raises:
-            Lost: they were not.
+            TasksLost: they were not stored in time.
         """
         with self._news:
             if not self._news.wait_for(lambda: len(self._seen) >= tasks, seconds):
-                raise Lost(f"{tasks} tasks were accepted, and {len(self._seen)} of them were stored in time")
+                raise TasksLost(f"{tasks} tasks were accepted, and {len(self._seen)} of them were stored in time")
 
     def stored(self) -> dict[str, float]:
-        """When each task that was submitted since was seen, by its id."""
+        """Return when each task submitted since was seen, by its id."""
         with Database(self._path, FAULTS, readonly=True) as database:
             rows = database.execute("SELECT seq, id FROM tasks WHERE seq > ?", (self._first,))
         return {str(task_id): self._seen[seq] for seq, task_id in rows if isinstance(seq, int) and seq in self._seen}
 
     def close(self) -> None:
-        """Watch no longer."""
-        self._end.set()
+        """Stop watching."""
+        self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
         with Database(self._path, FAULTS, readonly=True) as database:
             version, last = -1, self._began - self._overlap
-            while not self._end.wait(LOOK):
+            while not self._stopped.wait(POLL_INTERVAL):
                 current = database.version()
                 if current == version:
                     continue
                 version = current
                 rows = database.execute(
-                    # The sign keeps SQLite from walking through all new rows instead of those stored of late.
+                    # The plus sign keeps SQLite from scanning all new rows instead of those stored recently.
                     "SELECT stored_at, seq FROM tasks WHERE stored_at > ? AND +seq > ?",
                     (last - self._overlap, self._first),
                 )

@@ -1,16 +1,16 @@
-"""Reads a journal for the judge with SQL of its own: none of the code that is judged takes part."""
+"""Reads a journal for the judge with its own SQL: none of the code under test takes part."""
 
 from pathlib import Path
 
 import apsw
 import msgspec
 
-MOST_LOG = 64 * 1024 * 1024
-"""Bytes that a write-ahead log may have at rest."""
+MAX_LOG_BYTES = 64 * 1024 * 1024
+"""Most bytes of the write-ahead log of a system at rest."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One task as it stands in the journal."""
+    """A task in the journal."""
 
     id: str
     state: str
@@ -20,30 +20,30 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def ended(self) -> bool:
-        """Whether it has its outcome."""
+        """Whether the task has ended."""
         return self.state in {"done", "failed", "cancelled"}
 
 
-class Books(msgspec.Struct, frozen=True):
-    """A whole journal."""
+class JournalContents(msgspec.Struct, frozen=True):
+    """The contents of a journal."""
 
     rows: dict[str, Row]
     count: int
-    """How many rows there are."""
+    """The number of rows."""
     ledger: dict[str, int]
-    """The running totals that the system itself keeps."""
+    """The counts by state that the system keeps."""
     integrity: str
-    """`ok`, or what is wrong with the file."""
+    """`ok`, or the damage of the file."""
     log_bytes: int
-    """Of the write-ahead log."""
+    """The size of the write-ahead log."""
 
 
-def read(path: Path, *, thorough: bool = True) -> Books:
+def read(path: Path, *, thorough: bool = True) -> JournalContents:
     """Read a journal.
 
     Args:
         path: of the file.
-        thorough: check the whole file too, which takes long for a large one.
+        thorough: whether to check the integrity of the file, which is slow for a large one.
     """
     log = path.with_name(path.name + "-wal")
     size = log.stat().st_size if log.exists() else 0
@@ -51,7 +51,7 @@ def read(path: Path, *, thorough: bool = True) -> Books:
     try:
         connection.set_busy_timeout(10_000)
         with connection:
-            found = [
+            rows = [
                 Row(*row) for row in connection.execute("SELECT id, state, result, attempts, error_type FROM tasks")
             ]
             ledger = dict(connection.execute("SELECT state, tasks FROM ledger"))
@@ -60,17 +60,17 @@ def read(path: Path, *, thorough: bool = True) -> Books:
             integrity = "; ".join(str(text) for (text,) in connection.execute("PRAGMA integrity_check"))
     finally:
         connection.close()
-    return Books({row.id: row for row in found}, len(found), ledger, integrity, size)
+    return JournalContents({row.id: row for row in rows}, len(rows), ledger, integrity, size)
 
 
 def unfinished(path: Path) -> int:
-    """How many tasks have not ended."""
+    """Return the number of tasks that have not ended."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         connection.set_busy_timeout(10_000)
-        found = connection.execute(
+        row = connection.execute(
             "SELECT sum(tasks) FROM ledger WHERE state NOT IN ('done', 'failed', 'cancelled')"
         ).fetchone()
-        return int(found[0]) if found else 0
+        return int(row[0]) if row else 0
     finally:
         connection.close()

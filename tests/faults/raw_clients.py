@@ -1,6 +1,6 @@
-"""Many connections of one thread, with every byte in our hands: for clients that no library of ours would make.
+"""Many raw connections in one thread, for byte sequences that no client library would send.
 
-It is as quick as the machine allows, and never waits for one connection alone.
+The thread never waits for a single connection.
 """
 
 import socket
@@ -11,29 +11,29 @@ from collections.abc import Callable, Sequence
 from core.addresses import Address
 from core.closeable import Closeable
 
-_PIECE = 256 * 1024
-_REST = 0.002
+_CHUNK_SIZE = 256 * 1024
+_IDLE_INTERVAL = 0.002
 
 
-class Peer(Closeable):
-    """One client: sends what `more` gives out, and counts what comes back.
+class RawClient(Closeable):
+    """One client: sends what `more` returns, and counts the replies.
 
     Args:
         address: of the server.
-        more: what to send next, once everything before it is sent; None for nothing now.
-        reads: whether it reads what comes.
-        room: bytes that the system holds for it; as many as it likes when 0.
+        more: returns the next bytes when everything before is sent; None when there are none for now.
+        reads: whether the client reads.
+        room: bytes of the receive buffer; 0 for the default of the system.
 
     Attributes:
-        sent: bytes that the system has taken.
-        lines: answers that came, over all its connections.
-        last: the end of what came last.
-        cut: how often the server ended the connection.
-        answered_at: when something came last, of the monotonic clock.
+        sent: bytes that were sent.
+        lines: replies received, over all its connections.
+        last: the last bytes received.
+        cut: number of connections that the server closed.
+        answered_at: time of the last input, of the monotonic clock.
     """
 
     def __init__(
-        self, address: Address, more: Callable[["Peer"], bytes | None], *, reads: bool = True, room: int = 0
+        self, address: Address, more: Callable[["RawClient"], bytes | None], *, reads: bool = True, room: int = 0
     ) -> None:
         self.address = address
         self.reads = reads
@@ -48,12 +48,12 @@ class Peer(Closeable):
         self._out = memoryview(b"")
 
     @property
-    def sending(self) -> bool:
-        """Whether something is left to be sent."""
+    def record_sent(self) -> bool:
+        """Whether output waits to be sent."""
         return bool(self._out)
 
     def connect(self) -> None:
-        """Begin a connection; it is a matter of a moment on the same machine."""
+        """Open a connection."""
         self.close()
         self.socket = socket.socket()
         if self._room:
@@ -64,18 +64,18 @@ class Peer(Closeable):
         self._out = memoryview(b"")
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self.socket is not None:
             self.socket.close()
             self.socket = None
 
     def turn(self) -> bool:
-        """Send and read as much as is possible now; whether that was anything."""
+        """Send and read what is possible now. Returns whether that was anything."""
         if self.socket is None:
             return False
         try:
             sent = self._send(self.socket)
-            return (self._receive(self.socket) if self.reads else self._look(self.socket)) or sent
+            return (self._receive(self.socket) if self.reads else self._check(self.socket)) or sent
         except OSError:
             self._end()
             return True
@@ -95,19 +95,19 @@ class Peer(Closeable):
 
     def _receive(self, connected: socket.socket) -> bool:
         try:
-            came = connected.recv(_PIECE)
+            received = connected.recv(_CHUNK_SIZE)
         except BlockingIOError:
             return False
-        if not came:
+        if not received:
             self._end()
             return True
         self.answered_at = time.monotonic()
-        self.lines += came.count(b"\n")
-        self.last = (self.last + came)[-500:]
+        self.lines += received.count(b"\n")
+        self.last = (self.last + received)[-500:]
         return True
 
-    def _look(self, connected: socket.socket) -> bool:
-        """Notice a cut without reading."""
+    def _check(self, connected: socket.socket) -> bool:
+        """Notice a closed connection without reading."""
         if not connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return False
         self._end()
@@ -118,48 +118,48 @@ class Peer(Closeable):
         self.close()
 
 
-class Swarm(Closeable):
-    """All of them.
+class ClientGroup(Closeable):
+    """All clients of a case.
 
     Args:
-        peers: which are connected already or not.
-        again: whether those that were cut connect anew.
+        raw_clients: the clients, connected or not.
+        again: whether a client whose connection was closed connects again.
     """
 
-    def __init__(self, peers: Sequence[Peer], *, again: bool = False) -> None:
-        self.peers = peers
+    def __init__(self, raw_clients: Sequence[RawClient], *, again: bool = False) -> None:
+        self.raw_clients = raw_clients
         self._again = again
-        self._rest = threading.Event()
+        self._idle = threading.Event()
 
     @property
     def lines(self) -> int:
-        """Answers that came to all of them."""
-        return sum(peer.lines for peer in self.peers)
+        """Replies received by all clients."""
+        return sum(client.lines for client in self.raw_clients)
 
     @property
     def open(self) -> int:
-        """How many are connected."""
-        return sum(peer.socket is not None for peer in self.peers)
+        """The number of connected clients."""
+        return sum(client.socket is not None for client in self.raw_clients)
 
     def run(self, over: Callable[[], bool], seconds: float) -> bool:
-        """Have them send and read until it is over, or for so long; whether it was over."""
+        """Send and read until `over` or for so many seconds. Returns whether it was over."""
         deadline = time.monotonic() + seconds
         while not over():
             if time.monotonic() > deadline:
                 return False
             busy = False
-            for peer in self.peers:
-                busy |= self._turn(peer)
+            for client in self.raw_clients:
+                busy |= self._turn(client)
             if not busy:
-                self._rest.wait(_REST)
+                self._idle.wait(_IDLE_INTERVAL)
         return True
 
     def close(self) -> None:
-        """End all connections."""
-        for peer in self.peers:
-            peer.close()
+        """Close all connections."""
+        for client in self.raw_clients:
+            client.close()
 
-    def _turn(self, peer: Peer) -> bool:
-        if peer.socket is None and (self._again or not peer.cut):
-            peer.connect()
-        return peer.turn()
+    def _turn(self, client: RawClient) -> bool:
+        if client.socket is None and (self._again or not client.cut):
+            client.connect()
+        return client.turn()

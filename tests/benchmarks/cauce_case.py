@@ -1,12 +1,12 @@
-"""Our own system as a case: so many servers and workers, on a broker, with or without NGINX before them."""
+"""Cauce as a case: servers and workers on a broker, with or without NGINX in front."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from core.addresses import Address
-from tests.benchmarks.book import Book
 from tests.benchmarks.case import Case, Group, Order, Result, Stage
+from tests.benchmarks.journal_reader import JournalReader
 from tests.benchmarks.stages import Stages
 from tests.benchmarks.virtual_host import virtual_host
 from tests.services.nginx import NginxProcess
@@ -14,15 +14,15 @@ from tests.services.rabbitmq import RabbitNode
 from tests.services.system import LocalSystem
 
 
-class Arrangement(Case):
-    """Servers and workers with four threads each.
+class CauceCase(Case):
+    """A system of Cauce, whose workers have four threads each.
 
     Args:
         name: of the case.
-        servers: how many.
-        workers: how many.
-        node: the RabbitMQ to use; the embedded queue when None.
-        nginx: the program that balances the servers; clients connect to them directly when None.
+        servers: number of servers.
+        workers: number of workers.
+        node: the RabbitMQ to use; None for the embedded queue.
+        nginx: the NGINX program in front of the servers; None to connect directly.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Arrangement(Case):
         self._nginx = nginx
 
     def run(self, directory: Path, order: Order) -> Result:
-        """Start it, warm it up, and measure."""
+        """Start the system, warm it up, and measure."""
         with ExitStack() as stack:
             broker = "embedded" if self._node is None else stack.enter_context(virtual_host(self._node))
             servers = stack.enter_context(LocalSystem(directory, self._servers, 0, broker=broker))
@@ -47,37 +47,37 @@ class Arrangement(Case):
             if self._node is not None:
                 processes[Group.RABBITMQ] = [self._node.pid]
             if self._nginx is not None:
-                balancer = stack.enter_context(balancing(self._nginx, directory / "nginx", entrance))
+                balancer = stack.enter_context(nginx_balancer(self._nginx, directory / "nginx", entrance))
                 processes[Group.NGINX] = [balancer.pid, *balancer.workers()]
                 entrance = [balancer.address]
-            book = stack.enter_context(Book(servers.journal))
-            stages = Stages(entrance, book, order)
+            journal = stack.enter_context(JournalReader(servers.journal))
+            stages = Stages(entrance, journal, order)
             return self._measure(stages, processes, LocalSystem(directory, 0, self._workers, broker=broker), order)
 
     def _measure(
         self, stages: Stages, processes: Mapping[Group, Sequence[int]], workers: LocalSystem, order: Order
     ) -> Result:
         results = {}
-        with self._working(workers) as pids:
+        with self._running_workers(workers) as pids:
             stages.warm_up()
             results[Stage.WHOLE] = stages.whole({**processes, Group.WORKERS: pids})
             results[Stage.MEANWHILE] = stages.meanwhile()
         if order.halves:
             results[Stage.ACCEPT] = stages.accept(processes)
-            with self._working(workers) as pids:
+            with self._running_workers(workers) as pids:
                 results[Stage.WORK] = stages.work({**processes, Group.WORKERS: pids})
         return results
 
     @contextmanager
-    def _working(self, workers: LocalSystem) -> Iterator[list[int]]:
-        """Have the workers work within the block; their process ids."""
+    def _running_workers(self, workers: LocalSystem) -> Iterator[list[int]]:
+        """Run the workers within the block. Provides their process ids."""
         with workers:
             yield [workers.process(f"w{number + 1}").pid for number in range(self._workers)]
 
 
 @contextmanager
-def balancing(program: Path, directory: Path, servers: Sequence[Address]) -> Iterator[NginxProcess]:
-    """Have NGINX before some servers within the block."""
+def nginx_balancer(program: Path, directory: Path, servers: Sequence[Address]) -> Iterator[NginxProcess]:
+    """Run NGINX in front of some servers within the block."""
     nginx = NginxProcess(program, directory, servers)
     nginx.start()
     try:
@@ -86,5 +86,5 @@ def balancing(program: Path, directory: Path, servers: Sequence[Address]) -> Ite
         nginx.stop()
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
