@@ -52,7 +52,7 @@ class GateError(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepare, check and test; return the exit code."""
+    """Prepare, check and test. Returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Output must not fail on a terminal that lacks a character.
         sys.stdout.reconfigure(errors="replace")

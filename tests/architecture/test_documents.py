@@ -18,13 +18,13 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings: lower case, without punctuation, hyphens for spaces."""
+    """Return the anchors of a page's headings: lower case, without punctuation, hyphens for spaces."""
     headings = _HEADING.findall(re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def dead_links(page: Path, text: str) -> list[str]:
-    """The relative links of a page that lead nowhere."""
+    """Return the relative links of a page that lead nowhere."""
     dead = []
     for link in _LINK.findall(_CODE.sub("", text)):
         if "://" in link or link.startswith("mailto:"):

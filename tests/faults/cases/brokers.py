@@ -161,7 +161,7 @@ def broker_faults(context: CaseContext, quick: Sequence[str], long: Mapping[str,
 
 
 def _pile_up(scene: Scene, first: int) -> None:
-    """Have tasks wait in the queue."""
+    """Submit tasks that wait in the queue."""
     numbers = range(first, first + BACKLOG)
     tasks = [
         NewSubmission("honest", scene.context.payload(number, BACKLOG_SECONDS), f"t-{number}") for number in numbers

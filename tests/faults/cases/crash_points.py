@@ -187,7 +187,7 @@ def _start_and_die(directory: Path, number: int) -> None:
 
 
 def _mended(directory: Path) -> str:
-    """What is wrong with a journal after a migration that died and is made again; empty when nothing is."""
+    """Repeat a migration that was killed. Returns what is wrong with the journal, or an empty string."""
     journal = Journal("resultados.db", directory)
     try:
         with journal.open():

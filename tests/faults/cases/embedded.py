@@ -57,7 +57,7 @@ DAMAGES: tuple[Callable[[Path, CaseContext], None], ...] = (_delete, _corrupt, _
 
 
 def damaged(context: CaseContext) -> Outcome:
-    """Harm the file, at work and at rest, and do what is advised when it isn't repaired automatically."""
+    """Damage the file, in use and not in use, and follow the advice when it isn't repaired automatically."""
     file = context.system / EMBEDDED_FILE
     rounds = [(damage, running) for damage in DAMAGES for running in (True, False)] * context.size(1, 5)
     repaired = 0
@@ -139,7 +139,7 @@ def _wal_files(file: Path) -> list[Path]:
 CASES = (
     Case(
         name="file of the embedded queue damaged",
-        target="deleted and damaged, at work and at rest: repaired from the journal, or a sentence says how",
+        target="deleted and damaged, in use and not in use: repaired from the journal, or a sentence says how",
         run=damaged,
         profiles=ONLY_LONG,
     ),
