@@ -12,7 +12,7 @@ from core.model import ENDED
 from core.protocol import ClientConnection, Ref, Reply
 
 MAX_WAIT = 20.0
-"""Longest wait for a result in one request, in seconds: no balancer on the way must take the connection for idle."""
+"""Longest wait for a result in one request, in seconds, so that no balancer on the way sees an idle connection."""
 
 
 class ClientRequest(ABC):

@@ -93,8 +93,8 @@ class Proxy(Closeable):
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    def _call(self, what: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return asyncio.run_coroutine_threadsafe(what(), self._loop).result(_START_TIMEOUT)
+    def _call(self, make_coroutine: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return asyncio.run_coroutine_threadsafe(make_coroutine(), self._loop).result(_START_TIMEOUT)
 
     async def _listen(self) -> Address:
         self._server = await asyncio.start_server(self._accept, LOOPBACK, 0, limit=_CHUNK_SIZE)
@@ -127,8 +127,8 @@ class Proxy(Closeable):
             if self.conditions.refuses:
                 _abort(writer, reset=True)
                 return
-            far_reader, far_writer = await asyncio.open_connection(*self.target.pair, limit=_CHUNK_SIZE)
-            await self._forward(_Pair((reader, writer), (far_reader, far_writer)))
+            upstream_reader, upstream_writer = await asyncio.open_connection(*self.target.pair, limit=_CHUNK_SIZE)
+            await self._forward(_Pair((reader, writer), (upstream_reader, upstream_writer)))
         _abort(writer, reset=False)
 
     async def _forward(self, pair: "_Pair") -> None:
@@ -141,22 +141,22 @@ class Proxy(Closeable):
 
     async def _forward_requests(self, pair: "_Pair") -> None:
         """Forward from the client to the server."""
-        reader, writer = pair.near[0], pair.upstream[1]
-        gone = 0
+        reader, writer = pair.downstream[0], pair.upstream[1]
+        forwarded = 0
         while data := await self._read(reader, writer):
-            most = self.conditions.cut_after
-            if most is not None and gone + len(data) >= most:
-                await self._send(writer, data[: max(0, most - gone)])
+            limit = self.conditions.cut_after
+            if limit is not None and forwarded + len(data) >= limit:
+                await self._send(writer, data[: max(0, limit - forwarded)])
                 self.cuts += 1
                 pair.cut(reset=False)
                 return
-            gone += len(data)
+            forwarded += len(data)
             await self._send(writer, data)
         _finish(writer)
 
     async def _forward_replies(self, pair: "_Pair") -> None:
         """Forward from the server to the client."""
-        reader, writer = pair.upstream[0], pair.near[1]
+        reader, writer = pair.upstream[0], pair.downstream[1]
         rest = b""
         # A line that was partly forwarded is not dropped: half a line would be another fault.
         line_started = False
@@ -208,20 +208,20 @@ class _Pair:
 
     def __init__(
         self,
-        near: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        downstream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
-        self.near = near
+        self.downstream = downstream
         self.upstream = upstream
 
     @property
     def is_cut(self) -> bool:
         """Whether the connection is closed."""
-        return self.near[1].transport.is_closing()
+        return self.downstream[1].transport.is_closing()
 
     def cut(self, *, reset: bool) -> None:
         """Close both connections."""
-        for _, writer in (self.near, self.upstream):
+        for _, writer in (self.downstream, self.upstream):
             _abort(writer, reset=reset)
 
 

@@ -64,7 +64,7 @@ def proxy(upstream: Upstream) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def near(proxy: Proxy) -> Iterator[socket.socket]:
+def client(proxy: Proxy) -> Iterator[socket.socket]:
     with socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as connection:
         yield connection
 
@@ -90,110 +90,112 @@ def is_silent(connection: socket.socket) -> bool:
 
 
 def test_under_normal_conditions_everything_arrives_both_ways_and_so_does_the_end(
-    upstream: Upstream, near: socket.socket
+    upstream: Upstream, client: socket.socket
 ) -> None:
     large = bytes(range(256)) * 4_000
-    sender = threading.Thread(target=near.sendall, args=(large,))
+    sender = threading.Thread(target=client.sendall, args=(large,))
     sender.start()
     assert read(upstream.one(), len(large)) == large
     sender.join()
     upstream.one().sendall(b"answer\nhalf a line")
-    assert read(near, 18) == b"answer\nhalf a line"
-    near.shutdown(socket.SHUT_WR)
+    assert read(client, 18) == b"answer\nhalf a line"
+    client.shutdown(socket.SHUT_WR)
     assert upstream.one().recv(1) == b""
     upstream.one().sendall(b"late")
     upstream.one().close()
-    assert read(near, 10) == b"late"
+    assert read(client, 10) == b"late"
 
 
-def test_a_cut_ends_both_sides_after_what_was_on_its_way(upstream: Upstream, proxy: Proxy, near: socket.socket) -> None:
-    near.sendall(b"x")
+def test_a_cut_ends_both_sides_after_what_was_on_its_way(
+    upstream: Upstream, proxy: Proxy, client: socket.socket
+) -> None:
+    client.sendall(b"x")
     assert read(upstream.one(), 1) == b"x"
     assert proxy.cut() == 1
-    assert near.recv(1) == b""
+    assert client.recv(1) == b""
     assert upstream.one().recv(1) == b""
     wait_until(lambda: proxy.cut() == 0, "the cut connection to be forgotten")
     assert (proxy.connection_count, proxy.cuts) == (1, 1)
 
 
-def test_a_reset_is_one_on_both_sides(upstream: Upstream, proxy: Proxy, near: socket.socket) -> None:
-    near.sendall(b"x")
+def test_a_reset_is_one_on_both_sides(upstream: Upstream, proxy: Proxy, client: socket.socket) -> None:
+    client.sendall(b"x")
     assert read(upstream.one(), 1) == b"x"
     assert proxy.cut(reset=True) == 1
     with pytest.raises(ConnectionResetError):
-        near.recv(1)
+        client.recv(1)
     with pytest.raises(ConnectionResetError):
         upstream.one().recv(1)
 
 
 def test_a_refused_connection_ends_at_once_and_others_go_on(
-    upstream: Upstream, proxy: Proxy, near: socket.socket
+    upstream: Upstream, proxy: Proxy, client: socket.socket
 ) -> None:
-    near.sendall(b"x")
+    client.sendall(b"x")
     upstream.one()
     proxy.conditions = NetworkConditions(refuses=True)
     with socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as refused, pytest.raises(ConnectionResetError):
         refused.recv(1)
-    near.sendall(b"y")
+    client.sendall(b"y")
     assert read(upstream.one(), 2) == b"xy"
     assert len(upstream.connections) == 1
 
 
 def test_a_black_hole_holds_everything_and_the_end_too_until_it_is_over(
-    upstream: Upstream, proxy: Proxy, near: socket.socket
+    upstream: Upstream, proxy: Proxy, client: socket.socket
 ) -> None:
-    near.sendall(b"x")
+    client.sendall(b"x")
     assert read(upstream.one(), 1) == b"x"
     proxy.conditions = NetworkConditions(stalls=True)
-    near.sendall(b"question")
+    client.sendall(b"question")
     upstream.one().sendall(b"answer")
-    near.shutdown(socket.SHUT_WR)
-    assert is_silent(near)
+    client.shutdown(socket.SHUT_WR)
+    assert is_silent(client)
     assert is_silent(upstream.one())
     proxy.conditions = NORMAL
-    assert read(near, 6) == b"answer"
+    assert read(client, 6) == b"answer"
     assert read(upstream.one(), 100) == b"question"
 
 
 def test_a_connection_that_is_left_in_a_black_hole_is_not_reported(
-    upstream: Upstream, proxy: Proxy, near: socket.socket
+    upstream: Upstream, proxy: Proxy, client: socket.socket
 ) -> None:
-    near.sendall(b"x")
+    client.sendall(b"x")
     assert read(upstream.one(), 1) == b"x"
     proxy.conditions = NetworkConditions(stalls=True)
-    near.close()
+    client.close()
     assert is_silent(upstream.one())
     proxy.conditions = NORMAL
     assert upstream.one().recv(1) == b""
 
 
 def test_a_connection_can_be_cut_in_a_black_hole_and_counts_once(
-    upstream: Upstream, proxy: Proxy, near: socket.socket
+    upstream: Upstream, proxy: Proxy, client: socket.socket
 ) -> None:
     proxy.conditions = NetworkConditions(stalls=True)
-    near.sendall(b"x")
+    client.sendall(b"x")
     upstream.one()
     assert is_silent(upstream.one())
     assert proxy.cut() == 1
-    assert near.recv(1) == b""
+    assert client.recv(1) == b""
     assert upstream.one().recv(1) == b""
     assert proxy.cut() == 0
     assert proxy.cuts == 1
 
 
-def test_each_chunk_is_delayed(upstream: Upstream, proxy: Proxy, near: socket.socket) -> None:
+def test_each_chunk_is_delayed(upstream: Upstream, proxy: Proxy, client: socket.socket) -> None:
     proxy.conditions = NetworkConditions(delay=SHORT)
     began = time.monotonic()
-    near.sendall(b"x")
+    client.sendall(b"x")
     assert read(upstream.one(), 1) == b"x"
     assert 0.5 * SHORT <= time.monotonic() - began < SOCKET_TIMEOUT
 
 
 def test_sliced_data_comes_in_chunks_of_that_size_and_whole(
-    upstream: Upstream, proxy: Proxy, near: socket.socket
+    upstream: Upstream, proxy: Proxy, client: socket.socket
 ) -> None:
     proxy.conditions = NetworkConditions(slice=3, delay=0.02)
-    near.sendall(b"0123456789")
+    client.sendall(b"0123456789")
     chunks = [upstream.one().recv(100)]
     while sum(map(len, chunks)) < 10:
         chunks.append(upstream.one().recv(100))
@@ -203,10 +205,10 @@ def test_sliced_data_comes_in_chunks_of_that_size_and_whole(
 
 
 def test_a_connection_that_is_cut_between_two_slices_brings_a_part(
-    upstream: Upstream, proxy: Proxy, near: socket.socket
+    upstream: Upstream, proxy: Proxy, client: socket.socket
 ) -> None:
     proxy.conditions = NetworkConditions(slice=1, delay=0.05)
-    near.sendall(b"0123456789" * 10)
+    client.sendall(b"0123456789" * 10)
     start = read(upstream.one(), 2)
     proxy.cut()
     arrived = start + read(upstream.one(), 100)
@@ -215,14 +217,14 @@ def test_a_connection_that_is_cut_between_two_slices_brings_a_part(
 
 
 def test_lost_lines_are_lost_whole_and_the_others_come_in_their_order(
-    upstream: Upstream, proxy: Proxy, near: socket.socket
+    upstream: Upstream, proxy: Proxy, client: socket.socket
 ) -> None:
     sent = [b"%d\n" % number for number in range(1_000)]
     proxy.conditions = NetworkConditions(lose_lines=0.2)
-    near.sendall(b"x")
+    client.sendall(b"x")
     upstream.one().sendall(b"".join(sent) + b"no end")
     upstream.one().shutdown(socket.SHUT_WR)
-    *arrived, end = read(near, 100_000).splitlines(keepends=True)
+    *arrived, end = read(client, 100_000).splitlines(keepends=True)
     assert end == b"no end"
     assert set(arrived) < set(sent)
     assert arrived == sorted(arrived, key=int)
@@ -230,21 +232,21 @@ def test_lost_lines_are_lost_whole_and_the_others_come_in_their_order(
     assert 120 < proxy.lines_lost < 280
 
 
-def test_a_line_that_has_start_is_not_lost_in_half(upstream: Upstream, proxy: Proxy, near: socket.socket) -> None:
-    near.sendall(b"x")
+def test_a_line_that_has_start_is_not_lost_in_half(upstream: Upstream, proxy: Proxy, client: socket.socket) -> None:
+    client.sendall(b"x")
     upstream.one().sendall(b"half a ")
-    assert read(near, 7) == b"half a "
+    assert read(client, 7) == b"half a "
     proxy.conditions = NetworkConditions(lose_lines=1.0)
     upstream.one().sendall(b"line\n")
-    assert read(near, 5) == b"line\n"
+    assert read(client, 5) == b"line\n"
     upstream.one().sendall(b"another\n")
-    assert is_silent(near)
+    assert is_silent(client)
     assert proxy.lines_lost == 1
 
 
-def test_lines_to_the_server_are_not_lost(upstream: Upstream, proxy: Proxy, near: socket.socket) -> None:
+def test_lines_to_the_server_are_not_lost(upstream: Upstream, proxy: Proxy, client: socket.socket) -> None:
     proxy.conditions = NetworkConditions(lose_lines=1.0)
-    near.sendall(b"one\ntwo\n")
+    client.sendall(b"one\ntwo\n")
     assert read(upstream.one(), 8) == b"one\ntwo\n"
 
 
@@ -254,19 +256,19 @@ def test_a_connection_is_cut_after_the_exact_number_of_bytes(
     upstream: Upstream, proxy: Proxy, limit: int, whole: bool
 ) -> None:
     proxy.conditions = NetworkConditions(cut_after=limit)
-    with socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as near:
+    with socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as client:
         for chunk in [b"0123456789"] if whole else [b"%d" % digit for digit in range(10)]:
             with contextlib.suppress(OSError):
-                near.sendall(chunk)
+                client.sendall(chunk)
         assert read(upstream.one(), 100) == b"0123456789"[:limit]
         with contextlib.suppress(ConnectionResetError):
-            assert near.recv(1) == b""
+            assert client.recv(1) == b""
     assert proxy.cuts == 1
 
 
-def test_a_cut_after_more_than_is_sent_is_none(upstream: Upstream, proxy: Proxy, near: socket.socket) -> None:
+def test_a_cut_after_more_than_is_sent_is_none(upstream: Upstream, proxy: Proxy, client: socket.socket) -> None:
     proxy.conditions = NetworkConditions(cut_after=11)
-    near.sendall(b"0123456789")
+    client.sendall(b"0123456789")
     assert read(upstream.one(), 10) == b"0123456789"
     assert is_silent(upstream.one())
     assert proxy.cuts == 0
@@ -275,19 +277,19 @@ def test_a_cut_after_more_than_is_sent_is_none(upstream: Upstream, proxy: Proxy,
 def test_a_client_of_a_server_that_is_not_there_is_disconnected() -> None:
     upstream = Upstream()
     upstream.close()
-    with Proxy(upstream.address) as proxy, socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as near:
-        assert near.recv(1) == b""
+    with Proxy(upstream.address) as proxy, socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as client:
+        assert client.recv(1) == b""
 
 
 def test_a_closed_proxy_accepts_nothing_and_leaves_no_thread(upstream: Upstream) -> None:
     before = threading.active_count()
-    with Proxy(upstream.address) as proxy, socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as near:
+    with Proxy(upstream.address) as proxy, socket.create_connection(proxy.address.pair, SOCKET_TIMEOUT) as client:
         proxy.conditions = NetworkConditions(stalls=True)
-        near.sendall(b"x")
+        client.sendall(b"x")
         upstream.one()
         proxy.close()
         with contextlib.suppress(ConnectionResetError):
-            assert near.recv(1) == b""
+            assert client.recv(1) == b""
     assert threading.active_count() == before
     with socket.socket() as probe:
         assert probe.connect_ex(proxy.address.pair) != 0

@@ -55,16 +55,16 @@ def link_faults(context: CaseContext, quick: dict[str, int], long: dict[str, int
         long: the same in the long profile.
     """
     counts = quick if context.size(1, 0) else long
-    plan = [(what, side) for side, count in counts.items() for what in network.shuffled_faults(context.rng, count)]
+    plan = [(fault, side) for side, count in counts.items() for fault in network.shuffled_faults(context.rng, count)]
     context.rng.shuffle(plan)
     durations = DurationRange(max=context.size(2, 30))
     with contextlib.ExitStack() as stack:
         scene = _scene(context, stack)
         scene.driver.start()
         try:
-            for number, (what, side) in enumerate(plan, 1):
+            for number, (fault, side) in enumerate(plan, 1):
                 network.pause(context.rng.random() * 0.3, lambda: scene.driver.over)
-                network.make(what, scene.links[side], context.rng, durations)
+                network.make(fault, scene.links[side], context.rng, durations)
                 # Half of the faults begin before the system has recovered from the last.
                 if context.rng.random() < 0.5:
                     scene.wait_until_recovered()

@@ -82,13 +82,13 @@ def _hang(scene: Scene) -> None:
         scene.node.resume()
 
 
-def _alarm(what: str, scene: Scene) -> None:
-    nodes.set_alarm(scene.node, what, on=True)
+def _alarm(fault: str, scene: Scene) -> None:
+    nodes.set_alarm(scene.node, fault, on=True)
     try:
         scene.wait_until_reported()
         scene.keep_running()
     finally:
-        nodes.set_alarm(scene.node, what, on=False)
+        nodes.set_alarm(scene.node, fault, on=False)
 
 
 def _wipe(scene: Scene) -> None:

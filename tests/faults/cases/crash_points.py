@@ -129,7 +129,7 @@ def migration(context: CaseContext) -> Outcome:
         copy = context.directory / f"old-{number}"
         _copy_journal(context.journal, copy)
         _start_and_die(copy, number)
-        problem = _mended(copy)
+        problem = _repeat_migration(copy)
         if problem:
             return Outcome(faults=number, broken=(Finding(Invariant.SOUND, f"dead at write {number}: {problem}"),))
     _start_and_die(context.system, context.rng.choice(numbers))
@@ -186,7 +186,7 @@ def _start_and_die(directory: Path, number: int) -> None:
     assert ended.returncode == -9, f"the server ended with {ended.returncode}"
 
 
-def _mended(directory: Path) -> str:
+def _repeat_migration(directory: Path) -> str:
     """Repeat a migration that was killed. Returns what is wrong with the journal, or an empty string."""
     journal = Journal("resultados.db", directory)
     try:
