@@ -82,13 +82,13 @@ def _hang(scene: Scene) -> None:
         scene.node.resume()
 
 
-def _alarm(fault: str, scene: Scene) -> None:
-    nodes.set_alarm(scene.node, fault, on=True)
+def _alarm(resource: str, scene: Scene) -> None:
+    nodes.set_alarm(scene.node, resource, on=True)
     try:
         scene.wait_until_reported()
         scene.keep_running()
     finally:
-        nodes.set_alarm(scene.node, fault, on=False)
+        nodes.set_alarm(scene.node, resource, on=False)
 
 
 def _wipe(scene: Scene) -> None:
