@@ -251,7 +251,7 @@ class SystemActions:
 
     def hasten(self, names: Sequence[str]) -> None:
         """Have a stop that is under way kill at once what still runs."""
-        commands.hasten(self._home, names)
+        commands.force_stop(self._home, names)
 
     # Failed tasks.
 

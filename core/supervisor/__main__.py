@@ -139,7 +139,9 @@ def _operate(settings: Settings, given: argparse.Namespace) -> int:
     home = Home(settings[config.DIRECTORY])
     named = getattr(given, options.STOP_TIMEOUT.destination, None) is not None
     timeout = settings[options.STOP_TIMEOUT] if named else None
-    report = _attended(home, lambda: commands.operate(home, given.command, given.names, timeout=timeout), given.names)
+    report = _attended(
+        home, lambda: commands.operate(home, given.command, given.names, stop_timeout=timeout), given.names
+    )
     _show(report, as_json=given.json)
     return 0
 
@@ -329,7 +331,7 @@ def _attended(home: Home, work: Callable[[], T], stopping: Sequence[str]) -> T:
             with contextlib.suppress(SupervisorError):
                 progress.stopping(commands.status(home))
 
-        return attend(work, tell, lambda: commands.hasten(home, stopping))
+        return attend(work, tell, lambda: commands.force_stop(home, stopping))
 
 
 def _show(report: SystemStatus, *, as_json: bool) -> None:

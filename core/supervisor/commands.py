@@ -1,92 +1,104 @@
-"""What can be asked of a system that runs, or ran: its status, other processes, its end, its queue anew.
+"""The operations on a system that runs, or ran: ask for its status, change its processes, end it, redispatch its queue.
 
-Nothing here prints: each returns values or raises errors.
+Nothing here prints: each function returns a value or raises an error.
 """
 
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias, assert_never
 
 import msgspec
 
 from core.errors import AlreadyRunning, ConfigurationError, SupervisorError
 from core.repository.journal import Journal
 from core.supervisor import state
-from core.supervisor.control import ControlRequest, ask
+from core.supervisor.control import (
+    DownRequest,
+    KillRequest,
+    OperationRequest,
+    RestartRequest,
+    ScaleRequest,
+    StartRequest,
+    StopRequest,
+    SystemStatusRequest,
+    send_request,
+)
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held
 from core.supervisor.processes import orphans, process_identity
 from core.supervisor.state import SupervisorState
 from core.supervisor.status import StopResult, SystemStatus
 
-BEGINNING = 5.0
-"""Seconds in which a supervisor that has just begun says how to reach it."""
+CONTACT_TIMEOUT = 5.0
+"""Seconds to wait until a supervisor that is starting can be reached."""
 
-ENDING = 15.0
-"""Seconds in which a supervisor that has taken everything down is gone itself."""
+EXIT_TIMEOUT = 15.0
+"""Seconds to wait for the end of a supervisor that has taken everything down."""
 
-STATUS_WITHIN = 5.0
+STATUS_TIMEOUT = 5.0
 
-OPERATION_WITHIN = 600.0
-"""Seconds in which an operation is done: a worker may have a long task to finish."""
+OPERATION_TIMEOUT = 600.0
+"""Seconds to wait for an operation: a worker may have a long task to finish."""
 
-PAUSE = 0.05
-_STATUS = ControlRequest("", "status")
+POLL_INTERVAL = 0.05
+
+Operation: TypeAlias = Literal["start", "stop", "restart", "kill"]
+"""What can be done to processes that are named."""
 
 
 def status(home: Home) -> SystemStatus | None:
-    """Say how the system is; None when no supervisor runs.
+    """Return the status of the system, or None when no supervisor runs.
 
     Raises:
-        SupervisorError: one runs and doesn't answer.
+        SupervisorError: a supervisor runs and doesn't answer.
     """
     if not is_held(home.lock):
         return None
-    found = _reachable(home)
-    if found is not None:
-        return _read(ask(found, _STATUS, STATUS_WITHIN))
+    supervisor = _find_supervisor(home)
+    if supervisor is not None:
+        return _read_status(send_request(supervisor, SystemStatusRequest(), STATUS_TIMEOUT))
     if is_held(home.lock):
-        raise SupervisorError(f"a supervisor runs in {home.directory} and doesn't say how to reach it; try again")
+        raise SupervisorError(f"a supervisor runs in {home.directory}, but can't be reached; try again")
     return None
 
 
-def ask_status(found: SupervisorState) -> SystemStatus | None:
-    """Ask a supervisor how the system is; None when it doesn't answer now."""
+def ask_status(supervisor: SupervisorState) -> SystemStatus | None:
+    """Ask a supervisor for the status of its system. Return None when it doesn't answer."""
     try:
-        return _read(ask(found, _STATUS, STATUS_WITHIN))
+        return _read_status(send_request(supervisor, SystemStatusRequest(), STATUS_TIMEOUT))
     except SupervisorError:
         return None
 
 
 def down(home: Home, timeout: float) -> StopResult:
-    """End the system, also when its supervisor was killed or hangs, and make sure that nothing is left.
+    """End the system, even if its supervisor was killed or hangs, and make sure that nothing is left.
 
     Args:
         home: of the data directory.
-        timeout: how long it may take before what still runs is killed.
+        timeout: seconds until what still runs is killed.
 
     Raises:
-        SupervisorError: something can't be ended.
+        SupervisorError: a process can't be ended.
     """
     if not home.path.is_dir():
         return StopResult()
-    found = state.load(home.state, SupervisorState)
-    told = _end_supervisor(home, timeout) if is_held(home.lock) else StopResult()
-    with _lock_when_free(home, ENDING):
+    supervisor = state.load(home.state, SupervisorState)
+    stopped = _end_supervisor(home, timeout) if is_held(home.lock) else StopResult()
+    with _lock_when_free(home, EXIT_TIMEOUT):
         swept = sweep(home, timeout)
-    # It lets the lock go a moment before it is gone itself.
-    deadline = time.monotonic() + STATUS_WITHIN
-    while found is not None and process_identity.is_alive(found.identity) and time.monotonic() < deadline:
-        time.sleep(PAUSE)
-    return StopResult(stopped=told.stopped + swept.stopped, killed=told.killed + swept.killed)
+    # A supervisor frees the lock shortly before its process ends.
+    deadline = time.monotonic() + STATUS_TIMEOUT
+    while supervisor is not None and process_identity.is_alive(supervisor.identity) and time.monotonic() < deadline:
+        time.sleep(POLL_INTERVAL)
+    return StopResult(stopped=stopped.stopped + swept.stopped, killed=stopped.killed + swept.killed)
 
 
 def sweep(home: Home, timeout: float) -> StopResult:
-    """End what a supervisor that is gone has left, and forget it. Whoever calls this holds the lock.
+    """End what a former supervisor has left, and remove its files. The caller must hold the lock.
 
     Raises:
-        SupervisorError: something can't be ended.
+        SupervisorError: a process can't be ended.
     """
     swept = orphans.sweep(home, timeout)
     if swept.left:
@@ -99,44 +111,44 @@ def sweep(home: Home, timeout: float) -> StopResult:
 
 def operate(
     home: Home,
-    what: Literal["start", "stop", "restart", "kill"],
+    operation: Operation,
     names: Sequence[str],
     *,
-    timeout: float | None = None,
-    patience: float = OPERATION_WITHIN,
+    stop_timeout: float | None = None,
+    reply_timeout: float = OPERATION_TIMEOUT,
 ) -> SystemStatus:
-    """Have processes started, stopped, restarted one after the other, or killed; how the system is then.
+    """Start, stop, restart or kill processes. Returns the status of the system after that.
 
     Args:
         home: of the data directory.
-        what: is to be done.
-        names: of processes; `servers`, `workers`, `declared` and `all` stand for several.
-        timeout: how long an end may take before it is forced; the supervisor's own setting when None.
-        patience: seconds to wait until it is done.
+        operation: what to do.
+        names: names of processes; `servers`, `workers`, `declared` and `all` stand for several.
+        stop_timeout: seconds until a process that must end is killed; the supervisor's setting when None.
+        reply_timeout: seconds to wait until it is done.
 
     Raises:
-        SupervisorError: no supervisor runs, there is no such process, or it can't be done; says why.
+        SupervisorError: no supervisor runs, a process doesn't exist, or the operation fails.
     """
-    return _order(home, ControlRequest("", what, names=tuple(names), timeout=timeout, patience=patience))
+    return _request_operation(home, _operation_request(operation, tuple(names), stop_timeout, reply_timeout))
 
 
 def scale(
-    home: Home, *, servers: int | None = None, workers: int | None = None, patience: float = OPERATION_WITHIN
+    home: Home, *, servers: int | None = None, workers: int | None = None, reply_timeout: float = OPERATION_TIMEOUT
 ) -> SystemStatus:
-    """Run so many servers and workers; how the system is when those that are new are ready, and the others gone.
+    """Run that many servers and workers. Returns the status once new ones are ready and surplus ones have ended.
 
     Raises:
-        SupervisorError: no supervisor runs, or it can't be done; says why.
+        SupervisorError: no supervisor runs, or the operation fails.
     """
-    return _order(home, ControlRequest("", "scale", servers=servers, workers=workers, patience=patience))
+    return _request_operation(home, ScaleRequest(servers=servers, workers=workers, reply_timeout=reply_timeout))
 
 
 def redispatch(journal: Journal) -> int:
-    """Have every queued task published again, for when the broker has lost its messages; how many.
+    """Have every queued task published again, after the broker has lost its messages. Returns their number.
 
     Raises:
         ConfigurationError: there is no journal.
-        JournalError: it can't be written now.
+        JournalError: the journal can't be written.
     """
     if not journal.path.exists():
         raise ConfigurationError(f"there is no journal {journal.path}; is this the system's directory? (--dir)")
@@ -144,88 +156,106 @@ def redispatch(journal: Journal) -> int:
         return repository.redispatch()
 
 
-def where_it_runs(home: Home) -> str:
-    """Say where the supervisor that holds this directory is."""
-    found = state.load(home.state, SupervisorState)
-    report = ask_status(found) if found else None
-    if found is None or report is None:
-        return f"a supervisor is just beginning, or ending, in {home.directory}"
-    entrance = f", clients connect to {report.listen}" if report.listen else ""
-    return f"a supervisor (pid {found.identity.pid}) runs in {home.directory} already{entrance}; `down` ends it"
+def describe_supervisor(home: Home) -> str:
+    """Describe, for people, the supervisor that holds this directory."""
+    supervisor = state.load(home.state, SupervisorState)
+    report = ask_status(supervisor) if supervisor else None
+    if supervisor is None or report is None:
+        return f"a supervisor is starting or stopping in {home.directory}"
+    clients = f", clients connect to {report.listen}" if report.listen else ""
+    return f"a supervisor (pid {supervisor.identity.pid}) runs in {home.directory} already{clients}; `down` ends it"
 
 
-def hasten(home: Home, stopping: Sequence[str] = ()) -> None:
-    """Have a stop that is under way kill at once what still runs. It does not wait for the end.
+def force_stop(home: Home, names: Sequence[str] = ()) -> None:
+    """Kill at once what a stop under way still waits for. Returns without waiting for the end.
 
     Args:
         home: of the data directory.
-        stopping: the processes that are being stopped; everything when there are none.
+        names: the processes that are being stopped; empty when the whole system is.
     """
-    found = state.load(home.state, SupervisorState)
-    if found is None:
+    supervisor = state.load(home.state, SupervisorState)
+    if supervisor is None:
         return
-    what: Literal["stop", "down"] = "stop" if stopping else "down"
+    request = (
+        StopRequest(names=tuple(names), stop_timeout=0.0, reply_timeout=0.0) if names else DownRequest(stop_timeout=0.0)
+    )
     with contextlib.suppress(SupervisorError):
-        ask(found, ControlRequest("", what, names=tuple(stopping), timeout=0.0, patience=0.0), STATUS_WITHIN)
+        send_request(supervisor, request, STATUS_TIMEOUT)
 
 
-def _order(home: Home, request: ControlRequest) -> SystemStatus:
+def _operation_request(
+    operation: Operation, names: tuple[str, ...], stop_timeout: float | None, reply_timeout: float
+) -> OperationRequest:
+    match operation:
+        case "start":
+            return StartRequest(names=names, reply_timeout=reply_timeout)
+        case "stop":
+            return StopRequest(names=names, stop_timeout=stop_timeout, reply_timeout=reply_timeout)
+        case "restart":
+            return RestartRequest(names=names, stop_timeout=stop_timeout, reply_timeout=reply_timeout)
+        case "kill":
+            return KillRequest(names=names, reply_timeout=reply_timeout)
+        case _:
+            assert_never(operation)
+
+
+def _request_operation(home: Home, request: OperationRequest) -> SystemStatus:
     if not is_held(home.lock):
         raise SupervisorError(f"no supervisor runs in {home.directory}; `up` starts one")
-    found = _reachable(home)
-    if found is None:
+    supervisor = _find_supervisor(home)
+    if supervisor is None:
         raise SupervisorError(f"the supervisor of {home.directory} doesn't answer; try again, or end it with `down`")
-    return _read(ask(found, request, request.patience + STATUS_WITHIN))
+    return _read_status(send_request(supervisor, request, request.reply_timeout + STATUS_TIMEOUT))
 
 
-def _read(answer: bytes) -> SystemStatus:
+def _read_status(reply: bytes) -> SystemStatus:
     try:
-        return msgspec.json.decode(answer, type=SystemStatus)
+        return msgspec.json.decode(reply, type=SystemStatus)
     except msgspec.MsgspecError as error:
         raise SupervisorError(f"the supervisor is of another version: {error}; end it with `down`") from error
 
 
-def _reachable(home: Home) -> SupervisorState | None:
-    """How to reach the supervisor that holds the lock; None when it doesn't answer in time, or has ended."""
-    deadline = time.monotonic() + BEGINNING
+def _find_supervisor(home: Home) -> SupervisorState | None:
+    """Find the supervisor that holds the lock. Return None when it doesn't answer in time, or has ended."""
+    deadline = time.monotonic() + CONTACT_TIMEOUT
     while is_held(home.lock):
         # The file may be that of a former supervisor, which was killed.
-        found = state.load(home.state, SupervisorState)
-        if found is not None and ask_status(found) is not None:
-            return found
+        supervisor = state.load(home.state, SupervisorState)
+        if supervisor is not None and ask_status(supervisor) is not None:
+            return supervisor
         if time.monotonic() > deadline:
             return None
-        time.sleep(PAUSE)
+        time.sleep(POLL_INTERVAL)
     return None
 
 
 def _end_supervisor(home: Home, timeout: float) -> StopResult:
-    """Let the supervisor take everything down; one that hangs is killed, and what it leaves is ended in order too."""
-    reachable = _reachable(home)
-    if reachable is not None:
+    """Have the supervisor take everything down. One that hangs is killed; the caller ends what that leaves."""
+    supervisor = _find_supervisor(home)
+    if supervisor is not None:
         with contextlib.suppress(SupervisorError, msgspec.MsgspecError):
-            answer = ask(reachable, ControlRequest("", "down", timeout=timeout), timeout + ENDING)
-            return msgspec.json.decode(answer, type=StopResult)
-        # It may have ended without a word, which is fine.
-        _wait_for_lock(home, STATUS_WITHIN)
-    found = state.load(home.state, SupervisorState)
-    if found is not None and is_held(home.lock):
-        process_identity.kill(found.identity)
+            reply = send_request(supervisor, DownRequest(stop_timeout=timeout), timeout + EXIT_TIMEOUT)
+            return msgspec.json.decode(reply, type=StopResult)
+        # It may be ending without having replied.
+        _wait_for_lock(home, STATUS_TIMEOUT)
+    supervisor = state.load(home.state, SupervisorState)
+    if supervisor is not None and is_held(home.lock):
+        process_identity.kill(supervisor.identity)
     return StopResult()
 
 
-def _wait_for_lock(home: Home, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_for_lock(home: Home, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
     while is_held(home.lock) and time.monotonic() < deadline:
-        time.sleep(PAUSE)
+        time.sleep(POLL_INTERVAL)
 
 
-def _lock_when_free(home: Home, seconds: float) -> Lock:
-    deadline = time.monotonic() + seconds
+def _lock_when_free(home: Home, timeout: float) -> Lock:
+    deadline = time.monotonic() + timeout
     while True:
         try:
             return Lock(home.lock)
         except AlreadyRunning as error:
             if time.monotonic() > deadline:
-                raise SupervisorError(f"{where_it_runs(home)}, and doesn't end") from error
-        time.sleep(PAUSE)
+                raise SupervisorError(f"{describe_supervisor(home)}, but it does not end") from error
+        time.sleep(POLL_INTERVAL)

@@ -1,7 +1,7 @@
-"""The supervisor's control channel: a socket on the loopback address, one JSON object a line each way.
+"""The supervisor's control channel: a loopback socket with one JSON object per line in each direction.
 
-Who may speak is settled by a token that only the owner of the data directory can read.
-A request is answered in a thread of its own; what it asks for is done by the supervisor's main thread.
+A caller must send a token, which only the owner of the data directory can read.
+Each connection has its own thread; the supervisor's main thread carries the operations out.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import hmac
 import socket
 import threading
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -20,161 +20,212 @@ from core.errors import CauceError, SupervisorError
 from core.supervisor.state import SupervisorState
 from core.threads import OnDeath, vital_thread
 
-LONGEST_LINE = 65_536
-LONGEST_ANSWER = 4 * 1024 * 1024
-"""Bytes; it grows with the number of processes and their notes."""
+MAX_REQUEST = 65_536
+"""Bytes of a request."""
 
-MOST_CONNECTIONS = 32
-REQUEST_WITHIN = 5.0
-"""Seconds that a caller has to say what it wants."""
+MAX_REPLY = 4 * 1024 * 1024
+"""Bytes of a reply; its size grows with the number of processes and their notes."""
 
-_ACCEPT_FOR = 0.25
-_FAREWELL = 5.0
+MAX_CONNECTIONS = 32
+
+REQUEST_TIMEOUT = 5.0
+"""Seconds that a caller has to send its request, and to take the reply."""
+
+_ACCEPT_INTERVAL = 0.25
+_CLOSE_TIMEOUT = 5.0
 
 
-Operation = Literal["status", "down", "start", "stop", "restart", "kill", "scale"]
+class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op"):
+    token: str = ""
+    """Set by `send_request`."""
 
 
-class ControlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A request."""
+class _OperationRequest(_Request, frozen=True, kw_only=True):
+    reply_timeout: float = msgspec.field(default=600.0, name="patience")
+    """Seconds after which the caller wants a reply, even if the operation is still under way."""
 
-    token: str
-    op: Operation
-    names: tuple[str, ...] = ()
-    """For `start`, `stop`, `restart` and `kill`: which processes."""
+
+class _NamedOperation(_OperationRequest, frozen=True, kw_only=True):
+    names: tuple[str, ...]
+    """The processes."""
+
+
+class SystemStatusRequest(_Request, frozen=True, kw_only=True, tag="status"):
+    """A request for the status of the system."""
+
+
+class DownRequest(_Request, frozen=True, kw_only=True, tag="down"):
+    """A request to end everything, and then the supervisor."""
+
+    stop_timeout: float | None = msgspec.field(default=None, name="timeout")
+    """Seconds until what still runs is killed; the supervisor's setting when None."""
+
+
+class StartRequest(_NamedOperation, frozen=True, kw_only=True, tag="start"):
+    """A request to start processes."""
+
+
+class StopRequest(_NamedOperation, frozen=True, kw_only=True, tag="stop"):
+    """A request to stop processes."""
+
+    stop_timeout: float | None = msgspec.field(default=None, name="timeout")
+    """Seconds until each is killed; the supervisor's setting when None."""
+
+
+class RestartRequest(_NamedOperation, frozen=True, kw_only=True, tag="restart"):
+    """A request to restart processes, one after the other."""
+
+    stop_timeout: float | None = msgspec.field(default=None, name="timeout")
+    """Seconds until each is killed; the supervisor's setting when None."""
+
+
+class KillRequest(_NamedOperation, frozen=True, kw_only=True, tag="kill"):
+    """A request to end processes as a crash would."""
+
+
+class ScaleRequest(_OperationRequest, frozen=True, kw_only=True, tag="scale"):
+    """A request to change the number of servers and workers; a number that is None stays as it is."""
+
     servers: int | None = None
-    """For `scale`: how many there shall be; as many as there are when None."""
     workers: int | None = None
-    timeout: float | None = None
-    """For `down`, `stop` and `restart`: how long an end may take; the supervisor's own setting when None."""
-    patience: float = 600.0
-    """Seconds after which the caller wants an answer, whatever it is."""
+
+
+OperationRequest: TypeAlias = StartRequest | StopRequest | RestartRequest | KillRequest | ScaleRequest
+"""A request that the supervisor's main thread carries out step by step."""
+
+ControlRequest: TypeAlias = SystemStatusRequest | DownRequest | OperationRequest
 
 
 class ControlReply(msgspec.Struct, frozen=True):
-    """What came of a request."""
+    """The reply to a request."""
 
     ok: msgspec.Raw = msgspec.Raw(b"null")
     error: str | None = None
-    """Why there is nothing in `ok`."""
+    """Why the request failed; `ok` is empty then."""
 
 
-Answering: TypeAlias = Callable[[ControlRequest], msgspec.Struct]
-"""Does what a request asks for; called in the thread of its connection. `CauceError` is told to the caller."""
+RequestHandler: TypeAlias = Callable[[ControlRequest], msgspec.Struct]
+"""Does what a request asks for, in the thread of its connection; a `CauceError` is sent to the caller."""
 
 
 class ControlServer(Closeable):
-    """Answers requests until it is closed.
+    """Replies to requests until it is closed.
 
     Args:
-        token: what callers have to show.
-        answer: does what they ask for.
+        token: the token that callers must send.
+        handle: does what a request asks for.
         on_death: called when the listening thread dies of an error.
     """
 
-    def __init__(self, token: str, answer: Answering, on_death: OnDeath) -> None:
+    def __init__(self, token: str, handle: RequestHandler, on_death: OnDeath) -> None:
         self._token = token.encode()
-        self._answer = answer
+        self._handle = handle
         self._closing = threading.Event()
-        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self._talking: set[threading.Thread] = set()
+        self._free_places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._connection_threads: set[threading.Thread] = set()
         self._listener = socket.create_server((LOOPBACK, 0))
-        self._listener.settimeout(_ACCEPT_FOR)
+        self._listener.settimeout(_ACCEPT_INTERVAL)
         self._thread = vital_thread("control", self._run, on_death)
         self._thread.start()
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """The address that it listens on."""
         return Address(LOOPBACK, int(self._listener.getsockname()[1]))
 
     def close(self) -> None:
-        """Take no more requests, and wait until those that are answered have been."""
+        """Accept no more requests, and wait for the open ones."""
         self._closing.set()
-        self._thread.join(_FAREWELL)
+        self._thread.join(_CLOSE_TIMEOUT)
         self._listener.close()
-        for thread in list(self._talking):
-            thread.join(_FAREWELL)
+        for thread in list(self._connection_threads):
+            thread.join(_CLOSE_TIMEOUT)
 
     def _run(self) -> None:
         while not self._closing.is_set():
-            self._talking = {thread for thread in self._talking if thread.is_alive()}
+            self._connection_threads = {thread for thread in self._connection_threads if thread.is_alive()}
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                # The time to look at `closing`; or what a caller did that left before it was taken.
+                # Time to check `closing`; or the caller left before it was accepted.
                 continue
-            if not self._places.acquire(blocking=False):
+            if not self._free_places.acquire(blocking=False):
                 connection.close()
                 continue
-            thread = threading.Thread(target=self._talk, args=(connection,), name="control-connection", daemon=True)
-            self._talking.add(thread)
+            thread = threading.Thread(target=self._serve, args=(connection,), name="control-connection", daemon=True)
+            self._connection_threads.add(thread)
             thread.start()
 
-    def _talk(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket) -> None:
         try:
             with connection, contextlib.suppress(OSError):
-                connection.settimeout(REQUEST_WITHIN)
-                line = read_line(connection)
+                connection.settimeout(REQUEST_TIMEOUT)
+                line = _read_line(connection, MAX_REQUEST)
                 if line is not None:
                     reply = msgspec.json.encode(self._reply(line)) + b"\n"
-                    connection.settimeout(REQUEST_WITHIN)
+                    connection.settimeout(REQUEST_TIMEOUT)
                     connection.sendall(reply)
         finally:
-            self._places.release()
+            self._free_places.release()
 
     def _reply(self, line: bytes) -> ControlReply:
         try:
-            ask = msgspec.json.decode(line, type=ControlRequest)
+            request = msgspec.json.decode(line, type=ControlRequest)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return ControlReply(error="this is no request")
-        if not hmac.compare_digest(ask.token.encode("utf-8", "replace"), self._token):
+            return ControlReply(error="this is not a valid request")
+        if not hmac.compare_digest(request.token.encode("utf-8", "replace"), self._token):
             return ControlReply(error="the token is wrong")
         try:
-            return ControlReply(ok=msgspec.Raw(msgspec.json.encode(self._answer(ask))))
+            return ControlReply(ok=msgspec.Raw(msgspec.json.encode(self._handle(request))))
         except CauceError as error:
             return ControlReply(error=str(error))
 
 
-def ask(state: SupervisorState, request: ControlRequest, wait: float) -> bytes:
-    """Ask something of a supervisor; its answer, as JSON.
+def operation_name(request: OperationRequest) -> str:
+    """Return the name of an operation, as on the command line."""
+    return str(request.__struct_config__.tag)
+
+
+def send_request(state: SupervisorState, request: ControlRequest, timeout: float) -> bytes:
+    """Send a request to a supervisor. Returns its reply, as JSON.
 
     Args:
-        state: how to reach it.
-        request: what to ask; its token is set here.
-        wait: seconds to wait for the answer.
+        state: address and token of the supervisor.
+        request: the request; its token is set here.
+        timeout: seconds to wait for the reply.
 
     Raises:
-        SupervisorError: it can't be reached, or refuses.
+        SupervisorError: the supervisor can't be reached, or refuses.
     """
+    supervisor = f"the supervisor (pid {state.identity.pid})"
     line = msgspec.json.encode(replace(request, token=state.token)) + b"\n"
     try:
-        with socket.create_connection(Address.parse(state.control).pair, REQUEST_WITHIN) as connection:
+        with socket.create_connection(Address.parse(state.control).pair, REQUEST_TIMEOUT) as connection:
             connection.sendall(line)
-            connection.settimeout(wait)
-            reply = read_line(connection, LONGEST_ANSWER)
+            connection.settimeout(timeout)
+            received = _read_line(connection, MAX_REPLY)
     except OSError as error:
-        raise SupervisorError(f"the supervisor (pid {state.identity.pid}) doesn't answer: {error}") from error
-    if reply is None:
-        raise SupervisorError(f"the supervisor (pid {state.identity.pid}) left without an answer")
+        raise SupervisorError(f"{supervisor} doesn't answer: {error}") from error
+    if received is None:
+        raise SupervisorError(f"{supervisor} closed the connection without a reply")
     try:
-        answer = msgspec.json.decode(reply, type=ControlReply)
+        reply = msgspec.json.decode(received, type=ControlReply)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise SupervisorError(f"the supervisor (pid {state.identity.pid}) answers nonsense: {error}") from error
-    if answer.error is not None:
-        raise SupervisorError(answer.error)
-    return bytes(answer.ok)
+        raise SupervisorError(f"{supervisor} sent an invalid reply: {error}") from error
+    if reply.error is not None:
+        raise SupervisorError(reply.error)
+    return bytes(reply.ok)
 
 
-def read_line(connection: socket.socket, longest: int = LONGEST_LINE) -> bytes | None:
-    """Read one line; None when it doesn't end, or is longer than `longest` bytes."""
+def _read_line(connection: socket.socket, max_bytes: int) -> bytes | None:
+    """Read one line. Return None when it is too long, or the connection ends before it does."""
     received = bytearray()
-    while len(received) <= longest:
+    while len(received) <= max_bytes:
         piece = connection.recv(65_536)
         if not piece:
             return None
         received += piece
-        line, mark, _ = received.partition(b"\n")
-        if mark:
+        line, newline, _ = received.partition(b"\n")
+        if newline:
             return bytes(line)
     return None

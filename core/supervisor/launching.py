@@ -110,7 +110,7 @@ def up_detached(
     """
     home = Home(settings[config.DIRECTORY])
     if is_held(home.lock):
-        raise AlreadyRunning(commands.where_it_runs(home))
+        raise AlreadyRunning(commands.describe_supervisor(home))
     home.create()
     log = home.log(LOG)
     with open_log(log) as output:
@@ -157,7 +157,7 @@ def attach(settings: Settings) -> SystemStatus | None:
         time.sleep(PAUSE)
     differences = _differences(settings, report)
     if differences:
-        raise AlreadyRunning(f"{commands.where_it_runs(home)}, but {'; '.join(differences)}")
+        raise AlreadyRunning(f"{commands.describe_supervisor(home)}, but {'; '.join(differences)}")
     return report
 
 
@@ -192,7 +192,7 @@ def _lock(home: Home) -> Lock:
     try:
         return Lock(home.lock)
     except AlreadyRunning as error:
-        raise AlreadyRunning(commands.where_it_runs(home)) from error
+        raise AlreadyRunning(commands.describe_supervisor(home)) from error
 
 
 def _told(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +19,19 @@ from msgspec.structs import replace
 from core.errors import CauceError, SupervisorError
 from core.signals import on_stop
 from core.supervisor import desired_state, state
-from core.supervisor.control import ControlRequest, ControlServer
+from core.supervisor.control import (
+    ControlRequest,
+    ControlServer,
+    DownRequest,
+    KillRequest,
+    OperationRequest,
+    RestartRequest,
+    ScaleRequest,
+    StartRequest,
+    StopRequest,
+    SystemStatusRequest,
+    operation_name,
+)
 from core.supervisor.display import not_ready, waiting_for
 from core.supervisor.home import Home
 from core.supervisor.logs.log_rotation import LogRotation
@@ -47,21 +60,21 @@ COUNTDOWN_EVERY = 5.0
 _log = logging.getLogger("cauce.supervisor")
 
 
-class StopRequest(msgspec.Struct, frozen=True):
-    """Somebody wants everything down."""
+class Shutdown(msgspec.Struct, frozen=True):
+    """The wish of a caller or a signal that everything is taken down."""
 
     timeout: float | None = None
-    """How long it may take; the supervisor's setting when None."""
-    answer: "queue.SimpleQueue[StopResult] | None" = None
-    """Where to say what came of it."""
+    """Seconds until what still runs is killed; the supervisor's setting when None."""
+    reply: "queue.SimpleQueue[StopResult] | None" = None
+    """Takes the result."""
 
 
 class PendingOperation(msgspec.Struct, frozen=True):
-    """Something that an operator wants done."""
+    """An operation that a caller waits for."""
 
-    begin: Callable[[], Steps]
-    answer: "queue.SimpleQueue[CauceError | None]"
-    """Where to say that it is done, or why it can't be."""
+    steps: Steps
+    reply: "queue.SimpleQueue[CauceError | None]"
+    """Takes the error, or None when the operation is done."""
 
 
 class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,14 +121,14 @@ class Supervisor:
         self._log_keeper = log_keeper
         self._notifier = notifier
         self._announce = announce
-        self._events: queue.SimpleQueue[StopRequest | PendingOperation | HealthReport | BaseException] = (
+        self._events: queue.SimpleQueue[Shutdown | PendingOperation | HealthReport | BaseException] = (
             queue.SimpleQueue()
         )
         self._watcher = make_watcher(self._events.put, self._events.put)
         self._phase = Phase.STARTING
         self._patience: StopDeadline | None = None
         self._waiting: list[queue.SimpleQueue[StopResult]] = []
-        self._errands: list[tuple[Steps, queue.SimpleQueue[CauceError | None]]] = []
+        self._operations: list[PendingOperation] = []
         self._recorded: tuple[ChildRecord, ...] | None = None
         self._intention: DesiredState | None = None
         self._countdown_at = 0.0
@@ -130,7 +143,7 @@ class Supervisor:
         listen_to_signals(self._events.put)
         token = secrets.token_urlsafe(32)
         stopped = StopResult()
-        with ControlServer(token, self._answer, self._events.put) as control:
+        with ControlServer(token, self._handle, self._events.put) as control:
             try:
                 self._leave_word(control, token)
                 self._watcher.start()
@@ -158,7 +171,7 @@ class Supervisor:
     def _live(self) -> int:
         """Start everything and watch over it until it is to end; the exit code."""
         beginning = self._undertaking.operations.bring_up(lenient=self._undertaking.adopting)
-        while not self._told_to_stop and _goes_on(beginning):
+        while not self._told_to_stop and _advance(beginning):
             self._turn(TURN)
             self._notifier.busy(f"starting; waiting for {not_ready(self._report)}", time.monotonic())
         if self._told_to_stop:
@@ -185,7 +198,7 @@ class Supervisor:
         now = time.monotonic()
         for part in self._crew:
             part.turn(now)
-        self._errands = [errand for errand in self._errands if _goes_on_for(*errand)]
+        self._operations = [operation for operation in self._operations if _advance_operation(operation)]
         self._log_keeper.look(now)
         self._notifier.alive(now)
         self._tell()
@@ -198,30 +211,30 @@ class Supervisor:
         except queue.Empty:
             return
 
-    def _take(self, event: StopRequest | PendingOperation | HealthReport | BaseException) -> None:
+    def _take(self, event: Shutdown | PendingOperation | HealthReport | BaseException) -> None:
         now = time.monotonic()
         if isinstance(event, HealthReport):
             for part in self._crew:
                 part.learn(event.target, event.condition, now, event.usage)
-        elif isinstance(event, StopRequest):
+        elif isinstance(event, Shutdown):
             self._agree_to_stop(event, now)
         elif isinstance(event, PendingOperation):
-            self._take_errand(event)
+            self._begin_operation(event)
         elif self._phase is not Phase.STOPPING:
             raise SupervisorError(f"the supervisor has a fault of its own: {event!r}") from event
 
-    def _take_errand(self, errand: PendingOperation) -> None:
-        if self._phase is not Phase.RUNNING:
-            errand.answer.put(SupervisorError(f"the system is {self._phase}: wait until it runs, or take it down"))
+    def _begin_operation(self, operation: PendingOperation) -> None:
+        if self._phase is Phase.RUNNING:
+            self._operations.append(operation)
         else:
-            self._errands.append((errand.begin(), errand.answer))
+            operation.reply.put(SupervisorError(f"the system is {self._phase}: wait until it runs, or take it down"))
 
-    def _agree_to_stop(self, asked: StopRequest, now: float) -> None:
+    def _agree_to_stop(self, asked: Shutdown, now: float) -> None:
         timeout = self._undertaking.stop_timeout if asked.timeout is None else asked.timeout
-        if asked.answer is not None:
-            self._waiting.append(asked.answer)
+        if asked.reply is not None:
+            self._waiting.append(asked.reply)
         if self._patience is None:
-            hint = "" if asked.answer else "; the same signal again kills at once"
+            hint = "" if asked.reply else "; the same signal again kills at once"
             _log.info("stopping: servers, then workers, then NGINX%s", hint)
             self._patience = StopDeadline(timeout, now)
         else:
@@ -231,8 +244,8 @@ class Supervisor:
         """End everything in order, and make sure of it."""
         self._phase = Phase.STOPPING
         self._notifier.stopping("ending servers, then workers, then NGINX")
-        for _, answer in self._errands:
-            answer.put(SupervisorError("the whole system is being taken down"))
+        for operation in self._operations:
+            operation.reply.put(SupervisorError("the whole system is being taken down"))
         patience = self._patience = self._patience or StopDeadline(self._undertaking.stop_timeout, time.monotonic())
         stages: list[list[RunningProcess]] = [
             [part.process for part in self._crew.of(duty) if part.process] for duty in STOP_ORDER
@@ -260,45 +273,54 @@ class Supervisor:
                 _log.info("%s", waiting_for(self._report))
             self._countdown_at = now + COUNTDOWN_EVERY
 
-    def _answer(self, ask: ControlRequest) -> SystemStatus | StopResult:
-        """Do what a caller asks for; called in the thread of its connection."""
-        if ask.op == "status":
-            return self._report
-        if ask.op == "down":
-            return self._answer_down(ask)
-        answer: queue.SimpleQueue[CauceError | None] = queue.SimpleQueue()
-        self._events.put(PendingOperation(lambda: self._story(ask), answer))
+    def _handle(self, request: ControlRequest) -> SystemStatus | StopResult:
+        """Do what a caller asks for, in the thread of its connection."""
+        match request:
+            case SystemStatusRequest():
+                return self._report
+            case DownRequest(stop_timeout=timeout):
+                return self._take_down_for_caller(timeout)
+            case StartRequest() | StopRequest() | RestartRequest() | KillRequest() | ScaleRequest():
+                return self._run_operation(request)
+            case _:
+                assert_never(request)
+
+    def _take_down_for_caller(self, stop_timeout: float | None) -> StopResult:
+        reply: queue.SimpleQueue[StopResult] = queue.SimpleQueue()
+        self._events.put(Shutdown(stop_timeout, reply))
+        timeout = self._undertaking.stop_timeout if stop_timeout is None else stop_timeout
         try:
-            trouble = answer.get(timeout=ask.patience)
+            return reply.get(timeout=timeout + LAST_ANSWER)
         except queue.Empty:
-            raise SupervisorError(f"{ask.op} is still under way; look at `status`") from None
-        if trouble is not None:
-            raise trouble
+            raise SupervisorError("the system is still stopping; look at `status`") from None
+
+    def _run_operation(self, request: OperationRequest) -> SystemStatus:
+        reply: queue.SimpleQueue[CauceError | None] = queue.SimpleQueue()
+        self._events.put(PendingOperation(self._steps(request), reply))
+        try:
+            error = reply.get(timeout=request.reply_timeout)
+        except queue.Empty:
+            raise SupervisorError(f"{operation_name(request)} is still under way; look at `status`") from None
+        if error is not None:
+            raise error
         return self._report
 
-    def _answer_down(self, ask: ControlRequest) -> StopResult:
-        answer: queue.SimpleQueue[StopResult] = queue.SimpleQueue()
-        self._events.put(StopRequest(ask.timeout, answer))
-        timeout = self._undertaking.stop_timeout if ask.timeout is None else ask.timeout
-        try:
-            return answer.get(timeout=timeout + LAST_ANSWER)
-        except queue.Empty:
-            raise SupervisorError("it is still stopping") from None
-
-    def _story(self, ask: ControlRequest) -> Steps:
-        """What the main thread has to do for a caller."""
+    def _steps(self, request: OperationRequest) -> Steps:
+        """Carry an operation out; the main thread advances it."""
         operations = self._undertaking.operations
-        match ask.op:
-            case "start":
-                yield from operations.start(ask.names)
-            case "stop":
-                yield from operations.stop(ask.names, ask.timeout)
-            case "restart":
-                yield from operations.restart(ask.names, ask.timeout)
-            case "kill":
-                yield from operations.kill(ask.names)
+        match request:
+            case StartRequest(names=names):
+                yield from operations.start(names)
+            case StopRequest(names=names, stop_timeout=timeout):
+                yield from operations.stop(names, timeout)
+            case RestartRequest(names=names, stop_timeout=timeout):
+                yield from operations.restart(names, timeout)
+            case KillRequest(names=names):
+                yield from operations.kill(names)
+            case ScaleRequest(servers=servers, workers=workers):
+                yield from operations.scale(servers, workers)
             case _:
-                yield from operations.scale(ask.servers, ask.workers)
+                assert_never(request)
         self._tell()
 
     def _tell(self) -> None:
@@ -349,31 +371,31 @@ class Supervisor:
         ]
 
 
-def _goes_on(story: Steps) -> bool:
-    """Let a story go on a step; whether there is more of it."""
+def _advance(steps: Steps) -> bool:
+    """Run the next step. Returns whether there are more."""
     try:
-        next(story)
+        next(steps)
     except StopIteration:
         return False
     return True
 
 
-def _goes_on_for(story: Steps, answer: "queue.SimpleQueue[CauceError | None]") -> bool:
-    """Let a story go on a step, and say so when it has come to its end; whether there is more of it."""
+def _advance_operation(operation: PendingOperation) -> bool:
+    """Run the next step of an operation, and reply at its end. Returns whether there are more."""
     try:
-        if _goes_on(story):
+        if _advance(operation.steps):
             return True
     except CauceError as error:
-        answer.put(error)
+        operation.reply.put(error)
         return False
-    answer.put(None)
+    operation.reply.put(None)
     return False
 
 
-def listen_to_signals(put: Callable[[StopRequest], None]) -> None:
+def listen_to_signals(put: Callable[[Shutdown], None]) -> None:
     """Let signals ask for a stop: the first in order, every further one at once."""
-    on_stop(lambda _: put(StopRequest()), lambda _: put(StopRequest(0.0)))
+    on_stop(lambda _: put(Shutdown()), lambda _: put(Shutdown(0.0)))
     hangup = getattr(signal, "SIGHUP", None)
     # A terminal that is closed ends what runs in its foreground; `nohup` has said that it must not.
     if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
-        signal.signal(hangup, lambda _number, _frame: put(StopRequest()))
+        signal.signal(hangup, lambda _number, _frame: put(Shutdown()))

@@ -1,4 +1,4 @@
-"""The control channel over a real socket: who is answered, and who isn't."""
+"""The control channel over a real socket: which requests it accepts, and which it refuses."""
 
 import socket
 from collections.abc import Iterator
@@ -8,25 +8,40 @@ import msgspec
 import pytest
 
 from core.errors import SupervisorError
-from core.supervisor.control import LONGEST_LINE, Answering, ControlRequest, ControlServer, ask
+from core.supervisor.control import (
+    MAX_REQUEST,
+    ControlReply,
+    ControlRequest,
+    ControlServer,
+    DownRequest,
+    KillRequest,
+    RequestHandler,
+    RestartRequest,
+    ScaleRequest,
+    StartRequest,
+    StopRequest,
+    SystemStatusRequest,
+    operation_name,
+    send_request,
+)
 from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import SupervisorState
 from core.supervisor.status import StopResult
 
-STATUS = ControlRequest("", "status")
+STATUS = SystemStatusRequest()
 TOKEN = "the token"  # noqa: S105 - it opens nothing but this test's own server
 
 
-def answer(request: ControlRequest) -> StopResult:
-    if request.op == "down":
-        raise SupervisorError(f"not within {request.timeout}")
+def handle(request: ControlRequest) -> StopResult:
+    if isinstance(request, DownRequest):
+        raise SupervisorError(f"not within {request.stop_timeout}")
     return StopResult(stopped=("s1",))
 
 
 @contextmanager
-def serving(answering: Answering = answer) -> Iterator[SupervisorState]:
+def serving(handler: RequestHandler = handle) -> Iterator[SupervisorState]:
     deaths: list[BaseException] = []
-    with ControlServer(TOKEN, answering, deaths.append) as server:
+    with ControlServer(TOKEN, handler, deaths.append) as server:
         yield SupervisorState(ProcessIdentity(4711, 0.0), str(server.address), TOKEN)
     assert deaths == []
 
@@ -42,20 +57,21 @@ def talk(state: SupervisorState, sent: bytes) -> bytes:
     return received
 
 
-def test_a_request_is_answered() -> None:
+def test_a_sentis_answered() -> None:
     with serving() as state:
-        assert msgspec.json.decode(ask(state, STATUS, 10.0), type=StopResult) == StopResult(stopped=("s1",))
+        reply = send_request(state, STATUS, 10.0)
+        assert msgspec.json.decode(reply, type=StopResult) == StopResult(stopped=("s1",))
 
 
-def test_an_error_of_ours_is_told_to_the_caller() -> None:
+def test_an_error_of_ours_is_sent_to_the_caller() -> None:
     with serving() as state, pytest.raises(SupervisorError, match=r"^not within 3\.5$"):
-        ask(state, ControlRequest("", "down", timeout=3.5), 10.0)
+        send_request(state, DownRequest(stop_timeout=3.5), 10.0)
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "the token ", "é"])
 def test_a_wrong_token_is_refused(token: str) -> None:
     with serving() as state, pytest.raises(SupervisorError, match="the token is wrong"):
-        ask(msgspec.structs.replace(state, token=token), STATUS, 10.0)
+        send_request(msgspec.structs.replace(state, token=token), STATUS, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -66,15 +82,48 @@ def test_a_wrong_token_is_refused(token: str) -> None:
         b"\xff",
         b'{"token": "the token", "op": "rm"}',
         b'{"token": "the token", "op": "status", "x": 1}',
+        b'{"token": "the token", "op": "status", "names": []}',
+        b'{"token": "the token", "op": "start", "names": ["w1"], "timeout": 3}',
+        b'{"token": "the token", "op": "start"}',
     ],
 )
-def test_what_is_no_request_is_refused(line: bytes) -> None:
+def test_an_invalid_sentis_refused(line: bytes) -> None:
     with serving() as state:
-        assert b"this is no request" in talk(state, line + b"\n")
+        assert b"this is not a valid request" in talk(state, line + b"\n")
 
 
-@pytest.mark.parametrize("sent", [b"", b"half a line", b"x" * (LONGEST_LINE + 1)])
-def test_who_says_nothing_or_too_much_gets_no_answer(sent: bytes) -> None:
+@pytest.mark.parametrize(
+    ("sent", "members"),
+    [
+        (SystemStatusRequest(), {}),
+        (DownRequest(stop_timeout=3.5), {"timeout": 3.5}),
+        (StartRequest(names=("w1",)), {"names": ["w1"], "patience": 600.0}),
+        (StopRequest(names=("w1",), stop_timeout=2.0), {"names": ["w1"], "timeout": 2.0, "patience": 600.0}),
+        (RestartRequest(names=("w1",)), {"names": ["w1"], "timeout": None, "patience": 600.0}),
+        (KillRequest(names=("w1",), reply_timeout=9.0), {"names": ["w1"], "patience": 9.0}),
+        (ScaleRequest(workers=3), {"servers": None, "workers": 3, "patience": 600.0}),
+    ],
+)
+def test_each_request_has_the_members_that_a_supervisor_reads(sent: ControlRequest, members: dict[str, object]) -> None:
+    received: list[ControlRequest] = []
+
+    def keep(request: ControlRequest) -> ControlReply:
+        received.append(request)
+        return ControlReply()
+
+    operation = sent.__struct_config__.tag
+    assert msgspec.json.decode(msgspec.json.encode(sent)) == {"op": operation, "token": "", **members}
+    with serving(keep) as state:
+        send_request(state, sent, 10.0)
+    assert received == [msgspec.structs.replace(sent, token=TOKEN)]
+
+
+def test_an_operation_has_the_name_of_its_command() -> None:
+    assert operation_name(ScaleRequest(workers=3)) == "scale"
+
+
+@pytest.mark.parametrize("sent", [b"", b"half a line", b"x" * (MAX_REQUEST + 1)])
+def test_a_caller_that_sends_nothing_or_too_much_gets_no_reply(sent: bytes) -> None:
     with serving() as state:
         try:
             assert talk(state, sent) == b""
@@ -82,15 +131,15 @@ def test_who_says_nothing_or_too_much_gets_no_answer(sent: bytes) -> None:
             return
 
 
-def test_a_supervisor_that_is_gone_is_told_so() -> None:
+def test_a_supervisor_that_is_gone_is_an_error() -> None:
     with serving() as state:
         pass
     with pytest.raises(SupervisorError, match="doesn't answer"):
-        ask(state, STATUS, 10.0)
+        send_request(state, STATUS, 10.0)
 
 
-def test_one_slow_caller_holds_up_nobody() -> None:
+def test_a_slow_caller_holds_up_no_other() -> None:
     with serving() as state:
         host, _, port = state.control.partition(":")
         with socket.create_connection((host, int(port)), 10):
-            assert ask(state, STATUS, 10.0)
+            assert send_request(state, STATUS, 10.0)
