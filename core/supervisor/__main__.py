@@ -180,7 +180,7 @@ def _status(settings: Settings, given: argparse.Namespace) -> int:
     if given.json:
         sys.stdout.write("null\n")
     elif left:
-        named = [(orphan.name, orphan.identity.pid) for orphan in left if orphan.duty is not None]
+        named = [(orphan.name, orphan.identity.pid) for orphan in left if orphan.kind is not None]
         what = f"no supervisor runs in {home.directory}, but these do: {left_behind(named, len(left) - len(named))}"
         sys.stdout.write(f"{logs.printable(what)}; `up` goes on with them, `down` ends them\n")
     else:

@@ -193,7 +193,7 @@ def _balancer(settings: Settings, home: Home, choice: PortChoice, program: Path 
 
 def _was_ready(journal: Journal, target: ProbeTarget) -> bool:
     """Look a last time at what a process wrote before it died."""
-    if target.duty not in {ProcessKind.SERVER, ProcessKind.WORKER}:
+    if target.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
         return False
     try:
         with journal.open_readonly() as repository:
@@ -210,7 +210,7 @@ def _crew(
     ready: Callable[[ProbeTarget], bool],
 ) -> Units:
     def make(spec: ProcessSpec) -> Unit:
-        before = balancer.test if balancer is not None and spec.duty is ProcessKind.NGINX else ignore
+        before = balancer.test if balancer is not None and spec.kind is ProcessKind.NGINX else ignore
         return Unit(spec, home, environment, settings[options.HUNG_AFTER], before, ready)
 
     return Units(make)

@@ -85,7 +85,7 @@ class Operations:
             try:
                 if ProcessKind.SERVER in stage:
                     self._prepare_broker()
-                yield from self._start([part for part in wanted if part.spec.duty in stage])
+                yield from self._start([part for part in wanted if part.spec.kind in stage])
             except CauceError as error:
                 if not lenient:
                     raise
@@ -95,7 +95,7 @@ class Operations:
         """Start what is named, and wait until it is ready."""
         parts = self._crew.find(names)
         for stage in START_STAGES:
-            yield from self._start([part for part in parts if part.spec.duty in stage])
+            yield from self._start([part for part in parts if part.spec.kind in stage])
             if ProcessKind.SERVER in stage:
                 self._balance()
 
@@ -136,7 +136,7 @@ class Operations:
         try:
             yield from self._start(added)
             self._balance()
-            if any(part.spec.duty is ProcessKind.SERVER for part in added):
+            if any(part.spec.kind is ProcessKind.SERVER for part in added):
                 for part in before:
                     part.rebalance()
             yield from self._stop(gone)
@@ -149,7 +149,7 @@ class Operations:
 
     def _start(self, parts: Sequence[Unit]) -> Steps:
         for part in parts:
-            if part.spec.duty is ProcessKind.NGINX:
+            if part.spec.kind is ProcessKind.NGINX:
                 self._balance()
             part.want()
         longest = max((self._time_to_start(part) for part in parts), default=0.0)
@@ -175,7 +175,7 @@ class Operations:
     def _move(self, part: Unit) -> bool:
         """Give a server another port when somebody has taken its own; whether it was so."""
         address = part.spec.address
-        if part.spec.duty is not ProcessKind.SERVER or address is None or not self._holder_of(address):
+        if part.spec.kind is not ProcessKind.SERVER or address is None or not self._holder_of(address):
             return False
         others = addresses(other for other in self._crew if other is not part)
         elsewhere = self._another_address(part.name, [*others, address])
@@ -190,8 +190,8 @@ class Operations:
             # A restart that is under way does not start it again.
             self._restarting.discard(part)
         self._balance()
-        for duty in STOP_ORDER:
-            stage = [part for part in parts if part.spec.duty is duty]
+        for kind in STOP_ORDER:
+            stage = [part for part in parts if part.spec.kind is kind]
             for part in stage:
                 part.leave(self._patience(part, timeout), self._clock())
             yield from self._until_down(stage)
@@ -215,20 +215,20 @@ class Operations:
                 # It may be dying just now. The next one begins with what is on the disk; this one is told again later.
                 _log.warning("%s", error)
 
-    def _more(self, duty: ProcessKind, count: int | None) -> list[Unit]:
+    def _more(self, kind: ProcessKind, count: int | None) -> list[Unit]:
         """The parts that have to be started so that the first `count` run."""
-        by_number = {number_of(part.name): part for part in self._crew.of(duty)}
-        wanted = [by_number.get(number) or self._added(duty, number) for number in range(1, (count or 0) + 1)]
+        by_number = {number_of(part.name): part for part in self._crew.of(kind)}
+        wanted = [by_number.get(number) or self._added(kind, number) for number in range(1, (count or 0) + 1)]
         return [part for part in wanted if part.process is None or not part.wanted]
 
-    def _added(self, duty: ProcessKind, number: int) -> Unit:
-        if duty is ProcessKind.WORKER:
+    def _added(self, kind: ProcessKind, number: int) -> Unit:
+        if kind is ProcessKind.WORKER:
             return self._crew.add(self._planner.worker(number))
         address = self._another_address(f"s{number}", addresses(self._crew))
         return self._crew.add(self._planner.server(number, address))
 
-    def _surplus(self, duty: ProcessKind, count: int | None) -> list[Unit]:
-        return [] if count is None else [part for part in self._crew.of(duty) if number_of(part.name) > count]
+    def _surplus(self, kind: ProcessKind, count: int | None) -> list[Unit]:
+        return [] if count is None else [part for part in self._crew.of(kind) if number_of(part.name) > count]
 
     def _patience(self, part: Unit, timeout: float | None) -> float:
         if timeout is not None:
@@ -237,5 +237,5 @@ class Operations:
 
     def _time_to_start(self, part: Unit) -> float:
         return (
-            max(self._start_timeout, RABBITMQ_START) if part.spec.duty is ProcessKind.RABBITMQ else self._start_timeout
+            max(self._start_timeout, RABBITMQ_START) if part.spec.kind is ProcessKind.RABBITMQ else self._start_timeout
         )

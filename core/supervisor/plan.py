@@ -61,7 +61,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One process to run."""
 
     name: str
-    duty: ProcessKind
+    kind: ProcessKind
     command: tuple[str, ...]
     environment: Mapping[str, str]
     """What it has beside the supervisor's own."""
@@ -78,7 +78,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """The same for two specifications that run the same thing in the same way."""
         whole = msgspec.json.encode(
-            (self.duty, self.command, sorted(self.environment.items()), str(self.directory), str(self.address))
+            (self.kind, self.command, sorted(self.environment.items()), str(self.directory), str(self.address))
         )
         return hashlib.sha256(whole).hexdigest()
 
@@ -125,7 +125,7 @@ class Planner:
         name = f"s{number}"
         return ProcessSpec(
             name=name,
-            duty=ProcessKind.SERVER,
+            kind=ProcessKind.SERVER,
             command=(self._python, "-m", "core.server", "--name", name, "--listen", str(address)),
             environment=self._environment,
             address=address,
@@ -136,7 +136,7 @@ class Planner:
         name = f"w{number}"
         return ProcessSpec(
             name=name,
-            duty=ProcessKind.WORKER,
+            kind=ProcessKind.WORKER,
             command=(self._python, "-m", "core.worker", "--name", name, *self._worker_flags),
             environment=self._environment,
         )
@@ -145,7 +145,7 @@ class Planner:
         """NGINX, listening there. It wipes its environment, so it is known by the directory that it runs in."""
         return ProcessSpec(
             name="nginx",
-            duty=ProcessKind.NGINX,
+            kind=ProcessKind.NGINX,
             command=tuple(executable.command(program, self._home.nginx)),
             environment={MARK: str(self._home.directory)},
             directory=self._home.nginx,
@@ -155,7 +155,7 @@ class Planner:
     def other(
         self,
         name: str,
-        duty: ProcessKind,
+        kind: ProcessKind,
         command: Sequence[str],
         environment: Mapping[str, str],
         directory: Path,
@@ -166,7 +166,7 @@ class Planner:
         """Any other process, with our mark."""
         return ProcessSpec(
             name=name,
-            duty=duty,
+            kind=kind,
             command=tuple(command),
             environment={**environment, MARK: str(self._home.directory)},
             directory=directory,

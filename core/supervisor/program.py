@@ -248,7 +248,7 @@ class Supervisor:
             operation.reply.put(SupervisorError("the whole system is being taken down"))
         patience = self._patience = self._patience or StopDeadline(self._undertaking.stop_timeout, time.monotonic())
         stages: list[list[RunningProcess]] = [
-            [part.process for part in self._crew.of(duty) if part.process] for duty in STOP_ORDER
+            [part.process for part in self._crew.of(kind) if part.process] for kind in STOP_ORDER
         ]
         killed = stop_in_order(stages, patience, self._while_stopping, time.monotonic)
         names = [process.name for stage in stages for process in stage if process.gone()]

@@ -32,7 +32,7 @@ class ChildRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A process that was started."""
 
     name: str
-    duty: ProcessKind
+    kind: ProcessKind = msgspec.field(name="duty")
     identity: ProcessIdentity
     spawned_at: float
     """When it was started, seconds since the epoch, as its supervisor's clock had it."""
@@ -78,10 +78,10 @@ def save(path: Path, value: msgspec.Struct) -> None:
         raise SupervisorError(f"can't write {path}: {error.strerror or error}") from error
 
 
-def load(path: Path, kind: type[Stored]) -> Stored | None:
+def load(path: Path, struct_type: type[Stored]) -> Stored | None:
     """Read a file; None when there is none, or when it makes no sense."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(path.read_bytes(), type=struct_type)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

@@ -40,7 +40,7 @@ class UnitStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One process."""
 
     name: str
-    duty: ProcessKind
+    kind: ProcessKind = msgspec.field(name="duty")
     state: UnitState
     pid: int | None
     """None while there is none."""
@@ -94,7 +94,7 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(
             part.name
             for part in self.processes
-            if (limit := most.get(part.duty)) is not None and number_of(part.name) > limit
+            if (limit := most.get(part.kind)) is not None and number_of(part.name) > limit
         )
 
 

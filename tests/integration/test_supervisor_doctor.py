@@ -220,7 +220,7 @@ def test_a_port_that_a_process_of_this_system_holds_is_fine(tmp_path: Path) -> N
         identity = process_identity.identify(os.getpid())
         assert identity is not None
         record = ChildRecord(
-            name="s1", duty=ProcessKind.SERVER, identity=identity, spawned_at=identity.started, address=address
+            name="s1", kind=ProcessKind.SERVER, identity=identity, spawned_at=identity.started, address=address
         )
         state.save(home.children, ChildRecords((record,)))
         found = one(look(tmp_path, "--servers", "1", "--listen", address), "ports")

@@ -326,9 +326,9 @@ STARTING = (("rabbitmq", UnitState.READY), ("s1", UnitState.STARTING), ("w1", Un
 
 def part_of(name: str, state: UnitState) -> UnitStatus:
     """How a part of a system that starts stands."""
-    duty = {"r": ProcessKind.RABBITMQ, "s": ProcessKind.SERVER, "w": ProcessKind.WORKER}[name[0]]
+    kind = {"r": ProcessKind.RABBITMQ, "s": ProcessKind.SERVER, "w": ProcessKind.WORKER}[name[0]]
     note = "port 7101 is not open yet" if state is UnitState.STARTING else ""
-    return UnitStatus(name=name, duty=duty, state=state, pid=None, note=note)
+    return UnitStatus(name=name, kind=kind, state=state, pid=None, note=note)
 
 
 def console(

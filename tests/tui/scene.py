@@ -74,7 +74,7 @@ def server(name: str, number: int, rate: float) -> WorkerRow:
 
 def part_of(
     name: str,
-    duty: ProcessKind,
+    kind: ProcessKind,
     pid: int | None,
     state: UnitState = UnitState.READY,
     *,
@@ -87,7 +87,7 @@ def part_of(
     """One process, as the supervisor tells of it."""
     return UnitStatus(
         name=name,
-        duty=duty,
+        kind=kind,
         state=state,
         pid=pid,
         address=address,

@@ -34,7 +34,7 @@ def seen(
 
 def part(name: str, state: UnitState = UnitState.READY, *, pid: int | None = 7, note: str = "") -> UnitStatus:
     """A process as the supervisor tells of it."""
-    return UnitStatus(name=name, duty=ProcessKind.WORKER, state=state, pid=pid, note=note)
+    return UnitStatus(name=name, kind=ProcessKind.WORKER, state=state, pid=pid, note=note)
 
 
 def told(*parts: UnitStatus, phase: Phase = Phase.RUNNING) -> SystemStatus:

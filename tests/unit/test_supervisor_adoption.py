@@ -29,7 +29,7 @@ STARTED = 5000.0
 
 
 def record_of(pid: int, started: float = STARTED, name: str = "w1") -> ChildRecord:
-    return ChildRecord(name=name, duty=ProcessKind.WORKER, identity=ProcessIdentity(pid, started), spawned_at=started)
+    return ChildRecord(name=name, kind=ProcessKind.WORKER, identity=ProcessIdentity(pid, started), spawned_at=started)
 
 
 class _Former:
@@ -43,7 +43,7 @@ class _Former:
     def spec(self, name: str, program: str = LIVES) -> ProcessSpec:
         return ProcessSpec(
             name=name,
-            duty=ProcessKind.WORKER,
+            kind=ProcessKind.WORKER,
             command=(sys.executable, "-c", program),
             environment={MARK: str(self.home.directory)},
         )
@@ -55,7 +55,7 @@ class _Former:
         wait_until(lambda: "here" in child.last_words(), f"{name} to be at work")
         return ChildRecord(
             name=name,
-            duty=spec.duty,
+            kind=spec.kind,
             identity=child.identity,
             spawned_at=child.spawned_at,
             fingerprint=spec.fingerprint,
@@ -135,7 +135,7 @@ def test_each_record_is_looked_at_by_itself() -> None:
 
 def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
     def spec(name: str, *command: str) -> ProcessSpec:
-        return ProcessSpec(name=name, duty=ProcessKind.WORKER, command=command, environment={})
+        return ProcessSpec(name=name, kind=ProcessKind.WORKER, command=command, environment={})
 
     same, changed = spec("w1", "x"), spec("w2", "x", "--new")
     records = (
@@ -152,7 +152,7 @@ def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
 def test_addresses_are_told_where_they_make_sense() -> None:
     survivors = Survivors(
         (
-            replace(record_of(1, name="s1"), address="127.0.0.1:7101", duty=ProcessKind.SERVER),
+            replace(record_of(1, name="s1"), address="127.0.0.1:7101", kind=ProcessKind.SERVER),
             replace(record_of(2, name="s2"), address="nonsense"),
             record_of(3, name="w1"),
         )

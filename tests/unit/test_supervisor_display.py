@@ -19,7 +19,7 @@ def report(*parts: UnitStatus) -> SystemStatus:
 
 def part(name: str, state: UnitState, *, note: str = "", kill_in: float | None = None) -> UnitStatus:
     """One process."""
-    return UnitStatus(name=name, duty=ProcessKind.WORKER, state=state, pid=None, note=note, kill_in=kill_in)
+    return UnitStatus(name=name, kind=ProcessKind.WORKER, state=state, pid=None, note=note, kill_in=kill_in)
 
 
 @pytest.mark.parametrize(

@@ -80,10 +80,11 @@ def test_state_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> 
 
 def test_children_are_written_and_read_again(tmp_path: Path) -> None:
     records = ChildRecords(
-        (ChildRecord(name="s1", duty=ProcessKind.SERVER, identity=ProcessIdentity(1, 2.5), spawned_at=2.25),)
+        (ChildRecord(name="s1", kind=ProcessKind.SERVER, identity=ProcessIdentity(1, 2.5), spawned_at=2.25),)
     )
     state.save(tmp_path / "children.json", records)
     assert state.load(tmp_path / "children.json", ChildRecords) == records
+    assert '"duty":"server"' in (tmp_path / "children.json").read_text("utf-8")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"identity": 1}', b"\xff"])

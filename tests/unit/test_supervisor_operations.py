@@ -47,7 +47,7 @@ STUBBORN_WITH_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executab
 
 posix = pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
 
-DUTIES = {"s": ProcessKind.SERVER, "w": ProcessKind.WORKER, "n": ProcessKind.NGINX, "d": ProcessKind.DECLARED}
+PROCESS_KINDS = {"s": ProcessKind.SERVER, "w": ProcessKind.WORKER, "n": ProcessKind.NGINX, "d": ProcessKind.DECLARED}
 """By the first letter of a name."""
 
 
@@ -68,7 +68,9 @@ class _SmallPlanner(Planner):
 
     def small(self, name: str, address: Address | None = None) -> ProcessSpec:
         command = (sys.executable, "-c", self.programs.get(name, LIVES), str(address or ""))
-        return ProcessSpec(name=name, duty=DUTIES[name[0]], command=command, environment=self._mark, address=address)
+        return ProcessSpec(
+            name=name, kind=PROCESS_KINDS[name[0]], command=command, environment=self._mark, address=address
+        )
 
 
 class _System:

@@ -120,7 +120,7 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     home = Home(tmp_path)
     planner = Planner(settings_of(tmp_path, "-c", "8", "--tasks", "mine", "--tasks", "b.py", "--lab"), home, PYTHON)
     server, worker, nginx = planner.server(2, at(7102)), planner.worker(1), planner.nginx(Path("/nginx"), at(7100))
-    assert [(spec.name, spec.duty, spec.address) for spec in (server, worker, nginx)] == [
+    assert [(spec.name, spec.kind, spec.address) for spec in (server, worker, nginx)] == [
         ("s2", ProcessKind.SERVER, at(7102)),
         ("w1", ProcessKind.WORKER, None),
         ("nginx", ProcessKind.NGINX, at(7100)),

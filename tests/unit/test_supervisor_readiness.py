@@ -15,7 +15,7 @@ from core.supervisor.processes.readiness import Condition, ProbeTarget, greet, h
 
 TARGET = ProbeTarget(
     name="w1",
-    duty=ProcessKind.WORKER,
+    kind=ProcessKind.WORKER,
     pids=frozenset({42}),
     host="here",
     spawned_at=100.0,
@@ -121,4 +121,4 @@ def test_a_port_takes_connections_or_not() -> None:
 def test_what_shows_nothing_but_its_life_is_ready_when_it_has_lived(
     ready_after: float | None, wall: float, expected: Condition
 ) -> None:
-    assert has_lived(replace(TARGET, duty=ProcessKind.DECLARED, ready_after=ready_after), wall) == expected
+    assert has_lived(replace(TARGET, kind=ProcessKind.DECLARED, ready_after=ready_after), wall) == expected

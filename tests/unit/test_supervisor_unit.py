@@ -30,7 +30,7 @@ HAS_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', 
 def spec_of(home: Home, program: str) -> ProcessSpec:
     return ProcessSpec(
         name="w1",
-        duty=ProcessKind.WORKER,
+        kind=ProcessKind.WORKER,
         command=(sys.executable, "-c", program),
         environment={MARK: str(home.directory)},
     )

@@ -1,4 +1,4 @@
-"""The parts by name and in order. None of them runs: only their names, duties and addresses count here."""
+"""The parts by name and in order. None of them runs: only their names, kinds and addresses count here."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from core.supervisor.plan import ProcessKind, ProcessSpec
 from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units
 
-DUTIES = {
+PROCESS_KINDS = {
     "s": ProcessKind.SERVER,
     "w": ProcessKind.WORKER,
     "n": ProcessKind.NGINX,
@@ -31,7 +31,9 @@ def crew_of(directory: Path, *names: str, **addresses: Address) -> Units:
     crew = Units(lambda spec: Unit(spec, home, {}))
     for name in names:
         crew.add(
-            ProcessSpec(name=name, duty=DUTIES[name[0]], command=("x",), environment={}, address=addresses.get(name))
+            ProcessSpec(
+                name=name, kind=PROCESS_KINDS[name[0]], command=("x",), environment={}, address=addresses.get(name)
+            )
         )
     return crew
 
@@ -90,7 +92,7 @@ def test_what_is_removed_is_no_longer_known(tmp_path: Path) -> None:
         crew.find(["w2"])
 
 
-def test_parts_are_found_by_duty(tmp_path: Path) -> None:
+def test_parts_are_found_by_kind(tmp_path: Path) -> None:
     crew = crew_of(tmp_path, "w1", "nginx", "s1")
     assert names_of(crew.of(ProcessKind.NGINX, ProcessKind.SERVER)) == ["s1", "nginx"]
     assert crew.of() == []

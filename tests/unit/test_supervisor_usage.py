@@ -45,11 +45,11 @@ def running(program: str) -> Iterator["subprocess.Popen[bytes]"]:
         process.communicate(timeout=PATIENCE)
 
 
-def target(pid: int, duty: ProcessKind = ProcessKind.WORKER) -> ProbeTarget:
+def target(pid: int, kind: ProcessKind = ProcessKind.WORKER) -> ProbeTarget:
     """A process to measure."""
     identity = identify(pid)
     assert identity is not None
-    return ProbeTarget(name="w1", duty=duty, pids=frozenset({pid}), host="here", spawned_at=0.0, identity=identity)
+    return ProbeTarget(name="w1", kind=kind, pids=frozenset({pid}), host="here", spawned_at=0.0, identity=identity)
 
 
 def burn(seconds: float) -> None:
@@ -104,7 +104,7 @@ def test_another_process_with_the_same_id_begins_anew() -> None:
     meter.look([me], 100.0)
     other = ProbeTarget(
         name="w1",
-        duty=ProcessKind.WORKER,
+        kind=ProcessKind.WORKER,
         pids=me.pids,
         host="here",
         spawned_at=0.0,
@@ -113,10 +113,10 @@ def test_another_process_with_the_same_id_begins_anew() -> None:
     assert meter.look([other], 101.0)[other.identity].cpu is None
 
 
-@pytest.mark.parametrize("duty", [ProcessKind.NGINX, ProcessKind.DECLARED])
-def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(duty: ProcessKind) -> None:
+@pytest.mark.parametrize("kind", [ProcessKind.NGINX, ProcessKind.DECLARED])
+def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(kind: ProcessKind) -> None:
     with running(HAS_A_CHILD) as process:
-        family, alone = target(process.pid, duty), target(process.pid)
+        family, alone = target(process.pid, kind), target(process.pid)
         of_family, of_one = UsageMeter(), UsageMeter()
         with_child = of_family.look([family], 100.0)[family.identity]
         without = of_one.look([alone], 100.0)[alone.identity]

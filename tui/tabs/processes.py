@@ -155,13 +155,13 @@ class ProcessPanel(Panel):
     def action_scale(self, more: int) -> None:
         """Run one more of these, or one fewer."""
         part, report = self.chosen, self.view.report
-        if part is None or report is None or part.duty not in {ProcessKind.SERVER, ProcessKind.WORKER}:
+        if part is None or report is None or part.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
             self.post_message(
                 NotificationRequested(self.words("Only servers and workers can be more or fewer."), trouble=True)
             )
             return
-        count = max(0, sum(each.duty is part.duty for each in report.processes) + more)
-        if part.duty is ProcessKind.SERVER:
+        count = max(0, sum(each.kind is part.kind for each in report.processes) + more)
+        if part.kind is ProcessKind.SERVER:
             self.post_message(ScaleRequested(servers=count))
         else:
             self.post_message(ScaleRequested(workers=count))

@@ -125,9 +125,9 @@ def _workers(view: View, words: Translations) -> list[Line]:
     ]
 
 
-def _part(view: View, duty: ProcessKind) -> UnitStatus | None:
+def _part(view: View, kind: ProcessKind) -> UnitStatus | None:
     parts = view.report.processes if view.report else ()
-    return next((part for part in parts if part.duty is duty), None)
+    return next((part for part in parts if part.kind is kind), None)
 
 
 def _box(texts: Sequence[str], style: str) -> list[Line]:

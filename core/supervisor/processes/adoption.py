@@ -42,9 +42,9 @@ class Survivors(msgspec.Struct, frozen=True):
                     found[record.name] = Address.parse(record.address)
         return found
 
-    def runs(self, duty: ProcessKind) -> bool:
-        """Whether one with this duty runs."""
-        return any(record.duty is duty for record in self.known)
+    def runs(self, kind: ProcessKind) -> bool:
+        """Whether a process of this kind runs."""
+        return any(record.kind is kind for record in self.known)
 
 
 def look(home: Home) -> Survivors:

@@ -122,7 +122,7 @@ class HealthMonitor:
         for target in targets:
             if self._leaving:
                 return
-            if target.duty in _PROBED:
+            if target.kind in _PROBED:
                 condition = self._probe(target, now)
             elif trouble:
                 condition = Condition(False, f"journal: {trouble}")
@@ -153,12 +153,12 @@ class HealthMonitor:
         if target.address is None:
             return has_lived(target, time.time())
         trouble = self._knock(target, target.address)
-        if not trouble and target.duty is ProcessKind.RABBITMQ and self._broker is not None:
+        if not trouble and target.kind is ProcessKind.RABBITMQ and self._broker is not None:
             return _canary(self._broker)
         return Condition(not trouble, trouble)
 
     def _knock(self, target: ProbeTarget, address: Address) -> str:
-        if target.duty is ProcessKind.NGINX:
+        if target.kind is ProcessKind.NGINX:
             return greet(address, self._token, PROBE_TIMEOUT, self._tls)
         return listens(address, PROBE_TIMEOUT)
 

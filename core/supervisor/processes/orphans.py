@@ -21,20 +21,20 @@ class Orphan:
 
     Args:
         name: what it was called, or what can be said of it.
-        duty: what it was for; None when that isn't known.
+        kind: the kind of process; None when that isn't known.
         identity: which process it is.
         home: of the data directory that it works for.
     """
 
-    def __init__(self, name: str, duty: ProcessKind | None, identity: ProcessIdentity, home: Home) -> None:
+    def __init__(self, name: str, kind: ProcessKind | None, identity: ProcessIdentity, home: Home) -> None:
         self.name = name
-        self.duty = duty
+        self.kind = kind
         self.identity = identity
         self._home = home
 
     def ask_to_leave(self) -> None:
         """Ask it to end in good order."""
-        process_identity.ask_to_leave(self.identity, self.duty)
+        process_identity.ask_to_leave(self.identity, self.kind)
 
     def kill(self) -> None:
         """End it at once, with all of its group."""
@@ -60,7 +60,7 @@ def find(home: Home) -> list[Orphan]:
         # The records only give names. A process that is not ours is left alone, whatever they say.
         record = known.get(identity.pid)
         name = record.name if record else f"pid {identity.pid}"
-        found.append(Orphan(name, record.duty if record else None, identity, home))
+        found.append(Orphan(name, record.kind if record else None, identity, home))
     return found
 
 
@@ -89,9 +89,9 @@ def stop(orphans: Sequence[Orphan], timeout: float) -> list[str]:
         orphans: what to end.
         timeout: how long it may take before what still runs is killed.
     """
-    stages = [[orphan for orphan in orphans if orphan.duty is duty] for duty in STOP_ORDER]
+    stages = [[orphan for orphan in orphans if orphan.kind is kind] for kind in STOP_ORDER]
     # Those without a name are mostly children of the others, and end with them. epmd would end before its node.
-    stages.insert(-1, [orphan for orphan in orphans if orphan.duty is None])
+    stages.insert(-1, [orphan for orphan in orphans if orphan.kind is None])
     return stop_in_order(stages, StopDeadline(timeout, time.monotonic()), _pause, time.monotonic)
 
 

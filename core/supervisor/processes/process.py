@@ -138,7 +138,7 @@ class ChildProcess:
         """Ask it to end in good order."""
         if self.poll() is None:
             # It was not waited for, so its id can't be another's.
-            process_identity.ask_child_to_leave(self._process.pid, self.spec.duty)
+            process_identity.ask_child_to_leave(self._process.pid, self.spec.kind)
 
     def kill(self) -> None:
         """End it and all that belongs to it at once."""
@@ -173,7 +173,7 @@ class AdoptedProcess:
         self.name = spec.name
         self.identity = record.identity
         self.spawned_at = record.spawned_at
-        self._duty = spec.duty
+        self._kind = spec.kind
         self._home = home
 
     @property
@@ -187,7 +187,7 @@ class AdoptedProcess:
 
     def ask_to_leave(self) -> None:
         """Ask it to end in good order."""
-        process_identity.ask_to_leave(self.identity, self._duty)
+        process_identity.ask_to_leave(self.identity, self._kind)
 
     def kill(self) -> None:
         """End it and all that belongs to it at once."""

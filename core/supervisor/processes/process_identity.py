@@ -57,17 +57,17 @@ def ours(home: Home) -> list[ProcessIdentity]:
     return found
 
 
-def ask_to_leave(identity: ProcessIdentity, duty: ProcessKind | None) -> None:
+def ask_to_leave(identity: ProcessIdentity, kind: ProcessKind | None) -> None:
     """Ask a process to end in good order."""
     if is_alive(identity):
         with _gone_is_fine():
-            _signal_polite(identity.pid, duty)
+            _signal_polite(identity.pid, kind)
 
 
-def ask_child_to_leave(pid: int, duty: ProcessKind) -> None:
+def ask_child_to_leave(pid: int, kind: ProcessKind) -> None:
     """Ask a child of this process, not waited for yet, to end in good order."""
     with _gone_is_fine():
-        _signal_polite(pid, duty)
+        _signal_polite(pid, kind)
 
 
 def ask_to_rebalance(identity: ProcessIdentity) -> None:
@@ -121,7 +121,7 @@ if sys.platform == "win32":
         except psutil.Error:
             return frozenset({pid})
 
-    def _signal_polite(pid: int, duty: ProcessKind | None) -> None:
+    def _signal_polite(pid: int, kind: ProcessKind | None) -> None:
         """Ctrl-Break; where there is no console to send it through, nothing politer than an end is left."""
         try:
             os.kill(pid, signal.CTRL_BREAK_EVENT)
@@ -140,8 +140,8 @@ else:
         """The ids under which a child may know itself."""
         return frozenset({pid})
 
-    def _signal_polite(pid: int, duty: ProcessKind | None) -> None:
-        os.kill(pid, signal.SIGQUIT if duty is ProcessKind.NGINX else signal.SIGTERM)
+    def _signal_polite(pid: int, kind: ProcessKind | None) -> None:
+        os.kill(pid, signal.SIGQUIT if kind is ProcessKind.NGINX else signal.SIGTERM)
 
     def _group(pid: int) -> int:
         try:

@@ -29,7 +29,7 @@ class ProbeTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A process to look at."""
 
     name: str
-    duty: ProcessKind
+    kind: ProcessKind
     pids: frozenset[int]
     """The ids under which it may appear in the journal."""
     host: str

@@ -211,7 +211,7 @@ class Unit:
             return None
         return ProbeTarget(
             name=self.name,
-            duty=self.spec.duty,
+            kind=self.spec.kind,
             pids=self._process.pids,
             identity=self._process.identity,
             host=socket.gethostname(),
@@ -228,7 +228,7 @@ class Unit:
             return None
         return ChildRecord(
             name=self.name,
-            duty=self.spec.duty,
+            kind=self.spec.kind,
             identity=self._process.identity,
             spawned_at=self._process.spawned_at,
             address=str(self.spec.address or ""),
@@ -239,7 +239,7 @@ class Unit:
         """What to tell."""
         return UnitStatus(
             name=self.name,
-            duty=self.spec.duty,
+            kind=self.spec.kind,
             state=self.state,
             pid=self._process.identity.pid if self._process else None,
             address=str(self.spec.address or ""),
@@ -322,5 +322,5 @@ class Unit:
         self._patience = None
 
     def _is_hung(self, now: float) -> bool:
-        watched = self._hung_after > 0 and self.spec.duty in {ProcessKind.SERVER, ProcessKind.WORKER}
+        watched = self._hung_after > 0 and self.spec.kind in {ProcessKind.SERVER, ProcessKind.WORKER}
         return watched and self._silent_since is not None and now - self._silent_since >= self._hung_after

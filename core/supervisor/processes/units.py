@@ -16,7 +16,7 @@ _GROUPS = {
 }
 """Names that stand for several parts."""
 
-_PLACES = {duty: place for place, duty in enumerate(duty for stage in START_STAGES for duty in stage)}
+_PLACES = {kind: place for place, kind in enumerate(kind for stage in START_STAGES for kind in stage)}
 
 
 class Units:
@@ -37,16 +37,16 @@ class Units:
         """Take in a part; it does not run yet."""
         part = self._make(spec)
         self._parts.append(part)
-        self._parts.sort(key=lambda each: (_PLACES[each.spec.duty], number_of(each.name), each.name))
+        self._parts.sort(key=lambda each: (_PLACES[each.spec.kind], number_of(each.name), each.name))
         return part
 
     def remove(self, part: Unit) -> None:
         """Forget a part, which has ended."""
         self._parts.remove(part)
 
-    def of(self, *duties: ProcessKind) -> list[Unit]:
-        """The parts with one of these duties."""
-        return [part for part in self._parts if part.spec.duty in duties]
+    def of(self, *kinds: ProcessKind) -> list[Unit]:
+        """The parts of one of these kinds."""
+        return [part for part in self._parts if part.spec.kind in kinds]
 
     def find(self, names: Sequence[str]) -> list[Unit]:
         """The parts of these names, in order, each once; `servers`, `workers`, `declared` and `all` are names too.

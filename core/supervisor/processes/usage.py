@@ -60,7 +60,7 @@ def _measure(target: ProbeTarget) -> tuple[float, int] | None:
     spent, memory = 0.0, 0
     try:
         leader = psutil.Process(target.identity.pid)
-        family = [leader, *(leader.children(recursive=True) if target.duty in _WITH_CHILDREN else ())]
+        family = [leader, *(leader.children(recursive=True) if target.kind in _WITH_CHILDREN else ())]
     except psutil.Error:
         return None
     for process in family:
