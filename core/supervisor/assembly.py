@@ -75,14 +75,14 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     if not local:
         _reach(broker, journal, lenient=bool(records))
     balancer = _balancer(settings, home, choice, program)
-    crew = _crew(settings, environment, home, balancer, partial(_was_ready, journal))
+    units = _units(settings, environment, home, balancer, partial(_was_ready, journal))
     for spec in specs:
-        crew.add(spec)
-    _take_up(crew, records, wish, settings[options.STOP_TIMEOUT])
+        units.add(spec)
+    _take_up(units, records, wish, settings[options.STOP_TIMEOUT])
     prepare_broker = partial(_reach, broker, journal) if local else ignore
     undertaking = SystemSpec(
-        crew=crew,
-        operations=_operations(settings, crew, planner, balancer, prepare_broker),
+        units=units,
+        operations=_operations(settings, units, planner, balancer, prepare_broker),
         intention=wish,
         adopting=bool(records),
         broker=broker.description,
@@ -94,13 +94,13 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     return AssembledSystem(undertaking, settings, broker, balancer)
 
 
-def _take_up(crew: Units, records: Mapping[str, ChildRecord], wish: DesiredState, stop_timeout: float) -> None:
+def _take_up(units: Units, records: Mapping[str, ChildRecord], wish: DesiredState, stop_timeout: float) -> None:
     """Go on with what runs, and let be what an operator has stopped."""
-    for part in crew:
-        if part.name in records:
-            part.adopt(records[part.name])
-        if part.name in wish.stopped:
-            part.leave(stop_timeout, time.monotonic())
+    for unit in units:
+        if unit.name in records:
+            unit.adopt(records[unit.name])
+        if unit.name in wish.stopped:
+            unit.stop(stop_timeout, time.monotonic())
     if records:
         _log.warning("a former supervisor was killed; these go on: %s", ", ".join(records))
 
@@ -202,7 +202,7 @@ def _was_ready(journal: Journal, target: ProbeTarget) -> bool:
         return False
 
 
-def _crew(
+def _units(
     settings: Settings,
     environment: Mapping[str, str],
     home: Home,
@@ -217,7 +217,7 @@ def _crew(
 
 
 def _operations(
-    settings: Settings, crew: Units, planner: Planner, balancer: Balancer | None, prepare_broker: Callable[[], None]
+    settings: Settings, units: Units, planner: Planner, balancer: Balancer | None, prepare_broker: Callable[[], None]
 ) -> Operations:
     first = settings[options.SERVER_PORT]
 
@@ -225,7 +225,7 @@ def _operations(
         return ports.another(name, first, taken)
 
     return Operations(
-        crew,
+        units,
         planner,
         balancer,
         another_address=another_address,

@@ -173,12 +173,12 @@ def _differences(settings: Settings, report: SystemStatus) -> list[str]:
     found = []
     sizes = {options.SERVER_COUNT: ProcessKind.SERVER, options.WORKER_COUNT: ProcessKind.WORKER}
     for option, kind in sizes.items():
-        runs = sum(1 for part in report.processes if part.kind is kind)
+        runs = sum(1 for unit in report.processes if unit.kind is kind)
         if settings.given(option) and settings[option] != runs:
             found.append(
                 f"with {runs} {kind}s, not {settings[option]} (`scale {kind}s={settings[option]}` changes that)"
             )
-    has_nginx = any(part.kind is ProcessKind.NGINX for part in report.processes)
+    has_nginx = any(unit.kind is ProcessKind.NGINX for unit in report.processes)
     if settings.given(options.NGINX) and settings[options.NGINX] != has_nginx:
         found.append("with NGINX" if has_nginx else "without NGINX")
     if settings.given(config.BROKER):

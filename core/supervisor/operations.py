@@ -34,7 +34,7 @@ class Operations:
     """Tells the stories.
 
     Args:
-        crew: the parts.
+        units: the units.
         planner: writes what further ones run.
         balancer: keeps NGINX's configuration, when there is NGINX.
         another_address: chooses the address of one more server, given its name and what the others have.
@@ -47,7 +47,7 @@ class Operations:
 
     def __init__(
         self,
-        crew: Units,
+        units: Units,
         planner: Planner,
         balancer: Balancer | None,
         *,
@@ -58,7 +58,7 @@ class Operations:
         stop_timeout: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._crew = crew
+        self._units = units
         self._planner = planner
         self._balancer = balancer
         self._another_address = another_address
@@ -72,7 +72,7 @@ class Operations:
     @property
     def stopped(self) -> list[str]:
         """The names of what operators have stopped. What is down only to be started again is not among them."""
-        return [part.name for part in self._crew if not part.wanted and part not in self._restarting]
+        return [unit.name for unit in self._units if not unit.wanted and unit not in self._restarting]
 
     def bring_up(self, *, lenient: bool = False) -> Steps:
         """Start everything that is wanted, stage after stage, and wait until it is ready.
@@ -80,12 +80,12 @@ class Operations:
         Args:
             lenient: what can't be got ready is told, and is no reason to stop: some of it works already.
         """
-        wanted = [part for part in self._crew if part.wanted]
+        wanted = [unit for unit in self._units if unit.wanted]
         for stage in START_STAGES:
             try:
                 if ProcessKind.SERVER in stage:
                     self._prepare_broker()
-                yield from self._start([part for part in wanted if part.spec.kind in stage])
+                yield from self._start([unit for unit in wanted if unit.spec.kind in stage])
             except CauceError as error:
                 if not lenient:
                     raise
@@ -93,33 +93,33 @@ class Operations:
 
     def start(self, names: Sequence[str]) -> Steps:
         """Start what is named, and wait until it is ready."""
-        parts = self._crew.find(names)
+        units = self._units.find(names)
         for stage in START_STAGES:
-            yield from self._start([part for part in parts if part.spec.kind in stage])
+            yield from self._start([unit for unit in units if unit.spec.kind in stage])
             if ProcessKind.SERVER in stage:
                 self._balance()
 
     def stop(self, names: Sequence[str], timeout: float | None = None) -> Steps:
         """Stop what is named: politely, and by force when `timeout` seconds are over."""
-        yield from self._stop(self._crew.find(names), timeout)
+        yield from self._stop(self._units.find(names), timeout)
 
     def restart(self, names: Sequence[str], timeout: float | None = None) -> Steps:
         """Stop and start what is named, one process after the other, so that the others do the work meanwhile."""
-        for part in self._crew.find(names):
-            self._restarting.add(part)
-            part.leave(self._patience(part, timeout), self._clock())
-            yield from self._until_down([part])
-            if part not in self._restarting:
-                raise SupervisorError(f"{part.name} was told to stop before it was started again")
-            self._restarting.remove(part)
-            yield from self._start([part])
+        for unit in self._units.find(names):
+            self._restarting.add(unit)
+            unit.stop(self._patience(unit, timeout), self._clock())
+            yield from self._until_down([unit])
+            if unit not in self._restarting:
+                raise SupervisorError(f"{unit.name} was told to stop before it was started again")
+            self._restarting.remove(unit)
+            yield from self._start([unit])
 
     def kill(self, names: Sequence[str]) -> Steps:
         """End what is named as a crash would; it is started again by itself."""
-        for part in self._crew.find(names):
-            former = part.process
-            part.kill()
-            while former is not None and part.process is former:
+        for unit in self._units.find(names):
+            former = unit.process
+            unit.kill()
+            while former is not None and unit.process is former:
                 yield
 
     def scale(self, servers: int | None, workers: int | None) -> Steps:
@@ -130,85 +130,85 @@ class Operations:
         """
         if servers == 0 and self._balancer is not None:
             raise SupervisorError("NGINX needs at least one server to send connections to")
-        before = self._crew.of(ProcessKind.SERVER)
+        before = self._units.of(ProcessKind.SERVER)
         added = [*self._more(ProcessKind.SERVER, servers), *self._more(ProcessKind.WORKER, workers)]
         gone = [*self._surplus(ProcessKind.SERVER, servers), *self._surplus(ProcessKind.WORKER, workers)]
         try:
             yield from self._start(added)
             self._balance()
-            if any(part.spec.kind is ProcessKind.SERVER for part in added):
-                for part in before:
-                    part.rebalance()
+            if any(unit.spec.kind is ProcessKind.SERVER for unit in added):
+                for unit in before:
+                    unit.rebalance()
             yield from self._stop(gone)
         finally:
-            for part in (*added, *gone):
-                if part.process is None and not part.wanted and part in list(self._crew):
-                    self._crew.remove(part)
+            for unit in (*added, *gone):
+                if unit.process is None and not unit.wanted and unit in list(self._units):
+                    self._units.remove(unit)
 
     # The pieces that stories are made of.
 
-    def _start(self, parts: Sequence[Unit]) -> Steps:
-        for part in parts:
-            if part.spec.kind is ProcessKind.NGINX:
+    def _start(self, units: Sequence[Unit]) -> Steps:
+        for unit in units:
+            if unit.spec.kind is ProcessKind.NGINX:
                 self._balance()
-            part.want()
-        longest = max((self._time_to_start(part) for part in parts), default=0.0)
+            unit.start()
+        longest = max((self._time_to_start(unit) for unit in units), default=0.0)
         deadline = self._clock() + longest
         moves = 0
-        while not all(part.proven for part in parts):
-            for part in parts:
-                if not part.wanted:
-                    raise SupervisorError(f"{part.name} was told to stop before it was ready")
-                if part.failure:
-                    moves += self._mended(part, MOVES - moves)
+        while not all(unit.start_completed for unit in units):
+            for unit in units:
+                if not unit.wanted:
+                    raise SupervisorError(f"{unit.name} was told to stop before it was ready")
+                if unit.start_failure:
+                    moves += self._mended(unit, MOVES - moves)
             if self._clock() > deadline:
-                late = next(part for part in parts if not part.proven)
-                raise SupervisorError(late.complaint(f"was not ready within {longest:g} seconds"))
+                late = next(unit for unit in units if not unit.start_completed)
+                raise SupervisorError(late.describe_failure(f"was not ready within {longest:g} seconds"))
             yield
 
-    def _mended(self, part: Unit, moves_left: int) -> int:
+    def _mended(self, unit: Unit, moves_left: int) -> int:
         """Mend a failed start by another address, if that was the reason; how many moves that took."""
-        if moves_left > 0 and self._move(part):
+        if moves_left > 0 and self._move(unit):
             return 1
-        raise SupervisorError(part.failure)
+        raise SupervisorError(unit.start_failure)
 
-    def _move(self, part: Unit) -> bool:
+    def _move(self, unit: Unit) -> bool:
         """Give a server another port when somebody has taken its own; whether it was so."""
-        address = part.spec.address
-        if part.spec.kind is not ProcessKind.SERVER or address is None or not self._holder_of(address):
+        address = unit.spec.address
+        if unit.spec.kind is not ProcessKind.SERVER or address is None or not self._holder_of(address):
             return False
-        others = addresses(other for other in self._crew if other is not part)
-        elsewhere = self._another_address(part.name, [*others, address])
-        part.spec = self._planner.server(number_of(part.name), elsewhere)
-        part.want()
+        others = addresses(other for other in self._units if other is not unit)
+        elsewhere = self._another_address(unit.name, [*others, address])
+        unit.spec = self._planner.server(number_of(unit.name), elsewhere)
+        unit.start()
         return True
 
-    def _stop(self, parts: Sequence[Unit], timeout: float | None = None) -> Steps:
-        """Stop parts stage after stage. NGINX learns first which servers it must not use any more."""
-        for part in parts:
-            part.wanted = False
+    def _stop(self, units: Sequence[Unit], timeout: float | None = None) -> Steps:
+        """Stop units stage after stage. NGINX learns first which servers it must not use any more."""
+        for unit in units:
+            unit.wanted = False
             # A restart that is under way does not start it again.
-            self._restarting.discard(part)
+            self._restarting.discard(unit)
         self._balance()
         for kind in STOP_ORDER:
-            stage = [part for part in parts if part.spec.kind is kind]
-            for part in stage:
-                part.leave(self._patience(part, timeout), self._clock())
+            stage = [unit for unit in units if unit.spec.kind is kind]
+            for unit in stage:
+                unit.stop(self._patience(unit, timeout), self._clock())
             yield from self._until_down(stage)
 
-    def _until_down(self, parts: Sequence[Unit]) -> Steps:
-        while not all(part.process is None and part.state in _DOWN for part in parts):
-            if any(part.wanted for part in parts):
+    def _until_down(self, units: Sequence[Unit]) -> Steps:
+        while not all(unit.process is None and unit.state in _DOWN for unit in units):
+            if any(unit.wanted for unit in units):
                 raise SupervisorError("it was told to start again before it had stopped")
             yield
 
     def _balance(self) -> None:
         """Have NGINX use the servers that are wanted; as long as there is one."""
-        servers = self._crew.server_addresses
+        servers = self._units.server_addresses
         if self._balancer is None or not servers:
             return
         self._balancer.configure(servers)
-        if any(part.process is not None and part.wanted for part in self._crew.of(ProcessKind.NGINX)):
+        if any(unit.process is not None and unit.wanted for unit in self._units.of(ProcessKind.NGINX)):
             try:
                 self._balancer.reload()
             except SupervisorError as error:
@@ -216,26 +216,26 @@ class Operations:
                 _log.warning("%s", error)
 
     def _more(self, kind: ProcessKind, count: int | None) -> list[Unit]:
-        """The parts that have to be started so that the first `count` run."""
-        by_number = {number_of(part.name): part for part in self._crew.of(kind)}
+        """The units that have to be started so that the first `count` run."""
+        by_number = {number_of(unit.name): unit for unit in self._units.of(kind)}
         wanted = [by_number.get(number) or self._added(kind, number) for number in range(1, (count or 0) + 1)]
-        return [part for part in wanted if part.process is None or not part.wanted]
+        return [unit for unit in wanted if unit.process is None or not unit.wanted]
 
     def _added(self, kind: ProcessKind, number: int) -> Unit:
         if kind is ProcessKind.WORKER:
-            return self._crew.add(self._planner.worker(number))
-        address = self._another_address(f"s{number}", addresses(self._crew))
-        return self._crew.add(self._planner.server(number, address))
+            return self._units.add(self._planner.worker(number))
+        address = self._another_address(f"s{number}", addresses(self._units))
+        return self._units.add(self._planner.server(number, address))
 
     def _surplus(self, kind: ProcessKind, count: int | None) -> list[Unit]:
-        return [] if count is None else [part for part in self._crew.of(kind) if number_of(part.name) > count]
+        return [] if count is None else [unit for unit in self._units.of(kind) if number_of(unit.name) > count]
 
-    def _patience(self, part: Unit, timeout: float | None) -> float:
+    def _patience(self, unit: Unit, timeout: float | None) -> float:
         if timeout is not None:
             return timeout
-        return self._stop_timeout if part.spec.stop_timeout is None else part.spec.stop_timeout
+        return self._stop_timeout if unit.spec.stop_timeout is None else unit.spec.stop_timeout
 
-    def _time_to_start(self, part: Unit) -> float:
+    def _time_to_start(self, unit: Unit) -> float:
         return (
-            max(self._start_timeout, RABBITMQ_START) if part.spec.kind is ProcessKind.RABBITMQ else self._start_timeout
+            max(self._start_timeout, RABBITMQ_START) if unit.spec.kind is ProcessKind.RABBITMQ else self._start_timeout
         )

@@ -1,7 +1,7 @@
 """The supervisor as a whole: what it starts, watches, mends and takes down, in one thread.
 
 Requests, signals and what the watcher found come to that thread by one queue.
-At each turn it takes them in, lets every part mend itself, and lets every operation under way go on a step.
+At each turn it takes them in, lets every unit mend itself, and lets every operation under way go on a step.
 """
 
 import logging
@@ -80,7 +80,7 @@ class PendingOperation(msgspec.Struct, frozen=True):
 class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a supervisor is to run."""
 
-    crew: Units
+    units: Units
     operations: Operations
     intention: DesiredState
     adopting: bool = False
@@ -116,7 +116,7 @@ class Supervisor:
         announce: Callable[[SystemStatus], None],
     ) -> None:
         self._undertaking = undertaking
-        self._crew = undertaking.crew
+        self._units = undertaking.units
         self._home = home
         self._log_keeper = log_keeper
         self._notifier = notifier
@@ -196,8 +196,8 @@ class Supervisor:
         """Take in what has come, mend what has died, go on with what was asked for, tell what is."""
         self._take_events(wait)
         now = time.monotonic()
-        for part in self._crew:
-            part.turn(now)
+        for unit in self._units:
+            unit.tick(now)
         self._operations = [operation for operation in self._operations if _advance_operation(operation)]
         self._log_keeper.look(now)
         self._notifier.alive(now)
@@ -214,8 +214,8 @@ class Supervisor:
     def _take(self, event: Shutdown | PendingOperation | HealthReport | BaseException) -> None:
         now = time.monotonic()
         if isinstance(event, HealthReport):
-            for part in self._crew:
-                part.learn(event.target, event.condition, now, event.usage)
+            for unit in self._units:
+                unit.observe(event.target, event.condition, now, event.usage)
         elif isinstance(event, Shutdown):
             self._agree_to_stop(event, now)
         elif isinstance(event, PendingOperation):
@@ -248,7 +248,7 @@ class Supervisor:
             operation.reply.put(SupervisorError("the whole system is being taken down"))
         patience = self._patience = self._patience or StopDeadline(self._undertaking.stop_timeout, time.monotonic())
         stages: list[list[RunningProcess]] = [
-            [part.process for part in self._crew.of(kind) if part.process] for kind in STOP_ORDER
+            [unit.process for unit in self._units.of(kind) if unit.process] for kind in STOP_ORDER
         ]
         killed = stop_in_order(stages, patience, self._while_stopping, time.monotonic)
         names = [process.name for stage in stages for process in stage if process.gone()]
@@ -326,8 +326,8 @@ class Supervisor:
     def _tell(self) -> None:
         """Let the watcher, the disk and callers know what is."""
         self._report = self._describe()
-        self._watcher.watch([target for part in self._crew if (target := part.target())])
-        records = tuple(record for part in self._crew if (record := part.record()))
+        self._watcher.watch([target for unit in self._units if (target := unit.target())])
+        records = tuple(record for unit in self._units if (record := unit.record()))
         wish = self._wish()
         if records == self._recorded and wish == self._intention:
             return
@@ -341,33 +341,33 @@ class Supervisor:
 
     def _wish(self) -> DesiredState:
         """What the system is to be, as operators have changed it."""
-        servers, workers = self._crew.of(ProcessKind.SERVER), self._crew.of(ProcessKind.WORKER)
+        servers, workers = self._units.of(ProcessKind.SERVER), self._units.of(ProcessKind.WORKER)
         sized = desired_state.with_sizes(self._undertaking.intention, len(servers), len(workers))
         return desired_state.with_stopped(sized, self._undertaking.operations.stopped)
 
     def _describe(self) -> SystemStatus:
         return SystemStatus(
             phase=self._phase,
-            listen=str(self._crew.entrance or ""),
-            servers=tuple(str(part.spec.address) for part in self._crew.of(ProcessKind.SERVER)),
+            listen=str(self._units.client_address or ""),
+            servers=tuple(str(unit.spec.address) for unit in self._units.of(ProcessKind.SERVER)),
             broker=self._undertaking.broker,
             directory=str(self._home.directory),
             pid=os.getpid(),
-            processes=tuple(self._describe_parts(time.monotonic())),
+            processes=tuple(self._describe_units(time.monotonic())),
             remarks=self._undertaking.remarks,
             nginx_change=self._undertaking.nginx_change(),
         )
 
-    def _describe_parts(self, now: float) -> list[UnitStatus]:
-        reports = [part.report(now) for part in self._crew]
+    def _describe_units(self, now: float) -> list[UnitStatus]:
+        reports = [unit.status(now) for unit in self._units]
         if self._phase is not Phase.STOPPING or self._patience is None:
             return reports
         kill_in = max(0.0, self._patience.left(now, now))
         return [
             replace(report, state=UnitState.STOPPED, pid=None, note="")
-            if part.process is None or part.process.gone()
+            if unit.process is None or unit.process.gone()
             else replace(report, state=UnitState.STOPPING, kill_in=kill_in)
-            for report, part in zip(reports, self._crew, strict=True)
+            for report, unit in zip(reports, self._units, strict=True)
         ]
 
 

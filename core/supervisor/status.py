@@ -81,20 +81,20 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ready(self) -> bool:
         """Whether everything does its work that nobody has told to stop."""
-        return self.phase is Phase.RUNNING and all(part.state in _WELL for part in self.processes)
+        return self.phase is Phase.RUNNING and all(unit.state in _WELL for unit in self.processes)
 
     @property
     def holding(self) -> tuple[UnitStatus, ...]:
         """The processes that were told to end and have not yet."""
-        return tuple(part for part in self.processes if part.state is UnitState.STOPPING)
+        return tuple(unit for unit in self.processes if unit.state is UnitState.STOPPING)
 
     def surplus(self, servers: int | None, workers: int | None) -> tuple[str, ...]:
         """The names of those that are too many when there shall be so many; None for as many as there are."""
         most = {ProcessKind.SERVER: servers, ProcessKind.WORKER: workers}
         return tuple(
-            part.name
-            for part in self.processes
-            if (limit := most.get(part.kind)) is not None and number_of(part.name) > limit
+            unit.name
+            for unit in self.processes
+            if (limit := most.get(unit.kind)) is not None and number_of(unit.name) > limit
         )
 
 

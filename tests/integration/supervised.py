@@ -157,8 +157,8 @@ class Supervised(Closeable):
 
 
 def pid_of(report: SystemStatus | None, name: str) -> int | None:
-    """The process id of one part; None when there is no such process now."""
-    found = [part.pid for part in report.processes if part.name == name] if report else []
+    """The process id of one unit; None when there is no such process now."""
+    found = [unit.pid for unit in report.processes if unit.name == name] if report else []
     return found[0] if found else None
 
 

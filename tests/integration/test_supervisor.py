@@ -33,7 +33,7 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
 
 def test_up_runs_tasks_and_down_leaves_nothing(system: Supervised) -> None:
     report = system.up(2, 2)
-    assert [part.name for part in report.processes] == ["s1", "s2", "w1", "w2"]
+    assert [unit.name for unit in report.processes] == ["s1", "s2", "w1", "w2"]
     assert report.ready
     assert report.listen == report.servers[0]
     for address in report.servers:
@@ -41,7 +41,7 @@ def test_up_runs_tasks_and_down_leaves_nothing(system: Supervised) -> None:
     assert system.run("status").code == 0
     now = system.status()
     assert now is not None
-    assert [(part.name, part.pid) for part in now.processes] == [(part.name, part.pid) for part in report.processes]
+    assert [(unit.name, unit.pid) for unit in now.processes] == [(unit.name, unit.pid) for unit in report.processes]
 
     stopped = system.down()
     assert stopped.stopped == ("s1", "s2", "w1", "w2")
@@ -67,7 +67,7 @@ def test_what_is_killed_is_started_again(system: Supervised, name: str) -> None:
     wait_until(lambda: settled(now := system.status()) and pid_of(now, name) != former, "a new process", MENDING)
     now = system.status()
     assert now is not None
-    assert [part.restarts for part in now.processes] == [int(part.name == name) for part in report.processes]
+    assert [unit.restarts for unit in now.processes] == [int(unit.name == name) for unit in report.processes]
     assert submit(now.listen, "echo", "still here") == "still here"
 
 
@@ -88,7 +88,7 @@ def test_a_process_that_is_down_or_hangs_makes_the_status_say_so(system: Supervi
 @pytest.mark.nginx
 def test_nginx_shares_the_connections_out_and_is_mended(nginx_program: Path, system: Supervised) -> None:
     report = system.up(2, 1, "--nginx")
-    assert [part.name for part in report.processes] == ["s1", "s2", "w1", "nginx"]
+    assert [unit.name for unit in report.processes] == ["s1", "s2", "w1", "nginx"]
     assert report.listen not in report.servers
     assert submit(report.listen, "wordcount", "uno dos tres") == 3
 

@@ -72,7 +72,7 @@ def part_of(system: Supervised, name: str) -> UnitStatus:
     """How a process is, asked without a command's delay."""
     report = commands.status(system.home)
     assert report is not None
-    return next(part for part in report.processes if part.name == name)
+    return next(unit for unit in report.processes if unit.name == name)
 
 
 def becomes(system: Supervised, name: str, state: UnitState) -> Callable[[], bool]:
@@ -81,7 +81,7 @@ def becomes(system: Supervised, name: str, state: UnitState) -> Callable[[], boo
 
 def pids(report: SystemStatus | None) -> dict[str, int | None]:
     assert report is not None
-    return {part.name: part.pid for part in report.processes}
+    return {unit.name: unit.pid for unit in report.processes}
 
 
 # Start, stop, restart, kill.
@@ -272,7 +272,7 @@ def quoted(text: str) -> str:
 def test_what_is_declared_is_run_with_everything_else(system: Supervised, tmp_path: Path) -> None:
     address = declare(tmp_path)
     report = system.up(1, 1)
-    assert [part.name for part in report.processes] == ["s1", "w1", "diary", "late", "website"]
+    assert [unit.name for unit in report.processes] == ["s1", "w1", "diary", "late", "website"]
     assert report.ready
     website = part_of(system, "website")
     assert (website.state, website.address) == (UnitState.READY, str(address))
@@ -308,9 +308,9 @@ def test_what_is_declared_is_run_with_everything_else(system: Supervised, tmp_pa
     [
         ('[process.website]\ncommand = "python3 -m http.server"', "process.website.command must be a list of texts"),
         ('[process.website]\ncommand = ["true"]\nredy = "127.0.0.1:1"', "do you mean 'ready'?"),
-        ('[process.s1]\ncommand = ["true"]', "process.s1 is what a part of the system is called"),
+        ('[process.s1]\ncommand = ["true"]', "process.s1 is what a unit of the system is called"),
     ],
-    ids=["no list", "slip", "name of a part"],
+    ids=["no list", "slip", "name of a unit"],
 )
 @pytest.mark.parametrize("flags", [[], ["--detach"]], ids=["in front", "detached"])
 def test_what_is_declared_wrongly_is_told_before_anything_starts(

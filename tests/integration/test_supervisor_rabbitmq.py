@@ -157,7 +157,7 @@ def test_the_credentials_of_another_directory_are_refused(system: Supervised, tm
 def test_it_works_whatever_rabbitmq_the_environment_speaks_of(system: Supervised) -> None:
     report = system.status()
     assert report is not None
-    assert [part.name for part in report.processes][:2] == ["epmd", "rabbitmq"]
+    assert [unit.name for unit in report.processes][:2] == ["epmd", "rabbitmq"]
     assert report.broker == f"RabbitMQ at 127.0.0.1:{node_of(system).port}"
     assert submit(report.listen, "wordcount", "uno dos tres") == 3
 

@@ -44,7 +44,7 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
 def names(system: Supervised) -> list[str]:
     report = system.status()
     assert report is not None
-    return [part.name for part in report.processes]
+    return [unit.name for unit in report.processes]
 
 
 def configured(system: Supervised) -> tuple[str, ...]:
@@ -74,8 +74,8 @@ def test_servers_and_workers_come_and_go_under_load_and_no_submit_fails(
 
         three = system.run("scale", "servers=3", "workers=3", "--json").report
         assert settled(three)
-        assert [part.name for part in three.processes] == ["s1", "s2", "s3", "w1", "w2", "w3", "nginx"]
-        assert all(pid_of(three, part.name) == part.pid for part in one.processes)
+        assert [unit.name for unit in three.processes] == ["s1", "s2", "s3", "w1", "w2", "w3", "nginx"]
+        assert all(pid_of(three, unit.name) == unit.pid for unit in one.processes)
         assert configured(system) == three.servers
         assert changed_lines(three.nginx_change, "+") == set(three.servers[1:])
         assert changed_lines(three.nginx_change, "-") == set()
@@ -86,7 +86,7 @@ def test_servers_and_workers_come_and_go_under_load_and_no_submit_fails(
 
         again = system.run("scale", "servers=1", "workers=1", "--json").report
         assert settled(again)
-        assert [(part.name, part.pid) for part in again.processes] == [(part.name, part.pid) for part in one.processes]
+        assert [(unit.name, unit.pid) for unit in again.processes] == [(unit.name, unit.pid) for unit in one.processes]
         assert configured(system) == one.servers
         assert changed_lines(again.nginx_change, "-") == set(three.servers[1:])
         assert {identity.pid for identity in process_identity.ours(system.home)}.isdisjoint(
@@ -119,7 +119,7 @@ def test_a_worker_that_goes_finishes_its_tasks_first(system: Supervised, tmp_pat
         assert scaling.process.poll() is None
         gate.touch()
         ended = scaling.end()
-    assert [part.name for part in ended.report.processes] == ["s1", "w1"]
+    assert [unit.name for unit in ended.report.processes] == ["s1", "w1"]
     assert sorted(trace.read_text("utf-8").split()) == held
     wait_until(lambda: ends(tmp_path, held) == ["done"] * 4, "the others to be done", PATIENCE)
     assert {task.worker for name in held if (task := find(tmp_path, name))} == {"w1", "w2"}
@@ -128,7 +128,7 @@ def test_a_worker_that_goes_finishes_its_tasks_first(system: Supervised, tmp_pat
 
 def holding(system: Supervised) -> list[str]:
     report = system.status()
-    return [part.name for part in report.holding] if report else []
+    return [unit.name for unit in report.holding] if report else []
 
 
 def ends(directory: Path, tasks: list[str]) -> list[str]:
@@ -191,7 +191,7 @@ def test_what_can_not_be_scaled_so_is_refused_and_changes_nothing(system: Superv
     now = system.status()
     assert settled(now)
     assert now is not None
-    assert [(part.name, part.pid) for part in now.processes] == [(part.name, part.pid) for part in report.processes]
+    assert [(unit.name, unit.pid) for unit in now.processes] == [(unit.name, unit.pid) for unit in report.processes]
 
 
 @pytest.mark.nginx

@@ -98,10 +98,10 @@ def test_a_service_says_when_it_is_ready_shows_signs_of_life_and_ends_in_order(
 
         alive = manager.lines.count("WATCHDOG=1")
         wait_until(lambda: manager.lines.count("WATCHDOG=1") >= alive + 3, "signs of life", PATIENCE)
-        for part in report.processes:
+        for unit in report.processes:
             # They don't speak in its name.
-            assert part.pid is not None
-            assert {"NOTIFY_SOCKET", "WATCHDOG_USEC"}.isdisjoint(psutil.Process(part.pid).environ())
+            assert unit.pid is not None
+            assert {"NOTIFY_SOCKET", "WATCHDOG_USEC"}.isdisjoint(psutil.Process(unit.pid).environ())
 
         service.process.send_signal(signal.SIGTERM)
         assert service.end().code == 0

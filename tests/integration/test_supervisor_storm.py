@@ -60,23 +60,23 @@ def wait_for_another(system: Supervised, name: str, former: int | None) -> None:
 def part_of(system: Supervised, name: str) -> UnitStatus:
     report = system.status()
     assert report is not None
-    return next(part for part in report.processes if part.name == name)
+    return next(unit for unit in report.processes if unit.name == name)
 
 
 def pids(report: SystemStatus | None) -> dict[str, int | None]:
     assert report is not None
-    return {part.name: part.pid for part in report.processes}
+    return {unit.name: unit.pid for unit in report.processes}
 
 
 def listeners(report: SystemStatus) -> set[int]:
     """The ports that the processes of a system listen on."""
     found = set()
-    for part in report.processes:
-        assert part.pid is not None
-        for process in (psutil.Process(part.pid), *psutil.Process(part.pid).children(recursive=True)):
+    for unit in report.processes:
+        assert unit.pid is not None
+        for process in (psutil.Process(unit.pid), *psutil.Process(unit.pid).children(recursive=True)):
             for connection in process.net_connections("tcp"):
                 if connection.status == psutil.CONN_LISTEN:
-                    assert connection.laddr.ip in {"127.0.0.1", "::1"}, (part.name, connection)
+                    assert connection.laddr.ip in {"127.0.0.1", "::1"}, (unit.name, connection)
                     found.add(connection.laddr.port)
     return found
 
@@ -89,11 +89,11 @@ def test_whatever_is_killed_comes_back_and_nothing_is_lost(system: Supervised, n
     assert find_programs()
     report = system.up(3, 4, "--nginx", "--broker", "local")
     names = ["epmd", "rabbitmq", "s1", "s2", "s3", "w1", "w2", "w3", "w4", "nginx"]
-    assert [part.name for part in report.processes] == names
+    assert [unit.name for unit in report.processes] == names
     assert report.ready
     assert submit(report.listen, "wordcount", "uno dos tres") == 3
     ports = listeners(report)
-    assert {Address.parse(part.address).port for part in report.processes if part.address} <= ports
+    assert {Address.parse(unit.address).port for unit in report.processes if unit.address} <= ports
 
     chance = random.Random(20261125)  # noqa: S311 - it chooses what to kill
     with under_load(system, report.listen) as load:

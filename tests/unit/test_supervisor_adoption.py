@@ -195,8 +195,8 @@ def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
         adoption.end_others(former.home, survivors, [], 10.0)
         part = former.follower("w1", old)
         part.kill()
-        part.leave(0.0, NOW)
-        part.turn(NOW)
+        part.stop(0.0, NOW)
+        part.tick(NOW)
         assert part.process is None
         assert process.poll() is None
         process.communicate()
@@ -228,26 +228,26 @@ def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Form
     record = former.start("w1")
     former.write_down(record)
     part = former.follower("w1", adoption.look(former.home).known[0])
-    part.turn(NOW)
-    assert part.report(NOW).pid == record.identity.pid
+    part.tick(NOW)
+    assert part.status(NOW).pid == record.identity.pid
     process_identity.kill(record.identity)
     wait_until(lambda: not process_identity.is_alive(record.identity), "the process to end")
-    part.turn(NOW + 1)
+    part.tick(NOW + 1)
     assert part.state is UnitState.RESTARTING
-    part.turn(NOW + 2)
+    part.tick(NOW + 2)
     assert part.process is not None
     assert part.process.identity != record.identity
     assert process_identity.ours(former.home) == [part.process.identity]
-    assert part.report(NOW + 2).restarts == 1
+    assert part.status(NOW + 2).restarts == 1
 
 
 def test_an_adopted_process_leaves_when_it_is_told(former: _Former) -> None:
     record = former.start("w1")
     part = former.follower("w1", record)
-    part.leave(10.0, NOW)
-    assert part.report(NOW + 4).kill_in == pytest.approx(6.0)
+    part.stop(10.0, NOW)
+    assert part.status(NOW + 4).kill_in == pytest.approx(6.0)
     wait_until(lambda: not process_identity.is_alive(record.identity), "the process to end")
-    part.turn(NOW + 1)
+    part.tick(NOW + 1)
     assert (part.state, part.process) == (UnitState.STOPPED, None)
-    part.turn(NOW + 1000)
+    part.tick(NOW + 1000)
     assert part.process is None

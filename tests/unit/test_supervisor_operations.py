@@ -1,4 +1,4 @@
-"""What operators can have done: over real parts with small processes, a step at a time. The test moves the time."""
+"""What operators can have done: over real units with small processes, a step at a time. The test moves the time."""
 
 import argparse
 import contextlib
@@ -74,14 +74,14 @@ class _SmallPlanner(Planner):
 
 
 class _System:
-    """A crew with a clock that stands still until it is moved. What has printed `here` is ready, if it may be."""
+    """A units with a clock that stands still until it is moved. What has printed `here` is ready, if it may be."""
 
     def __init__(self, directory: Path) -> None:
         self.home = Home(directory)
         self.home.create()
         self.now = 1000.0
         self.planner = _SmallPlanner(self.home)
-        self.crew = Units(lambda spec: Unit(spec, self.home, os.environ, 0.0, lambda: self.before_start(spec)))
+        self.units = Units(lambda spec: Unit(spec, self.home, os.environ, 0.0, lambda: self.before_start(spec)))
         self.before_start: Callable[[ProcessSpec], None] = lambda _: None
         self.prepare_broker: Callable[[], None] = lambda: None
         self.holder_of: ports.Holder = ports.holder_of
@@ -90,7 +90,7 @@ class _System:
 
     def tell(self, balancer: Balancer | None = None) -> Operations:
         return Operations(
-            self.crew,
+            self.units,
             self.planner,
             balancer,
             another_address=lambda name, taken: ports.another(name, 0, taken),
@@ -104,35 +104,35 @@ class _System:
     def add(self, name: str, program: str = LIVES) -> Unit:
         self.planner.programs[name] = program
         address = Address("127.0.0.1", ports.free_port("127.0.0.1")) if name[0] == "s" else None
-        return self.crew.add(self.planner.small(name, address))
+        return self.units.add(self.planner.small(name, address))
 
-    def part(self, name: str) -> Unit:
-        return self.crew.find([name])[0]
+    def unit(self, name: str) -> Unit:
+        return self.units.find([name])[0]
 
     def names(self) -> list[str]:
-        return [part.name for part in self.crew]
+        return [unit.name for unit in self.units]
 
     def state(self, name: str) -> UnitState:
-        return self.part(name).state
+        return self.unit(name).state
 
     def pid(self, name: str) -> int | None:
-        return self.part(name).report(self.now).pid
+        return self.unit(name).status(self.now).pid
 
     def words(self, name: str) -> list[str]:
-        process = self.part(name).process
+        process = self.unit(name).process
         return process.last_words() if process else []
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         """Go on as the supervisor's main thread does."""
-        for part in self.crew:
-            part.turn(self.now)
-            target = part.target()
-            if target is not None and part.name not in self.unready and "here" in self.words(part.name):
-                part.learn(target, Condition(True), self.now)
+        for unit in self.units:
+            unit.tick(self.now)
+            target = unit.target()
+            if target is not None and unit.name not in self.unready and "here" in self.words(unit.name):
+                unit.observe(target, Condition(True), self.now)
 
     def step(self, story: Steps) -> bool:
         """Let a story go on by one step; whether it has ended."""
-        self.turn()
+        self.tick()
         try:
             next(story)
         except StopIteration:
@@ -152,36 +152,36 @@ class _System:
 
         wait_until(holds, what)
 
-    def turn_until(self, condition: Callable[[], bool], what: str) -> None:
+    def tick_until(self, condition: Callable[[], bool], what: str) -> None:
         def holds() -> bool:
-            self.turn()
+            self.tick()
             return condition()
 
         wait_until(holds, what)
 
     def crash(self, name: str) -> None:
         """End a process as a crash would, and have its end noticed."""
-        process = self.part(name).process
+        process = self.unit(name).process
         assert process is not None
         process_identity.kill(process.identity)
-        self.turn_until(lambda: self.part(name).process is None, f"the end of {name}")
+        self.tick_until(lambda: self.unit(name).process is None, f"the end of {name}")
 
     def give_up(self, name: str) -> None:
-        """Let a part that can't run die until it is given up."""
-        self.part(name).want()
+        """Let a unit that can't run die until it is given up."""
+        self.unit(name).start()
 
         def given_up() -> bool:
-            self.turn()
-            self.now += 1.0 if self.part(name).process is None else 0.0
+            self.tick()
+            self.now += 1.0 if self.unit(name).process is None else 0.0
             return self.state(name) is UnitState.CRASHED
 
         wait_until(given_up, f"{name} to be given up")
 
     def close(self) -> None:
-        for part in self.crew:
-            if part.process is not None:
-                part.process.kill()
-                wait_until(part.process.gone, f"{part.name} to end")
+        for unit in self.units:
+            if unit.process is not None:
+                unit.process.kill()
+                wait_until(unit.process.gone, f"{unit.name} to end")
         wait_until(lambda: not process_identity.ours(self.home), "everything to end")
 
 
@@ -208,9 +208,11 @@ def test_a_stage_begins_when_everything_before_it_is_ready(system: _System) -> N
         system.add(name)
     system.unready.add("w1")
     prepared: list[list[str]] = []
-    system.prepare_broker = lambda: prepared.append([part.name for part in system.crew if part.process])
+    system.prepare_broker = lambda: prepared.append([unit.name for unit in system.units if unit.process])
     story = system.operations.bring_up()
-    system.follow_until(story, lambda: "here" in system.words("w1") and system.part("s1").proven, "the first stage")
+    system.follow_until(
+        story, lambda: "here" in system.words("w1") and system.unit("s1").start_completed, "the first stage"
+    )
     system.step(story)
     assert system.state("d1") is UnitState.WAITING
     assert system.state("w1") is UnitState.STARTING
@@ -222,7 +224,7 @@ def test_a_stage_begins_when_everything_before_it_is_ready(system: _System) -> N
 
 def test_what_an_operator_has_stopped_is_not_brought_up(system: _System) -> None:
     system.add("w1")
-    system.add("w2").leave(STOP_TIMEOUT, system.now)
+    system.add("w2").stop(STOP_TIMEOUT, system.now)
     system.follow(system.operations.bring_up())
     assert (system.state("w1"), system.state("w2")) == (UnitState.READY, UnitState.STOPPED)
 
@@ -241,7 +243,7 @@ def test_what_is_not_ready_in_time_is_named_with_its_last_lines(system: _System)
     system.add("w2")
     system.unready.add("w2")
     story = system.operations.bring_up()
-    system.follow_until(story, lambda: system.part("w1").proven and bool(system.words("w2")), "one of the two")
+    system.follow_until(story, lambda: system.unit("w1").start_completed and bool(system.words("w2")), "one of the two")
     system.now += START_TIMEOUT
     assert not system.step(story)
     system.now += 0.1
@@ -264,16 +266,16 @@ def test_a_broker_that_cannot_be_prepared_holds_up_the_servers(system: _System) 
     system.prepare_broker = refuse
     with pytest.raises(BrokerError, match="the queues"):
         system.follow(system.operations.bring_up())
-    assert system.part("s1").process is None
+    assert system.unit("s1").process is None
 
 
 def test_what_was_given_up_gets_a_fresh_chance_when_it_is_started(system: _System) -> None:
     system.add("w1", PRINTS_AND_DIES)
     system.give_up("w1")
     system.now += 1.0
-    system.turn()
-    assert system.part("w1").process is None
-    system.part("w1").spec = replace(system.part("w1").spec, command=(sys.executable, "-c", LIVES))
+    system.tick()
+    assert system.unit("w1").process is None
+    system.unit("w1").spec = replace(system.unit("w1").spec, command=(sys.executable, "-c", LIVES))
     system.follow(system.operations.start(["w1"]))
     assert system.state("w1") is UnitState.READY
     system.crash("w1")
@@ -299,13 +301,13 @@ def test_a_refusal_before_a_start_ends_the_story_and_breaks_nothing_else(system:
         system.follow(system.operations.start(["nginx"]))
     system.crash("w1")
     system.now += 1.0
-    system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
+    system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be mended")
     system.before_start = lambda _: None
     system.follow(system.operations.start(["nginx"]))
     assert system.state("nginx") is UnitState.READY
 
 
-def test_a_refusal_at_a_restart_is_tried_again_and_the_turns_go_on(system: _System) -> None:
+def test_a_refusal_at_a_restart_is_tried_again_and_the_others_go_on(system: _System) -> None:
     refusals: list[str] = []
 
     def refuse(spec: ProcessSpec) -> None:
@@ -318,40 +320,40 @@ def test_a_refusal_at_a_restart_is_tried_again_and_the_turns_go_on(system: _Syst
     system.crash("nginx")
     system.crash("w1")
     system.now += 1.0
-    system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
+    system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be mended")
     assert refusals == ["nginx"]
     assert system.state("nginx") is UnitState.RESTARTING
-    assert "refuses" in system.part("nginx").report(system.now).note
+    assert "refuses" in system.unit("nginx").status(system.now).note
     system.before_start = lambda _: None
     system.now += 10.0
-    system.turn_until(lambda: system.part("nginx").proven, "NGINX to be mended")
+    system.tick_until(lambda: system.unit("nginx").start_completed, "NGINX to be mended")
 
 
 # A port that somebody else has taken.
 
 
 def test_a_server_whose_port_was_taken_meanwhile_moves(system: _System) -> None:
-    part = system.add("s1", LISTENS)
-    first = part.spec.address
+    unit = system.add("s1", LISTENS)
+    first = unit.spec.address
     assert first is not None
     with socket.create_server(first.pair):
         system.follow(system.operations.bring_up())
-    second = part.spec.address
+    second = unit.spec.address
     assert second is not None
     assert second != first
     socket.create_connection(second.pair, 10.0).close()
 
 
 def test_a_server_that_dies_for_another_reason_does_not_move(system: _System) -> None:
-    part = system.add("s1", PRINTS_AND_DIES)
-    first = part.spec.address
+    unit = system.add("s1", PRINTS_AND_DIES)
+    first = unit.spec.address
     with pytest.raises(SupervisorError, match="about to die"):
         system.follow(system.operations.bring_up())
-    assert part.spec.address == first
+    assert unit.spec.address == first
 
 
 def test_a_server_moves_a_bounded_number_of_times(system: _System) -> None:
-    part = system.add("s1", PRINTS_AND_DIES)
+    unit = system.add("s1", PRINTS_AND_DIES)
     seen = []
 
     def somebody(address: Address) -> str:
@@ -362,7 +364,7 @@ def test_a_server_moves_a_bounded_number_of_times(system: _System) -> None:
     with pytest.raises(SupervisorError, match="about to die"):
         system.follow(system.operations.bring_up())
     assert len(set(seen)) == len(seen) == MOVES
-    assert part.spec.address not in seen
+    assert unit.spec.address not in seen
 
 
 # Stopping.
@@ -375,8 +377,8 @@ def test_a_stop_during_a_pending_restart_wins_and_stays(system: _System) -> None
     system.follow(system.operations.stop(["w1"]))
     assert system.state("w1") is UnitState.STOPPED
     system.now += 1000.0
-    system.turn()
-    assert system.part("w1").process is None
+    system.tick()
+    assert system.unit("w1").process is None
     assert system.state("w1") is UnitState.STOPPED
 
 
@@ -399,16 +401,16 @@ def test_what_ignores_the_signal_is_killed_with_its_group_when_its_time_is_over(
     wait_until(lambda: system.words("w1").count("here") == 2, "the child's child")
     story = system.operations.stop(["w1"], 10.0)
     assert not system.step(story)
-    assert system.part("w1").report(system.now).kill_in == pytest.approx(10.0)
+    assert system.unit("w1").status(system.now).kill_in == pytest.approx(10.0)
     system.now += 4.0
     assert not system.step(story)
-    assert system.part("w1").report(system.now).kill_in == pytest.approx(6.0)
+    assert system.unit("w1").status(system.now).kill_in == pytest.approx(6.0)
     system.now += 5.9
     assert not system.step(story)
     assert len(process_identity.ours(system.home)) == 2
     system.now += 0.1
     system.follow(story)
-    assert system.part("w1").report(system.now).kill_in is None
+    assert system.unit("w1").status(system.now).kill_in is None
     wait_until(lambda: not process_identity.ours(system.home), "the group to end")
 
 
@@ -423,13 +425,13 @@ def test_a_second_stop_without_patience_kills_at_once(system: _System) -> None:
 
 
 @posix
-def test_a_part_has_the_time_to_stop_that_it_was_given(system: _System) -> None:
-    part = system.add("w1", STUBBORN)
-    part.spec = replace(part.spec, stop_timeout=3.0)
+def test_a_unit_has_the_time_to_stop_that_it_was_given(system: _System) -> None:
+    unit = system.add("w1", STUBBORN)
+    unit.spec = replace(unit.spec, stop_timeout=3.0)
     system.follow(system.operations.bring_up())
     story = system.operations.stop(["w1"])
     assert not system.step(story)
-    assert part.report(system.now).kill_in == pytest.approx(3.0)
+    assert unit.status(system.now).kill_in == pytest.approx(3.0)
     system.now += 3.0
     system.follow(story)
 
@@ -480,9 +482,9 @@ def test_what_an_operator_kills_is_started_again_and_not_counted(system: _System
         system.follow(system.operations.kill(["w1"]))
         assert system.state("w1") is UnitState.RESTARTING
         system.now += 0.7
-        system.turn_until(lambda: system.part("w1").proven, "the worker to be mended")
+        system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be mended")
         assert system.pid("w1") != former
-    assert system.part("w1").report(system.now).restarts == MOST_DEATHS + 2
+    assert system.unit("w1").status(system.now).restarts == MOST_DEATHS + 2
     assert system.pid("w2") == other
 
 
@@ -514,9 +516,9 @@ def test_scaling_up_adds_the_next_numbers_and_waits_until_they_are_ready(system:
     former = [system.pid("s1"), system.pid("w1")]
     system.follow(system.operations.scale(3, 3))
     assert system.names() == ["s1", "s2", "s3", "w1", "w2", "w3"]
-    assert all(part.state is UnitState.READY for part in system.crew)
+    assert all(unit.state is UnitState.READY for unit in system.units)
     assert [system.pid("s1"), system.pid("w1")] == former
-    assert len(set(system.crew.server_addresses)) == 3
+    assert len(set(system.units.server_addresses)) == 3
 
 
 @pytest.mark.skipif(REBALANCE is None, reason="there is no signal for it")
@@ -558,7 +560,7 @@ def test_what_is_scaled_away_is_not_started_again_when_it_had_just_died(system: 
     system.crash("w2")
     system.follow(system.operations.scale(None, 1))
     system.now += 1000.0
-    system.turn()
+    system.tick()
     assert system.names() == ["w1"]
     assert len(process_identity.ours(system.home)) == 1
 
@@ -569,7 +571,7 @@ def test_nginx_without_any_server_is_refused(system: _System, tmp_path: Path) ->
     with pytest.raises(SupervisorError, match="at least one server"):
         system.step(system.tell(balancer).scale(0, 5))
     assert system.names() == ["s1", "w1"]
-    assert all(part.state is UnitState.READY for part in system.crew)
+    assert all(unit.state is UnitState.READY for unit in system.units)
 
 
 def test_without_nginx_the_last_server_may_go(system: _System) -> None:
@@ -590,7 +592,7 @@ def test_a_story_that_waits_does_not_hold_up_the_mending_of_others(system: _Syst
     former = system.pid("w1")
     system.crash("w1")
     system.now += 1.0
-    system.follow_until(story, lambda: system.part("w1").proven, "the worker to be mended")
+    system.follow_until(story, lambda: system.unit("w1").start_completed, "the worker to be mended")
     assert system.pid("w1") != former
     with contextlib.closing(story):
         assert system.state("d1") is UnitState.STARTING

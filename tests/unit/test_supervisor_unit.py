@@ -1,4 +1,4 @@
-"""One part that is kept running, with a real process that dies; the time is an argument."""
+"""One unit that is kept running, with a real process that dies; the time is an argument."""
 
 import os
 import sys
@@ -37,7 +37,7 @@ def spec_of(home: Home, program: str) -> ProcessSpec:
 
 
 @contextmanager
-def part_of(
+def unit_of(
     directory: Path,
     program: str,
     hung_after: float = 0.0,
@@ -46,59 +46,59 @@ def part_of(
 ) -> Iterator[Unit]:
     home = Home(directory)
     home.create()
-    part = Unit(spec_of(home, program), home, os.environ, hung_after, before_start, was_ready)
-    part.want()
+    unit = Unit(spec_of(home, program), home, os.environ, hung_after, before_start, was_ready)
+    unit.start()
     try:
-        yield part
+        yield unit
     finally:
-        if part.process:
-            part.process.kill()
-            wait_until(part.process.gone, "the child to end")
+        if unit.process:
+            unit.process.kill()
+            wait_until(unit.process.gone, "the child to end")
         wait_until(lambda: not process_identity.ours(home), "everything to end")
 
 
-def await_end(part: Unit, now: float) -> None:
-    process = part.process
+def await_end(unit: Unit, now: float) -> None:
+    process = unit.process
     assert process is not None
     wait_until(process.gone, "the process to end")
-    part.turn(now)
-    assert part.process is None
+    unit.tick(now)
+    assert unit.process is None
 
 
-def await_output(part: Unit) -> None:
-    wait_until(lambda: part.process is not None and bool(part.process.last_words()), "the process to be at work")
+def await_output(unit: Unit) -> None:
+    wait_until(lambda: unit.process is not None and bool(unit.process.last_words()), "the process to be at work")
 
 
-def make_ready(part: Unit, now: float = NOW) -> None:
-    target = part.target()
+def make_ready(unit: Unit, now: float = NOW) -> None:
+    target = unit.target()
     assert target is not None
-    part.learn(target, Condition(True), now)
+    unit.observe(target, Condition(True), now)
 
 
 def test_what_keeps_dying_is_started_again_and_then_given_up(tmp_path: Path) -> None:
     now = NOW
-    with part_of(tmp_path, PRINTS_AND_DIES) as part:
+    with unit_of(tmp_path, PRINTS_AND_DIES) as unit:
         for death in range(MOST_DEATHS):
-            await_end(part, now)
-            assert "w1 ended with code 3 before everything was ready" in part.failure
-            assert "about to die" in part.failure
-            assert part.report(now).state is UnitState.RESTARTING
-            part.turn(now + 0.3)
-            assert part.process is None
+            await_end(unit, now)
+            assert "w1 ended with code 3 before everything was ready" in unit.start_failure
+            assert "about to die" in unit.start_failure
+            assert unit.status(now).state is UnitState.RESTARTING
+            unit.tick(now + 0.3)
+            assert unit.process is None
             now += 9.7
-            part.turn(now)
-            assert part.report(now).restarts == death + 1
-        await_end(part, now)
-        report = part.report(now)
+            unit.tick(now)
+            assert unit.status(now).restarts == death + 1
+        await_end(unit, now)
+        report = unit.status(now)
         assert report.state is UnitState.CRASHED
         assert report.pid is None
         assert "ended with code 3" in report.note
         assert f"died {MOST_DEATHS + 1} times" in report.note
-        part.turn(now + 1000)
-        assert part.process is None
-        part.want()
-        assert part.failure == ""
-        assert part.report(now).state is UnitState.STARTING
+        unit.tick(now + 1000)
+        assert unit.process is None
+        unit.start()
+        assert unit.start_failure == ""
+        assert unit.status(now).state is UnitState.STARTING
 
 
 def test_what_was_ready_before_it_died_is_never_given_up_though_nobody_saw_it(tmp_path: Path) -> None:
@@ -109,103 +109,103 @@ def test_what_was_ready_before_it_died_is_never_given_up_though_nobody_saw_it(tm
         return True
 
     now = NOW
-    with part_of(tmp_path, PRINTS_AND_DIES, was_ready=was_ready) as part:
+    with unit_of(tmp_path, PRINTS_AND_DIES, was_ready=was_ready) as unit:
         for death in range(MOST_DEATHS + 2):
-            pid = part.report(now).pid
-            await_end(part, now)
+            pid = unit.status(now).pid
+            await_end(unit, now)
             assert asked[-1].identity.pid == pid
-            assert part.report(now).state is UnitState.RESTARTING
+            assert unit.status(now).state is UnitState.RESTARTING
             now += 2 * LONGEST_WAIT_OF_READY
-            part.turn(now)
-            assert part.report(now).restarts == death + 1
+            unit.tick(now)
+            assert unit.status(now).restarts == death + 1
 
 
 def test_a_stop_beats_a_restart_that_is_due(tmp_path: Path) -> None:
-    with part_of(tmp_path, PRINTS_AND_DIES) as part:
-        await_end(part, NOW)
-        assert part.report(NOW).state is UnitState.RESTARTING
-        part.leave(10.0, NOW)
-        assert part.report(NOW).state is UnitState.STOPPED
-        part.turn(NOW + 1000)
-        assert part.process is None
-        assert part.report(NOW).note == ""
+    with unit_of(tmp_path, PRINTS_AND_DIES) as unit:
+        await_end(unit, NOW)
+        assert unit.status(NOW).state is UnitState.RESTARTING
+        unit.stop(10.0, NOW)
+        assert unit.status(NOW).state is UnitState.STOPPED
+        unit.tick(NOW + 1000)
+        assert unit.process is None
+        assert unit.status(NOW).note == ""
 
 
 def test_what_leaves_when_told_stays_away(tmp_path: Path) -> None:
-    with part_of(tmp_path, LIVES) as part:
-        await_output(part)
-        make_ready(part)
-        part.leave(10.0, NOW)
-        assert part.report(NOW + 4).kill_in == pytest.approx(6.0)
-        assert part.report(NOW).state is UnitState.STOPPING
-        await_end(part, NOW + 1)
-        assert part.report(NOW).state is UnitState.STOPPED
-        assert part.report(NOW).kill_in is None
-        part.turn(NOW + 1000)
-        assert part.process is None
+    with unit_of(tmp_path, LIVES) as unit:
+        await_output(unit)
+        make_ready(unit)
+        unit.stop(10.0, NOW)
+        assert unit.status(NOW + 4).kill_in == pytest.approx(6.0)
+        assert unit.status(NOW).state is UnitState.STOPPING
+        await_end(unit, NOW + 1)
+        assert unit.status(NOW).state is UnitState.STOPPED
+        assert unit.status(NOW).kill_in is None
+        unit.tick(NOW + 1000)
+        assert unit.process is None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
 def test_who_does_not_leave_is_killed_when_the_time_is_over(tmp_path: Path) -> None:
-    with part_of(tmp_path, STUBBORN) as part:
-        await_output(part)
-        part.leave(10.0, NOW)
-        part.turn(NOW + 9.9)
-        assert part.process is not None
-        assert part.process.poll() is None
-        part.turn(NOW + 10.1)
-        await_end(part, NOW + 10.2)
-        assert part.report(NOW).state is UnitState.STOPPED
+    with unit_of(tmp_path, STUBBORN) as unit:
+        await_output(unit)
+        unit.stop(10.0, NOW)
+        unit.tick(NOW + 9.9)
+        assert unit.process is not None
+        assert unit.process.poll() is None
+        unit.tick(NOW + 10.1)
+        await_end(unit, NOW + 10.2)
+        assert unit.status(NOW).state is UnitState.STOPPED
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
 def test_a_second_stop_can_only_hasten_the_first(tmp_path: Path) -> None:
-    with part_of(tmp_path, STUBBORN) as part:
-        await_output(part)
-        part.leave(10.0, NOW)
-        part.leave(100.0, NOW + 1)
-        assert part.report(NOW + 1).kill_in == pytest.approx(9.0)
-        part.leave(0.0, NOW + 2)
-        part.turn(NOW + 2)
-        await_end(part, NOW + 2)
+    with unit_of(tmp_path, STUBBORN) as unit:
+        await_output(unit)
+        unit.stop(10.0, NOW)
+        unit.stop(100.0, NOW + 1)
+        assert unit.status(NOW + 1).kill_in == pytest.approx(9.0)
+        unit.stop(0.0, NOW + 2)
+        unit.tick(NOW + 2)
+        await_end(unit, NOW + 2)
 
 
 def test_what_an_operator_kills_is_started_again_and_not_blamed(tmp_path: Path) -> None:
     now = NOW
-    with part_of(tmp_path, LIVES) as part:
+    with unit_of(tmp_path, LIVES) as unit:
         for _ in range(MOST_DEATHS + 3):
-            await_output(part)
-            part.kill()
-            await_end(part, now)
-            assert part.report(NOW).state is UnitState.RESTARTING
-            assert part.failure == ""
+            await_output(unit)
+            unit.kill()
+            await_end(unit, now)
+            assert unit.status(NOW).state is UnitState.RESTARTING
+            assert unit.start_failure == ""
             now += 0.7
-            part.turn(now)
-            assert part.process is not None
+            unit.tick(now)
+            assert unit.process is not None
 
 
 def test_health_makes_the_next_wait_short_again(tmp_path: Path) -> None:
-    with part_of(tmp_path, LIVES) as part:
-        make_ready(part, NOW)
-        assert part.process is not None
-        process_identity.kill(part.process.identity)
-        await_end(part, NOW + HEALTHY)
-        part.turn(NOW + HEALTHY + 0.7)
-        assert part.process is not None
+    with unit_of(tmp_path, LIVES) as unit:
+        make_ready(unit, NOW)
+        assert unit.process is not None
+        process_identity.kill(unit.process.identity)
+        await_end(unit, NOW + HEALTHY)
+        unit.tick(NOW + HEALTHY + 0.7)
+        assert unit.process is not None
 
 
 def test_what_is_silent_for_long_is_killed(tmp_path: Path) -> None:
-    with part_of(tmp_path, LIVES, hung_after=30.0) as part:
-        target = part.target()
+    with unit_of(tmp_path, LIVES, hung_after=30.0) as unit:
+        target = unit.target()
         assert target is not None
-        part.learn(target, Condition(True), NOW)
-        part.learn(target, Condition(False, "silent", silent=True), NOW + 1)
-        part.turn(NOW + 30)
-        assert part.process is not None
-        assert part.process.poll() is None
-        part.turn(NOW + 31)
-        await_end(part, NOW + 31)
-        assert part.report(NOW).state is UnitState.RESTARTING
+        unit.observe(target, Condition(True), NOW)
+        unit.observe(target, Condition(False, "silent", silent=True), NOW + 1)
+        unit.tick(NOW + 30)
+        assert unit.process is not None
+        assert unit.process.poll() is None
+        unit.tick(NOW + 31)
+        await_end(unit, NOW + 31)
+        assert unit.status(NOW).state is UnitState.RESTARTING
 
 
 def test_what_cannot_be_started_is_tried_again_and_breaks_nothing(tmp_path: Path) -> None:
@@ -215,19 +215,19 @@ def test_what_cannot_be_started_is_tried_again_and_breaks_nothing(tmp_path: Path
         if refusals:
             raise SupervisorError(refusals.pop())
 
-    with part_of(tmp_path, PRINTS_AND_DIES, before_start=before_start) as part:
-        await_end(part, NOW)
+    with unit_of(tmp_path, PRINTS_AND_DIES, before_start=before_start) as unit:
+        await_end(unit, NOW)
         refusals.append("NGINX refuses its configuration")
-        part.turn(NOW + 0.7)
-        assert part.process is None
-        assert part.report(NOW).state is UnitState.RESTARTING
-        assert "NGINX refuses" in part.report(NOW).note
-        part.turn(NOW + 10)
-        assert part.process is not None
+        unit.tick(NOW + 0.7)
+        assert unit.process is None
+        assert unit.status(NOW).state is UnitState.RESTARTING
+        assert "NGINX refuses" in unit.status(NOW).note
+        unit.tick(NOW + 10)
+        assert unit.process is not None
 
 
 def test_a_process_is_adopted_and_its_end_noticed(tmp_path: Path) -> None:
-    with part_of(tmp_path, LIVES) as former:
+    with unit_of(tmp_path, LIVES) as former:
         record = former.record()
         assert record is not None
         home = Home(tmp_path)
@@ -241,59 +241,59 @@ def test_a_process_is_adopted_and_its_end_noticed(tmp_path: Path) -> None:
         assert former.process is not None
         wait_until(former.process.gone, "the process to end")
         assert adopter.process.poll() == UNSEEN
-        adopter.turn(NOW + 1)
+        adopter.tick(NOW + 1)
         assert adopter.state is UnitState.RESTARTING
-        assert adopter.report(NOW).note == "ended, and nobody saw how"
+        assert adopter.status(NOW).note == "ended, and nobody saw how"
 
 
-def test_how_a_part_is_told_to_be(tmp_path: Path) -> None:
-    with part_of(tmp_path, LIVES) as part:
-        target = part.target()
+def test_how_a_unit_is_told_to_be(tmp_path: Path) -> None:
+    with unit_of(tmp_path, LIVES) as unit:
+        target = unit.target()
         assert target is not None
-        assert part.report(NOW).state is UnitState.STARTING
-        part.learn(target, Condition(False, "starting"), 1000.0)
-        assert (part.state, part.proven) == (UnitState.STARTING, False)
-        part.learn(target, Condition(True, "broker: connecting"), 1000.5)
-        assert (part.state, part.proven) == (UnitState.TROUBLED, False)
-        part.learn(target, Condition(True), 1001.0)
-        assert (part.state, part.report(NOW).note, part.proven) == (UnitState.READY, "", True)
-        part.learn(target, Condition(True, "broker: away"), 1002.0)
-        assert (part.state, part.report(NOW).note) == (UnitState.TROUBLED, "broker: away")
-        part.learn(target, Condition(False, "silent"), 1003.0)
-        assert (part.state, part.report(NOW).note) == (UnitState.TROUBLED, "silent")
-        part.learn(target, Condition(True), 1004.0)
-        assert (part.state, part.report(NOW).note) == (UnitState.READY, "")
+        assert unit.status(NOW).state is UnitState.STARTING
+        unit.observe(target, Condition(False, "starting"), 1000.0)
+        assert (unit.state, unit.start_completed) == (UnitState.STARTING, False)
+        unit.observe(target, Condition(True, "broker: connecting"), 1000.5)
+        assert (unit.state, unit.start_completed) == (UnitState.TROUBLED, False)
+        unit.observe(target, Condition(True), 1001.0)
+        assert (unit.state, unit.status(NOW).note, unit.start_completed) == (UnitState.READY, "", True)
+        unit.observe(target, Condition(True, "broker: away"), 1002.0)
+        assert (unit.state, unit.status(NOW).note) == (UnitState.TROUBLED, "broker: away")
+        unit.observe(target, Condition(False, "silent"), 1003.0)
+        assert (unit.state, unit.status(NOW).note) == (UnitState.TROUBLED, "silent")
+        unit.observe(target, Condition(True), 1004.0)
+        assert (unit.state, unit.status(NOW).note) == (UnitState.READY, "")
 
 
 def test_what_is_heard_of_a_former_process_is_not_taken_for_the_present_one(tmp_path: Path) -> None:
-    with part_of(tmp_path, LIVES) as part:
-        target = part.target()
+    with unit_of(tmp_path, LIVES) as unit:
+        target = unit.target()
         assert target is not None
-        part.learn(msgspec.structs.replace(target, spawned_at=target.spawned_at - 1), Condition(True), 1000.0)
-        assert part.report(NOW).state is UnitState.STARTING
+        unit.observe(msgspec.structs.replace(target, spawned_at=target.spawned_at - 1), Condition(True), 1000.0)
+        assert unit.status(NOW).state is UnitState.STARTING
 
 
 def test_a_child_that_dies_takes_its_own_children_with_it(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    with part_of(tmp_path, HAS_A_CHILD) as part:
+    with unit_of(tmp_path, HAS_A_CHILD) as unit:
         wait_until(lambda: len(process_identity.ours(home)) == 2, "the child's child")
-        assert part.process is not None
-        process_identity.kill(part.process.identity)
-        await_end(part, 1000.0)
+        assert unit.process is not None
+        process_identity.kill(unit.process.identity)
+        await_end(unit, 1000.0)
         wait_until(lambda: not process_identity.ours(home), "the child's child to end")
 
 
 def test_a_stranger_is_not_ours_and_not_killed_by_its_number(tmp_path: Path) -> None:
-    with part_of(tmp_path / "one", LIVES) as part:
+    with unit_of(tmp_path / "one", LIVES) as unit:
         assert process_identity.ours(Home(tmp_path / "two")) == []
-        assert part.process is not None
-        former = msgspec.structs.replace(part.process.identity, started=part.process.identity.started - 100)
+        assert unit.process is not None
+        former = msgspec.structs.replace(unit.process.identity, started=unit.process.identity.started - 100)
         assert not process_identity.is_alive(former)
         process_identity.kill(former)
         process_identity.ask_to_leave(former, None)
         process_identity.ask_to_rebalance(former)
-        assert process_identity.is_alive(part.process.identity)
-        assert part.process.poll() is None
+        assert process_identity.is_alive(unit.process.identity)
+        assert unit.process.poll() is None
 
 
 @pytest.mark.parametrize(("code", "text"), [(3, "ended with code 3"), (-9, "killed by signal 9"), (UNSEEN, "nobody")])

@@ -1,4 +1,4 @@
-"""The parts by name and in order. None of them runs: only their names, kinds and addresses count here."""
+"""The units by name and in order. None of them runs: only their names, kinds and addresses count here."""
 
 from pathlib import Path
 
@@ -26,25 +26,25 @@ def at(port: int) -> Address:
     return Address("127.0.0.1", port)
 
 
-def crew_of(directory: Path, *names: str, **addresses: Address) -> Units:
+def units_of(directory: Path, *names: str, **addresses: Address) -> Units:
     home = Home(directory)
-    crew = Units(lambda spec: Unit(spec, home, {}))
+    units = Units(lambda spec: Unit(spec, home, {}))
     for name in names:
-        crew.add(
+        units.add(
             ProcessSpec(
                 name=name, kind=PROCESS_KINDS[name[0]], command=("x",), environment={}, address=addresses.get(name)
             )
         )
-    return crew
+    return units
 
 
-def names_of(parts: list[Unit]) -> list[str]:
-    return [part.name for part in parts]
+def names_of(units: list[Unit]) -> list[str]:
+    return [unit.name for unit in units]
 
 
-def test_parts_stand_in_the_order_of_their_start_and_by_number(tmp_path: Path) -> None:
+def test_units_stand_in_the_order_of_their_start_and_by_number(tmp_path: Path) -> None:
     added = ["w10", "d-zeta", "nginx", "w2", "s2", "rabbitmq", "d-alpha", "s10", "w1", "epmd", "s1"]
-    assert names_of(list(crew_of(tmp_path, *added))) == [
+    assert names_of(list(units_of(tmp_path, *added))) == [
         *("epmd", "rabbitmq", "s1", "s2", "s10", "w1", "w2", "w10", "nginx", "d-alpha", "d-zeta"),
     ]
 
@@ -61,52 +61,52 @@ def test_parts_stand_in_the_order_of_their_start_and_by_number(tmp_path: Path) -
         ([], []),
     ],
 )
-def test_parts_are_found_by_name_and_by_group_each_once(tmp_path: Path, asked: list[str], found: list[str]) -> None:
-    assert names_of(crew_of(tmp_path, "s1", "w1", "w2", "nginx", "d1").find(asked)) == found
+def test_units_are_found_by_name_and_by_group_each_once(tmp_path: Path, asked: list[str], found: list[str]) -> None:
+    assert names_of(units_of(tmp_path, "s1", "w1", "w2", "nginx", "d1").find(asked)) == found
 
 
 def test_a_group_may_be_empty(tmp_path: Path) -> None:
-    assert crew_of(tmp_path, "w1").find(["servers"]) == []
+    assert units_of(tmp_path, "w1").find(["servers"]) == []
 
 
 def test_an_unknown_name_is_refused_and_the_known_ones_are_told(tmp_path: Path) -> None:
     with pytest.raises(SupervisorError, match=r"^there is no process w9; there are: s1, w1$"):
-        crew_of(tmp_path, "w1", "s1").find(["w1", "w9"])
+        units_of(tmp_path, "w1", "s1").find(["w1", "w9"])
     with pytest.raises(SupervisorError, match="there are: none"):
-        crew_of(tmp_path).find(["w1"])
+        units_of(tmp_path).find(["w1"])
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mw1", "w1\nw2", "", "w" * 1000])
 def test_a_name_that_is_none_cannot_upset_a_terminal(tmp_path: Path, name: str) -> None:
     with pytest.raises(SupervisorError) as caught:
-        crew_of(tmp_path, "w1").find([name])
+        units_of(tmp_path, "w1").find([name])
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 120
 
 
 def test_what_is_removed_is_no_longer_known(tmp_path: Path) -> None:
-    crew = crew_of(tmp_path, "w1", "w2")
-    crew.remove(crew.find(["w2"])[0])
-    assert names_of(list(crew)) == ["w1"]
+    units = units_of(tmp_path, "w1", "w2")
+    units.remove(units.find(["w2"])[0])
+    assert names_of(list(units)) == ["w1"]
     with pytest.raises(SupervisorError, match="there is no process w2"):
-        crew.find(["w2"])
+        units.find(["w2"])
 
 
-def test_parts_are_found_by_kind(tmp_path: Path) -> None:
-    crew = crew_of(tmp_path, "w1", "nginx", "s1")
-    assert names_of(crew.of(ProcessKind.NGINX, ProcessKind.SERVER)) == ["s1", "nginx"]
-    assert crew.of() == []
+def test_units_are_found_by_kind(tmp_path: Path) -> None:
+    units = units_of(tmp_path, "w1", "nginx", "s1")
+    assert names_of(units.of(ProcessKind.NGINX, ProcessKind.SERVER)) == ["s1", "nginx"]
+    assert units.of() == []
 
 
 def test_clients_enter_by_nginx_or_else_by_the_first_server(tmp_path: Path) -> None:
-    with_nginx = crew_of(tmp_path, "s1", "nginx", s1=at(7101), nginx=at(7100))
-    assert with_nginx.entrance == at(7100)
-    assert crew_of(tmp_path, "s2", "s1", s1=at(7101), s2=at(7102)).entrance == at(7101)
-    assert crew_of(tmp_path, "w1").entrance is None
+    with_nginx = units_of(tmp_path, "s1", "nginx", s1=at(7101), nginx=at(7100))
+    assert with_nginx.client_address == at(7100)
+    assert units_of(tmp_path, "s2", "s1", s1=at(7101), s2=at(7102)).client_address == at(7101)
+    assert units_of(tmp_path, "w1").client_address is None
 
 
 def test_a_server_that_is_not_to_run_is_not_in_the_list_of_addresses(tmp_path: Path) -> None:
-    crew = crew_of(tmp_path, "s1", "s2", "d1", s1=at(7101), s2=at(7102), d1=at(9000))
-    assert crew.server_addresses == [at(7101), at(7102)]
-    crew.find(["s1"])[0].leave(10.0, 1000.0)
-    assert crew.server_addresses == [at(7102)]
+    units = units_of(tmp_path, "s1", "s2", "d1", s1=at(7101), s2=at(7102), d1=at(9000))
+    assert units.server_addresses == [at(7101), at(7102)]
+    units.find(["s1"])[0].stop(10.0, 1000.0)
+    assert units.server_addresses == [at(7102)]

@@ -1,4 +1,4 @@
-"""All parts of one system, by name and in order."""
+"""All units of one system, in the order of their start."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,74 +14,74 @@ _GROUPS = {
     "declared": frozenset({ProcessKind.DECLARED}),
     "all": frozenset(ProcessKind),
 }
-"""Names that stand for several parts."""
+"""Names that stand for several units."""
 
-_PLACES = {kind: place for place, kind in enumerate(kind for stage in START_STAGES for kind in stage)}
+_ORDER = {kind: place for place, kind in enumerate(kind for stage in START_STAGES for kind in stage)}
 
 
 class Units:
-    """The parts.
+    """The units of one system.
 
     Args:
-        make: makes a part of its specification.
+        make_unit: makes a unit from its specification.
     """
 
-    def __init__(self, make: Callable[[ProcessSpec], Unit]) -> None:
-        self._make = make
-        self._parts: list[Unit] = []
+    def __init__(self, make_unit: Callable[[ProcessSpec], Unit]) -> None:
+        self._make_unit = make_unit
+        self._units: list[Unit] = []
 
     def __iter__(self) -> Iterator[Unit]:
-        return iter(self._parts)
+        return iter(self._units)
 
     def add(self, spec: ProcessSpec) -> Unit:
-        """Take in a part; it does not run yet."""
-        part = self._make(spec)
-        self._parts.append(part)
-        self._parts.sort(key=lambda each: (_PLACES[each.spec.kind], number_of(each.name), each.name))
-        return part
+        """Add a unit. It does not run yet."""
+        unit = self._make_unit(spec)
+        self._units.append(unit)
+        self._units.sort(key=lambda each: (_ORDER[each.spec.kind], number_of(each.name), each.name))
+        return unit
 
-    def remove(self, part: Unit) -> None:
-        """Forget a part, which has ended."""
-        self._parts.remove(part)
+    def remove(self, unit: Unit) -> None:
+        """Remove a unit whose process has ended."""
+        self._units.remove(unit)
 
     def of(self, *kinds: ProcessKind) -> list[Unit]:
-        """The parts of one of these kinds."""
-        return [part for part in self._parts if part.spec.kind in kinds]
+        """Return the units of these kinds."""
+        return [unit for unit in self._units if unit.spec.kind in kinds]
 
     def find(self, names: Sequence[str]) -> list[Unit]:
-        """The parts of these names, in order, each once; `servers`, `workers`, `declared` and `all` are names too.
+        """Return the named units in order, each once. `servers`, `workers`, `declared` and `all` name several.
 
         Raises:
-            SupervisorError: there is no part of a name; names those that there are.
+            SupervisorError: no unit has one of the names; the message lists the names that exist.
         """
         found: list[Unit] = []
         for name in names:
             group = _GROUPS.get(name)
-            parts = self.of(*group) if group is not None else [part for part in self._parts if part.name == name]
-            if not parts and group is None:
-                known = ", ".join(part.name for part in self._parts) or "none"
-                raise SupervisorError(f"there is no process {_shown(name)}; there are: {known}")
-            found += parts
-        return [part for part in self._parts if part in found]
+            named = self.of(*group) if group is not None else [unit for unit in self._units if unit.name == name]
+            if not named and group is None:
+                known = ", ".join(unit.name for unit in self._units) or "none"
+                raise SupervisorError(f"there is no process {_printable(name)}; there are: {known}")
+            found += named
+        return [unit for unit in self._units if unit in found]
 
     @property
     def server_addresses(self) -> list[Address]:
-        """Where the servers listen that are to run."""
-        return addresses(part for part in self.of(ProcessKind.SERVER) if part.wanted)
+        """The addresses of the servers that are to run."""
+        return addresses(unit for unit in self.of(ProcessKind.SERVER) if unit.wanted)
 
     @property
-    def entrance(self) -> Address | None:
-        """Where clients connect; None without any server."""
-        for part in self.of(ProcessKind.NGINX):
-            return part.spec.address
-        found = addresses(self.of(ProcessKind.SERVER))
-        return found[0] if found else None
+    def client_address(self) -> Address | None:
+        """The address that clients connect to, or None without a server."""
+        for unit in self.of(ProcessKind.NGINX):
+            return unit.spec.address
+        servers = addresses(self.of(ProcessKind.SERVER))
+        return servers[0] if servers else None
 
 
-def addresses(parts: Iterable[Unit]) -> list[Address]:
-    """Where these listen."""
-    return [part.spec.address for part in parts if part.spec.address is not None]
+def addresses(units: Iterable[Unit]) -> list[Address]:
+    """Return the addresses that these units listen on."""
+    return [unit.spec.address for unit in units if unit.spec.address is not None]
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     return name if re.fullmatch(r"[\w.-]{1,40}", name) else repr(name[:40])
