@@ -32,7 +32,7 @@ from core.supervisor.logs.log_reading import Level, LogFilter, LogLine
 from core.supervisor.nginx import configuration
 from core.supervisor.processes import orphans
 from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState
-from core.supervisor.waiting import attend
+from core.supervisor.waiting import wait_for
 
 STYLES = {
     UnitState.READY: "green",
@@ -311,7 +311,7 @@ class Progress:
 
     def stopping(self, report: SystemStatus | None) -> None:
         """Tell what has been told to end and has not yet."""
-        if report is not None and report.holding:
+        if report is not None and report.stopping:
             self._tell(f"{waiting_for(report)}; Ctrl-C kills now")
 
     def _tell(self, text: str) -> None:
@@ -331,7 +331,7 @@ def _attended(home: Home, work: Callable[[], T], stopping: Sequence[str]) -> T:
             with contextlib.suppress(SupervisorError):
                 progress.stopping(commands.status(home))
 
-        return attend(work, tell, lambda: commands.force_stop(home, stopping))
+        return wait_for(work, tell, lambda: commands.force_stop(home, stopping))
 
 
 def _show(report: SystemStatus, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""From settings, and from what a killed supervisor has left running, to what a supervisor is to run."""
+"""Puts a system together from the settings and from what a killed supervisor has left running."""
 
 import contextlib
 import logging
@@ -37,28 +37,28 @@ _log = logging.getLogger("cauce.supervisor")
 
 
 class AssembledSystem(msgspec.Struct, frozen=True):
-    """What was put together."""
+    """A system that is ready to be run."""
 
-    undertaking: SystemSpec
+    spec: SystemSpec
     settings: Settings
-    """As they count: a system that goes on keeps what it was."""
+    """The effective settings: an adopted system keeps its own."""
     broker: Broker
     balancer: Balancer | None
 
 
 def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> AssembledSystem:
-    """Put a system together; of what runs already, end what is not wanted so. The lock is held.
+    """Put a system together, and end the processes that don't fit it. The caller must hold the lock.
 
     Args:
         settings: of the supervisor.
-        environment: what the processes inherit.
+        environment: the environment that the processes inherit.
         home: of the data directory.
 
     Raises:
-        CauceError: something that is needed is missing, taken or wrong.
+        CauceError: a program is missing, an address is taken, or a setting is wrong.
     """
     survivors = adoption.look(home)
-    settings, wish = _wish(settings, home, survivors)
+    settings, desired = _desired_state(settings, home, survivors)
     choice = ports.choose(settings, kept=survivors.addresses)
     for remark in choice.remarks:
         _log.warning("%s", remark)
@@ -73,17 +73,17 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     local = settings[config.BROKER] == LOCAL
     journal = Journal(settings[config.DATABASE], home.directory)
     if not local:
-        _reach(broker, journal, lenient=bool(records))
+        _prepare_broker(broker, journal, lenient=bool(records))
     balancer = _balancer(settings, home, choice, program)
-    units = _units(settings, environment, home, balancer, partial(_was_ready, journal))
+    units = _make_units(settings, environment, home, balancer, partial(_was_ready, journal))
     for spec in specs:
         units.add(spec)
-    _take_up(units, records, wish, settings[options.STOP_TIMEOUT])
-    prepare_broker = partial(_reach, broker, journal) if local else ignore
-    undertaking = SystemSpec(
+    _adopt(units, records, desired, settings[options.STOP_TIMEOUT])
+    prepare_broker = partial(_prepare_broker, broker, journal) if local else ignore
+    system = SystemSpec(
         units=units,
-        operations=_operations(settings, units, planner, balancer, prepare_broker),
-        intention=wish,
+        operations=_make_operations(settings, units, planner, balancer, prepare_broker),
+        desired_state=desired,
         adopting=bool(records),
         broker=broker.description,
         remarks=choice.remarks,
@@ -91,27 +91,27 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
         start_timeout=settings[options.START_TIMEOUT],
         stop_timeout=settings[options.STOP_TIMEOUT],
     )
-    return AssembledSystem(undertaking, settings, broker, balancer)
+    return AssembledSystem(system, settings, broker, balancer)
 
 
-def _take_up(units: Units, records: Mapping[str, ChildRecord], wish: DesiredState, stop_timeout: float) -> None:
-    """Go on with what runs, and let be what an operator has stopped."""
+def _adopt(units: Units, records: Mapping[str, ChildRecord], desired: DesiredState, stop_timeout: float) -> None:
+    """Adopt what runs, and keep down what an operator has stopped."""
     for unit in units:
         if unit.name in records:
             unit.adopt(records[unit.name])
-        if unit.name in wish.stopped:
+        if unit.name in desired.stopped:
             unit.stop(stop_timeout, time.monotonic())
     if records:
         _log.warning("a former supervisor was killed; these go on: %s", ", ".join(records))
 
 
-def _wish(settings: Settings, home: Home, survivors: Survivors) -> tuple[Settings, DesiredState]:
-    """What is to run: as asked, or, where something goes on, as it had become."""
-    former = state.load(home.intention, DesiredState) if survivors.known else None
+def _desired_state(settings: Settings, home: Home, survivors: Survivors) -> tuple[Settings, DesiredState]:
+    """Return what is to run: as asked now, or, if processes are adopted, as operators had changed it."""
+    former = state.load(home.desired_state, DesiredState) if survivors.known else None
     if former is None:
-        at_rest = [each.name for each in declared_processes.read(settings, home.directory) if not each.start]
-        return settings, desired_state.with_stopped(desired_state.begin(settings), at_rest)
-    return desired_state.follow(settings, former)
+        stopped = [each.name for each in declared_processes.read(settings, home.directory) if not each.start]
+        return settings, desired_state.with_stopped(desired_state.initial(settings), stopped)
+    return desired_state.resume(settings, former)
 
 
 def _specs(
@@ -128,7 +128,7 @@ def _specs(
 
 
 def _rabbitmq(home: Home, planner: Planner, survivors: Survivors) -> list[ProcessSpec]:
-    """The private node, and the port mapper that it needs."""
+    """Make the specifications of the private node and of the port mapper that it needs."""
     programs = rabbitmq_node.find_programs()
     node = rabbitmq_node.prepare(
         home.rabbitmq, running=survivors.runs(ProcessKind.RABBITMQ) or survivors.runs(ProcessKind.EPMD)
@@ -155,7 +155,7 @@ def _rabbitmq(home: Home, planner: Planner, survivors: Survivors) -> list[Proces
 
 
 def _declared(settings: Settings, home: Home, planner: Planner) -> list[ProcessSpec]:
-    """What the user has declared in the settings file."""
+    """Make the specifications of the processes that the user has declared in the settings file."""
     return [
         planner.other(
             each.name,
@@ -176,13 +176,13 @@ def _find_nginx() -> Path:
     if program is None:
         raise SupervisorError(
             "NGINX is not on this machine: install it (Debian: apt-get install nginx libnginx-mod-stream), "
-            "or leave --nginx out: clients can share themselves out over several servers"
+            "or leave --nginx out: clients can spread over several servers by themselves"
         )
     return program
 
 
 def _balancer(settings: Settings, home: Home, choice: PortChoice, program: Path | None) -> Balancer | None:
-    """NGINX's configuration, tested by NGINX before anything is started."""
+    """Write NGINX's configuration. NGINX tests it before anything is started."""
     if choice.layout.listen is None or program is None:
         return None
     most = exposure.connections_per_client(settings, choice.layout.listen)
@@ -192,7 +192,7 @@ def _balancer(settings: Settings, home: Home, choice: PortChoice, program: Path 
 
 
 def _was_ready(journal: Journal, target: ProbeTarget) -> bool:
-    """Look a last time at what a process wrote before it died."""
+    """Return whether the journal shows that a process was ready before it died."""
     if target.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
         return False
     try:
@@ -202,33 +202,33 @@ def _was_ready(journal: Journal, target: ProbeTarget) -> bool:
         return False
 
 
-def _units(
+def _make_units(
     settings: Settings,
     environment: Mapping[str, str],
     home: Home,
     balancer: Balancer | None,
-    ready: Callable[[ProbeTarget], bool],
+    ready_before_death: Callable[[ProbeTarget], bool],
 ) -> Units:
-    def make(spec: ProcessSpec) -> Unit:
-        before = balancer.test if balancer is not None and spec.kind is ProcessKind.NGINX else ignore
-        return Unit(spec, home, environment, settings[options.HUNG_AFTER], before, ready)
+    def make_unit(spec: ProcessSpec) -> Unit:
+        before_start = balancer.test if balancer is not None and spec.kind is ProcessKind.NGINX else ignore
+        return Unit(spec, home, environment, settings[options.HUNG_AFTER], before_start, ready_before_death)
 
-    return Units(make)
+    return Units(make_unit)
 
 
-def _operations(
+def _make_operations(
     settings: Settings, units: Units, planner: Planner, balancer: Balancer | None, prepare_broker: Callable[[], None]
 ) -> Operations:
     first = settings[options.SERVER_PORT]
 
-    def another_address(name: str, taken: Sequence[Address]) -> Address:
-        return ports.another(name, first, taken)
+    def choose_address(name: str, taken: Sequence[Address]) -> Address:
+        return ports.choose_address(name, first, taken)
 
     return Operations(
         units,
         planner,
         balancer,
-        another_address=another_address,
+        choose_address=choose_address,
         holder_of=ports.holder_of,
         prepare_broker=prepare_broker,
         start_timeout=settings[options.START_TIMEOUT],
@@ -236,11 +236,11 @@ def _operations(
     )
 
 
-def _reach(broker: Broker, journal: Journal, *, lenient: bool = False) -> None:
-    """Make sure that the broker can be used, before anything is started."""
+def _prepare_broker(broker: Broker, journal: Journal, *, lenient: bool = False) -> None:
+    """Make sure that the broker can be used. Its failure is an error, unless `lenient`."""
     with contextlib.suppress(*((BrokerError,) if lenient else ())):
         broker.prepare()
     if broker.recreations and journal.path.exists():
-        # What was on the queue that had to be made is gone.
+        # The messages of the queue that was missing are lost.
         with journal.open() as repository, repository.transaction():
             repository.redispatch()

@@ -105,7 +105,7 @@ def sweep(home: Home, timeout: float) -> StopResult:
         raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, swept.left))}")
     state.remove(home.state)
     state.remove(home.children)
-    state.remove(home.intention)
+    state.remove(home.desired_state)
     return swept
 
 

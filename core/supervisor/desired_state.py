@@ -1,4 +1,7 @@
-"""What a supervisor that follows a killed one is to run: what it is asked for now, and what went on meanwhile. Pure."""
+"""What the operator asked to run, and how a new supervisor goes on with the system of a killed one.
+
+All functions are pure.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -9,14 +12,14 @@ from core.supervisor import options
 from core.supervisor.state import DesiredState
 
 _NOT_KEPT = frozenset({config.DIRECTORY.key, config.TOKEN.key})
-"""The directory is where the file is found, and a secret is written down nowhere."""
+"""The directory is where the file lies, and a secret is never stored."""
 
-FORMER = "the system that goes on"
-"""The place of a setting that nobody has given anew."""
+FORMER = "the former supervisor"
+"""The origin of a setting that is taken from the former supervisor."""
 
 
-def given(settings: Settings) -> dict[str, str]:
-    """The settings that somebody has chosen, by their keys, as text."""
+def given_settings(settings: Settings) -> dict[str, str]:
+    """Return the texts of the settings that are not defaults, by key."""
     return {
         option.key: settings.origins[option.key].text
         for option in settings.options
@@ -24,38 +27,37 @@ def given(settings: Settings) -> dict[str, str]:
     }
 
 
-def begin(settings: Settings) -> DesiredState:
-    """What a system is to be that begins with these settings."""
-    asked = given(settings)
+def initial(settings: Settings) -> DesiredState:
+    """Return the desired state of a system that starts with these settings."""
+    asked = given_settings(settings)
     return DesiredState(asked=asked, current=dict(asked))
 
 
-def follow(settings: Settings, former: DesiredState) -> tuple[Settings, DesiredState]:
-    """The settings for going on with a system, and what it is to be from now on.
+def resume(settings: Settings, former: DesiredState) -> tuple[Settings, DesiredState]:
+    """Return the effective settings for going on with a system, and its new desired state.
 
-    A setting that is given now as it was given then, or not at all, stays what it has become;
-    one that is given otherwise changes it.
+    A setting that is given as it was before, or not at all, keeps its current value; another value changes it.
     """
-    asked = given(settings)
+    asked = given_settings(settings)
     changed = {key: text for key, text in asked.items() if former.asked.get(key) != text}
     current = {**former.current, **changed}
-    intention = DesiredState(asked={**former.asked, **asked}, current=current, stopped=former.stopped)
-    return with_texts(settings, current), intention
+    desired = DesiredState(asked={**former.asked, **asked}, current=current, stopped=former.stopped)
+    return with_texts(settings, current), desired
 
 
 def with_sizes(former: DesiredState, servers: int, workers: int) -> DesiredState:
-    """The same system with so many servers and workers."""
+    """Return the desired state with that many servers and workers."""
     sizes = {options.SERVER_COUNT.key: str(servers), options.WORKER_COUNT.key: str(workers)}
     return DesiredState(asked=former.asked, current={**former.current, **sizes}, stopped=former.stopped)
 
 
 def with_stopped(former: DesiredState, stopped: Iterable[str]) -> DesiredState:
-    """The same system with these parts stopped by an operator."""
+    """Return the desired state with these units stopped by an operator."""
     return DesiredState(asked=former.asked, current=former.current, stopped=tuple(stopped))
 
 
 def with_texts(settings: Settings, texts: Mapping[str, str]) -> Settings:
-    """The same settings with these values, where they make sense."""
+    """Return the settings with these values. Values that are not valid are left out."""
     values, origins = dict(settings.values), dict(settings.origins)
     for option in settings.options:
         text = texts.get(option.key)
@@ -64,6 +66,6 @@ def with_texts(settings: Settings, texts: Mapping[str, str]) -> Settings:
         try:
             values[option.key] = option.read(text)
         except ValueError:
-            continue  # of another version
+            continue  # written by another version
         origins[option.key] = Origin(text, FORMER)
     return replace(settings, values=values, origins=origins)

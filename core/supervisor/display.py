@@ -7,8 +7,8 @@ from core.supervisor.status import SystemStatus
 
 def waiting_for(report: SystemStatus) -> str:
     """Say on whom a stop waits, and how long it still does."""
-    names = ", ".join(part.name for part in report.holding)
-    left = max((part.kill_in or 0.0 for part in report.holding), default=0.0)
+    names = ", ".join(part.name for part in report.stopping)
+    left = max((part.kill_in or 0.0 for part in report.stopping), default=0.0)
     return f"waiting for {names}: killed in {left:.0f} s"
 
 

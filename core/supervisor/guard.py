@@ -1,8 +1,8 @@
-"""The guard: where a system is to drain when its supervisor is killed, this process sees to it.
+"""The guard: a process that ends the system in order when its supervisor is killed, if the settings say so.
 
-It waits until it can have the supervisor's lock itself. A supervisor that has ended in good order has taken its own
-state away; one that was killed has not, and then everything that it has left is ended in order, while the lock is
-held. A supervisor that comes first holds the lock, and goes on with what is there; then the guard waits for that.
+It waits for the supervisor's lock. A supervisor that ends in order removes its state file, a killed one does not;
+then the guard ends what is left, holding the lock. A new supervisor that takes the lock first adopts the processes,
+and the guard waits for its end.
 """
 
 import contextlib
@@ -23,15 +23,15 @@ from core.supervisor.processes.process import HIDDEN
 
 COMMAND = "guard"
 LOG = "guard"
-LOOK_EVERY = 0.5
-_ENDS_WITHIN = 10.0
+LOCK_INTERVAL = 0.5
+_EXIT_TIMEOUT = 10.0
 
 _log = logging.getLogger("cauce.supervisor")
 
 
 @contextlib.contextmanager
 def guarding(home: Home, settings: Settings, environment: Mapping[str, str]) -> Iterator[None]:
-    """Have a guard while this runs, when the settings ask for one. The lock is held."""
+    """Run a guard meanwhile, if the settings ask for one. The caller must hold the lock."""
     if settings[options.WHEN_KILLED] == "keep":
         yield
         return
@@ -53,11 +53,11 @@ def guarding(home: Home, settings: Settings, environment: Mapping[str, str]) -> 
         yield
     finally:
         guard.kill()
-        guard.wait(_ENDS_WITHIN)
+        guard.wait(_EXIT_TIMEOUT)
 
 
 def run(home: Home, timeout: float) -> int:
-    """Wait for the supervisor's end, and end what a killed one leaves; the exit code."""
+    """Wait for the supervisor's end, and end what a killed supervisor has left. Returns the exit code."""
     with _lock_when_free(home):
         if not home.state.exists():
             return 0
@@ -72,9 +72,9 @@ def run(home: Home, timeout: float) -> int:
 
 
 def _lock_when_free(home: Home) -> Lock:
-    """Hold the lock as soon as nobody else does: otherwise a new supervisor's processes might be taken for orphans."""
+    """Wait for the lock. Without it, the processes of a new supervisor could be taken for orphans."""
     while True:
         try:
             return Lock(home.lock)
         except AlreadyRunning:
-            time.sleep(LOOK_EVERY)
+            time.sleep(LOCK_INTERVAL)

@@ -1,4 +1,4 @@
-"""The directory `.cauce` beside the data, and what the supervisor keeps in it."""
+"""The directory `.cauce` in the data directory, and the supervisor's files in it."""
 
 import os
 from pathlib import Path
@@ -9,15 +9,15 @@ NAME = ".cauce"
 
 
 class Home:
-    """Where the supervisor of one data directory keeps its files. Making one touches nothing.
+    """The paths of one data directory's supervisor. Making an instance touches no file.
 
     Attributes:
-        directory: the data directory, absolute and without symbolic links: what it is known by.
-        path: the supervisor's own directory in it.
+        directory: the data directory, absolute and without symbolic links.
+        path: the supervisor's directory in it.
         lock: held by the supervisor as long as it lives.
-        state: how to reach it.
-        children: which processes it has started.
-        intention: what it was asked to run.
+        state: address and token of the supervisor.
+        children: the processes that it has started.
+        desired_state: what the operator asked to run.
         nginx: the directory that NGINX runs in.
         rabbitmq: the directory of the private RabbitMQ node.
     """
@@ -28,24 +28,24 @@ class Home:
         self.lock = self.path / "supervisor.lock"
         self.state = self.path / "supervisor.json"
         self.children = self.path / "children.json"
-        self.intention = self.path / "intention.json"
+        self.desired_state = self.path / "intention.json"
         self.nginx = self.path / "nginx"
         self.rabbitmq = self.path / "rabbitmq"
         self._logs = self.path / "logs"
 
     def log(self, name: str) -> Path:
-        """The file that holds what a process prints."""
+        """Return the file that a process prints to."""
         return self._logs / f"{name}.log"
 
     def logs(self) -> list[Path]:
-        """The logs that there are, without those set aside."""
+        """Return the existing log files, without the rotated ones."""
         return sorted(self._logs.glob("*.log"))
 
     def create(self) -> None:
-        """Make the directories, for their owner alone.
+        """Make the directories, accessible to their owner only.
 
         Raises:
-            SupervisorError: they can't be made.
+            SupervisorError: a directory can't be made.
         """
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

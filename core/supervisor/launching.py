@@ -1,6 +1,6 @@
-"""How a supervisor begins: in the foreground, or in the background as a process of its own session.
+"""Starts a supervisor, in the foreground or as a background process in its own session.
 
-Nothing here prints: it returns values or raises errors.
+Nothing here prints: each function returns a value or raises an error.
 """
 
 import logging
@@ -36,37 +36,37 @@ from core.supervisor.status import Phase, SystemStatus
 from core.threads import OnDeath
 
 LOG = "supervisor"
-PAUSE = 0.05
-CALM = 0.5
+POLL_INTERVAL = 0.05
+END_POLL_INTERVAL = 0.5
 
-OWN_TIME = 60.0
-"""Seconds that a supervisor in the background may need beside the time of what it starts."""
+OVERHEAD = 60.0
+"""Seconds that a background supervisor may need beyond the timeouts of its processes."""
 
 STAGES = 5
-"""How many times the start time-out may be needed: what is started together has one."""
+"""How often the start timeout may apply: once per stage."""
 
 _log = logging.getLogger("cauce.supervisor")
 
 
-def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[SystemStatus], None]) -> int:
-    """Run the system until it is told to end; the exit code.
+def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[SystemStatus], None]) -> int:
+    """Run the system until a signal or a request ends it. Returns the exit code.
 
-    What a supervisor that was killed has left running goes on under this one.
+    Processes that a killed supervisor has left running are adopted.
 
     Args:
-        settings: as `options` describes them.
-        environment: what the processes inherit.
-        announce: called once, when everything is ready.
+        settings: the options of `options`.
+        environment: the environment that the processes inherit.
+        on_ready: called once, when everything is ready.
 
     Raises:
         AlreadyRunning: a supervisor runs in this directory.
-        CauceError: something can't be started; nothing is left running then.
+        CauceError: a process can't be started; no process is left running.
     """
     token = config.read_token(settings)
     warning = plan.check(settings, token=token is not None)
     if warning:
         _log.warning("%s", warning)
-    # What the servers could not use is told before anything is started.
+    # Certificates that servers could not use are an error before anything is started.
     tls = encryption.unverified_context() if encryption.for_server(settings) is not None else None
     home = Home(settings[config.DIRECTORY])
     home.create()
@@ -76,37 +76,37 @@ def up(settings: Settings, environment: Mapping[str, str], announce: Callable[[S
         journal = Journal(assembly.settings[config.DATABASE], home.directory)
         local = assembly.settings[config.BROKER] == LOCAL
 
-        def make_watcher(on_seen: Callable[[HealthReport], None], on_death: OnDeath) -> HealthMonitor:
+        def make_monitor(on_report: Callable[[HealthReport], None], on_death: OnDeath) -> HealthMonitor:
             return HealthMonitor(
-                journal.open_readonly, assembly.broker if local else None, token, on_seen, on_death, tls
+                journal.open_readonly, assembly.broker if local else None, token, on_report, on_death, tls
             )
 
         rotate_access_log = assembly.balancer.rotate if assembly.balancer is not None else ignore
         supervisor = Supervisor(
-            assembly.undertaking,
+            assembly.spec,
             home,
-            make_watcher,
+            make_monitor,
             LogRotation(home.logs, rotate_access_log),
             ServiceNotifier(environment),
-            announce,
+            on_ready,
         )
         with guarding(home, assembly.settings, inherited):
             return supervisor.run()
 
 
 def up_detached(
-    settings: Settings, environment: Mapping[str, str], tell: Callable[[SystemStatus], None]
+    settings: Settings, environment: Mapping[str, str], on_progress: Callable[[SystemStatus], None]
 ) -> SystemStatus:
-    """Run the system in the background, and return when everything is ready.
+    """Start the system in the background. Returns its status when everything is ready.
 
     Args:
-        settings: as `options` describes them.
-        environment: what the supervisor and its processes inherit.
-        tell: called again and again until then, with how it stands.
+        settings: the options of `options`.
+        environment: the environment that the supervisor and its processes inherit.
+        on_progress: called with the status again and again until then.
 
     Raises:
-        AlreadyRunning: a supervisor runs in this directory, or has just won the race for it.
-        SupervisorError: something can't be started; says what, and nothing is left running.
+        AlreadyRunning: a supervisor runs in this directory, or has started at the same time.
+        SupervisorError: a process can't be started; no process is left running.
     """
     home = Home(settings[config.DIRECTORY])
     if is_held(home.lock):
@@ -120,32 +120,32 @@ def up_detached(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,
-            env=_told(settings, environment),
+            env=_environment(settings, environment),
             start_new_session=True,
             creationflags=HIDDEN,
         )
-    patience = STAGES * settings[options.START_TIMEOUT] + settings[options.STOP_TIMEOUT] + OWN_TIME
+    timeout = STAGES * settings[options.START_TIMEOUT] + settings[options.STOP_TIMEOUT] + OVERHEAD
     try:
-        report = _wait_until_ready(process, home, patience, tell)
+        report = _wait_until_ready(process, home, timeout, on_progress)
     except BaseException:
         _give_up(process, settings[options.STOP_TIMEOUT])
         raise
     if report is None:
         raise _failure(process.wait(), log, log_start)
-    # A console lives long: it must not keep the supervisor as a zombie once that has ended.
+    # A console runs for long: the supervisor must not remain its zombie.
     threading.Thread(target=process.wait, name="supervisor-wait", daemon=True).start()
     return report
 
 
 def attach(settings: Settings) -> SystemStatus | None:
-    """Wait until the supervisor that runs in the directory has everything ready; None when it has ended before.
+    """Wait until the supervisor of the directory has everything ready. Return None when it ends before.
 
     Raises:
-        AlreadyRunning: it runs something else than is asked for here.
+        AlreadyRunning: it runs with other settings.
         SupervisorError: it is not ready in time, or doesn't answer.
     """
     home = Home(settings[config.DIRECTORY])
-    deadline = time.monotonic() + STAGES * settings[options.START_TIMEOUT] + OWN_TIME
+    deadline = time.monotonic() + STAGES * settings[options.START_TIMEOUT] + OVERHEAD
     while True:
         report = commands.status(home)
         if report is None or report.phase is Phase.STOPPING:
@@ -153,11 +153,13 @@ def attach(settings: Settings) -> SystemStatus | None:
         if report.phase is Phase.RUNNING:
             break
         if time.monotonic() > deadline:
-            raise SupervisorError(f"the supervisor (pid {report.pid}) does not get everything ready; look at `status`")
-        time.sleep(PAUSE)
+            raise SupervisorError(f"the supervisor (pid {report.pid}) was not ready in time; look at `status`")
+        time.sleep(POLL_INTERVAL)
     differences = _differences(settings, report)
     if differences:
-        raise AlreadyRunning(f"{commands.describe_supervisor(home)}, but {'; '.join(differences)}")
+        raise AlreadyRunning(
+            f"{commands.describe_supervisor(home)}; it runs with other settings: {', '.join(differences)}"
+        )
     return report
 
 
@@ -165,27 +167,26 @@ def wait_for_end(settings: Settings) -> None:
     """Wait until the supervisor of the directory has ended."""
     home = Home(settings[config.DIRECTORY])
     while is_held(home.lock):
-        time.sleep(CALM)
+        time.sleep(END_POLL_INTERVAL)
 
 
 def _differences(settings: Settings, report: SystemStatus) -> list[str]:
-    """What runs otherwise than it is asked for: sentences for people. What nobody asked for may be as it is."""
-    found = []
+    """Describe, for people, where a running system differs from the settings that are given here."""
+    differences = []
     sizes = {options.SERVER_COUNT: ProcessKind.SERVER, options.WORKER_COUNT: ProcessKind.WORKER}
     for option, kind in sizes.items():
         runs = sum(1 for unit in report.processes if unit.kind is kind)
         if settings.given(option) and settings[option] != runs:
-            found.append(
-                f"with {runs} {kind}s, not {settings[option]} (`scale {kind}s={settings[option]}` changes that)"
-            )
+            wanted = f"{kind}s={settings[option]}"
+            differences.append(f"{kind}s={runs} instead of {wanted} (`scale {wanted}` changes that)")
     has_nginx = any(unit.kind is ProcessKind.NGINX for unit in report.processes)
     if settings.given(options.NGINX) and settings[options.NGINX] != has_nginx:
-        found.append("with NGINX" if has_nginx else "without NGINX")
+        differences.append("with NGINX" if has_nginx else "without NGINX")
     if settings.given(config.BROKER):
-        asked = open_broker(settings[config.BROKER], Path(report.directory)).description
-        if asked != report.broker:
-            found.append(f"on {report.broker}, not {asked}")
-    return found
+        broker = open_broker(settings[config.BROKER], Path(report.directory)).description
+        if broker != report.broker:
+            differences.append(f"broker {report.broker} instead of {broker}")
+    return differences
 
 
 def _lock(home: Home) -> Lock:
@@ -195,49 +196,49 @@ def _lock(home: Home) -> Lock:
         raise AlreadyRunning(commands.describe_supervisor(home)) from error
 
 
-def _told(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment that repeats these settings. Flags would show a broker's password to everybody here."""
-    told = {name: value for name, value in environment.items() if name != MARK}
+def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment with these settings. Flags would show a broker's password to all users."""
+    result = {name: value for name, value in environment.items() if name != MARK}
     for option in settings.options:
         if settings.given(option):
-            told[option.variable] = settings.origins[option.key].text
-    return told
+            result[option.variable] = settings.origins[option.key].text
+    return result
 
 
 def _wait_until_ready(
-    process: "subprocess.Popen[bytes]", home: Home, patience: float, tell: Callable[[SystemStatus], None]
+    process: "subprocess.Popen[bytes]", home: Home, timeout: float, on_progress: Callable[[SystemStatus], None]
 ) -> SystemStatus | None:
-    """Wait for a supervisor in the background; None when it has ended."""
-    deadline = time.monotonic() + patience
+    """Wait for a background supervisor. Return None when it has ended."""
+    deadline = time.monotonic() + timeout
     while process.poll() is None:
-        found = state.load(home.state, SupervisorState)
-        if found is not None and found.identity.pid in process_identity.family(process.pid):
-            report = commands.ask_status(found)
+        supervisor = state.load(home.state, SupervisorState)
+        if supervisor is not None and supervisor.identity.pid in process_identity.family(process.pid):
+            report = commands.ask_status(supervisor)
             if report is not None and report.phase is Phase.RUNNING:
                 return report
             if report is not None:
-                tell(report)
+                on_progress(report)
         if time.monotonic() > deadline:
-            raise SupervisorError(f"the supervisor was not ready within {patience:g} seconds; see {home.log(LOG)}")
-        time.sleep(PAUSE)
+            raise SupervisorError(f"the supervisor was not ready within {timeout:g} seconds; see {home.log(LOG)}")
+        time.sleep(POLL_INTERVAL)
     return None
 
 
 def _give_up(process: "subprocess.Popen[bytes]", timeout: float) -> None:
-    """End a supervisor that nobody waits for any more. It takes down what it has started."""
+    """End a supervisor whose start has failed or was interrupted. It takes down its processes."""
     if process.poll() is None:
         identity = process_identity.identify(process.pid)
         if identity is not None:
             process_identity.ask_to_leave(identity, None)
-        process.wait(timeout + OWN_TIME)
+        process.wait(timeout + OVERHEAD)
 
 
 def _failure(code: int, log: Path, log_start: int) -> SupervisorError:
-    """The error of a supervisor that ended before everything was ready."""
+    """Make the error of a supervisor that ended before everything was ready."""
     lines = last_lines(log, log_start, 60)
-    starts = [number for number, line in enumerate(lines) if line.startswith(f"{MODULE}: ")]
-    if starts:
-        reason = "\n".join(lines[starts[-1] :]).removeprefix(f"{MODULE}: ")
+    errors = [number for number, line in enumerate(lines) if line.startswith(f"{MODULE}: ")]
+    if errors:
+        reason = "\n".join(lines[errors[-1] :]).removeprefix(f"{MODULE}: ")
     else:
         reason = "\n  ".join([f"the supervisor ended with code {code}; its last lines, of {log}:", *lines[-15:]])
     error = AlreadyRunning(reason) if code == AlreadyRunning.exit_code else SupervisorError(reason)

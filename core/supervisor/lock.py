@@ -1,4 +1,4 @@
-"""The lock of a system's directory: whoever holds it is its supervisor. The file's contents are nothing."""
+"""The lock of a data directory. The process that holds it is the supervisor; the file is empty."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from core.locks import FileLock
 
 
 class Lock(Closeable):
-    """Holds a lock file until it is closed.
+    """A lock file, held until it is closed.
 
     Raises:
         AlreadyRunning: another process holds it.
@@ -24,12 +24,12 @@ class Lock(Closeable):
             raise SupervisorError(f"can't lock {path}: {error.strerror or error}") from error
 
     def close(self) -> None:
-        """Free the lock. The file stays: removing it would let two processes lock two files of the same name."""
+        """Free the lock. The file stays: without it two processes could lock two files of the same name."""
         self._lock.close()
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a process holds the lock now; makes no file where there is none."""
+    """Return whether a process holds the lock. Makes no file."""
     if not path.exists():
         return False
     try:

@@ -1,7 +1,7 @@
-"""What an operator can have done, each written as one story that goes on a step at a time.
+"""The operations of the supervisor, each a generator that its main loop advances step by step.
 
-A story is a generator: the supervisor's main thread lets it go on at each of its turns, so that several can be under
-way, and none of them holds up the mending of what dies. One that can't go on raises `SupervisorError`.
+Several operations can be under way at once, and none delays the restart of what dies.
+An operation that can't go on raises `SupervisorError`.
 """
 
 import logging
@@ -19,11 +19,11 @@ from core.supervisor.status import UnitState
 
 Steps: TypeAlias = Generator[None, None, None]
 
-RABBITMQ_START = 90.0
-"""Seconds that a RabbitMQ node has to be ready, when the setting gives it less: it starts slowly."""
+RABBITMQ_START_TIMEOUT = 90.0
+"""Seconds that a RabbitMQ node has to become ready, at least: it starts slowly."""
 
-MOVES = 3
-"""How often a server looks for another port when somebody took its own between the choice and the use."""
+MAX_MOVES = 3
+"""How often servers get another port because another program took theirs after it was chosen."""
 
 _log = logging.getLogger("cauce.supervisor")
 
@@ -31,18 +31,18 @@ _DOWN = frozenset({UnitState.STOPPED, UnitState.CRASHED})
 
 
 class Operations:
-    """Tells the stories.
+    """The operations on the units of one system.
 
     Args:
         units: the units.
-        planner: writes what further ones run.
-        balancer: keeps NGINX's configuration, when there is NGINX.
-        another_address: chooses the address of one more server, given its name and what the others have.
-        holder_of: says who keeps an address from being listened on.
+        planner: makes the specifications of further units.
+        balancer: writes NGINX's configuration; None without NGINX.
+        choose_address: returns an address for a server, given its name and the addresses that are taken.
+        holder_of: returns which process holds an address, or an empty string when it is free.
         prepare_broker: makes the queues, once the private broker is ready.
-        start_timeout: seconds that what is started together has to be ready.
-        stop_timeout: seconds that a process has to end.
-        clock: a monotonic one.
+        start_timeout: seconds that units started together have to become ready.
+        stop_timeout: seconds that a process has to end before it is killed.
+        clock: a monotonic clock.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Operations:
         planner: Planner,
         balancer: Balancer | None,
         *,
-        another_address: Callable[[str, Sequence[Address]], Address],
+        choose_address: Callable[[str, Sequence[Address]], Address],
         holder_of: Callable[[Address], str],
         prepare_broker: Callable[[], None],
         start_timeout: float,
@@ -61,7 +61,7 @@ class Operations:
         self._units = units
         self._planner = planner
         self._balancer = balancer
-        self._another_address = another_address
+        self._choose_address = choose_address
         self._holder_of = holder_of
         self._prepare_broker = prepare_broker
         self._start_timeout = start_timeout
@@ -71,14 +71,14 @@ class Operations:
 
     @property
     def stopped(self) -> list[str]:
-        """The names of what operators have stopped. What is down only to be started again is not among them."""
+        """The names of the units that operators have stopped, without those that are being restarted."""
         return [unit.name for unit in self._units if not unit.wanted and unit not in self._restarting]
 
     def bring_up(self, *, lenient: bool = False) -> Steps:
-        """Start everything that is wanted, stage after stage, and wait until it is ready.
+        """Start all units that are wanted, stage after stage, and wait until they are ready.
 
         Args:
-            lenient: what can't be got ready is told, and is no reason to stop: some of it works already.
+            lenient: log a failure and go on: some units run already.
         """
         wanted = [unit for unit in self._units if unit.wanted]
         for stage in START_STAGES:
@@ -92,30 +92,30 @@ class Operations:
                 _log.warning("%s", error)
 
     def start(self, names: Sequence[str]) -> Steps:
-        """Start what is named, and wait until it is ready."""
+        """Start the named units, and wait until they are ready."""
         units = self._units.find(names)
         for stage in START_STAGES:
             yield from self._start([unit for unit in units if unit.spec.kind in stage])
             if ProcessKind.SERVER in stage:
-                self._balance()
+                self._update_nginx()
 
     def stop(self, names: Sequence[str], timeout: float | None = None) -> Steps:
-        """Stop what is named: politely, and by force when `timeout` seconds are over."""
+        """Stop the named units. What still runs after `timeout` seconds is killed."""
         yield from self._stop(self._units.find(names), timeout)
 
     def restart(self, names: Sequence[str], timeout: float | None = None) -> Steps:
-        """Stop and start what is named, one process after the other, so that the others do the work meanwhile."""
+        """Stop and start the named units one after the other, so that the others do the work meanwhile."""
         for unit in self._units.find(names):
             self._restarting.add(unit)
-            unit.stop(self._patience(unit, timeout), self._clock())
-            yield from self._until_down([unit])
+            unit.stop(self._stop_timeout_of(unit, timeout), self._clock())
+            yield from self._wait_until_down([unit])
             if unit not in self._restarting:
-                raise SupervisorError(f"{unit.name} was told to stop before it was started again")
+                raise SupervisorError(f"{unit.name} was stopped before it was started again")
             self._restarting.remove(unit)
             yield from self._start([unit])
 
     def kill(self, names: Sequence[str]) -> Steps:
-        """End what is named as a crash would; it is started again by itself."""
+        """End the named units' processes as a crash would. They are restarted automatically."""
         for unit in self._units.find(names):
             former = unit.process
             unit.kill()
@@ -123,87 +123,88 @@ class Operations:
                 yield
 
     def scale(self, servers: int | None, workers: int | None) -> Steps:
-        """Run so many servers and workers: add and wait until they are ready, or let the last ones finish and end.
+        """Run that many servers and workers: add units and wait until they are ready, or stop the last ones.
 
-        The number of servers that NGINX sends connections to changes without a connection being refused: one that is
-        added is ready before, and one that goes is told to leave after.
+        NGINX never sends a connection to a server that refuses it: an added server is ready before NGINX uses it,
+        and a surplus one stops after NGINX no longer does.
         """
         if servers == 0 and self._balancer is not None:
             raise SupervisorError("NGINX needs at least one server to send connections to")
         before = self._units.of(ProcessKind.SERVER)
-        added = [*self._more(ProcessKind.SERVER, servers), *self._more(ProcessKind.WORKER, workers)]
-        gone = [*self._surplus(ProcessKind.SERVER, servers), *self._surplus(ProcessKind.WORKER, workers)]
+        added = [*self._missing(ProcessKind.SERVER, servers), *self._missing(ProcessKind.WORKER, workers)]
+        surplus = [*self._surplus(ProcessKind.SERVER, servers), *self._surplus(ProcessKind.WORKER, workers)]
         try:
             yield from self._start(added)
-            self._balance()
+            self._update_nginx()
             if any(unit.spec.kind is ProcessKind.SERVER for unit in added):
                 for unit in before:
                     unit.rebalance()
-            yield from self._stop(gone)
+            yield from self._stop(surplus)
         finally:
-            for unit in (*added, *gone):
+            for unit in (*added, *surplus):
                 if unit.process is None and not unit.wanted and unit in list(self._units):
                     self._units.remove(unit)
 
-    # The pieces that stories are made of.
+    # The building blocks.
 
     def _start(self, units: Sequence[Unit]) -> Steps:
         for unit in units:
             if unit.spec.kind is ProcessKind.NGINX:
-                self._balance()
+                self._update_nginx()
             unit.start()
-        longest = max((self._time_to_start(unit) for unit in units), default=0.0)
-        deadline = self._clock() + longest
+        timeout = max((self._start_timeout_of(unit) for unit in units), default=0.0)
+        deadline = self._clock() + timeout
         moves = 0
         while not all(unit.start_completed for unit in units):
             for unit in units:
                 if not unit.wanted:
-                    raise SupervisorError(f"{unit.name} was told to stop before it was ready")
+                    raise SupervisorError(f"{unit.name} was stopped before it was ready")
                 if unit.start_failure:
-                    moves += self._mended(unit, MOVES - moves)
+                    moves += self._retry_elsewhere(unit, MAX_MOVES - moves)
             if self._clock() > deadline:
                 late = next(unit for unit in units if not unit.start_completed)
-                raise SupervisorError(late.describe_failure(f"was not ready within {longest:g} seconds"))
+                raise SupervisorError(late.describe_failure(f"was not ready within {timeout:g} seconds"))
             yield
 
-    def _mended(self, unit: Unit, moves_left: int) -> int:
-        """Mend a failed start by another address, if that was the reason; how many moves that took."""
+    def _retry_elsewhere(self, unit: Unit, moves_left: int) -> int:
+        """Retry a failed start on another address, if the address was the reason. Returns the number of moves."""
         if moves_left > 0 and self._move(unit):
             return 1
         raise SupervisorError(unit.start_failure)
 
     def _move(self, unit: Unit) -> bool:
-        """Give a server another port when somebody has taken its own; whether it was so."""
+        """Start a server on another port when another program holds its own. Returns whether that was so."""
         address = unit.spec.address
         if unit.spec.kind is not ProcessKind.SERVER or address is None or not self._holder_of(address):
             return False
         others = addresses(other for other in self._units if other is not unit)
-        elsewhere = self._another_address(unit.name, [*others, address])
-        unit.spec = self._planner.server(number_of(unit.name), elsewhere)
+        new_address = self._choose_address(unit.name, [*others, address])
+        unit.spec = self._planner.server(number_of(unit.name), new_address)
         unit.start()
         return True
 
     def _stop(self, units: Sequence[Unit], timeout: float | None = None) -> Steps:
-        """Stop units stage after stage. NGINX learns first which servers it must not use any more."""
+        """Stop units stage after stage, after NGINX was told to use only the other servers."""
         for unit in units:
             unit.wanted = False
-            # A restart that is under way does not start it again.
+            # A restart under way must not start it again.
             self._restarting.discard(unit)
-        self._balance()
+        self._update_nginx()
         for kind in STOP_ORDER:
             stage = [unit for unit in units if unit.spec.kind is kind]
             for unit in stage:
-                unit.stop(self._patience(unit, timeout), self._clock())
-            yield from self._until_down(stage)
+                unit.stop(self._stop_timeout_of(unit, timeout), self._clock())
+            yield from self._wait_until_down(stage)
 
-    def _until_down(self, units: Sequence[Unit]) -> Steps:
+    def _wait_until_down(self, units: Sequence[Unit]) -> Steps:
         while not all(unit.process is None and unit.state in _DOWN for unit in units):
-            if any(unit.wanted for unit in units):
-                raise SupervisorError("it was told to start again before it had stopped")
+            for unit in units:
+                if unit.wanted:
+                    raise SupervisorError(f"{unit.name} was started again before it had stopped")
             yield
 
-    def _balance(self) -> None:
-        """Have NGINX use the servers that are wanted; as long as there is one."""
+    def _update_nginx(self) -> None:
+        """Have NGINX use the servers that are wanted, if there is any."""
         servers = self._units.server_addresses
         if self._balancer is None or not servers:
             return
@@ -212,30 +213,30 @@ class Operations:
             try:
                 self._balancer.reload()
             except SupervisorError as error:
-                # It may be dying just now. The next one begins with what is on the disk; this one is told again later.
+                # NGINX may be dying. Its successor reads the new configuration from the disk.
                 _log.warning("%s", error)
 
-    def _more(self, kind: ProcessKind, count: int | None) -> list[Unit]:
-        """The units that have to be started so that the first `count` run."""
+    def _missing(self, kind: ProcessKind, count: int | None) -> list[Unit]:
+        """Return the units that must be started so that the first `count` run."""
         by_number = {number_of(unit.name): unit for unit in self._units.of(kind)}
-        wanted = [by_number.get(number) or self._added(kind, number) for number in range(1, (count or 0) + 1)]
+        wanted = [by_number.get(number) or self._add(kind, number) for number in range(1, (count or 0) + 1)]
         return [unit for unit in wanted if unit.process is None or not unit.wanted]
 
-    def _added(self, kind: ProcessKind, number: int) -> Unit:
+    def _add(self, kind: ProcessKind, number: int) -> Unit:
         if kind is ProcessKind.WORKER:
             return self._units.add(self._planner.worker(number))
-        address = self._another_address(f"s{number}", addresses(self._units))
+        address = self._choose_address(f"s{number}", addresses(self._units))
         return self._units.add(self._planner.server(number, address))
 
     def _surplus(self, kind: ProcessKind, count: int | None) -> list[Unit]:
         return [] if count is None else [unit for unit in self._units.of(kind) if number_of(unit.name) > count]
 
-    def _patience(self, unit: Unit, timeout: float | None) -> float:
+    def _stop_timeout_of(self, unit: Unit, timeout: float | None) -> float:
         if timeout is not None:
             return timeout
         return self._stop_timeout if unit.spec.stop_timeout is None else unit.spec.stop_timeout
 
-    def _time_to_start(self, unit: Unit) -> float:
-        return (
-            max(self._start_timeout, RABBITMQ_START) if unit.spec.kind is ProcessKind.RABBITMQ else self._start_timeout
-        )
+    def _start_timeout_of(self, unit: Unit) -> float:
+        if unit.spec.kind is ProcessKind.RABBITMQ:
+            return max(self._start_timeout, RABBITMQ_START_TIMEOUT)
+        return self._start_timeout

@@ -1,4 +1,4 @@
-"""From settings to the processes to run: names, command lines, environments, addresses. It is pure."""
+"""Makes the specification of each process from the settings: name, command line, environment, address. Pure."""
 
 import enum
 import hashlib
@@ -17,14 +17,14 @@ from core.supervisor.home import Home
 from core.supervisor.nginx import executable
 
 MARK = "CAUCE_SUPERVISED_BY"
-"""In the environment of every child and of what it starts: the data directory that it works for."""
+"""The environment variable of every child and its descendants that names their data directory."""
 
 LOCAL = "local"
-"""The broker that is a private RabbitMQ node of this directory."""
+"""The setting for a private RabbitMQ node as broker."""
 
 
 class ProcessKind(enum.StrEnum):
-    """What a process is for."""
+    """The kind of a supervised process."""
 
     EPMD = "epmd"
     """Erlang's port mapper, which RabbitMQ needs."""
@@ -43,7 +43,7 @@ START_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
     (ProcessKind.NGINX,),
     (ProcessKind.DECLARED,),
 )
-"""What is started together, after everything before it is ready."""
+"""The kinds that are started together. Each stage starts when the one before is ready."""
 
 STOP_ORDER: tuple[ProcessKind, ...] = (
     ProcessKind.DECLARED,
@@ -53,30 +53,30 @@ STOP_ORDER: tuple[ProcessKind, ...] = (
     ProcessKind.RABBITMQ,
     ProcessKind.EPMD,
 )
-"""What takes tasks in ends before what works on them, NGINX after them, so that clients get the servers' answers
-until the end, and last what they all stand on."""
+"""Servers end before workers, so that no more tasks come in. NGINX ends after the servers, so that their replies
+reach the clients. The broker ends last."""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One process to run."""
+    """The specification of one process."""
 
     name: str
     kind: ProcessKind
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    """What it has beside the supervisor's own."""
+    """The variables added to the supervisor's environment."""
     directory: Path | None = None
-    """Where it runs; where the supervisor does when None."""
+    """The working directory; the supervisor's when None."""
     address: Address | None = None
-    """Where it listens."""
+    """The address that it listens on."""
     ready_after: float | None = None
-    """Seconds of life after which it counts as ready, where nothing better can be looked at."""
+    """Seconds of life after which it counts as ready, when it has no address to probe."""
     stop_timeout: float | None = None
-    """Seconds that it has to end; the supervisor's setting when None."""
+    """Seconds that it has to end before it is killed; the supervisor's setting when None."""
 
     @property
     def fingerprint(self) -> str:
-        """The same for two specifications that run the same thing in the same way."""
+        """A hash that is equal for two specifications that run the same program in the same way."""
         whole = msgspec.json.encode(
             (self.kind, self.command, sorted(self.environment.items()), str(self.directory), str(self.address))
         )
@@ -84,20 +84,20 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def number_of(name: str) -> int:
-    """The number in the name of a server or worker; 0 where there is none."""
+    """Return the number in the name of a server or worker, or 0 for other names."""
     found = re.fullmatch(r"[sw](\d+)", name)
     return int(found[1]) if found else 0
 
 
 def check(settings: Settings, *, token: bool) -> str:
-    """Make sure that what is wished for can go together; the warning to give, if there is one.
+    """Check that the settings fit together. Returns a warning, or an empty string.
 
     Args:
         settings: of the supervisor.
-        token: whether clients have to show one.
+        token: whether clients must send a token.
 
     Raises:
-        ConfigurationError: it can't; says why.
+        ConfigurationError: two settings contradict each other.
     """
     listen = settings[options.LISTEN]
     if settings[options.NGINX] and not settings[options.SERVER_COUNT]:
@@ -106,12 +106,12 @@ def check(settings: Settings, *, token: bool) -> str:
 
 
 class Planner:
-    """Writes the specification of each process.
+    """Makes the specification of each process.
 
     Args:
         settings: of the supervisor.
         home: of the data directory.
-        python: the interpreter to run servers and workers with.
+        python: the interpreter that runs servers and workers.
     """
 
     def __init__(self, settings: Settings, home: Home, python: str) -> None:
@@ -121,7 +121,7 @@ class Planner:
         self._worker_flags = _worker_flags(settings)
 
     def server(self, number: int, address: Address) -> ProcessSpec:
-        """A server that listens there."""
+        """Specify a server."""
         name = f"s{number}"
         return ProcessSpec(
             name=name,
@@ -132,7 +132,7 @@ class Planner:
         )
 
     def worker(self, number: int) -> ProcessSpec:
-        """A worker."""
+        """Specify a worker."""
         name = f"w{number}"
         return ProcessSpec(
             name=name,
@@ -142,7 +142,7 @@ class Planner:
         )
 
     def nginx(self, program: Path, listen: Address) -> ProcessSpec:
-        """NGINX, listening there. It wipes its environment, so it is known by the directory that it runs in."""
+        """Specify NGINX. It clears its environment, so it is recognised by its working directory."""
         return ProcessSpec(
             name="nginx",
             kind=ProcessKind.NGINX,
@@ -163,7 +163,7 @@ class Planner:
         ready_after: float | None = None,
         stop_timeout: float | None = None,
     ) -> ProcessSpec:
-        """Any other process, with our mark."""
+        """Specify any other process."""
         return ProcessSpec(
             name=name,
             kind=kind,
@@ -177,21 +177,21 @@ class Planner:
 
 
 def _environment(settings: Settings, home: Home) -> dict[str, str]:
-    """What servers and workers are told. Not by their command lines: a broker's URL may hold a password."""
-    told = {MARK: str(home.directory), config.DIRECTORY.variable: str(home.directory)}
+    """Return the settings of servers and workers. Command lines would show the password in a broker's URL."""
+    variables = {MARK: str(home.directory), config.DIRECTORY.variable: str(home.directory)}
     common = (config.BROKER, config.DATABASE, config.LOG_LEVEL, config.LOG_FORMAT, config.TOKEN_FILE)
     for option in (*common, *exposure.OPTIONS):
         if settings.given(option):
-            told[option.variable] = settings.origins[option.key].text
+            variables[option.variable] = settings.origins[option.key].text
     rate = exposure.rate_limit(settings, settings[options.LISTEN])
     if rate:
-        # A server behind NGINX can't know that other machines get in.
-        told[exposure.RATE_LIMIT.variable] = str(rate)
-    return told
+        # A server behind NGINX can't see that clients are on other machines.
+        variables[exposure.RATE_LIMIT.variable] = str(rate)
+    return variables
 
 
 def _worker_flags(settings: Settings) -> list[str]:
-    """The flags of every worker. What nobody chose here is left to the worker's own settings."""
+    """Return the flags of every worker. Options not given here are left to the worker's settings."""
     flags = []
     if settings.given(options.CONCURRENCY):
         flags += ["--concurrency", str(settings[options.CONCURRENCY])]

@@ -1,4 +1,4 @@
-"""Which ports the system takes: those it is known by, or the next free ones. Says who holds a taken one."""
+"""Chooses the ports of the system: the well-known ones, or the next free ones. Names the holder of a taken port."""
 
 import errno
 import os
@@ -13,140 +13,142 @@ from core.config import Settings
 from core.errors import ConfigurationError, SupervisorError
 from core.supervisor import options
 
-REACH = 200
-"""How many ports after the wanted one are looked at."""
+MAX_ATTEMPTS = 200
+"""Ports that are tried, from the wanted one on."""
 
 _TITLES = {"nginx": "NGINX"}
 
-Holder = Callable[[Address], str]
-"""Says who keeps an address from being listened on; empty when it is free."""
+FindHolder = Callable[[Address], str]
+"""Returns which process holds an address, or an empty string when it is free."""
 
 
 class AddressLayout(msgspec.Struct, frozen=True):
-    """Who listens where."""
+    """The addresses of NGINX and of the servers."""
 
     listen: Address | None
-    """NGINX; None when there is none."""
+    """The address of NGINX; None without NGINX."""
     servers: tuple[Address, ...]
 
     @property
-    def entrance(self) -> Address | None:
-        """Where clients connect; None without any server."""
+    def client_address(self) -> Address | None:
+        """The address that clients connect to; None without a server."""
         return self.listen or (self.servers[0] if self.servers else None)
 
 
 class PortChoice(msgspec.Struct, frozen=True):
-    """The addresses that were chosen."""
+    """The chosen addresses."""
 
     layout: AddressLayout
     remarks: tuple[str, ...]
-    """What is not as wished for, and why: sentences for people."""
+    """Deviations from the settings, with their reasons, for people."""
 
 
-class PortChooser:
-    """Chooses addresses, each once.
+class PortAllocator:
+    """Allocates free addresses, each once.
 
     Args:
-        holder: looks at an address.
-        any_port: finds a free port on a host.
-        taken: what is not to be chosen.
+        find_holder: returns which process holds an address.
+        find_free_port: finds a free port on a host.
+        taken: addresses whose ports are not allocated.
+
+    Attributes:
+        remarks: deviations from what was wanted, with their reasons.
     """
 
-    def __init__(self, holder: Holder, any_port: Callable[[str], int], taken: Iterable[Address] = ()) -> None:
-        self._holder = holder
-        self._any_port = any_port
-        self._chosen = {address.port for address in taken}
+    def __init__(
+        self, find_holder: FindHolder, find_free_port: Callable[[str], int], taken: Iterable[Address] = ()
+    ) -> None:
+        self._find_holder = find_holder
+        self._find_free_port = find_free_port
+        self._allocated = {address.port for address in taken}
         self.remarks: list[str] = []
 
-    def choose(self, whose: str, wanted: Address, *, insisted: bool = False) -> Address:
-        """Choose an address: the wanted one, or on the same host the next that is free.
+    def allocate(self, name: str, wanted: Address, *, required: bool = False) -> Address:
+        """Allocate an address for a process: the wanted one, or the next free port on the same host.
 
         Raises:
-            SupervisorError: the wanted one is taken and was insisted on, or none is free.
+            SupervisorError: the wanted address is taken and `required`, or no port is free.
         """
         if wanted.port == 0:
-            return self._take(Address(wanted.host, self._any_port(wanted.host)))
+            return self._take(Address(wanted.host, self._find_free_port(wanted.host)))
         reason = ""
-        for port in range(wanted.port, min(wanted.port + REACH, 65_536)):
-            if port in self._chosen:
+        for port in range(wanted.port, min(wanted.port + MAX_ATTEMPTS, 65_536)):
+            if port in self._allocated:
                 continue
             address = Address(wanted.host, port)
-            holder = self._holder(address)
+            holder = self._find_holder(address)
             if not holder:
                 if reason:
-                    self.remarks.append(f"{reason}: {whose} listens on {address}")
+                    self.remarks.append(f"{reason}: {name} listens on {address}")
                 return self._take(address)
             reason = reason or f"{address} is held by {holder}"
-            if insisted:
-                raise SupervisorError(f"{reason}; end that, or choose another address for {whose} with --listen")
+            if required:
+                raise SupervisorError(f"{reason}; end that, or choose another address for {name} with --listen")
         raise SupervisorError(f"{reason or wanted}, and no port after it is free; choose others with --server-port")
 
     def _take(self, address: Address) -> Address:
-        self._chosen.add(address.port)
+        self._allocated.add(address.port)
         return address
 
 
 def choose(
     settings: Settings,
-    holder: Holder | None = None,
-    any_port: Callable[[str], int] | None = None,
+    find_holder: FindHolder | None = None,
+    find_free_port: Callable[[str], int] | None = None,
     kept: Mapping[str, Address] | None = None,
 ) -> PortChoice:
-    """Choose who listens where.
+    """Choose the addresses of NGINX and of the servers.
 
     Args:
         settings: of the supervisor.
-        holder: looks at an address; at this machine's when left out.
-        any_port: finds a free port; on this machine when left out.
-        kept: by name, the addresses of processes that run and go on.
+        find_holder: returns which process holds an address; `holder_of` by default.
+        find_free_port: finds a free port on a host; `free_port` by default.
+        kept: the addresses of adopted processes, by name.
 
     Raises:
-        SupervisorError: an address that was insisted on is taken.
-        ConfigurationError: an address is none of this machine's.
+        SupervisorError: an address that was given explicitly is taken.
+        ConfigurationError: an address does not belong to this machine.
     """
     kept = kept or {}
-    chooser = PortChooser(holder or holder_of, any_port or free_port, kept.values())
+    allocator = PortAllocator(find_holder or holder_of, find_free_port or free_port, kept.values())
     listen = settings[options.LISTEN]
-    insisted = settings.given(options.LISTEN)
+    listen_given = settings.given(options.LISTEN)
 
-    def chosen(name: str, wanted: Address, *, insisted: bool = False) -> Address:
-        runs_at = kept.get(name)
-        as_wanted = runs_at is not None and (not insisted or wanted.port == 0 or runs_at == wanted)
-        return (
-            runs_at
-            if runs_at is not None and as_wanted
-            else chooser.choose(_TITLES.get(name, name), wanted, insisted=insisted)
-        )
+    def choose_one(name: str, wanted: Address, *, required: bool = False) -> Address:
+        current = kept.get(name)
+        if current is not None and (not required or wanted.port == 0 or current == wanted):
+            return current
+        return allocator.allocate(_TITLES.get(name, name), wanted, required=required)
 
-    balancer = chosen("nginx", listen, insisted=insisted) if settings[options.NGINX] else None
+    balancer = choose_one("nginx", listen, required=listen_given) if settings[options.NGINX] else None
     servers = [
-        chosen("s1", listen, insisted=True)
-        if number == 1 and insisted and balancer is None
-        else chosen(f"s{number}", Address(LOOPBACK, settings[options.SERVER_PORT]))
+        choose_one("s1", listen, required=True)
+        if number == 1 and listen_given and balancer is None
+        else choose_one(f"s{number}", Address(LOOPBACK, settings[options.SERVER_PORT]))
         for number in range(1, settings[options.SERVER_COUNT] + 1)
     ]
-    return PortChoice(AddressLayout(balancer, tuple(servers)), tuple(chooser.remarks))
+    return PortChoice(AddressLayout(balancer, tuple(servers)), tuple(allocator.remarks))
 
 
-def another(name: str, first: int, taken: Iterable[Address]) -> Address:
+def choose_address(name: str, first: int, taken: Iterable[Address]) -> Address:
     """Choose the address of one more server.
 
     Args:
-        name: whose.
-        first: the port from which to look; 0 for any.
-        taken: what the others have.
+        name: name of the server.
+        first: the first port to try; 0 for any.
+        taken: the addresses of the other processes.
 
     Raises:
         SupervisorError: no port is free.
     """
-    return PortChooser(holder_of, free_port, taken).choose(name, Address(LOOPBACK, first))
+    return PortAllocator(holder_of, free_port, taken).allocate(name, Address(LOOPBACK, first))
 
 
 def holder_of(address: Address) -> str:
-    """Say who keeps an address from being listened on; empty when it is free.
+    """Return which process holds an address, or an empty string when it is free.
 
     Raises:
-        ConfigurationError: nobody could listen on it: it is none of this machine's, or not allowed.
+        ConfigurationError: it does not belong to this machine, or its port is not allowed.
     """
     try:
         with _bound(address):
@@ -158,7 +160,7 @@ def holder_of(address: Address) -> str:
 
 
 def free_port(host: str) -> int:
-    """Find a port on a host that is free now; nothing keeps it free until it is used."""
+    """Find a port that is free on a host now. Another program may take it before it is used."""
     try:
         with _bound(Address(host, 0)) as probe:
             return int(probe.getsockname()[1])
@@ -167,12 +169,12 @@ def free_port(host: str) -> int:
 
 
 def _bound(address: Address) -> socket.socket:
-    """Bind as a server would, which is refused while another one listens there."""
+    """Bind a socket as a server would; this fails while another program listens there."""
     family, kind, protocol, _, pair = socket.getaddrinfo(*address.pair, type=socket.SOCK_STREAM)[0]
     probe = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix":
-            # What is left of closed connections is in nobody's way. On Windows the option means something else.
+            # Remains of closed connections do not matter. On Windows the option means something else.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(pair)
     except OSError:
@@ -182,11 +184,11 @@ def _bound(address: Address) -> socket.socket:
 
 
 def _listener(port: int) -> str:
-    """Name the process that listens on a port; empty when the system doesn't tell."""
+    """Name the process that listens on a port. Return an empty string when it is unknown."""
     try:
         for connection in psutil.net_connections("tcp"):
-            at = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and at and at.port == port and connection.pid:
+            local = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         return ""

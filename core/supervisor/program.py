@@ -1,7 +1,7 @@
-"""The supervisor as a whole: what it starts, watches, mends and takes down, in one thread.
+"""The supervisor: starts the units, keeps them running and takes them down, in one main thread.
 
-Requests, signals and what the watcher found come to that thread by one queue.
-At each turn it takes them in, lets every unit mend itself, and lets every operation under way go on a step.
+Requests, signals and the health monitor's reports come to that thread through one queue.
+Each tick handles them, lets every unit restart what died, and advances every operation by one step.
 """
 
 import logging
@@ -46,22 +46,22 @@ from core.supervisor.service_manager import ServiceNotifier
 from core.supervisor.state import ChildRecord, ChildRecords, DesiredState, SupervisorState
 from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState, UnitStatus
 
-TURN = 0.2
-"""Seconds between two looks at whether a process has ended."""
+POLL_INTERVAL = 0.2
+"""Seconds between two checks whether a process has ended."""
 
-STOPPING_TURN = 0.02
+STOPPING_POLL_INTERVAL = 0.02
 
-LAST_ANSWER = 60.0
-"""Seconds beyond its time that a stop may take at the very most before whoever asked for it is sent away."""
+STOP_REPLY_MARGIN = 60.0
+"""Seconds beyond the stop timeout after which a caller that waits for the end gets an error."""
 
-COUNTDOWN_EVERY = 5.0
-"""Seconds between two lines that tell on whom a stop waits."""
+COUNTDOWN_INTERVAL = 5.0
+"""Seconds between two log lines that name what a stop waits for."""
 
 _log = logging.getLogger("cauce.supervisor")
 
 
 class Shutdown(msgspec.Struct, frozen=True):
-    """The wish of a caller or a signal that everything is taken down."""
+    """A request, by a caller or a signal, to take everything down."""
 
     timeout: float | None = None
     """Seconds until what still runs is killed; the supervisor's setting when None."""
@@ -78,150 +78,152 @@ class PendingOperation(msgspec.Struct, frozen=True):
 
 
 class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a supervisor is to run."""
+    """What a supervisor runs."""
 
     units: Units
     operations: Operations
-    intention: DesiredState
+    desired_state: DesiredState
     adopting: bool = False
-    """Whether some of it runs already: then nothing that goes wrong at the start takes it down."""
+    """Whether some units run already: then a failure at the start does not take the system down."""
     broker: str
-    """What carries the tasks, for people."""
+    """A description of the broker, for people."""
     remarks: tuple[str, ...] = ()
     nginx_change: Callable[[], str]
-    """The last change of NGINX's configuration, as a diff."""
+    """Returns the last change of NGINX's configuration, as a diff."""
     start_timeout: float
     stop_timeout: float
 
 
 class Supervisor:
-    """Runs what it was given to run. Whoever makes one holds the lock of its data directory.
+    """Runs one system. The process that makes it must hold the lock of the data directory.
 
     Args:
-        undertaking: what to run.
+        spec: what to run.
         home: of the data directory.
-        make_watcher: makes the watcher, given what to call after each look and when it dies.
-        log_keeper: keeps the logs from growing without end.
-        notifier: tells the system's own service manager how things are.
-        announce: called once, when everything is ready.
+        make_monitor: makes the health monitor from two callbacks: for each report, and for its death.
+        log_rotation: keeps the logs from growing without end.
+        notifier: informs the service manager.
+        on_ready: called once, when everything is ready.
     """
 
     def __init__(
         self,
-        undertaking: SystemSpec,
+        spec: SystemSpec,
         home: Home,
-        make_watcher: Callable[[Callable[[HealthReport], None], Callable[[BaseException], None]], HealthMonitor],
-        log_keeper: LogRotation,
+        make_monitor: Callable[[Callable[[HealthReport], None], Callable[[BaseException], None]], HealthMonitor],
+        log_rotation: LogRotation,
         notifier: ServiceNotifier,
-        announce: Callable[[SystemStatus], None],
+        on_ready: Callable[[SystemStatus], None],
     ) -> None:
-        self._undertaking = undertaking
-        self._units = undertaking.units
+        self._spec = spec
+        self._units = spec.units
         self._home = home
-        self._log_keeper = log_keeper
+        self._log_rotation = log_rotation
         self._notifier = notifier
-        self._announce = announce
+        self._on_ready = on_ready
         self._events: queue.SimpleQueue[Shutdown | PendingOperation | HealthReport | BaseException] = (
             queue.SimpleQueue()
         )
-        self._watcher = make_watcher(self._events.put, self._events.put)
+        self._monitor = make_monitor(self._events.put, self._events.put)
         self._phase = Phase.STARTING
-        self._patience: StopDeadline | None = None
-        self._waiting: list[queue.SimpleQueue[StopResult]] = []
+        self._stop_deadline: StopDeadline | None = None
+        self._stop_replies: list[queue.SimpleQueue[StopResult]] = []
         self._operations: list[PendingOperation] = []
-        self._recorded: tuple[ChildRecord, ...] | None = None
-        self._intention: DesiredState | None = None
+        self._saved_children: tuple[ChildRecord, ...] | None = None
+        self._saved_desired_state: DesiredState | None = None
         self._countdown_at = 0.0
-        self._report = self._describe()
+        self._status = self._make_status()
 
     def run(self) -> int:
-        """Run everything until a signal or a request ends it; the exit code.
+        """Run everything until a signal or a request ends it. Returns the exit code.
 
         Raises:
-            CauceError: something could not be started, or could not be ended.
+            CauceError: a process can't be started, or can't be ended.
         """
         listen_to_signals(self._events.put)
         token = secrets.token_urlsafe(32)
         stopped = StopResult()
         with ControlServer(token, self._handle, self._events.put) as control:
             try:
-                self._leave_word(control, token)
-                self._watcher.start()
-                code = self._live()
+                self._save_state(control, token)
+                self._monitor.start()
+                code = self._run_until_shutdown()
             finally:
-                # First, so that the last to let go of the journal is one that may tidy it up.
-                self._watcher.stop()
+                # First, so that the last process to close the journal is one that may write to it.
+                self._monitor.stop()
                 stopped = self._take_down()
-                for answer in self._waiting:
-                    answer.put(stopped)
+                for reply in self._stop_replies:
+                    reply.put(stopped)
                 state.remove(self._home.state)
                 if not stopped.left:
                     state.remove(self._home.children)
-                    state.remove(self._home.intention)
+                    state.remove(self._home.desired_state)
         if stopped.left:
             raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, stopped.left))}")
         return code
 
-    def _leave_word(self, control: ControlServer, token: str) -> None:
+    def _save_state(self, control: ControlServer, token: str) -> None:
         identity = process_identity.identify(os.getpid())
         if identity is None:
-            raise SupervisorError("the system doesn't tell when this process was started")
+            raise SupervisorError("the operating system doesn't tell when this process was started")
         state.save(self._home.state, SupervisorState(identity, str(control.address), token))
 
-    def _live(self) -> int:
-        """Start everything and watch over it until it is to end; the exit code."""
-        beginning = self._undertaking.operations.bring_up(lenient=self._undertaking.adopting)
-        while not self._told_to_stop and _advance(beginning):
-            self._turn(TURN)
-            self._notifier.busy(f"starting; waiting for {not_ready(self._report)}", time.monotonic())
-        if self._told_to_stop:
-            _log.warning("told to stop before everything was ready")
+    def _run_until_shutdown(self) -> int:
+        """Start everything and keep it running until a shutdown is requested. Returns the exit code."""
+        start = self._spec.operations.bring_up(lenient=self._spec.adopting)
+        while not self._stop_requested and _advance(start):
+            self._tick(POLL_INTERVAL)
+            self._notifier.extend_timeout(f"starting; waiting for {not_ready(self._status)}", time.monotonic())
+        if self._stop_requested:
+            _log.warning("stopped before everything was ready")
             return 1
         self._phase = Phase.RUNNING
-        self._turn(0.0)
-        self._announce(self._report)
-        self._notifier.ready(f"{len(self._report.processes)} processes, clients connect to {self._report.listen}")
-        self._run_until_told()
+        self._tick(0.0)
+        self._on_ready(self._status)
+        self._notifier.notify_ready(
+            f"{len(self._status.processes)} processes, clients connect to {self._status.listen}"
+        )
+        self._tick_until_shutdown()
         return 0
 
-    def _run_until_told(self) -> None:
-        while not self._told_to_stop:
-            self._turn(TURN)
+    def _tick_until_shutdown(self) -> None:
+        while not self._stop_requested:
+            self._tick(POLL_INTERVAL)
 
     @property
-    def _told_to_stop(self) -> bool:
-        return self._patience is not None
+    def _stop_requested(self) -> bool:
+        return self._stop_deadline is not None
 
-    def _turn(self, wait: float) -> None:
-        """Take in what has come, mend what has died, go on with what was asked for, tell what is."""
-        self._take_events(wait)
+    def _tick(self, wait: float) -> None:
+        """Handle events for up to `wait` seconds, update the units, advance the operations, publish the status."""
+        self._handle_events(wait)
         now = time.monotonic()
         for unit in self._units:
             unit.tick(now)
         self._operations = [operation for operation in self._operations if _advance_operation(operation)]
-        self._log_keeper.look(now)
-        self._notifier.alive(now)
-        self._tell()
+        self._log_rotation.look(now)
+        self._notifier.ping_watchdog(now)
+        self._publish()
 
-    def _take_events(self, wait: float) -> None:
+    def _handle_events(self, wait: float) -> None:
         try:
-            self._take(self._events.get(timeout=wait))
+            self._handle_event(self._events.get(timeout=wait))
             while True:
-                self._take(self._events.get_nowait())
+                self._handle_event(self._events.get_nowait())
         except queue.Empty:
             return
 
-    def _take(self, event: Shutdown | PendingOperation | HealthReport | BaseException) -> None:
+    def _handle_event(self, event: Shutdown | PendingOperation | HealthReport | BaseException) -> None:
         now = time.monotonic()
         if isinstance(event, HealthReport):
             for unit in self._units:
                 unit.observe(event.target, event.condition, now, event.usage)
         elif isinstance(event, Shutdown):
-            self._agree_to_stop(event, now)
+            self._begin_shutdown(event, now)
         elif isinstance(event, PendingOperation):
             self._begin_operation(event)
         elif self._phase is not Phase.STOPPING:
-            raise SupervisorError(f"the supervisor has a fault of its own: {event!r}") from event
+            raise SupervisorError(f"the supervisor has an internal error: {event!r}") from event
 
     def _begin_operation(self, operation: PendingOperation) -> None:
         if self._phase is Phase.RUNNING:
@@ -229,28 +231,29 @@ class Supervisor:
         else:
             operation.reply.put(SupervisorError(f"the system is {self._phase}: wait until it runs, or take it down"))
 
-    def _agree_to_stop(self, asked: Shutdown, now: float) -> None:
-        timeout = self._undertaking.stop_timeout if asked.timeout is None else asked.timeout
-        if asked.reply is not None:
-            self._waiting.append(asked.reply)
-        if self._patience is None:
-            hint = "" if asked.reply else "; the same signal again kills at once"
+    def _begin_shutdown(self, shutdown: Shutdown, now: float) -> None:
+        timeout = self._spec.stop_timeout if shutdown.timeout is None else shutdown.timeout
+        if shutdown.reply is not None:
+            self._stop_replies.append(shutdown.reply)
+        if self._stop_deadline is None:
+            hint = "" if shutdown.reply else "; the same signal again kills at once"
             _log.info("stopping: servers, then workers, then NGINX%s", hint)
-            self._patience = StopDeadline(timeout, now)
+            self._stop_deadline = StopDeadline(timeout, now)
         else:
-            self._patience.shorten(timeout, now)
+            self._stop_deadline.shorten(timeout, now)
 
     def _take_down(self) -> StopResult:
-        """End everything in order, and make sure of it."""
+        """End everything in order, and make sure that nothing is left."""
         self._phase = Phase.STOPPING
-        self._notifier.stopping("ending servers, then workers, then NGINX")
+        self._notifier.notify_stopping("ending servers, then workers, then NGINX")
         for operation in self._operations:
             operation.reply.put(SupervisorError("the whole system is being taken down"))
-        patience = self._patience = self._patience or StopDeadline(self._undertaking.stop_timeout, time.monotonic())
+        deadline = self._stop_deadline or StopDeadline(self._spec.stop_timeout, time.monotonic())
+        self._stop_deadline = deadline
         stages: list[list[RunningProcess]] = [
             [unit.process for unit in self._units.of(kind) if unit.process] for kind in STOP_ORDER
         ]
-        killed = stop_in_order(stages, patience, self._while_stopping, time.monotonic)
+        killed = stop_in_order(stages, deadline, self._while_stopping, time.monotonic)
         names = [process.name for stage in stages for process in stage if process.gone()]
         left = orphans.end_rest(self._home)
         for name in killed:
@@ -263,34 +266,34 @@ class Supervisor:
         )
 
     def _while_stopping(self) -> None:
-        """Take in what comes while everything is ended, and tell on whom it waits."""
-        self._take_events(STOPPING_TURN)
-        self._report = self._describe()
+        """Handle events, and report what the stop waits for."""
+        self._handle_events(STOPPING_POLL_INTERVAL)
+        self._status = self._make_status()
         now = time.monotonic()
-        self._notifier.busy(waiting_for(self._report), now)
-        if self._report.holding and now >= self._countdown_at:
+        self._notifier.extend_timeout(waiting_for(self._status), now)
+        if self._status.stopping and now >= self._countdown_at:
             if self._countdown_at:
-                _log.info("%s", waiting_for(self._report))
-            self._countdown_at = now + COUNTDOWN_EVERY
+                _log.info("%s", waiting_for(self._status))
+            self._countdown_at = now + COUNTDOWN_INTERVAL
 
     def _handle(self, request: ControlRequest) -> SystemStatus | StopResult:
         """Do what a caller asks for, in the thread of its connection."""
         match request:
             case SystemStatusRequest():
-                return self._report
+                return self._status
             case DownRequest(stop_timeout=timeout):
-                return self._take_down_for_caller(timeout)
+                return self._shut_down(timeout)
             case StartRequest() | StopRequest() | RestartRequest() | KillRequest() | ScaleRequest():
                 return self._run_operation(request)
             case _:
                 assert_never(request)
 
-    def _take_down_for_caller(self, stop_timeout: float | None) -> StopResult:
+    def _shut_down(self, stop_timeout: float | None) -> StopResult:
         reply: queue.SimpleQueue[StopResult] = queue.SimpleQueue()
         self._events.put(Shutdown(stop_timeout, reply))
-        timeout = self._undertaking.stop_timeout if stop_timeout is None else stop_timeout
+        timeout = self._spec.stop_timeout if stop_timeout is None else stop_timeout
         try:
-            return reply.get(timeout=timeout + LAST_ANSWER)
+            return reply.get(timeout=timeout + STOP_REPLY_MARGIN)
         except queue.Empty:
             raise SupervisorError("the system is still stopping; look at `status`") from None
 
@@ -303,11 +306,11 @@ class Supervisor:
             raise SupervisorError(f"{operation_name(request)} is still under way; look at `status`") from None
         if error is not None:
             raise error
-        return self._report
+        return self._status
 
     def _steps(self, request: OperationRequest) -> Steps:
-        """Carry an operation out; the main thread advances it."""
-        operations = self._undertaking.operations
+        """Carry an operation out. The main thread advances it."""
+        operations = self._spec.operations
         match request:
             case StartRequest(names=names):
                 yield from operations.start(names)
@@ -321,53 +324,53 @@ class Supervisor:
                 yield from operations.scale(servers, workers)
             case _:
                 assert_never(request)
-        self._tell()
+        self._publish()
 
-    def _tell(self) -> None:
-        """Let the watcher, the disk and callers know what is."""
-        self._report = self._describe()
-        self._watcher.watch([target for unit in self._units if (target := unit.target())])
-        records = tuple(record for unit in self._units if (record := unit.record()))
-        wish = self._wish()
-        if records == self._recorded and wish == self._intention:
+    def _publish(self) -> None:
+        """Bring the status, the monitor's targets and the files up to date."""
+        self._status = self._make_status()
+        self._monitor.watch([target for unit in self._units if (target := unit.target())])
+        children = tuple(record for unit in self._units if (record := unit.record()))
+        desired = self._desired_state()
+        if children == self._saved_children and desired == self._saved_desired_state:
             return
         try:
-            state.save(self._home.children, ChildRecords(records))
-            state.save(self._home.intention, wish)
+            state.save(self._home.children, ChildRecords(children))
+            state.save(self._home.desired_state, desired)
         except SupervisorError as error:
-            # A full disk must not take the system down; the census finds the processes without the file too.
+            # A full disk must not take the system down; the process table shows the processes without the file too.
             _log.warning("%s", error)
-        self._recorded, self._intention = records, wish
+        self._saved_children, self._saved_desired_state = children, desired
 
-    def _wish(self) -> DesiredState:
-        """What the system is to be, as operators have changed it."""
+    def _desired_state(self) -> DesiredState:
+        """Return the desired state, with what operators have changed since the start."""
         servers, workers = self._units.of(ProcessKind.SERVER), self._units.of(ProcessKind.WORKER)
-        sized = desired_state.with_sizes(self._undertaking.intention, len(servers), len(workers))
-        return desired_state.with_stopped(sized, self._undertaking.operations.stopped)
+        sized = desired_state.with_sizes(self._spec.desired_state, len(servers), len(workers))
+        return desired_state.with_stopped(sized, self._spec.operations.stopped)
 
-    def _describe(self) -> SystemStatus:
+    def _make_status(self) -> SystemStatus:
         return SystemStatus(
             phase=self._phase,
             listen=str(self._units.client_address or ""),
             servers=tuple(str(unit.spec.address) for unit in self._units.of(ProcessKind.SERVER)),
-            broker=self._undertaking.broker,
+            broker=self._spec.broker,
             directory=str(self._home.directory),
             pid=os.getpid(),
-            processes=tuple(self._describe_units(time.monotonic())),
-            remarks=self._undertaking.remarks,
-            nginx_change=self._undertaking.nginx_change(),
+            processes=tuple(self._unit_statuses(time.monotonic())),
+            remarks=self._spec.remarks,
+            nginx_change=self._spec.nginx_change(),
         )
 
-    def _describe_units(self, now: float) -> list[UnitStatus]:
-        reports = [unit.status(now) for unit in self._units]
-        if self._phase is not Phase.STOPPING or self._patience is None:
-            return reports
-        kill_in = max(0.0, self._patience.left(now, now))
+    def _unit_statuses(self, now: float) -> list[UnitStatus]:
+        statuses = [unit.status(now) for unit in self._units]
+        if self._phase is not Phase.STOPPING or self._stop_deadline is None:
+            return statuses
+        kill_in = max(0.0, self._stop_deadline.left(now, now))
         return [
-            replace(report, state=UnitState.STOPPED, pid=None, note="")
+            replace(status, state=UnitState.STOPPED, pid=None, note="")
             if unit.process is None or unit.process.gone()
-            else replace(report, state=UnitState.STOPPING, kill_in=kill_in)
-            for report, unit in zip(reports, self._units, strict=True)
+            else replace(status, state=UnitState.STOPPING, kill_in=kill_in)
+            for status, unit in zip(statuses, self._units, strict=True)
         ]
 
 
@@ -393,9 +396,9 @@ def _advance_operation(operation: PendingOperation) -> bool:
 
 
 def listen_to_signals(put: Callable[[Shutdown], None]) -> None:
-    """Let signals ask for a stop: the first in order, every further one at once."""
+    """Shut down on a signal: in order at the first, at once at any further one."""
     on_stop(lambda _: put(Shutdown()), lambda _: put(Shutdown(0.0)))
     hangup = getattr(signal, "SIGHUP", None)
-    # A terminal that is closed ends what runs in its foreground; `nohup` has said that it must not.
+    # A closed terminal ends what runs in its foreground; `nohup` has set another handler, which stays.
     if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:
         signal.signal(hangup, lambda _number, _frame: put(Shutdown()))

@@ -210,10 +210,10 @@ def _new() -> RabbitNode:
 
 def _moved(node: RabbitNode) -> RabbitNode:
     """The same node on ports that are free now, each of its own."""
-    chooser = ports.PortChooser(ports.holder_of, ports.free_port)
+    allocator = ports.PortAllocator(ports.holder_of, ports.free_port)
     chosen: list[int] = []
     while len(chosen) < 3:
-        port = chooser.choose("RabbitMQ", Address(LOOPBACK, 0)).port
+        port = allocator.allocate("RabbitMQ", Address(LOOPBACK, 0)).port
         if port not in chosen:
             chosen.append(port)
     return msgspec.structs.replace(node, port=chosen[0], distribution_port=chosen[1], epmd_port=chosen[2])

@@ -1,6 +1,6 @@
-"""What the supervisor leaves on the disk for others to find: how to reach it, and which processes it has started.
+"""The supervisor's files: its control address and token, the processes that it has started, and the desired state.
 
-Neither file proves that anything runs: the lock does that for the supervisor, and the census for its children.
+No file proves that a process runs: the lock does that for the supervisor, and the process table for its children.
 """
 
 import contextlib
@@ -19,51 +19,51 @@ Stored = TypeVar("Stored", bound=msgspec.Struct)
 
 
 class SupervisorState(msgspec.Struct, frozen=True):
-    """How to reach a supervisor."""
+    """A running supervisor, and how to reach it."""
 
     identity: ProcessIdentity
     control: str
     """The address of its control channel."""
     token: str
-    """What has to be shown there."""
+    """The token that callers must send there."""
 
 
 class ChildRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that was started."""
+    """A process that the supervisor has started."""
 
     name: str
     kind: ProcessKind = msgspec.field(name="duty")
     identity: ProcessIdentity
     spawned_at: float
-    """When it was started, seconds since the epoch, as its supervisor's clock had it."""
+    """When it was started, in seconds since the epoch, by the supervisor's clock."""
     address: str = ""
-    """Where it listens."""
+    """The address that it listens on, or empty."""
     fingerprint: str = ""
-    """Of its specification."""
+    """The fingerprint of its specification."""
 
 
 class ChildRecords(msgspec.Struct, frozen=True):
-    """All processes that were started and have not been seen to end."""
+    """All started processes whose end the supervisor has not seen."""
 
     children: tuple[ChildRecord, ...] = ()
 
 
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the system of a directory is to be: for the supervisor that comes after one that was killed."""
+    """What the operator asked to run; read by the supervisor that follows a killed one."""
 
     asked: dict[str, str]
-    """The settings that were given when it was started, by their keys, as text."""
+    """The texts of the settings that were given at the start, by key."""
     current: dict[str, str]
-    """The same, with what operators have changed since."""
+    """The same with the later changes by operators."""
     stopped: tuple[str, ...] = ()
-    """The parts that an operator has stopped."""
+    """The names of the units that an operator has stopped."""
 
 
 def save(path: Path, value: msgspec.Struct) -> None:
-    """Write a file, readable by its owner only, so that a reader finds the old content or the new, never a part.
+    """Replace a file atomically. Only its owner may read it.
 
     Raises:
-        SupervisorError: it can't be written.
+        SupervisorError: the file can't be written.
     """
     try:
         descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
@@ -79,7 +79,7 @@ def save(path: Path, value: msgspec.Struct) -> None:
 
 
 def load(path: Path, struct_type: type[Stored]) -> Stored | None:
-    """Read a file; None when there is none, or when it makes no sense."""
+    """Read a file. Return None when it is missing or invalid."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=struct_type)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -87,6 +87,6 @@ def load(path: Path, struct_type: type[Stored]) -> Stored | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there."""
+    """Remove a file, if it exists."""
     with contextlib.suppress(OSError):
         path.unlink()

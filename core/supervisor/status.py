@@ -1,4 +1,4 @@
-"""What the supervisor tells about the system: values, for programs and people."""
+"""The status of the system and its processes, as the supervisor reports it."""
 
 import enum
 
@@ -8,7 +8,7 @@ from core.supervisor.plan import ProcessKind, number_of
 
 
 class Phase(enum.StrEnum):
-    """What the supervisor is about."""
+    """The phase of the supervisor's life."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -16,97 +16,97 @@ class Phase(enum.StrEnum):
 
 
 class UnitState(enum.StrEnum):
-    """What is the matter with one process."""
+    """The state of one unit."""
 
     WAITING = "waiting"
-    """Its turn has not come."""
+    """It was not started yet."""
     STARTING = "starting"
-    """It runs, and was not ready yet."""
+    """It runs, and is not ready yet."""
     READY = "ready"
-    """It does its work."""
+    """It works."""
     TROUBLED = "troubled"
-    """It was ready, and something is wrong; the note says what."""
+    """It was ready, and now has a problem, which the note describes."""
     RESTARTING = "restarting"
-    """It died, and will be started again."""
+    """It died, and is started again soon."""
     CRASHED = "crashed"
     """It died too often, and stays down."""
     STOPPING = "stopping"
-    """It was told to end, and has not yet."""
+    """It was asked to end, and still runs."""
     STOPPED = "stopped"
-    """It was told to end, and has."""
+    """It was asked to end, and has ended."""
 
 
 class UnitStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One process."""
+    """The status of one unit."""
 
     name: str
     kind: ProcessKind = msgspec.field(name="duty")
     state: UnitState
     pid: int | None
-    """None while there is none."""
+    """None while there is no process."""
     address: str = ""
-    """Where it listens."""
+    """The address that it listens on, or empty."""
     started_at: float | None = None
-    """When the present one was started, seconds since the epoch."""
+    """When the present process was started, in seconds since the epoch."""
     restarts: int = 0
     note: str = ""
-    """What is wrong, or how the last one ended."""
+    """The problem, or how the last process ended."""
     kill_in: float | None = None
-    """Seconds until it is killed, when it was told to end and has not yet."""
+    """Seconds until it is killed, while it is stopping."""
     cpu: float | None = None
-    """Share of one processor, 1.0 for all of one, of late, with all that it started; None when not known."""
+    """Recent processor use with all child processes, 1.0 for one whole processor; None when unknown."""
     memory: int | None = None
-    """Resident bytes, with all that it started; None when not known."""
+    """Resident bytes with all child processes; None when unknown."""
 
 
 class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The system on this machine."""
+    """The status of the system on this machine."""
 
     phase: Phase
     listen: str
-    """Where clients connect; empty without a server."""
+    """The address that clients connect to; empty without a server."""
     servers: tuple[str, ...]
-    """Where the servers themselves listen."""
+    """The addresses of the servers."""
     broker: str
-    """What carries the tasks, without a password."""
+    """A description of the broker, without a password."""
     directory: str
     pid: int
-    """The supervisor's own."""
+    """The supervisor's process id."""
     processes: tuple[UnitStatus, ...]
     remarks: tuple[str, ...] = ()
-    """What is not as wished for, and why."""
+    """Deviations from the settings, with their reasons."""
     nginx_change: str = ""
     """The last change of NGINX's configuration, as a unified diff."""
 
     @property
     def ready(self) -> bool:
-        """Whether everything does its work that nobody has told to stop."""
-        return self.phase is Phase.RUNNING and all(unit.state in _WELL for unit in self.processes)
+        """Whether all processes work, except those that an operator has stopped."""
+        return self.phase is Phase.RUNNING and all(unit.state in _GOOD for unit in self.processes)
 
     @property
-    def holding(self) -> tuple[UnitStatus, ...]:
-        """The processes that were told to end and have not yet."""
+    def stopping(self) -> tuple[UnitStatus, ...]:
+        """The units that were asked to end and still run."""
         return tuple(unit for unit in self.processes if unit.state is UnitState.STOPPING)
 
     def surplus(self, servers: int | None, workers: int | None) -> tuple[str, ...]:
-        """The names of those that are too many when there shall be so many; None for as many as there are."""
-        most = {ProcessKind.SERVER: servers, ProcessKind.WORKER: workers}
+        """Return the names of the units beyond these numbers; None stands for the present number."""
+        limits = {ProcessKind.SERVER: servers, ProcessKind.WORKER: workers}
         return tuple(
             unit.name
             for unit in self.processes
-            if (limit := most.get(unit.kind)) is not None and number_of(unit.name) > limit
+            if (limit := limits.get(unit.kind)) is not None and number_of(unit.name) > limit
         )
 
 
-_WELL = frozenset({UnitState.READY, UnitState.STOPPED})
+_GOOD = frozenset({UnitState.READY, UnitState.STOPPED})
 
 
 class StopResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a stop."""
+    """The result of a stop."""
 
     stopped: tuple[str, ...] = ()
-    """What ended in good order."""
+    """The processes that ended in good order."""
     killed: tuple[str, ...] = ()
-    """What had to be killed."""
+    """The processes that had to be killed."""
     left: tuple[int, ...] = ()
-    """The ids of processes that could not be ended at all."""
+    """The ids of processes that could not be ended."""

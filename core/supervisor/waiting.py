@@ -1,6 +1,6 @@
-"""Waiting for something long, while telling how it stands; an interrupt hastens it, another one stops waiting.
+"""Waits for work in another thread and handles interrupts from the keyboard meanwhile.
 
-It prints nothing and knows no supervisor: what to do, to tell and to hasten is handed to it.
+It prints nothing and knows no supervisor: the callers pass what to do.
 """
 
 import queue
@@ -10,17 +10,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LOOK_EVERY = 0.5
-"""Seconds between two calls of `tell`."""
+PROGRESS_INTERVAL = 0.5
+"""Seconds between two calls of `on_progress`."""
 
 
-def attend(work: Callable[[], T], tell: Callable[[], None], hasten: Callable[[], None]) -> T:
-    """Do `work` in a thread of its own and wait for it; what it returns, or the error that it raises.
+def wait_for(work: Callable[[], T], on_progress: Callable[[], None], on_interrupt: Callable[[], None]) -> T:
+    """Run `work` in its own thread and wait for it. Returns its result, or raises its error.
 
     Args:
-        work: what takes long. It goes on when nobody waits any more.
-        tell: called again and again meanwhile.
-        hasten: called at the first interrupt from the keyboard.
+        work: the work. It goes on after a second interrupt.
+        on_progress: called again and again meanwhile.
+        on_interrupt: called at the first interrupt from the keyboard.
 
     Raises:
         KeyboardInterrupt: there was a second interrupt.
@@ -30,23 +30,25 @@ def attend(work: Callable[[], T], tell: Callable[[], None], hasten: Callable[[],
     def run() -> None:
         try:
             ended.put((work(),))
-        except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the waiting thread
             ended.put(error)
 
-    threading.Thread(target=run, name="attended", daemon=True).start()
+    threading.Thread(target=run, name="waited-for", daemon=True).start()
     try:
-        outcome = _wait(ended, tell)
+        outcome = _wait(ended, on_progress)
     except KeyboardInterrupt:
-        hasten()
-        outcome = _wait(ended, tell)
+        on_interrupt()
+        outcome = _wait(ended, on_progress)
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome[0]
 
 
-def _wait(ended: "queue.SimpleQueue[tuple[T] | BaseException]", tell: Callable[[], None]) -> tuple[T] | BaseException:
+def _wait(
+    ended: "queue.SimpleQueue[tuple[T] | BaseException]", on_progress: Callable[[], None]
+) -> tuple[T] | BaseException:
     while True:
         try:
-            return ended.get(timeout=LOOK_EVERY)
+            return ended.get(timeout=PROGRESS_INTERVAL)
         except queue.Empty:
-            tell()
+            on_progress()

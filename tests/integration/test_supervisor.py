@@ -124,7 +124,7 @@ def test_an_up_that_wants_something_else_is_told_what_runs(system: Supervised, f
     assert ended.code == 4
     assert f"pid {report.pid}" in ended.errors
     assert report.listen in ended.errors
-    assert "with 1 servers, not 2 (`scale servers=2` changes that)" in ended.errors
+    assert "servers=1 instead of servers=2 (`scale servers=2` changes that)" in ended.errors
     assert settled(system.status())
 
 

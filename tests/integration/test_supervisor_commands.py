@@ -166,7 +166,7 @@ def test_a_stop_beats_a_restart_that_is_under_way(system: Supervised, held: Held
             assert stopping.end().code == 0
         ended = restarting.end()
     assert ended.code == 1
-    assert "w1 was told to stop" in ended.errors
+    assert "w1 was stopped before" in ended.errors
     assert part_of(system, "w1").state is UnitState.STOPPED
     assert part_of(system, "w1").pid is None
     assert held.state == "done"
@@ -306,7 +306,7 @@ def test_what_is_declared_is_run_with_everything_else(system: Supervised, tmp_pa
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        ('[process.website]\ncommand = "python3 -m http.server"', "process.website.command must be a list of texts"),
+        ('[process.website]\ncommand = "python3 -m http.server"', "process.website.command must be a list of strings"),
         ('[process.website]\ncommand = ["true"]\nredy = "127.0.0.1:1"', "do you mean 'ready'?"),
         ('[process.s1]\ncommand = ["true"]', "process.s1 is what a unit of the system is called"),
     ],

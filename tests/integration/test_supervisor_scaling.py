@@ -128,7 +128,7 @@ def test_a_worker_that_goes_finishes_its_tasks_first(system: Supervised, tmp_pat
 
 def holding(system: Supervised) -> list[str]:
     report = system.status()
-    return [unit.name for unit in report.holding] if report else []
+    return [unit.name for unit in report.stopping] if report else []
 
 
 def ends(directory: Path, tasks: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Processes that a user declares in the settings file: what is read, and what is refused with its place."""
+"""Processes that a user declares in the settings file: valid tables are read, invalid ones are refused."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,7 @@ def settings_of(directory: Path, content: str) -> Settings:
     return config.load(options.OPTIONS, parser.parse_args(["--dir", str(directory)]), {})
 
 
-def test_what_is_declared_is_read(tmp_path: Path) -> None:
+def test_declared_processes_are_read(tmp_path: Path) -> None:
     reports, lamp = declared_processes.read(settings_of(tmp_path, WHOLE), tmp_path)
     assert reports == declared_processes.DeclaredProcess(
         name="reports",
@@ -51,49 +51,52 @@ def test_what_is_declared_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "broker = 'embedded'", "[process]"])
-def test_nothing_declared_is_fine(tmp_path: Path, content: str) -> None:
+def test_no_declared_process_is_valid(tmp_path: Path, content: str) -> None:
     assert declared_processes.read(settings_of(tmp_path, content), tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "message"),
     [
         ("process = 3", "process must hold tables"),
         ("[process]\nlamp = 3", "process.lamp must be a table"),
-        ("[process.lamp]", "process.lamp.command must be a list of texts"),
-        ("[process.lamp]\ncommand = 'lamp --on'", "process.lamp.command must be a list of texts"),
-        ("[process.lamp]\ncommand = []", "process.lamp.command must be a list of texts"),
-        ("[process.lamp]\ncommand = ['']", "process.lamp.command must be a list of texts"),
-        ("[process.lamp]\ncommand = ['lamp', 3]", "process.lamp.command must be a list of texts"),
-        ('[process.lamp]\ncommand = ["la\\u0000mp"]', "process.lamp.command must be a list of texts"),
-        ("[process.lamp]\ncommand = ['x']\ncomand = 1", "process.lamp.comand is no setting"),
+        ("[process.lamp]", "process.lamp.command must be a list of strings"),
+        ("[process.lamp]\ncommand = 'lamp --on'", "process.lamp.command must be a list of strings"),
+        ("[process.lamp]\ncommand = []", "process.lamp.command must be a list of strings"),
+        ("[process.lamp]\ncommand = ['']", "process.lamp.command must be a list of strings"),
+        ("[process.lamp]\ncommand = ['lamp', 3]", "process.lamp.command must be a list of strings"),
+        ('[process.lamp]\ncommand = ["la\\u0000mp"]', "process.lamp.command must be a list of strings"),
+        ("[process.lamp]\ncommand = ['x']\ncomand = 1", "process.lamp.comand is not a setting"),
         ("[process.lamp]\ncommand = ['x']\nstart = 'yes'", "process.lamp.start must be true or false"),
         ("[process.lamp]\ncommand = ['x']\nready = 'here'", "process.lamp.ready"),
         ("[process.lamp]\ncommand = ['x']\nready-after = true", "process.lamp.ready-after must be a number"),
         ("[process.lamp]\ncommand = ['x']\nstop-timeout = -1", "process.lamp.stop-timeout must be from 0"),
         ("[process.lamp]\ncommand = ['x']\nstop-timeout = nan", "process.lamp.stop-timeout must be from 0"),
         ("[process.lamp]\ncommand = ['x']\nenvironment = { A = 1 }", "process.lamp.environment must be a table of"),
-        ("[process.lamp]\ncommand = ['x']\nenvironment = { 'A=B' = 'x' }", "process.lamp.environment holds 'A=B'"),
-        ("[process.lamp]\ncommand = ['x']\ndirectory = 3", "process.lamp.directory must be a text"),
-        ("[process.Lamp]\ncommand = ['x']", "process.Lamp is no name for a process"),
-        ("[process.'../x']\ncommand = ['x']", "process.../x is no name for a process"),
-        ("[process.s1]\ncommand = ['x']", "process.s1 is what a part of the system is called"),
-        ("[process.nginx]\ncommand = ['x']", "process.nginx is what a part of the system is called"),
+        (
+            "[process.lamp]\ncommand = ['x']\nenvironment = { 'A=B' = 'x' }",
+            "process.lamp.environment has the key 'A=B'",
+        ),
+        ("[process.lamp]\ncommand = ['x']\ndirectory = 3", "process.lamp.directory must be a string"),
+        ("[process.Lamp]\ncommand = ['x']", "process.Lamp is not a valid process name"),
+        ("[process.'../x']\ncommand = ['x']", "process.../x is not a valid process name"),
+        ("[process.s1]\ncommand = ['x']", "process.s1 is the name of a part of the system"),
+        ("[process.nginx]\ncommand = ['x']", "process.nginx is the name of a part of the system"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_place(tmp_path: Path, content: str, complaint: str) -> None:
+def test_an_invalid_table_is_refused_with_its_place(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         declared_processes.read(settings_of(tmp_path, content), tmp_path)
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
     assert "cauce.toml" in str(caught.value)
 
 
-def test_a_slip_is_answered_with_what_is_near(tmp_path: Path) -> None:
+def test_a_misspelt_key_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="do you mean 'command'"):
         declared_processes.read(settings_of(tmp_path, "[process.lamp]\ncomand = ['x']"), tmp_path)
 
 
-def test_other_programs_and_show_config_leave_it_alone(tmp_path: Path) -> None:
+def test_other_programs_and_show_config_ignore_the_tables(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, WHOLE + '[process.x]\ncommand = ["x"]\nenvironment = { KEY = "hush" }\n')
     assert "hush" not in settings.describe()
     parser = argparse.ArgumentParser()

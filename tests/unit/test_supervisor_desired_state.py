@@ -9,7 +9,7 @@ import pytest
 from core import config
 from core.config import Settings
 from core.supervisor import desired_state, options, state
-from core.supervisor.desired_state import FORMER, begin, follow, given, with_sizes, with_stopped, with_texts
+from core.supervisor.desired_state import FORMER, given_settings, initial, resume, with_sizes, with_stopped, with_texts
 from core.supervisor.state import DesiredState
 
 SERVERS, WORKERS = options.SERVER_COUNT, options.WORKER_COUNT
@@ -23,20 +23,22 @@ def settings_of(directory: Path, *flags: str, environment: Mapping[str, str] | N
 
 def test_only_what_somebody_chose_is_kept(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "--servers", "3", environment={"CAUCE_DATABASE": "mine.db"})
-    assert given(settings) == {SERVERS.key: "3", config.DATABASE.key: "mine.db"}
-    assert begin(settings) == DesiredState(asked=given(settings), current=given(settings))
+    assert given_settings(settings) == {SERVERS.key: "3", config.DATABASE.key: "mine.db"}
+    assert initial(settings) == DesiredState(asked=given_settings(settings), current=given_settings(settings))
 
 
 def test_a_token_is_written_down_nowhere(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "--servers", "3", environment={"CAUCE_TOKEN": "hush-hush"})
     assert settings[config.TOKEN] == "hush-hush"
     file = tmp_path / "intention.json"
-    state.save(file, follow(settings, begin(settings))[1])
+    state.save(file, resume(settings, initial(settings))[1])
     assert "hush-hush" not in file.read_text("utf-8")
 
 
 def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    whole = with_stopped(with_sizes(begin(settings_of(tmp_path, "--nginx", "--tasks", "mine", "--lab")), 3, 8), ["w2"])
+    whole = with_stopped(
+        with_sizes(initial(settings_of(tmp_path, "--nginx", "--tasks", "mine", "--lab")), 3, 8), ["w2"]
+    )
     file = tmp_path / "intention.json"
     state.save(file, whole)
     assert state.load(file, DesiredState) == whole
@@ -57,27 +59,27 @@ def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 def test_what_was_scaled_stays_unless_it_is_asked_for_otherwise(
     tmp_path: Path, first: tuple[str, ...], second: tuple[str, ...], servers: int
 ) -> None:
-    former = with_sizes(begin(settings_of(tmp_path, *first)), 5, 2)
-    settings, wish = follow(settings_of(tmp_path, *second), former)
+    former = with_sizes(initial(settings_of(tmp_path, *first)), 5, 2)
+    settings, desired = resume(settings_of(tmp_path, *second), former)
     assert settings[SERVERS] == servers
-    assert wish.current[SERVERS.key] == str(servers)
+    assert desired.current[SERVERS.key] == str(servers)
 
 
 def test_each_follower_compares_with_what_was_asked_for_last(tmp_path: Path) -> None:
-    wish = begin(settings_of(tmp_path, "--servers", "3"))
-    settings, wish = follow(settings_of(tmp_path, "--servers", "4"), wish)
+    desired = initial(settings_of(tmp_path, "--servers", "3"))
+    settings, desired = resume(settings_of(tmp_path, "--servers", "4"), desired)
     assert settings[SERVERS] == 4
-    wish = with_sizes(wish, 6, 2)
-    settings, wish = follow(settings_of(tmp_path, "--servers", "4"), wish)
+    desired = with_sizes(desired, 6, 2)
+    settings, desired = resume(settings_of(tmp_path, "--servers", "4"), desired)
     assert settings[SERVERS] == 6
-    settings, wish = follow(settings_of(tmp_path), wish)
+    settings, desired = resume(settings_of(tmp_path), desired)
     assert settings[SERVERS] == 6
-    settings, wish = follow(settings_of(tmp_path, "--servers", "3"), wish)
+    settings, desired = resume(settings_of(tmp_path, "--servers", "3"), desired)
     assert settings[SERVERS] == 3
 
 
 def test_scaling_changes_what_is_and_not_what_was_asked_for(tmp_path: Path) -> None:
-    former = begin(settings_of(tmp_path, "--servers", "3", "-c", "8"))
+    former = initial(settings_of(tmp_path, "--servers", "3", "-c", "8"))
     scaled = with_sizes(former, 1, 0)
     assert scaled.asked == former.asked
     assert scaled.current == {**former.current, SERVERS.key: "1", WORKERS.key: "0"}
@@ -85,14 +87,14 @@ def test_scaling_changes_what_is_and_not_what_was_asked_for(tmp_path: Path) -> N
 
 
 def test_what_an_operator_has_stopped_stays_stopped(tmp_path: Path) -> None:
-    former = with_stopped(begin(settings_of(tmp_path)), ["s2", "w1"])
-    assert follow(settings_of(tmp_path, "--workers", "4"), former)[1].stopped == ("s2", "w1")
+    former = with_stopped(initial(settings_of(tmp_path)), ["s2", "w1"])
+    assert resume(settings_of(tmp_path, "--workers", "4"), former)[1].stopped == ("s2", "w1")
     assert with_sizes(former, 1, 1).stopped == ("s2", "w1")
     assert with_stopped(former, []).stopped == ()
 
 
 def test_a_setting_that_is_kept_says_where_it_comes_from(tmp_path: Path) -> None:
-    settings, _ = follow(settings_of(tmp_path, "--workers", "4"), begin(settings_of(tmp_path, "--nginx")))
+    settings, _ = resume(settings_of(tmp_path, "--workers", "4"), initial(settings_of(tmp_path, "--nginx")))
     assert settings[options.NGINX] is True
     assert settings.given(options.NGINX)
     assert settings.origins[options.NGINX.key].place == FORMER
@@ -101,9 +103,9 @@ def test_a_setting_that_is_kept_says_where_it_comes_from(tmp_path: Path) -> None
 
 
 def test_the_directory_is_that_of_the_follower(tmp_path: Path) -> None:
-    settings, wish = follow(settings_of(tmp_path / "moved"), begin(settings_of(tmp_path / "old")))
+    settings, desired = resume(settings_of(tmp_path / "moved"), initial(settings_of(tmp_path / "old")))
     assert settings[config.DIRECTORY] == settings_of(tmp_path / "moved")[config.DIRECTORY]
-    assert config.DIRECTORY.key not in wish.current
+    assert config.DIRECTORY.key not in desired.current
 
 
 @pytest.mark.parametrize("texts", [{SERVERS.key: "many"}, {SERVERS.key: "-1"}, {"of.another.version": "3"}, {}])

@@ -1,4 +1,4 @@
-"""The guard: it ends what a killed supervisor has left, and nothing else, and never while a supervisor runs."""
+"""The guard ends what a killed supervisor has left, and nothing else, and never while a supervisor runs."""
 
 import os
 import subprocess
@@ -47,11 +47,11 @@ def child(directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def leave_state(home: Home) -> None:
-    """What a supervisor leaves when it is killed."""
+    """Write the file that a killed supervisor leaves."""
     state.save(home.state, SupervisorState(ProcessIdentity(1, 0.0), "127.0.0.1:1", "token"))
 
 
-def test_after_an_end_in_good_order_nothing_is_touched(home: Home) -> None:
+def test_after_an_orderly_end_nothing_is_touched(home: Home) -> None:
     with child(home.directory) as process:
         assert guard.run(home, 5.0) == 0
         assert process.poll() is None
@@ -59,10 +59,10 @@ def test_after_an_end_in_good_order_nothing_is_touched(home: Home) -> None:
 
 def test_what_a_killed_supervisor_has_left_is_ended_and_nothing_else(home: Home, tmp_path: Path) -> None:
     leave_state(home)
-    with child(home.directory) as ours, child(tmp_path / "two") as anothers:
+    with child(home.directory) as own, child(tmp_path / "two") as other:
         assert guard.run(home, 5.0) == 0
-        assert ours.wait(10) != 0
-        assert anothers.poll() is None
+        assert own.wait(10) != 0
+        assert other.poll() is None
     assert not home.state.exists()
 
 
@@ -73,10 +73,10 @@ def test_a_new_supervisor_that_comes_first_is_waited_for(home: Home) -> None:
         with Lock(home.lock):
             waiting = threading.Thread(target=lambda: codes.append(guard.run(home, 5.0)))
             waiting.start()
-            waiting.join(3 * guard.LOOK_EVERY)
+            waiting.join(3 * guard.LOCK_INTERVAL)
             assert waiting.is_alive()
             assert process.poll() is None
-            # It ends in good order.
+            # The supervisor ends in order.
             state.remove(home.state)
         waiting.join(10)
         assert codes == [0]

@@ -18,7 +18,7 @@ from core.signals import REBALANCE
 from core.supervisor import options, ports
 from core.supervisor.home import Home
 from core.supervisor.nginx.balancer import Balancer
-from core.supervisor.operations import MOVES, Operations, Steps
+from core.supervisor.operations import MAX_MOVES, Operations, Steps
 from core.supervisor.plan import MARK, Planner, ProcessKind, ProcessSpec
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.readiness import Condition
@@ -84,7 +84,7 @@ class _System:
         self.units = Units(lambda spec: Unit(spec, self.home, os.environ, 0.0, lambda: self.before_start(spec)))
         self.before_start: Callable[[ProcessSpec], None] = lambda _: None
         self.prepare_broker: Callable[[], None] = lambda: None
-        self.holder_of: ports.Holder = ports.holder_of
+        self.holder_of: ports.FindHolder = ports.holder_of
         self.unready: set[str] = set()
         self.operations = self.tell()
 
@@ -93,7 +93,7 @@ class _System:
             self.units,
             self.planner,
             balancer,
-            another_address=lambda name, taken: ports.another(name, 0, taken),
+            choose_address=lambda name, taken: ports.choose_address(name, 0, taken),
             holder_of=lambda address: self.holder_of(address),
             prepare_broker=lambda: self.prepare_broker(),
             start_timeout=START_TIMEOUT,
@@ -363,7 +363,7 @@ def test_a_server_moves_a_bounded_number_of_times(system: _System) -> None:
     system.holder_of = somebody
     with pytest.raises(SupervisorError, match="about to die"):
         system.follow(system.operations.bring_up())
-    assert len(set(seen)) == len(seen) == MOVES
+    assert len(set(seen)) == len(seen) == MAX_MOVES
     assert unit.spec.address not in seen
 
 
@@ -442,7 +442,7 @@ def test_a_start_that_is_stopped_meanwhile_says_so(system: _System) -> None:
     starting = system.operations.start(["w1"])
     assert not system.step(starting)
     system.follow(system.operations.stop(["w1"]))
-    with pytest.raises(SupervisorError, match="w1 was told to stop before it was ready"):
+    with pytest.raises(SupervisorError, match="w1 was stopped before it was ready"):
         system.step(starting)
     assert system.state("w1") is UnitState.STOPPED
 
@@ -454,7 +454,7 @@ def test_a_stop_that_is_countermanded_says_so(system: _System) -> None:
     assert not system.step(stopping)
     starting = system.operations.start(["w1"])
     system.step(starting)
-    with pytest.raises(SupervisorError, match="told to start again before it had stopped"):
+    with pytest.raises(SupervisorError, match="w1 was started again before it had stopped"):
         system.step(stopping)
 
 

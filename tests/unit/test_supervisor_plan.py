@@ -14,7 +14,7 @@ from core.errors import ConfigurationError, SupervisorError
 from core.supervisor import options, plan, ports
 from core.supervisor.home import Home
 from core.supervisor.plan import MARK, Planner, ProcessKind
-from core.supervisor.ports import AddressLayout, another, choose, holder_of
+from core.supervisor.ports import AddressLayout, choose, choose_address, holder_of
 
 PYTHON = "/usr/bin/python"
 
@@ -29,7 +29,7 @@ def at(port: int) -> Address:
     return Address("127.0.0.1", port)
 
 
-def holding(*taken: int) -> ports.Holder:
+def holding(*taken: int) -> ports.FindHolder:
     return lambda address: f"redis (pid {address.port})" if address.port in taken else ""
 
 
@@ -40,14 +40,14 @@ def no_port(host: str) -> int:
 def test_servers_take_the_ports_that_clients_know(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path), holding(), no_port)
     assert choice.layout == AddressLayout(None, (at(7101), at(7102)))
-    assert choice.layout.entrance == at(7101)
+    assert choice.layout.client_address == at(7101)
     assert choice.remarks == ()
 
 
 def test_nginx_listens_where_clients_go_first(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path, "--nginx", "--servers", "3"), holding(), no_port)
     assert choice.layout == AddressLayout(at(7100), (at(7101), at(7102), at(7103)))
-    assert choice.layout.entrance == at(7100)
+    assert choice.layout.client_address == at(7100)
 
 
 def test_taken_ports_are_left_out_and_their_holder_is_named(tmp_path: Path) -> None:
@@ -111,9 +111,9 @@ def test_what_runs_elsewhere_than_it_is_asked_for_moves(tmp_path: Path) -> None:
 def test_one_more_server_takes_a_port_that_no_other_has() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
-        chosen = another("s3", taken, [at(taken + 1)])
+        chosen = choose_address("s3", taken, [at(taken + 1)])
     assert chosen.port not in {taken, taken + 1}
-    assert another("s3", 0, []).port > 0
+    assert choose_address("s3", 0, []).port > 0
 
 
 def test_the_specifications_of_each_process(tmp_path: Path) -> None:
