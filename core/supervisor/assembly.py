@@ -185,8 +185,8 @@ def _balancer(settings: Settings, home: Home, choice: PortChoice, program: Path 
     """Write NGINX's configuration. NGINX tests it before anything is started."""
     if choice.layout.listen is None or program is None:
         return None
-    most = exposure.connections_per_client(settings, choice.layout.listen)
-    balancer = Balancer(program, home.nginx, choice.layout.listen, most)
+    max_connections = exposure.connections_per_client(settings, choice.layout.listen)
+    balancer = Balancer(program, home.nginx, choice.layout.listen, max_connections)
     balancer.configure(choice.layout.servers)
     return balancer
 

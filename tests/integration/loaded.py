@@ -1,4 +1,4 @@
-"""Tasks that come in all the while for a system that is run by a supervisor, and the proof that none is lost."""
+"""Tasks that are submitted steadily to a supervised system, and the check that none is lost."""
 
 import itertools
 import threading
@@ -18,11 +18,11 @@ RATE = 100
 
 
 class Load:
-    """Submits tasks until it is told to end, each by a name of its own.
+    """Submits tasks with unique ids until its end.
 
     Attributes:
-        accepted: the names of those that were accepted.
-        errors: what the client, with all its retries, could not do.
+        accepted: ids of the accepted tasks.
+        errors: errors that the client raised after all its retries.
     """
 
     def __init__(self, address: str) -> None:
@@ -33,11 +33,11 @@ class Load:
         self._thread = threading.Thread(target=self._run, name="load")
 
     def start(self) -> None:
-        """Begin."""
+        """Start submitting."""
         self._thread.start()
 
     def end(self) -> None:
-        """Submit nothing more."""
+        """Stop submitting."""
         self._ending.set()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
@@ -57,7 +57,7 @@ class Load:
 
 @contextmanager
 def under_load(system: Supervised, address: str) -> Iterator[Load]:
-    """Tasks are on the way within the block; after it every one is done, once, and nothing else is in the books."""
+    """Submit tasks during the block. After it, check that each is done once and the journal holds no others."""
     load = Load(address)
     load.start()
     try:

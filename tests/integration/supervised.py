@@ -1,4 +1,4 @@
-"""A system for a test that is run by a supervisor: its commands, and the proof that nothing is left of it."""
+"""A system that is run by a supervisor, for tests: its commands, and a check that nothing is left of it."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ _TOP = Path(__file__).resolve().parents[2]
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A command that has ended."""
+    """The outcome of a command."""
 
     code: int
     output: str
@@ -35,22 +35,22 @@ class Ended(msgspec.Struct, frozen=True):
 
     @property
     def report(self) -> SystemStatus:
-        """What it printed, as JSON."""
+        """The status that it printed."""
         assert self.code in {0, 1}, self.errors
         return msgspec.json.decode(self.output, type=SystemStatus)
 
     @property
     def stopped(self) -> StopResult:
-        """What `down` printed, as JSON."""
+        """The result that `down` printed."""
         assert self.code == 0, self.errors
         return msgspec.json.decode(self.output, type=StopResult)
 
 
 class Supervised(Closeable):
-    """The system of one directory, with ports of its own.
+    """The system of one directory, on free ports.
 
     Args:
-        directory: where its files are.
+        directory: the data directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -79,7 +79,7 @@ class Supervised(Closeable):
         return ended.report
 
     def start_in_front(self, servers: int = 1, workers: int = 1) -> SystemStatus:
-        """Start it in the foreground, as the leader of a session, or attach to it; return when it is ready."""
+        """Start it in the foreground, as the leader of a session, or attach to it. Returns when it is ready."""
         self._foreground = subprocess.Popen(
             self._arguments("up", "--json", *self.sizes(servers, workers)),
             stdin=subprocess.DEVNULL,
@@ -94,12 +94,12 @@ class Supervised(Closeable):
         return msgspec.json.decode(self._foreground.stdout.readline(), type=SystemStatus)
 
     def interrupt(self) -> None:
-        """Send Ctrl-C to the supervisor in the foreground, and to it alone."""
+        """Send Ctrl-C to the supervisor in the foreground only."""
         assert self._foreground is not None
         self._foreground.send_signal(signal.SIGINT)
 
     def end_of_foreground(self) -> int:
-        """Wait until the supervisor in the foreground has ended; its exit code."""
+        """Wait until the supervisor in the foreground has ended. Returns its exit code."""
         assert self._foreground is not None
         assert self._foreground.stdout is not None
         code = self._foreground.wait(PATIENCE)
@@ -112,19 +112,19 @@ class Supervised(Closeable):
         return self.run("down", "--json", *flags).stopped
 
     def status(self) -> SystemStatus | None:
-        """What it says of itself."""
+        """Return the status that the command prints."""
         output = self.run("status", "--json").output
         return None if output.strip() == "null" else msgspec.json.decode(output, type=SystemStatus)
 
     def kill_supervisor(self) -> None:
         """End the supervisor as a crash would."""
-        found = state.load(self.home.state, SupervisorState)
-        assert found is not None
-        process_identity.kill(found.identity)
-        wait_until(lambda: not process_identity.is_alive(found.identity), "the supervisor to die")
+        supervisor = state.load(self.home.state, SupervisorState)
+        assert supervisor is not None
+        process_identity.kill(supervisor.identity)
+        wait_until(lambda: not process_identity.is_alive(supervisor.identity), "the supervisor to die")
 
     def assert_nothing_left(self, report: SystemStatus) -> None:
-        """Make sure that no process works for it any more and that nobody listens on its ports."""
+        """Check that no process of the system runs and that no program listens on its ports."""
         assert process_identity.ours(self.home) == []
         assert process_identity.identify(report.pid) is None
         for text in {report.listen, *report.servers} - {""}:
@@ -134,17 +134,17 @@ class Supervised(Closeable):
         assert not self.home.children.exists()
 
     def sizes(self, servers: int, workers: int) -> list[str]:
-        """The flags for so many of each, on free ports."""
+        """Return the flags for that many servers and workers, on free ports."""
         return [
             *("--servers", str(servers), "--workers", str(workers), "-c", "2"),
             *("--listen", "127.0.0.1:0", "--server-port", "0"),
         ]
 
     def close(self) -> None:
-        """End whatever the test has left."""
-        found = state.load(self.home.state, SupervisorState)
-        if found is not None:
-            process_identity.kill(found.identity)
+        """End all processes that the test has left."""
+        supervisor = state.load(self.home.state, SupervisorState)
+        if supervisor is not None:
+            process_identity.kill(supervisor.identity)
         if self._foreground is not None:
             self._foreground.kill()
             self.end_of_foreground()
@@ -157,24 +157,24 @@ class Supervised(Closeable):
 
 
 def pid_of(report: SystemStatus | None, name: str) -> int | None:
-    """The process id of one unit; None when there is no such process now."""
+    """Return the process id of one unit, or None when it has no process."""
     found = [unit.pid for unit in report.processes if unit.name == name] if report else []
     return found[0] if found else None
 
 
 def kill(pid: int | None) -> None:
-    """End a process of the test's own system as a crash would."""
+    """End a process of the tested system as a crash would."""
     assert pid is not None
     psutil.Process(pid).kill()
 
 
 def settled(report: SystemStatus | None) -> bool:
-    """Whether everything runs and is ready."""
+    """Return whether everything runs and is ready."""
     return report is not None and report.phase is Phase.RUNNING and report.ready
 
 
 def submit(address: str, kind: str, payload: Json, wait: float = 30.0) -> Json:
-    """Submit a task over the socket and wait for its result; where it stands when it hasn't ended by then."""
+    """Submit a task over the socket and wait for it. Returns its result, or its state when it has not ended."""
     client = ClientConnection()
     with socket.create_connection(Address.parse(address).pair, 10.0) as stream:
         stream.settimeout(wait + 10.0)

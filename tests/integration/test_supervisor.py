@@ -1,4 +1,4 @@
-"""The supervisor and its real children: started, found ready, killed, mended, taken down."""
+"""The supervisor and its real children: start, readiness, kills, restarts, end."""
 
 import contextlib
 import os
@@ -19,10 +19,10 @@ from core.supervisor.status import Phase, SystemStatus, UnitState
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
 from tests.services.waiting import wait_until
 
-MENDING = 30.0
+RESTART_TIMEOUT = 30.0
 
 RACES = 50
-"""How often two are started at the same moment in one directory."""
+"""Races between two supervisors that start at the same moment in one directory."""
 
 
 @pytest.fixture
@@ -60,23 +60,25 @@ def test_down_and_status_where_nothing_runs(system: Supervised) -> None:
 
 
 @pytest.mark.parametrize("name", ["s1", "w1"])
-def test_what_is_killed_is_started_again(system: Supervised, name: str) -> None:
+def test_a_killed_process_is_restarted(system: Supervised, name: str) -> None:
     report = system.up()
     former = pid_of(report, name)
     kill(former)
-    wait_until(lambda: settled(now := system.status()) and pid_of(now, name) != former, "a new process", MENDING)
+    wait_until(
+        lambda: settled(now := system.status()) and pid_of(now, name) != former, "a new process", RESTART_TIMEOUT
+    )
     now = system.status()
     assert now is not None
     assert [unit.restarts for unit in now.processes] == [int(unit.name == name) for unit in report.processes]
     assert submit(now.listen, "echo", "still here") == "still here"
 
 
-def test_a_process_that_is_down_or_hangs_makes_the_status_say_so(system: Supervised) -> None:
+def test_a_process_that_hangs_appears_in_the_status(system: Supervised) -> None:
     report = system.up()
     worker = pid_of(report, "w1")
     assert worker is not None
     os.kill(worker, signal.SIGSTOP)
-    wait_until(lambda: not settled(system.status()), "the silence to be noticed", MENDING)
+    wait_until(lambda: not settled(system.status()), "the silence to be noticed", RESTART_TIMEOUT)
     ended = system.run("status")
     assert ended.code == 1
     assert "silent" in ended.output
@@ -86,7 +88,7 @@ def test_a_process_that_is_down_or_hangs_makes_the_status_say_so(system: Supervi
 
 
 @pytest.mark.nginx
-def test_nginx_shares_the_connections_out_and_is_mended(nginx_program: Path, system: Supervised) -> None:
+def test_nginx_distributes_the_connections_and_is_restarted(nginx_program: Path, system: Supervised) -> None:
     report = system.up(2, 1, "--nginx")
     assert [unit.name for unit in report.processes] == ["s1", "s2", "w1", "nginx"]
     assert report.listen not in report.servers
@@ -95,7 +97,9 @@ def test_nginx_shares_the_connections_out_and_is_mended(nginx_program: Path, sys
     # Its worker processes outlive the master, and hold the port that the next one needs.
     master = pid_of(report, "nginx")
     kill(master)
-    wait_until(lambda: settled(now := system.status()) and pid_of(now, "nginx") != master, "a new NGINX", MENDING)
+    wait_until(
+        lambda: settled(now := system.status()) and pid_of(now, "nginx") != master, "a new NGINX", RESTART_TIMEOUT
+    )
     assert submit(report.listen, "wordcount", "uno dos tres") == 3
 
     assert system.down().stopped == ("s1", "s2", "w1", "nginx")
@@ -118,7 +122,7 @@ def test_a_second_up_attaches_to_the_first(system: Supervised) -> None:
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
-def test_an_up_that_wants_something_else_is_told_what_runs(system: Supervised, flags: list[str]) -> None:
+def test_an_up_with_other_settings_is_an_error_that_names_the_differences(system: Supervised, flags: list[str]) -> None:
     report = system.up(1, 0)
     ended = system.run("up", *system.sizes(2, 0), *flags)
     assert ended.code == 4
@@ -140,7 +144,7 @@ def test_of_many_that_start_at_once_one_runs_and_the_others_attach(system: Super
 
 
 def race(system: Supervised, *flags: str) -> set[int]:
-    """Start two at the same moment; the ids of the supervisors that they end up with."""
+    """Start two at the same moment. Returns the ids of the supervisors that they report."""
     command = [sys.executable, "-m", "core.supervisor", "up", *flags, "--json", "--dir", str(system.home.directory)]
     with contextlib.ExitStack() as racing:
         processes = [
@@ -160,7 +164,7 @@ def race(system: Supervised, *flags: str) -> set[int]:
     return {msgspec.json.decode(output, type=SystemStatus).pid for output, _ in outputs}
 
 
-def test_a_taken_port_is_left_out_and_its_holder_named(system: Supervised) -> None:
+def test_a_taken_port_is_skipped_and_its_holder_named(system: Supervised) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
         ended = system.run("up", "--detach", "--json", "--servers", "1", "--workers", "0", "--server-port", str(taken))
@@ -172,7 +176,7 @@ def test_a_taken_port_is_left_out_and_its_holder_named(system: Supervised) -> No
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
-def test_a_taken_port_that_was_asked_for_is_an_error(system: Supervised, flags: list[str]) -> None:
+def test_a_taken_port_that_was_given_is_an_error(system: Supervised, flags: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listen = f"127.0.0.1:{listener.getsockname()[1]}"
         ended = system.run("up", "--listen", listen, *flags)
@@ -195,7 +199,9 @@ def test_a_server_that_cannot_start_is_shown_and_nothing_is_left(system: Supervi
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
-def test_a_broker_that_cannot_be_reached_is_told_before_anything_starts(system: Supervised, flags: list[str]) -> None:
+def test_a_broker_that_cannot_be_reached_is_an_error_before_anything_starts(
+    system: Supervised, flags: list[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     system.environment["CAUCE_BROKER"] = f"amqp://me:secret@127.0.0.1:{port}/"
@@ -237,7 +243,7 @@ def test_a_second_interrupt_kills_at_once(system: Supervised) -> None:
     system.assert_nothing_left(report)
 
 
-def test_a_stop_while_starting_beats_the_start(system: Supervised) -> None:
+def test_a_stop_during_the_start_wins(system: Supervised) -> None:
     slow = system.home.directory / "slow.py"
     slow.write_text("import threading\nthreading.Event().wait()\n", "utf-8")
     starting = subprocess.Popen(
@@ -249,9 +255,9 @@ def test_a_stop_while_starting_beats_the_start(system: Supervised) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(system.home.state.exists, "the supervisor to begin", MENDING)
+    wait_until(system.home.state.exists, "the supervisor to start", RESTART_TIMEOUT)
     system.down()
-    assert starting.wait(MENDING) == 1
+    assert starting.wait(RESTART_TIMEOUT) == 1
     assert process_identity.ours(system.home) == []
 
 
@@ -263,7 +269,7 @@ def test_a_supervisor_that_hangs_is_ended_too(system: Supervised) -> None:
     system.assert_nothing_left(report)
 
 
-def test_redispatch_says_how_many_and_needs_a_journal(system: Supervised) -> None:
+def test_redispatch_prints_the_number_of_tasks_and_needs_a_journal(system: Supervised) -> None:
     ended = system.run("redispatch")
     assert ended.code == 2
     assert "there is no journal" in ended.errors
@@ -275,7 +281,7 @@ def test_redispatch_says_how_many_and_needs_a_journal(system: Supervised) -> Non
     system.down()
 
 
-def test_what_nginx_would_be_told_is_the_file_of_this_repository(system: Supervised) -> None:
+def test_the_printed_nginx_configuration_is_the_file_of_this_repository(system: Supervised) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "core.supervisor", "nginx-conf"], capture_output=True, env=system.environment, check=True
     )

@@ -1,4 +1,4 @@
-"""What operators have the supervisor do with single processes, and the processes that users declare themselves."""
+"""Operations on single processes, interrupts of commands that wait, and declared processes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -29,11 +29,11 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
         yield supervised
 
 
-class Held:
-    """A task that ends when the test lets it.
+class GatedTask:
+    """A task that ends when the test opens its gate.
 
     Args:
-        directory: the system's.
+        directory: the data directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -41,42 +41,42 @@ class Held:
         self._trace = directory / "trace"
         self._gate = directory / "gate"
 
-    def begin(self, report: SystemStatus) -> None:
-        """Submit it and wait until it runs."""
+    def start(self, report: SystemStatus) -> None:
+        """Submit the task and wait until it runs."""
         payload = {"trace": str(self._trace), "gate": str(self._gate)}
         once(Address.parse(report.listen), "submit", id="held", kind="gated", payload=payload)
         wait_until(lambda: self.runs == 1, "the task to run", PATIENCE)
 
-    def let_go(self) -> None:
-        """Have it end."""
+    def open_gate(self) -> None:
+        """Let the task end."""
         self._gate.touch()
 
     @property
     def runs(self) -> int:
-        """How often it was begun."""
+        """The number of attempts that have started."""
         return self._trace.read_text("utf-8").count("\n") if self._trace.exists() else 0
 
     @property
     def state(self) -> str:
-        """Where it stands."""
+        """The state of the task."""
         found = find(self._directory, "held")
         return "" if found is None else str(found.state)
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Held:
-    return Held(tmp_path)
+def held(tmp_path: Path) -> GatedTask:
+    return GatedTask(tmp_path)
 
 
-def part_of(system: Supervised, name: str) -> UnitStatus:
-    """How a process is, asked without a command's delay."""
+def unit_of(system: Supervised, name: str) -> UnitStatus:
+    """Return the status of a unit, without the delay of a command."""
     report = commands.status(system.home)
     assert report is not None
     return next(unit for unit in report.processes if unit.name == name)
 
 
 def becomes(system: Supervised, name: str, state: UnitState) -> Callable[[], bool]:
-    return lambda: part_of(system, name).state is state
+    return lambda: unit_of(system, name).state is state
 
 
 def pids(report: SystemStatus | None) -> dict[str, int | None]:
@@ -93,8 +93,8 @@ def test_single_processes_and_kinds_of_them_are_stopped_started_restarted_and_ki
 
     stopped = system.run("stop", "w2", "--json").report
     assert pids(stopped) == {**before, "w2": None}
-    assert part_of(system, "w2").state is UnitState.STOPPED
-    # What an operator has stopped is no trouble.
+    assert unit_of(system, "w2").state is UnitState.STOPPED
+    # A process that an operator has stopped is not a problem.
     assert system.run("status").code == 0
 
     started = system.run("start", "w2", "--json").report
@@ -112,7 +112,7 @@ def test_single_processes_and_kinds_of_them_are_stopped_started_restarted_and_ki
     killed = system.run("kill", "w1", "--json").report
     assert pids(killed)["w1"] != pids(restarted)["w1"]
     wait_until(becomes(system, "w1", UnitState.READY), "the worker to come back by itself", PATIENCE)
-    assert part_of(system, "w1").restarts == 1
+    assert unit_of(system, "w1").restarts == 1
 
     assert set(pids(system.run("stop", "all", "--json").report).values()) == {None}
     assert process_identity.ours(system.home) == []
@@ -121,7 +121,7 @@ def test_single_processes_and_kinds_of_them_are_stopped_started_restarted_and_ki
     assert None not in pids(again).values()
 
 
-def test_a_name_that_is_none_is_an_error_that_names_those_that_there_are(system: Supervised) -> None:
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(system: Supervised) -> None:
     for operation in OPERATIONS:
         ended = system.run(operation, "w1")
         assert ended.code == 1
@@ -131,7 +131,7 @@ def test_a_name_that_is_none_is_an_error_that_names_those_that_there_are(system:
 
     before = pids(system.up(1, 1))
     for operation in OPERATIONS:
-        # The names that there are come to no harm by the one that there is not.
+        # The processes with valid names are not touched.
         ended = system.run(operation, "w1", "w9")
         assert ended.code == 1
         assert ended.output == ""
@@ -148,79 +148,79 @@ def test_a_stop_beats_a_restart_that_is_due(system: Supervised) -> None:
     wait_until(becomes(system, "w1", UnitState.RESTARTING), "the death to be noticed", PATIENCE)
     now = commands.operate(system.home, "stop", ["w1"])
     assert pids(now)["w1"] is None
-    # It would have been started again before another process has been twice.
+    # By now it would have been restarted.
     for _ in range(2):
         commands.operate(system.home, "restart", ["s1"])
-    assert part_of(system, "w1").state is UnitState.STOPPED
-    assert part_of(system, "w1").pid is None
+    assert unit_of(system, "w1").state is UnitState.STOPPED
+    assert unit_of(system, "w1").pid is None
 
 
-def test_a_stop_beats_a_restart_that_is_under_way(system: Supervised, held: Held) -> None:
+def test_a_stop_beats_a_restart_that_is_under_way(system: Supervised, held: GatedTask) -> None:
     report = system.up(1, 1, "--tasks", kinds.__name__)
-    held.begin(report)
+    held.start(report)
     with Command(system, "restart", "w1") as restarting:
-        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be asked to end", PATIENCE)
         with Command(system, "stop", "w1", "--timeout", "30") as stopping:
             wait_until(lambda: kill_in(system) <= 30.0, "the stop to be asked for", PATIENCE)
-            held.let_go()
+            held.open_gate()
             assert stopping.end().code == 0
         ended = restarting.end()
     assert ended.code == 1
     assert "w1 was stopped before" in ended.errors
-    assert part_of(system, "w1").state is UnitState.STOPPED
-    assert part_of(system, "w1").pid is None
+    assert unit_of(system, "w1").state is UnitState.STOPPED
+    assert unit_of(system, "w1").pid is None
     assert held.state == "done"
     assert held.runs == 1
 
 
 def test_what_was_to_be_restarted_when_the_supervisor_was_killed_is_not_left_stopped(
-    system: Supervised, held: Held
+    system: Supervised, held: GatedTask
 ) -> None:
     flags = ("--tasks", kinds.__name__)
     report = system.up(1, 1, *flags)
-    held.begin(report)
+    held.start(report)
     with Command(system, "restart", "w1") as restarting:
-        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
-        # What is written down is of the same turn, or of the next, which a later answer comes after.
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be asked to end", PATIENCE)
+        # The file is written in the same tick or the next one, which ends before a later reply.
         commands.operate(system.home, "start", ["s1"])
         system.kill_supervisor()
         assert restarting.end().code == 1
-    held.let_go()
+    held.open_gate()
     again = system.up(1, 1, *flags)
     assert pid_of(again, "s1") == pid_of(report, "s1")
     wait_until(becomes(system, "w1", UnitState.READY), "the worker to come", PATIENCE)
-    assert part_of(system, "w1").pid != pid_of(report, "w1")
+    assert unit_of(system, "w1").pid != pid_of(report, "w1")
 
 
 def kill_in(system: Supervised) -> float:
-    left = part_of(system, "w1").kill_in
+    left = unit_of(system, "w1").kill_in
     return PATIENCE if left is None else left
 
 
 # An interrupt of a command that waits.
 
 
-def test_an_interrupt_of_down_skips_the_waiting_and_nothing_is_left(system: Supervised, held: Held) -> None:
+def test_an_interrupt_of_down_skips_the_waiting_and_nothing_is_left(system: Supervised, held: GatedTask) -> None:
     report = system.up(1, 1, "--tasks", kinds.__name__)
-    held.begin(report)
+    held.start(report)
     with Command(system, "down", "--json") as down:
-        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be asked to end", PATIENCE)
         wait_until(becomes(system, "s1", UnitState.STOPPED), "the server to end before", PATIENCE)
         assert down.process.poll() is None
         down.interrupt()
         stopped = down.end().stopped
     assert (stopped.stopped, stopped.killed) == (("s1",), ("w1",))
     system.assert_nothing_left(report)
-    # The task waits for the next one that can do it.
+    # The task waits for another worker.
     assert held.state in {"queued", "running"}
 
 
 @pytest.mark.parametrize("command", [("stop", "w1"), ("scale", "workers=0")], ids=["stop", "scale"])
-def test_an_interrupt_kills_only_what_is_to_stop(system: Supervised, held: Held, command: tuple[str, ...]) -> None:
+def test_an_interrupt_kills_only_what_is_to_stop(system: Supervised, held: GatedTask, command: tuple[str, ...]) -> None:
     report = system.up(1, 1, "--tasks", kinds.__name__)
-    held.begin(report)
+    held.start(report)
     with Command(system, *command, "--json") as waiting:
-        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be told to leave", PATIENCE)
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be asked to end", PATIENCE)
         waiting.interrupt()
         now = waiting.end().report
     assert {name: pid for name, pid in pids(now).items() if pid is not None} == {"s1": pid_of(report, "s1")}
@@ -247,7 +247,7 @@ command = [{python}, "-c", {program}]
 start = false
 """
 
-KEEPS_A_DIARY = """
+PRINTS_ITS_START_AND_END = """
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: (print("good night", flush=True), exit(0)))
 print(os.environ.get("GREETING", "nothing"), flush=True)
@@ -256,49 +256,49 @@ signal.pause()
 
 
 def declare(directory: Path) -> Address:
-    """Declare three processes; the address of the one that listens."""
+    """Declare three processes. Returns the address of the one that listens."""
     port = free_port()
-    text = DECLARED.format(python=quoted(sys.executable), program=quoted(KEEPS_A_DIARY), port=port)
+    text = DECLARED.format(python=quoted(sys.executable), program=quoted(PRINTS_ITS_START_AND_END), port=port)
     (directory / "cauce.toml").write_text(text, "utf-8")
     (directory / "pages").mkdir()
     return Address("127.0.0.1", port)
 
 
 def quoted(text: str) -> str:
-    """As a text of the settings file."""
+    """Quote a string for the settings file."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def test_what_is_declared_is_run_with_everything_else(system: Supervised, tmp_path: Path) -> None:
+def test_declared_processes_run_with_the_others(system: Supervised, tmp_path: Path) -> None:
     address = declare(tmp_path)
     report = system.up(1, 1)
     assert [unit.name for unit in report.processes] == ["s1", "w1", "diary", "late", "website"]
     assert report.ready
-    website = part_of(system, "website")
+    website = unit_of(system, "website")
     assert (website.state, website.address) == (UnitState.READY, str(address))
     assert psutil.Process(website.pid).cwd() == str(tmp_path / "pages")
-    assert part_of(system, "late").state is UnitState.STOPPED
-    started = {name: part_of(system, name).started_at or 0.0 for name in ("s1", "w1", "diary", "website")}
+    assert unit_of(system, "late").state is UnitState.STOPPED
+    started = {name: unit_of(system, name).started_at or 0.0 for name in ("s1", "w1", "diary", "website")}
     assert max(started["s1"], started["w1"]) < min(started["diary"], started["website"])
     assert "good morning" in system.run("logs", "diary").output
 
     kill(website.pid)
-    wait_until(lambda: part_of(system, "website").pid not in {None, website.pid}, "it to be started again", PATIENCE)
+    wait_until(lambda: unit_of(system, "website").pid not in {None, website.pid}, "it to be started again", PATIENCE)
     wait_until(becomes(system, "website", UnitState.READY), "it to be ready", PATIENCE)
-    assert part_of(system, "website").restarts == 1
+    assert unit_of(system, "website").restarts == 1
 
     assert settled(system.run("start", "late", "--json").report)
-    assert part_of(system, "late").state is UnitState.READY
+    assert unit_of(system, "late").state is UnitState.READY
     assert set(pids(system.run("stop", "declared", "--json").report)) == {"s1", "w1", "diary", "late", "website"}
-    assert part_of(system, "website").pid is None
+    assert unit_of(system, "website").pid is None
     assert settled(system.run("start", "declared", "--json").report)
 
     stopped = system.down()
-    # It is stopped before what it may need.
+    # It stops before the processes that it may need.
     assert set(stopped.stopped[:3]) == {"diary", "late", "website"}
     assert stopped.stopped[3:] == ("s1", "w1")
     assert stopped.killed == ()
-    # Politely: each had its word, at the stop and at the end.
+    # Each was asked to end, at the stop and at the end, and was not killed.
     assert system.home.log("diary").read_text("utf-8") == "good morning\ngood night\n" * 2
     system.assert_nothing_left(report)
 
@@ -313,7 +313,7 @@ def test_what_is_declared_is_run_with_everything_else(system: Supervised, tmp_pa
     ids=["no list", "slip", "name of a unit"],
 )
 @pytest.mark.parametrize("flags", [[], ["--detach"]], ids=["in front", "detached"])
-def test_what_is_declared_wrongly_is_told_before_anything_starts(
+def test_an_invalid_declaration_is_an_error_before_anything_starts(
     system: Supervised, tmp_path: Path, table: str, complaint: str, flags: list[str]
 ) -> None:
     file = tmp_path / "cauce.toml"
@@ -326,7 +326,7 @@ def test_what_is_declared_wrongly_is_told_before_anything_starts(
     assert not system.home.log("s1").exists()
 
 
-def test_what_is_declared_and_can_not_run_takes_the_start_back(system: Supervised, tmp_path: Path) -> None:
+def test_a_declared_process_that_cannot_run_fails_the_start(system: Supervised, tmp_path: Path) -> None:
     (tmp_path / "cauce.toml").write_text('[process.website]\ncommand = ["no-such-program"]\n', "utf-8")
     ended = system.run("up", "--detach", *system.sizes(1, 1))
     assert ended.code == 1

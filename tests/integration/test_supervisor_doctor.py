@@ -1,4 +1,4 @@
-"""What the doctor finds in real directories, on real ports, with real processes; and that it leaves no trace."""
+"""The doctor's findings in real directories, on real ports, with real processes. It leaves no trace."""
 
 import argparse
 import os
@@ -46,23 +46,23 @@ def look(directory: Path, *flags: str, environment: Mapping[str, str] | None = N
 
 
 def problems(findings: list[Finding]) -> list[str]:
-    """The checks that found a problem."""
+    """Return the checks that found a problem."""
     return [finding.check for finding in findings if finding.verdict is Verdict.PROBLEM]
 
 
 def one(findings: list[Finding], check: str) -> Finding:
-    """The only finding of a check."""
+    """Return the only finding of a check."""
     [found] = [finding for finding in findings if finding.check == check]
     return found
 
 
 def content(directory: Path) -> dict[Path, tuple[int, bytes]]:
-    """Every file, with the time of its last change."""
+    """Return every file with the time of its last change."""
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in directory.rglob("*") if path.is_file()}
 
 
 def make_journal(directory: Path) -> Path:
-    """A new journal without any task."""
+    """Make a new journal without tasks."""
     journal = Journal("resultados.db", directory)
     journal.open().close()
     return journal.path
@@ -80,7 +80,7 @@ def test_a_healthy_directory_has_no_problem_and_stays_as_it_was(tmp_path: Path) 
     assert one(findings, "sqlite").text.startswith("SQLite 3.")
 
 
-def test_a_directory_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_directory_is_not_made(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "deep"
     findings = look(directory, *ANY_PORTS)
     assert problems(findings) == []
@@ -97,21 +97,21 @@ def test_a_directory_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory where not even root can write")
-def test_a_directory_where_nobody_can_write_is_a_problem() -> None:
+def test_a_directory_that_cannot_be_written_is_a_problem() -> None:
     assert one(look(Path("/proc/self"), *ANY_PORTS), "directory").verdict is Verdict.PROBLEM
     found = one(look(Path("/proc/new"), *ANY_PORTS), "directory")
     assert found.verdict is Verdict.PROBLEM
     assert 'install -d -o "$(id -un)" /proc/new' in found.remedy
 
 
-def test_a_file_in_the_place_of_the_own_directory_is_a_problem(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_supervisors_directory_is_a_problem(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.path.write_text("")
     assert one(look(tmp_path, *ANY_PORTS), "directory").text == f"{home.path} is not a directory"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs the rights of Unix files")
-def test_files_that_others_may_read_are_told_of(tmp_path: Path) -> None:
+def test_files_that_others_may_read_are_reported(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.create()
     assert one(look(tmp_path, *ANY_PORTS), "permissions").verdict is Verdict.OK
@@ -125,7 +125,7 @@ def test_files_that_others_may_read_are_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs the users of Unix")
-def test_root_is_warned_of_what_will_belong_to_it(tmp_path: Path) -> None:
+def test_root_is_warned_about_the_owner_of_the_files(tmp_path: Path) -> None:
     expected = Verdict.WARNING if os.geteuid() == 0 else Verdict.OK
     assert one(look(tmp_path, *ANY_PORTS), "user").verdict is expected
 
@@ -139,7 +139,7 @@ def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
         assert Path(f"{path}-wal").exists()
 
 
-def test_a_journal_that_is_none_is_a_problem(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "resultados.db").write_bytes(b"not a database at all" * 1000)
     found = one(look(tmp_path, *ANY_PORTS), "journal")
     assert found.verdict is Verdict.PROBLEM
@@ -150,7 +150,7 @@ def test_a_journal_that_is_none_is_a_problem(tmp_path: Path) -> None:
 def test_a_damaged_journal_is_a_problem(tmp_path: Path) -> None:
     path = make_journal(tmp_path)
     whole = path.read_bytes()
-    # Its first page stays as it is, so that it can be opened.
+    # Its first page stays valid, so that it can be opened.
     path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
     found = one(look(tmp_path, *ANY_PORTS), "journal")
     assert found.verdict is Verdict.PROBLEM
@@ -166,7 +166,7 @@ def test_a_journal_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
     assert "a newer Cauce: its schema is 999" in found.text
 
 
-def test_a_journal_that_cannot_be_where_it_is_wanted_is_a_problem(tmp_path: Path) -> None:
+def test_a_journal_path_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for database in ("file/under.db", "."):
         found = one(look(tmp_path, *ANY_PORTS, "--database", database), "journal")
@@ -178,7 +178,7 @@ def test_a_database_of_another_kind_is_a_problem(tmp_path: Path) -> None:
     assert problems(look(tmp_path, *ANY_PORTS, "--database", "postgres://here/there")) == ["journal"]
 
 
-def test_settings_that_cannot_go_together_are_a_problem(tmp_path: Path) -> None:
+def test_contradicting_settings_are_a_problem(tmp_path: Path) -> None:
     findings = look(tmp_path, *ANY_PORTS, "--token-file", str(tmp_path / "missing"))
     assert problems(findings) == ["settings"]
     assert "missing can't be read" in one(findings, "settings").text
@@ -195,7 +195,7 @@ def test_the_holder_of_a_taken_port_is_named(tmp_path: Path) -> None:
     assert f"kill {os.getpid()}" in found.remedy
 
 
-def test_a_taken_port_that_was_asked_for_is_a_problem(tmp_path: Path) -> None:
+def test_a_taken_port_that_was_given_is_a_problem(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listen = f"127.0.0.1:{listener.getsockname()[1]}"
         found = one(look(tmp_path, "--servers", "1", "--listen", listen), "ports")
@@ -227,7 +227,7 @@ def test_a_port_that_a_process_of_this_system_holds_is_fine(tmp_path: Path) -> N
     assert found == Finding("ports", Verdict.OK, f"{address} is held by s1 of this system")
 
 
-def test_a_broker_that_is_not_there_is_a_problem_and_its_password_is_not_told(tmp_path: Path) -> None:
+def test_a_missing_broker_is_a_problem_and_its_password_is_not_shown(tmp_path: Path) -> None:
     port = free_port()
     findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": f"amqp://me:hushhush@127.0.0.1:{port}/"})
     assert problems(findings) == ["broker"]
@@ -240,7 +240,7 @@ def test_a_broker_that_is_not_there_is_a_problem_and_its_password_is_not_told(tm
 @pytest.mark.parametrize(
     "url", ["amqp://me:hushhush@127.0.0.1:99999999/", "rabbit://me:hushhush@here", "amqp://me:hushhush@[::1/%zz"]
 )
-def test_a_broker_that_cannot_be_understood_is_a_problem_and_its_password_is_not_told(tmp_path: Path, url: str) -> None:
+def test_an_invalid_broker_url_is_a_problem_and_its_password_is_not_shown(tmp_path: Path, url: str) -> None:
     findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": url})
     assert problems(findings) == ["broker"]
     assert one(findings, "broker").remedy == "correct CAUCE_BROKER"
@@ -248,7 +248,7 @@ def test_a_broker_that_cannot_be_understood_is_a_problem_and_its_password_is_not
 
 
 @pytest.mark.rabbitmq
-def test_a_broker_that_can_be_used_and_one_that_refuses_us(tmp_path: Path, rabbitmq_url: str) -> None:
+def test_a_broker_that_can_be_used_and_one_that_refuses_the_login(tmp_path: Path, rabbitmq_url: str) -> None:
     assert one(look(tmp_path, *ANY_PORTS, "--broker", rabbitmq_url), "broker").verdict is Verdict.OK
     refused = re.sub(r"//([^:]*):[^@]*@", r"//\1:hushhush@", rabbitmq_url)
     found = one(look(tmp_path, *ANY_PORTS, "--broker", refused), "broker")
@@ -273,7 +273,7 @@ def test_an_embedded_queue_that_is_damaged_is_a_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.nginx
-def test_the_nginx_of_this_machine_will_do(tmp_path: Path, nginx_program: Path) -> None:
+def test_the_nginx_of_this_machine_is_accepted(tmp_path: Path, nginx_program: Path) -> None:
     assert nginx_program.exists()
     assert one(look(tmp_path, *ANY_PORTS, "--nginx"), "nginx").verdict is Verdict.OK
 
@@ -290,7 +290,7 @@ def test_a_declared_process_without_its_command_is_a_problem(tmp_path: Path) -> 
     assert "cauce.toml" in found.remedy
 
 
-def test_what_a_killed_supervisor_has_left_running_is_told(tmp_path: Path) -> None:
+def test_processes_left_by_a_killed_supervisor_are_reported(tmp_path: Path) -> None:
     environment = {**os.environ, MARK: str(Home(tmp_path).directory)}
     with subprocess.Popen([sys.executable, "-c", WAITING], stdin=subprocess.PIPE, env=environment) as left:
         found = one(look(tmp_path, *ANY_PORTS), "supervisor")
@@ -301,7 +301,7 @@ def test_what_a_killed_supervisor_has_left_running_is_told(tmp_path: Path) -> No
     assert f"python -m core.supervisor down --dir {tmp_path}" in found.remedy
 
 
-def test_a_supervisor_that_does_not_answer_is_told_of_soon(tmp_path: Path) -> None:
+def test_a_supervisor_that_does_not_answer_is_reported_soon(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.create()
     identity = process_identity.identify(os.getpid())
@@ -314,7 +314,7 @@ def test_a_supervisor_that_does_not_answer_is_told_of_soon(tmp_path: Path) -> No
     assert found.verdict is Verdict.WARNING
     assert "core.supervisor down" in found.remedy
     assert time.monotonic() - begun < 10
-    # Nothing runs there any more, and the file is only what was left.
+    # No process runs there any more; only the file is left.
     assert one(look(tmp_path, *ANY_PORTS), "supervisor").text.startswith("none runs here; the last one was killed")
 
 
@@ -332,7 +332,7 @@ def test_a_system_that_runs_is_fine_and_goes_on(system: Supervised) -> None:
     assert settled(system.status())
 
 
-def test_text_of_strangers_reaches_no_terminal_as_it_is(tmp_path: Path) -> None:
+def test_foreign_text_is_shown_without_control_characters(tmp_path: Path) -> None:
     hostile = tmp_path / "a\x1b]0;owned\x07\n\u202eb"
     hostile.write_text("")
     findings = look(hostile / "under", *ANY_PORTS, "--database", "\x1b[2J.db")
@@ -340,7 +340,7 @@ def test_text_of_strangers_reaches_no_terminal_as_it_is(tmp_path: Path) -> None:
     assert all((finding.check + finding.text + finding.remedy).isprintable() for finding in findings)
 
 
-def test_a_check_that_fails_unforeseen_is_a_finding_and_the_others_are_made(tmp_path: Path) -> None:
+def test_an_unexpected_error_of_a_check_is_a_finding_and_the_others_run(tmp_path: Path) -> None:
     usual = look(tmp_path, *ANY_PORTS)
     findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_DATABASE": "no\x00file"})
     assert [finding.check for finding in findings] == [finding.check for finding in usual]

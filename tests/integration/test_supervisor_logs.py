@@ -1,4 +1,4 @@
-"""The logs of a system that runs, read back: at once, as they come, and for programs."""
+"""The logs of a running system: read, followed, and printed for programs."""
 
 import datetime
 import os
@@ -32,12 +32,12 @@ def decoded(output: str) -> list[LogLineJson]:
 
 
 def note(system: Supervised, name: str, text: str) -> None:
-    """Write to the log of a process as that does itself: at its end."""
+    """Append to the log of a process, as the process does."""
     with system.home.log(name).open("ab") as stream:
         stream.write(f"{text}\n".encode())
 
 
-def test_the_lines_of_all_are_merged_and_those_of_some_picked(system: Supervised) -> None:
+def test_lines_of_all_processes_are_merged_and_can_be_selected(system: Supervised) -> None:
     ended = system.run("logs")
     assert (ended.code, ended.output) == (0, "")
     system.up(1, 2)
@@ -45,7 +45,7 @@ def test_the_lines_of_all_are_merged_and_those_of_some_picked(system: Supervised
     found = [LINE.fullmatch(line) for line in lines]
     assert all(found), lines
     assert {each[1] for each in found if each} == {"s1", "w1", "w2", "supervisor"}
-    # In the order of time: a day has no end within a test but at midnight.
+    # In the order of time, unless midnight falls into the test.
     times = [line[:12] for line in lines]
     assert times == sorted(times) or times[0] > times[-1]
 
@@ -56,7 +56,7 @@ def test_the_lines_of_all_are_merged_and_those_of_some_picked(system: Supervised
     assert system.run("logs", "--grep", "NO SUCH TEXT").output == ""
     ready = system.run("logs", "--grep", "IS READY", "--since", "3600").output.splitlines()
     assert {line.split()[4] for line in ready} == {"s1", "w1", "w2"}
-    # Nothing is worth a warning in a system that does well; a traceback belongs to the error that it follows.
+    # A healthy system logs no warning; a traceback belongs to the error before it.
     assert system.run("logs", "--level", "warning").output == ""
     note(system, "w1", f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M:%S}.000 ERROR    w1 it broke\n  at here")
     assert [line.split(None, 3)[3] for line in system.run("logs", "--level", "warning").output.splitlines()] == [
@@ -65,7 +65,7 @@ def test_the_lines_of_all_are_merged_and_those_of_some_picked(system: Supervised
     ]
 
 
-def test_for_programs_every_line_is_an_object(system: Supervised) -> None:
+def test_with_json_every_line_is_an_object(system: Supervised) -> None:
     system.up(1, 1)
     note(system, "w1", "\x1b[2Jno time of its own")
     ended = system.run("logs", "--json")
@@ -80,7 +80,7 @@ def test_for_programs_every_line_is_an_object(system: Supervised) -> None:
     assert [line.message for line in lines if "time of its own" in line.message] == [r"\x1b[2Jno time of its own"]
 
 
-def test_a_name_without_a_log_is_an_error_that_names_those_that_there_are(system: Supervised) -> None:
+def test_a_name_without_a_log_is_an_error_that_lists_the_known_ones(system: Supervised) -> None:
     system.up(1, 0)
     for flags in (["w9"], ["w9", "--follow"], ["s1", "w9", "--json"]):
         ended = system.run("logs", *flags)
@@ -89,18 +89,18 @@ def test_a_name_without_a_log_is_an_error_that_names_those_that_there_are(system
             "",
             "core.supervisor: there is no log of 'w9'; there are: s1, supervisor\n",
         )
-    # The log of a process that is gone can be read as well.
+    # The log of a process that has ended can be read too.
     system.down()
     assert " s1 " in system.run("logs", "s1").output
     for flags in (["--lines", "few"], ["--level", "loud"], ["--since", "yesterday"]):
         assert system.run("logs", *flags).code == 2
 
 
-def test_what_is_followed_goes_on_over_a_restart_and_a_rotation_until_an_interrupt(system: Supervised) -> None:
+def test_following_goes_on_over_a_restart_and_a_rotation_until_an_interrupt(system: Supervised) -> None:
     report = system.up(1, 1)
     with Command(system, "logs", "--follow", "w1") as one, Command(system, "logs", "-f", "--json", "-n", "0") as all_:
         wait_until(lambda: one.output.count("w1 is ready") == 1, "the former lines", PATIENCE)
-        # That the second one follows is seen by a line that comes.
+        # A line that arrives shows that the second command follows.
         marks = 0
 
         def follows() -> bool:
@@ -114,12 +114,12 @@ def test_what_is_followed_goes_on_over_a_restart_and_a_rotation_until_an_interru
         kill(pid_of(report, "w1"))
         wait_until(lambda: one.output.count("w1 is ready") == 2, "the lines of the second worker", PATIENCE)
 
-        # What is large is set aside within a second or so, and the process writes on where it was.
+        # A large log is rotated within about a second, and the process goes on writing.
         log = system.home.log("w1")
         with log.open("ab") as stream:
             stream.write(PLENTY * (LARGEST // len(PLENTY) + 1))
             stream.write(b"the last line before\n")
-        wait_until(lambda: len(former(log)) == 1, "the log to be set aside", PATIENCE)
+        wait_until(lambda: len(former(log)) == 1, "the log to be rotated", PATIENCE)
         assert log.stat().st_size < LARGEST
         third = pid_of(commands.operate(system.home, "restart", ["w1"]), "w1")
         wait_until(lambda: one.output.count("w1 is ready") == 3, "the lines of the third worker", PATIENCE)
@@ -133,12 +133,12 @@ def test_what_is_followed_goes_on_over_a_restart_and_a_rotation_until_an_interru
         all_.interrupt()
         ends = (one.end(), all_.end())
     for ended in ends:
-        # 128 and the number of the signal, and no word of a fault.
+        # 128 and the number of the signal, without an error message.
         assert (ended.code, ended.errors) == (130, "")
     assert {line.process for line in decoded(ends[1].output)} == {"s1", "w1", "supervisor"}
 
 
-def test_what_is_followed_shows_processes_that_come_later_and_ends_with_its_reader(system: Supervised) -> None:
+def test_following_includes_later_processes_and_ends_with_its_reader(system: Supervised) -> None:
     system.up(1, 0)
     with Command(system, "logs", "-f", "--lines", "1") as following:
         wait_until(lambda: following.output != "", "the last line", PATIENCE)
@@ -154,7 +154,7 @@ def test_what_is_followed_shows_processes_that_come_later_and_ends_with_its_read
         assert "Traceback" not in piped.errors
 
 
-def test_structured_logs_are_read_back_like_others(system: Supervised) -> None:
+def test_structured_logs_are_read_like_others(system: Supervised) -> None:
     system.up(1, 1, "--log-format", "json")
     assert system.home.log("w1").read_text("utf-8").startswith("{")
     lines = decoded(system.run("logs", "--json").output)

@@ -54,12 +54,12 @@ HOSTILE = {
     "ERL_EPMD_ADDRESS": "0.0.0.0",  # noqa: S104 - the port mapper must not listen there
     "ERL_EPMD_PORT": "1",
 }
-"""What a user may have in the environment for another RabbitMQ, or for programs that know nothing of RabbitMQ."""
+"""Variables that a user may have set for another RabbitMQ, or for other programs."""
 
 
 @pytest.fixture(scope="module")
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
-    # It skips, or fails with the command that installs it, where there is no RabbitMQ.
+    # Without RabbitMQ it skips, or fails with the command that installs it.
     request.getfixturevalue("make_rabbitmq_node")
     with Supervised(tmp_path_factory.mktemp("private")) as supervised:
         supervised.environment.update(HOSTILE)
@@ -71,7 +71,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def system(shared: Supervised) -> Supervised:
-    """The system, with everything ready."""
+    """Return the system when everything is ready."""
     wait_until(lambda: settled(shared.status()), "everything to be ready", PATIENCE)
     return shared
 
@@ -88,7 +88,7 @@ def secrets_of(system: Supervised) -> set[str]:
 
 
 def processes_of(system: Supervised, *names: str) -> list[psutil.Process]:
-    """The processes of some parts, and all that they have started."""
+    """Return the processes of some units, and all their descendants."""
     report = system.status()
     tops = [psutil.Process(pid) for name in names if (pid := pid_of(report, name)) is not None]
     assert len(tops) == len(names)
@@ -96,7 +96,7 @@ def processes_of(system: Supervised, *names: str) -> list[psutil.Process]:
 
 
 def listeners(system: Supervised) -> set[tuple[str, int]]:
-    """Where the node and its port mapper listen."""
+    """Return the addresses that the node and its port mapper listen on."""
     return {
         (connection.laddr.ip, connection.laddr.port)
         for process in processes_of(system, "epmd", "rabbitmq")
@@ -106,7 +106,7 @@ def listeners(system: Supervised) -> set[tuple[str, int]]:
 
 
 def names_at(epmd_port: int) -> str:
-    """The names that a port mapper knows, with the ports where they can be reached."""
+    """Return the names that a port mapper knows, with their ports."""
     with socket.create_connection(("127.0.0.1", epmd_port), 10.0) as stream:
         stream.sendall(b"\x00\x01n")
         answer = b""
@@ -130,15 +130,15 @@ def assert_free(ports: set[tuple[str, int]]) -> None:
 
 def test_all_its_listeners_are_on_the_loopback_address_and_only_those_that_it_needs(system: Supervised) -> None:
     node = node_of(system)
-    # The port mapper listens on both of the machine's loopback addresses, whatever it is told.
+    # The port mapper listens on both loopback addresses of the machine, whatever its settings.
     wanted = {("127.0.0.1", port) for port in (node.port, node.distribution_port, node.epmd_port)}
     assert wanted <= listeners(system) <= wanted | {("::1", node.epmd_port)}
-    # Its own port mapper knows it, and nobody else's: its name leads to its distribution port.
+    # Only its own port mapper knows it: its name leads to its distribution port.
     assert names_at(node.epmd_port) == f"name {node.name.split('@')[0]} at port {node.distribution_port}\n"
 
 
 @pytest.mark.parametrize(("user", "password"), [("guest", "guest"), ("cauce", ""), ("", "")])
-def test_those_whom_every_rabbitmq_knows_are_refused(system: Supervised, user: str, password: str) -> None:
+def test_the_default_users_of_rabbitmq_are_refused(system: Supervised, user: str, password: str) -> None:
     url = f"amqp://{user}:{password}@127.0.0.1:{node_of(system).port}/%2F"
     with pytest.raises(BrokerMisconfigured):
         RabbitBroker([url]).check(PATIENCE)
@@ -154,7 +154,7 @@ def test_the_credentials_of_another_directory_are_refused(system: Supervised, tm
     local(system).check(PATIENCE)
 
 
-def test_it_works_whatever_rabbitmq_the_environment_speaks_of(system: Supervised) -> None:
+def test_variables_for_another_rabbitmq_are_ignored(system: Supervised) -> None:
     report = system.status()
     assert report is not None
     assert [unit.name for unit in report.processes][:2] == ["epmd", "rabbitmq"]
@@ -162,7 +162,7 @@ def test_it_works_whatever_rabbitmq_the_environment_speaks_of(system: Supervised
     assert submit(report.listen, "wordcount", "uno dos tres") == 3
 
 
-# What can be seen of it.
+# What others can see of it.
 
 
 def test_no_report_log_file_or_command_line_shows_a_secret(system: Supervised) -> None:
@@ -190,7 +190,7 @@ def test_only_its_own_files_hold_a_secret_and_only_their_owner_can_read_them(sys
     own = {each for each in holding if each.parent == system.home.rabbitmq}
     assert {each.name for each in own} == {".erlang.cookie", "node.json", "rabbitmq.conf", "broker.url"}
     assert {stat.S_IMODE(each.stat().st_mode) for each in own} <= {0o400, 0o600}
-    # What RabbitMQ itself writes down lies beneath the same directory.
+    # RabbitMQ's own files lie in the same directory.
     assert all(each.is_relative_to(system.home.rabbitmq) for each in holding)
 
 
@@ -211,11 +211,11 @@ def test_a_node_that_hangs_is_noticed_in_time_by_checks_and_by_the_supervisor(sy
         assert system.run("status").code == 1
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: settled(system.status()), "everything to be well again", PATIENCE)
+    wait_until(lambda: settled(system.status()), "everything to be ready again", PATIENCE)
     assert pid_of(system.status(), "rabbitmq") == pid
 
 
-def test_down_leaves_nothing_running_and_up_goes_on_with_the_messages_that_were_waiting(system: Supervised) -> None:
+def test_down_leaves_nothing_running_and_up_delivers_the_messages_that_were_waiting(system: Supervised) -> None:
     before = node_of(system)
     report = system.status()
     assert report is not None
@@ -231,7 +231,7 @@ def test_down_leaves_nothing_running_and_up_goes_on_with_the_messages_that_were_
     system.assert_nothing_left(report)
     assert_free(ports)
 
-    # Without a server there is nobody who could publish them anew: it is the node that has kept them.
+    # Without a server no process can publish them again: the node has kept them.
     system.up(0, 0, *PATIENT)
     assert node_of(system) == before
     wait_for_ready(system, len(tasks))
@@ -246,7 +246,7 @@ def test_down_leaves_nothing_running_and_up_goes_on_with_the_messages_that_were_
 
 
 def wait_for_ready(system: Supervised, count: int) -> None:
-    """Wait until so many messages are ready on the node."""
+    """Wait until that many messages are ready on the node."""
     with local(system).gauge() as gauge:
 
         def reached() -> bool:

@@ -1,4 +1,4 @@
-"""The supervisor lets a system grow and shrink while tasks and long connections are on the way."""
+"""Scaling while tasks and long connections are under way."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tests.services.waiting import wait_until
 
 PATIENCE = 60.0
 ENOUGH = 50
-"""Tasks that have to be accepted before the next change, so that each change meets some."""
+"""Tasks that must be accepted before the next change, so that each change happens under load."""
 
 LONG_CONNECTIONS = 8
 
@@ -48,13 +48,13 @@ def names(system: Supervised) -> list[str]:
 
 
 def configured(system: Supervised) -> tuple[str, ...]:
-    """The servers that NGINX sends connections to, as its configuration has them."""
+    """Return the servers in NGINX's configuration."""
     text = (system.home.nginx / CONFIGURATION).read_text("utf-8")
     return tuple(re.findall(r"^ +server (\S+) max_fails", text, re.MULTILINE))
 
 
 def changed_lines(change: str, sign: str) -> set[str]:
-    """The addresses in the lines of a diff that were added or taken away."""
+    """Return the addresses in the added or removed lines of a diff."""
     return set(re.findall(rf"^\{sign} +server (\S+) max_fails", change, re.MULTILINE))
 
 
@@ -94,7 +94,7 @@ def test_servers_and_workers_come_and_go_under_load_and_no_submit_fails(
         )
         some_more_are_accepted()
 
-    # Each change was shown, and none was by force.
+    # Each change was shown, and no process was killed.
     log = system.run("logs", "supervisor", "--lines", "1000").output
     assert log.count("NGINX's configuration changes") == 2
     assert all(address in log for address in three.servers[1:])
@@ -112,8 +112,8 @@ def test_a_worker_that_goes_finishes_its_tasks_first(system: Supervised, tmp_pat
             wire.ok("submit", id=name, kind="gated", payload={"trace": str(trace), "gate": str(gate)})
         wait_until(lambda: trace.exists() and trace.read_text("utf-8").count("\n") == 4, "all to run", PATIENCE)
     with Command(system, "scale", "workers=1", "--json") as scaling:
-        wait_until(lambda: holding(system) == ["w2"], "the worker to be told to leave", PATIENCE)
-        # It says on whom it waits, and for how long.
+        wait_until(lambda: stopping(system) == ["w2"], "the worker to be asked to end", PATIENCE)
+        # The command names the process that it waits for, and the time left.
         table = " ".join(system.run("status").output.split())
         assert re.search(r"w2 stopping, killed in \d+ s", table), table
         assert scaling.process.poll() is None
@@ -126,7 +126,7 @@ def test_a_worker_that_goes_finishes_its_tasks_first(system: Supervised, tmp_pat
     assert "killed" not in system.run("logs", "supervisor").output
 
 
-def holding(system: Supervised) -> list[str]:
+def stopping(system: Supervised) -> list[str]:
     report = system.status()
     return [unit.name for unit in report.stopping] if report else []
 
@@ -137,7 +137,7 @@ def ends(directory: Path, tasks: list[str]) -> list[str]:
 
 @pytest.mark.nginx
 @pytest.mark.timeout(120)
-def test_long_connections_are_shared_out_when_a_server_is_added(system: Supervised, nginx_program: Path) -> None:
+def test_long_connections_are_redistributed_when_a_server_is_added(system: Supervised, nginx_program: Path) -> None:
     assert nginx_program.exists()
     entrance = Address.parse(system.up(1, 0, "--nginx").listen)
     with ExitStack() as open_wires:
@@ -145,14 +145,14 @@ def test_long_connections_are_shared_out_when_a_server_is_added(system: Supervis
         assert {server_of(wire) for wire in wires} == {"s1"}
         assert system.run("scale", "servers=2").code == 0
         for wire in wires:
-            # It is asked to leave, and is served until it does.
+            # The client is asked to leave, and is served until it does.
             reason = wire.reply()["goaway"]["reason"]
             assert "reconnect" in reason
             assert wire.ok("stats")
             wire.close()
         wires = [open_wires.enter_context(Wire(entrance, PATIENCE)) for _ in range(LONG_CONNECTIONS)]
         found = [server_of(wire) for wire in wires]
-        # Half each, but for a look of the supervisor that NGINX counts at the same moment.
+        # Half each, except for a probe by the supervisor that NGINX counts at the same moment.
         assert min(found.count("s1"), found.count("s2")) >= LONG_CONNECTIONS // 2 - 1
 
 
@@ -160,7 +160,7 @@ def server_of(wire: Wire) -> str:
     return str(wire.ok("hello", client="long")["server"])
 
 
-def test_every_former_server_asks_its_clients_to_connect_anew_and_a_new_one_does_not(system: Supervised) -> None:
+def test_every_former_server_asks_its_clients_to_reconnect_and_a_new_one_does_not(system: Supervised) -> None:
     report = system.up(2, 1)
     with ExitStack() as open_wires:
         former = [open_wires.enter_context(Wire(Address.parse(each), PATIENCE)) for each in report.servers]
@@ -170,12 +170,12 @@ def test_every_former_server_asks_its_clients_to_connect_anew_and_a_new_one_does
         assert server_of(new) == "s3"
         for wire in former:
             assert "goaway" in wire.reply()
-        # An answer shows that nothing has come before it.
+        # The reply shows that nothing was received before it.
         new.ok("stats")
         assert new.asides == []
 
 
-def test_what_can_not_be_scaled_so_is_refused_and_changes_nothing(system: Supervised) -> None:
+def test_an_invalid_scale_is_refused_and_changes_nothing(system: Supervised) -> None:
     ended = system.run("scale", "servers=2")
     assert ended.code == 1
     assert "no supervisor runs in" in ended.errors
@@ -202,7 +202,7 @@ def test_nginx_keeps_its_last_server(system: Supervised, nginx_program: Path) ->
     assert ended.code == 1
     assert "NGINX needs at least one server to send connections to" in ended.errors
     assert names(system) == ["s1", "s2", "w1", "nginx"]
-    # What an operator stops gets no more connections, and gets them again when it is started.
+    # A server that an operator stops gets no connections until it is started again.
     assert system.run("stop", "s2").code == 0
     assert configured(system) == report.servers[:1]
     assert submit(report.listen, "echo", "the other works") == "the other works"
@@ -212,7 +212,7 @@ def test_nginx_keeps_its_last_server(system: Supervised, nginx_program: Path) ->
     assert configured(system) == report.servers
 
 
-def test_a_scale_that_fails_says_why_and_leaves_what_there_was(system: Supervised, tmp_path: Path) -> None:
+def test_a_scale_that_fails_gives_the_reason_and_keeps_the_former_processes(system: Supervised, tmp_path: Path) -> None:
     module = tmp_path / "mine.py"
     module.write_text(MINE, "utf-8")
     report = system.up(1, 1, "--tasks", str(module))
@@ -222,6 +222,6 @@ def test_a_scale_that_fails_says_why_and_leaves_what_there_was(system: Supervise
     assert "w2 ended with code" in ended.errors
     assert "this module is broken" in ended.errors
     assert submit(report.listen, "mine", "the former works") == "the former works"
-    # What was asked for is wanted from then on: it comes as soon as it can run.
+    # The new worker is still wanted: it starts as soon as it can run.
     module.write_text(MINE, "utf-8")
     wait_until(lambda: settled(system.status()) and names(system) == ["s1", "w1", "w2"], "the other", PATIENCE)

@@ -1,4 +1,4 @@
-"""`up` in the foreground under a service manager: what that is told over a real socket, and how it ends the system."""
+"""`up` in the foreground under a service manager, with a real socket."""
 
 import signal
 import socket
@@ -21,18 +21,18 @@ pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="there is
 
 PATIENCE = 60.0
 WATCHDOG = 1.0
-"""Seconds within which the manager wants a sign of life."""
+"""Seconds within which the manager expects a sign of life."""
 
 
 class Manager(Closeable):
-    """Listens as systemd does.
+    """A service manager's socket, as systemd has one.
 
     Args:
-        path: of its socket.
+        path: the path of the socket.
     """
 
     def __init__(self, path: Path) -> None:
-        self._heard: list[str] = []
+        self._received: list[str] = []
         self._ending = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
@@ -42,20 +42,20 @@ class Manager(Closeable):
 
     @property
     def lines(self) -> list[str]:
-        """What it was told, in order."""
-        return [line for message in tuple(self._heard) for line in message.split("\n")]
+        """The lines of all messages, in order."""
+        return [line for message in tuple(self._received) for line in message.split("\n")]
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._ending.set()
         self._thread.join()
         self._socket.close()
 
     def _listen(self) -> None:
-        # A queue of such a socket holds only a few messages: they are taken as they come.
+        # The socket's buffer holds only a few messages.
         while not self._ending.is_set():
             try:
-                self._heard.append(self._socket.recv(4096).decode())
+                self._received.append(self._socket.recv(4096).decode())
             except TimeoutError:
                 continue
 
@@ -81,9 +81,7 @@ def report_of(system: Supervised) -> SystemStatus:
     return report
 
 
-def test_a_service_says_when_it_is_ready_shows_signs_of_life_and_ends_in_order(
-    system: Supervised, manager: Manager
-) -> None:
+def test_a_service_reports_readiness_and_signs_of_life_and_ends_in_order(system: Supervised, manager: Manager) -> None:
     with Command(system, "up", "--no-attach", "--json", *system.sizes(1, 1)) as service:
         wait_until(lambda: "READY=1" in manager.lines, "it to be ready", PATIENCE)
         report = report_of(system)
@@ -99,15 +97,15 @@ def test_a_service_says_when_it_is_ready_shows_signs_of_life_and_ends_in_order(
         alive = manager.lines.count("WATCHDOG=1")
         wait_until(lambda: manager.lines.count("WATCHDOG=1") >= alive + 3, "signs of life", PATIENCE)
         for unit in report.processes:
-            # They don't speak in its name.
+            # The children send no messages.
             assert unit.pid is not None
             assert {"NOTIFY_SOCKET", "WATCHDOG_USEC"}.isdisjoint(psutil.Process(unit.pid).environ())
 
         service.process.send_signal(signal.SIGTERM)
         assert service.end().code == 0
-    wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be told", PATIENCE)
-    told = [line for line in manager.lines if line in {"READY=1", "STOPPING=1"}]
-    assert told == ["READY=1", "STOPPING=1"]
+    wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be reported", PATIENCE)
+    phases = [line for line in manager.lines if line in {"READY=1", "STOPPING=1"}]
+    assert phases == ["READY=1", "STOPPING=1"]
     assert "Traceback" not in service.errors
     system.assert_nothing_left(report)
 
@@ -120,7 +118,7 @@ def test_a_service_that_can_not_start_is_never_ready_and_ends_with_its_code(
         ended = service.end()
     assert ended.code == 1
     assert "s1 ended with code 2 before everything was ready" in ended.errors
-    wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be told", PATIENCE)
+    wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be reported", PATIENCE)
     assert "READY=1" not in manager.lines
     assert process_identity.ours(system.home) == []
 
@@ -134,12 +132,12 @@ def test_a_service_that_is_ended_while_it_starts_is_never_ready(
         wait_until(lambda: any(line.startswith("STATUS=starting") for line in manager.lines), "the start", PATIENCE)
         service.process.send_signal(signal.SIGTERM)
         assert service.end().code == 1
-    wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be told", PATIENCE)
+    wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be reported", PATIENCE)
     assert "READY=1" not in manager.lines
     assert process_identity.ours(system.home) == []
 
 
-def test_a_manager_that_is_gone_is_nobodys_trouble(system: Supervised, tmp_path: Path) -> None:
+def test_a_manager_that_is_gone_does_no_harm(system: Supervised, tmp_path: Path) -> None:
     system.environment["NOTIFY_SOCKET"] = str(tmp_path / "gone")
     with Command(system, "up", "--no-attach", "--json", *system.sizes(1, 0)) as service:
         wait_until(lambda: service.output != "", "it to be ready", PATIENCE)
@@ -149,7 +147,7 @@ def test_a_manager_that_is_gone_is_nobodys_trouble(system: Supervised, tmp_path:
     system.assert_nothing_left(report)
 
 
-def test_a_second_one_in_the_same_directory_ends_with_a_code_of_its_own(system: Supervised, manager: Manager) -> None:
+def test_a_second_service_in_the_same_directory_ends_with_its_own_code(system: Supervised, manager: Manager) -> None:
     report = system.up(1, 0)
     with Command(system, "up", "--no-attach") as service:
         ended = service.end()

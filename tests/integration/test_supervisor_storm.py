@@ -1,4 +1,4 @@
-"""The supervisor under attack, with tasks on the way: kills of every role, of itself, and of what can't run at all."""
+"""The supervisor under load while its processes, and itself, are killed, or can't run at all."""
 
 import random
 import socket
@@ -18,10 +18,10 @@ from tests.services.rabbitmq import find_programs
 from tests.services.waiting import wait_until
 
 ROUNDS = 50
-"""How often something is killed."""
+"""The number of kills."""
 
 SUPERVISOR_KILLS = 10
-MENDING = 60.0
+RESTART_TIMEOUT = 60.0
 
 BREAKABLE = """
 from pathlib import Path
@@ -48,16 +48,16 @@ def all_well(system: Supervised) -> bool:
 
 
 def wait_for_another(system: Supervised, name: str, former: int | None) -> None:
-    """Wait until another process has taken the place of one that was killed, and everything is ready again."""
+    """Wait until a killed process was replaced, and everything is ready again."""
 
-    def mended() -> bool:
+    def restarted() -> bool:
         report = system.status()
         return settled(report) and pid_of(report, name) not in {None, former}
 
-    wait_until(mended, f"{name} to come back", MENDING)
+    wait_until(restarted, f"{name} to come back", RESTART_TIMEOUT)
 
 
-def part_of(system: Supervised, name: str) -> UnitStatus:
+def unit_of(system: Supervised, name: str) -> UnitStatus:
     report = system.status()
     assert report is not None
     return next(unit for unit in report.processes if unit.name == name)
@@ -69,7 +69,7 @@ def pids(report: SystemStatus | None) -> dict[str, int | None]:
 
 
 def listeners(report: SystemStatus) -> set[int]:
-    """The ports that the processes of a system listen on."""
+    """Return the ports that the processes of a system listen on."""
     found = set()
     for unit in report.processes:
         assert unit.pid is not None
@@ -84,7 +84,7 @@ def listeners(report: SystemStatus) -> set[int]:
 @pytest.mark.rabbitmq
 @pytest.mark.nginx
 @pytest.mark.timeout(600)
-def test_whatever_is_killed_comes_back_and_nothing_is_lost(system: Supervised, nginx_program: Path) -> None:
+def test_every_killed_process_is_restarted_and_no_task_is_lost(system: Supervised, nginx_program: Path) -> None:
     assert nginx_program.exists()
     assert find_programs()
     report = system.up(3, 4, "--nginx", "--broker", "local")
@@ -99,7 +99,7 @@ def test_whatever_is_killed_comes_back_and_nothing_is_lost(system: Supervised, n
     with under_load(system, report.listen) as load:
         deck: list[str] = []
         for _ in range(ROUNDS):
-            # Each is killed as often as the others, in an order of chance.
+            # Each is killed equally often, in random order.
             deck = deck or chance.sample(names, len(names))
             name = deck.pop()
             former = pid_of(system.status(), name)
@@ -115,9 +115,7 @@ def test_whatever_is_killed_comes_back_and_nothing_is_lost(system: Supervised, n
 
 @pytest.mark.nginx
 @pytest.mark.timeout(300)
-def test_a_supervisor_that_is_killed_again_and_again_is_followed_by_one_that_goes_on(
-    system: Supervised, nginx_program: Path
-) -> None:
+def test_a_new_supervisor_goes_on_after_each_kill_of_the_former(system: Supervised, nginx_program: Path) -> None:
     assert nginx_program.exists()
     report = system.up(2, 2, "--nginx")
     everything = {identity.pid for identity in process_identity.ours(system.home)} - {report.pid}
@@ -128,7 +126,7 @@ def test_a_supervisor_that_is_killed_again_and_again_is_followed_by_one_that_goe
             assert pids(again) == pids(report)
             assert {identity.pid for identity in process_identity.ours(system.home)} - {again.pid} == everything
             assert all_well(system)
-    # What was adopted is mended like everything else, and ends like everything else.
+    # An adopted process is restarted and stopped like any other.
     former = pid_of(report, "w1")
     kill(former)
     wait_for_another(system, "w1", former)
@@ -136,7 +134,7 @@ def test_a_supervisor_that_is_killed_again_and_again_is_followed_by_one_that_goe
     system.assert_nothing_left(report)
 
 
-def test_what_follows_a_killed_supervisor_keeps_what_operators_have_changed(system: Supervised) -> None:
+def test_a_new_supervisor_keeps_what_operators_have_changed(system: Supervised) -> None:
     system.up(1, 1)
     assert system.run("scale", "servers=2", "workers=3").code == 0
     assert system.run("stop", "w2").code == 0
@@ -145,12 +143,12 @@ def test_what_follows_a_killed_supervisor_keeps_what_operators_have_changed(syst
     system.kill_supervisor()
     again = system.up(1, 1)
     assert pids(again) == before
-    assert part_of(system, "w2").state is UnitState.STOPPED
+    assert unit_of(system, "w2").state is UnitState.STOPPED
     assert system.run("start", "w2").code == 0
-    assert part_of(system, "w2").state is UnitState.READY
+    assert unit_of(system, "w2").state is UnitState.READY
 
 
-def test_what_is_wanted_otherwise_after_a_kill_is_replaced_and_the_rest_goes_on(system: Supervised) -> None:
+def test_only_processes_with_changed_settings_are_replaced_after_a_kill(system: Supervised) -> None:
     report = system.up(1, 1)
     system.kill_supervisor()
     again = system.up(1, 1, "--lab")
@@ -159,26 +157,26 @@ def test_what_is_wanted_otherwise_after_a_kill_is_replaced_and_the_rest_goes_on(
     assert submit(again.listen, "echo", "both work") == "both work"
 
 
-def test_a_system_that_is_to_drain_drains_when_its_supervisor_is_killed(system: Supervised) -> None:
+def test_a_system_drains_when_its_supervisor_is_killed_if_set(system: Supervised) -> None:
     report = system.up(1, 1, "--when-killed", "drain")
     assert submit(report.listen, "echo", "before") == "before"
     system.kill_supervisor()
-    wait_until(lambda: not system.home.state.exists(), "everything to drain", MENDING)
+    wait_until(lambda: not system.home.state.exists(), "everything to drain", RESTART_TIMEOUT)
     assert process_identity.ours(system.home) == []
     log = system.home.log("guard")
     wait_until(lambda: "ended: s1, w1" in log.read_text("utf-8"), "the guard to say so")
 
 
 @pytest.mark.timeout(240)
-def test_a_task_module_that_breaks_is_given_up_and_harms_nobody_else(system: Supervised, tmp_path: Path) -> None:
+def test_a_task_module_that_breaks_is_given_up_and_harms_no_other(system: Supervised, tmp_path: Path) -> None:
     flag, module = tmp_path / "broken", tmp_path / "mine.py"
     module.write_text(BREAKABLE.format(flag=str(flag)), "utf-8")
     report = system.up(1, 2, "--tasks", str(module))
     flag.touch()
     kill(pid_of(report, "w1"))
-    wait_until(lambda: part_of(system, "w1").state is UnitState.CRASHED, "the worker to be given up", MENDING)
-    crashed = part_of(system, "w1")
-    # The first one was of a worker that had been ready.
+    wait_until(lambda: unit_of(system, "w1").state is UnitState.CRASHED, "the worker to be given up", RESTART_TIMEOUT)
+    crashed = unit_of(system, "w1")
+    # The first death was that of a worker that had been ready.
     assert crashed.restarts == MOST_DEATHS + 1
     assert f"died {MOST_DEATHS + 1} times" in crashed.note
     status = system.run("status")
@@ -186,7 +184,7 @@ def test_a_task_module_that_breaks_is_given_up_and_harms_nobody_else(system: Sup
     assert "stays down" in " ".join(status.output.split())
     log = system.home.log("w1").read_text("utf-8")
     assert log.count("this module is broken") <= 2 * (MOST_DEATHS + 1)
-    assert part_of(system, "w2").restarts == 0
+    assert unit_of(system, "w2").restarts == 0
     assert submit(report.listen, "mine", "the other works") == "the other works"
 
     ended = system.run("start", "w1")

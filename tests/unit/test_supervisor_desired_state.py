@@ -1,4 +1,4 @@
-"""What a supervisor that follows a killed one is to run: pure, from one list of flags to the next."""
+"""The desired state, from one list of flags to that of the next supervisor."""
 
 import argparse
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ def settings_of(directory: Path, *flags: str, environment: Mapping[str, str] | N
     return config.load(options.OPTIONS, parser.parse_args(["--dir", str(directory), *flags]), environment or {})
 
 
-def test_only_what_somebody_chose_is_kept(tmp_path: Path) -> None:
+def test_only_given_settings_are_kept(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "--servers", "3", environment={"CAUCE_DATABASE": "mine.db"})
     assert given_settings(settings) == {SERVERS.key: "3", config.DATABASE.key: "mine.db"}
     assert initial(settings) == DesiredState(asked=given_settings(settings), current=given_settings(settings))
 
 
-def test_a_token_is_written_down_nowhere(tmp_path: Path) -> None:
+def test_a_token_is_not_stored(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "--servers", "3", environment={"CAUCE_TOKEN": "hush-hush"})
     assert settings[config.TOKEN] == "hush-hush"
     file = tmp_path / "intention.json"
@@ -35,7 +35,7 @@ def test_a_token_is_written_down_nowhere(tmp_path: Path) -> None:
     assert "hush-hush" not in file.read_text("utf-8")
 
 
-def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+def test_the_desired_state_is_stored_whole(tmp_path: Path) -> None:
     whole = with_stopped(
         with_sizes(initial(settings_of(tmp_path, "--nginx", "--tasks", "mine", "--lab")), 3, 8), ["w2"]
     )
@@ -47,16 +47,16 @@ def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "servers"),
     [
-        pytest.param((), (), 5, id="never given: it stays what it has become"),
+        pytest.param((), (), 5, id="never given: it keeps its current value"),
         pytest.param(("--servers", "3"), (), 5, id="not given again: it stays"),
         pytest.param(("--servers", "3"), ("--servers", "3"), 5, id="given as it was: it stays"),
-        pytest.param(("--servers", "3"), ("--servers", "4"), 4, id="given otherwise: it changes"),
+        pytest.param(("--servers", "3"), ("--servers", "4"), 4, id="given with another value: it changes"),
         pytest.param((), ("--servers", "1"), 1, id="given for the first time: it changes"),
-        pytest.param(("--servers", "3"), ("--servers", "5"), 5, id="given as it has become"),
+        pytest.param(("--servers", "3"), ("--servers", "5"), 5, id="given with its current value"),
         pytest.param(("--servers", "3"), ("--workers", "9"), 5, id="another one is given"),
     ],
 )
-def test_what_was_scaled_stays_unless_it_is_asked_for_otherwise(
+def test_a_scaled_number_stays_unless_another_is_given(
     tmp_path: Path, first: tuple[str, ...], second: tuple[str, ...], servers: int
 ) -> None:
     former = with_sizes(initial(settings_of(tmp_path, *first)), 5, 2)
@@ -65,7 +65,7 @@ def test_what_was_scaled_stays_unless_it_is_asked_for_otherwise(
     assert desired.current[SERVERS.key] == str(servers)
 
 
-def test_each_follower_compares_with_what_was_asked_for_last(tmp_path: Path) -> None:
+def test_each_supervisor_compares_with_the_settings_given_last(tmp_path: Path) -> None:
     desired = initial(settings_of(tmp_path, "--servers", "3"))
     settings, desired = resume(settings_of(tmp_path, "--servers", "4"), desired)
     assert settings[SERVERS] == 4
@@ -78,7 +78,7 @@ def test_each_follower_compares_with_what_was_asked_for_last(tmp_path: Path) -> 
     assert settings[SERVERS] == 3
 
 
-def test_scaling_changes_what_is_and_not_what_was_asked_for(tmp_path: Path) -> None:
+def test_scaling_changes_the_current_settings_only(tmp_path: Path) -> None:
     former = initial(settings_of(tmp_path, "--servers", "3", "-c", "8"))
     scaled = with_sizes(former, 1, 0)
     assert scaled.asked == former.asked
@@ -93,7 +93,7 @@ def test_what_an_operator_has_stopped_stays_stopped(tmp_path: Path) -> None:
     assert with_stopped(former, []).stopped == ()
 
 
-def test_a_setting_that_is_kept_says_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_kept_setting_names_its_origin(tmp_path: Path) -> None:
     settings, _ = resume(settings_of(tmp_path, "--workers", "4"), initial(settings_of(tmp_path, "--nginx")))
     assert settings[options.NGINX] is True
     assert settings.given(options.NGINX)
@@ -102,14 +102,14 @@ def test_a_setting_that_is_kept_says_where_it_comes_from(tmp_path: Path) -> None
     assert settings.origins[SERVERS.key].place == "default"
 
 
-def test_the_directory_is_that_of_the_follower(tmp_path: Path) -> None:
+def test_the_directory_is_that_of_the_new_supervisor(tmp_path: Path) -> None:
     settings, desired = resume(settings_of(tmp_path / "moved"), initial(settings_of(tmp_path / "old")))
     assert settings[config.DIRECTORY] == settings_of(tmp_path / "moved")[config.DIRECTORY]
     assert config.DIRECTORY.key not in desired.current
 
 
 @pytest.mark.parametrize("texts", [{SERVERS.key: "many"}, {SERVERS.key: "-1"}, {"of.another.version": "3"}, {}])
-def test_what_makes_no_sense_any_more_is_left_out(tmp_path: Path, texts: dict[str, str]) -> None:
+def test_invalid_values_are_left_out(tmp_path: Path, texts: dict[str, str]) -> None:
     settings = settings_of(tmp_path)
     assert with_texts(settings, texts) == settings
 

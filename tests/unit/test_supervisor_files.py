@@ -1,4 +1,4 @@
-"""What the supervisor keeps on the disk: its lock, its state, its logs."""
+"""The supervisor's files: its lock, its state, its logs."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ with Lock(Path(sys.argv[1])):
 
 
 def hold(path: Path) -> "subprocess.Popen[bytes]":
-    """A process that holds the lock until its standard input is closed."""
+    """Start a process that holds the lock until its standard input is closed."""
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=TOP
     )
@@ -61,24 +61,24 @@ def test_the_system_frees_the_lock_of_a_process_that_was_killed(tmp_path: Path) 
         Lock(tmp_path / "lock").close()
 
 
-def test_a_lock_that_cannot_be_made_is_told_from_one_that_is_held(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_made_is_not_reported_as_held(tmp_path: Path) -> None:
     with pytest.raises(SupervisorError, match="can't lock") as caught:
         Lock(tmp_path / "missing" / "lock")
     assert not isinstance(caught.value, AlreadyRunning)
 
 
-def test_state_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> None:
+def test_state_is_stored_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
-    told = SupervisorState(ProcessIdentity(1, 2.5), "127.0.0.1:9", "secret")
+    saved = SupervisorState(ProcessIdentity(1, 2.5), "127.0.0.1:9", "secret")
     state.save(path, SupervisorState(ProcessIdentity(9, 9.0), "", ""))
-    state.save(path, told)
-    assert state.load(path, SupervisorState) == told
+    state.save(path, saved)
+    assert state.load(path, SupervisorState) == saved
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
     if os.name == "posix":
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_children_are_written_and_read_again(tmp_path: Path) -> None:
+def test_children_are_stored(tmp_path: Path) -> None:
     records = ChildRecords(
         (ChildRecord(name="s1", kind=ProcessKind.SERVER, identity=ProcessIdentity(1, 2.5), spawned_at=2.25),)
     )
@@ -88,20 +88,20 @@ def test_children_are_written_and_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"identity": 1}', b"\xff"])
-def test_a_file_that_makes_no_sense_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_file_counts_as_missing(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.json"
     assert state.load(path, SupervisorState) is None
     path.write_bytes(content)
     assert state.load(path, SupervisorState) is None
 
 
-def test_state_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_state_that_cannot_be_written_is_a_supervisor_error(tmp_path: Path) -> None:
     with pytest.raises(SupervisorError, match="can't write"):
         state.save(tmp_path / "missing" / "state.json", ChildRecords())
 
 
-@pytest.mark.skipif(os.name != "posix", reason="rights are told otherwise there")
-def test_the_directory_is_for_its_owner_alone_also_when_it_was_there_before(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="file modes are different there")
+def test_an_existing_directory_is_restricted_to_its_owner(tmp_path: Path) -> None:
     home = Home(tmp_path / "new")
     home.path.mkdir(mode=0o755, parents=True)
     home.create()
@@ -109,13 +109,15 @@ def test_the_directory_is_for_its_owner_alone_also_when_it_was_there_before(tmp_
     assert home.log("s1").parent.is_dir()
 
 
-def test_a_directory_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_a_supervisor_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SupervisorError, match="can't prepare"):
         Home(tmp_path / "file").create()
 
 
-def test_a_log_goes_on_until_it_is_large_and_three_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_is_rotated_when_it_is_large_and_three_files_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(log_files, "LARGEST", 5)
     path = tmp_path / "s1.log"
     for text in (b"one", b"more", b"two-two", b"three-three", b"four-four", b"five-five"):
@@ -130,7 +132,7 @@ def test_a_log_goes_on_until_it_is_large_and_three_are_kept(tmp_path: Path, monk
     }
 
 
-def test_the_last_lines_are_those_of_this_start_and_fit_to_be_shown(tmp_path: Path) -> None:
+def test_the_last_lines_are_those_of_this_start_and_printable(tmp_path: Path) -> None:
     path = tmp_path / "s1.log"
     assert last_lines(path) == []
     path.write_bytes(b"old\n")

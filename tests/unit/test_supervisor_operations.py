@@ -1,4 +1,4 @@
-"""What operators can have done: over real units with small processes, a step at a time. The test moves the time."""
+"""The operations, step by step, on real units with small processes. The test moves the clock."""
 
 import argparse
 import contextlib
@@ -34,7 +34,7 @@ STOP_TIMEOUT = 10.0
 HERE = "import time; print('here', flush=True); time.sleep(600)"
 LIVES = (
     "import signal\n"
-    "if hasattr(signal, 'SIGUSR2'): signal.signal(signal.SIGUSR2, lambda *_: print('anew', flush=True))\n"
+    "if hasattr(signal, 'SIGUSR2'): signal.signal(signal.SIGUSR2, lambda *_: print('rebalance', flush=True))\n"
     f"{HERE}"
 )
 PRINTS_AND_DIES = "print('about to die', flush=True); raise SystemExit(3)"
@@ -74,7 +74,7 @@ class _SmallPlanner(Planner):
 
 
 class _System:
-    """A units with a clock that stands still until it is moved. What has printed `here` is ready, if it may be."""
+    """Units with a clock that the test moves. A unit that has printed `here` is ready, unless it is in `unready`."""
 
     def __init__(self, directory: Path) -> None:
         self.home = Home(directory)
@@ -86,9 +86,9 @@ class _System:
         self.prepare_broker: Callable[[], None] = lambda: None
         self.holder_of: ports.FindHolder = ports.holder_of
         self.unready: set[str] = set()
-        self.operations = self.tell()
+        self.operations = self.make_operations()
 
-    def tell(self, balancer: Balancer | None = None) -> Operations:
+    def make_operations(self, balancer: Balancer | None = None) -> Operations:
         return Operations(
             self.units,
             self.planner,
@@ -118,36 +118,36 @@ class _System:
     def pid(self, name: str) -> int | None:
         return self.unit(name).status(self.now).pid
 
-    def words(self, name: str) -> list[str]:
+    def output(self, name: str) -> list[str]:
         process = self.unit(name).process
         return process.last_words() if process else []
 
     def tick(self) -> None:
-        """Go on as the supervisor's main thread does."""
+        """Do what the supervisor's main thread does in each tick."""
         for unit in self.units:
             unit.tick(self.now)
             target = unit.target()
-            if target is not None and unit.name not in self.unready and "here" in self.words(unit.name):
+            if target is not None and unit.name not in self.unready and "here" in self.output(unit.name):
                 unit.observe(target, Condition(True), self.now)
 
-    def step(self, story: Steps) -> bool:
-        """Let a story go on by one step; whether it has ended."""
+    def step(self, steps: Steps) -> bool:
+        """Advance an operation by one step. Returns whether it has ended."""
         self.tick()
         try:
-            next(story)
+            next(steps)
         except StopIteration:
             return True
         return False
 
-    def follow(self, story: Steps) -> None:
-        """Let a story go on to its end."""
-        wait_until(lambda: self.step(story), "the story to end")
+    def follow(self, steps: Steps) -> None:
+        """Advance an operation to its end."""
+        wait_until(lambda: self.step(steps), "the operation to end")
 
-    def follow_until(self, story: Steps, condition: Callable[[], bool], what: str) -> None:
-        """Let a story, which does not end before, go on until something holds."""
+    def follow_until(self, steps: Steps, condition: Callable[[], bool], what: str) -> None:
+        """Advance an operation until a condition holds, which must be before its end."""
 
         def holds() -> bool:
-            assert not self.step(story), f"the story has ended before {what}"
+            assert not self.step(steps), f"the operation has ended before {what}"
             return condition()
 
         wait_until(holds, what)
@@ -160,7 +160,7 @@ class _System:
         wait_until(holds, what)
 
     def crash(self, name: str) -> None:
-        """End a process as a crash would, and have its end noticed."""
+        """End a process as a crash would, and let its unit notice."""
         process = self.unit(name).process
         assert process is not None
         process_identity.kill(process.identity)
@@ -209,15 +209,15 @@ def test_a_stage_begins_when_everything_before_it_is_ready(system: _System) -> N
     system.unready.add("w1")
     prepared: list[list[str]] = []
     system.prepare_broker = lambda: prepared.append([unit.name for unit in system.units if unit.process])
-    story = system.operations.bring_up()
+    steps = system.operations.bring_up()
     system.follow_until(
-        story, lambda: "here" in system.words("w1") and system.unit("s1").start_completed, "the first stage"
+        steps, lambda: "here" in system.output("w1") and system.unit("s1").start_completed, "the first stage"
     )
-    system.step(story)
+    system.step(steps)
     assert system.state("d1") is UnitState.WAITING
     assert system.state("w1") is UnitState.STARTING
     system.unready.clear()
-    system.follow(story)
+    system.follow(steps)
     assert [system.state(name) for name in ("s1", "w1", "d1")] == [UnitState.READY] * 3
     assert prepared == [[]]
 
@@ -242,13 +242,15 @@ def test_what_is_not_ready_in_time_is_named_with_its_last_lines(system: _System)
     system.add("w1")
     system.add("w2")
     system.unready.add("w2")
-    story = system.operations.bring_up()
-    system.follow_until(story, lambda: system.unit("w1").start_completed and bool(system.words("w2")), "one of the two")
+    steps = system.operations.bring_up()
+    system.follow_until(
+        steps, lambda: system.unit("w1").start_completed and bool(system.output("w2")), "one of the two"
+    )
     system.now += START_TIMEOUT
-    assert not system.step(story)
+    assert not system.step(steps)
     system.now += 0.1
     with pytest.raises(SupervisorError, match=r"^w2 was not ready within 20 seconds.*\n.*here$"):
-        system.step(story)
+        system.step(steps)
 
 
 def test_a_lenient_start_goes_on_after_what_cannot_be_started(system: _System) -> None:
@@ -258,7 +260,7 @@ def test_a_lenient_start_goes_on_after_what_cannot_be_started(system: _System) -
     assert system.state("d1") is UnitState.READY
 
 
-def test_a_broker_that_cannot_be_prepared_holds_up_the_servers(system: _System) -> None:
+def test_a_broker_that_cannot_be_prepared_stops_the_start_of_the_servers(system: _System) -> None:
     def refuse() -> None:
         raise BrokerError("the queues can't be made")
 
@@ -269,7 +271,7 @@ def test_a_broker_that_cannot_be_prepared_holds_up_the_servers(system: _System) 
     assert system.unit("s1").process is None
 
 
-def test_what_was_given_up_gets_a_fresh_chance_when_it_is_started(system: _System) -> None:
+def test_former_deaths_do_not_count_after_a_start(system: _System) -> None:
     system.add("w1", PRINTS_AND_DIES)
     system.give_up("w1")
     system.now += 1.0
@@ -289,7 +291,7 @@ def test_starting_what_runs_changes_nothing(system: _System) -> None:
     assert system.pid("w1") == pid
 
 
-def test_a_refusal_before_a_start_ends_the_story_and_breaks_nothing_else(system: _System) -> None:
+def test_a_refusal_before_a_start_ends_the_operation_and_breaks_nothing_else(system: _System) -> None:
     def refuse(spec: ProcessSpec) -> None:
         if spec.name == "nginx":
             raise SupervisorError("NGINX refuses its configuration")
@@ -301,7 +303,7 @@ def test_a_refusal_before_a_start_ends_the_story_and_breaks_nothing_else(system:
         system.follow(system.operations.start(["nginx"]))
     system.crash("w1")
     system.now += 1.0
-    system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be mended")
+    system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be restarted")
     system.before_start = lambda _: None
     system.follow(system.operations.start(["nginx"]))
     assert system.state("nginx") is UnitState.READY
@@ -320,16 +322,16 @@ def test_a_refusal_at_a_restart_is_tried_again_and_the_others_go_on(system: _Sys
     system.crash("nginx")
     system.crash("w1")
     system.now += 1.0
-    system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be mended")
+    system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be restarted")
     assert refusals == ["nginx"]
     assert system.state("nginx") is UnitState.RESTARTING
     assert "refuses" in system.unit("nginx").status(system.now).note
     system.before_start = lambda _: None
     system.now += 10.0
-    system.tick_until(lambda: system.unit("nginx").start_completed, "NGINX to be mended")
+    system.tick_until(lambda: system.unit("nginx").start_completed, "NGINX to be restarted")
 
 
-# A port that somebody else has taken.
+# A port that another program has taken.
 
 
 def test_a_server_whose_port_was_taken_meanwhile_moves(system: _System) -> None:
@@ -356,11 +358,11 @@ def test_a_server_moves_a_bounded_number_of_times(system: _System) -> None:
     unit = system.add("s1", PRINTS_AND_DIES)
     seen = []
 
-    def somebody(address: Address) -> str:
+    def find_holder(address: Address) -> str:
         seen.append(address)
         return "redis (pid 4711)"
 
-    system.holder_of = somebody
+    system.holder_of = find_holder
     with pytest.raises(SupervisorError, match="about to die"):
         system.follow(system.operations.bring_up())
     assert len(set(seen)) == len(seen) == MAX_MOVES
@@ -382,40 +384,40 @@ def test_a_stop_during_a_pending_restart_wins_and_stays(system: _System) -> None
     assert system.state("w1") is UnitState.STOPPED
 
 
-def test_what_takes_tasks_in_ends_before_what_works_on_them(system: _System) -> None:
+def test_servers_end_before_workers(system: _System) -> None:
     brought_up(system, "w1")
     system.add("s1", STUBBORN if os.name == "posix" else LIVES)
     system.follow(system.operations.start(["s1"]))
-    story = system.operations.stop(["all"])
-    assert not system.step(story)
+    steps = system.operations.stop(["all"])
+    assert not system.step(steps)
     assert system.state("s1") is UnitState.STOPPING
     assert system.state("w1") is UnitState.READY
     system.now += STOP_TIMEOUT
-    system.follow(story)
+    system.follow(steps)
     assert (system.state("s1"), system.state("w1")) == (UnitState.STOPPED, UnitState.STOPPED)
 
 
 @posix
 def test_what_ignores_the_signal_is_killed_with_its_group_when_its_time_is_over(system: _System) -> None:
     brought_up(system, "w1", program=STUBBORN_WITH_A_CHILD)
-    wait_until(lambda: system.words("w1").count("here") == 2, "the child's child")
-    story = system.operations.stop(["w1"], 10.0)
-    assert not system.step(story)
+    wait_until(lambda: system.output("w1").count("here") == 2, "the child's child")
+    steps = system.operations.stop(["w1"], 10.0)
+    assert not system.step(steps)
     assert system.unit("w1").status(system.now).kill_in == pytest.approx(10.0)
     system.now += 4.0
-    assert not system.step(story)
+    assert not system.step(steps)
     assert system.unit("w1").status(system.now).kill_in == pytest.approx(6.0)
     system.now += 5.9
-    assert not system.step(story)
+    assert not system.step(steps)
     assert len(process_identity.ours(system.home)) == 2
     system.now += 0.1
-    system.follow(story)
+    system.follow(steps)
     assert system.unit("w1").status(system.now).kill_in is None
     wait_until(lambda: not process_identity.ours(system.home), "the group to end")
 
 
 @posix
-def test_a_second_stop_without_patience_kills_at_once(system: _System) -> None:
+def test_a_second_stop_with_timeout_zero_kills_at_once(system: _System) -> None:
     brought_up(system, "w1", program=STUBBORN)
     first, second = system.operations.stop(["w1"], 100.0), system.operations.stop(["w1"], 0.0)
     assert not system.step(first)
@@ -429,11 +431,11 @@ def test_a_unit_has_the_time_to_stop_that_it_was_given(system: _System) -> None:
     unit = system.add("w1", STUBBORN)
     unit.spec = replace(unit.spec, stop_timeout=3.0)
     system.follow(system.operations.bring_up())
-    story = system.operations.stop(["w1"])
-    assert not system.step(story)
+    steps = system.operations.stop(["w1"])
+    assert not system.step(steps)
     assert unit.status(system.now).kill_in == pytest.approx(3.0)
     system.now += 3.0
-    system.follow(story)
+    system.follow(steps)
 
 
 def test_a_start_that_is_stopped_meanwhile_says_so(system: _System) -> None:
@@ -448,7 +450,7 @@ def test_a_start_that_is_stopped_meanwhile_says_so(system: _System) -> None:
 
 
 @posix
-def test_a_stop_that_is_countermanded_says_so(system: _System) -> None:
+def test_a_stop_that_is_overtaken_by_a_start_says_so(system: _System) -> None:
     brought_up(system, "w1", program=STUBBORN)
     stopping = system.operations.stop(["w1"])
     assert not system.step(stopping)
@@ -465,12 +467,12 @@ def test_a_restart_goes_from_one_to_the_next(system: _System) -> None:
     brought_up(system, "w1", "w2")
     former = [system.pid("w1"), system.pid("w2")]
     system.unready.add("w1")
-    story = system.operations.restart(["workers"])
-    system.follow_until(story, lambda: system.pid("w1") not in {None, former[0]}, "the first to be started again")
+    steps = system.operations.restart(["workers"])
+    system.follow_until(steps, lambda: system.pid("w1") not in {None, former[0]}, "the first to be started again")
     assert system.pid("w2") == former[1]
     assert system.state("w2") is UnitState.READY
     system.unready.clear()
-    system.follow(story)
+    system.follow(steps)
     assert not {system.pid("w1"), system.pid("w2")} & {*former, None}
 
 
@@ -482,7 +484,7 @@ def test_what_an_operator_kills_is_started_again_and_not_counted(system: _System
         system.follow(system.operations.kill(["w1"]))
         assert system.state("w1") is UnitState.RESTARTING
         system.now += 0.7
-        system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be mended")
+        system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be restarted")
         assert system.pid("w1") != former
     assert system.unit("w1").status(system.now).restarts == MOST_DEATHS + 2
     assert system.pid("w2") == other
@@ -494,17 +496,17 @@ def test_killing_what_does_not_run_is_done_at_once(system: _System) -> None:
 
 
 @pytest.mark.parametrize("name", ["start", "stop", "restart", "kill"])
-def test_a_name_that_is_none_is_refused_before_anything_happens(system: _System, name: str) -> None:
+def test_an_unknown_name_is_refused_before_anything_happens(system: _System, name: str) -> None:
     brought_up(system, "w1")
     pid = system.pid("w1")
-    stories: dict[str, Callable[[Sequence[str]], Steps]] = {
+    operations: dict[str, Callable[[Sequence[str]], Steps]] = {
         "start": system.operations.start,
         "stop": system.operations.stop,
         "restart": system.operations.restart,
         "kill": system.operations.kill,
     }
     with pytest.raises(SupervisorError, match="there is no process w7"):
-        system.step(stories[name](["w1", "w7"]))
+        system.step(operations[name](["w1", "w7"]))
     assert (system.pid("w1"), system.state("w1")) == (pid, UnitState.READY)
 
 
@@ -522,12 +524,12 @@ def test_scaling_up_adds_the_next_numbers_and_waits_until_they_are_ready(system:
 
 
 @pytest.mark.skipif(REBALANCE is None, reason="there is no signal for it")
-def test_clients_of_the_former_servers_connect_anew_when_one_is_added(system: _System) -> None:
+def test_clients_of_the_former_servers_reconnect_when_one_is_added(system: _System) -> None:
     brought_up(system, "s1", "w1")
     system.follow(system.operations.scale(2, None))
-    wait_until(lambda: "anew" in system.words("s1"), "the signal")
-    assert "anew" not in system.words("s2")
-    assert "anew" not in system.words("w1")
+    wait_until(lambda: "rebalance" in system.output("s1"), "the signal")
+    assert "rebalance" not in system.output("s2")
+    assert "rebalance" not in system.output("w1")
 
 
 def test_scaling_down_ends_the_highest_numbers_and_forgets_them(system: _System) -> None:
@@ -569,7 +571,7 @@ def test_nginx_without_any_server_is_refused(system: _System, tmp_path: Path) ->
     brought_up(system, "s1", "w1")
     balancer = Balancer(Path("nginx"), tmp_path / "nginx", Address("127.0.0.1", 7100))
     with pytest.raises(SupervisorError, match="at least one server"):
-        system.step(system.tell(balancer).scale(0, 5))
+        system.step(system.make_operations(balancer).scale(0, 5))
     assert system.names() == ["s1", "w1"]
     assert all(unit.state is UnitState.READY for unit in system.units)
 
@@ -580,19 +582,19 @@ def test_without_nginx_the_last_server_may_go(system: _System) -> None:
     assert system.names() == ["w1"]
 
 
-# Several stories at once.
+# Several operations at once.
 
 
-def test_a_story_that_waits_does_not_hold_up_the_mending_of_others(system: _System) -> None:
+def test_an_operation_that_waits_does_not_delay_the_restart_of_others(system: _System) -> None:
     brought_up(system, "w1")
     system.add("d1")
     system.unready.add("d1")
-    story = system.operations.start(["d1"])
-    assert not system.step(story)
+    steps = system.operations.start(["d1"])
+    assert not system.step(steps)
     former = system.pid("w1")
     system.crash("w1")
     system.now += 1.0
-    system.follow_until(story, lambda: system.unit("w1").start_completed, "the worker to be mended")
+    system.follow_until(steps, lambda: system.unit("w1").start_completed, "the worker to be restarted")
     assert system.pid("w1") != former
-    with contextlib.closing(story):
+    with contextlib.closing(steps):
         assert system.state("d1") is UnitState.STARTING

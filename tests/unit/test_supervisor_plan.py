@@ -1,4 +1,4 @@
-"""From settings to processes: who listens where, with which command line and environment."""
+"""Addresses, command lines and environments made from the settings."""
 
 import argparse
 import socket
@@ -37,20 +37,20 @@ def no_port(host: str) -> int:
     raise AssertionError(host)
 
 
-def test_servers_take_the_ports_that_clients_know(tmp_path: Path) -> None:
+def test_servers_take_the_well_known_ports(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path), holding(), no_port)
     assert choice.layout == AddressLayout(None, (at(7101), at(7102)))
     assert choice.layout.client_address == at(7101)
     assert choice.remarks == ()
 
 
-def test_nginx_listens_where_clients_go_first(tmp_path: Path) -> None:
+def test_nginx_listens_on_the_first_well_known_port(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path, "--nginx", "--servers", "3"), holding(), no_port)
     assert choice.layout == AddressLayout(at(7100), (at(7101), at(7102), at(7103)))
     assert choice.layout.client_address == at(7100)
 
 
-def test_taken_ports_are_left_out_and_their_holder_is_named(tmp_path: Path) -> None:
+def test_taken_ports_are_skipped_and_their_holder_is_named(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path, "--nginx"), holding(7100, 7102), no_port)
     assert choice.layout == AddressLayout(at(7101), (at(7103), at(7104)))
     assert choice.remarks == (
@@ -61,13 +61,13 @@ def test_taken_ports_are_left_out_and_their_holder_is_named(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("flags", [(), ("--nginx",)])
-def test_an_address_that_was_asked_for_is_insisted_on(tmp_path: Path, flags: tuple[str, ...]) -> None:
+def test_an_explicit_address_that_is_taken_is_an_error(tmp_path: Path, flags: tuple[str, ...]) -> None:
     settings = settings_of(tmp_path, "--listen", "127.0.0.1:7300", *flags)
     with pytest.raises(SupervisorError, match=r"7300 is held by redis \(pid 7300\).*--listen"):
         choose(settings, holding(7300), no_port)
 
 
-def test_without_nginx_the_first_server_listens_where_asked(tmp_path: Path) -> None:
+def test_without_nginx_the_first_server_takes_the_explicit_address(tmp_path: Path) -> None:
     choice = choose(settings_of(tmp_path, "--listen", "127.0.0.1:7300"), holding(), no_port)
     assert choice.layout == AddressLayout(None, (at(7300), at(7101)))
 
@@ -80,7 +80,7 @@ def test_port_0_means_any(tmp_path: Path) -> None:
 
 def test_no_free_port_at_all_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SupervisorError, match="no port after it is free"):
-        choose(settings_of(tmp_path), lambda _: "everybody", no_port)
+        choose(settings_of(tmp_path), lambda _: "redis", no_port)
 
 
 def test_the_holder_of_a_port_is_found() -> None:
@@ -90,12 +90,12 @@ def test_the_holder_of_a_port_is_found() -> None:
     assert holder_of(held) == ""
 
 
-def test_an_address_of_another_machine_is_a_wrong_setting() -> None:
+def test_an_address_of_another_machine_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match=r"192\.0\.2\.1:7100"):
         holder_of(Address("192.0.2.1", 7100))
 
 
-def test_what_runs_keeps_its_address(tmp_path: Path) -> None:
+def test_an_adopted_process_keeps_its_address(tmp_path: Path) -> None:
     kept = {"s1": at(7101), "s3": at(7400), "nginx": at(7100)}
     settings = settings_of(tmp_path, "--nginx", "--servers", "3")
     assert choose(settings, holding(7100, 7101, 7400), no_port, kept).layout == AddressLayout(
@@ -103,12 +103,12 @@ def test_what_runs_keeps_its_address(tmp_path: Path) -> None:
     )
 
 
-def test_what_runs_elsewhere_than_it_is_asked_for_moves(tmp_path: Path) -> None:
+def test_an_adopted_process_gives_way_to_an_explicit_address(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "--nginx", "--listen", "127.0.0.1:7300", "--servers", "1")
     assert choose(settings, holding(), no_port, {"nginx": at(7100)}).layout.listen == at(7300)
 
 
-def test_one_more_server_takes_a_port_that_no_other_has() -> None:
+def test_one_more_server_takes_a_free_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
         chosen = choose_address("s3", taken, [at(taken + 1)])
@@ -139,7 +139,7 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     assert other.stop_timeout == 3.0
 
 
-def test_what_runs_otherwise_has_another_fingerprint(tmp_path: Path) -> None:
+def test_a_different_command_or_environment_changes_the_fingerprint(tmp_path: Path) -> None:
     def fingerprints(*flags: str) -> list[str]:
         planner = Planner(settings_of(tmp_path, *flags), Home(tmp_path), PYTHON)
         return [planner.server(1, at(7101)).fingerprint, planner.worker(1).fingerprint]
@@ -154,7 +154,7 @@ def test_what_runs_otherwise_has_another_fingerprint(tmp_path: Path) -> None:
     assert planner.server(1, at(7102)).fingerprint != plain[0]
 
 
-def test_what_nobody_chose_is_left_to_the_workers_own_settings(tmp_path: Path) -> None:
+def test_options_not_given_are_left_to_the_workers_settings(tmp_path: Path) -> None:
     spec = Planner(settings_of(tmp_path), Home(tmp_path), PYTHON).worker(2)
     assert spec.command == (PYTHON, "-m", "core.worker", "--name", "w2")
     assert set(spec.environment) == {MARK, "CAUCE_DIRECTORY"}
@@ -169,12 +169,12 @@ def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", [("--servers", "0", "--nginx"), ("--listen", "0.0.0.0:7100")])
-def test_what_cannot_go_together_is_refused(tmp_path: Path, flags: tuple[str, ...]) -> None:
+def test_contradicting_settings_are_refused(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError):
         plan.check(settings_of(tmp_path, *flags), token=False)
 
 
-def test_other_machines_may_come_in_with_a_token(tmp_path: Path) -> None:
+def test_other_machines_may_connect_with_a_token(tmp_path: Path) -> None:
     flags = ("--listen", "0.0.0.0:7100", "--insecure-listen")
     assert "INSECURE" in plan.check(settings_of(tmp_path, *flags), token=True)
 

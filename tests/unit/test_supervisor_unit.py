@@ -1,4 +1,4 @@
-"""One unit that is kept running, with a real process that dies; the time is an argument."""
+"""One unit with a real process. The time is an argument."""
 
 import os
 import sys
@@ -75,7 +75,7 @@ def make_ready(unit: Unit, now: float = NOW) -> None:
     unit.observe(target, Condition(True), now)
 
 
-def test_what_keeps_dying_is_started_again_and_then_given_up(tmp_path: Path) -> None:
+def test_a_process_that_keeps_dying_is_restarted_and_then_given_up(tmp_path: Path) -> None:
     now = NOW
     with unit_of(tmp_path, PRINTS_AND_DIES) as unit:
         for death in range(MOST_DEATHS):
@@ -101,7 +101,7 @@ def test_what_keeps_dying_is_started_again_and_then_given_up(tmp_path: Path) -> 
         assert unit.status(now).state is UnitState.STARTING
 
 
-def test_what_was_ready_before_it_died_is_never_given_up_though_nobody_saw_it(tmp_path: Path) -> None:
+def test_a_process_that_was_ready_unseen_before_it_died_is_never_given_up(tmp_path: Path) -> None:
     asked: list[ProbeTarget] = []
 
     def was_ready(target: ProbeTarget) -> bool:
@@ -131,7 +131,7 @@ def test_a_stop_beats_a_restart_that_is_due(tmp_path: Path) -> None:
         assert unit.status(NOW).note == ""
 
 
-def test_what_leaves_when_told_stays_away(tmp_path: Path) -> None:
+def test_a_stopped_process_stays_down(tmp_path: Path) -> None:
     with unit_of(tmp_path, LIVES) as unit:
         await_output(unit)
         make_ready(unit)
@@ -146,7 +146,7 @@ def test_what_leaves_when_told_stays_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
-def test_who_does_not_leave_is_killed_when_the_time_is_over(tmp_path: Path) -> None:
+def test_a_process_that_does_not_end_is_killed_after_the_timeout(tmp_path: Path) -> None:
     with unit_of(tmp_path, STUBBORN) as unit:
         await_output(unit)
         unit.stop(10.0, NOW)
@@ -159,7 +159,7 @@ def test_who_does_not_leave_is_killed_when_the_time_is_over(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no politer signal to ignore")
-def test_a_second_stop_can_only_hasten_the_first(tmp_path: Path) -> None:
+def test_a_second_stop_can_only_shorten_the_timeout(tmp_path: Path) -> None:
     with unit_of(tmp_path, STUBBORN) as unit:
         await_output(unit)
         unit.stop(10.0, NOW)
@@ -170,7 +170,7 @@ def test_a_second_stop_can_only_hasten_the_first(tmp_path: Path) -> None:
         await_end(unit, NOW + 2)
 
 
-def test_what_an_operator_kills_is_started_again_and_not_blamed(tmp_path: Path) -> None:
+def test_a_kill_by_an_operator_is_not_counted_as_a_death(tmp_path: Path) -> None:
     now = NOW
     with unit_of(tmp_path, LIVES) as unit:
         for _ in range(MOST_DEATHS + 3):
@@ -184,7 +184,7 @@ def test_what_an_operator_kills_is_started_again_and_not_blamed(tmp_path: Path) 
             assert unit.process is not None
 
 
-def test_health_makes_the_next_wait_short_again(tmp_path: Path) -> None:
+def test_a_healthy_time_makes_the_next_delay_short_again(tmp_path: Path) -> None:
     with unit_of(tmp_path, LIVES) as unit:
         make_ready(unit, NOW)
         assert unit.process is not None
@@ -194,7 +194,7 @@ def test_health_makes_the_next_wait_short_again(tmp_path: Path) -> None:
         assert unit.process is not None
 
 
-def test_what_is_silent_for_long_is_killed(tmp_path: Path) -> None:
+def test_a_silent_process_is_killed_after_a_while(tmp_path: Path) -> None:
     with unit_of(tmp_path, LIVES, hung_after=30.0) as unit:
         target = unit.target()
         assert target is not None
@@ -208,7 +208,7 @@ def test_what_is_silent_for_long_is_killed(tmp_path: Path) -> None:
         assert unit.status(NOW).state is UnitState.RESTARTING
 
 
-def test_what_cannot_be_started_is_tried_again_and_breaks_nothing(tmp_path: Path) -> None:
+def test_a_start_that_is_refused_is_tried_again(tmp_path: Path) -> None:
     refusals: list[str] = []
 
     def before_start() -> None:
@@ -246,7 +246,7 @@ def test_a_process_is_adopted_and_its_end_noticed(tmp_path: Path) -> None:
         assert adopter.status(NOW).note == "ended, and nobody saw how"
 
 
-def test_how_a_unit_is_told_to_be(tmp_path: Path) -> None:
+def test_reports_change_the_state_of_a_unit(tmp_path: Path) -> None:
     with unit_of(tmp_path, LIVES) as unit:
         target = unit.target()
         assert target is not None
@@ -265,7 +265,7 @@ def test_how_a_unit_is_told_to_be(tmp_path: Path) -> None:
         assert (unit.state, unit.status(NOW).note) == (UnitState.READY, "")
 
 
-def test_what_is_heard_of_a_former_process_is_not_taken_for_the_present_one(tmp_path: Path) -> None:
+def test_a_report_on_a_former_process_is_ignored(tmp_path: Path) -> None:
     with unit_of(tmp_path, LIVES) as unit:
         target = unit.target()
         assert target is not None
@@ -283,7 +283,7 @@ def test_a_child_that_dies_takes_its_own_children_with_it(tmp_path: Path) -> Non
         wait_until(lambda: not process_identity.ours(home), "the child's child to end")
 
 
-def test_a_stranger_is_not_ours_and_not_killed_by_its_number(tmp_path: Path) -> None:
+def test_a_process_with_the_same_id_but_another_start_is_left_alone(tmp_path: Path) -> None:
     with unit_of(tmp_path / "one", LIVES) as unit:
         assert process_identity.ours(Home(tmp_path / "two")) == []
         assert unit.process is not None
@@ -297,5 +297,5 @@ def test_a_stranger_is_not_ours_and_not_killed_by_its_number(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("code", "text"), [(3, "ended with code 3"), (-9, "killed by signal 9"), (UNSEEN, "nobody")])
-def test_how_an_end_is_described(code: int, text: str) -> None:
+def test_an_exit_is_described(code: int, text: str) -> None:
     assert text in describe_exit(code)
