@@ -50,9 +50,9 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     """Put a system together, and end the processes that don't fit it. The caller must hold the lock.
 
     Args:
-        settings: of the supervisor.
+        settings: the supervisor's settings.
         environment: the environment that the processes inherit.
-        home: of the data directory.
+        home: the paths of the data directory.
 
     Raises:
         CauceError: a program is missing, an address is taken, or a setting is wrong.

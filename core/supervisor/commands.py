@@ -75,7 +75,7 @@ def down(home: Home, timeout: float) -> StopResult:
     """End the system, even if its supervisor was killed or hangs, and make sure that nothing is left.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         timeout: seconds until what still runs is killed.
 
     Raises:
@@ -120,7 +120,7 @@ def operate(
     """Start, stop, restart or kill processes. Returns the status of the system after that.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         operation: what to do.
         names: names of processes; `servers`, `workers`, `declared` and `all` stand for several.
         stop_timeout: seconds until a process that must end is killed; the supervisor's setting when None.
@@ -170,7 +170,7 @@ def force_stop(home: Home, names: Sequence[str] = ()) -> None:
     """Kill at once what a stop under way still waits for. Returns without waiting for the end.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         names: the processes that are being stopped; empty when the whole system is.
     """
     supervisor = state.load(home.state, SupervisorState)

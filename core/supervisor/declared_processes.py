@@ -51,7 +51,7 @@ def read(settings: Settings, directory: Path) -> list[DeclaredProcess]:
     """Read the declared processes.
 
     Args:
-        settings: of the supervisor.
+        settings: the supervisor's settings.
         directory: the data directory, which relative paths start from.
 
     Raises:

@@ -11,7 +11,7 @@ from core.config import Origin, Settings
 from core.supervisor import options
 from core.supervisor.state import DesiredState
 
-_NOT_KEPT = frozenset({config.DIRECTORY.key, config.TOKEN.key})
+_NOT_STORED = frozenset({config.DIRECTORY.key, config.TOKEN.key})
 """The directory is where the file lies, and a secret is never stored."""
 
 FORMER = "the former supervisor"
@@ -23,7 +23,7 @@ def given_settings(settings: Settings) -> dict[str, str]:
     return {
         option.key: settings.origins[option.key].text
         for option in settings.options
-        if settings.given(option) and option.key not in _NOT_KEPT
+        if settings.given(option) and option.key not in _NOT_STORED
     }
 
 

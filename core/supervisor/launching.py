@@ -54,7 +54,7 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
     Processes that a killed supervisor has left running are adopted.
 
     Args:
-        settings: the options of `options`.
+        settings: the supervisor's settings.
         environment: the environment that the processes inherit.
         on_ready: called once, when everything is ready.
 
@@ -72,25 +72,25 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
     home.create()
     with _lock(home):
         inherited = service_manager.without_socket(environment)
-        assembly = assemble(settings, inherited, home)
-        journal = Journal(assembly.settings[config.DATABASE], home.directory)
-        local = assembly.settings[config.BROKER] == LOCAL
+        system = assemble(settings, inherited, home)
+        journal = Journal(system.settings[config.DATABASE], home.directory)
+        local = system.settings[config.BROKER] == LOCAL
 
         def make_monitor(on_report: Callable[[HealthReport], None], on_death: OnDeath) -> HealthMonitor:
             return HealthMonitor(
-                journal.open_readonly, assembly.broker if local else None, token, on_report, on_death, tls
+                journal.open_readonly, system.broker if local else None, token, on_report, on_death, tls
             )
 
-        rotate_access_log = assembly.balancer.rotate if assembly.balancer is not None else ignore
+        rotate_access_log = system.balancer.rotate if system.balancer is not None else ignore
         supervisor = Supervisor(
-            assembly.spec,
+            system.spec,
             home,
             make_monitor,
             LogRotation(home.logs, rotate_access_log),
             ServiceNotifier(environment),
             on_ready,
         )
-        with guarding(home, assembly.settings, inherited):
+        with guarding(home, system.settings, inherited):
             return supervisor.run()
 
 
@@ -100,7 +100,7 @@ def up_detached(
     """Start the system in the background. Returns its status when everything is ready.
 
     Args:
-        settings: the options of `options`.
+        settings: the supervisor's settings.
         environment: the environment that the supervisor and its processes inherit.
         on_progress: called with the status again and again until then.
 

@@ -85,15 +85,15 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 def number_of(name: str) -> int:
     """Return the number in the name of a server or worker, or 0 for other names."""
-    found = re.fullmatch(r"[sw](\d+)", name)
-    return int(found[1]) if found else 0
+    match = re.fullmatch(r"[sw](\d+)", name)
+    return int(match[1]) if match else 0
 
 
 def check(settings: Settings, *, token: bool) -> str:
     """Check that the settings fit together. Returns a warning, or an empty string.
 
     Args:
-        settings: of the supervisor.
+        settings: the supervisor's settings.
         token: whether clients must send a token.
 
     Raises:
@@ -109,8 +109,8 @@ class Planner:
     """Makes the specification of each process.
 
     Args:
-        settings: of the supervisor.
-        home: of the data directory.
+        settings: the supervisor's settings.
+        home: the paths of the data directory.
         python: the interpreter that runs servers and workers.
     """
 

@@ -83,7 +83,9 @@ class PortAllocator:
                 return self._take(address)
             reason = reason or f"{address} is held by {holder}"
             if required:
-                raise SupervisorError(f"{reason}; end that, or choose another address for {name} with --listen")
+                raise SupervisorError(
+                    f"{reason}; stop that process, or choose another address for {name} with --listen"
+                )
         raise SupervisorError(f"{reason or wanted}, and no port after it is free; choose others with --server-port")
 
     def _take(self, address: Address) -> Address:
@@ -100,7 +102,7 @@ def choose(
     """Choose the addresses of NGINX and of the servers.
 
     Args:
-        settings: of the supervisor.
+        settings: the supervisor's settings.
         find_holder: returns which process holds an address; `holder_of` by default.
         find_free_port: finds a free port on a host; `free_port` by default.
         kept: the addresses of adopted processes, by name.

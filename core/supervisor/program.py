@@ -99,7 +99,7 @@ class Supervisor:
 
     Args:
         spec: what to run.
-        home: of the data directory.
+        home: the paths of the data directory.
         make_monitor: makes the health monitor from two callbacks: for each report, and for its death.
         log_rotation: keeps the logs from growing without end.
         notifier: informs the service manager.

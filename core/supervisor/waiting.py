@@ -33,7 +33,7 @@ def wait_for(work: Callable[[], T], on_progress: Callable[[], None], on_interrup
         except BaseException as error:  # noqa: BLE001 - it is raised again in the waiting thread
             ended.put(error)
 
-    threading.Thread(target=run, name="waited-for", daemon=True).start()
+    threading.Thread(target=run, name="work", daemon=True).start()
     try:
         outcome = _wait(ended, on_progress)
     except KeyboardInterrupt:

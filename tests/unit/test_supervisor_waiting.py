@@ -119,7 +119,7 @@ def test_an_interrupt_from_elsewhere_is_noticed_while_it_waits() -> None:
 
 def test_its_thread_does_not_outlive_the_work() -> None:
     wait_for(lambda: None, never, never)
-    wait_until(lambda: "waited-for" not in {each.name for each in threading.enumerate()}, "the thread to end", PATIENCE)
+    wait_until(lambda: "work" not in {each.name for each in threading.enumerate()}, "the thread to end", PATIENCE)
 
 
 def test_an_error_of_the_progress_callback_is_not_hidden() -> None:

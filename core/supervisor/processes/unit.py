@@ -41,7 +41,7 @@ class Unit:
 
     Args:
         spec: what to run.
-        home: of the data directory.
+        home: the paths of the data directory.
         environment: the supervisor's environment.
         hung_after: seconds of silence after which a server or worker counts as hung and is killed; 0 for never.
         before_start: called before each start; raises `SupervisorError` to prevent it.
