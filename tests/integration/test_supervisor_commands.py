@@ -304,24 +304,24 @@ def test_declared_processes_run_with_the_others(system: Supervised, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("table", "complaint"),
+    ("table", "message"),
     [
         ('[process.website]\ncommand = "python3 -m http.server"', "process.website.command must be a list of strings"),
         ('[process.website]\ncommand = ["true"]\nredy = "127.0.0.1:1"', "do you mean 'ready'?"),
-        ('[process.s1]\ncommand = ["true"]', "process.s1 is what a unit of the system is called"),
+        ('[process.s1]\ncommand = ["true"]', "process.s1 is the name of a part of the system"),
     ],
     ids=["no list", "slip", "name of a unit"],
 )
 @pytest.mark.parametrize("flags", [[], ["--detach"]], ids=["in front", "detached"])
 def test_an_invalid_declaration_is_an_error_before_anything_starts(
-    system: Supervised, tmp_path: Path, table: str, complaint: str, flags: list[str]
+    system: Supervised, tmp_path: Path, table: str, message: str, flags: list[str]
 ) -> None:
     file = tmp_path / "cauce.toml"
     file.write_text(table, "utf-8")
     ended = system.run("up", *system.sizes(1, 1), *flags)
     assert ended.code == 2
     assert f"core.supervisor: {file}: process." in ended.errors
-    assert complaint in ended.errors
+    assert message in ended.errors
     assert process_identity.ours(system.home) == []
     assert not system.home.log("s1").exists()
 
