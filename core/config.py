@@ -217,6 +217,18 @@ def add_arguments(parser: argparse.ArgumentParser, options: Iterable[Option[obje
     group.add_argument("--show-config", action="store_true", help="print each setting with its origin, and exit")
 
 
+def argument_type(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a reader of settings as a type for argparse, which shows the text only of its own error."""
+
+    def read_argument(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
+
+    return read_argument
+
+
 def load(options: Sequence[Option[object]], arguments: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
     """Find the value of each option.
 

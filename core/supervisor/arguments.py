@@ -123,7 +123,7 @@ def _add_logs(parser: argparse.ArgumentParser, names: Completer) -> None:
     parser.add_argument(
         "-n",
         "--lines",
-        type=_checked(config.whole_number(0, 1_000_000)),
+        type=config.argument_type(config.whole_number(0, 1_000_000)),
         default=100,
         metavar="N",
         help="the last N lines (default: 100)",
@@ -134,23 +134,11 @@ def _add_logs(parser: argparse.ArgumentParser, names: Completer) -> None:
     parser.add_argument("--grep", default="", metavar="TEXT", help="only lines that hold this text, in either case")
     parser.add_argument(
         "--since",
-        type=_checked(config.seconds(0, 10**9)),
+        type=config.argument_type(config.seconds(0, 10**9)),
         metavar="SECONDS",
         help="only what is not older than so many seconds",
     )
     _add_json(parser, "one JSON object a line")
-
-
-def _checked(read: Callable[[str], T]) -> Callable[[str], T]:
-    """A setting's reader as one of the parser's: it says what is wrong in the parser's own way."""
-
-    def checked(text: str) -> T:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} {error}") from error
-
-    return checked
 
 
 def _complete(action: argparse.Action, completer: Completer) -> None:

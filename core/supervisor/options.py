@@ -1,19 +1,12 @@
 """The settings of the supervisor, and of what it starts."""
 
-from core import config, exposure
+from core import config, exposure, worker_options
 from core.addresses import BALANCER, SERVERS
 from core.config import Option
 
 SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "how many servers", ("--servers",), "N")
 WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "how many workers", ("--workers",), "N")
-CONCURRENCY = Option(
-    "supervisor.concurrency",
-    config.whole_number(1, 1000),
-    4,
-    "tasks that each worker runs at once, each in its own thread",
-    ("-c", "--concurrency"),
-    "N",
-)
+CONCURRENCY = worker_options.concurrency("supervisor")
 NGINX = Option(
     "supervisor.nginx", config.switch, False, "put NGINX before the servers, to share the connections out", ("--nginx",)
 )
@@ -34,18 +27,8 @@ SERVER_PORT = Option(
     ("--server-port",),
     "PORT",
 )
-TASKS: Option[tuple[str, ...]] = Option(
-    "supervisor.tasks",
-    config.several(config.text),
-    (),
-    "a module (dotted name or file) with tasks of your own; may be given several times",
-    ("--tasks",),
-    "MODULE",
-    many=True,
-)
-LAB = Option(
-    "supervisor.lab", config.switch, False, "also the kinds that break things, for learning: fail and crash", ("--lab",)
-)
+TASKS = worker_options.tasks("supervisor")
+LAB = worker_options.lab("supervisor")
 START_TIMEOUT = Option(
     "supervisor.start-timeout",
     config.seconds(1, 3600),

@@ -1,28 +1,13 @@
 """The settings of a worker."""
 
-from core import config
+from core import config, worker_options
 from core.config import Option
 
-CONCURRENCY = Option(
-    "worker.concurrency",
-    config.whole_number(1, 1000),
-    4,
-    "tasks that run at once, each in its own thread",
-    ("-c", "--concurrency"),
-    "N",
-)
+CONCURRENCY = worker_options.concurrency("worker")
 NAME = Option(
     "worker.name", config.optional_text, "", "the worker's name; w and its number without one", ("-n", "--name"), "NAME"
 )
-TASKS: Option[tuple[str, ...]] = Option(
-    "worker.tasks",
-    config.several(config.text),
-    (),
-    "a module (dotted name or file) with tasks of your own; may be given several times",
-    ("--tasks",),
-    "MODULE",
-    many=True,
-)
+TASKS = worker_options.tasks("worker")
 PREFETCH = Option(
     "worker.prefetch",
     config.whole_number(0, 10_000),
@@ -67,9 +52,7 @@ TIMEOUT = Option(
     ("--timeout",),
     "SECONDS",
 )
-LAB = Option(
-    "worker.lab", config.switch, False, "also the kinds that break things, for learning: fail and crash", ("--lab",)
-)
+LAB = worker_options.lab("worker")
 FILES_ROOT = Option(
     "worker.files-root",
     config.optional_text,

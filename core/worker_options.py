@@ -1,0 +1,39 @@
+"""The settings of a worker that its supervisor has too, and hands on to the workers that it starts.
+
+Each program has them in its own table of the settings file.
+"""
+
+from core import config
+from core.config import Option
+
+
+def concurrency(table: str) -> Option[int]:
+    """Return the option that sets how many tasks a worker runs at once."""
+    return Option(
+        f"{table}.concurrency",
+        config.whole_number(1, 1000),
+        4,
+        "tasks that each worker runs at once, each in its own thread",
+        ("-c", "--concurrency"),
+        "N",
+    )
+
+
+def tasks(table: str) -> Option[tuple[str, ...]]:
+    """Return the option that names modules with tasks."""
+    return Option(
+        f"{table}.tasks",
+        config.several(config.text),
+        (),
+        "a module (dotted name or file) with your own tasks; may be given several times",
+        ("--tasks",),
+        "MODULE",
+        many=True,
+    )
+
+
+def lab(table: str) -> Option[bool]:
+    """Return the option that adds the kinds for experiments."""
+    return Option(
+        f"{table}.lab", config.switch, False, "also run the kinds that fail or crash, for experiments", ("--lab",)
+    )
