@@ -14,10 +14,12 @@ import pytest
 
 from core import config
 from core.database import Database
+from core.model import NewTask
 from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS
 from core.supervisor import options, state
 from core.supervisor.doctor import Finding, Verdict, examine
+from core.supervisor.doctor.journal import MAX_AUDITED_SIZE
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock
 from core.supervisor.plan import MARK, ProcessKind
@@ -137,6 +139,59 @@ def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
             assert repository.redispatch() == 0
         assert one(look(tmp_path, *ANY_PORTS), "journal").verdict is Verdict.OK
         assert Path(f"{path}-wal").exists()
+
+
+def fill_journal(directory: Path, count: int) -> Path:
+    """A new journal with so many accepted tasks."""
+    path = make_journal(directory)
+    tasks = [NewTask(id=f"t{number}", kind="echo", payload='"x"', received_at=1.0) for number in range(count)]
+    with Journal(path.name, directory).open() as repository, repository.transaction():
+        repository.accept(tasks, None, 1.0)
+    return path
+
+
+def test_the_tasks_of_a_journal_are_counted(tmp_path: Path) -> None:
+    fill_journal(tmp_path, 3)
+    before = content(tmp_path)
+    findings = look(tmp_path, *ANY_PORTS)
+    assert one(findings, "audit") == Finding("audit", Verdict.OK, "3 tasks were counted, and the ledger agrees")
+    assert content(tmp_path) == before
+
+
+def test_the_discrepancies_of_a_journal_are_listed(tmp_path: Path) -> None:
+    path = fill_journal(tmp_path, 3)
+    with Database(path, FAULTS) as database:
+        database.execute("UPDATE ledger SET tasks = 5 WHERE state = 'accepted'")
+        database.execute("UPDATE tasks SET result = '1' WHERE id = 't1'")
+    before = content(tmp_path)
+    findings = look(tmp_path, *ANY_PORTS)
+    assert problems(findings) == ["audit"]
+    found = one(findings, "audit")
+    assert "accepted: 5 by the ledger, 3 counted" in found.text
+    assert found.text.endswith("the rows of these tasks contradict themselves: t1")
+    assert content(tmp_path) == before
+
+
+def test_a_large_journal_is_not_counted(tmp_path: Path) -> None:
+    path = fill_journal(tmp_path, 1)
+    with Database(path, FAULTS) as database:
+        database.execute("UPDATE ledger SET tasks = 5 WHERE state = 'accepted'")
+    # Only the length of the file grows: the bytes after the last page belong to no table.
+    os.truncate(path, MAX_AUDITED_SIZE + 4096)
+    findings = look(tmp_path, *ANY_PORTS)
+    assert "too large to be checked for damage" in one(findings, "journal").text
+    found = one(findings, "audit")
+    assert found.verdict is Verdict.OK
+    assert found.text.startswith("left out: counting a journal of more than 512 MB")
+
+
+def test_a_journal_of_an_older_version_is_not_counted(tmp_path: Path) -> None:
+    path = make_journal(tmp_path)
+    with Database(path, FAULTS) as database:
+        database.execute("PRAGMA user_version = 1")
+    found = one(look(tmp_path, *ANY_PORTS), "audit")
+    assert found.verdict is Verdict.OK
+    assert found.text.startswith("left out: the journal has an older schema")
 
 
 def test_a_file_that_is_not_a_journal_is_a_problem(tmp_path: Path) -> None:

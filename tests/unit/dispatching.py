@@ -44,9 +44,7 @@ class ScriptedPublisher(Publisher):
         assert not {message.tag for message in messages} & set(self.unconfirmed), "a tag that is not settled"
         self.sent += messages
         if self._trouble == "disconnected":
-            self._settle(
-                [PublishResult(message.tag, confirmed=False, reason="disconnected") for message in messages]
-            )
+            self._settle([PublishResult(message.tag, confirmed=False, reason="disconnected") for message in messages])
         else:
             self.unconfirmed |= {message.tag: message for message in messages}
 
@@ -57,9 +55,7 @@ class ScriptedPublisher(Publisher):
             del self.unconfirmed[message.tag]
         if confirmed:
             self.confirmed += references(messages)
-        self._settle(
-            [PublishResult(message.tag, confirmed, "" if confirmed else "refused") for message in messages]
-        )
+        self._settle([PublishResult(message.tag, confirmed, "" if confirmed else "refused") for message in messages])
 
     def block(self) -> None:
         """Accept and settle nothing, as a broker with a full disk does."""

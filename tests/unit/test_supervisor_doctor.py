@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from core.repository.base import Audit
 from core.supervisor.doctor import Finding, Verdict, remedies
 from core.supervisor.doctor.configuration import missing_of
 from core.supervisor.doctor.disk import ENOUGH_SPACE, LEAST_SPACE, judge_space
 from core.supervisor.doctor.interpreter import judge_packages, judge_python
+from core.supervisor.doctor.journal import judge_audit
 from core.supervisor.doctor.limits import judge_open_files
 from core.supervisor.doctor.programs import judge_nginx
 from core.supervisor.doctor.remedies import Family, Need, Platform
@@ -291,6 +293,24 @@ def test_on_macos_the_hard_limit_is_raised_by_its_own_command() -> None:
 )
 def test_the_version_of_rabbitmq_is_in_its_path(program: str, version: str) -> None:
     assert version_in_path(Path(program)) == version
+
+
+def test_a_journal_that_agrees_with_its_ledger_is_fine() -> None:
+    audit = Audit({"accepted": 2, "done": 1200}, {"accepted": 2, "done": 1200, "failed": 0}, ())
+    assert judge_audit(Path("j.db"), audit) == Finding(
+        "audit", Verdict.OK, "1,202 tasks were counted, and the ledger agrees"
+    )
+
+
+def test_the_discrepancies_of_a_journal_are_named() -> None:
+    audit = Audit({"done": 2, "failed": 1}, {"accepted": 1, "done": 2}, tuple("abcdefg"))
+    found = judge_audit(Path("j.db"), audit)
+    assert found.verdict is Verdict.PROBLEM
+    assert found.text == (
+        "j.db has discrepancies: accepted: 1 by the ledger, 0 counted; failed: 0 by the ledger, 1 counted; "
+        "the rows of these tasks contradict themselves: a, b, c, d, e and 2 more"
+    )
+    assert found.remedy
 
 
 def test_a_command_is_looked_for_where_its_process_would_find_it(tmp_path: Path) -> None:
