@@ -21,7 +21,7 @@ from core.launch import report_errors
 from core.repository.journal import Journal
 from core.supervisor import arguments, commands, doctor, guard, launching, options, output
 from core.supervisor.arguments import MODULE
-from core.supervisor.display import left_behind
+from core.supervisor.display import describe_orphans
 from core.supervisor.doctor import Verdict
 from core.supervisor.home import Home
 from core.supervisor.logs import logs_command
@@ -162,7 +162,9 @@ def _status(settings: Settings, given: argparse.Namespace) -> int:
         sys.stdout.write("null\n")
     elif left:
         named = [(orphan.name, orphan.identity.pid) for orphan in left if orphan.kind is not None]
-        what = f"no supervisor runs in {home.directory}, but these do: {left_behind(named, len(left) - len(named))}"
+        what = (
+            f"no supervisor runs in {home.directory}, but these do: {describe_orphans(named, len(left) - len(named))}"
+        )
         sys.stdout.write(f"{logs.printable(what)}; `up` goes on with them, `down` ends them\n")
     else:
         sys.stdout.write(f"nothing is running in {logs.printable(str(home.directory))}\n")
@@ -173,21 +175,21 @@ def _logs(settings: Settings, given: argparse.Namespace) -> int:
     logs_command.show(
         Home(settings[config.DIRECTORY]),
         given.names or None,
-        most=given.lines,
+        limit=given.lines,
         follow=given.follow,
-        wanted=LogFilter(
-            least_level=Level[given.level.upper()],
+        log_filter=LogFilter(
+            min_level=Level[given.level.upper()],
             containing=given.grep,
             since=None if given.since is None else time.time() - given.since,
         ),
         write=output.log_writer(as_json=given.json),
-        stop=_sleep,
+        wait=_sleep,
     )
     return 0
 
 
 def _sleep(seconds: float) -> bool:
-    """Wait. Returns false: only an interrupt ends what waits like this."""
+    """Wait. Returns false, as only an interrupt ends the command."""
     time.sleep(seconds)
     return False
 

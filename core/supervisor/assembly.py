@@ -26,7 +26,7 @@ from core.supervisor.operations import Operations
 from core.supervisor.plan import LOCAL, Planner, ProcessKind, ProcessSpec
 from core.supervisor.ports import PortChoice
 from core.supervisor.processes import adoption
-from core.supervisor.processes.adoption import Survivors
+from core.supervisor.processes.adoption import OrphanedSystem
 from core.supervisor.processes.readiness import ProbeTarget, was_ready
 from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units
@@ -57,16 +57,16 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     Raises:
         CauceError: a program is missing, an address is taken, or a setting is wrong.
     """
-    survivors = adoption.look(home)
-    settings, desired = _desired_state(settings, home, survivors)
-    choice = ports.choose(settings, kept=survivors.addresses)
+    orphaned = adoption.find_orphaned(home)
+    settings, desired = _desired_state(settings, home, orphaned)
+    choice = ports.choose(settings, kept=orphaned.addresses)
     for remark in choice.remarks:
         _log.warning("%s", remark)
     planner = Planner(settings, home, sys.executable)
     program = _find_nginx() if choice.layout.listen is not None else None
-    specs = _specs(settings, home, planner, choice, program, survivors)
-    records = adoption.match(survivors, specs)
-    left = adoption.end_others(home, survivors, list(records.values()), settings[options.STOP_TIMEOUT])
+    specs = _specs(settings, home, planner, choice, program, orphaned)
+    records = adoption.find_adoptable(orphaned, specs)
+    left = adoption.stop_others(orphaned, list(records.values()), settings[options.STOP_TIMEOUT])
     if left:
         raise SupervisorError(f"these processes of a former supervisor can't be ended: {', '.join(map(str, left))}")
     broker = open_broker(settings[config.BROKER], home.directory)
@@ -105,9 +105,9 @@ def _adopt(units: Units, records: Mapping[str, ChildRecord], desired: DesiredSta
         _log.warning("a former supervisor was killed; these go on: %s", ", ".join(records))
 
 
-def _desired_state(settings: Settings, home: Home, survivors: Survivors) -> tuple[Settings, DesiredState]:
+def _desired_state(settings: Settings, home: Home, orphaned: OrphanedSystem) -> tuple[Settings, DesiredState]:
     """Return what is to run: as asked now, or, if processes are adopted, as operators had changed it."""
-    former = state.load(home.desired_state, DesiredState) if survivors.known else None
+    former = state.load(home.desired_state, DesiredState) if orphaned.records else None
     if former is None:
         stopped = [each.name for each in declared_processes.read(settings, home.directory) if not each.start]
         return settings, desired_state.with_stopped(desired_state.initial(settings), stopped)
@@ -115,11 +115,11 @@ def _desired_state(settings: Settings, home: Home, survivors: Survivors) -> tupl
 
 
 def _specs(
-    settings: Settings, home: Home, planner: Planner, choice: PortChoice, program: Path | None, survivors: Survivors
+    settings: Settings, home: Home, planner: Planner, choice: PortChoice, program: Path | None, orphaned: OrphanedSystem
 ) -> list[ProcessSpec]:
     specs = []
     if settings[config.BROKER] == LOCAL:
-        specs += _rabbitmq(home, planner, survivors)
+        specs += _rabbitmq(home, planner, orphaned)
     specs += [planner.server(number, address) for number, address in enumerate(choice.layout.servers, 1)]
     specs += [planner.worker(number) for number in range(1, settings[options.WORKER_COUNT] + 1)]
     if choice.layout.listen is not None and program is not None:
@@ -127,11 +127,11 @@ def _specs(
     return specs + _declared(settings, home, planner)
 
 
-def _rabbitmq(home: Home, planner: Planner, survivors: Survivors) -> list[ProcessSpec]:
+def _rabbitmq(home: Home, planner: Planner, orphaned: OrphanedSystem) -> list[ProcessSpec]:
     """Make the specifications of the private node and of the port mapper that it needs."""
     programs = rabbitmq_node.find_programs()
     node = rabbitmq_node.prepare(
-        home.rabbitmq, running=survivors.runs(ProcessKind.RABBITMQ) or survivors.runs(ProcessKind.EPMD)
+        home.rabbitmq, running=orphaned.runs(ProcessKind.RABBITMQ) or orphaned.runs(ProcessKind.EPMD)
     )
     environment = rabbitmq_node.environment(node, home.rabbitmq)
     return [

@@ -18,7 +18,7 @@ def not_ready(report: SystemStatus) -> str:
     return ", ".join(f"{part.name} ({part.note})" if part.note else part.name for part in late)
 
 
-def left_behind(named: Sequence[tuple[str, int]], others: int) -> str:
+def describe_orphans(named: Sequence[tuple[str, int]], others: int) -> str:
     """Say what runs without a supervisor.
 
     Args:

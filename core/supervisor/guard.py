@@ -19,7 +19,7 @@ from core.supervisor import commands, options
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock
 from core.supervisor.logs.log_files import open_log
-from core.supervisor.processes.process import HIDDEN
+from core.supervisor.processes.process import HIDDEN_FLAGS
 
 COMMAND = "guard"
 LOG = "guard"
@@ -47,7 +47,7 @@ def guarding(home: Home, settings: Settings, environment: Mapping[str, str]) -> 
             stderr=subprocess.STDOUT,
             env=dict(environment),
             start_new_session=True,
-            creationflags=HIDDEN,
+            creationflags=HIDDEN_FLAGS,
         )
     try:
         yield

@@ -28,7 +28,7 @@ from core.supervisor.logs.log_rotation import LogRotation
 from core.supervisor.plan import LOCAL, MARK, ProcessKind
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.health import HealthMonitor, HealthReport
-from core.supervisor.processes.process import HIDDEN
+from core.supervisor.processes.process import HIDDEN_FLAGS
 from core.supervisor.program import Supervisor
 from core.supervisor.service_manager import ServiceNotifier
 from core.supervisor.state import SupervisorState
@@ -122,7 +122,7 @@ def up_detached(
             stderr=output,
             env=_environment(settings, environment),
             start_new_session=True,
-            creationflags=HIDDEN,
+            creationflags=HIDDEN_FLAGS,
         )
     timeout = STAGES * settings[options.START_TIMEOUT] + settings[options.STOP_TIMEOUT] + OVERHEAD
     try:
@@ -212,7 +212,7 @@ def _wait_until_ready(
     deadline = time.monotonic() + timeout
     while process.poll() is None:
         supervisor = state.load(home.state, SupervisorState)
-        if supervisor is not None and supervisor.identity.pid in process_identity.family(process.pid):
+        if supervisor is not None and supervisor.identity.pid in process_identity.pids_of(process.pid):
             report = commands.ask_status(supervisor)
             if report is not None and report.phase is Phase.RUNNING:
                 return report
@@ -229,7 +229,7 @@ def _give_up(process: "subprocess.Popen[bytes]", timeout: float) -> None:
     if process.poll() is None:
         identity = process_identity.identify(process.pid)
         if identity is not None:
-            process_identity.ask_to_leave(identity, None)
+            process_identity.terminate(identity, None)
         process.wait(timeout + OVERHEAD)
 
 

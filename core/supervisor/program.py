@@ -201,7 +201,7 @@ class Supervisor:
         for unit in self._units:
             unit.tick(now)
         self._operations = [operation for operation in self._operations if _advance_operation(operation)]
-        self._log_rotation.look(now)
+        self._log_rotation.rotate_if_due(now)
         self._notifier.ping_watchdog(now)
         self._publish()
 
@@ -254,8 +254,8 @@ class Supervisor:
             [unit.process for unit in self._units.of(kind) if unit.process] for kind in STOP_ORDER
         ]
         killed = stop_in_order(stages, deadline, self._while_stopping, time.monotonic)
-        names = [process.name for stage in stages for process in stage if process.gone()]
-        left = orphans.end_rest(self._home)
+        names = [process.name for stage in stages for process in stage if process.has_ended()]
+        left = orphans.kill_rest(self._home)
         for name in killed:
             _log.warning("%s had to be killed", name)
         _log.info("everything has ended")
@@ -365,10 +365,10 @@ class Supervisor:
         statuses = [unit.status(now) for unit in self._units]
         if self._phase is not Phase.STOPPING or self._stop_deadline is None:
             return statuses
-        kill_in = max(0.0, self._stop_deadline.left(now, now))
+        kill_in = max(0.0, self._stop_deadline.remaining(now, now))
         return [
             replace(status, state=UnitState.STOPPED, pid=None, note="")
-            if unit.process is None or unit.process.gone()
+            if unit.process is None or unit.process.has_ended()
             else replace(status, state=UnitState.STOPPING, kill_in=kill_in)
             for status, unit in zip(statuses, self._units, strict=True)
         ]

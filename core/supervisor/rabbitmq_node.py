@@ -25,10 +25,10 @@ from core.supervisor import ports, state
 RECORD = "node.json"
 URL_FILE = LOCAL_URL_FILE.name
 
-LEAST_DISK = "200MB"
+MIN_FREE_DISK = "200MB"
 """Free space below which RabbitMQ takes no more messages."""
 
-MOST_MEMORY = "0.4"
+MAX_MEMORY_SHARE = "0.4"
 """Share of the machine's memory from which on it takes no more."""
 
 _PLACES = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
@@ -229,7 +229,12 @@ def _write_files(directory: Path, node: RabbitNode) -> None:
     if not cookie.exists():
         _write(cookie, secrets.token_hex(16), 0o400)
     settings = _CONFIGURATION.format(
-        host=LOOPBACK, port=node.port, user=node.user, password=node.password, disk=LEAST_DISK, memory=MOST_MEMORY
+        host=LOOPBACK,
+        port=node.port,
+        user=node.user,
+        password=node.password,
+        disk=MIN_FREE_DISK,
+        memory=MAX_MEMORY_SHARE,
     )
     _write(directory / "rabbitmq.conf", settings)
     _write(directory / "environment.conf", _ENVIRONMENT_FILE)

@@ -125,7 +125,7 @@ class Supervised(Closeable):
 
     def assert_nothing_left(self, report: SystemStatus) -> None:
         """Check that no process of the system runs and that no program listens on its ports."""
-        assert process_identity.ours(self.home) == []
+        assert process_identity.processes_of(self.home) == []
         assert process_identity.identify(report.pid) is None
         for text in {report.listen, *report.servers} - {""}:
             with socket.socket() as probe:
@@ -148,9 +148,9 @@ class Supervised(Closeable):
         if self._foreground is not None:
             self._foreground.kill()
             self.end_of_foreground()
-        for identity in process_identity.ours(self.home):
+        for identity in process_identity.processes_of(self.home):
             process_identity.kill(identity)
-        wait_until(lambda: not process_identity.ours(self.home), "everything to end")
+        wait_until(lambda: not process_identity.processes_of(self.home), "everything to end")
 
     def _arguments(self, command: str, *flags: str) -> list[str]:
         return [sys.executable, "-m", "core.supervisor", command, "--dir", str(self.home.directory), *flags]

@@ -140,7 +140,7 @@ def test_of_many_that_start_at_once_one_runs_and_the_others_attach(system: Super
         assert report is not None
         assert owners == {report.pid}
         system.down()
-        assert process_identity.ours(system.home) == []
+        assert process_identity.processes_of(system.home) == []
 
 
 def race(system: Supervised, *flags: str) -> set[int]:
@@ -183,7 +183,7 @@ def test_a_taken_port_that_was_given_is_an_error(system: Supervised, flags: list
     assert ended.code == 1
     assert f"{listen} is held by" in ended.errors
     assert f"(pid {os.getpid()})" in ended.errors
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
@@ -193,7 +193,7 @@ def test_a_server_that_cannot_start_is_shown_and_nothing_is_left(system: Supervi
     assert ended.code == 1
     assert "s1 ended with code 2 before everything was ready; its last lines" in ended.errors
     assert "CAUCE_SERVER_MAX_LINE: 'plenty' must be a whole number" in ended.errors
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
     assert not is_held(system.home.lock)
     assert not system.home.state.exists()
 
@@ -210,7 +210,7 @@ def test_a_broker_that_cannot_be_reached_is_an_error_before_anything_starts(
     assert str(port) in ended.errors
     assert "secret" not in ended.errors
     assert not system.home.log("s1").exists()
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
 
 
 def test_children_of_a_supervisor_that_was_killed_go_on_until_down_ends_them(system: Supervised) -> None:
@@ -258,7 +258,7 @@ def test_a_stop_during_the_start_wins(system: Supervised) -> None:
     wait_until(system.home.state.exists, "the supervisor to start", RESTART_TIMEOUT)
     system.down()
     assert starting.wait(RESTART_TIMEOUT) == 1
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
 
 
 def test_a_supervisor_that_hangs_is_ended_too(system: Supervised) -> None:

@@ -115,7 +115,7 @@ def test_single_processes_and_kinds_of_them_are_stopped_started_restarted_and_ki
     assert unit_of(system, "w1").restarts == 1
 
     assert set(pids(system.run("stop", "all", "--json").report).values()) == {None}
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
     again = system.run("start", "workers", "servers", "--json").report
     assert settled(again)
     assert None not in pids(again).values()
@@ -225,7 +225,7 @@ def test_an_interrupt_kills_only_what_is_to_stop(system: Supervised, held: Gated
         now = waiting.end().report
     assert {name: pid for name, pid in pids(now).items() if pid is not None} == {"s1": pid_of(report, "s1")}
     assert settled(now)
-    assert [identity.pid for identity in process_identity.ours(system.home)] == [pid_of(report, "s1")]
+    assert [identity.pid for identity in process_identity.processes_of(system.home)] == [pid_of(report, "s1")]
 
 
 # What users declare.
@@ -322,7 +322,7 @@ def test_an_invalid_declaration_is_an_error_before_anything_starts(
     assert ended.code == 2
     assert f"core.supervisor: {file}: process." in ended.errors
     assert message in ended.errors
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
     assert not system.home.log("s1").exists()
 
 
@@ -332,4 +332,4 @@ def test_a_declared_process_that_cannot_run_fails_the_start(system: Supervised, 
     assert ended.code == 1
     assert "can't start website" in ended.errors
     assert "no-such-program" in ended.errors
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []

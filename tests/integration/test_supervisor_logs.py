@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from core.supervisor import commands
-from core.supervisor.logs.log_files import LARGEST, former
+from core.supervisor.logs.log_files import MAX_SIZE, rotated_files
 from core.supervisor.logs.log_reading import LogLineJson
 from tests.integration.commanding import Command
 from tests.integration.supervised import Supervised, kill, pid_of
@@ -114,13 +114,13 @@ def test_following_goes_on_over_a_restart_and_a_rotation_until_an_interrupt(syst
         kill(pid_of(report, "w1"))
         wait_until(lambda: one.output.count("w1 is ready") == 2, "the lines of the second worker", PATIENCE)
 
-        # A large log is rotated within about a second, and the process goes on writing.
+        # A large log is rotated within a second or so, and the process goes on writing.
         log = system.home.log("w1")
         with log.open("ab") as stream:
-            stream.write(PLENTY * (LARGEST // len(PLENTY) + 1))
+            stream.write(PLENTY * (MAX_SIZE // len(PLENTY) + 1))
             stream.write(b"the last line before\n")
-        wait_until(lambda: len(former(log)) == 1, "the log to be rotated", PATIENCE)
-        assert log.stat().st_size < LARGEST
+        wait_until(lambda: len(rotated_files(log)) == 1, "the log to be rotated", PATIENCE)
+        assert log.stat().st_size < MAX_SIZE
         third = pid_of(commands.operate(system.home, "restart", ["w1"]), "w1")
         wait_until(lambda: one.output.count("w1 is ready") == 3, "the lines of the third worker", PATIENCE)
         assert one.output.count("the last line before") == 1

@@ -173,7 +173,7 @@ def test_no_report_log_file_or_command_line_shows_a_secret(system: Supervised) -
     assert len(logs) >= 5
     files = [each.read_text(encoding="utf-8", errors="replace") for each in system.home.path.glob("*.json")]
     assert len(files) >= 3
-    ours = [psutil.Process(identity.pid) for identity in process_identity.ours(system.home)]
+    ours = [psutil.Process(identity.pid) for identity in process_identity.processes_of(system.home)]
     assert len(ours) >= 5
     lines = [argument for process in ours for argument in process.cmdline()]
     for secret in secrets:

@@ -89,7 +89,7 @@ def test_servers_and_workers_come_and_go_under_load_and_no_submit_fails(
         assert [(unit.name, unit.pid) for unit in again.processes] == [(unit.name, unit.pid) for unit in one.processes]
         assert configured(system) == one.servers
         assert changed_lines(again.nginx_change, "-") == set(three.servers[1:])
-        assert {identity.pid for identity in process_identity.ours(system.home)}.isdisjoint(
+        assert {identity.pid for identity in process_identity.processes_of(system.home)}.isdisjoint(
             {pid_of(three, name) for name in ("s2", "s3", "w2", "w3")}
         )
         some_more_are_accepted()

@@ -120,7 +120,7 @@ def test_a_service_that_can_not_start_is_never_ready_and_ends_with_its_code(
     assert "s1 ended with code 2 before everything was ready" in ended.errors
     wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be reported", PATIENCE)
     assert "READY=1" not in manager.lines
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
 
 
 def test_a_service_that_is_ended_while_it_starts_is_never_ready(
@@ -134,7 +134,7 @@ def test_a_service_that_is_ended_while_it_starts_is_never_ready(
         assert service.end().code == 1
     wait_until(lambda: "STOPPING=1" in manager.lines, "the end to be reported", PATIENCE)
     assert "READY=1" not in manager.lines
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
 
 
 def test_a_manager_that_is_gone_does_no_harm(system: Supervised, tmp_path: Path) -> None:

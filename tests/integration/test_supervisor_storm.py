@@ -10,7 +10,7 @@ import pytest
 
 from core.addresses import Address
 from core.supervisor.processes import process_identity
-from core.supervisor.processes.restart_policy import MOST_DEATHS
+from core.supervisor.processes.restart_policy import MAX_DEATHS
 from core.supervisor.status import SystemStatus, UnitState, UnitStatus
 from tests.integration.loaded import under_load
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
@@ -118,13 +118,13 @@ def test_every_killed_process_is_restarted_and_no_task_is_lost(system: Supervise
 def test_a_new_supervisor_goes_on_after_each_kill_of_the_former(system: Supervised, nginx_program: Path) -> None:
     assert nginx_program.exists()
     report = system.up(2, 2, "--nginx")
-    everything = {identity.pid for identity in process_identity.ours(system.home)} - {report.pid}
+    everything = {identity.pid for identity in process_identity.processes_of(system.home)} - {report.pid}
     with under_load(system, report.listen):
         for _ in range(SUPERVISOR_KILLS):
             system.kill_supervisor()
             again = system.up(2, 2, "--nginx")
             assert pids(again) == pids(report)
-            assert {identity.pid for identity in process_identity.ours(system.home)} - {again.pid} == everything
+            assert {identity.pid for identity in process_identity.processes_of(system.home)} - {again.pid} == everything
             assert all_well(system)
     # An adopted process is restarted and stopped like any other.
     former = pid_of(report, "w1")
@@ -162,7 +162,7 @@ def test_a_system_drains_when_its_supervisor_is_killed_if_set(system: Supervised
     assert submit(report.listen, "echo", "before") == "before"
     system.kill_supervisor()
     wait_until(lambda: not system.home.state.exists(), "everything to drain", RESTART_TIMEOUT)
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
     log = system.home.log("guard")
     wait_until(lambda: "ended: s1, w1" in log.read_text("utf-8"), "the guard to say so")
 
@@ -177,13 +177,13 @@ def test_a_task_module_that_breaks_is_given_up_and_harms_no_other(system: Superv
     wait_until(lambda: unit_of(system, "w1").state is UnitState.CRASHED, "the worker to be given up", RESTART_TIMEOUT)
     crashed = unit_of(system, "w1")
     # The first death was that of a worker that had been ready.
-    assert crashed.restarts == MOST_DEATHS + 1
-    assert f"died {MOST_DEATHS + 1} times" in crashed.note
+    assert crashed.restarts == MAX_DEATHS + 1
+    assert f"died {MAX_DEATHS + 1} times" in crashed.note
     status = system.run("status")
     assert status.code == 1
     assert "stays down" in " ".join(status.output.split())
     log = system.home.log("w1").read_text("utf-8")
-    assert log.count("this module is broken") <= 2 * (MOST_DEATHS + 1)
+    assert log.count("this module is broken") <= 2 * (MAX_DEATHS + 1)
     assert unit_of(system, "w2").restarts == 0
     assert submit(report.listen, "mine", "the other works") == "the other works"
 
@@ -202,4 +202,4 @@ def test_a_module_that_cannot_be_loaded_at_all_is_shown_with_its_last_lines(syst
     assert ended.code == 1
     assert "w1 ended with code" in ended.errors
     assert "this module is broken" in ended.errors
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []

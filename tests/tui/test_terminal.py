@@ -96,7 +96,7 @@ def test_command_one_starts_everything_and_a_person_does_everything_with_keys(sy
         assert terminal.wait_for_end() == 0
         assert terminal.value("alternate_on") == "0"
         assert terminal.value("mouse_any_flag") == "0"
-    assert process_identity.ours(system.home) == []
+    assert process_identity.processes_of(system.home) == []
     assert commands.status(system.home) is None
 
 

@@ -14,7 +14,7 @@ from core.supervisor import state
 from core.supervisor.home import Home
 from core.supervisor.plan import MARK, ProcessKind, ProcessSpec
 from core.supervisor.processes import adoption, process_identity
-from core.supervisor.processes.adoption import Survivors, known_among, match
+from core.supervisor.processes.adoption import OrphanedSystem, find_adoptable, live_records
 from core.supervisor.processes.process import ChildProcess
 from core.supervisor.processes.process_identity import TOLERANCE, ProcessIdentity
 from core.supervisor.processes.unit import Unit
@@ -52,7 +52,7 @@ class _Former:
         spec = self.spec(name, program)
         child = ChildProcess(spec, self.home, os.environ)
         self.children.append(child)
-        wait_until(lambda: "here" in child.last_words(), f"{name} to be at work")
+        wait_until(lambda: "here" in child.last_output(), f"{name} to be at work")
         return ChildRecord(
             name=name,
             kind=spec.kind,
@@ -75,8 +75,8 @@ class _Former:
         for process in [*self.children, *(part.process for part in self.parts)]:
             if process is not None:
                 process.kill()
-                wait_until(process.gone, f"{process.name} to end")
-        wait_until(lambda: not process_identity.ours(self.home), "everything to end")
+                wait_until(process.has_ended, f"{process.name} to end")
+        wait_until(lambda: not process_identity.processes_of(self.home), "everything to end")
 
 
 @pytest.fixture
@@ -120,12 +120,12 @@ def stranger(tmp_path: Path) -> Iterator[_Former]:
 )
 def test_a_process_is_known_by_its_id_and_its_start(alive: list[ProcessIdentity], known: bool) -> None:
     record = record_of(42)
-    assert known_among([record], alive) == ((record,) if known else ())
+    assert live_records([record], alive) == ((record,) if known else ())
 
 
 def test_each_record_is_looked_at_by_itself() -> None:
     records = [record_of(42), record_of(43, name="w2"), record_of(44, name="w3")]
-    assert known_among(
+    assert live_records(
         records, [ProcessIdentity(44, STARTED), ProcessIdentity(42, STARTED), ProcessIdentity(43, 1.0)]
     ) == (
         records[0],
@@ -144,22 +144,22 @@ def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
         replace(record_of(3, name="w3"), fingerprint=same.fingerprint),
         record_of(4, name="w4"),
     )
-    assert match(Survivors(records), [same, changed, spec("w4", "x")]) == {"w1": records[0]}
-    assert match(Survivors(), [same]) == {}
-    assert match(Survivors(records), []) == {}
+    assert find_adoptable(OrphanedSystem(records), [same, changed, spec("w4", "x")]) == {"w1": records[0]}
+    assert find_adoptable(OrphanedSystem(), [same]) == {}
+    assert find_adoptable(OrphanedSystem(records), []) == {}
 
 
 def test_addresses_are_told_where_they_make_sense() -> None:
-    survivors = Survivors(
+    orphaned = OrphanedSystem(
         (
             replace(record_of(1, name="s1"), address="127.0.0.1:7101", kind=ProcessKind.SERVER),
             replace(record_of(2, name="s2"), address="nonsense"),
             record_of(3, name="w1"),
         )
     )
-    assert survivors.addresses == {"s1": Address("127.0.0.1", 7101)}
-    assert survivors.runs(ProcessKind.SERVER)
-    assert not survivors.runs(ProcessKind.NGINX)
+    assert orphaned.addresses == {"s1": Address("127.0.0.1", 7101)}
+    assert orphaned.runs(ProcessKind.SERVER)
+    assert not orphaned.runs(ProcessKind.NGINX)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b'{"children": 3}'])
@@ -167,18 +167,18 @@ def test_what_is_ours_is_found_even_when_the_file_says_nothing(former: _Former, 
     record = former.start("w1")
     if content is not None:
         former.home.children.write_bytes(content)
-    survivors = adoption.look(former.home)
-    assert survivors.known == ()
-    assert [orphan.identity for orphan in survivors.all] == [record.identity]
+    orphaned = adoption.find_orphaned(former.home)
+    assert orphaned.records == ()
+    assert [orphan.identity for orphan in orphaned.processes] == [record.identity]
 
 
 def test_a_file_that_names_a_stranger_does_not_make_it_ours(former: _Former, stranger: _Former) -> None:
     mine, other = former.start("w1"), stranger.start("w2")
     former.write_down(mine, other)
-    survivors = adoption.look(former.home)
-    assert survivors.known == (mine,)
-    assert [orphan.identity for orphan in survivors.all] == [mine.identity]
-    assert adoption.end_others(former.home, survivors, [], 10.0) == ()
+    orphaned = adoption.find_orphaned(former.home)
+    assert orphaned.records == (mine,)
+    assert [orphan.identity for orphan in orphaned.processes] == [mine.identity]
+    assert adoption.stop_others(orphaned, [], 10.0) == ()
     assert not process_identity.is_alive(mine.identity)
     assert process_identity.is_alive(other.identity)
 
@@ -190,9 +190,9 @@ def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
         assert now is not None
         old = replace(record_of(process.pid), identity=ProcessIdentity(process.pid, now.started - 100))
         former.write_down(old)
-        survivors = adoption.look(former.home)
-        assert survivors == Survivors()
-        adoption.end_others(former.home, survivors, [], 10.0)
+        orphaned = adoption.find_orphaned(former.home)
+        assert orphaned == OrphanedSystem()
+        adoption.stop_others(orphaned, [], 10.0)
         part = former.follower("w1", old)
         part.kill()
         part.stop(0.0, NOW)
@@ -205,21 +205,21 @@ def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
 def test_what_runs_under_another_start_is_ended_and_not_adopted(former: _Former) -> None:
     record = former.start("w1")
     former.write_down(replace(record, identity=ProcessIdentity(record.identity.pid, record.identity.started - 100)))
-    survivors = adoption.look(former.home)
-    assert match(survivors, [former.spec("w1")]) == {}
-    assert adoption.end_others(former.home, survivors, [], 10.0) == ()
+    orphaned = adoption.find_orphaned(former.home)
+    assert find_adoptable(orphaned, [former.spec("w1")]) == {}
+    assert adoption.stop_others(orphaned, [], 10.0) == ()
     assert not process_identity.is_alive(record.identity)
 
 
 def test_what_goes_on_is_let_be_with_all_that_it_has_started(former: _Former) -> None:
     kept, ended = former.start("w1", HAS_A_CHILD), former.start("w2", HAS_A_CHILD)
-    wait_until(lambda: len(process_identity.ours(former.home)) == 4, "the children's children")
+    wait_until(lambda: len(process_identity.processes_of(former.home)) == 4, "the children's children")
     former.write_down(kept, ended)
-    survivors = adoption.look(former.home)
-    adopted = match(survivors, [former.spec("w1", HAS_A_CHILD)])
+    orphaned = adoption.find_orphaned(former.home)
+    adopted = find_adoptable(orphaned, [former.spec("w1", HAS_A_CHILD)])
     assert adopted == {"w1": kept}
-    assert adoption.end_others(former.home, survivors, list(adopted.values()), 10.0) == ()
-    wait_until(lambda: len(process_identity.ours(former.home)) == 2, "the others to end")
+    assert adoption.stop_others(orphaned, list(adopted.values()), 10.0) == ()
+    wait_until(lambda: len(process_identity.processes_of(former.home)) == 2, "the others to end")
     assert process_identity.is_alive(kept.identity)
     assert not process_identity.is_alive(ended.identity)
 
@@ -227,7 +227,7 @@ def test_what_goes_on_is_let_be_with_all_that_it_has_started(former: _Former) ->
 def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Former) -> None:
     record = former.start("w1")
     former.write_down(record)
-    part = former.follower("w1", adoption.look(former.home).known[0])
+    part = former.follower("w1", adoption.find_orphaned(former.home).records[0])
     part.tick(NOW)
     assert part.status(NOW).pid == record.identity.pid
     process_identity.kill(record.identity)
@@ -237,7 +237,7 @@ def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Form
     part.tick(NOW + 2)
     assert part.process is not None
     assert part.process.identity != record.identity
-    assert process_identity.ours(former.home) == [part.process.identity]
+    assert process_identity.processes_of(former.home) == [part.process.identity]
     assert part.status(NOW + 2).restarts == 1
 
 

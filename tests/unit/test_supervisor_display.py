@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from core.formatting import coarse_duration, memory, processor_share
-from core.supervisor.display import left_behind, not_ready, waiting_for
+from core.supervisor.display import describe_orphans, not_ready, waiting_for
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
 
@@ -97,4 +97,4 @@ def test_who_is_not_ready_is_told_with_the_reason_that_is_known() -> None:
     ],
 )
 def test_what_runs_without_a_supervisor(named: list[tuple[str, int]], others: int, text: str) -> None:
-    assert left_behind(named, others) == text
+    assert describe_orphans(named, others) == text

@@ -8,13 +8,13 @@ import pytest
 from core.repository.base import Audit
 from core.supervisor.doctor import Finding, Verdict, remedies
 from core.supervisor.doctor.configuration import missing_of
-from core.supervisor.doctor.disk import ENOUGH_SPACE, LEAST_SPACE, judge_space
+from core.supervisor.doctor.disk import ENOUGH_SPACE, MIN_SPACE, judge_space
 from core.supervisor.doctor.interpreter import judge_packages, judge_python
 from core.supervisor.doctor.journal import judge_audit
 from core.supervisor.doctor.limits import judge_open_files
 from core.supervisor.doctor.programs import judge_nginx
 from core.supervisor.doctor.remedies import Family, Need, Platform
-from core.supervisor.doctor.versions import least_version, numbers, version_in_path
+from core.supervisor.doctor.versions import minimum_version, numbers, version_in_path
 from core.supervisor.nginx.executable import NginxBuild
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
@@ -177,7 +177,7 @@ def test_an_old_python_is_a_problem(version: tuple[int, ...], verdict: Verdict) 
     ],
 )
 def test_the_least_version_is_read_from_a_requirement(requirement: str, expected: tuple[str, str]) -> None:
-    assert least_version(requirement) == expected
+    assert minimum_version(requirement) == expected
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def test_packages_that_are_old_or_missing_are_named_with_the_command_that_brings
     ("free", "verdict"),
     [
         (0, Verdict.PROBLEM),
-        (LEAST_SPACE - 1, Verdict.PROBLEM),
-        (LEAST_SPACE, Verdict.WARNING),
+        (MIN_SPACE - 1, Verdict.PROBLEM),
+        (MIN_SPACE, Verdict.WARNING),
         (ENOUGH_SPACE - 1, Verdict.WARNING),
         (ENOUGH_SPACE, Verdict.OK),
     ],

@@ -10,9 +10,9 @@ import pytest
 from core.errors import SupervisorError
 from core.supervisor.home import Home
 from core.supervisor.logs import log_files, log_reading
-from core.supervisor.logs.log_files import open_log, rotate, set_aside
+from core.supervisor.logs.log_files import open_log, rotate_by_copying, rotate_by_renaming
 from core.supervisor.logs.log_reading import Follower, Level, LogFilter, LogLine
-from core.supervisor.logs.logs_command import LOOK_EVERY, show
+from core.supervisor.logs.logs_command import FOLLOW_INTERVAL, show
 from tests.services.waiting import wait_until
 
 PATIENCE = 60.0
@@ -50,7 +50,7 @@ class _Logs:
 @pytest.fixture
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Logs:
     """A log with a line, which is followed from now on; what has a byte is large."""
-    monkeypatch.setattr(log_files, "LARGEST", 0)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 0)
     made = _Logs(tmp_path)
     made.write("before\n")
     made.follow()
@@ -82,7 +82,7 @@ def test_a_character_that_comes_in_two_parts_is_whole(logs: _Logs) -> None:
 
 
 def test_a_line_without_an_end_is_not_collected_without_an_end(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_reading, "LONGEST_PART", 10)
+    monkeypatch.setattr(log_reading, "MAX_PARTIAL_LINE", 10)
     logs.write("x" * 10)
     assert logs.read() == []
     logs.write("x")
@@ -92,7 +92,7 @@ def test_a_line_without_an_end_is_not_collected_without_an_end(logs: _Logs, monk
 
 
 def test_what_was_written_too_quickly_is_told_and_passed_over(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_reading, "MOST_AT_ONCE", 12)
+    monkeypatch.setattr(log_reading, "MAX_READ", 12)
     logs.write("a part")
     logs.read()
     logs.write("0123456789\n" * 1000)
@@ -138,10 +138,10 @@ def test_a_rotation_costs_nothing_that_is_followed(logs: _Logs) -> None:
     logs.write("one\n")
     assert logs.read() == ["one"]
     logs.write("two\n")
-    assert rotate(logs.path)
+    assert rotate_by_copying(logs.path)
     logs.write("three\n")
     assert logs.read() == ["two", "three"]
-    assert rotate(logs.path)
+    assert rotate_by_copying(logs.path)
     assert logs.read() == []
     logs.write("four\n")
     assert logs.read() == ["four"]
@@ -150,18 +150,18 @@ def test_a_rotation_costs_nothing_that_is_followed(logs: _Logs) -> None:
 def test_several_rotations_between_two_looks_cost_nothing(logs: _Logs) -> None:
     for number in range(3):
         logs.write(f"line {number}\n")
-        assert rotate(logs.path)
+        assert rotate_by_copying(logs.path)
     logs.write("last\n")
     assert logs.read() == ["line 0", "line 1", "line 2", "last"]
 
 
 def test_the_rest_of_an_empty_log_is_read_after_its_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 0)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 0)
     logs = _Logs(tmp_path)
     logs.path.touch()
     logs.follow()
     logs.write("one\n")
-    assert set_aside(logs.path)
+    assert rotate_by_renaming(logs.path)
     logs.write("two\n")
     assert logs.read() == ["one", "two"]
 
@@ -169,11 +169,11 @@ def test_the_rest_of_an_empty_log_is_read_after_its_rotation(tmp_path: Path, mon
 def test_a_line_that_a_rotation_parts_is_whole(logs: _Logs) -> None:
     logs.write("one ha")
     logs.read()
-    assert rotate(logs.path)
+    assert rotate_by_copying(logs.path)
     logs.write("lf\n")
     assert logs.read() == ["one half"]
     logs.write("another ha")
-    assert rotate(logs.path)
+    assert rotate_by_copying(logs.path)
     logs.write("lf\n")
     assert logs.read() == ["another half"]
 
@@ -181,7 +181,7 @@ def test_a_line_that_a_rotation_parts_is_whole(logs: _Logs) -> None:
 def test_a_new_file_does_not_go_on_with_a_line_of_the_former_one(logs: _Logs) -> None:
     logs.write("it died in the mid")
     logs.read()
-    assert set_aside(logs.path)
+    assert rotate_by_renaming(logs.path)
     assert logs.read() == ["it died in the mid"]
     with open_log(logs.path) as stream:
         stream.write(b"a new one\n")
@@ -190,7 +190,7 @@ def test_a_new_file_does_not_go_on_with_a_line_of_the_former_one(logs: _Logs) ->
 
 def test_a_log_that_somebody_empties_goes_on_and_nothing_old_comes_again(logs: _Logs) -> None:
     logs.write("one\n" * 10)
-    assert rotate(logs.path)
+    assert rotate_by_copying(logs.path)
     logs.write("two\n" * 5)
     assert logs.read() == ["one"] * 10 + ["two"] * 5
     os.truncate(logs.path, 0)
@@ -205,13 +205,13 @@ def test_a_log_that_somebody_empties_goes_on_and_nothing_old_comes_again(logs: _
 def test_former_files_that_somebody_removes_are_not_missed(logs: _Logs) -> None:
     for text in ("one\n" * 10, "two\n" * 10):
         logs.write(text)
-        assert rotate(logs.path)
+        assert rotate_by_copying(logs.path)
     logs.write("three\n")
     assert logs.read()[-1] == "three"
     logs.path.with_name("w1.log.1").unlink()
     logs.write("four\n")
     assert logs.read() == ["four"]
-    assert rotate(logs.path)
+    assert rotate_by_copying(logs.path)
     logs.write("five\n")
     assert logs.read() == ["five"]
 
@@ -219,7 +219,7 @@ def test_former_files_that_somebody_removes_are_not_missed(logs: _Logs) -> None:
 def test_followed_over_many_rotations_no_line_of_a_process_is_missing(
     logs: _Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 2000)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 2000)
     found: list[str] = []
     rotations = 0
     with open_log(logs.path) as output:
@@ -237,7 +237,7 @@ def test_followed_over_many_rotations_no_line_of_a_process_is_missing(
 
             wait_until(has_come, last, PATIENCE)
             # Nothing is written now: what comes at a cut may be lost.
-            rotations += rotate(logs.path)
+            rotations += rotate_by_copying(logs.path)
     finally:
         process.kill()
         process.communicate(timeout=PATIENCE)
@@ -248,24 +248,24 @@ def test_followed_over_many_rotations_no_line_of_a_process_is_missing(
 # What the command does with them.
 
 
-def shown(logs: _Logs, *names: str, most: int = 100, wanted: LogFilter | None = None) -> list[str]:
+def shown(logs: _Logs, *names: str, limit: int = 100, log_filter: LogFilter | None = None) -> list[str]:
     """What is shown without following."""
     lines: list[LogLine] = []
 
-    def stop(_: float) -> bool:
+    def wait(_: float) -> bool:
         raise AssertionError("it doesn't wait")
 
-    chosen = wanted or LogFilter()
-    show(logs.home, names or None, most=most, follow=False, wanted=chosen, write=lines.append, stop=stop)
+    chosen = log_filter or LogFilter()
+    show(logs.home, names or None, limit=limit, follow=False, log_filter=chosen, write=lines.append, wait=wait)
     return [line.text for line in lines]
 
 
 def test_the_last_lines_are_handed_over(logs: _Logs) -> None:
     logs.write(f"{ERROR}\n")
     assert shown(logs) == ["before", "it broke"]
-    assert shown(logs, "w1", most=1) == ["it broke"]
-    assert shown(logs, most=0) == []
-    assert shown(logs, wanted=LogFilter(containing="BROKE")) == ["it broke"]
+    assert shown(logs, "w1", limit=1) == ["it broke"]
+    assert shown(logs, limit=0) == []
+    assert shown(logs, log_filter=LogFilter(containing="BROKE")) == ["it broke"]
     with pytest.raises(SupervisorError, match="there is no log of 'w9'"):
         shown(logs, "w9")
 
@@ -275,8 +275,8 @@ def test_what_is_followed_is_handed_over_as_it_comes_until_it_is_to_stop(logs: _
     coming = [f"{ERROR}\nquiet\n", "", f"{LATER}\nnot wanted\n"]
     before: list[list[str]] = []
 
-    def stop(seconds: float) -> bool:
-        assert seconds == LOOK_EVERY
+    def wait(seconds: float) -> bool:
+        assert seconds == FOLLOW_INTERVAL
         before.append(list(lines))
         if not coming:
             return True
@@ -286,9 +286,9 @@ def test_what_is_followed_is_handed_over_as_it_comes_until_it_is_to_stop(logs: _
     def take(line: LogLine) -> None:
         lines.append(line.text)
 
-    wanted = LogFilter(least_level=Level.ERROR)
-    show(logs.home, None, most=100, follow=True, wanted=wanted, write=take, stop=stop)
-    # What follows an error is a part of it; a line of less weight ends that.
+    log_filter = LogFilter(min_level=Level.ERROR)
+    show(logs.home, None, limit=100, follow=True, log_filter=log_filter, write=take, wait=wait)
+    # Lines without a level belong to the error before them.
     assert before == [[], ["it broke", "quiet"], ["it broke", "quiet"], ["it broke", "quiet"]]
 
 
@@ -300,11 +300,11 @@ def test_what_is_written_while_the_last_lines_are_shown_is_not_missed(logs: _Log
             logs.write("written meanwhile\n")
         lines.append(line.text)
 
-    looks = iter([False, True])
-    show(logs.home, ["w1"], most=10, follow=True, wanted=LogFilter(), write=take, stop=lambda _: next(looks))
+    ends = iter([False, True])
+    show(logs.home, ["w1"], limit=10, follow=True, log_filter=LogFilter(), write=take, wait=lambda _: next(ends))
     assert lines == ["before", "written meanwhile"]
 
 
 def test_nothing_is_followed_of_a_name_that_is_none(logs: _Logs) -> None:
     with pytest.raises(SupervisorError, match="there is no log of 'w9'"):
-        show(logs.home, ["w9"], most=1, follow=True, wanted=LogFilter(), write=lambda _: None, stop=lambda _: True)
+        show(logs.home, ["w9"], limit=1, follow=True, log_filter=LogFilter(), write=lambda _: None, wait=lambda _: True)

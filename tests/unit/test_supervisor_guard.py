@@ -81,4 +81,4 @@ def test_a_new_supervisor_that_comes_first_is_waited_for(home: Home) -> None:
         waiting.join(10)
         assert codes == [0]
         assert process.poll() is None
-    wait_until(lambda: not process_identity.ours(home), "the child to end")
+    wait_until(lambda: not process_identity.processes_of(home), "the child to end")

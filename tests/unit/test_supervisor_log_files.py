@@ -1,4 +1,4 @@
-"""The files that hold what processes print, set aside while a real process goes on writing."""
+"""The log files of processes, rotated while a real process goes on writing."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from core.errors import SupervisorError
 from core.supervisor.logs import log_files
-from core.supervisor.logs.log_files import KEPT, former, open_log, rotate, set_aside
+from core.supervisor.logs.log_files import MAX_ROTATED, open_log, rotate_by_copying, rotate_by_renaming, rotated_files
 from tests.services.waiting import wait_until
 
 PATIENCE = 60.0
@@ -72,30 +72,30 @@ def numbers(content: bytes) -> list[int]:
 def test_a_process_that_is_written_for_goes_on_in_the_same_file_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 500)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 500)
     path = tmp_path / "w1.log"
     with writing(path, WRITES_WHEN_TOLD) as process:
         write(process, 10)
-        assert not rotate(path)
+        assert not rotate_by_copying(path)
         file = path.stat().st_ino
         for generation in range(1, 3):
             write(process, 100)
-            assert rotate(path)
+            assert rotate_by_copying(path)
             assert path.stat().st_size == 0
-            assert len(former(path)) == generation
+            assert len(rotated_files(path)) == generation
         write(process, 5)
         # It still holds the file that was cut off, and no hole is before what it writes now.
         assert path.stat().st_ino == file
         assert path.read_bytes() == b"".join(b"line %d\n" % number for number in range(210, 215))
-    assert former(path) == [tmp_path / "w1.log.2", tmp_path / "w1.log.1"]
-    assert numbers(b"".join(each.read_bytes() for each in former(path))) == list(range(210))
+    assert rotated_files(path) == [tmp_path / "w1.log.2", tmp_path / "w1.log.1"]
+    assert numbers(b"".join(each.read_bytes() for each in rotated_files(path))) == list(range(210))
 
 
 def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_at_the_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 30_000)
-    monkeypatch.setattr(log_files, "KEPT", 1000)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 30_000)
+    monkeypatch.setattr(log_files, "MAX_ROTATED", 1000)
     path = tmp_path / "w1.log"
     rotations = 0
     with writing(path, WRITES_ON) as process:
@@ -103,13 +103,13 @@ def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_
         def ended() -> bool:
             nonlocal rotations
             over = process.poll() is not None
-            rotations += rotate(path)
+            rotations += rotate_by_copying(path)
             return over
 
         wait_until(ended, "the writer to end", PATIENCE)
     assert rotations >= 3
-    assert len(former(path)) == rotations
-    content = b"".join(each.read_bytes() for each in [*former(path), path])
+    assert len(rotated_files(path)) == rotations
+    content = b"".join(each.read_bytes() for each in [*rotated_files(path), path])
     found = numbers(content)
     assert found[0] == 0
     assert len(found) > LINES // 2
@@ -120,8 +120,8 @@ def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_
 
 
 def test_who_writes_more_quickly_than_it_is_copied_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 50)
-    monkeypatch.setattr(log_files, "TOO_LARGE", 200)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 50)
+    monkeypatch.setattr(log_files, "FLOOD_SIZE", 200)
     path = tmp_path / "w1.log"
     written = 150
     copy = log_files._copy  # noqa: SLF001 - the moment between two blocks can't be met from outside
@@ -133,24 +133,24 @@ def test_who_writes_more_quickly_than_it_is_copied_is_cut_off(tmp_path: Path, mo
 
     monkeypatch.setattr(log_files, "_copy", copy_while_it_grows)
     path.write_bytes(b"x" * written)
-    assert rotate(path)
-    [aside] = former(path)
+    assert rotate_by_copying(path)
+    [aside] = rotated_files(path)
     assert path.stat().st_size == 0
     kept, told = aside.read_bytes().split(b"\n", 1)
     assert kept == b"x" * 200
     assert told == b"(550 bytes after this were written too quickly to be kept)\n"
 
 
-@pytest.mark.parametrize("setter", [rotate, set_aside])
+@pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
 def test_of_a_flood_the_end_is_kept_from_a_whole_line_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 50)
-    monkeypatch.setattr(log_files, "TOO_LARGE", 200)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 50)
+    monkeypatch.setattr(log_files, "FLOOD_SIZE", 200)
     path = tmp_path / "w1.log"
     path.write_bytes(b"".join(b"line %d\n" % number for number in range(1000)))
     assert setter(path)
-    [aside] = former(path)
+    [aside] = rotated_files(path)
     told, *lines = aside.read_bytes().splitlines()
     assert told == b"(8845 bytes before this were written too quickly to be kept)"
     assert lines == [b"line %d" % number for number in range(995, 1000)]
@@ -159,80 +159,80 @@ def test_of_a_flood_the_end_is_kept_from_a_whole_line_on(
     assert aside.read_bytes().splitlines()[1] == b"x" * 50
 
 
-@pytest.mark.parametrize("setter", [rotate, set_aside])
+@pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
 def test_so_many_generations_are_kept_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
-    for number in range(KEPT + 3):
+    for number in range(MAX_ROTATED + 3):
         with path.open("ab") as stream:
             stream.write(b"generation %d" % number)
         assert setter(path)
-    assert [each.read_bytes() for each in former(path)] == [b"generation %d" % number for number in (3, 4, 5)]
+    assert [each.read_bytes() for each in rotated_files(path)] == [b"generation %d" % number for number in (3, 4, 5)]
     assert {each.name for each in tmp_path.iterdir()} <= {"s1.log", "s1.log.1", "s1.log.2", "s1.log.3"}
 
 
-@pytest.mark.parametrize("setter", [rotate, set_aside])
+@pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
 def test_what_is_not_large_or_not_there_is_left_alone(tmp_path: Path, setter: Callable[[Path], bool]) -> None:
     path = tmp_path / "s1.log"
     assert not setter(path)
     path.write_bytes(b"short")
     assert not setter(path)
     assert [each.name for each in tmp_path.iterdir()] == ["s1.log"]
-    assert former(path) == []
+    assert rotated_files(path) == []
 
 
-def test_a_file_of_exactly_the_largest_size_is_not_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+def test_a_file_of_exactly_the_maximum_size_is_not_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     path.write_bytes(b"fives")
-    assert not rotate(path)
+    assert not rotate_by_copying(path)
     path.write_bytes(b"six...")
-    assert rotate(path)
+    assert rotate_by_copying(path)
 
 
 def test_former_files_are_told_also_when_one_between_is_gone(tmp_path: Path) -> None:
     for name in ("s1.log.1", "s1.log.3", "s1.log.4", "s1.log.half", "s11.log.2"):
         (tmp_path / name).touch()
-    assert former(tmp_path / "s1.log") == [tmp_path / "s1.log.3", tmp_path / "s1.log.1"]
+    assert rotated_files(tmp_path / "s1.log") == [tmp_path / "s1.log.3", tmp_path / "s1.log.1"]
 
 
 @posix
-@pytest.mark.parametrize("setter", [rotate, set_aside])
-def test_what_was_set_aside_is_for_its_owner_alone(
+@pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
+def test_rotated_files_are_for_their_owner_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     with open_log(path) as stream:
         stream.write(b"long enough")
     setter(path)
-    assert [each.stat().st_mode & 0o777 for each in former(path)] == [0o600]
+    assert [each.stat().st_mode & 0o777 for each in rotated_files(path)] == [0o600]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
 def test_a_full_disk_is_an_error_that_costs_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     path.write_bytes(b"long enough")
     (tmp_path / "s1.log.1").write_bytes(b"former")
     (tmp_path / "s1.log.half").symlink_to("/dev/full")
     with pytest.raises(SupervisorError, match=r"can't set .*s1\.log aside: No space left"):
-        rotate(path)
+        rotate_by_copying(path)
     # What was begun is cleared away: it would take the last of the room.
     assert {each.name for each in tmp_path.iterdir()} == {"s1.log", "s1.log.1"}
-    assert (path.read_bytes(), former(path)[0].read_bytes()) == (b"long enough", b"former")
-    assert rotate(path)
-    assert [each.read_bytes() for each in former(path)] == [b"former", b"long enough"]
+    assert (path.read_bytes(), rotated_files(path)[0].read_bytes()) == (b"long enough", b"former")
+    assert rotate_by_copying(path)
+    assert [each.read_bytes() for each in rotated_files(path)] == [b"former", b"long enough"]
 
 
 @posix
-@pytest.mark.parametrize("setter", [rotate, set_aside])
+@pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
 def test_a_rotation_that_cannot_end_cuts_nothing_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     path.write_bytes(b"long enough")
     # No file can take the place of a directory.
@@ -245,10 +245,10 @@ def test_a_rotation_that_cannot_end_cuts_nothing_off(
 
 
 def test_what_a_rotation_that_died_has_left_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     path.write_bytes(b"long enough")
     (tmp_path / "s1.log.half").write_bytes(b"what had been copied, and more than that")
-    assert rotate(path)
-    assert [each.read_bytes() for each in former(path)] == [b"long enough"]
+    assert rotate_by_copying(path)
+    assert [each.read_bytes() for each in rotated_files(path)] == [b"long enough"]
     assert not (tmp_path / "s1.log.half").exists()

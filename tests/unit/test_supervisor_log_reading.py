@@ -15,14 +15,14 @@ from core.errors import SupervisorError
 from core.supervisor.home import Home
 from core.supervisor.logs import log_reading
 from core.supervisor.logs.log_reading import (
-    LONGEST,
+    MAX_LINE_LENGTH,
     Level,
     LogFilter,
     LogLine,
     LogLineJson,
     as_json,
     as_text,
-    files,
+    log_paths,
     parse,
     tail,
 )
@@ -93,8 +93,8 @@ def test_a_traceback_of_a_structured_line_is_shown_behind_it() -> None:
     ],
 )
 def test_a_line_that_tells_no_time_goes_with_the_one_before(text: str) -> None:
-    assert parse(text, "w1", BEFORE) == LogLine("w1", logs.printable(text, LONGEST), Level.ERROR, NOON)
-    assert parse(text, "w1") == LogLine("w1", logs.printable(text, LONGEST), None, None)
+    assert parse(text, "w1", BEFORE) == LogLine("w1", logs.printable(text, MAX_LINE_LENGTH), Level.ERROR, NOON)
+    assert parse(text, "w1") == LogLine("w1", logs.printable(text, MAX_LINE_LENGTH), None, None)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_tabs_are_spaces_and_what_is_very_long_is_cut() -> None:
     assert parse("\tat here", "w1").text == "    at here"
     for text in ("x" * 10**6, "2026-11-25 12:00:00.000 INFO    w1 " + "x" * 10**6):
         shown = parse(text, "w1").text
-        assert (len(shown), shown[-2:]) == (LONGEST, "x…")
+        assert (len(shown), shown[-2:]) == (MAX_LINE_LENGTH, "x…")
 
 
 @given(st.text(), st.sampled_from(["", "{", "2026-11-25 12:00:00.000 INFO    w1 ", "2026/11/25 12:00:00 [error] "]))
@@ -168,12 +168,12 @@ def test_a_line_for_people_and_one_for_programs() -> None:
     ("wanted", "passes"),
     [
         (LogFilter(), [True, True, True]),
-        (LogFilter(least_level=Level.DEBUG), [True, True, True]),
-        (LogFilter(least_level=Level.INFO), [True, True, False]),
-        (LogFilter(least_level=Level.ERROR), [False, True, False]),
-        (LogFilter(least_level=Level.CRITICAL), [False, False, False]),
+        (LogFilter(min_level=Level.DEBUG), [True, True, True]),
+        (LogFilter(min_level=Level.INFO), [True, True, False]),
+        (LogFilter(min_level=Level.ERROR), [False, True, False]),
+        (LogFilter(min_level=Level.CRITICAL), [False, False, False]),
         (LogFilter(containing="STRASSE"), [True, False, False]),
-        (LogFilter(containing="straße", least_level=Level.ERROR), [False, False, False]),
+        (LogFilter(containing="straße", min_level=Level.ERROR), [False, False, False]),
         (LogFilter(since=NOON), [True, True, False]),
         (LogFilter(since=NOON + 0.001), [False, True, False]),
     ],
@@ -205,9 +205,9 @@ class Logs:
         with path.open("ab") as stream:
             stream.write("".join(f"{text}\n" for text in texts).encode())
 
-    def tail(self, *names: str, most: int = 100, wanted: LogFilter | None = None) -> list[str]:
+    def tail(self, *names: str, limit: int = 100, log_filter: LogFilter | None = None) -> list[str]:
         """What the last lines say."""
-        return [line.text for line in tail(self.home, names or None, most, wanted or LogFilter())]
+        return [line.text for line in tail(self.home, names or None, limit, log_filter or LogFilter())]
 
 
 @pytest.fixture
@@ -226,20 +226,20 @@ def test_the_last_lines_of_all_are_in_the_order_of_time(written: Logs) -> None:
     written.write("w1", at(1, "b"), at(3, "d"), "  of d")
     written.write("s1", at(0, "a"), at(2, "c"), at(4, "e"))
     assert written.tail() == ["a", "b", "c", "d", "  of d", "e"]
-    assert written.tail(most=2) == ["  of d", "e"]
-    assert written.tail(most=0) == []
+    assert written.tail(limit=2) == ["  of d", "e"]
+    assert written.tail(limit=0) == []
     assert written.tail("s1") == ["a", "c", "e"]
     assert written.tail("s1", "s1") == ["a", "c", "e"]
 
 
-def test_the_last_lines_go_back_over_files_that_were_set_aside(written: Logs) -> None:
+def test_the_last_lines_go_back_over_rotated_files(written: Logs) -> None:
     written.write("w1", at(0, "oldest"), generation=3)
     written.write("w1", at(1, "older"), generation=2)
     written.write("w1", at(2, "old"), generation=1)
     written.write("w1", at(3, "new"))
     assert written.tail() == ["oldest", "older", "old", "new"]
-    assert written.tail(most=2) == ["old", "new"]
-    assert written.tail(wanted=LogFilter(containing="ol"), most=2) == ["older", "old"]
+    assert written.tail(limit=2) == ["old", "new"]
+    assert written.tail(log_filter=LogFilter(containing="ol"), limit=2) == ["older", "old"]
 
 
 def test_a_line_that_a_rotation_has_parted_is_whole_again(written: Logs) -> None:
@@ -253,9 +253,9 @@ def test_few_lines_among_many_are_found_by_reading_back_as_far_as_needed(
 ) -> None:
     monkeypatch.setattr(log_reading, "_BLOCK", 100)
     written.write("w1", at(0, "the rare one", "ERROR"), *(at(1, f"line {number}") for number in range(500)))
-    assert written.tail(wanted=LogFilter(least_level=Level.ERROR)) == ["the rare one"]
-    assert written.tail(most=300) == [f"line {number}" for number in range(200, 500)]
-    assert written.tail(most=501)[0] == "the rare one"
+    assert written.tail(log_filter=LogFilter(min_level=Level.ERROR)) == ["the rare one"]
+    assert written.tail(limit=300) == [f"line {number}" for number in range(200, 500)]
+    assert written.tail(limit=501)[0] == "the rare one"
 
 
 def test_what_is_not_too_old_is_found_also_when_a_block_begins_within_a_traceback(
@@ -264,14 +264,14 @@ def test_what_is_not_too_old_is_found_also_when_a_block_begins_within_a_tracebac
     monkeypatch.setattr(log_reading, "_BLOCK", 100)
     trace = [f"  line {number} of a traceback" for number in range(10)]
     written.write("w1", at(0, "too old"), at(10, "it broke", "ERROR"), *trace, at(11, "last"))
-    assert written.tail(wanted=LogFilter(since=HERE + 5)) == ["it broke", *trace, "last"]
+    assert written.tail(log_filter=LogFilter(since=HERE + 5)) == ["it broke", *trace, "last"]
 
 
 def test_reading_back_ends_at_what_is_too_old(written: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reading, "_BLOCK", 200)
     written.write("w1", *(at(number, f"line {number}") for number in range(10)))
-    assert written.tail(wanted=LogFilter(since=HERE + 7)) == ["line 7", "line 8", "line 9"]
-    assert written.tail(wanted=LogFilter(since=HERE + 10)) == []
+    assert written.tail(log_filter=LogFilter(since=HERE + 7)) == ["line 7", "line 8", "line 9"]
+    assert written.tail(log_filter=LogFilter(since=HERE + 10)) == []
 
 
 def test_bytes_that_are_no_text_are_shown_and_hide_nothing(written: Logs) -> None:
@@ -285,17 +285,17 @@ def test_bytes_that_are_no_text_are_shown_and_hide_nothing(written: Logs) -> Non
 
 
 def test_which_logs_there_are(written: Logs) -> None:
-    assert files(written.home, None) == []
-    assert files(written.home, []) == []
+    assert log_paths(written.home, None) == []
+    assert log_paths(written.home, []) == []
     with pytest.raises(SupervisorError, match=r"there is no log of 'w1'; there are: none"):
-        files(written.home, ["w1"])
+        log_paths(written.home, ["w1"])
     written.write("w1", "x")
     written.write("s1", "x")
     written.write("w1", "x", generation=1)
-    assert files(written.home, None) == [written.home.log("s1"), written.home.log("w1")]
-    assert files(written.home, ["w1", "s1", "w1"]) == [written.home.log("w1"), written.home.log("s1")]
+    assert log_paths(written.home, None) == [written.home.log("s1"), written.home.log("w1")]
+    assert log_paths(written.home, ["w1", "s1", "w1"]) == [written.home.log("w1"), written.home.log("s1")]
     with pytest.raises(SupervisorError, match=r"there are: s1, w1") as caught:
-        files(written.home, ["w1", "../x\x1b[2J"])
+        log_paths(written.home, ["w1", "../x\x1b[2J"])
     assert str(caught.value).isprintable()
 
 
@@ -304,5 +304,5 @@ def test_a_large_log_of_garbage_is_read_at_once(written: Logs) -> None:
     began = time.monotonic()
     lines = tail(written.home, None, 10, LogFilter())
     assert len(lines) <= 2
-    assert all(len(line.text) <= LONGEST for line in lines)
+    assert all(len(line.text) <= MAX_LINE_LENGTH for line in lines)
     assert time.monotonic() - began < 30.0

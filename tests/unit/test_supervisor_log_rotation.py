@@ -1,96 +1,97 @@
-"""The sizes of the logs are looked at once a second, and a full disk is told once."""
+"""The sizes of the logs are checked once a second, and a full disk is logged once."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
 from core.errors import SupervisorError
 from core.supervisor.logs import log_files
-from core.supervisor.logs.log_files import former
-from core.supervisor.logs.log_rotation import LOOK_EVERY, LogRotation
+from core.supervisor.logs.log_files import rotated_files
+from core.supervisor.logs.log_rotation import ROTATION_INTERVAL, LogRotation
 
 
-class _Kept:
-    """Two logs that are kept, and what else is looked at each time."""
+class _Logs:
+    """Two logs, and what else is rotated at each check."""
 
     def __init__(self, directory: Path) -> None:
         self.paths = [directory / "s1.log", directory / "w1.log"]
-        self.looks = 0
-        self.trouble = False
-        self.keeper = LogRotation(lambda: self.paths, self._also)
+        self.checks = 0
+        self.is_full = False
+        self.rotation = LogRotation(lambda: self.paths, self._rotate_others)
 
-    def _also(self) -> None:
-        self.looks += 1
-        if self.trouble:
+    def _rotate_others(self) -> None:
+        self.checks += 1
+        if self.is_full:
             raise SupervisorError("the disk is full")
 
     def write(self) -> None:
         for path in self.paths:
             path.write_bytes(b"long enough")
 
-    def kept(self) -> list[int]:
-        """How many former files each log has."""
-        return [len(former(path)) for path in self.paths]
+    def rotated(self) -> list[int]:
+        """How many rotated files each log has."""
+        return [len(rotated_files(path)) for path in self.paths]
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Kept:
-    """Logs that are large, and none set aside yet."""
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Logs:
+    """Large logs, none of them rotated yet."""
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     monkeypatch.setattr(logging.getLogger("cauce"), "propagate", True)
-    made = _Kept(tmp_path)
+    made = _Logs(tmp_path)
     made.write()
     return made
 
 
-def test_all_that_is_large_is_set_aside_but_not_more_often_than_it_looks(kept: _Kept) -> None:
-    kept.keeper.look(100.0)
-    assert (kept.kept(), kept.looks) == ([1, 1], 1)
-    kept.write()
-    kept.keeper.look(100.0 + LOOK_EVERY - 0.001)
-    assert (kept.kept(), kept.looks) == ([1, 1], 1)
-    kept.keeper.look(100.0 + LOOK_EVERY)
-    assert (kept.kept(), kept.looks) == ([2, 2], 2)
-    kept.keeper.look(100.0 + 2 * LOOK_EVERY)
-    assert (kept.kept(), kept.looks) == ([2, 2], 3)
+def test_large_logs_are_rotated_at_most_once_an_interval(logs: _Logs) -> None:
+    logs.rotation.rotate_if_due(100.0)
+    assert (logs.rotated(), logs.checks) == ([1, 1], 1)
+    logs.write()
+    logs.rotation.rotate_if_due(100.0 + ROTATION_INTERVAL - 0.001)
+    assert (logs.rotated(), logs.checks) == ([1, 1], 1)
+    logs.rotation.rotate_if_due(100.0 + ROTATION_INTERVAL)
+    assert (logs.rotated(), logs.checks) == ([2, 2], 2)
+    logs.rotation.rotate_if_due(100.0 + 2 * ROTATION_INTERVAL)
+    assert (logs.rotated(), logs.checks) == ([2, 2], 3)
 
 
-def test_the_first_look_is_made_whatever_the_clock_says(kept: _Kept) -> None:
-    kept.keeper.look(-5.0)
-    assert kept.looks == 1
+def test_the_first_check_is_made_whatever_the_clock_says(logs: _Logs) -> None:
+    logs.rotation.rotate_if_due(-5.0)
+    assert logs.checks == 1
 
 
-def test_logs_that_come_later_are_kept_too(kept: _Kept) -> None:
-    kept.keeper.look(0.0)
-    kept.paths.append(kept.paths[0].with_name("w2.log"))
-    kept.write()
-    kept.keeper.look(LOOK_EVERY)
-    assert kept.kept() == [2, 2, 1]
+def test_logs_that_come_later_are_rotated_too(logs: _Logs) -> None:
+    logs.rotation.rotate_if_due(0.0)
+    logs.paths.append(logs.paths[0].with_name("w2.log"))
+    logs.write()
+    logs.rotation.rotate_if_due(ROTATION_INTERVAL)
+    assert logs.rotated() == [2, 2, 1]
 
 
-def test_what_cannot_be_set_aside_is_told_once_until_it_can(kept: _Kept, caplog: pytest.LogCaptureFixture) -> None:
-    kept.trouble = True
+def test_a_full_disk_is_logged_once_until_a_rotation_succeeds(logs: _Logs, caplog: pytest.LogCaptureFixture) -> None:
+    logs.is_full = True
     for now in (0.0, 1.0, 2.0):
-        kept.keeper.look(now)
-    told = ["a log can't be set aside: the disk is full"]
-    assert [record.getMessage() for record in caplog.records] == told
+        logs.rotation.rotate_if_due(now)
+    message = "a log grows on: the disk is full"
+    assert [record.getMessage() for record in caplog.records] == [message]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
-    # The look at the others goes on.
-    assert (kept.kept(), kept.looks) == ([1, 1], 3)
-    kept.trouble = False
-    kept.keeper.look(3.0)
-    kept.trouble = True
-    kept.keeper.look(4.0)
-    assert [record.getMessage() for record in caplog.records] == told * 2
+    # The others are rotated all the same.
+    assert (logs.rotated(), logs.checks) == ([1, 1], 3)
+    logs.is_full = False
+    logs.rotation.rotate_if_due(3.0)
+    logs.is_full = True
+    logs.rotation.rotate_if_due(4.0)
+    assert [record.getMessage() for record in caplog.records] == [message] * 2
 
 
-def test_a_log_that_cannot_be_set_aside_is_tried_again(kept: _Kept, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_that_cannot_be_rotated_is_tried_again(logs: _Logs, caplog: pytest.LogCaptureFixture) -> None:
     # No file can take the place of a directory.
-    obstacle = kept.paths[0].with_name("s1.log.half")
+    obstacle = logs.paths[0].with_name("s1.log.half")
     obstacle.mkdir()
-    kept.keeper.look(0.0)
-    assert "s1.log aside" in caplog.text
+    logs.rotation.rotate_if_due(0.0)
+    assert re.search(r"can't rotate \S+s1\.log:", caplog.text)
     obstacle.rmdir()
-    kept.keeper.look(1.0)
-    assert kept.kept() == [1, 1]
+    logs.rotation.rotate_if_due(1.0)
+    assert logs.rotated() == [1, 1]

@@ -22,7 +22,7 @@ from core.supervisor.operations import MAX_MOVES, Operations, Steps
 from core.supervisor.plan import MARK, Planner, ProcessKind, ProcessSpec
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.readiness import Condition
-from core.supervisor.processes.restart_policy import MOST_DEATHS
+from core.supervisor.processes.restart_policy import MAX_DEATHS
 from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units
 from core.supervisor.status import UnitState
@@ -120,7 +120,7 @@ class _System:
 
     def output(self, name: str) -> list[str]:
         process = self.unit(name).process
-        return process.last_words() if process else []
+        return process.last_output() if process else []
 
     def tick(self) -> None:
         """Do what the supervisor's main thread does in each tick."""
@@ -181,8 +181,8 @@ class _System:
         for unit in self.units:
             if unit.process is not None:
                 unit.process.kill()
-                wait_until(unit.process.gone, f"{unit.name} to end")
-        wait_until(lambda: not process_identity.ours(self.home), "everything to end")
+                wait_until(unit.process.has_ended, f"{unit.name} to end")
+        wait_until(lambda: not process_identity.processes_of(self.home), "everything to end")
 
 
 @pytest.fixture
@@ -409,11 +409,11 @@ def test_what_ignores_the_signal_is_killed_with_its_group_when_its_time_is_over(
     assert system.unit("w1").status(system.now).kill_in == pytest.approx(6.0)
     system.now += 5.9
     assert not system.step(steps)
-    assert len(process_identity.ours(system.home)) == 2
+    assert len(process_identity.processes_of(system.home)) == 2
     system.now += 0.1
     system.follow(steps)
     assert system.unit("w1").status(system.now).kill_in is None
-    wait_until(lambda: not process_identity.ours(system.home), "the group to end")
+    wait_until(lambda: not process_identity.processes_of(system.home), "the group to end")
 
 
 @posix
@@ -479,14 +479,14 @@ def test_a_restart_goes_from_one_to_the_next(system: _System) -> None:
 def test_what_an_operator_kills_is_started_again_and_not_counted(system: _System) -> None:
     brought_up(system, "w1", "w2")
     other = system.pid("w2")
-    for _ in range(MOST_DEATHS + 2):
+    for _ in range(MAX_DEATHS + 2):
         former = system.pid("w1")
         system.follow(system.operations.kill(["w1"]))
         assert system.state("w1") is UnitState.RESTARTING
         system.now += 0.7
         system.tick_until(lambda: system.unit("w1").start_completed, "the worker to be restarted")
         assert system.pid("w1") != former
-    assert system.unit("w1").status(system.now).restarts == MOST_DEATHS + 2
+    assert system.unit("w1").status(system.now).restarts == MAX_DEATHS + 2
     assert system.pid("w2") == other
 
 
@@ -538,7 +538,7 @@ def test_scaling_down_ends_the_highest_numbers_and_forgets_them(system: _System)
     system.follow(system.operations.scale(1, 1))
     assert system.names() == ["s1", "w1"]
     assert [system.pid("s1"), system.pid("w1")] == former
-    assert len(process_identity.ours(system.home)) == 2
+    assert len(process_identity.processes_of(system.home)) == 2
 
 
 def test_scaling_one_kind_leaves_the_other_alone(system: _System) -> None:
@@ -564,7 +564,7 @@ def test_what_is_scaled_away_is_not_started_again_when_it_had_just_died(system: 
     system.now += 1000.0
     system.tick()
     assert system.names() == ["w1"]
-    assert len(process_identity.ours(system.home)) == 1
+    assert len(process_identity.processes_of(system.home)) == 1
 
 
 def test_nginx_without_any_server_is_refused(system: _System, tmp_path: Path) -> None:

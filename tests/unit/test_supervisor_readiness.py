@@ -11,7 +11,7 @@ from core.heartbeat import LIVENESS_TIMEOUT, Liveness
 from core.model import ProcessPhase, ProcessRecord, Role
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
-from core.supervisor.processes.readiness import Condition, ProbeTarget, greet, has_lived, judge, listens, was_ready
+from core.supervisor.processes.readiness import Condition, ProbeTarget, greet, judge, judge_age, probe_port, was_ready
 
 TARGET = ProbeTarget(
     name="w1",
@@ -106,8 +106,8 @@ def test_a_server_that_accepts_and_hangs_is_not_waited_for() -> None:
 def test_a_port_takes_connections_or_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
-        assert listens(address, 5.0) == ""
-    assert f"{address} takes no connection" in listens(address, 5.0)
+        assert probe_port(address, 5.0) == ""
+    assert f"{address} takes no connection" in probe_port(address, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -121,4 +121,4 @@ def test_a_port_takes_connections_or_not() -> None:
 def test_what_shows_nothing_but_its_life_is_ready_when_it_has_lived(
     ready_after: float | None, wall: float, expected: Condition
 ) -> None:
-    assert has_lived(replace(TARGET, kind=ProcessKind.DECLARED, ready_after=ready_after), wall) == expected
+    assert judge_age(replace(TARGET, kind=ProcessKind.DECLARED, ready_after=ready_after), wall) == expected

@@ -4,7 +4,7 @@ import pytest
 
 from core.supervisor.processes.restart_policy import (
     HEALTHY,
-    MOST_DEATHS,
+    MAX_DEATHS,
     WINDOW,
     Restart,
     StayDown,
@@ -19,7 +19,7 @@ def died(*times: float, healthy: float = 0.0) -> list[UnexpectedExit]:
 
 
 def left(*times: float) -> list[UnexpectedExit]:
-    return [UnexpectedExit(at, 0.0, clean=True) for at in times]
+    return [UnexpectedExit(at, 0.0, deliberate=True) for at in times]
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_an_operators_stop_beats_every_restart(exits: list[UnexpectedExit]) -> N
 def test_chance_spreads_the_waits(jitter: float, wait: float) -> None:
     decision = decide(died(100), 100.0, jitter)
     assert isinstance(decision, Restart)
-    assert decision.after == pytest.approx(wait)
+    assert decision.delay == pytest.approx(wait)
 
 
 def test_what_cannot_run_is_started_a_bounded_number_of_times() -> None:
     """However it dies, at most so many starts within the window come before it is given up."""
     now, exits = 0.0, died(0.0)
     while isinstance(decision := decide(exits, now), Restart):
-        now += decision.after
+        now += decision.delay
         exits.append(UnexpectedExit(now, 0.0))
-    assert len(exits) == MOST_DEATHS + 1
+    assert len(exits) == MAX_DEATHS + 1
     assert now <= WINDOW

@@ -1,6 +1,6 @@
 """How things are stopped: by stages, asked first, killed when their time is over. The test moves the time."""
 
-from core.supervisor.processes.stopping import KILLED_WITHIN, LEAST_STAGE, StopDeadline, stop_in_order
+from core.supervisor.processes.stopping import KILL_TIMEOUT, MIN_STAGE_TIME, StopDeadline, stop_in_order
 
 
 class _World:
@@ -30,7 +30,7 @@ class _Thing:
         self._mortal = mortal
         self._ends: float | None = None
 
-    def ask_to_leave(self) -> None:
+    def terminate(self) -> None:
         self._world.events.append(("asked", self.name))
         if self._slow is not None:
             self._ends = self._world.now + self._slow
@@ -40,10 +40,10 @@ class _Thing:
         if self._mortal:
             self._ends = self._world.now
 
-    def gone(self) -> bool:
+    def has_ended(self) -> bool:
         return self._ends is not None and self._world.now >= self._ends
 
-    def clean(self) -> None:
+    def kill_leftovers(self) -> None:
         self._world.events.append(("cleaned", self.name))
 
 
@@ -66,7 +66,7 @@ def test_what_does_not_leave_in_time_is_killed() -> None:
 
 def test_a_slow_stage_does_not_cost_the_next_one_everything() -> None:
     world = _World()
-    stages = [[_Thing(world, "s1", None)], [_Thing(world, "w1", LEAST_STAGE)], [_Thing(world, "nginx", None)]]
+    stages = [[_Thing(world, "s1", None)], [_Thing(world, "w1", MIN_STAGE_TIME)], [_Thing(world, "nginx", None)]]
     assert stop_in_order(stages, StopDeadline(10, world.now), world.pause, world.clock) == ["s1", "nginx"]
 
 
@@ -94,8 +94,8 @@ def test_patience_can_become_less_meanwhile() -> None:
 def test_patience_never_becomes_more() -> None:
     patience = StopDeadline(10, 1000.0)
     patience.shorten(60, 1005.0)
-    assert not patience.over(1000.0, 1009.9)
-    assert patience.over(1000.0, 1010.0)
+    assert not patience.has_passed(1000.0, 1009.9)
+    assert patience.has_passed(1000.0, 1010.0)
 
 
 def test_what_cannot_even_be_killed_holds_nothing_up_for_long() -> None:
@@ -103,4 +103,4 @@ def test_what_cannot_even_be_killed_holds_nothing_up_for_long() -> None:
     stages = [[_Thing(world, "s1", None, mortal=False)], [_Thing(world, "w1")]]
     assert stop_in_order(stages, StopDeadline(0, world.now), world.pause, world.clock) == ["s1"]
     assert world.of("asked") == ["s1", "w1"]
-    assert world.now == 1000.0 + KILLED_WITHIN
+    assert world.now == 1000.0 + KILL_TIMEOUT

@@ -13,9 +13,9 @@ from core.errors import SupervisorError
 from core.supervisor.home import Home
 from core.supervisor.plan import MARK, ProcessKind, ProcessSpec
 from core.supervisor.processes import process_identity
-from core.supervisor.processes.process import UNSEEN, describe_exit
+from core.supervisor.processes.process import UNKNOWN_EXIT, describe_exit
 from core.supervisor.processes.readiness import Condition, ProbeTarget
-from core.supervisor.processes.restart_policy import HEALTHY, LONGEST_WAIT_OF_READY, MOST_DEATHS
+from core.supervisor.processes.restart_policy import HEALTHY, MAX_DEATHS, MAX_DELAY_AFTER_READY
 from core.supervisor.processes.unit import Unit
 from core.supervisor.status import UnitState
 from tests.services.waiting import wait_until
@@ -53,20 +53,20 @@ def unit_of(
     finally:
         if unit.process:
             unit.process.kill()
-            wait_until(unit.process.gone, "the child to end")
-        wait_until(lambda: not process_identity.ours(home), "everything to end")
+            wait_until(unit.process.has_ended, "the child to end")
+        wait_until(lambda: not process_identity.processes_of(home), "everything to end")
 
 
 def await_end(unit: Unit, now: float) -> None:
     process = unit.process
     assert process is not None
-    wait_until(process.gone, "the process to end")
+    wait_until(process.has_ended, "the process to end")
     unit.tick(now)
     assert unit.process is None
 
 
 def await_output(unit: Unit) -> None:
-    wait_until(lambda: unit.process is not None and bool(unit.process.last_words()), "the process to be at work")
+    wait_until(lambda: unit.process is not None and bool(unit.process.last_output()), "the process to be at work")
 
 
 def make_ready(unit: Unit, now: float = NOW) -> None:
@@ -78,7 +78,7 @@ def make_ready(unit: Unit, now: float = NOW) -> None:
 def test_a_process_that_keeps_dying_is_restarted_and_then_given_up(tmp_path: Path) -> None:
     now = NOW
     with unit_of(tmp_path, PRINTS_AND_DIES) as unit:
-        for death in range(MOST_DEATHS):
+        for death in range(MAX_DEATHS):
             await_end(unit, now)
             assert "w1 ended with code 3 before everything was ready" in unit.start_failure
             assert "about to die" in unit.start_failure
@@ -93,7 +93,7 @@ def test_a_process_that_keeps_dying_is_restarted_and_then_given_up(tmp_path: Pat
         assert report.state is UnitState.CRASHED
         assert report.pid is None
         assert "ended with code 3" in report.note
-        assert f"died {MOST_DEATHS + 1} times" in report.note
+        assert f"died {MAX_DEATHS + 1} times" in report.note
         unit.tick(now + 1000)
         assert unit.process is None
         unit.start()
@@ -110,12 +110,12 @@ def test_a_process_that_was_ready_unseen_before_it_died_is_never_given_up(tmp_pa
 
     now = NOW
     with unit_of(tmp_path, PRINTS_AND_DIES, was_ready=was_ready) as unit:
-        for death in range(MOST_DEATHS + 2):
+        for death in range(MAX_DEATHS + 2):
             pid = unit.status(now).pid
             await_end(unit, now)
             assert asked[-1].identity.pid == pid
             assert unit.status(now).state is UnitState.RESTARTING
-            now += 2 * LONGEST_WAIT_OF_READY
+            now += 2 * MAX_DELAY_AFTER_READY
             unit.tick(now)
             assert unit.status(now).restarts == death + 1
 
@@ -173,7 +173,7 @@ def test_a_second_stop_can_only_shorten_the_timeout(tmp_path: Path) -> None:
 def test_a_kill_by_an_operator_is_not_counted_as_a_death(tmp_path: Path) -> None:
     now = NOW
     with unit_of(tmp_path, LIVES) as unit:
-        for _ in range(MOST_DEATHS + 3):
+        for _ in range(MAX_DEATHS + 3):
             await_output(unit)
             unit.kill()
             await_end(unit, now)
@@ -239,8 +239,8 @@ def test_a_process_is_adopted_and_its_end_noticed(tmp_path: Path) -> None:
         make_ready(adopter)
         process_identity.kill(record.identity)
         assert former.process is not None
-        wait_until(former.process.gone, "the process to end")
-        assert adopter.process.poll() == UNSEEN
+        wait_until(former.process.has_ended, "the process to end")
+        assert adopter.process.poll() == UNKNOWN_EXIT
         adopter.tick(NOW + 1)
         assert adopter.state is UnitState.RESTARTING
         assert adopter.status(NOW).note == "ended, and nobody saw how"
@@ -276,26 +276,28 @@ def test_a_report_on_a_former_process_is_ignored(tmp_path: Path) -> None:
 def test_a_child_that_dies_takes_its_own_children_with_it(tmp_path: Path) -> None:
     home = Home(tmp_path)
     with unit_of(tmp_path, HAS_A_CHILD) as unit:
-        wait_until(lambda: len(process_identity.ours(home)) == 2, "the child's child")
+        wait_until(lambda: len(process_identity.processes_of(home)) == 2, "the child's child")
         assert unit.process is not None
         process_identity.kill(unit.process.identity)
         await_end(unit, 1000.0)
-        wait_until(lambda: not process_identity.ours(home), "the child's child to end")
+        wait_until(lambda: not process_identity.processes_of(home), "the child's child to end")
 
 
 def test_a_process_with_the_same_id_but_another_start_is_left_alone(tmp_path: Path) -> None:
     with unit_of(tmp_path / "one", LIVES) as unit:
-        assert process_identity.ours(Home(tmp_path / "two")) == []
+        assert process_identity.processes_of(Home(tmp_path / "two")) == []
         assert unit.process is not None
         former = msgspec.structs.replace(unit.process.identity, started=unit.process.identity.started - 100)
         assert not process_identity.is_alive(former)
         process_identity.kill(former)
-        process_identity.ask_to_leave(former, None)
-        process_identity.ask_to_rebalance(former)
+        process_identity.terminate(former, None)
+        process_identity.request_rebalance(former)
         assert process_identity.is_alive(unit.process.identity)
         assert unit.process.poll() is None
 
 
-@pytest.mark.parametrize(("code", "text"), [(3, "ended with code 3"), (-9, "killed by signal 9"), (UNSEEN, "nobody")])
+@pytest.mark.parametrize(
+    ("code", "text"), [(3, "ended with code 3"), (-9, "killed by signal 9"), (UNKNOWN_EXIT, "nobody")]
+)
 def test_an_exit_is_described(code: int, text: str) -> None:
     assert text in describe_exit(code)

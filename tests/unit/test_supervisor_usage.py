@@ -61,47 +61,47 @@ def burn(seconds: float) -> None:
 
 def test_the_share_is_of_the_time_between_two_looks() -> None:
     meter, me = UsageMeter(), target(os.getpid())
-    first = meter.look([me], 100.0)[me.identity]
+    first = meter.measure([me], 100.0)[me.identity]
     assert first.cpu is None
     assert first.memory > 2**20
     began = time.process_time()
     burn(0.1)
-    second = meter.look([me], 110.0)[me.identity]
+    second = meter.measure([me], 110.0)[me.identity]
     spent = time.process_time() - began
     assert second.cpu is not None
     # The system counts in hundredths of a second.
     assert 0.008 <= second.cpu <= (spent + 0.04) / 10.0
     burn(0.2)
-    third = meter.look([me], 110.5)[me.identity]
+    third = meter.measure([me], 110.5)[me.identity]
     assert third.cpu is not None
     assert third.cpu > 0.3
 
 
 def test_at_the_same_moment_there_is_no_share() -> None:
     meter, me = UsageMeter(), target(os.getpid())
-    meter.look([me], 100.0)
-    assert meter.look([me], 100.0)[me.identity].cpu is None
+    meter.measure([me], 100.0)
+    assert meter.measure([me], 100.0)[me.identity].cpu is None
 
 
 def test_nothing_is_measured_of_nobody_and_what_is_gone_is_left_out() -> None:
     meter, me = UsageMeter(), target(os.getpid())
-    assert meter.look([], 100.0) == {}
+    assert meter.measure([], 100.0) == {}
     with running(BURNS) as process:
         other = target(process.pid)
-        assert set(meter.look([me, other], 101.0)) == {me.identity, other.identity}
-    assert set(meter.look([other, me], 102.0)) == {me.identity}
+        assert set(meter.measure([me, other], 101.0)) == {me.identity, other.identity}
+    assert set(meter.measure([other, me], 102.0)) == {me.identity}
 
 
 def test_what_was_not_looked_at_last_time_begins_anew() -> None:
     meter, me = UsageMeter(), target(os.getpid())
-    meter.look([me], 100.0)
-    meter.look([], 101.0)
-    assert meter.look([me], 102.0)[me.identity].cpu is None
+    meter.measure([me], 100.0)
+    meter.measure([], 101.0)
+    assert meter.measure([me], 102.0)[me.identity].cpu is None
 
 
 def test_another_process_with_the_same_id_begins_anew() -> None:
     meter, me = UsageMeter(), target(os.getpid())
-    meter.look([me], 100.0)
+    meter.measure([me], 100.0)
     other = ProbeTarget(
         name="w1",
         kind=ProcessKind.WORKER,
@@ -110,7 +110,7 @@ def test_another_process_with_the_same_id_begins_anew() -> None:
         spawned_at=0.0,
         identity=ProcessIdentity(me.identity.pid, me.identity.started + 100.0),
     )
-    assert meter.look([other], 101.0)[other.identity].cpu is None
+    assert meter.measure([other], 101.0)[other.identity].cpu is None
 
 
 @pytest.mark.parametrize("kind", [ProcessKind.NGINX, ProcessKind.DECLARED])
@@ -118,15 +118,15 @@ def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(k
     with running(HAS_A_CHILD) as process:
         family, alone = target(process.pid, kind), target(process.pid)
         of_family, of_one = UsageMeter(), UsageMeter()
-        with_child = of_family.look([family], 100.0)[family.identity]
-        without = of_one.look([alone], 100.0)[alone.identity]
+        with_child = of_family.measure([family], 100.0)[family.identity]
+        without = of_one.measure([alone], 100.0)[alone.identity]
         assert with_child.memory > without.memory + 2**20
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
         assert process.stdout.readline().strip() == b"alone"
-        after = of_family.look([family], 101.0)[family.identity]
+        after = of_family.measure([family], 101.0)[family.identity]
         # The child has taken what it had spent with it, which is more than the other one has spent meanwhile.
         assert after.cpu == 0.0
         assert after.memory < with_child.memory

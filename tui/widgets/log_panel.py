@@ -109,8 +109,8 @@ class LogPanel(Panel):
         words = self.words
         title = words("Log of {name}", name=self._whose) if self._whose else words("All logs")
         told = [words.count(len(self.text.lines), "{count} line", "{count} lines")]
-        if self._filter.least_level > Level.DEBUG:
-            told.append(words("{level} and worse", level=self._filter.least_level.name.lower()))
+        if self._filter.min_level > Level.DEBUG:
+            told.append(words("{level} and worse", level=self._filter.min_level.name.lower()))
         if self._filter.containing:
             told.append(words("filtered"))
         if self._search.told:
@@ -130,7 +130,7 @@ class LogPanel(Panel):
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._filter_by(event.value, self._filter.least_level)
+        self._filter_by(event.value, self._filter.min_level)
 
     @on(Input.Submitted)
     def _filter_done(self, event: Input.Submitted) -> None:
@@ -139,7 +139,7 @@ class LogPanel(Panel):
         self.text.focus()
 
     def _filter_by(self, text: str, level: Level) -> None:
-        self._filter = LogFilter(least_level=level, containing=text)
+        self._filter = LogFilter(min_level=level, containing=text)
         self._show_all()
         self._title_it()
 
@@ -162,7 +162,7 @@ class LogPanel(Panel):
 
     def action_level(self) -> None:
         """Show only what is grave, or everything."""
-        place = (_LEVELS.index(self._filter.least_level) + 1) % len(_LEVELS)
+        place = (_LEVELS.index(self._filter.min_level) + 1) % len(_LEVELS)
         self._filter_by(self._filter.containing, _LEVELS[place])
 
     def action_follow(self) -> None:

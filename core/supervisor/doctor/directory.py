@@ -6,14 +6,14 @@ from pathlib import Path
 from core.errors import SupervisorError
 from core.supervisor.doctor import remedies
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem
-from core.supervisor.doctor.places import ELSEWHERE, ON_THIS_MACHINE, nearest, scratch_directory
+from core.supervisor.doctor.places import ELSEWHERE, ON_THIS_MACHINE, nearest_existing, scratch_directory
 from core.supervisor.lock import Lock, is_held
 
 
 def check_directory(subject: Subject) -> Findings:
     """Whether the data directory, or one above it, can be written, and files be locked there."""
     home = subject.home
-    place = nearest(home.directory)
+    place = nearest_existing(home.directory)
     if not place.is_dir():
         yield problem("directory", f"{place} is not a directory, so {home.directory} can't be one", ELSEWHERE)
         return

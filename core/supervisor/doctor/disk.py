@@ -8,9 +8,9 @@ from core.errors import JournalUnusable
 from core.formatting import megabytes
 from core.repository.sqlite import FAULTS
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
-from core.supervisor.doctor.places import ELSEWHERE, ON_THIS_MACHINE, data_paths, nearest
+from core.supervisor.doctor.places import ELSEWHERE, ON_THIS_MACHINE, data_paths, nearest_existing
 
-LEAST_SPACE = 200_000_000
+MIN_SPACE = 200_000_000
 """Free bytes below which a journal soon can't be written."""
 
 ENOUGH_SPACE = 500_000_000
@@ -29,7 +29,7 @@ def check_file_system(subject: Subject) -> Findings:
 
 def check_space(subject: Subject) -> Findings:
     """How much is free on the disks that the data is on."""
-    places = [nearest(path) for path in data_paths(subject)]
+    places = [nearest_existing(path) for path in data_paths(subject)]
     for place in {place.stat().st_dev: place for place in reversed(places)}.values():
         yield judge_space(place, shutil.disk_usage(place).free)
 
@@ -40,6 +40,6 @@ def judge_space(place: Path, free: int) -> Finding:
     if free >= ENOUGH_SPACE:
         return ok("space", text)
     remedy = f"free some space there, or {ELSEWHERE}"
-    if free >= LEAST_SPACE:
+    if free >= MIN_SPACE:
         return warning("space", f"only {text}", remedy)
-    return problem("space", f"only {text}: at least {megabytes(LEAST_SPACE)} are needed", remedy)
+    return problem("space", f"only {text}: at least {megabytes(MIN_SPACE)} are needed", remedy)

@@ -16,8 +16,8 @@ from core.supervisor.doctor.interpreter import check_packages, check_python, che
 from core.supervisor.doctor.journal import check_journal
 from core.supervisor.doctor.limits import check_open_files, check_user
 from core.supervisor.doctor.machine import this_platform
+from core.supervisor.doctor.permissions import check_permissions
 from core.supervisor.doctor.programs import check_broker, check_nginx, check_rabbitmq
-from core.supervisor.doctor.rights import check_permissions
 from core.supervisor.doctor.running import check_ports, check_supervisor
 from core.supervisor.home import Home
 

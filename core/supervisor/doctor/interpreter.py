@@ -11,9 +11,9 @@ from core.repository.sqlite import FAULTS
 from core.supervisor.doctor import remedies
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem
 from core.supervisor.doctor.remedies import Platform
-from core.supervisor.doctor.versions import least_version, numbers
+from core.supervisor.doctor.versions import minimum_version, numbers
 
-LEAST_PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 
 _DISTRIBUTION = "cauce"
 
@@ -26,9 +26,9 @@ def check_python(subject: Subject) -> Findings:
 def judge_python(version: Sequence[int]) -> Finding:
     """Say whether a version of Python will do."""
     text = f"Python {'.'.join(map(str, version))}"
-    if tuple(version) >= LEAST_PYTHON:
+    if tuple(version) >= MIN_PYTHON:
         return ok("python", text)
-    least = ".".join(map(str, LEAST_PYTHON))
+    least = ".".join(map(str, MIN_PYTHON))
     remedy = f"install Python {least} or newer (https://www.python.org), and make the virtual environment anew with it"
     return problem("python", f"{text} is too old: {least} or newer is needed", remedy)
 
@@ -53,7 +53,7 @@ def judge_packages(required: Sequence[str], version_of: Callable[[str], str], pl
     """
     lacking, told = [], []
     for requirement in required:
-        name, least = least_version(requirement)
+        name, least = minimum_version(requirement)
         found = version_of(name) if name else ""
         if name and (not found or numbers(found) < numbers(least)):
             lacking.append(requirement)

@@ -10,7 +10,7 @@ from core.repository.base import MAX_CONTRADICTORY, Audit
 from core.repository.sqlite import FAULTS, open_sqlite, schema
 from core.supervisor.doctor import remedies
 from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, problem, warning
-from core.supervisor.doctor.places import journal_path, nearest, scratch_directory
+from core.supervisor.doctor.places import journal_path, nearest_existing, scratch_directory
 
 MAX_CHECKED_SIZE = 64_000_000
 """Bytes up to which the whole file is checked for damage, which takes less than a second."""
@@ -35,7 +35,7 @@ def check_journal(subject: Subject) -> Findings:
     path = journal_path(subject)
     if path.parent != subject.home.directory:
         try:
-            with scratch_directory(nearest(path.parent)):
+            with scratch_directory(nearest_existing(path.parent)):
                 pass
         except OSError as error:
             text = f"{path.parent} can't be written: {error.strerror or error}"

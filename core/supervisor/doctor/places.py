@@ -36,7 +36,7 @@ def data_paths(subject: Subject) -> list[Path]:
     return paths
 
 
-def nearest(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """The path, or the nearest above it that is there."""
     # `os.path` takes what can't be looked at for missing: what can is tried then.
     while not os.path.lexists(path) and path != path.parent:

@@ -12,10 +12,10 @@ from core.supervisor.nginx import executable
 from core.supervisor.nginx.executable import NginxBuild
 from core.supervisor.plan import LOCAL
 
-LEAST_NGINX = (1, 21, 4)
+MIN_NGINX = (1, 21, 4)
 """The first that has `proxy_half_close`, without which a client that has sent all loses the answers."""
 
-BROKER_WITHIN = 4.0
+BROKER_TIMEOUT = 4.0
 """Seconds that a broker has to answer."""
 
 _STREAM_MODULE = "ngx_stream_module.so"
@@ -31,7 +31,7 @@ def check_broker(subject: Subject) -> Findings:
         return
     try:
         broker = open_broker(url, subject.home.directory)
-        broker.check(BROKER_WITHIN)
+        broker.check(BROKER_TIMEOUT)
     except ConfigurationError as error:
         yield problem("broker", str(error), f"correct {place}")
     except BrokerError as error:
@@ -92,8 +92,8 @@ def judge_nginx(build: NginxBuild | None, platform: Platform, *, loadable: bool,
             return problem("nginx", "not installed", install)
         return ok("nginx", f"not installed{_UNNEEDED}", install)
     version = numbers(build.version)
-    if version and version < LEAST_NGINX:
-        text = f"NGINX {build.version} is too old: {'.'.join(map(str, LEAST_NGINX))} or newer is needed"
+    if version and version < MIN_NGINX:
+        text = f"NGINX {build.version} is too old: {'.'.join(map(str, MIN_NGINX))} or newer is needed"
     elif not build.stream or not loadable:
         text = f"NGINX {build.version} lacks its stream module"
     else:

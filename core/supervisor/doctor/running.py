@@ -11,7 +11,7 @@ from core.supervisor.doctor.remedies import Platform
 from core.supervisor.home import Home
 from core.supervisor.lock import is_held
 from core.supervisor.processes import orphans, process_identity
-from core.supervisor.processes.adoption import Survivors
+from core.supervisor.processes.adoption import OrphanedSystem
 from core.supervisor.state import ChildRecords, SupervisorState
 from core.supervisor.status import SystemStatus, UnitState
 
@@ -81,7 +81,9 @@ def check_ports(subject: Subject) -> Findings:
 def _own_addresses(home: Home) -> dict[str, Address]:
     """Where the live processes of this system listen, by their names."""
     records = state.load(home.children, ChildRecords) or ChildRecords()
-    return Survivors(tuple(each for each in records.children if process_identity.is_alive(each.identity))).addresses
+    return OrphanedSystem(
+        tuple(each for each in records.children if process_identity.is_alive(each.identity))
+    ).addresses
 
 
 def _end(text: str, platform: Platform) -> str:

@@ -13,7 +13,7 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def least_version(requirement: str) -> tuple[str, str]:
+def minimum_version(requirement: str) -> tuple[str, str]:
     """Read the name of a package and the least version; an empty name when it is needed only in some cases."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     if found is None or ";" in requirement:

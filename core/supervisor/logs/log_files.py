@@ -1,9 +1,9 @@
-"""The files that hold what the processes print: one each, set aside when it has grown large.
+"""The log files of the processes: one for each, rotated when it has grown large.
 
-A process writes to its own file at its end, and nobody stands between the two: it never waits for a reader,
-and goes on when the supervisor is gone. What all files of one process may take is bounded: `KEPT` times `TOO_LARGE`,
-and what is written within a second. Of a flood, with which a file has become `TOO_LARGE` by then, the last `LARGEST`
-bytes are kept, and of what comes while they are copied no more than that.
+A process appends to its own file, with nothing in between: it never waits for a reader, and goes on when the supervisor
+is gone. The files of one process are bounded: at most `MAX_ROTATED` times `FLOOD_SIZE`, and what is written within a
+second. Of a file that was flooded beyond `FLOOD_SIZE`, only the last `MAX_SIZE` bytes are kept, and no more than that
+of what arrives while they are copied.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ from typing import BinaryIO
 from core.errors import SupervisorError
 from core.logs import printable
 
-LARGEST = 10 * 1024 * 1024
-"""Bytes beyond which a file is set aside."""
+MAX_SIZE = 10 * 1024 * 1024
+"""Bytes beyond which a file is rotated."""
 
-TOO_LARGE = 2 * LARGEST
-"""Bytes beyond which only the last `LARGEST` of a file are kept when it is set aside."""
+FLOOD_SIZE = 2 * MAX_SIZE
+"""Bytes beyond which a rotation keeps only the last `MAX_SIZE`."""
 
-KEPT = 3
-"""How many former files are kept."""
+MAX_ROTATED = 3
+"""Rotated files that are kept."""
 
 LAST_LINES = 15
 _LAST_BYTES = 8192
@@ -31,19 +31,19 @@ _HALF = "half"
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open a log to write at its end, for its owner only; one that is too large is set aside before."""
+    """Open a log for appending, readable by its owner only. A large one is rotated first."""
     with contextlib.suppress(SupervisorError):
-        set_aside(path)
+        rotate_by_renaming(path)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
-def last_lines(path: Path, since: int = 0, most: int = LAST_LINES) -> list[str]:
-    """The last lines of a log, fit to be shown.
+def last_lines(path: Path, since: int = 0, limit: int = LAST_LINES) -> list[str]:
+    """Return the last lines of a log, made printable.
 
     Args:
         path: the file.
-        since: nothing before this byte.
-        most: how many lines.
+        since: the byte to begin at.
+        limit: lines at most.
     """
     try:
         with path.open("rb") as stream:
@@ -56,90 +56,90 @@ def last_lines(path: Path, since: int = 0, most: int = LAST_LINES) -> list[str]:
     lines = text.splitlines()
     if start > since:
         lines = lines[1:]
-    return [printable(line, 1000) for line in lines if line.strip()][-most:]
+    return [printable(line, 1000) for line in lines if line.strip()][-limit:]
 
 
-def set_aside(path: Path) -> bool:
-    """Set a file aside when it has grown large; whether it was. Whoever writes to it has to open it anew then.
+def rotate_by_renaming(path: Path) -> bool:
+    """Rotate a large file by renaming it. Returns whether it was rotated; then its writer must reopen it.
 
     Raises:
-        SupervisorError: it can't be, such as for a full disk.
+        SupervisorError: the file can't be rotated, for example because the disk is full.
     """
     try:
         if not _is_large(path):
             return False
-        if path.stat().st_size > TOO_LARGE:
-            _copy_and_cut(path, path.with_name(f"{path.name}.{_HALF}"))
+        if path.stat().st_size > FLOOD_SIZE:
+            _copy_and_truncate(path, path.with_name(f"{path.name}.{_HALF}"))
             return True
-        _make_room(path)
-        os.replace(path, _aside(path, 1))
+        _shift_rotated(path)
+        os.replace(path, _rotated_file(path, 1))
     except PermissionError:
-        # On Windows a file that somebody reads can't be moved: it grows on, and is set aside another time.
+        # On Windows a file that is being read can't be moved. It grows on, and is rotated another time.
         return False
     except OSError as error:
-        raise SupervisorError(f"can't set {path} aside: {error.strerror or error}") from error
+        raise SupervisorError(f"can't rotate {path}: {error.strerror or error}") from error
     return True
 
 
-def rotate(path: Path) -> bool:
-    """Set aside what is in a file that a process goes on writing to at its end; whether that was necessary.
+def rotate_by_copying(path: Path) -> bool:
+    """Rotate a large file that a process goes on appending to. Returns whether it was rotated.
 
-    It is copied and then cut off. What is written between the last look at the file and the cut, a few microseconds,
-    is lost; a log may lose that, and its writer never waits. A rotation that dies on its way has cut nothing off.
+    The content is copied, then the file is truncated. What is written in the few microseconds between the last read and
+    the truncation is lost, so that the writer never waits. A rotation that fails half-way has truncated nothing.
 
     Raises:
-        SupervisorError: it can't be done, such as for a full disk.
+        SupervisorError: the file can't be rotated, for example because the disk is full.
     """
     half = path.with_name(f"{path.name}.{_HALF}")
     try:
         if not _is_large(path):
             return False
-        _copy_and_cut(path, half)
+        _copy_and_truncate(path, half)
     except PermissionError:
         _discard(half)
         return False
     except OSError as error:
         _discard(half)
-        raise SupervisorError(f"can't set {path} aside: {error.strerror or error}") from error
+        raise SupervisorError(f"can't rotate {path}: {error.strerror or error}") from error
     return True
 
 
-def _copy_and_cut(path: Path, half: Path) -> None:
+def _copy_and_truncate(path: Path, half: Path) -> None:
     with path.open("r+b", buffering=0) as source:
         with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", buffering=0) as copy:
-            _skip_to_the_end(source, copy)
-            _copy(source, copy, TOO_LARGE - copy.tell())
-        # The copy is where readers look for it before anything is cut off.
-        _make_room(path)
-        os.replace(half, _aside(path, 1))
-        with _aside(path, 1).open("ab", buffering=0) as copy:
-            _copy(source, copy, TOO_LARGE - copy.tell())
+            _skip_flood(source, copy)
+            _copy(source, copy, FLOOD_SIZE - copy.tell())
+        # Readers must find the copy before anything is truncated.
+        _shift_rotated(path)
+        os.replace(half, _rotated_file(path, 1))
+        with _rotated_file(path, 1).open("ab", buffering=0) as copy:
+            _copy(source, copy, FLOOD_SIZE - copy.tell())
             lost = os.fstat(source.fileno()).st_size - source.tell()
             source.truncate(0)
             if lost > 0:
                 _write(copy, b"\n(%d bytes after this were written too quickly to be kept)\n" % lost)
 
 
-def _skip_to_the_end(source: RawIOBase, copy: RawIOBase) -> None:
-    """Leave out the beginning of what is too large, up to the end of a line, with a word about it."""
+def _skip_flood(source: RawIOBase, copy: RawIOBase) -> None:
+    """Skip the beginning of a flooded file up to the end of a line, and note that in the copy."""
     size = source.seek(0, os.SEEK_END)
-    place = source.seek(size - LARGEST if size > TOO_LARGE else 0)
+    place = source.seek(size - MAX_SIZE if size > FLOOD_SIZE else 0)
     if place:
-        # What has no line breaks is cut anywhere.
+        # Text without line breaks is cut anywhere.
         found = source.read(_BLOCK).find(b"\n")
         place = source.seek(place + found + 1)
         _write(copy, b"(%d bytes before this were written too quickly to be kept)\n" % place)
 
 
-def _copy(source: RawIOBase, copy: RawIOBase, most: int) -> None:
-    """Copy what there is, and what arrives meanwhile; no more than so many bytes: the writer may be the quicker one."""
-    while most > 0 and (block := source.read(min(most, _BLOCK))):
+def _copy(source: RawIOBase, copy: RawIOBase, limit: int) -> None:
+    """Copy at most `limit` bytes, with what arrives meanwhile: the writer may be faster than this."""
+    while limit > 0 and (block := source.read(min(limit, _BLOCK))):
         _write(copy, block)
-        most -= len(block)
+        limit -= len(block)
 
 
 def _discard(half: Path) -> None:
-    """A copy that can't be ended takes no room on a full disk."""
+    """Remove an unfinished copy, which would take up a full disk."""
     with contextlib.suppress(OSError):
         half.unlink(missing_ok=True)
 
@@ -152,22 +152,22 @@ def _write(stream: RawIOBase, block: bytes) -> None:
 
 def _is_large(path: Path) -> bool:
     try:
-        return path.stat().st_size > LARGEST
+        return path.stat().st_size > MAX_SIZE
     except FileNotFoundError:
         return False
 
 
-def _aside(path: Path, number: int) -> Path:
+def _rotated_file(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 
-def former(path: Path) -> list[Path]:
-    """The files that were set aside and are still there, the oldest first."""
-    return [each for number in range(KEPT, 0, -1) if (each := _aside(path, number)).exists()]
+def rotated_files(path: Path) -> list[Path]:
+    """Return the rotated files that still exist, the oldest first."""
+    return [each for number in range(MAX_ROTATED, 0, -1) if (each := _rotated_file(path, number)).exists()]
 
 
-def _make_room(path: Path) -> None:
-    """Number the files that were set aside one higher; the oldest goes."""
-    for number in range(KEPT - 1, 0, -1):
-        if _aside(path, number).exists():
-            os.replace(_aside(path, number), _aside(path, number + 1))
+def _shift_rotated(path: Path) -> None:
+    """Number the rotated files one higher, and drop the oldest."""
+    for number in range(MAX_ROTATED - 1, 0, -1):
+        if _rotated_file(path, number).exists():
+            os.replace(_rotated_file(path, number), _rotated_file(path, number + 1))

@@ -1,7 +1,6 @@
-"""Logs, read back: every line with its process, time and level, those of several processes in the order of time.
+"""Reads logs back: each line with its process, time and level, those of several processes in the order of time.
 
-What a line means is told by pure functions. Whatever the file holds comes out printable.
-Reading takes a bounded number of bytes at a time.
+Parsing is pure. Every line is made printable, whatever the file holds. A read takes a bounded number of bytes.
 """
 
 import datetime
@@ -17,24 +16,24 @@ import msgspec
 from core.errors import SupervisorError
 from core.logs import printable
 from core.supervisor.home import Home
-from core.supervisor.logs.log_files import former
+from core.supervisor.logs.log_files import rotated_files
 
-LONGEST = 4096
-"""Characters of a line that are shown."""
+MAX_LINE_LENGTH = 4096
+"""Characters of a line that are kept."""
 
-LONGEST_PART = 1024 * 1024
-"""Bytes of a line that has no end yet that are waited for; more is taken as a line."""
+MAX_PARTIAL_LINE = 1024 * 1024
+"""Bytes without a line break after which they are taken as a line."""
 
-MOST_AT_ONCE = 4 * 1024 * 1024
-"""Bytes of one file that are read at once; older ones are passed over, and told."""
+MAX_READ = 4 * 1024 * 1024
+"""Bytes of one file that are read at once. Older ones are skipped, which a line reports."""
 
 _BLOCK = 256 * 1024
-_FIRST_MOMENT, _END_OF_TIME = 86_400.0, 253_370_764_800.0
-"""From a day after the epoch to the year 9999: other times can't be shown in every zone and on every system."""
+_MIN_TIME, _MAX_TIME = 86_400.0, 253_370_764_800.0
+"""From a day after the epoch to the year 9999. Other times can't be shown in every zone and on every system."""
 
 
 class Level(enum.IntEnum):
-    """How grave a line is."""
+    """The severity of a line."""
 
     DEBUG = 10
     INFO = 20
@@ -59,15 +58,15 @@ class LogLine(msgspec.Struct, frozen=True):
 
     process: str
     text: str
-    """What it says, printable."""
+    """The printable message."""
     level: Level | None = None
-    """None where the line doesn't tell."""
+    """None where the line has no level."""
     at: float | None = None
-    """Seconds since the epoch; None where neither the line nor one before it tells."""
+    """Seconds since the epoch; None where neither the line nor one before it has a time."""
 
 
 class LogLineJson(msgspec.Struct, frozen=True):
-    """One line, for programs."""
+    """One line as JSON."""
 
     time: str | None
     """ISO 8601, in UTC."""
@@ -77,25 +76,25 @@ class LogLineJson(msgspec.Struct, frozen=True):
 
 
 class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which lines are wanted."""
+    """Selects lines."""
 
-    least_level: Level = Level.DEBUG
-    """A line without a level passes only when everything does."""
+    min_level: Level = Level.DEBUG
+    """A line without a level passes only at the lowest level."""
     containing: str = ""
-    """In upper or lower case."""
+    """Text that a line must hold, in any case."""
     since: float | None = None
-    """Seconds since the epoch."""
+    """The earliest time in seconds since the epoch."""
 
     def passes(self, line: LogLine) -> bool:
-        """Whether a line is wanted."""
-        if self.least_level > Level.DEBUG and (line.level is None or line.level < self.least_level):
+        """Return whether a line is selected."""
+        if self.min_level > Level.DEBUG and (line.level is None or line.level < self.min_level):
             return False
         if self.since is not None and (line.at is None or line.at < self.since):
             return False
         return self.containing.casefold() in line.text.casefold()
 
 
-_OURS = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) ([A-Z]+) +(?:\S+) (.*)", re.DOTALL)
+_CAUCE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) ([A-Z]+) +(?:\S+) (.*)", re.DOTALL)
 _RABBITMQ = re.compile(
     r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+[+-]\d\d:\d\d) \[([a-z]+)\] (?:<[\d.]+> ?)?(.*)", re.DOTALL
 )
@@ -103,33 +102,33 @@ _NGINX = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[([a-z]+)\] (.*)", re.DO
 
 
 def parse(text: str, process: str, before: LogLine | None = None) -> LogLine:
-    """Read one line.
+    """Parse one line.
 
     Args:
-        text: without its end.
-        process: whose it is.
-        before: the line before it: one without a time goes with that, such as a line of a traceback.
+        text: the line without its end.
+        process: the process that wrote it.
+        before: the previous line, whose time and level a line without its own takes, such as one of a traceback.
     """
     line = _parse_json(text, process) if text.startswith("{") else _parse_text(text, process)
     if line is not None:
         return line
-    shown = printable(text.expandtabs(4), LONGEST)
+    shown = printable(text.expandtabs(4), MAX_LINE_LENGTH)
     if before is None:
         return LogLine(process, shown)
     return LogLine(process, shown, before.level, before.at)
 
 
 def _parse_text(text: str, process: str) -> LogLine | None:
-    for form in (_OURS, _RABBITMQ, _NGINX):
+    for form in (_CAUCE, _RABBITMQ, _NGINX):
         found = form.match(text)
         if found is not None:
-            at = _moment(found[1].replace("/", "-"))
-            return LogLine(process, printable(found[3].strip(), LONGEST), _LEVELS.get(found[2].upper()), at)
+            at = _parse_time(found[1].replace("/", "-"))
+            return LogLine(process, printable(found[3].strip(), MAX_LINE_LENGTH), _LEVELS.get(found[2].upper()), at)
     return None
 
 
 class _JsonLog(msgspec.Struct):
-    """What our own programs write with `--log-format json`."""
+    """What the programs of Cauce write with `--log-format json`."""
 
     time: str
     level: str
@@ -144,21 +143,24 @@ def _parse_json(text: str, process: str) -> LogLine | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     parts = [f"{read.logger}: {read.message}" if read.logger else read.message, read.traceback]
-    shown = printable(" | ".join(part for part in parts if part), LONGEST)
-    return LogLine(process, shown, _LEVELS.get(read.level.upper()), _moment(read.time))
+    shown = printable(" | ".join(part for part in parts if part), MAX_LINE_LENGTH)
+    return LogLine(process, shown, _LEVELS.get(read.level.upper()), _parse_time(read.time))
 
 
-def _moment(text: str) -> float | None:
-    """Seconds since the epoch, None when it can't be told or shown; a time without a zone is of this machine's."""
+def _parse_time(text: str) -> float | None:
+    """Return seconds since the epoch, or None for a time that can't be parsed or shown.
+
+    A time without a zone is in this machine's.
+    """
     try:
         at = datetime.datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    return at if _FIRST_MOMENT <= at < _END_OF_TIME else None
+    return at if _MIN_TIME <= at < _MAX_TIME else None
 
 
 def as_text(line: LogLine) -> str:
-    """A line for people, in this machine's time."""
+    """Format a line with its time in this machine's zone."""
     if line.at is None:
         time = f"{'':12}"
     else:
@@ -167,7 +169,7 @@ def as_text(line: LogLine) -> str:
 
 
 def as_json(line: LogLine) -> LogLineJson:
-    """A line for programs."""
+    """Convert a line for JSON."""
     moment = None if line.at is None else datetime.datetime.fromtimestamp(line.at, datetime.UTC)
     return LogLineJson(
         time=None if moment is None else moment.isoformat(timespec="milliseconds"),
@@ -177,28 +179,28 @@ def as_json(line: LogLine) -> LogLineJson:
     )
 
 
-def tail(home: Home, names: Sequence[str] | None, most: int, wanted: LogFilter) -> list[LogLine]:
-    """The last lines that are wanted, of all processes or the named ones, in the order of time.
+def tail(home: Home, names: Sequence[str] | None, limit: int, log_filter: LogFilter) -> list[LogLine]:
+    """Return the last selected lines in the order of time.
 
     Args:
         home: of the data directory.
-        names: of processes; all that have a log when None.
-        most: how many lines.
-        wanted: which.
+        names: the processes; all that have a log when None.
+        limit: lines at most.
+        log_filter: selects the lines.
 
     Raises:
-        SupervisorError: there is no log of a name.
+        SupervisorError: a process has no log.
     """
-    logs = [_last_of(path, most, wanted) for path in files(home, names)]
-    merged = list(heapq.merge(*logs, key=_when))
-    return merged[-most:] if most else []
+    logs = [_tail_of(path, limit, log_filter) for path in log_paths(home, names)]
+    merged = list(heapq.merge(*logs, key=_sort_time))
+    return merged[-limit:] if limit else []
 
 
-def files(home: Home, names: Sequence[str] | None) -> list[Path]:
-    """The logs of these processes; of all when None.
+def log_paths(home: Home, names: Sequence[str] | None) -> list[Path]:
+    """Return the logs of these processes, or of all when `names` is None.
 
     Raises:
-        SupervisorError: there is none of a name.
+        SupervisorError: a process has no log.
     """
     found = {path.stem: path for path in home.logs()}
     if names is None:
@@ -210,26 +212,26 @@ def files(home: Home, names: Sequence[str] | None) -> list[Path]:
     return [found[name] for name in dict.fromkeys(names)]
 
 
-def _when(line: LogLine) -> float:
+def _sort_time(line: LogLine) -> float:
     return 0.0 if line.at is None else line.at
 
 
-def _last_of(path: Path, most: int, wanted: LogFilter) -> list[LogLine]:
-    """The last wanted lines of one process, read from the end in larger and larger pieces."""
+def _tail_of(path: Path, limit: int, log_filter: LogFilter) -> list[LogLine]:
+    """Return the last selected lines of one process, read from the end in growing pieces."""
     size = _BLOCK
     while True:
-        content, whole = _end_of([*former(path), path], size)
-        lines = _parsed(content, path.stem, skip_first=not whole)
-        found = [line for line in lines if wanted.passes(line)]
+        content, is_whole = _read_end([*rotated_files(path), path], size)
+        lines = _parse_lines(content, path.stem, skip_first=not is_whole)
+        found = [line for line in lines if log_filter.passes(line)]
         first = next((line.at for line in lines if line.at is not None), None)
-        too_old = wanted.since is not None and first is not None and first < wanted.since
-        if whole or too_old or len(found) >= most:
-            return found[-most:] if most else []
+        is_older = log_filter.since is not None and first is not None and first < log_filter.since
+        if is_whole or is_older or len(found) >= limit:
+            return found[-limit:] if limit else []
         size *= 4
 
 
-def _end_of(paths: Sequence[Path], size: int) -> tuple[bytes, bool]:
-    """The last bytes of files that follow each other, and whether these are all."""
+def _read_end(paths: Sequence[Path], size: int) -> tuple[bytes, bool]:
+    """Return the last bytes of consecutive files, and whether these are all bytes."""
     pieces: list[bytes] = []
     for path in reversed(paths):
         try:
@@ -245,7 +247,7 @@ def _end_of(paths: Sequence[Path], size: int) -> tuple[bytes, bool]:
     return b"".join(reversed(pieces)), True
 
 
-def _parsed(content: bytes, process: str, *, skip_first: bool) -> list[LogLine]:
+def _parse_lines(content: bytes, process: str, *, skip_first: bool) -> list[LogLine]:
     texts = content.decode("utf-8", "replace").split("\n")
     lines: list[LogLine] = []
     for text in texts[1:] if skip_first else texts:
@@ -255,98 +257,98 @@ def _parsed(content: bytes, process: str, *, skip_first: bool) -> list[LogLine]:
 
 
 class Follower:
-    """Reads what is written from now on. It belongs to one thread.
+    """Reads the lines that are written from now on. It belongs to one thread.
 
     Args:
         home: of the data directory.
-        names: of processes; all, those that come later too, when None.
+        names: the processes; all, including later ones, when None.
     """
 
     def __init__(self, home: Home, names: Sequence[str] | None) -> None:
         self._home = home
         self._names = names
-        self._tracks = {path: _Track(path, at_end=True) for path in files(home, names)}
+        self._files = {path: _FollowedFile(path, at_end=True) for path in log_paths(home, names)}
 
     def read(self) -> list[LogLine]:
-        """What was written since the last call, in the order of time."""
+        """Return what was written since the last call, in the order of time."""
         for path in self._home.logs():
-            if path not in self._tracks and (self._names is None or path.stem in self._names):
-                self._tracks[path] = _Track(path, at_end=False)
-        return list(heapq.merge(*(list(track.read()) for track in self._tracks.values()), key=_when))
+            if path not in self._files and (self._names is None or path.stem in self._names):
+                self._files[path] = _FollowedFile(path, at_end=False)
+        return list(heapq.merge(*(list(file.read()) for file in self._files.values()), key=_sort_time))
 
 
-class _Track:
-    """One file that is followed, across its being cut off or replaced by another."""
+class _FollowedFile:
+    """A file that is followed while it is rotated by copying or by renaming."""
 
     def __init__(self, path: Path, *, at_end: bool) -> None:
         self._path = path
-        self._file = 0
-        self._place = 0
+        self._inode = 0
+        self._offset = 0
         self._partial = b""
         self._before: LogLine | None = None
-        # Before the file itself is looked at: what is set aside from then on was set aside since.
-        self._aside = self._newest_aside()
+        # Before the file itself is read, so that any later rotation is noticed.
+        self._newest = self._newest_rotated()
         if at_end:
-            self._file, self._place = _look(path)
+            self._inode, self._offset = _inode_and_size(path)
 
     def read(self) -> Iterator[LogLine]:
-        # What is cut off is shorter than its copy, also when it has grown beyond the place again.
-        copies = self._set_aside_since()
-        copied = _look(copies[-1])[1] if copies else 0
-        file, length = _look(self._path)
-        if file != self._file or length < max(self._place, copied):
-            # A new file, or one that was cut off: what is in it now came after that.
-            yield from self._rest(same_file=file == self._file)
-            self._file, self._place = file, 0
+        # A truncated file is shorter than its copy, even when it has grown beyond the offset again.
+        copies = self._rotated_since()
+        copied = _inode_and_size(copies[-1])[1] if copies else 0
+        inode, length = _inode_and_size(self._path)
+        if inode != self._inode or length < max(self._offset, copied):
+            # A new or truncated file: all of its content is newer.
+            yield from self._read_rotated(is_same_file=inode == self._inode)
+            self._inode, self._offset = inode, 0
         yield from self._read_on(self._path, length)
 
-    def _rest(self, *, same_file: bool) -> Iterator[LogLine]:
-        """What the file had got before it was set aside; nothing when somebody else has cut it off."""
-        paths = self._set_aside_since()
-        self._aside = self._newest_aside()
+    def _read_rotated(self, *, is_same_file: bool) -> Iterator[LogLine]:
+        """Read the rest of what was rotated; nothing when another program has truncated the file."""
+        paths = self._rotated_since()
+        self._newest = self._newest_rotated()
         for path in paths:
-            yield from self._read_on(path, _look(path)[1])
-            self._place = 0
-        if not (same_file and paths):
-            # Nothing goes on with a line that had no end.
+            yield from self._read_on(path, _inode_and_size(path)[1])
+            self._offset = 0
+        if not (is_same_file and paths):
+            # An unfinished line is not continued.
             yield from self._lines(b"\n")
 
-    def _set_aside_since(self) -> list[Path]:
-        """What was set aside since the last time, the oldest first; none when that can't be told any more."""
-        paths = former(self._path)
-        if not self._aside:
+    def _rotated_since(self) -> list[Path]:
+        """Return what was rotated since the last time, the oldest first; nothing when that is no longer known."""
+        paths = rotated_files(self._path)
+        if not self._newest:
             return paths
-        known = [place for place, path in enumerate(paths) if _look(path)[0] == self._aside]
+        known = [index for index, path in enumerate(paths) if _inode_and_size(path)[0] == self._newest]
         return paths[known[-1] + 1 :] if known else []
 
-    def _newest_aside(self) -> int:
-        paths = former(self._path)
-        return _look(paths[-1])[0] if paths else 0
+    def _newest_rotated(self) -> int:
+        paths = rotated_files(self._path)
+        return _inode_and_size(paths[-1])[0] if paths else 0
 
     def _read_on(self, path: Path, length: int) -> Iterator[LogLine]:
-        """What a file holds behind the place; of very much, the end."""
-        skipped = length - self._place - MOST_AT_ONCE
+        """Read a file from the offset on; of very much, only the end."""
+        skipped = length - self._offset - MAX_READ
         if skipped > 0:
-            self._place += skipped
+            self._offset += skipped
             self._partial = b""
             yield LogLine(self._path.stem, f"({skipped:,} bytes were written too quickly to be shown)")
-        yield from self._lines(self._take(path, length - self._place))
+        yield from self._lines(self._take(path, length - self._offset))
 
     def _take(self, path: Path, size: int) -> bytes:
         if size <= 0:
             return b""
         try:
             with path.open("rb") as stream:
-                stream.seek(self._place)
+                stream.seek(self._offset)
                 content = stream.read(size)
         except OSError:
             return b""
-        self._place += len(content)
+        self._offset += len(content)
         return content
 
     def _lines(self, content: bytes) -> Iterator[LogLine]:
         *whole, self._partial = (self._partial + content).split(b"\n")
-        if len(self._partial) > LONGEST_PART:
+        if len(self._partial) > MAX_PARTIAL_LINE:
             whole.append(self._partial)
             self._partial = b""
         for each in whole:
@@ -356,8 +358,8 @@ class _Track:
                 yield self._before
 
 
-def _look(path: Path) -> tuple[int, int]:
-    """Which file this is, and how large; zeros when there is none."""
+def _inode_and_size(path: Path) -> tuple[int, int]:
+    """Return the inode and the size of a file, or zeros when there is none."""
     try:
         found = path.stat()
     except OSError:

@@ -1,44 +1,44 @@
-"""Keeps the logs from growing without end, while those who write them go on."""
+"""Rotates the logs while the processes go on writing them."""
 
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import SupervisorError
-from core.supervisor.logs.log_files import rotate
+from core.supervisor.logs.log_files import rotate_by_copying
 
-LOOK_EVERY = 1.0
-"""Seconds between two looks at the sizes."""
+ROTATION_INTERVAL = 1.0
+"""Seconds between two checks of the sizes."""
 
 _log = logging.getLogger("cauce.supervisor")
 
 
 class LogRotation:
-    """Looks at the logs, from the supervisor's main thread.
+    """Rotates logs that have grown large. It belongs to the supervisor's main thread.
 
     Args:
-        logs: lists the log files as they are now.
-        also: called at each look, for logs of another kind.
+        list_logs: returns the log files that exist.
+        rotate_others: called at each check, to rotate logs of another kind.
     """
 
-    def __init__(self, logs: Callable[[], list[Path]], also: Callable[[], None]) -> None:
-        self._logs = logs
-        self._also = also
-        self._looked_at = float("-inf")
-        self._troubled = False
+    def __init__(self, list_logs: Callable[[], list[Path]], rotate_others: Callable[[], None]) -> None:
+        self._list_logs = list_logs
+        self._rotate_others = rotate_others
+        self._checked_at = float("-inf")
+        self._has_failed = False
 
-    def look(self, now: float) -> None:
-        """Set aside what has grown large; it does nothing most of the time."""
-        if now - self._looked_at < LOOK_EVERY:
+    def rotate_if_due(self, now: float) -> None:
+        """Rotate what has grown large, unless the last check was a moment ago."""
+        if now - self._checked_at < ROTATION_INTERVAL:
             return
-        self._looked_at = now
+        self._checked_at = now
         try:
-            for path in self._logs():
-                rotate(path)
-            self._also()
-            self._troubled = False
+            for path in self._list_logs():
+                rotate_by_copying(path)
+            self._rotate_others()
+            self._has_failed = False
         except SupervisorError as error:
-            # A full disk is a reason to say so once, and none to end anything.
-            if not self._troubled:
-                _log.warning("a log can't be set aside: %s", error)
-            self._troubled = True
+            # A full disk is logged once, and ends nothing.
+            if not self._has_failed:
+                _log.warning("a log grows on: %s", error)
+            self._has_failed = True

@@ -1,43 +1,43 @@
-"""What the command `logs` does: the last lines, and then what comes. It prints nothing itself."""
+"""The command `logs`: the last lines, then new ones. It prints nothing itself."""
 
 from collections.abc import Callable, Sequence
 
 from core.supervisor.home import Home
 from core.supervisor.logs.log_reading import Follower, LogFilter, LogLine, tail
 
-LOOK_EVERY = 0.25
-"""Seconds between two looks at what was written."""
+FOLLOW_INTERVAL = 0.25
+"""Seconds between two reads while following."""
 
 
 def show(
     home: Home,
     names: Sequence[str] | None,
     *,
-    most: int,
+    limit: int,
     follow: bool,
-    wanted: LogFilter,
+    log_filter: LogFilter,
     write: Callable[[LogLine], None],
-    stop: Callable[[float], bool],
+    wait: Callable[[float], bool],
 ) -> None:
-    """Hand over the last lines, and with `follow` those that come.
+    """Write the last lines and, with `follow`, new ones as they come.
 
     Args:
         home: of the data directory.
-        names: of processes; all when None.
-        most: how many of the last lines.
-        follow: whether to go on.
-        wanted: which lines.
-        write: takes each line.
-        stop: waits so many seconds, and says whether to end.
+        names: the processes; all when None.
+        limit: last lines at most.
+        follow: whether to go on with new lines.
+        log_filter: selects the lines.
+        write: called with each line.
+        wait: waits for so many seconds. Returns whether to end.
 
     Raises:
-        SupervisorError: there is no log of a name.
+        SupervisorError: a process has no log.
     """
-    # Before the last lines are read: what is written meanwhile may be shown twice, but is never missed.
+    # Before the last lines are read, so that what is written meanwhile may be shown twice but is never missed.
     follower = Follower(home, names) if follow else None
-    for line in tail(home, names, most, wanted):
+    for line in tail(home, names, limit, log_filter):
         write(line)
-    while follower is not None and not stop(LOOK_EVERY):
+    while follower is not None and not wait(FOLLOW_INTERVAL):
         for line in follower.read():
-            if wanted.passes(line):
+            if log_filter.passes(line):
                 write(line)

@@ -24,11 +24,11 @@ class Balancer:
         program: NGINX.
         directory: where it runs.
         listen: where it listens.
-        most_per_client: how many connections one client's address may have; 0 for any.
+        max_per_client: how many connections one client's address may have; 0 for any.
     """
 
-    def __init__(self, program: Path, directory: Path, listen: Address, most_per_client: int = 0) -> None:
-        self._most_per_client = most_per_client
+    def __init__(self, program: Path, directory: Path, listen: Address, max_per_client: int = 0) -> None:
+        self._most_per_client = max_per_client
         self._program = program
         self._directory = directory
         self._listen = listen
@@ -89,7 +89,7 @@ class Balancer:
     def rotate(self) -> None:
         """Set the access log aside when it has grown large, and have NGINX open a new one."""
         with contextlib.suppress(SupervisorError):
-            if executable.set_access_log_aside(self._directory):
+            if executable.rotate_access_log(self._directory):
                 executable.control(self._program, self._directory, "reopen")
 
     def _read(self) -> str:

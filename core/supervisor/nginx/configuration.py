@@ -12,13 +12,13 @@ from core.errors import ConfigurationError
 _SERVER = "        server {address} max_fails=1 fail_timeout=2s;"
 
 
-def render(listen: Address, servers: Sequence[Address], most_per_client: int = 0) -> str:
+def render(listen: Address, servers: Sequence[Address], max_per_client: int = 0) -> str:
     """Write the configuration that balances connections to `listen` over `servers`.
 
     Args:
         listen: where clients connect.
         servers: where their connections go on to.
-        most_per_client: how many connections one client's address may have; 0 for any.
+        max_per_client: how many connections one client's address may have; 0 for any.
 
     Raises:
         ConfigurationError: there is no server, one is named twice, or a port is 0.
@@ -32,8 +32,8 @@ def render(listen: Address, servers: Sequence[Address], most_per_client: int = 0
             raise ConfigurationError(f"NGINX can't use {address}: give the port")
     lines = "\n".join(_SERVER.format(address=address) for address in servers)
     text = _TEMPLATE.replace("@LISTEN@", str(listen)).replace("@TRIES@", str(len(servers)))
-    text = text.replace("@ZONE@", _ZONE if most_per_client else "")
-    text = text.replace("@MOST@", _MOST.format(most=most_per_client) if most_per_client else "")
+    text = text.replace("@ZONE@", _ZONE if max_per_client else "")
+    text = text.replace("@MOST@", _MOST.format(most=max_per_client) if max_per_client else "")
     return text.replace("@SERVERS@", lines)
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from core.errors import SupervisorError
-from core.supervisor.logs.log_files import set_aside
+from core.supervisor.logs.log_files import rotate_by_renaming
 
 Control = Literal["reload", "reopen", "quit", "stop"]
 """What can be asked of a running NGINX: read the configuration again, open new log files, end politely, end at once."""
@@ -135,9 +135,9 @@ def control(nginx: Path, directory: Path, what: Control) -> None:
         raise SupervisorError(f"NGINX can't be told to {what}:\n{ended.stderr.strip()}")
 
 
-def set_access_log_aside(directory: Path) -> bool:
+def rotate_access_log(directory: Path) -> bool:
     """Set the access log aside when it has grown large; whether it was. NGINX has to be told to reopen it then."""
-    return set_aside(directory / ACCESS_LOG)
+    return rotate_by_renaming(directory / ACCESS_LOG)
 
 
 def _base(nginx: Path, directory: Path) -> list[str]:

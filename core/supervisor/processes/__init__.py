@@ -1,1 +1,1 @@
-"""Supervised processes: starting, adopting, probing, restarting and stopping them, and telling who they are."""
+"""Supervised processes: starting, adopting, probing, restarting, stopping and identifying them."""

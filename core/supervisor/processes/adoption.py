@@ -1,6 +1,7 @@
-"""What a supervisor that was killed has left running: what of it can go on, and what has to end first.
+"""Sorts out what a killed supervisor has left running: what can go on under a new one, and what must end first.
 
-A process goes on when it runs just what is wanted now. Whatever the files say, only a process that is ours is touched.
+A process goes on when it runs exactly what is wanted now. Only a process that works for the directory is touched,
+whatever the files say.
 """
 
 import contextlib
@@ -24,38 +25,38 @@ from core.supervisor.state import ChildRecord, ChildRecords
 _log = logging.getLogger("cauce.supervisor")
 
 
-class Survivors(msgspec.Struct, frozen=True):
+class OrphanedSystem(msgspec.Struct, frozen=True):
     """The processes of a directory whose supervisor is gone."""
 
-    known: tuple[ChildRecord, ...] = ()
-    """Those that the former supervisor has written down."""
-    all: tuple[Orphan, ...] = ()
-    """All that are ours, those known and whatever they have started."""
+    records: tuple[ChildRecord, ...] = ()
+    """The live processes that the former supervisor had recorded."""
+    processes: tuple[Orphan, ...] = ()
+    """All live processes: the recorded ones and those that they have started."""
 
     @property
     def addresses(self) -> dict[str, Address]:
-        """Where the known ones listen, by their names."""
+        """The addresses of the recorded processes, by name."""
         found = {}
-        for record in self.known:
+        for record in self.records:
             with contextlib.suppress(ConfigurationError):
                 if record.address:
                     found[record.name] = Address.parse(record.address)
         return found
 
     def runs(self, kind: ProcessKind) -> bool:
-        """Whether a process of this kind runs."""
-        return any(record.kind is kind for record in self.known)
+        """Return whether a process of this kind runs."""
+        return any(record.kind is kind for record in self.records)
 
 
-def look(home: Home) -> Survivors:
-    """Find what runs. Call it only while no supervisor runs, holding the lock."""
+def find_orphaned(home: Home) -> OrphanedSystem:
+    """Find what runs. Call it only while no supervisor runs, with the lock held."""
     found = tuple(orphans.find(home))
     records = state.load(home.children, ChildRecords) or ChildRecords()
-    return Survivors(known_among(records.children, [orphan.identity for orphan in found]), found)
+    return OrphanedSystem(live_records(records.children, [orphan.identity for orphan in found]), found)
 
 
-def known_among(records: Iterable[ChildRecord], alive: Sequence[ProcessIdentity]) -> tuple[ChildRecord, ...]:
-    """Those of the records whose very process is alive: the same id, and the same start."""
+def live_records(records: Iterable[ChildRecord], alive: Sequence[ProcessIdentity]) -> tuple[ChildRecord, ...]:
+    """Return the records of live processes: those whose id and start time both match."""
     started = {identity.pid: identity.started for identity in alive}
     return tuple(
         record
@@ -64,30 +65,30 @@ def known_among(records: Iterable[ChildRecord], alive: Sequence[ProcessIdentity]
     )
 
 
-def match(survivors: Survivors, specs: Sequence[ProcessSpec]) -> dict[str, ChildRecord]:
-    """The processes that go on, by the names of what they run."""
+def find_adoptable(orphaned: OrphanedSystem, specs: Sequence[ProcessSpec]) -> dict[str, ChildRecord]:
+    """Return the records of the processes that can go on, by the names of their specifications."""
     wanted = {spec.name: spec.fingerprint for spec in specs}
     return {
         record.name: record
-        for record in survivors.known
+        for record in orphaned.records
         if record.fingerprint and wanted.get(record.name) == record.fingerprint
     }
 
 
-def end_others(home: Home, survivors: Survivors, adopted: Collection[ChildRecord], timeout: float) -> tuple[int, ...]:
-    """End what does not go on, in order; the ids of what can't be ended."""
+def stop_others(orphaned: OrphanedSystem, adopted: Collection[ChildRecord], timeout: float) -> tuple[int, ...]:
+    """End, in order, what was not adopted. Returns the ids of the processes that could not be ended."""
     leaders = {record.identity.pid for record in adopted}
-    others = [orphan for orphan in survivors.all if not _belongs_to(orphan.identity.pid, leaders)]
+    others = [orphan for orphan in orphaned.processes if not _belongs_to(orphan.identity.pid, leaders)]
     if not others:
         return ()
     names = ", ".join(f"{orphan.name} (pid {orphan.identity.pid})" for orphan in others)
-    _log.warning("a former supervisor was killed; what it left and is not wanted so is ended: %s", names)
+    _log.warning("ending what a killed supervisor has left and is not wanted any more: %s", names)
     orphans.stop(others, timeout)
     return tuple(orphan.identity.pid for orphan in others if process_identity.is_alive(orphan.identity))
 
 
 def _belongs_to(pid: int, leaders: Collection[int]) -> bool:
-    """Whether a process is one of these, or was started by one."""
+    """Return whether a process is one of these or was started by one."""
     if pid in leaders:
         return True
     with contextlib.suppress(OSError, AttributeError):

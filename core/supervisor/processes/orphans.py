@@ -1,4 +1,4 @@
-"""What a supervisor that was killed left running: found, and ended in order."""
+"""Finds the processes that a killed supervisor has left running, and ends them in order."""
 
 import time
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ from core.supervisor.home import Home
 from core.supervisor.plan import STOP_ORDER, ProcessKind
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.process_identity import ProcessIdentity
-from core.supervisor.processes.stopping import KILLED_WITHIN, StopDeadline, stop_in_order
+from core.supervisor.processes.stopping import KILL_TIMEOUT, StopDeadline, stop_in_order
 from core.supervisor.state import ChildRecords
 from core.supervisor.status import StopResult
 
-PAUSE = 0.05
-"""Seconds between two looks at what is ending."""
+POLL_INTERVAL = 0.05
+"""Seconds between two checks of processes that are ending."""
 
 
 class Orphan:
     """A process without a supervisor.
 
     Args:
-        name: what it was called, or what can be said of it.
-        kind: the kind of process; None when that isn't known.
-        identity: which process it is.
+        name: the recorded name, or one made of the process id.
+        kind: the kind of process; None when it is not recorded.
+        identity: the process.
         home: of the data directory that it works for.
     """
 
@@ -32,49 +32,49 @@ class Orphan:
         self.identity = identity
         self._home = home
 
-    def ask_to_leave(self) -> None:
-        """Ask it to end in good order."""
-        process_identity.ask_to_leave(self.identity, self.kind)
+    def terminate(self) -> None:
+        """Ask the process to end in good order."""
+        process_identity.terminate(self.identity, self.kind)
 
     def kill(self) -> None:
-        """End it at once, with all of its group."""
+        """Kill the process and its group."""
         process_identity.kill(self.identity)
-        self.clean()
+        self.kill_leftovers()
 
-    def gone(self) -> bool:
-        """Whether it has ended."""
+    def has_ended(self) -> bool:
+        """Return whether the process has ended."""
         return not process_identity.is_alive(self.identity)
 
-    def clean(self) -> None:
-        """End what is left of its group."""
-        for member in process_identity.group_of(self.identity.pid, self._home):
+    def kill_leftovers(self) -> None:
+        """Kill what is left of the process's group."""
+        for member in process_identity.group_members(self.identity.pid, self._home):
             process_identity.kill(member)
 
 
 def find(home: Home) -> list[Orphan]:
-    """Find the processes that were started and still run, the children of a supervisor by their names."""
+    """Find the processes that work for a directory, those that a supervisor recorded by their names."""
     records = state.load(home.children, ChildRecords) or ChildRecords()
-    known = {record.identity.pid: record for record in records.children}
+    recorded = {record.identity.pid: record for record in records.children}
     found = []
-    for identity in process_identity.ours(home):
-        # The records only give names. A process that is not ours is left alone, whatever they say.
-        record = known.get(identity.pid)
+    for identity in process_identity.processes_of(home):
+        # The records only give names: what does not work for the directory is left alone, whatever they say.
+        record = recorded.get(identity.pid)
         name = record.name if record else f"pid {identity.pid}"
         found.append(Orphan(name, record.kind if record else None, identity, home))
     return found
 
 
 def sweep(home: Home, timeout: float) -> StopResult:
-    """End everything that works for a data directory. Call it only while no supervisor runs, holding the lock.
+    """End everything that works for a data directory. Call it only while no supervisor runs, with the lock held.
 
     Args:
         home: of the data directory.
-        timeout: how long it may take before what still runs is killed.
+        timeout: seconds until what still runs is killed.
     """
     orphans = find(home)
     killed = stop(orphans, timeout)
-    left = end_rest(home)
-    names = [orphan.name for orphan in orphans if orphan.gone()]
+    left = kill_rest(home)
+    names = [orphan.name for orphan in orphans if orphan.has_ended()]
     return StopResult(
         stopped=tuple(name for name in names if name not in killed),
         killed=tuple(name for name in names if name in killed),
@@ -83,29 +83,29 @@ def sweep(home: Home, timeout: float) -> StopResult:
 
 
 def stop(orphans: Sequence[Orphan], timeout: float) -> list[str]:
-    """End these in order; the names of those that had to be killed.
+    """End these processes in order. Returns the names of those that had to be killed.
 
     Args:
-        orphans: what to end.
-        timeout: how long it may take before what still runs is killed.
+        orphans: the processes to end.
+        timeout: seconds until what still runs is killed.
     """
     stages = [[orphan for orphan in orphans if orphan.kind is kind] for kind in STOP_ORDER]
-    # Those without a name are mostly children of the others, and end with them. epmd would end before its node.
+    # Unrecorded processes are mostly children of the others and end with them. epmd must not end before its node.
     stages.insert(-1, [orphan for orphan in orphans if orphan.kind is None])
     return stop_in_order(stages, StopDeadline(timeout, time.monotonic()), _pause, time.monotonic)
 
 
-def end_rest(home: Home) -> tuple[int, ...]:
-    """Make sure, by looking at all processes, that none works for the directory; those that can't be ended."""
-    deadline = time.monotonic() + KILLED_WITHIN
-    rest: Sequence[ProcessIdentity] = process_identity.ours(home)
+def kill_rest(home: Home) -> tuple[int, ...]:
+    """Kill every process that still works for a directory. Returns the ids of those that could not be killed."""
+    deadline = time.monotonic() + KILL_TIMEOUT
+    rest: Sequence[ProcessIdentity] = process_identity.processes_of(home)
     while rest and time.monotonic() < deadline:
         for identity in rest:
             process_identity.kill(identity)
         _pause()
-        rest = process_identity.ours(home)
+        rest = process_identity.processes_of(home)
     return tuple(identity.pid for identity in rest)
 
 
 def _pause() -> None:
-    time.sleep(PAUSE)
+    time.sleep(POLL_INTERVAL)

@@ -1,8 +1,8 @@
-"""One process of a part: how it is started, watched and ended. It belongs to one thread.
+"""One process of a unit: how it is started, polled and ended. It belongs to one thread.
 
-A child is the leader of a session of its own, so a Ctrl-C at the terminal reaches only the supervisor,
-and whatever it starts can be ended with it. Its output goes straight to its log file, so that it never waits
-for the supervisor, and goes on when that is killed; the next supervisor adopts it then.
+A child leads its own session, so that a Ctrl-C at the terminal reaches only the supervisor, and what the child starts
+can be ended with it. It writes its output straight to its log file: it never waits for the supervisor, and goes on when
+the supervisor is killed. The next supervisor then adopts it.
 """
 
 import subprocess
@@ -20,63 +20,63 @@ from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import ChildRecord
 
 if sys.platform == "win32":
-    GROUP = subprocess.CREATE_NEW_PROCESS_GROUP
-    """Makes a process that Ctrl-C doesn't reach."""
-    HIDDEN = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-    """The same, with a console that nobody sees: without any it could not send Ctrl-Break to its children."""
+    GROUP_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
+    """Creation flags of a process that Ctrl-C does not reach."""
+    HIDDEN_FLAGS = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    """The same with a hidden console, without which the process could not send Ctrl-Break to its children."""
 else:
-    GROUP = HIDDEN = 0
+    GROUP_FLAGS = HIDDEN_FLAGS = 0
 
 
-UNSEEN = 1000
-"""In the place of an exit code: the process has ended, and only its parent, which is gone, could tell how."""
+UNKNOWN_EXIT = 1000
+"""Stands for the exit code of an adopted process: only its parent, which is gone, could have read it."""
 
 
 class RunningProcess(Protocol):
-    """A process of a part, started here or adopted."""
+    """A process of a unit, started here or adopted."""
 
     @property
     def name(self) -> str:
-        """Its name in this system."""
+        """The name in this system."""
         ...
 
     @property
     def identity(self) -> ProcessIdentity:
-        """Which process it is."""
+        """The process's id and start time."""
         ...
 
     @property
     def spawned_at(self) -> float:
-        """When it was started, seconds since the epoch."""
+        """The start time in seconds since the epoch."""
         ...
 
     @property
     def pids(self) -> frozenset[int]:
-        """The ids under which it may know itself."""
+        """The ids that the process may report as its own."""
         ...
 
     def poll(self) -> int | None:
-        """The exit code, minus the signal that killed it, or `UNSEEN`; None while it runs."""
+        """Return the exit code (negative for a signal) or `UNKNOWN_EXIT`. Return None while the process runs."""
         ...
 
-    def ask_to_leave(self) -> None:
-        """Ask it to end in good order."""
+    def terminate(self) -> None:
+        """Ask the process to end in good order."""
         ...
 
     def kill(self) -> None:
-        """End it and all that belongs to it at once."""
+        """Kill the process and all that belongs to it."""
         ...
 
-    def gone(self) -> bool:
-        """Whether it has ended; what it started may not have."""
+    def has_ended(self) -> bool:
+        """Return whether the process has ended. What it started may still run."""
         ...
 
-    def clean(self) -> None:
-        """End what it left behind when it ended."""
+    def kill_leftovers(self) -> None:
+        """Kill what the ended process has left running."""
         ...
 
-    def last_words(self) -> list[str]:
-        """The last lines that it printed."""
+    def last_output(self) -> list[str]:
+        """Return the last lines that the process printed."""
         ...
 
 
@@ -86,13 +86,13 @@ class ChildProcess:
     Args:
         spec: what to run.
         home: of the data directory that it works for.
-        environment: the supervisor's own.
+        environment: of the supervisor.
 
     Raises:
-        SupervisorError: it can't be started.
+        SupervisorError: the process can't be started.
 
     Attributes:
-        spawned_at: when it was started, seconds since the epoch.
+        spawned_at: the start time in seconds since the epoch.
     """
 
     def __init__(self, spec: ProcessSpec, home: Home, environment: Mapping[str, str]) -> None:
@@ -111,62 +111,62 @@ class ChildProcess:
                     env={**environment, **spec.environment},
                     cwd=spec.directory,
                     start_new_session=True,
-                    creationflags=GROUP,
+                    creationflags=GROUP_FLAGS,
                 )
         except OSError as error:
             raise SupervisorError(f"can't start {spec.name}: {error}") from error
-        # One that has ended already is still in the table, as it was not waited for; it is only no longer alive.
+        # A child that has ended already is no longer alive, though the id stays taken until it is waited for.
         self.identity = process_identity.identify(self._process.pid) or ProcessIdentity(
             self._process.pid, self.spawned_at
         )
 
     @property
     def name(self) -> str:
-        """Its name in this system."""
+        """The name in this system."""
         return self.spec.name
 
     @property
     def pids(self) -> frozenset[int]:
-        """The ids under which it may know itself."""
-        return process_identity.family(self._process.pid)
+        """The ids that the process may report as its own."""
+        return process_identity.pids_of(self._process.pid)
 
     def poll(self) -> int | None:
-        """The exit code (minus the signal that killed it); None while it runs."""
+        """Return the exit code (negative for a signal), or None while the process runs."""
         return self._process.poll()
 
-    def ask_to_leave(self) -> None:
-        """Ask it to end in good order."""
+    def terminate(self) -> None:
+        """Ask the process to end in good order."""
         if self.poll() is None:
-            # It was not waited for, so its id can't be another's.
-            process_identity.ask_child_to_leave(self._process.pid, self.spec.kind)
+            # It was not waited for, so no other process can have its id.
+            process_identity.terminate_child(self._process.pid, self.spec.kind)
 
     def kill(self) -> None:
-        """End it and all that belongs to it at once."""
+        """Kill the process and all that belongs to it."""
         if self.poll() is None:
             process_identity.kill_tree(self._process.pid)
-        self.clean()
+        self.kill_leftovers()
 
-    def gone(self) -> bool:
-        """Whether it has ended; what it started may not have."""
+    def has_ended(self) -> bool:
+        """Return whether the process has ended. What it started may still run."""
         return self.poll() is not None
 
-    def clean(self) -> None:
-        """End what a child that has ended left behind."""
-        for member in process_identity.group_of(self._process.pid, self._home):
+    def kill_leftovers(self) -> None:
+        """Kill what the ended child has left running."""
+        for member in process_identity.group_members(self._process.pid, self._home):
             process_identity.kill(member)
 
-    def last_words(self) -> list[str]:
-        """The last lines that it printed."""
+    def last_output(self) -> list[str]:
+        """Return the last lines that the process printed."""
         return last_lines(self._log, self._log_start)
 
 
 class AdoptedProcess:
-    """A process that a former supervisor has started, and that goes on under this one.
+    """A process that a former supervisor has started and that goes on under this one.
 
     Args:
         spec: what it runs.
         home: of the data directory that it works for.
-        record: what the former supervisor wrote down of it.
+        record: the former supervisor's record of it.
     """
 
     def __init__(self, spec: ProcessSpec, home: Home, record: ChildRecord) -> None:
@@ -178,40 +178,40 @@ class AdoptedProcess:
 
     @property
     def pids(self) -> frozenset[int]:
-        """The ids under which it may know itself."""
-        return process_identity.family(self.identity.pid)
+        """The ids that the process may report as its own."""
+        return process_identity.pids_of(self.identity.pid)
 
     def poll(self) -> int | None:
-        """None while it runs, else `UNSEEN`."""
-        return None if process_identity.is_alive(self.identity) else UNSEEN
+        """Return `UNKNOWN_EXIT`, or None while the process runs."""
+        return None if process_identity.is_alive(self.identity) else UNKNOWN_EXIT
 
-    def ask_to_leave(self) -> None:
-        """Ask it to end in good order."""
-        process_identity.ask_to_leave(self.identity, self._kind)
+    def terminate(self) -> None:
+        """Ask the process to end in good order."""
+        process_identity.terminate(self.identity, self._kind)
 
     def kill(self) -> None:
-        """End it and all that belongs to it at once."""
+        """Kill the process and all that belongs to it."""
         process_identity.kill(self.identity)
-        self.clean()
+        self.kill_leftovers()
 
-    def gone(self) -> bool:
-        """Whether it has ended; what it started may not have."""
+    def has_ended(self) -> bool:
+        """Return whether the process has ended. What it started may still run."""
         return self.poll() is not None
 
-    def clean(self) -> None:
-        """End what it left behind when it ended."""
-        for member in process_identity.group_of(self.identity.pid, self._home):
+    def kill_leftovers(self) -> None:
+        """Kill what the ended process has left running."""
+        for member in process_identity.group_members(self.identity.pid, self._home):
             process_identity.kill(member)
 
-    def last_words(self) -> list[str]:
-        """The last lines that it printed."""
+    def last_output(self) -> list[str]:
+        """Return the last lines that the process printed."""
         return last_lines(self._home.log(self.name))
 
 
 def describe_exit(code: int) -> str:
-    """Say how a process ended."""
-    if code == UNSEEN:
-        return "ended, and nobody saw how"
+    """Describe how a process ended."""
+    if code == UNKNOWN_EXIT:
+        return "ended with an unknown exit code"
     if code < 0:
         return f"killed by signal {-code}"
     return f"ended with code {code}"

@@ -1,8 +1,8 @@
-"""Which processes of this machine are ours, and how they are told to leave. Nobody else is ever signalled.
+"""Which processes of this machine work for a directory, and the signals that end them. No other process is signalled.
 
-A process is known by its id and the time of its start, never by the id alone, which the system gives out again.
-It is ours when our mark is in its environment, which its children inherit.
-NGINX wipes its environment; it is known by its name and the directory that it runs in, which nobody else has.
+A process is identified by its id and its start time, as the system reuses ids.
+It works for a directory when the mark is in its environment, which its children inherit.
+NGINX clears its environment, and is identified by its name and its working directory, which no other process has.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ from core.supervisor.home import Home
 from core.supervisor.plan import MARK, ProcessKind
 
 TOLERANCE = 1.0
-"""Seconds by which two readings of one process's start may differ: both are made of the clock, which is set."""
+"""Seconds by which two readings of a start time may differ: both are made of the clock, which can be set."""
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
-    """One process, and no later one that has the same id."""
+    """One process, distinguished from a later one with the same id."""
 
     pid: int
     started: float
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Tell which process has this id now; None when none has, or only what is left of a dead one."""
+    """Identify the process that has this id now. Return None when there is none, or only a zombie."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -42,68 +42,68 @@ def identify(pid: int) -> ProcessIdentity | None:
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
-    """Tell whether this very process still runs."""
+    """Return whether this very process still runs."""
     now = identify(identity.pid)
     return now is not None and abs(now.started - identity.started) <= TOLERANCE
 
 
-def ours(home: Home) -> list[ProcessIdentity]:
-    """Find all processes that work for a data directory, except for the one that asks."""
+def processes_of(home: Home) -> list[ProcessIdentity]:
+    """Find all processes that work for a data directory, except the calling one."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and _is_ours(process, home):
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and _works_for(process, home):
                 found.append(ProcessIdentity(process.pid, process.create_time()))
     return found
 
 
-def ask_to_leave(identity: ProcessIdentity, kind: ProcessKind | None) -> None:
-    """Ask a process to end in good order."""
+def terminate(identity: ProcessIdentity, kind: ProcessKind | None) -> None:
+    """Ask a process to end in good order, with the signal of its kind."""
     if is_alive(identity):
-        with _gone_is_fine():
-            _signal_polite(identity.pid, kind)
+        with _ignore_ended():
+            _send_terminate(identity.pid, kind)
 
 
-def ask_child_to_leave(pid: int, kind: ProcessKind) -> None:
-    """Ask a child of this process, not waited for yet, to end in good order."""
-    with _gone_is_fine():
-        _signal_polite(pid, kind)
+def terminate_child(pid: int, kind: ProcessKind) -> None:
+    """Ask a child of this process that was not waited for yet to end in good order."""
+    with _ignore_ended():
+        _send_terminate(pid, kind)
 
 
-def ask_to_rebalance(identity: ProcessIdentity) -> None:
-    """Ask a server that is ready to have its clients connect anew; nothing where there is no such signal."""
+def request_rebalance(identity: ProcessIdentity) -> None:
+    """Ask a ready server to let its clients reconnect. Does nothing where the system has no such signal."""
     if REBALANCE is not None and is_alive(identity):
-        with _gone_is_fine():
+        with _ignore_ended():
             os.kill(identity.pid, REBALANCE)
 
 
 def kill(identity: ProcessIdentity) -> None:
-    """End a process at once."""
+    """Kill a process."""
     if is_alive(identity):
-        with _gone_is_fine():
+        with _ignore_ended():
             psutil.Process(identity.pid).kill()
 
 
-def group_of(leader: int, home: Home) -> list[ProcessIdentity]:
-    """Find our processes in the group that a child led, and which outlive it when it is killed."""
-    if not _group_exists(leader):
+def group_members(leader: int, home: Home) -> list[ProcessIdentity]:
+    """Find the directory's processes in the group that a child led. They outlive the child when it is killed."""
+    if not _has_group_id(leader):
         return []
-    return [member for member in ours(home) if _group(member.pid) == leader]
+    return [member for member in processes_of(home) if _group_id(member.pid) == leader]
 
 
 def kill_tree(leader: int) -> None:
-    """End a child of this process, not waited for yet, with all that belongs to it."""
-    with _gone_is_fine():
+    """Kill a child of this process that was not waited for yet, with all that belongs to it."""
+    with _ignore_ended():
         if sys.platform == "win32":
             process = psutil.Process(leader)
             for member in [*process.children(recursive=True), process]:
-                with _gone_is_fine():
+                with _ignore_ended():
                     member.kill()
         else:
             os.killpg(leader, signal.SIGKILL)
 
 
-def _is_ours(process: psutil.Process, home: Home) -> bool:
+def _works_for(process: psutil.Process, home: Home) -> bool:
     if process.name().startswith("nginx"):
         return Path(process.cwd()) == home.nginx
     return process.environ().get(MARK) == str(home.directory)
@@ -111,45 +111,45 @@ def _is_ours(process: psutil.Process, home: Home) -> bool:
 
 if sys.platform == "win32":
 
-    def family(pid: int) -> frozenset[int]:
-        """The ids under which a child may know itself.
+    def pids_of(pid: int) -> frozenset[int]:
+        """Return the ids that a child may report as its own.
 
-        The interpreter of a virtual environment is a launcher here: the program itself is the launcher's child.
+        The interpreter of a virtual environment is a launcher here, and the program is the launcher's child.
         """
         try:
             return frozenset({pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))})
         except psutil.Error:
             return frozenset({pid})
 
-    def _signal_polite(pid: int, kind: ProcessKind | None) -> None:
-        """Ctrl-Break; where there is no console to send it through, nothing politer than an end is left."""
+    def _send_terminate(pid: int, kind: ProcessKind | None) -> None:
+        """Send Ctrl-Break, or end the process where there is no console to send it through."""
         try:
             os.kill(pid, signal.CTRL_BREAK_EVENT)
         except OSError:
             psutil.Process(pid).kill()
 
-    def _group(pid: int) -> int:
+    def _group_id(pid: int) -> int:
         return 0
 
-    def _group_exists(leader: int) -> bool:
+    def _has_group_id(leader: int) -> bool:
         return False
 
 else:
 
-    def family(pid: int) -> frozenset[int]:
-        """The ids under which a child may know itself."""
+    def pids_of(pid: int) -> frozenset[int]:
+        """Return the ids that a child may report as its own."""
         return frozenset({pid})
 
-    def _signal_polite(pid: int, kind: ProcessKind | None) -> None:
+    def _send_terminate(pid: int, kind: ProcessKind | None) -> None:
         os.kill(pid, signal.SIGQUIT if kind is ProcessKind.NGINX else signal.SIGTERM)
 
-    def _group(pid: int) -> int:
+    def _group_id(pid: int) -> int:
         try:
             return os.getpgid(pid)
         except OSError:
             return 0
 
-    def _group_exists(leader: int) -> bool:
+    def _has_group_id(leader: int) -> bool:
         try:
             os.killpg(leader, 0)
         except ProcessLookupError:
@@ -160,7 +160,7 @@ else:
 
 
 @contextlib.contextmanager
-def _gone_is_fine() -> Iterator[None]:
-    """What has ended meanwhile need not be ended."""
+def _ignore_ended() -> Iterator[None]:
+    """Ignore that a process has ended meanwhile."""
     with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
         yield

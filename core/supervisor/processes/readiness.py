@@ -1,6 +1,6 @@
-"""Whether a process does its work: a server when it answers, a worker when it says so in the journal.
+"""Judges whether a process does its work: a server when it answers, a worker by its record in the journal.
 
-What the records mean is told by a pure function; the greeting of a server and a look at a port are the only I/O.
+`judge` is pure; greeting a server and probing a port are the only I/O.
 """
 
 import socket
@@ -19,50 +19,50 @@ from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
 
 CLOCK_SLACK = 2.0
-"""Seconds by which a record may seem older than its process."""
+"""Seconds by which a record may appear older than its process."""
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 _CHUNK = 65_536
 
 
 class ProbeTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """A process to look at."""
+    """A process to check."""
 
     name: str
     kind: ProcessKind
     pids: frozenset[int]
-    """The ids under which it may appear in the journal."""
+    """The ids under which the process may appear in the journal."""
     host: str
-    """This machine's name, as it appears there."""
+    """This machine's name in the journal."""
     spawned_at: float
-    """Seconds since the epoch; an older record is another process's."""
+    """Seconds since the epoch. An older record belongs to another process."""
     identity: ProcessIdentity
     address: Address | None = None
     ready_after: float | None = None
-    """Seconds of life after which it is ready, when nothing better can be looked at."""
-    ready: bool = False
-    """Whether it has been ready before: then there is no need to greet it again."""
-    proven: bool = False
-    """Whether it has been ready without any trouble before: then there is no hurry to look at it again."""
+    """Seconds of life after which the process counts as ready, where nothing better can be checked."""
+    has_been_ready: bool = False
+    """Whether the process was ready before, and need not be greeted again."""
+    has_been_healthy: bool = False
+    """Whether the process was ready without any trouble before, and can be checked at longer intervals."""
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """How a process is."""
+    """The health of a process."""
 
     ready: bool
     note: str = ""
-    """What is wrong, or not yet right; empty when nothing is."""
+    """What is wrong or not ready yet; empty when all is well."""
     silent: bool = False
-    """It has shown no sign of life for a while."""
+    """Whether the process has shown no sign of life for a while."""
 
 
 def judge(target: ProbeTarget, records: Sequence[ProcessRecord], liveness: Liveness, now: float) -> Condition:
-    """Say how a server or worker is by its own record.
+    """Judge the health of a server or worker by its record.
 
     Args:
         target: the process.
-        records: all of the journal.
-        liveness: has observed them.
+        records: all records of the journal.
+        liveness: has observed the records.
         now: by the clock of `liveness`.
     """
     record = next((record for record in reversed(records) if _is_of(record, target)), None)
@@ -75,7 +75,7 @@ def judge(target: ProbeTarget, records: Sequence[ProcessRecord], liveness: Liven
 
 
 def was_ready(target: ProbeTarget, records: Sequence[ProcessRecord]) -> bool:
-    """Say whether a server or worker that has ended was ready at the last sign of its life."""
+    """Return whether a server or worker that has ended was ready by its last record."""
     return any(record.phase is ProcessPhase.READY for record in records if _is_of(record, target))
 
 
@@ -84,8 +84,8 @@ def _is_of(record: ProcessRecord, target: ProbeTarget) -> bool:
     return same_process and record.started_at >= target.spawned_at - CLOCK_SLACK
 
 
-def listens(address: Address, timeout: float) -> str:
-    """Whether somebody takes connections there: what went wrong, or nothing."""
+def probe_port(address: Address, timeout: float) -> str:
+    """Connect to a port. Returns what went wrong, or an empty string."""
     try:
         socket.create_connection(_reachable(address).pair, timeout).close()
     except OSError as error:
@@ -93,27 +93,27 @@ def listens(address: Address, timeout: float) -> str:
     return ""
 
 
-def has_lived(target: ProbeTarget, wall: float) -> Condition:
-    """Say how a process is of which only its life can be seen.
+def judge_age(target: ProbeTarget, wall: float) -> Condition:
+    """Judge the health of a process by its age alone.
 
     Args:
         target: the process.
-        wall: seconds since the epoch.
+        wall: the present time in seconds since the epoch.
     """
-    lived = wall - target.spawned_at >= (target.ready_after or 0.0)
-    return Condition(lived, "" if lived else "has just begun")
+    is_ready = wall - target.spawned_at >= (target.ready_after or 0.0)
+    return Condition(is_ready, "" if is_ready else "has just started")
 
 
 def greet(address: Address, token: str | None, timeout: float, tls: ssl.SSLContext | None = None) -> str:
-    """Greet a server and wait for its answer; what went wrong, or nothing.
+    """Greet a server and wait for its reply. Returns what went wrong, or an empty string.
 
-    A server that refuses the token answers too: it works.
+    A refusal of the token is a reply too: the server works.
 
     Args:
         address: of the server.
-        token: what it may want to be shown.
-        timeout: seconds that it has.
-        tls: what to encrypt with, if it does.
+        token: the token that the server may require.
+        timeout: seconds that the server has.
+        tls: for a server that encrypts.
     """
     deadline = time.monotonic() + timeout
     client = ClientConnection()
@@ -132,7 +132,7 @@ def greet(address: Address, token: str | None, timeout: float, tls: ssl.SSLConte
 
 
 def _connected(address: Address, timeout: float, tls: ssl.SSLContext | None) -> socket.socket:
-    """A connection, which is closed when its handshake goes wrong."""
+    """Return a connection, which is closed when the handshake fails."""
     stream = socket.create_connection(address.pair, timeout)
     if tls is None:
         return stream
@@ -141,5 +141,5 @@ def _connected(address: Address, timeout: float, tls: ssl.SSLContext | None) -> 
 
 
 def _reachable(address: Address) -> Address:
-    """Where a program of this machine reaches what listens there."""
+    """Return the address at which a program of this machine reaches a listener."""
     return Address(_EVERYWHERE.get(address.host, address.host), address.port)

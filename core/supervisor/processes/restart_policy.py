@@ -1,10 +1,10 @@
-"""Whether and when a process that ended by itself is started again. Pure: the times are arguments.
+"""Decides whether and when a process that ended by itself is restarted. Pure: the times are arguments.
 
-The first death is mended after half a second, and each further one after twice as long, up to half a minute.
-A death after some seconds of health begins the count anew; more than five deaths in a row within a minute before it was
-even ready, and the process is given up: to start what can't run only burns the processor and fills the logs.
-What does get ready is started again for ever, and sooner: a worker may die of one task after another.
-Whoever tells a part to stop is always obeyed: what is not wanted is never started again.
+The first restart comes after half a second, each further one after twice as long, up to half a minute. Some seconds of
+readiness reset the count. After more than five deaths in a row within a minute, each before the process was ready, it
+is given up: starting what can't run only uses the processor and fills the logs. A process that does get ready is
+restarted without limit, and sooner: a worker may die of one task after another.
+A process that an operator has stopped is never restarted.
 """
 
 import itertools
@@ -14,79 +14,79 @@ import msgspec
 
 from core.backoff import Backoff
 
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
-LONGEST_WAIT_OF_READY = 2.0
-"""Seconds to wait at most for what had been ready before it died."""
+FIRST_DELAY = 0.5
+MAX_DELAY = 30.0
+MAX_DELAY_AFTER_READY = 2.0
+"""Longest delay, in seconds, for a process that was ready before it died."""
 
 HEALTHY = 10.0
 """Seconds of readiness after which earlier deaths no longer count."""
 
 WINDOW = 60.0
-MOST_DEATHS = 5
-"""How many deaths within `WINDOW` seconds, each before it was ready, are still mended."""
+MAX_DEATHS = 5
+"""Deaths within `WINDOW` seconds, each before the process was ready, after which it is still restarted."""
 
-SPREAD = 0.4
-"""How much of a wait is left to chance, so that processes that died together don't start together."""
+JITTER = 0.4
+"""Random share of a delay, so that processes that died together don't start together."""
 
 
 class UnexpectedExit(msgspec.Struct, frozen=True):
-    """One end that nobody had asked for."""
+    """An exit that the supervisor had not asked for."""
 
     at: float
-    """By a monotonic clock."""
-    healthy: float
-    """Seconds for which it had been ready; 0 when it never was."""
-    clean: bool = False
-    """It left by its own decision, with exit code 0, or an operator killed it: not a death of its own."""
+    """The time by a monotonic clock."""
+    ready_for: float
+    """Seconds for which the process had been ready; 0 when it never was."""
+    deliberate: bool = False
+    """Whether the process ended with exit code 0 or an operator killed it, so that this is no death."""
 
 
 class Restart(msgspec.Struct, frozen=True):
-    """Start it again."""
+    """Restart the process."""
 
-    after: float
-    """Seconds to wait before."""
+    delay: float
+    """Seconds to wait before the start."""
 
 
 class StopRestarting(msgspec.Struct, frozen=True):
-    """Leave it down: it can't run."""
+    """Give the process up: it can't run."""
 
     deaths: int
-    """How often it died within `WINDOW` seconds."""
+    """Deaths within `WINDOW` seconds."""
 
 
 class StayDown(msgspec.Struct, frozen=True):
-    """Leave it down: nobody wants it."""
+    """Leave the process down: it is not wanted."""
 
 
 def decide(
     exits: Sequence[UnexpectedExit], now: float, jitter: float = 0.5, *, wanted: bool = True
 ) -> Restart | StopRestarting | StayDown:
-    """Say what to do after the last of `exits`.
+    """Decide what to do after the last of `exits`.
 
     Args:
         exits: all that are remembered, the oldest first.
-        now: by the clock of `exits`.
-        jitter: chance, from 0 to 1; 0.5 is the plain wait.
-        wanted: whether it is to run at all.
+        now: the time by the clock of `exits`.
+        jitter: a random number from 0 to 1; 0.5 gives the plain delay.
+        wanted: whether the process is to run at all.
     """
     if not wanted:
         return StayDown()
-    deaths = [each for each in exits if not each.clean]
-    never_ready = itertools.takewhile(lambda each: not each.healthy, reversed(deaths))
+    deaths = [each for each in exits if not each.deliberate]
+    never_ready = itertools.takewhile(lambda each: not each.ready_for, reversed(deaths))
     recent = sum(1 for each in never_ready if now - each.at <= WINDOW)
-    if recent > MOST_DEATHS:
+    if recent > MAX_DEATHS:
         return StopRestarting(recent)
-    longest = LONGEST_WAIT_OF_READY if deaths and deaths[-1].healthy else LONGEST_WAIT
-    backoff = Backoff(FIRST_WAIT, longest, low=1 - SPREAD / 2, high=1 + SPREAD / 2)
+    longest = MAX_DELAY_AFTER_READY if deaths and deaths[-1].ready_for else MAX_DELAY
+    backoff = Backoff(FIRST_DELAY, longest, low=1 - JITTER / 2, high=1 + JITTER / 2)
     return Restart(backoff.delay(max(0, _streak(deaths) - 1), jitter))
 
 
 def _streak(deaths: Sequence[UnexpectedExit]) -> int:
-    """How many deaths there were since it was last healthy."""
+    """Return how many deaths there were since the process was last healthy."""
     streak = 0
     for each in reversed(deaths):
         streak += 1
-        if each.healthy >= HEALTHY:
+        if each.ready_for >= HEALTHY:
             break
     return streak

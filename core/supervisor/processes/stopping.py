@@ -1,97 +1,97 @@
-"""How processes are stopped: stage after stage, asked first, killed when their time is over.
+"""Stops processes stage by stage: asks them to end first, and kills them when their time is over.
 
-It knows no clock and no process: both are handed to it.
+It is given its clock and its processes.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-LEAST_STAGE = 2.0
-"""Seconds that a stage has at least, unless there is less in all: a slow one before must not cost it everything."""
+MIN_STAGE_TIME = 2.0
+"""Seconds that each stage has at least, even after a slow one, unless the whole stop has less."""
 
-KILLED_WITHIN = 5.0
-"""Seconds in which what was killed is gone, or is held by the system and can't be ended by anybody."""
+KILL_TIMEOUT = 5.0
+"""Seconds to wait for a killed process. One that remains longer is held by the system and can't be ended."""
 
 
 class Stoppable(Protocol):
-    """What can be stopped."""
+    """A process that can be stopped."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the process."""
         ...
 
-    def ask_to_leave(self) -> None:
-        """Ask it to end in good order."""
+    def terminate(self) -> None:
+        """Ask the process to end in good order."""
         ...
 
     def kill(self) -> None:
-        """End it at once, with all that belongs to it."""
+        """Kill the process and all that belongs to it."""
         ...
 
-    def gone(self) -> bool:
-        """Whether it has ended."""
+    def has_ended(self) -> bool:
+        """Return whether the process has ended."""
         ...
 
-    def clean(self) -> None:
-        """End what it left behind."""
+    def kill_leftovers(self) -> None:
+        """Kill what the process has left running."""
         ...
 
 
 class StopDeadline:
-    """How long a stop may take. It can become less meanwhile, never more.
+    """The time at which a stop turns into a kill. It can be brought forward, never put back.
 
     Args:
         timeout: seconds from now.
-        now: by a monotonic clock.
+        now: the time by a monotonic clock.
     """
 
     def __init__(self, timeout: float, now: float) -> None:
         self._ends = now + timeout
-        self._least = min(LEAST_STAGE, timeout)
+        self._min_stage = min(MIN_STAGE_TIME, timeout)
 
     def shorten(self, timeout: float, now: float) -> None:
-        """Allow only `timeout` seconds from now; 0 kills at once."""
+        """Bring the deadline forward to `timeout` seconds from now; 0 kills at once."""
         self._ends = min(self._ends, now + timeout)
-        self._least = min(self._least, timeout)
+        self._min_stage = min(self._min_stage, timeout)
 
-    def over(self, stage_began: float, now: float) -> bool:
-        """Whether a stage that began then has had its time."""
-        return self.left(stage_began, now) <= 0
+    def has_passed(self, stage_began: float, now: float) -> bool:
+        """Return whether a stage that began then has no time left."""
+        return self.remaining(stage_began, now) <= 0
 
-    def left(self, stage_began: float, now: float) -> float:
-        """Seconds that a stage that began then still has."""
-        return max(self._ends, stage_began + self._least) - now
+    def remaining(self, stage_began: float, now: float) -> float:
+        """Return the seconds that a stage that began then still has."""
+        return max(self._ends, stage_began + self._min_stage) - now
 
 
 def stop_in_order(
     stages: Sequence[Sequence[Stoppable]],
-    patience: StopDeadline,
+    deadline: StopDeadline,
     pause: Callable[[], None],
     clock: Callable[[], float],
 ) -> list[str]:
-    """Stop everything, one stage after the other; the names of those that had to be killed.
+    """Stop all processes, one stage after the other. Returns the names of those that had to be killed.
 
     Args:
-        stages: those of one stage are stopped at the same time.
-        patience: how long it may take.
-        pause: waits a little between two looks.
-        clock: a monotonic one.
+        stages: the processes that are stopped at the same time, in order.
+        deadline: after which they are killed.
+        pause: waits a little between two checks.
+        clock: a monotonic clock.
     """
     killed: list[str] = []
     for stage in stages:
         began = clock()
         for each in stage:
-            each.ask_to_leave()
-        while not all(each.gone() for each in stage) and not patience.over(began, clock()):
+            each.terminate()
+        while not all(each.has_ended() for each in stage) and not deadline.has_passed(began, clock()):
             pause()
-        late = [each for each in stage if not each.gone()]
+        late = [each for each in stage if not each.has_ended()]
         for each in late:
             each.kill()
         killed += [each.name for each in late]
         began = clock()
-        while not all(each.gone() for each in late) and clock() - began < KILLED_WITHIN:
+        while not all(each.has_ended() for each in late) and clock() - began < KILL_TIMEOUT:
             pause()
         for each in stage:
-            each.clean()
+            each.kill_leftovers()
     return killed

@@ -106,7 +106,7 @@ class Unit:
 
     def describe_failure(self, failure: str) -> str:
         """Describe a failure of the process, with the last lines that it printed."""
-        lines = self._process.last_words() if self._process else []
+        lines = self._process.last_output() if self._process else []
         note = f" ({self._note})" if self._note and self._note not in failure else ""
         heading = f"{self.name} {failure}{note}"
         if not lines:
@@ -141,7 +141,7 @@ class Unit:
             self._stop_deadline = StopDeadline(timeout, now)
             self._stop_began = now
             self.state = UnitState.STOPPING
-            self._process.ask_to_leave()
+            self._process.terminate()
         else:
             self._stop_deadline.shorten(timeout, now)
 
@@ -154,7 +154,7 @@ class Unit:
     def rebalance(self) -> None:
         """Have a server's clients reconnect. A server that is still starting has no clients."""
         if self._process is not None and self._start_completed:
-            process_identity.ask_to_rebalance(self._process.identity)
+            process_identity.request_rebalance(self._process.identity)
 
     # What happens by itself.
 
@@ -164,7 +164,7 @@ class Unit:
             code = self._process.poll()
             if code is not None:
                 self._handle_exit(code, now)
-            elif self._stop_deadline is not None and self._stop_deadline.over(self._stop_began, now):
+            elif self._stop_deadline is not None and self._stop_deadline.has_passed(self._stop_began, now):
                 _log.warning("%s does not end and is killed", self.name)
                 self._process.kill()
             elif self._is_hung(now):
@@ -218,8 +218,8 @@ class Unit:
             spawned_at=self._process.spawned_at,
             address=self.spec.address,
             ready_after=self.spec.ready_after,
-            ready=self._ready_since is not None,
-            proven=self._start_completed,
+            has_been_ready=self._ready_since is not None,
+            has_been_healthy=self._start_completed,
         )
 
     def record(self) -> ChildRecord | None:
@@ -246,7 +246,7 @@ class Unit:
             started_at=self._process.spawned_at if self._process else None,
             restarts=self._restarts,
             note=self._note,
-            kill_in=self._stop_deadline.left(self._stop_began, now) if self._stop_deadline else None,
+            kill_in=self._stop_deadline.remaining(self._stop_began, now) if self._stop_deadline else None,
             cpu=self._usage.cpu if self._usage else None,
             memory=self._usage.memory if self._usage else None,
         )
@@ -277,9 +277,9 @@ class Unit:
 
     def _handle_exit(self, code: int, now: float) -> None:
         assert self._process is not None
-        self._process.clean()
+        self._process.kill_leftovers()
         pid = self._process.identity.pid
-        self._exits.append(UnexpectedExit(now, self._ready_time(now), clean=code == 0 or self._killed_by_operator))
+        self._exits.append(UnexpectedExit(now, self._ready_time(now), deliberate=code == 0 or self._killed_by_operator))
         self._note = ""
         how = describe_exit(code)
         intended = self._killed_by_operator or self._stop_deadline is not None
@@ -301,10 +301,10 @@ class Unit:
         jitter = random.random()  # noqa: S311 - it only spreads the starts
         decision = restart_policy.decide(self._exits, now, jitter, wanted=self.wanted)
         match decision:
-            case Restart(after=after):
+            case Restart(delay=delay):
                 self.state = UnitState.RESTARTING
-                self._restart_at = now + after
-                _log.warning("%s; starts again in %.1f seconds", what_happened, after)
+                self._restart_at = now + delay
+                _log.warning("%s; starts again in %.1f seconds", what_happened, delay)
             case StopRestarting(deaths=deaths):
                 self.state = UnitState.CRASHED
                 self._note = (

@@ -1,4 +1,4 @@
-"""How much of the processor and the memory a process takes, with all that it has started.
+"""Measures the processor time and the memory of processes, with all that they have started.
 
 It belongs to one thread.
 """
@@ -14,26 +14,26 @@ from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.processes.readiness import ProbeTarget
 
 _WITH_CHILDREN = frozenset({ProcessKind.NGINX, ProcessKind.RABBITMQ, ProcessKind.DECLARED})
-"""Those whose work is done by processes that they start. To find these means to look at all processes."""
+"""The kinds whose work is done by child processes. Finding those means listing all processes."""
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What a process takes."""
+    """The processor share and the memory of a process."""
 
     cpu: float | None
-    """Share of one processor, 1.0 for all of one; None at the first look."""
+    """Share of one processor, 1.0 for all of it; None at the first measurement."""
     memory: int
     """Resident bytes."""
 
 
 class UsageMeter:
-    """Measures, each time it looks, what was used since the last look."""
+    """Measures what was used since the previous measurement."""
 
     def __init__(self) -> None:
         self._before: dict[ProcessIdentity, tuple[float, float]] = {}
 
-    def look(self, targets: Sequence[ProbeTarget], now: float) -> dict[ProcessIdentity, Usage]:
-        """Measure these processes; one that can't be looked at is left out.
+    def measure(self, targets: Sequence[ProbeTarget], now: float) -> dict[ProcessIdentity, Usage]:
+        """Measure these processes, except those that can't be read.
 
         Args:
             targets: the processes.
@@ -48,7 +48,7 @@ class UsageMeter:
             spent, memory = measured
             seen[target.identity] = (spent, now)
             former, then = self._before.get(target.identity, (spent, now))
-            # A child that has ended takes what it has spent out of the sum.
+            # The sum falls when a child ends: its time is no longer counted.
             cpu = max(0.0, spent - former) / (now - then) if now > then else None
             found[target.identity] = Usage(cpu, memory)
         self._before = seen
@@ -56,14 +56,14 @@ class UsageMeter:
 
 
 def _measure(target: ProbeTarget) -> tuple[float, int] | None:
-    """Processor seconds and resident bytes of a process and its family."""
+    """Return the processor seconds and resident bytes of a process and, for some kinds, its children."""
     spent, memory = 0.0, 0
     try:
         leader = psutil.Process(target.identity.pid)
-        family = [leader, *(leader.children(recursive=True) if target.kind in _WITH_CHILDREN else ())]
+        processes = [leader, *(leader.children(recursive=True) if target.kind in _WITH_CHILDREN else ())]
     except psutil.Error:
         return None
-    for process in family:
+    for process in processes:
         with contextlib.suppress(psutil.Error), process.oneshot():
             times = process.cpu_times()
             spent += times.user + times.system

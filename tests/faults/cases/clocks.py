@@ -147,7 +147,7 @@ def suspended(context: CaseContext, names: Sequence[str], seconds: float, flags:
     with Supervised(context.system) as system:
         report = system.up(2, 3, "--tasks", context.tasks_module, "--hung-after", "0", *flags)
         pids = [pid_of(report, name) for name in names] or [
-            identity.pid for identity in process_identity.ours(system.home)
+            identity.pid for identity in process_identity.processes_of(system.home)
         ]
         addresses = [Address.parse(text) for text in report.servers]
         driver = context.driver(*addresses, pace=Pace(rate=RATE), seconds=WORK)

@@ -89,9 +89,11 @@ def everything_at_once(context: CaseContext) -> Outcome:
             for number in range(rounds):
                 target = driver.accepted + 20 + context.rng.randrange(20)
                 wait_until(lambda target=target: driver.accepted >= target or driver.over, "tasks", RECOVERY_TIMEOUT)  # type: ignore[misc]  # mypy can't infer a lambda with a default
-                for identity in process_identity.ours(system.home):
+                for identity in process_identity.processes_of(system.home):
                     process_identity.kill(identity)
-                wait_until(lambda: not process_identity.ours(system.home), "everything to die", RECOVERY_TIMEOUT)
+                wait_until(
+                    lambda: not process_identity.processes_of(system.home), "everything to die", RECOVERY_TIMEOUT
+                )
                 system.up(2, 2, *flags, "--listen", report.listen)
                 context.show_progress(f"{number + 1} of {rounds} power cuts, {driver.accepted:,} tasks")
         finally:

@@ -7,7 +7,7 @@ import msgspec
 
 from core.addresses import Address
 from core.client import NewSubmission
-from core.supervisor.logs.log_files import KEPT, LARGEST, TOO_LARGE
+from core.supervisor.logs.log_files import FLOOD_SIZE, MAX_ROTATED, MAX_SIZE
 from core.supervisor.status import SystemStatus, UnitState
 from tests.faults import journal_reader, poisons, sending
 from tests.faults.case import ONLY_LONG, Case
@@ -24,7 +24,7 @@ MAX_RUNS = 5
 
 PATIENCE = 500.0
 MEGABYTE = 1 << 20
-MAX_LOG_SIZE = KEPT * TOO_LARGE + 2 * LARGEST
+MAX_LOG_SIZE = MAX_ROTATED * FLOOD_SIZE + 2 * MAX_SIZE
 """Most bytes of a worker's logs, with what is written until the next check."""
 
 FLOOD_NUMBER = 1_000_000
