@@ -1,1 +1,1 @@
-"""The supervisor: starts, watches and stops the processes of one machine."""
+"""The supervisor: starts, monitors and stops the processes of one machine."""

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 def main() -> int:
     """Run the command of the command line. Returns the exit code."""
-    parser = arguments.parser(_known_names)
+    parser = arguments.make_parser(_known_names)
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete  # only a shell that completes a command needs it
 

@@ -1,21 +1,21 @@
-"""The settings of the supervisor, and of what it starts."""
+"""The settings of the supervisor and of the processes that it starts."""
 
 from core import config, exposure, worker_options
 from core.addresses import BALANCER, SERVERS
 from core.config import Option
 
-SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "how many servers", ("--servers",), "N")
-WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "how many workers", ("--workers",), "N")
+SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "number of servers", ("--servers",), "N")
+WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "number of workers", ("--workers",), "N")
 CONCURRENCY = worker_options.concurrency("supervisor")
 NGINX = Option(
-    "supervisor.nginx", config.switch, False, "put NGINX before the servers, to share the connections out", ("--nginx",)
+    "supervisor.nginx", config.switch, False, "run NGINX before the servers, to balance the connections", ("--nginx",)
 )
 LISTEN = Option(
     "supervisor.listen",
     config.address,
     BALANCER,
-    "where NGINX listens, or the first server when there is no NGINX; when this is not given and the port is taken, "
-    "another is chosen; port 0 finds a free one",
+    "address of NGINX, or of the first server without NGINX; port 0 takes a free one; when this is not given and the "
+    "port is taken, another is chosen",
     ("--listen",),
     "HOST:PORT",
 )
@@ -23,7 +23,7 @@ SERVER_PORT = Option(
     "supervisor.server-port",
     config.whole_number(0, 65_535),
     SERVERS[0].port,
-    "the first server's port; the others take the free ones after it; 0 finds any free ones",
+    "port of the first server; the others take free ports after it; 0 takes any free ports",
     ("--server-port",),
     "PORT",
 )
@@ -33,7 +33,7 @@ START_TIMEOUT = Option(
     "supervisor.start-timeout",
     config.seconds(1, 3600),
     30.0,
-    "how long the servers, then the workers, then NGINX may take to be ready",
+    "time for the servers, then the workers, then NGINX to become ready",
     ("--start-timeout",),
     "SECONDS",
 )
@@ -41,7 +41,7 @@ STOP_TIMEOUT = Option(
     "supervisor.stop-timeout",
     config.seconds(0, 86_400),
     60.0,
-    "how long a stop may take before what still runs is killed",
+    "time after which a stop kills what still runs",
     ("--stop-timeout",),
     "SECONDS",
 )
@@ -49,7 +49,7 @@ HUNG_AFTER = Option(
     "supervisor.hung-after",
     config.seconds(0, 86_400),
     30.0,
-    "a server or worker that has shown no sign of life for so long is killed and started again; 0 for never",
+    "time without a sign of life after which a server or worker is killed and restarted; 0 for never",
     ("--hung-after",),
     "SECONDS",
 )
@@ -57,8 +57,8 @@ WHEN_KILLED = Option(
     "supervisor.when-killed",
     config.choice("keep", "drain"),
     "keep",
-    "what becomes of the processes when the supervisor itself is killed: keep them at work for the next supervisor, "
-    "or drain: let them finish what they have in hand and end",
+    "what happens to the processes when the supervisor itself is killed: keep lets them work on until the next "
+    "supervisor adopts them, drain lets them finish what they are doing and end",
     ("--when-killed",),
     "keep|drain",
 )

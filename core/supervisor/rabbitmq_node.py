@@ -1,9 +1,9 @@
-"""A private RabbitMQ node: its directory, its settings and its command lines, all of it on the loopback address.
+"""A private RabbitMQ node on the loopback address: its directory, its settings and its command lines.
 
-It touches nothing of a RabbitMQ that the machine may run, and needs no rights.
-It starts and stops nothing: the supervisor does, as with every other process.
-Erlang's port mapper runs as a process of its own before it: one that the node starts itself would outlive it,
-and listen for everybody. Whoever can speak to the node's distribution port and knows its cookie can run any program.
+It is separate from a RabbitMQ that the machine may run, and needs no privileges. This module starts and stops no
+process: the supervisor does.
+Erlang's port mapper is started separately: one that the node starts itself would outlive the node, and listen on all
+addresses. Anyone who can reach the node's distribution port and knows its cookie can run any program.
 """
 
 import os
@@ -26,17 +26,17 @@ RECORD = "node.json"
 URL_FILE = LOCAL_URL_FILE.name
 
 MIN_FREE_DISK = "200MB"
-"""Free space below which RabbitMQ takes no more messages."""
+"""Free disk space below which RabbitMQ accepts no more messages."""
 
 MAX_MEMORY_SHARE = "0.4"
-"""Share of the machine's memory from which on it takes no more."""
+"""Share of the machine's memory above which RabbitMQ accepts no more messages."""
 
-_PLACES = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
-"""Where the server's own scripts are. Those in Debian's /usr/sbin insist on root or the user rabbitmq."""
+_DIRECTORIES = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
+"""Where the server's own scripts are. Debian's wrappers in /usr/sbin require root or the user rabbitmq."""
 
-_EPMD_PLACES = ("/usr/bin", "/opt/homebrew/bin", "/usr/local/bin", "/usr/lib/erlang/bin")
-_REFUSED = frozenset("*?[]{}^!")
-"""What RabbitMQ can't have in the path of its directory."""
+_EPMD_DIRECTORIES = ("/usr/bin", "/opt/homebrew/bin", "/usr/local/bin", "/usr/lib/erlang/bin")
+_REFUSED_CHARACTERS = frozenset("*?[]{}^!")
+"""Characters that RabbitMQ refuses in the path of its directory."""
 
 _CONFIGURATION = """\
 listeners.tcp.default = {host}:{port}
@@ -54,36 +54,36 @@ _SETTINGS = (
     *("USE_LONGNAME", "PLUGINS_DIR", "PLUGINS_EXPAND_DIR", "ENABLED_PLUGINS", "MNESIA_DIR", "QUORUM_DIR", "STREAM_DIR"),
     *("FEATURE_FLAGS_FILE", "PID_FILE", "LOG", "DBG", "SCRIPTS_DIR", "BOOT_MODULE", "NODE_ONLY", "ENV_LOADED"),
 )
-"""What a node takes from variables of these names, with RABBITMQ_ before them or, where that is empty, without."""
+"""Variables that a node reads with the prefix RABBITMQ_ or, where that one is empty, without it."""
 
-_FOREIGN = (
+_CLEARED_VARIABLES = (
     *(f"RABBITMQ_{name}" for name in _SETTINGS),
     *_SETTINGS,
     *("ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_LIBS", "ERL_EPMD_RELAXED_COMMAND_CHECK"),
 )
-"""Variables of the user's own that would change the node; an empty one counts as none."""
+"""Variables of the user that would change the node. They are set to empty, which counts as unset."""
 
 _ENVIRONMENT_FILE = "unset RABBITMQ_FEATURE_FLAGS FEATURE_FLAGS\n"
-"""What the scripts of the node read before all else. An empty variable of this name would forbid every feature."""
+"""Read first by the scripts of the node. An empty variable of this name would disable every feature flag."""
 
 
 class RabbitPrograms(msgspec.Struct, frozen=True):
-    """What is needed of RabbitMQ and Erlang."""
+    """The programs of RabbitMQ and Erlang that are needed."""
 
     server: Path
     epmd: Path
 
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
-"""A port as a record may hold it."""
+"""A port in a record."""
 
 
 class RabbitNode(msgspec.Struct, frozen=True, kw_only=True):
-    """One node, which keeps its name and what it has stored from one run to the next."""
+    """A node. It keeps its name and its messages from one run to the next."""
 
     name: str
     port: Port
-    """Where clients connect."""
+    """The port for clients."""
     distribution_port: Port
     epmd_port: Port
     user: str
@@ -91,18 +91,18 @@ class RabbitNode(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        """How it is reached, with the password."""
+        """The URL of the node, with the password."""
         return f"amqp://{quote(self.user)}:{quote(self.password)}@{LOOPBACK}:{self.port}/%2F"
 
 
 def find_programs() -> RabbitPrograms:
-    """Find the programs.
+    """Find the programs of RabbitMQ.
 
     Raises:
-        SupervisorError: one is missing; says how to install it.
+        SupervisorError: a program is missing; the message tells how to install it.
     """
-    server = _find("rabbitmq-server", _PLACES)
-    epmd = _find("epmd", _EPMD_PLACES)
+    server = _find("rabbitmq-server", _DIRECTORIES)
+    epmd = _find("epmd", _EPMD_DIRECTORIES)
     if server is None or epmd is None:
         raise SupervisorError(
             "RabbitMQ is not on this machine: install it "
@@ -112,14 +112,14 @@ def find_programs() -> RabbitPrograms:
 
 
 def prepare(directory: Path, *, running: bool) -> RabbitNode:
-    """Make the directory of the node, or bring it up to date.
+    """Create the directory of the node, or bring it up to date.
 
-    A node that was here before keeps its name, its password and what it has stored. Its ports stay too, unless it
-    does not run and somebody has taken one.
+    An existing node keeps its name, its password and its messages. It also keeps its ports, unless it does not run and
+    another program has taken one.
 
     Args:
-        directory: the node's own.
-        running: whether something of it runs.
+        directory: of the node.
+        running: whether the node or its port mapper runs.
 
     Raises:
         SupervisorError: the directory can't be used.
@@ -129,9 +129,9 @@ def prepare(directory: Path, *, running: bool) -> RabbitNode:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         former = state.load(directory / RECORD, RabbitNode)
-        node = former or _new()
-        if former is None or (not running and _is_disturbed(former)):
-            node = _moved(node)
+        node = former or _new_node()
+        if former is None or (not running and _has_taken_port(former)):
+            node = _with_free_ports(node)
         if node != former:
             state.save(directory / RECORD, node)
         _write_files(directory, node)
@@ -141,13 +141,13 @@ def prepare(directory: Path, *, running: bool) -> RabbitNode:
 
 
 def environment(node: RabbitNode, directory: Path) -> Mapping[str, str]:
-    """What the node and its port mapper are told, beside and over the supervisor's own environment."""
+    """Return the variables of the node and its port mapper, which override the supervisor's environment."""
     return {
-        **dict.fromkeys(_FOREIGN, ""),
+        **dict.fromkeys(_CLEARED_VARIABLES, ""),
         "HOME": str(directory),
         "RABBITMQ_NODENAME": node.name,
         "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq"),
-        # A file of our own, so that the machine's is not read.
+        # The node's own file, so that the machine's is not read.
         "RABBITMQ_CONF_ENV_FILE": str(directory / "environment.conf"),
         "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
         "RABBITMQ_LOG_BASE": str(directory / "log"),
@@ -158,26 +158,26 @@ def environment(node: RabbitNode, directory: Path) -> Mapping[str, str]:
         "ERL_EPMD_ADDRESS": LOOPBACK,
         "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-        # The script becomes the Erlang machine, so that the process which is started is the node itself.
+        # The script then replaces itself with the Erlang machine, so that the started process is the node.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
 
 
 def epmd_command(programs: RabbitPrograms, node: RabbitNode) -> tuple[str, ...]:
-    """The command line of the port mapper, in the foreground."""
+    """Return the command line that runs the port mapper in the foreground."""
     return (str(programs.epmd), "-port", str(node.epmd_port), "-address", LOOPBACK)
 
 
 def node_command(programs: RabbitPrograms) -> tuple[str, ...]:
-    """The command line of the node, in the foreground."""
+    """Return the command line that runs the node in the foreground."""
     return (str(programs.server),)
 
 
-def _find(name: str, places: tuple[str, ...]) -> Path | None:
-    """Look where the packages put it, then on PATH; not at Debian's wrapper, which asks for another user."""
+def _find(name: str, directories: tuple[str, ...]) -> Path | None:
+    """Find a program where packages install it, then on PATH, except Debian's wrapper, which requires another user."""
     found = None
-    for place in places:
-        found = found or shutil.which(name, path=place)
+    for directory in directories:
+        found = found or shutil.which(name, path=directory)
     found = found or shutil.which(name)
     return None if found is None or found.startswith("/usr/sbin/") else Path(found)
 
@@ -186,18 +186,18 @@ def _check(directory: Path) -> None:
     text = str(directory)
     if sys.platform == "win32":
         raise SupervisorError(
-            "a private RabbitMQ node is not to be had on Windows: use the embedded queue, "
+            "a private RabbitMQ node can't run on Windows: use the embedded queue, "
             "or give --broker the URL of a RabbitMQ"
         )
-    if not text.isascii() or _REFUSED & set(text):
+    if not text.isascii() or _REFUSED_CHARACTERS & set(text):
         raise SupervisorError(
-            f"RabbitMQ can't run in {directory}: its path holds a character that RabbitMQ refuses; "
+            f"RabbitMQ can't run in {directory}: RabbitMQ refuses a character of its path; "
             "choose another directory with --dir, or use the embedded queue"
         )
 
 
-def _new() -> RabbitNode:
-    # `localhost` stays what it is when the machine gets another name.
+def _new_node() -> RabbitNode:
+    # `localhost` stays valid when the machine is renamed.
     return RabbitNode(
         name=f"cauce-{secrets.token_hex(4)}@localhost",
         port=0,
@@ -208,8 +208,8 @@ def _new() -> RabbitNode:
     )
 
 
-def _moved(node: RabbitNode) -> RabbitNode:
-    """The same node on ports that are free now, each of its own."""
+def _with_free_ports(node: RabbitNode) -> RabbitNode:
+    """Return the node with three ports that are free now."""
     allocator = ports.PortAllocator(ports.holder_of, ports.free_port)
     chosen: list[int] = []
     while len(chosen) < 3:
@@ -219,8 +219,8 @@ def _moved(node: RabbitNode) -> RabbitNode:
     return msgspec.structs.replace(node, port=chosen[0], distribution_port=chosen[1], epmd_port=chosen[2])
 
 
-def _is_disturbed(node: RabbitNode) -> bool:
-    """Whether somebody has taken one of its ports."""
+def _has_taken_port(node: RabbitNode) -> bool:
+    """Return whether another program has taken one of the ports."""
     return any(ports.holder_of(Address(LOOPBACK, port)) for port in (node.port, node.distribution_port, node.epmd_port))
 
 
@@ -243,7 +243,7 @@ def _write_files(directory: Path, node: RabbitNode) -> None:
 
 
 def _write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file for its owner only, so that a reader finds the old text or the new one, never a part."""
+    """Write a file for its owner only, atomically: a reader finds the old text or the new one."""
     half = path.with_name(f"{path.name}.half")
     half.unlink(missing_ok=True)
     with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as stream:

@@ -86,7 +86,7 @@ def test_a_missing_directory_is_not_made(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "deep"
     findings = look(directory, *ANY_PORTS)
     assert problems(findings) == []
-    assert one(findings, "directory").text == f"{directory} is not there yet, and can be made"
+    assert one(findings, "directory").text == f"{directory} does not exist yet, and can be created"
     assert list(tmp_path.iterdir()) == []
 
 

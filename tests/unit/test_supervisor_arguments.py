@@ -19,7 +19,7 @@ from core.supervisor.arguments import SHELLS, size
 from core.supervisor.home import Home
 
 TOP = Path(__file__).parents[2]
-PATIENCE = 60.0
+TIMEOUT = 60.0
 NAMES = ("s1", "s2", "w1", "workers")
 
 WORDS = {
@@ -49,7 +49,7 @@ def names(**_: object) -> list[str]:
 
 
 def parse(*words: str) -> argparse.Namespace:
-    return arguments.parser(names).parse_args(words)
+    return arguments.make_parser(names).parse_args(words)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -76,10 +76,10 @@ def test_every_command_is_read_and_described(command: str, capsys: pytest.Captur
 
 
 def test_every_command_is_in_the_help_but_the_one_for_the_supervisor_itself() -> None:
-    text = arguments.parser(names).format_help()
+    text = arguments.make_parser(names).format_help()
     assert all(f"    {command}" in text for command in WORDS)
     assert guard.COMMAND not in text
-    assert "exit codes: 0 all is well" in text
+    assert "exit codes: 0 success" in text
     assert parse(guard.COMMAND).command == guard.COMMAND
 
 
@@ -110,17 +110,17 @@ def test_a_size(text: str, read: tuple[str, int]) -> None:
 @pytest.mark.parametrize(
     ("text", "trouble"),
     [
-        ("servers", "'servers' is none of servers=N and workers=N"),
-        ("servers=", "'servers=' is none of servers=N and workers=N"),
-        ("servers=-1", "'servers=-1' is none of servers=N and workers=N"),
-        ("servers=1.5", "'servers=1.5' is none of servers=N and workers=N"),
-        ("servers= 1", "'servers= 1' is none of servers=N and workers=N"),
-        ("server=1", "'server=1' is none of servers=N and workers=N"),
-        ("Servers=1", "'Servers=1' is none of servers=N and workers=N"),
-        ("nginx=1", "'nginx=1' is none of servers=N and workers=N"),
-        ("servers=1\n", r"'servers=1\n' is none of servers=N and workers=N"),
-        ("workers=" + "9" * 5000, "is none of servers=N and workers=N"),
-        ("\x1b[2J", r"'\x1b[2J' is none of servers=N and workers=N"),
+        ("servers", "'servers' is neither servers=N nor workers=N"),
+        ("servers=", "'servers=' is neither servers=N nor workers=N"),
+        ("servers=-1", "'servers=-1' is neither servers=N nor workers=N"),
+        ("servers=1.5", "'servers=1.5' is neither servers=N nor workers=N"),
+        ("servers= 1", "'servers= 1' is neither servers=N nor workers=N"),
+        ("server=1", "'server=1' is neither servers=N nor workers=N"),
+        ("Servers=1", "'Servers=1' is neither servers=N nor workers=N"),
+        ("nginx=1", "'nginx=1' is neither servers=N nor workers=N"),
+        ("servers=1\n", r"'servers=1\n' is neither servers=N nor workers=N"),
+        ("workers=" + "9" * 5000, "is neither servers=N nor workers=N"),
+        ("\x1b[2J", r"'\x1b[2J' is neither servers=N nor workers=N"),
         ("servers=65", "servers must be from 0 to 64"),
         ("workers=257", "workers must be from 0 to 256"),
         ("workers=999999", "workers must be from 0 to 256"),
@@ -219,7 +219,7 @@ def offered(monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
     for name, value in {**asked, "COMP_LINE": line, "COMP_POINT": str(len(line))}.items():
         monkeypatch.setenv(name, value)
     output = io.StringIO()
-    _Finder()(arguments.parser(names), exit_method=lambda _: None, output_stream=output)
+    _Finder()(arguments.make_parser(names), exit_method=lambda _: None, output_stream=output)
     return [word.strip() for word in output.getvalue().split("\v") if word]
 
 
@@ -268,7 +268,7 @@ def test_bash_completes_what_is_typed(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
     told, *lines = ended.stdout.splitlines()

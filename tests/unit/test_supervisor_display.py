@@ -93,7 +93,7 @@ def test_who_is_not_ready_is_told_with_the_reason_that_is_known() -> None:
     [
         ([("s1", 17), ("w1", 18)], 0, "s1 (pid 17), w1 (pid 18)"),
         ([("s1", 17)], 2, "s1 (pid 17), 2 more that they have started"),
-        ([], 3, "3 more, which are known by no name"),
+        ([], 3, "3 processes without a known name"),
     ],
 )
 def test_what_runs_without_a_supervisor(named: list[tuple[str, int]], others: int, text: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from core.repository.base import Audit
 from core.supervisor.doctor import Finding, Verdict, remedies
-from core.supervisor.doctor.configuration import missing_of
+from core.supervisor.doctor.configuration import missing_requirement
 from core.supervisor.doctor.disk import ENOUGH_SPACE, MIN_SPACE, judge_space
 from core.supervisor.doctor.interpreter import judge_packages, judge_python
 from core.supervisor.doctor.journal import judge_audit
@@ -319,10 +319,10 @@ def test_a_command_is_looked_for_where_its_process_would_find_it(tmp_path: Path)
     program = programs / "tool"
     program.write_text("")
     program.chmod(0o755)
-    assert missing_of("tool", tmp_path, str(programs)) == ""
-    assert missing_of("tool", tmp_path, "") == "its command tool is not found"
-    assert missing_of(str(Path("programs", "tool")), tmp_path, "") == ""
-    assert missing_of(str(program), programs, "") == ""
-    assert missing_of("tool", tmp_path / "gone", str(programs)).endswith("is not there")
+    assert missing_requirement("tool", tmp_path, str(programs)) == ""
+    assert missing_requirement("tool", tmp_path, "") == "its command tool is not found"
+    assert missing_requirement(str(Path("programs", "tool")), tmp_path, "") == ""
+    assert missing_requirement(str(program), programs, "") == ""
+    assert missing_requirement("tool", tmp_path / "gone", str(programs)).endswith("does not exist")
     program.chmod(0o644)
-    assert missing_of(str(program), tmp_path, "") == f"its command {program} is not found"
+    assert missing_requirement(str(program), tmp_path, "") == f"its command {program} is not found"

@@ -1,4 +1,4 @@
-"""The checks of what a person has set and declared: whether it goes together, and the programs are there."""
+"""The checks of settings and declared processes: whether they are consistent, and the programs exist."""
 
 import os
 import shutil
@@ -10,41 +10,42 @@ from core.supervisor.doctor.finding import Findings, Subject, ok, problem, warni
 
 
 def check_settings(subject: Subject) -> Findings:
-    """Whether the settings go together."""
+    """Check whether the settings are consistent."""
     token = config.read_token(subject.settings)
     insecure = plan.check(subject.settings, token=token is not None)
     encryption.for_server(subject.settings)
     if insecure:
         yield warning("settings", insecure, "give a certificate with --tls-certificate and --tls-key")
     else:
-        yield ok("settings", "they go together")
+        yield ok("settings", "consistent")
 
 
 def check_declared(subject: Subject) -> Findings:
-    """Whether all that the processes of the user's own need is there."""
+    """Check whether the commands and directories of the user's own processes exist."""
     path = subject.environment.get("PATH", os.defpath)
-    every = list(declared_processes.read(subject.settings, subject.home.directory))
-    sound = True
-    for each in every:
-        missing = missing_of(each.command[0], each.directory, each.environment.get("PATH", path))
+    declared = list(declared_processes.read(subject.settings, subject.home.directory))
+    is_complete = True
+    for each in declared:
+        missing = missing_requirement(each.command[0], each.directory, each.environment.get("PATH", path))
         if missing:
-            sound = False
+            is_complete = False
             remedy = f"install it, or correct {each.name} in {config.FILE_NAME}"
             yield problem("declared", f"{each.name}: {missing}", remedy)
-    if sound:
-        yield ok("declared", f"all that {len(every)} processes of your own need is there" if every else "none")
+    if is_complete:
+        text = f"the commands and directories of your {len(declared)} processes exist" if declared else "none"
+        yield ok("declared", text)
 
 
-def missing_of(program: str, directory: Path, path: str) -> str:
-    """Say what is missing of a command; nothing when it can be run.
+def missing_requirement(program: str, directory: Path, path: str) -> str:
+    """Return what keeps a command from running, or an empty string.
 
     Args:
-        program: its first word.
-        directory: where it is run.
-        path: where programs are looked for.
+        program: the first word of the command.
+        directory: the working directory.
+        path: the directories that are searched for programs.
     """
     if not directory.is_dir():
-        return f"its directory {directory} is not there"
-    # A name with a directory in it is one from where the process runs.
+        return f"its directory {directory} does not exist"
+    # A name with a directory in it is relative to the working directory.
     found = shutil.which(directory / program) if os.path.dirname(program) else shutil.which(program, path=path)
     return "" if found else f"its command {program} is not found"

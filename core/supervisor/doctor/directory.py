@@ -1,4 +1,4 @@
-"""The check of the data directory: whether it can be made and written, and whether its files can be locked."""
+"""The check of the data directory: whether it can be created and written, and whether its files can be locked."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from core.supervisor.lock import Lock, is_held
 
 
 def check_directory(subject: Subject) -> Findings:
-    """Whether the data directory, or one above it, can be written, and files be locked there."""
+    """Check whether the data directory, or the nearest above it, can be written, and files can be locked there."""
     home = subject.home
     place = nearest_existing(home.directory)
     if not place.is_dir():
@@ -23,28 +23,30 @@ def check_directory(subject: Subject) -> Findings:
     for written in dict.fromkeys((place, home.path if home.path.is_dir() else place)):
         try:
             with scratch_directory(written) as scratch:
-                locks = _locks(scratch)
+                locks = _check_locks(scratch)
         except OSError as error:
             text = f"{written} can't be written: {error.strerror or error}"
-            yield problem("directory", text, _way_in(written, subject))
+            yield problem("directory", text, _write_remedy(written, subject))
             return
-    there = place == home.directory
-    yield ok("directory", f"{home.directory} {'can be written' if there else 'is not there yet, and can be made'}")
+    exists = place == home.directory
+    yield ok(
+        "directory", f"{home.directory} {'can be written' if exists else 'does not exist yet, and can be created'}"
+    )
     yield locks
 
 
-def _way_in(written: Path, subject: Subject) -> str:
-    """Say what to do where this user can't write. Nothing is taken from others that was not made for a system."""
+def _write_remedy(written: Path, subject: Subject) -> str:
+    """Return the remedy where this user can't write. Only the system's directory is taken over from another user."""
     home = subject.home
     if written == home.path:
         return f"{remedies.take_over(subject.platform, written)}, or {ELSEWHERE}"
     if written == home.directory:
-        return "choose a directory of your own with --dir"
+        return "choose one of your own directories with --dir"
     return f"{remedies.make_directory(subject.platform, home.directory)}, or {ELSEWHERE}"
 
 
-def _locks(scratch: Path) -> Finding:
-    """Say whether the system keeps a second holder from a lock, and frees the lock in the end."""
+def _check_locks(scratch: Path) -> Finding:
+    """Check whether the system refuses a lock to a second holder, and frees it in the end."""
     path = scratch / "lock"
     try:
         with Lock(path):

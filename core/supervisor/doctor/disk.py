@@ -1,4 +1,4 @@
-"""The checks of the disks that the data is on: of what kind they are, and how much is free."""
+"""The checks of the disks that hold the data: their file systems and their free space."""
 
 import shutil
 from pathlib import Path
@@ -11,13 +11,14 @@ from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, probl
 from core.supervisor.doctor.places import ELSEWHERE, ON_THIS_MACHINE, data_paths, nearest_existing
 
 MIN_SPACE = 200_000_000
-"""Free bytes below which a journal soon can't be written."""
+"""Free bytes below which the journal soon can't be written."""
 
 ENOUGH_SPACE = 500_000_000
+"""Free bytes below which there is a warning."""
 
 
 def check_file_system(subject: Subject) -> Findings:
-    """Whether the data lies where SQLite can keep it safe."""
+    """Check whether the data lies on a file system where SQLite can keep it safe."""
     for path in data_paths(subject):
         try:
             refuse_network_file_system(path, FAULTS)
@@ -28,14 +29,14 @@ def check_file_system(subject: Subject) -> Findings:
 
 
 def check_space(subject: Subject) -> Findings:
-    """How much is free on the disks that the data is on."""
+    """Check the free space of the disks that hold the data."""
     places = [nearest_existing(path) for path in data_paths(subject)]
     for place in {place.stat().st_dev: place for place in reversed(places)}.values():
         yield judge_space(place, shutil.disk_usage(place).free)
 
 
 def judge_space(place: Path, free: int) -> Finding:
-    """Say whether so many free bytes will do."""
+    """Judge whether the free bytes of a disk suffice."""
     text = f"{megabytes(free)} are free on the disk of {place}"
     if free >= ENOUGH_SPACE:
         return ok("space", text)

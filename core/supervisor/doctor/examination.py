@@ -1,4 +1,4 @@
-"""Every check, in the order in which a person wants to read of them; one that fails keeps none from being made."""
+"""Makes all checks, in the order in which their findings are read. One that fails does not stop the others."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -21,7 +21,7 @@ from core.supervisor.doctor.programs import check_broker, check_nginx, check_rab
 from core.supervisor.doctor.running import check_ports, check_supervisor
 from core.supervisor.home import Home
 
-_MEND = "mend what this says, and run doctor again"
+_MEND = "correct this, and run doctor again"
 
 _CHECKS: tuple[tuple[str, Callable[[Subject], Findings]], ...] = (
     ("python", check_python),
@@ -45,28 +45,28 @@ _CHECKS: tuple[tuple[str, Callable[[Subject], Findings]], ...] = (
 
 
 def examine(settings: Settings, environment: Mapping[str, str], home: Home) -> Iterator[Finding]:
-    """Look at everything that a system in this directory needs.
+    """Check everything that a system in this directory needs.
 
     Args:
         settings: of the supervisor.
-        environment: what its processes would inherit.
-        home: of the data directory, which need not be there.
+        environment: the variables that its processes would inherit.
+        home: of the data directory, which need not exist.
     """
     subject = Subject(settings, environment, home, this_platform())
-    for check, look in _CHECKS:
-        for finding in _guarded(check, look, subject):
+    for name, check in _CHECKS:
+        for finding in _run_check(name, check, subject):
             yield replace(finding, text=printable(finding.text), remedy=printable(finding.remedy))
 
 
-def _guarded(check: str, look: Callable[[Subject], Findings], subject: Subject) -> Findings:
-    """Make one check; whatever goes wrong with it is a finding too."""
+def _run_check(name: str, check: Callable[[Subject], Findings], subject: Subject) -> Findings:
+    """Make one check. An error in it becomes a finding too."""
     try:
-        yield from look(subject)
+        yield from check(subject)
     except CauceError as error:
-        yield problem(check, str(error), _MEND)
+        yield problem(name, str(error), _MEND)
     except OSError as error:
-        yield problem(check, f"can't be examined: {error}", _MEND)
-    except Exception as error:  # noqa: BLE001 - the other checks are to be made, whatever this is
-        # It may quote anything, a broker's URL too.
-        text = config.mask_password(f"can't be examined: {type(error).__name__}: {error}")
-        yield problem(check, text, "nothing that this program foresees; please report it with this text")
+        yield problem(name, f"can't be checked: {error}", _MEND)
+    except Exception as error:  # noqa: BLE001 - the other checks must still be made
+        # The error may quote anything, even the URL of a broker.
+        text = config.mask_password(f"can't be checked: {type(error).__name__}: {error}")
+        yield problem(name, text, "this is an error in doctor; please report it with this text")

@@ -1,4 +1,4 @@
-"""What a check finds out, and what it is given to look at. Values only; nothing here looks at the machine."""
+"""What a check is given and what it returns. Values only."""
 
 import enum
 from collections.abc import Iterator, Mapping
@@ -12,35 +12,35 @@ from core.supervisor.home import Home
 
 
 class Verdict(enum.StrEnum):
-    """How something is."""
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
-    """The system runs, though not as it might."""
+    """The system can run, with a restriction."""
     PROBLEM = "problem"
-    """The system does not run so."""
+    """The system can't run, or its data is wrong."""
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What was found out about one thing."""
+    """What a check found."""
 
     check: str
-    """What was looked at, in a word or two."""
+    """The name of the check, one or two words."""
     verdict: Verdict
     text: str
     """A sentence."""
     remedy: str = ""
-    """What mends it: a command of this platform, or an instruction. Empty where there is nothing to mend."""
+    """A command of this platform or an instruction; empty where nothing must be mended."""
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What is examined."""
+    """The system that is checked."""
 
     settings: Settings
     environment: Mapping[str, str]
-    """What the processes of the system would inherit."""
+    """The variables that the processes would inherit."""
     home: Home
-    """Of the data directory, which need not be there."""
+    """Of the data directory, which need not exist."""
     platform: Platform
 
 
@@ -48,15 +48,15 @@ Findings: TypeAlias = Iterator[Finding]
 
 
 def ok(check: str, text: str, remedy: str = "") -> Finding:
-    """All is well; a remedy says how to get what is not needed as things are."""
+    """Make a finding that all is well. A remedy tells how to install what is not needed now."""
     return Finding(check, Verdict.OK, text, remedy)
 
 
 def warning(check: str, text: str, remedy: str) -> Finding:
-    """The system runs, though not as it might."""
+    """Make a finding of a restriction."""
     return Finding(check, Verdict.WARNING, text, remedy)
 
 
 def problem(check: str, text: str, remedy: str) -> Finding:
-    """The system does not run so."""
+    """Make a finding of a problem."""
     return Finding(check, Verdict.PROBLEM, text, remedy)

@@ -19,49 +19,49 @@ _DISTRIBUTION = "cauce"
 
 
 def check_python(subject: Subject) -> Findings:
-    """The interpreter that runs this."""
+    """Check the version of the interpreter."""
     yield judge_python(sys.version_info[:3])
 
 
 def judge_python(version: Sequence[int]) -> Finding:
-    """Say whether a version of Python will do."""
+    """Judge a version of Python."""
     text = f"Python {'.'.join(map(str, version))}"
     if tuple(version) >= MIN_PYTHON:
         return ok("python", text)
-    least = ".".join(map(str, MIN_PYTHON))
-    remedy = f"install Python {least} or newer (https://www.python.org), and make the virtual environment anew with it"
-    return problem("python", f"{text} is too old: {least} or newer is needed", remedy)
+    minimum = ".".join(map(str, MIN_PYTHON))
+    remedy = f"install Python {minimum} or newer (https://www.python.org), and create a new virtual environment with it"
+    return problem("python", f"{text} is too old: {minimum} or newer is needed", remedy)
 
 
 def check_packages(subject: Subject) -> Findings:
-    """What is required of other Python packages."""
+    """Check the Python packages that are required."""
     try:
         required = metadata.requires(_DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
-        yield ok("packages", "Cauce was not installed as a package, so its requirements are not known")
+        yield ok("packages", "Cauce is not installed as a package, so its requirements are unknown")
         return
     yield judge_packages(required, _installed_version, subject.platform)
 
 
 def judge_packages(required: Sequence[str], version_of: Callable[[str], str], platform: Platform) -> Finding:
-    """Say whether the packages are there, and new enough.
+    """Judge whether the required packages are installed and new enough.
 
     Args:
-        required: as a distribution's metadata has them; what is only for some cases is left out.
-        version_of: tells the version of a package; an empty one when it is not installed.
-        platform: this one.
+        required: the requirements in a distribution's metadata. Conditional ones are left out.
+        version_of: returns the version of a package, or an empty string when it is not installed.
+        platform: this platform.
     """
-    lacking, told = [], []
+    lacking, texts = [], []
     for requirement in required:
-        name, least = minimum_version(requirement)
+        name, minimum = minimum_version(requirement)
         found = version_of(name) if name else ""
-        if name and (not found or numbers(found) < numbers(least)):
+        if name and (not found or numbers(found) < numbers(minimum)):
             lacking.append(requirement)
-            told.append(f"{name} {found or 'is missing'}{f' is older than {least}' if found else ''}")
+            texts.append(f"{name} {found} is older than {minimum}" if found else f"{name} is missing")
     if not lacking:
-        return ok("packages", "the Python packages are there, and new enough")
+        return ok("packages", "the required Python packages are installed, and new enough")
     remedy = remedies.install_python_packages(platform, sys.executable, lacking)
-    return problem("packages", "; ".join(told), remedy)
+    return problem("packages", "; ".join(texts), remedy)
 
 
 def _installed_version(package: str) -> str:
@@ -72,13 +72,13 @@ def _installed_version(package: str) -> str:
 
 
 def check_sqlite(subject: Subject) -> Findings:
-    """The library that keeps the journal."""
+    """Check the SQLite library."""
     try:
-        # In memory, so that no file is made. A library that loses commits is refused here.
+        # In memory, so that no file is created. Opening refuses a library that can lose commits.
         with Database(Path(":memory:"), FAULTS, readonly=True) as database:
             [(version,)] = database.execute("SELECT sqlite_version()")
     except JournalUnusable as error:
         remedy = remedies.install_python_packages(subject.platform, sys.executable, ["apsw>=3.54.1.0"])
         yield problem("sqlite", str(error), remedy)
     else:
-        yield ok("sqlite", f"SQLite {version!s}, free of the race that loses commits")
+        yield ok("sqlite", f"SQLite {version!s}, without the race that loses commits")

@@ -1,4 +1,4 @@
-"""What this machine says of itself and of its user, on every platform."""
+"""The platform, the user and the limits of this machine."""
 
 import contextlib
 import os
@@ -12,33 +12,33 @@ _OS_RELEASES = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
 
 
 def this_platform() -> Platform:
-    """What the commands that mend something have to suit here."""
-    told = ""
+    """Return the platform, for which remedies are written."""
+    text = ""
     for path in _OS_RELEASES:
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            told = told or path.read_text("utf-8")
-    return remedies.recognise(sys.platform, told, root=user_id() == 0)
+            text = text or path.read_text("utf-8")
+    return remedies.recognise(sys.platform, text, root=user_id() == 0)
 
 
 if sys.platform == "win32":
 
     def user_id() -> int | None:
-        """None: users have no numbers here, and files no such rights."""
+        """Return None: users have no numbers here, and files no Unix permissions."""
         return None
 
     def files_limit() -> tuple[int, int] | None:
-        """None: there is no such limit here."""
+        """Return None: there is no such limit here."""
         return None
 
 else:
     import resource
 
     def user_id() -> int | None:
-        """Who this user is; None where users have no numbers, and files no such rights."""
+        """Return the number of this user. Return None where users have no numbers and files no Unix permissions."""
         return os.geteuid()
 
     def files_limit() -> tuple[int, int] | None:
-        """How many files a process may have open, and up to where the user may raise that; None without a limit."""
+        """Return the limit of open files and the highest that the user may set. Return None without a limit."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         return _finite(soft), _finite(hard)
 

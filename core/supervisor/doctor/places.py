@@ -1,7 +1,4 @@
-"""Where a system keeps its data, which need not be there yet, and whether anything can be written in a place.
-
-Nothing here judges: the checks do.
-"""
+"""Where a system keeps its data, which need not exist yet, and directories for trying to write. It judges nothing."""
 
 import contextlib
 import os
@@ -19,7 +16,7 @@ ON_THIS_MACHINE = "choose a directory on a local disk with --dir"
 
 
 def journal_path(subject: Subject) -> Path:
-    """Where the journal is to be.
+    """Return the path of the journal.
 
     Raises:
         ConfigurationError: the setting names no journal.
@@ -28,17 +25,17 @@ def journal_path(subject: Subject) -> Path:
 
 
 def data_paths(subject: Subject) -> list[Path]:
-    """Where data lies: the directory, and the journal, which may be elsewhere."""
+    """Return the data directory, and the journal, which may lie elsewhere."""
     paths = [subject.home.directory]
-    # A setting that names no journal is told by the check of the journal.
+    # The check of the journal reports a setting that names no journal.
     with contextlib.suppress(ConfigurationError):
         paths.append(journal_path(subject))
     return paths
 
 
 def nearest_existing(path: Path) -> Path:
-    """The path, or the nearest above it that is there."""
-    # `os.path` takes what can't be looked at for missing: what can is tried then.
+    """Return the path, or the nearest one above it that exists."""
+    # For `os.path` an unreadable path does not exist: then a readable one above it is taken.
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent
     return path
@@ -46,7 +43,7 @@ def nearest_existing(path: Path) -> Path:
 
 @contextlib.contextmanager
 def scratch_directory(place: Path) -> Iterator[Path]:
-    """A directory to try things in, with a file in it; it is removed in the end.
+    """Create a temporary directory with a file in it, and remove it in the end.
 
     Raises:
         OSError: nothing can be written there.

@@ -1,4 +1,4 @@
-"""The checks of the broker, and of the programs of others that the system can run: RabbitMQ and NGINX."""
+"""The checks of the broker, and of the external programs that the supervisor can run: RabbitMQ and NGINX."""
 
 from core import config
 from core.broker.factory import open_broker
@@ -13,7 +13,7 @@ from core.supervisor.nginx.executable import NginxBuild
 from core.supervisor.plan import LOCAL
 
 MIN_NGINX = (1, 21, 4)
-"""The first that has `proxy_half_close`, without which a client that has sent all loses the answers."""
+"""The first version with `proxy_half_close`, without which a client that has ended its sending side gets no replies."""
 
 BROKER_TIMEOUT = 4.0
 """Seconds that a broker has to answer."""
@@ -23,11 +23,11 @@ _UNNEEDED = "; only --nginx needs it"
 
 
 def check_broker(subject: Subject) -> Findings:
-    """Whether the broker answers and lets this user in."""
+    """Check whether the broker answers and accepts this user."""
     settings = subject.settings
     url, place = settings[config.BROKER], settings.origins[config.BROKER.key].place
     if url == LOCAL:
-        yield _look_for_rabbitmq("broker", subject, needed=True)
+        yield _check_rabbitmq_program("broker", subject, needed=True)
         return
     try:
         broker = open_broker(url, subject.home.directory)
@@ -43,7 +43,7 @@ def check_broker(subject: Subject) -> Findings:
 def _broker_remedy(error: BrokerError, place: str, subject: Subject) -> str:
     if subject.settings[config.BROKER].startswith("embedded"):
         again = remedies.supervisor(subject.platform, "redispatch", subject.home.directory)
-        return f"make that file this user's, or rename it, have a new one made by `up`, and fill that with {again}"
+        return f"make that file this user's, or rename it, let `up` create a new one, and refill it with {again}"
     if isinstance(error, BrokerMisconfigured):
         return f"correct the user, the password or the virtual host in {place}, or that user's permissions in RabbitMQ"
     start = remedies.start_rabbitmq(subject.platform)
@@ -51,13 +51,13 @@ def _broker_remedy(error: BrokerError, place: str, subject: Subject) -> str:
 
 
 def check_rabbitmq(subject: Subject) -> Findings:
-    """Whether a RabbitMQ of one's own could be run."""
-    # Where it is needed, the check of the broker tells of it.
+    """Check whether a private RabbitMQ node could be run."""
+    # Where it is needed, the check of the broker reports it.
     if subject.settings[config.BROKER] != LOCAL:
-        yield _look_for_rabbitmq("rabbitmq", subject, needed=False)
+        yield _check_rabbitmq_program("rabbitmq", subject, needed=False)
 
 
-def _look_for_rabbitmq(check: str, subject: Subject, *, needed: bool) -> Finding:
+def _check_rabbitmq_program(check: str, subject: Subject, *, needed: bool) -> Finding:
     install = remedies.install(subject.platform, Need.RABBITMQ)
     try:
         programs = rabbitmq_node.find_programs()
@@ -70,7 +70,7 @@ def _look_for_rabbitmq(check: str, subject: Subject, *, needed: bool) -> Finding
 
 
 def check_nginx(subject: Subject) -> Findings:
-    """Whether an NGINX could be run."""
+    """Check whether an NGINX could be run."""
     program = executable.find_nginx()
     build = executable.read_build(program) if program is not None else None
     loadable = build is not None and (build.modules is None or (build.modules / _STREAM_MODULE).exists())
@@ -78,13 +78,13 @@ def check_nginx(subject: Subject) -> Findings:
 
 
 def judge_nginx(build: NginxBuild | None, platform: Platform, *, loadable: bool, needed: bool) -> Finding:
-    """Say whether an NGINX will do.
+    """Judge an NGINX.
 
     Args:
-        build: how it was compiled; None when there is none.
-        platform: this one.
-        loadable: whether the stream module is there, should it have to be loaded.
-        needed: whether it is to be run.
+        build: its version and modules; None when NGINX is not installed.
+        platform: this platform.
+        loadable: whether the stream module exists, where it must be loaded.
+        needed: whether NGINX is to be run.
     """
     install = remedies.install(platform, Need.NGINX)
     if build is None:

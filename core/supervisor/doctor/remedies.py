@@ -1,6 +1,6 @@
-"""Which command mends something on this platform: pure, from what a system says of itself to a line for a person.
+"""The commands that mend something, for each platform. Pure: nothing is run or read here.
 
-Nothing here runs a command or looks at the machine. Where no command is known, the line is a sentence.
+Where no command is known, the remedy is a sentence.
 """
 
 import enum
@@ -12,16 +12,16 @@ from pathlib import Path
 import msgspec
 
 ENOUGH_FILES = 4096
-"""How many open files a process is to be allowed, when the limit is raised at all."""
+"""Limit of open files to set, where it must be raised."""
 
 
 class Family(enum.StrEnum):
-    """Systems whose packages have the same names and are installed in the same way."""
+    """Systems that share package names and a package manager."""
 
     DEBIAN = "Debian"
     FEDORA = "Fedora"
     RED_HAT = "Red Hat"
-    """Has the packages of Fedora, but for RabbitMQ."""
+    """Has the packages of Fedora, except RabbitMQ."""
     ALPINE = "Alpine"
     ARCH = "Arch"
     MACOS = "macOS"
@@ -30,18 +30,18 @@ class Family(enum.StrEnum):
 
 
 class Need(enum.StrEnum):
-    """What can be missing."""
+    """A program that can be missing."""
 
     NGINX = "NGINX 1.21.4 or newer, with its stream module"
     RABBITMQ = "RabbitMQ"
 
 
 class Platform(msgspec.Struct, frozen=True):
-    """What a command has to suit."""
+    """The platform that a command is written for."""
 
     family: Family
     root: bool
-    """Whether this user may do everything, so that no `sudo` is needed."""
+    """Whether this user is root, so that no `sudo` is needed."""
 
 
 _FAMILIES = {
@@ -93,16 +93,16 @@ _STARTS_OF_RABBITMQ = {
 }
 _PAGES = {(Need.RABBITMQ, Family.RED_HAT): "https://www.rabbitmq.com/docs/install-rpm"}
 _WITHOUT_SUDO = frozenset({Family.MACOS, Family.WINDOWS})
-"""Where packages belong to the user, or where there is no such command."""
+"""Where packages belong to the user, or `sudo` does not exist."""
 
 
 def recognise(system: str, os_release: str, *, root: bool) -> Platform:
-    """Tell which platform this is.
+    """Determine the platform.
 
     Args:
-        system: as `sys.platform` names it.
+        system: the value of `sys.platform`.
         os_release: the text of `/etc/os-release`; empty where there is none.
-        root: whether this user may do everything.
+        root: whether this user is root.
     """
     if system == "darwin":
         return Platform(Family.MACOS, root)
@@ -115,16 +115,16 @@ def recognise(system: str, os_release: str, *, root: bool) -> Platform:
 
 
 def _names(os_release: str) -> list[str]:
-    """What a Linux calls itself, then what it says that it is like, the nearest first."""
-    told = {}
+    """Return the name of a Linux distribution, then those that it resembles, the nearest first."""
+    values = {}
     for line in os_release.splitlines():
         key, _, value = line.strip().partition("=")
-        told[key] = value.strip("\"'").lower()
-    return [told.get("ID", ""), *told.get("ID_LIKE", "").split()]
+        values[key] = value.strip("\"'").lower()
+    return [values.get("ID", ""), *values.get("ID_LIKE", "").split()]
 
 
 def install(platform: Platform, need: Need) -> str:
-    """Say how to install something that is missing."""
+    """Return how to install a missing program."""
     packages = _PACKAGES[need].get(platform.family)
     if packages is not None:
         command = _privileged(platform, f"{_INSTALLERS[platform.family]} {packages}")
@@ -138,17 +138,17 @@ def install(platform: Platform, need: Need) -> str:
 
 
 def start_rabbitmq(platform: Platform) -> str:
-    """Say how to start the RabbitMQ of the machine."""
+    """Return how to start the RabbitMQ of the machine."""
     command = _STARTS_OF_RABBITMQ.get(platform.family)
     return _privileged(platform, command) if command else "start RabbitMQ"
 
 
 def raise_open_files(platform: Platform, hard: int) -> str:
-    """Say how to let a process have more files open.
+    """Return how to raise the limit of open files.
 
     Args:
-        platform: this one.
-        hard: up to where the user may raise the limit.
+        platform: this platform.
+        hard: the highest limit that this user may set.
     """
     if hard >= ENOUGH_FILES:
         return f"ulimit -n {ENOUGH_FILES}"
@@ -161,15 +161,15 @@ def raise_open_files(platform: Platform, hard: int) -> str:
 
 
 def take_over(platform: Platform, path: Path) -> str:
-    """Say how to make a file or directory, and all that is in it, this user's own."""
+    """Return how to make this user the owner of a file, or of a directory and its content."""
     if platform.family is Family.WINDOWS:
         return command_line(platform, ["takeown", "/R", "/F", str(path)])
-    # Whoever reads it runs it in a shell, which knows the user's name better than anything here.
+    # The shell that runs the command knows the user's name best.
     return _as_root(platform, f'chown -R "$(id -un)" {command_line(platform, [str(path)])}')
 
 
 def make_directory(platform: Platform, path: Path) -> str:
-    """Say how to make a directory of this user's where this user may make none."""
+    """Return how to create a directory for this user where this user may not create one."""
     quoted = command_line(platform, [str(path)])
     if platform.family is Family.WINDOWS:
         return f"mkdir {quoted} as an administrator"
@@ -177,33 +177,33 @@ def make_directory(platform: Platform, path: Path) -> str:
 
 
 def close_to_others(platform: Platform, path: Path) -> str:
-    """Say how to keep a directory, and all that is in it, from other users."""
+    """Return how to close a directory and its content to other users."""
     return command_line(platform, ["chmod", "-R", "go-rwx", str(path)])
 
 
 def end_process(platform: Platform, pid: int) -> str:
-    """Say how to end a program of this machine."""
+    """Return how to end a process."""
     return f"taskkill /PID {pid}" if platform.family is Family.WINDOWS else f"kill {pid}"
 
 
 def install_python_packages(platform: Platform, python: str, requirements: Sequence[str]) -> str:
-    """Say how to bring Python packages up to date.
+    """Return how to install or upgrade Python packages.
 
     Args:
-        platform: this one.
-        python: the interpreter that is to have them.
+        platform: this platform.
+        python: the interpreter.
         requirements: as they are declared.
     """
     return command_line(platform, [python, "-m", "pip", "install", "--upgrade", *requirements])
 
 
 def supervisor(platform: Platform, command: str, directory: Path) -> str:
-    """Write a command of the supervisor for a data directory."""
+    """Return a command of the supervisor for a data directory."""
     return command_line(platform, ["python", "-m", "core.supervisor", command, "--dir", str(directory)])
 
 
 def command_line(platform: Platform, words: Sequence[str]) -> str:
-    """Write words so that this platform's shell reads each as it is."""
+    """Return a command line in which this platform's shell takes each word literally."""
     return subprocess.list2cmdline(words) if platform.family is Family.WINDOWS else shlex.join(words)
 
 

@@ -1,4 +1,4 @@
-"""The checks of what runs in the directory, and of where it would listen."""
+"""The checks of a running supervisor, and of the addresses that the system would listen on."""
 
 import re
 
@@ -17,7 +17,7 @@ from core.supervisor.status import SystemStatus, UnitState
 
 
 def check_supervisor(subject: Subject) -> Findings:
-    """Whether one runs in the directory, and what one that was killed has left."""
+    """Check whether a supervisor runs in the directory, and what a killed one has left."""
     home = subject.home
     found = state.load(home.state, SupervisorState)
     if is_held(home.lock):
@@ -27,17 +27,20 @@ def check_supervisor(subject: Subject) -> Findings:
     left = [f"{orphan.name} (pid {orphan.identity.pid})" for orphan in orphans.find(home)]
     if left:
         up, down = (remedies.supervisor(subject.platform, command, home.directory) for command in ("up", "down"))
-        text = f"a supervisor was killed here, and left running: {', '.join(left)}"
+        text = f"a supervisor was killed here, and has left running: {', '.join(left)}"
         yield warning("supervisor", text, f"{up} goes on with them, {down} ends them")
     elif found is not None:
-        yield ok("supervisor", "none runs here; the last one was killed, and left only files, which the next replaces")
+        yield ok(
+            "supervisor",
+            "none runs here; the last one was killed, and has left only files, which the next one replaces",
+        )
     else:
         yield ok("supervisor", "none runs here")
 
 
 def _judge_running(report: SystemStatus | None, subject: Subject) -> Finding:
     if report is None:
-        remedy = f"try again; if it stays so: {remedies.supervisor(subject.platform, 'down', subject.home.directory)}"
+        remedy = f"try again; if this stays so: {remedies.supervisor(subject.platform, 'down', subject.home.directory)}"
         return warning("supervisor", "a supervisor runs here, and does not answer", remedy)
     text = f"a supervisor runs here (pid {report.pid}); it is {report.phase}"
     if report.ready:
@@ -52,7 +55,7 @@ def _judge_running(report: SystemStatus | None, subject: Subject) -> Finding:
 
 
 def check_ports(subject: Subject) -> Findings:
-    """Whether the addresses that would be listened on are free, or are held by this system itself."""
+    """Check whether the addresses of the system are free, or in use by the system itself."""
     own = _own_addresses(subject.home)
     names = {address.port: name for name, address in own.items()}
 
@@ -63,30 +66,30 @@ def check_ports(subject: Subject) -> Findings:
     try:
         choice = ports.choose(subject.settings, holder, kept=own)
     except SupervisorError as error:
-        remedy = f"{_end(str(error), subject.platform)}, or choose another address with --listen"
+        remedy = f"{_end_remedy(str(error), subject.platform)}, or choose another address with --listen"
         yield problem("ports", str(error), remedy)
         return
     except ConfigurationError as error:
         yield problem("ports", str(error), "choose an address of this machine with --listen")
         return
     if choice.remarks:
-        remedy = f"{_end(choice.remarks[0], subject.platform)}, or choose others with --listen and --server-port"
+        remedy = f"{_end_remedy(choice.remarks[0], subject.platform)}, or choose others with --listen and --server-port"
         yield warning("ports", "; ".join(choice.remarks), remedy)
         return
-    wanted = [at for at in (choice.layout.listen, *choice.layout.servers) if at is not None]
-    told = [f"{at} is {f'held by {names[at.port]} of this system' if at.port in names else 'free'}" for at in wanted]
-    yield ok("ports", ", ".join(told) or "no server is wanted, so none is needed")
+    wanted = [address for address in (choice.layout.listen, *choice.layout.servers) if address is not None]
+    texts = [f"{at} is {f'held by {names[at.port]} of this system' if at.port in names else 'free'}" for at in wanted]
+    yield ok("ports", ", ".join(texts) or "no server is wanted, so no port is needed")
 
 
 def _own_addresses(home: Home) -> dict[str, Address]:
-    """Where the live processes of this system listen, by their names."""
+    """Return the addresses of the live processes of this system, by name."""
     records = state.load(home.children, ChildRecords) or ChildRecords()
     return OrphanedSystem(
         tuple(each for each in records.children if process_identity.is_alive(each.identity))
     ).addresses
 
 
-def _end(text: str, platform: Platform) -> str:
-    """Say how to end the program that a sentence names as the holder of a port."""
+def _end_remedy(text: str, platform: Platform) -> str:
+    """Return how to end the program that a sentence names as the holder of a port."""
     found = re.search(r"\(pid (\d+)\)", text)
     return f"end that program ({remedies.end_process(platform, int(found[1]))})" if found else "end that program"

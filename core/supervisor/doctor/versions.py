@@ -1,11 +1,11 @@
-"""Versions, as requirements and paths tell them. Pure: text in, numbers and names out."""
+"""Versions in requirements and paths. Pure: text in, numbers and names out."""
 
 import re
 from pathlib import Path
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with, fit to be compared."""
+    """Return the leading numbers of a version, for comparison."""
     found = re.match(r"\d+(\.\d+)*", version)
     parts = [int(part) for part in found[0].split(".")] if found else []
     while parts and parts[-1] == 0:
@@ -14,15 +14,15 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def minimum_version(requirement: str) -> tuple[str, str]:
-    """Read the name of a package and the least version; an empty name when it is needed only in some cases."""
+    """Return the name and the minimum version of a requirement. The name is empty for a conditional one."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     if found is None or ";" in requirement:
         return "", ""
-    least = re.search(r"(?:>=|==|~=)\s*([0-9][0-9A-Za-z.]*)", requirement)
-    return found[0], least[1] if least else "0"
+    minimum = re.search(r"(?:>=|==|~=)\s*([0-9][0-9A-Za-z.]*)", requirement)
+    return found[0], minimum[1] if minimum else "0"
 
 
 def version_in_path(program: Path) -> str:
-    """The version of RabbitMQ in the name of the directory that it is installed in; empty when it tells none."""
+    """Return the version of RabbitMQ in the path of its program, or an empty string."""
     found = re.search(r"rabbitmq(?:_server-|[/\\])(\d+(?:\.\d+)+)", str(program))
     return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""NGINX's configuration, always that of the servers that are wanted: tested before it counts, shown as a diff."""
+"""Keeps NGINX's configuration equal to the wanted servers. NGINX tests each change, which is logged as a diff."""
 
 import contextlib
 import difflib
@@ -12,23 +12,23 @@ from core.supervisor.nginx import executable
 from core.supervisor.nginx.configuration import render
 
 UNREAD = "unread"
-"""A file beside the configuration: it is there as long as the running NGINX may not have read that."""
+"""A file beside the configuration. It exists while the running NGINX may not have read the configuration yet."""
 
 _log = logging.getLogger("cauce.supervisor")
 
 
 class Balancer:
-    """Keeps the configuration of one NGINX.
+    """The configuration of one NGINX.
 
     Args:
-        program: NGINX.
-        directory: where it runs.
-        listen: where it listens.
-        max_per_client: how many connections one client's address may have; 0 for any.
+        program: the path of NGINX.
+        directory: the prefix directory of NGINX.
+        listen: the address for clients.
+        max_per_client: connections that one client address may have; 0 for any number.
     """
 
     def __init__(self, program: Path, directory: Path, listen: Address, max_per_client: int = 0) -> None:
-        self._most_per_client = max_per_client
+        self._max_per_client = max_per_client
         self._program = program
         self._directory = directory
         self._listen = listen
@@ -37,13 +37,14 @@ class Balancer:
         """The last change of the configuration, as a unified diff."""
 
     def configure(self, servers: Sequence[Address]) -> bool:
-        """Write the configuration for these servers and let NGINX test it; whether it has changed.
+        """Write the configuration for these servers and let NGINX test it. Returns whether it has changed.
 
         Raises:
-            SupervisorError: NGINX refuses it, or there is no server; the former configuration stays then.
+            SupervisorError: NGINX refuses the configuration, and the former one stays.
+            ConfigurationError: there is no server.
         """
         former = self._read()
-        text = render(self._listen, servers, self._most_per_client)
+        text = render(self._listen, servers, self._max_per_client)
         if text == former:
             return False
         self._mark_unread()
@@ -60,26 +61,26 @@ class Balancer:
         return True
 
     def reload(self) -> None:
-        """Have the running NGINX read its configuration, if that has changed since it last did.
+        """Let the running NGINX read its configuration, if that has changed since NGINX last read it.
 
         Raises:
-            SupervisorError: it can't be told; then the next call tells it again.
+            SupervisorError: NGINX can't be asked. The next call tries again.
         """
         if self._unread.exists():
             executable.control(self._program, self._directory, "reload")
             self._unread.unlink(missing_ok=True)
 
     def test(self) -> None:
-        """Let NGINX test the configuration as it is on the disk, before it begins with it.
+        """Let NGINX test the configuration on the disk, before NGINX is started.
 
         Raises:
-            SupervisorError: it refuses it.
+            SupervisorError: NGINX refuses the configuration.
         """
         executable.check(self._program, self._directory)
         self._unread.unlink(missing_ok=True)
 
     def _mark_unread(self) -> None:
-        """Note, for a later supervisor too, that NGINX has not read what is on the disk."""
+        """Record, for a later supervisor too, that NGINX has not read the configuration on the disk."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._unread.touch()
@@ -87,7 +88,7 @@ class Balancer:
             raise SupervisorError(f"can't write {self._unread}: {error.strerror or error}") from error
 
     def rotate(self) -> None:
-        """Set the access log aside when it has grown large, and have NGINX open a new one."""
+        """Rotate a large access log, and let NGINX open a new one."""
         with contextlib.suppress(SupervisorError):
             if executable.rotate_access_log(self._directory):
                 executable.control(self._program, self._directory, "reopen")
@@ -100,7 +101,7 @@ class Balancer:
 
 
 def difference(former: str, text: str) -> str:
-    """What has changed between two configurations, as a unified diff with a line of context."""
+    """Return the changes between two configurations as a unified diff with one line of context."""
     lines = difflib.unified_diff(
         former.splitlines(), text.splitlines(), "nginx.conf, before", "nginx.conf, now", n=1, lineterm=""
     )
