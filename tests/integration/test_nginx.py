@@ -1,4 +1,4 @@
-"""The balancer with a real NGINX, before small servers that answer with their own name."""
+"""The balancer with a real NGINX, before small servers that reply with their name."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 class Listener(socketserver.ThreadingTCPServer):
-    """Answers each line with a name, until the client or the listener ends the connection."""
+    """Replies to each line with a name, until the client or the listener closes the connection."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -42,7 +42,7 @@ class Answerer(socketserver.StreamRequestHandler):
     server: Listener
 
     def handle(self) -> None:
-        """Answer until the other side has no more to send."""
+        """Reply until the client ends its sending side."""
         with self.server.lock:
             self.server.connections.add(self.connection)
         try:
@@ -56,7 +56,7 @@ class Answerer(socketserver.StreamRequestHandler):
 
 
 class Peer:
-    """A server behind the balancer that can be stopped, and started again at the same address."""
+    """A server behind the balancer that can be stopped and restarted at the same address."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -71,14 +71,14 @@ class Peer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the connections and listen no more; a second call does nothing."""
+        """Close the connections and stop listening. A second call does nothing."""
         if self._listener is None or self._thread is None:
             return
         self._listener.shutdown()
         self._thread.join()
         with self._listener.lock:
             for connection in self._listener.connections:
-                # The other side may have ended it at this moment.
+                # The client may have closed it at this moment.
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
         self._listener.server_close()
@@ -126,7 +126,7 @@ def nginx(start_nginx: StartNginx, peers: list[Peer]) -> NginxProcess:
 
 @contextmanager
 def clients(address: Address, number: int) -> Iterator[list[str]]:
-    """Open that many connections, one after the other, and keep them; gives who answered each."""
+    """Open so many connections one after the other, and keep them. Gives the server of each."""
     with ExitStack() as stack:
         yield [stack.enter_context(Client(address)).ask() for _ in range(number)]
 
@@ -141,7 +141,7 @@ def test_connections_are_spread_evenly(nginx: NginxProcess) -> None:
         assert Counter(names) == {"one": 4, "two": 4, "three": 4}
 
 
-def test_the_log_tells_who_was_served_by_whom(nginx: NginxProcess, peers: list[Peer]) -> None:
+def test_the_log_has_the_client_and_the_server_of_each_connection(nginx: NginxProcess, peers: list[Peer]) -> None:
     with Client(nginx.address) as client:
         client_port = client.socket.getsockname()[1]
         name = client.ask()
@@ -150,7 +150,7 @@ def test_the_log_tells_who_was_served_by_whom(nginx: NginxProcess, peers: list[P
     wait_until(lambda: expected in nginx.access_log, f"{expected!r} in the log")
 
 
-def test_a_dead_server_is_skipped_and_nobody_notices(nginx: NginxProcess, peers: list[Peer]) -> None:
+def test_a_dead_server_is_skipped_unnoticed(nginx: NginxProcess, peers: list[Peer]) -> None:
     peers[1].stop()
     with clients(nginx.address, 12) as names:
         assert Counter(names) == {"one": 6, "three": 6}
@@ -204,7 +204,7 @@ def test_a_silent_connection_outlives_the_short_limits(nginx: NginxProcess) -> N
         assert client.ask() == name
 
 
-def test_a_client_that_has_said_everything_still_reads_its_answers(nginx: NginxProcess) -> None:
+def test_a_client_that_has_ended_its_sending_side_still_reads_its_replies(nginx: NginxProcess) -> None:
     with Client(nginx.address) as client:
         client.socket.sendall(b"hello\n" * 1000)
         client.socket.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""The doctor's findings in real directories, on real ports, with real processes. It leaves no trace."""
+"""The findings of doctor in real directories, on real ports, with real processes; it leaves no trace."""
 
 import argparse
 import os
@@ -38,8 +38,8 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
         yield supervised
 
 
-def look(directory: Path, *flags: str, environment: Mapping[str, str] | None = None) -> list[Finding]:
-    """Examine a directory as `python -m core.supervisor doctor` would with these flags."""
+def findings_of(directory: Path, *flags: str, environment: Mapping[str, str] | None = None) -> list[Finding]:
+    """Check a directory as `python -m core.supervisor doctor` does with these flags."""
     parser = argparse.ArgumentParser()
     config.add_arguments(parser, options.OPTIONS)
     own = {"PATH": os.environ["PATH"]} if environment is None else environment
@@ -73,7 +73,7 @@ def make_journal(directory: Path) -> Path:
 def test_a_healthy_directory_has_no_problem_and_stays_as_it_was(tmp_path: Path) -> None:
     make_journal(tmp_path)
     before = content(tmp_path)
-    findings = look(tmp_path, *ANY_PORTS)
+    findings = findings_of(tmp_path, *ANY_PORTS)
     assert problems(findings) == []
     assert content(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ["resultados.db"]
@@ -82,54 +82,54 @@ def test_a_healthy_directory_has_no_problem_and_stays_as_it_was(tmp_path: Path) 
     assert one(findings, "sqlite").text.startswith("SQLite 3.")
 
 
-def test_a_missing_directory_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_directory_is_not_created(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "deep"
-    findings = look(directory, *ANY_PORTS)
+    findings = findings_of(directory, *ANY_PORTS)
     assert problems(findings) == []
     assert one(findings, "directory").text == f"{directory} does not exist yet, and can be created"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_directory_that_cannot_be_made_is_a_problem(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = one(look(tmp_path / "file" / "under", *ANY_PORTS), "directory")
+    found = one(findings_of(tmp_path / "file" / "under", *ANY_PORTS), "directory")
     assert found.verdict is Verdict.PROBLEM
     assert found.text.startswith(f"{tmp_path / 'file'} is not a directory")
     assert "--dir" in found.remedy
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a directory where not even root can write")
-def test_a_directory_that_cannot_be_written_is_a_problem() -> None:
-    assert one(look(Path("/proc/self"), *ANY_PORTS), "directory").verdict is Verdict.PROBLEM
-    found = one(look(Path("/proc/new"), *ANY_PORTS), "directory")
+def test_a_directory_where_no_user_can_write_is_a_problem() -> None:
+    assert one(findings_of(Path("/proc/self"), *ANY_PORTS), "directory").verdict is Verdict.PROBLEM
+    found = one(findings_of(Path("/proc/new"), *ANY_PORTS), "directory")
     assert found.verdict is Verdict.PROBLEM
     assert 'install -d -o "$(id -un)" /proc/new' in found.remedy
 
 
-def test_a_file_in_place_of_the_supervisors_directory_is_a_problem(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_supervisors_directory_is_a_problem(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.path.write_text("")
-    assert one(look(tmp_path, *ANY_PORTS), "directory").text == f"{home.path} is not a directory"
+    assert one(findings_of(tmp_path, *ANY_PORTS), "directory").text == f"{home.path} is not a directory"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs the rights of Unix files")
 def test_files_that_others_may_read_are_reported(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.create()
-    assert one(look(tmp_path, *ANY_PORTS), "permissions").verdict is Verdict.OK
+    assert one(findings_of(tmp_path, *ANY_PORTS), "permissions").verdict is Verdict.OK
     home.log("s1").touch(0o600)
     home.log("s1").chmod(0o644)
-    found = one(look(tmp_path, *ANY_PORTS), "permissions")
+    found = one(findings_of(tmp_path, *ANY_PORTS), "permissions")
     assert found.verdict is Verdict.WARNING
     assert "s1.log" in found.text
     subprocess.run(found.remedy, shell=True, check=True)  # noqa: S602 - it is written for a shell
-    assert one(look(tmp_path, *ANY_PORTS), "permissions").verdict is Verdict.OK
+    assert one(findings_of(tmp_path, *ANY_PORTS), "permissions").verdict is Verdict.OK
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs the users of Unix")
-def test_root_is_warned_about_the_owner_of_the_files(tmp_path: Path) -> None:
+def test_root_is_warned(tmp_path: Path) -> None:
     expected = Verdict.WARNING if os.geteuid() == 0 else Verdict.OK
-    assert one(look(tmp_path, *ANY_PORTS), "user").verdict is expected
+    assert one(findings_of(tmp_path, *ANY_PORTS), "user").verdict is expected
 
 
 def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_journal_in_use_is_left_alone(tmp_path: Path) -> None:
     with Journal(path.name, tmp_path).open() as repository:
         with repository.transaction():
             assert repository.redispatch() == 0
-        assert one(look(tmp_path, *ANY_PORTS), "journal").verdict is Verdict.OK
+        assert one(findings_of(tmp_path, *ANY_PORTS), "journal").verdict is Verdict.OK
         assert Path(f"{path}-wal").exists()
 
 
@@ -153,7 +153,7 @@ def fill_journal(directory: Path, count: int) -> Path:
 def test_the_tasks_of_a_journal_are_counted(tmp_path: Path) -> None:
     fill_journal(tmp_path, 3)
     before = content(tmp_path)
-    findings = look(tmp_path, *ANY_PORTS)
+    findings = findings_of(tmp_path, *ANY_PORTS)
     assert one(findings, "audit") == Finding("audit", Verdict.OK, "3 tasks were counted, and the ledger agrees")
     assert content(tmp_path) == before
 
@@ -164,7 +164,7 @@ def test_the_discrepancies_of_a_journal_are_listed(tmp_path: Path) -> None:
         database.execute("UPDATE ledger SET tasks = 5 WHERE state = 'accepted'")
         database.execute("UPDATE tasks SET result = '1' WHERE id = 't1'")
     before = content(tmp_path)
-    findings = look(tmp_path, *ANY_PORTS)
+    findings = findings_of(tmp_path, *ANY_PORTS)
     assert problems(findings) == ["audit"]
     found = one(findings, "audit")
     assert "accepted: 5 by the ledger, 3 counted" in found.text
@@ -178,7 +178,7 @@ def test_a_large_journal_is_not_counted(tmp_path: Path) -> None:
         database.execute("UPDATE ledger SET tasks = 5 WHERE state = 'accepted'")
     # Only the length of the file grows: the bytes after the last page belong to no table.
     os.truncate(path, MAX_AUDITED_SIZE + 4096)
-    findings = look(tmp_path, *ANY_PORTS)
+    findings = findings_of(tmp_path, *ANY_PORTS)
     assert "too large to be checked for damage" in one(findings, "journal").text
     found = one(findings, "audit")
     assert found.verdict is Verdict.OK
@@ -189,14 +189,14 @@ def test_a_journal_of_an_older_version_is_not_counted(tmp_path: Path) -> None:
     path = make_journal(tmp_path)
     with Database(path, FAULTS) as database:
         database.execute("PRAGMA user_version = 1")
-    found = one(look(tmp_path, *ANY_PORTS), "audit")
+    found = one(findings_of(tmp_path, *ANY_PORTS), "audit")
     assert found.verdict is Verdict.OK
     assert found.text.startswith("left out: the journal has an older schema")
 
 
-def test_a_file_that_is_not_a_journal_is_a_problem(tmp_path: Path) -> None:
+def test_a_file_that_is_no_journal_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "resultados.db").write_bytes(b"not a database at all" * 1000)
-    found = one(look(tmp_path, *ANY_PORTS), "journal")
+    found = one(findings_of(tmp_path, *ANY_PORTS), "journal")
     assert found.verdict is Verdict.PROBLEM
     assert "not a database" in found.text
     assert "resultados.db-wal" in found.remedy
@@ -205,9 +205,9 @@ def test_a_file_that_is_not_a_journal_is_a_problem(tmp_path: Path) -> None:
 def test_a_damaged_journal_is_a_problem(tmp_path: Path) -> None:
     path = make_journal(tmp_path)
     whole = path.read_bytes()
-    # Its first page stays valid, so that it can be opened.
+    # The first page stays as it is, so that the file can be opened.
     path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
-    found = one(look(tmp_path, *ANY_PORTS), "journal")
+    found = one(findings_of(tmp_path, *ANY_PORTS), "journal")
     assert found.verdict is Verdict.PROBLEM
     assert str(path) in found.text
 
@@ -216,25 +216,25 @@ def test_a_journal_of_a_newer_version_is_a_problem(tmp_path: Path) -> None:
     path = make_journal(tmp_path)
     with Database(path, FAULTS) as database:
         database.execute("PRAGMA user_version = 999")
-    found = one(look(tmp_path, *ANY_PORTS), "journal")
+    found = one(findings_of(tmp_path, *ANY_PORTS), "journal")
     assert found.verdict is Verdict.PROBLEM
     assert "a newer Cauce: its schema is 999" in found.text
 
 
-def test_a_journal_path_that_cannot_be_used_is_a_problem(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_created_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for database in ("file/under.db", "."):
-        found = one(look(tmp_path, *ANY_PORTS, "--database", database), "journal")
+        found = one(findings_of(tmp_path, *ANY_PORTS, "--database", database), "journal")
         assert found.verdict is Verdict.PROBLEM
         assert "--database" in found.remedy
 
 
 def test_a_database_of_another_kind_is_a_problem(tmp_path: Path) -> None:
-    assert problems(look(tmp_path, *ANY_PORTS, "--database", "postgres://here/there")) == ["journal"]
+    assert problems(findings_of(tmp_path, *ANY_PORTS, "--database", "postgres://here/there")) == ["journal"]
 
 
-def test_contradicting_settings_are_a_problem(tmp_path: Path) -> None:
-    findings = look(tmp_path, *ANY_PORTS, "--token-file", str(tmp_path / "missing"))
+def test_inconsistent_settings_are_a_problem(tmp_path: Path) -> None:
+    findings = findings_of(tmp_path, *ANY_PORTS, "--token-file", str(tmp_path / "missing"))
     assert problems(findings) == ["settings"]
     assert "missing can't be read" in one(findings, "settings").text
 
@@ -242,7 +242,7 @@ def test_contradicting_settings_are_a_problem(tmp_path: Path) -> None:
 def test_the_holder_of_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        found = one(look(tmp_path, "--servers", "1", "--server-port", str(port)), "ports")
+        found = one(findings_of(tmp_path, "--servers", "1", "--server-port", str(port)), "ports")
     assert found.verdict is Verdict.WARNING
     assert f"127.0.0.1:{port} is held by" in found.text
     assert f"(pid {os.getpid()})" in found.text
@@ -253,7 +253,7 @@ def test_the_holder_of_a_taken_port_is_named(tmp_path: Path) -> None:
 def test_a_taken_port_that_was_given_is_a_problem(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listen = f"127.0.0.1:{listener.getsockname()[1]}"
-        found = one(look(tmp_path, "--servers", "1", "--listen", listen), "ports")
+        found = one(findings_of(tmp_path, "--servers", "1", "--listen", listen), "ports")
     assert found.verdict is Verdict.PROBLEM
     assert f"{listen} is held by" in found.text
     assert f"(pid {os.getpid()})" in found.text
@@ -262,7 +262,7 @@ def test_a_taken_port_that_was_given_is_a_problem(tmp_path: Path) -> None:
 
 def test_an_address_of_another_machine_is_a_problem(tmp_path: Path) -> None:
     flags = ("--servers", "1", "--listen", "192.0.2.1:7100")
-    found = one(look(tmp_path, *flags, environment={"CAUCE_TOKEN": "shown"}), "ports")
+    found = one(findings_of(tmp_path, *flags, environment={"CAUCE_TOKEN": "shown"}), "ports")
     assert found.verdict is Verdict.PROBLEM
     assert "nothing can listen on 192.0.2.1:7100" in found.text
 
@@ -278,13 +278,13 @@ def test_a_port_that_a_process_of_this_system_holds_is_fine(tmp_path: Path) -> N
             name="s1", kind=ProcessKind.SERVER, identity=identity, spawned_at=identity.started, address=address
         )
         state.save(home.children, ChildRecords((record,)))
-        found = one(look(tmp_path, "--servers", "1", "--listen", address), "ports")
+        found = one(findings_of(tmp_path, "--servers", "1", "--listen", address), "ports")
     assert found == Finding("ports", Verdict.OK, f"{address} is held by s1 of this system")
 
 
 def test_a_missing_broker_is_a_problem_and_its_password_is_not_shown(tmp_path: Path) -> None:
     port = free_port()
-    findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": f"amqp://me:hushhush@127.0.0.1:{port}/"})
+    findings = findings_of(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": f"amqp://me:hushhush@127.0.0.1:{port}/"})
     assert problems(findings) == ["broker"]
     found = one(findings, "broker")
     assert str(port) in found.text
@@ -296,17 +296,17 @@ def test_a_missing_broker_is_a_problem_and_its_password_is_not_shown(tmp_path: P
     "url", ["amqp://me:hushhush@127.0.0.1:99999999/", "rabbit://me:hushhush@here", "amqp://me:hushhush@[::1/%zz"]
 )
 def test_an_invalid_broker_url_is_a_problem_and_its_password_is_not_shown(tmp_path: Path, url: str) -> None:
-    findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": url})
+    findings = findings_of(tmp_path, *ANY_PORTS, environment={"CAUCE_BROKER": url})
     assert problems(findings) == ["broker"]
     assert one(findings, "broker").remedy == "correct CAUCE_BROKER"
     assert not any("hushhush" in finding.text + finding.remedy for finding in findings)
 
 
 @pytest.mark.rabbitmq
-def test_a_broker_that_can_be_used_and_one_that_refuses_the_login(tmp_path: Path, rabbitmq_url: str) -> None:
-    assert one(look(tmp_path, *ANY_PORTS, "--broker", rabbitmq_url), "broker").verdict is Verdict.OK
+def test_a_broker_that_can_be_used_and_one_that_refuses_the_user(tmp_path: Path, rabbitmq_url: str) -> None:
+    assert one(findings_of(tmp_path, *ANY_PORTS, "--broker", rabbitmq_url), "broker").verdict is Verdict.OK
     refused = re.sub(r"//([^:]*):[^@]*@", r"//\1:hushhush@", rabbitmq_url)
-    found = one(look(tmp_path, *ANY_PORTS, "--broker", refused), "broker")
+    found = one(findings_of(tmp_path, *ANY_PORTS, "--broker", refused), "broker")
     assert found.verdict is Verdict.PROBLEM
     assert found.remedy.startswith("correct the user, the password or the virtual host in --broker")
     assert "hushhush" not in found.text
@@ -315,22 +315,22 @@ def test_a_broker_that_can_be_used_and_one_that_refuses_the_login(tmp_path: Path
 @pytest.mark.rabbitmq
 @pytest.mark.usefixtures("make_rabbitmq_node")
 def test_the_programs_of_rabbitmq_are_found(tmp_path: Path) -> None:
-    findings = look(tmp_path, *ANY_PORTS, "--broker", "local")
+    findings = findings_of(tmp_path, *ANY_PORTS, "--broker", "local")
     assert re.match(r"RabbitMQ \d+\.\d+.* is installed", one(findings, "broker").text)
     assert [finding for finding in findings if finding.check == "rabbitmq"] == []
 
 
 def test_an_embedded_queue_that_is_damaged_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "queue.db").write_bytes(b"not a database at all" * 1000)
-    found = one(look(tmp_path, *ANY_PORTS, "--broker", "embedded:queue.db"), "broker")
+    found = one(findings_of(tmp_path, *ANY_PORTS, "--broker", "embedded:queue.db"), "broker")
     assert found.verdict is Verdict.PROBLEM
     assert "redispatch" in found.remedy
 
 
 @pytest.mark.nginx
-def test_the_nginx_of_this_machine_is_accepted(tmp_path: Path, nginx_program: Path) -> None:
+def test_the_nginx_of_this_machine_can_be_used(tmp_path: Path, nginx_program: Path) -> None:
     assert nginx_program.exists()
-    assert one(look(tmp_path, *ANY_PORTS, "--nginx"), "nginx").verdict is Verdict.OK
+    assert one(findings_of(tmp_path, *ANY_PORTS, "--nginx"), "nginx").verdict is Verdict.OK
 
 
 def test_a_declared_process_without_its_command_is_a_problem(tmp_path: Path) -> None:
@@ -338,17 +338,17 @@ def test_a_declared_process_without_its_command_is_a_problem(tmp_path: Path) -> 
         f'[process.lamp]\ncommand = ["{Path(sys.executable).as_posix()}"]\n\n'
         '[process.clock]\ncommand = ["no-such-program-anywhere"]\n'
     )
-    findings = look(tmp_path, *ANY_PORTS)
+    findings = findings_of(tmp_path, *ANY_PORTS)
     assert problems(findings) == ["declared"]
     found = one(findings, "declared")
     assert found.text == "clock: its command no-such-program-anywhere is not found"
     assert "cauce.toml" in found.remedy
 
 
-def test_processes_left_by_a_killed_supervisor_are_reported(tmp_path: Path) -> None:
+def test_what_a_killed_supervisor_has_left_running_is_reported(tmp_path: Path) -> None:
     environment = {**os.environ, MARK: str(Home(tmp_path).directory)}
     with subprocess.Popen([sys.executable, "-c", WAITING], stdin=subprocess.PIPE, env=environment) as left:
-        found = one(look(tmp_path, *ANY_PORTS), "supervisor")
+        found = one(findings_of(tmp_path, *ANY_PORTS), "supervisor")
         left.communicate(timeout=10)
     assert found.verdict is Verdict.WARNING
     assert f"(pid {left.pid})" in found.text
@@ -363,19 +363,23 @@ def test_a_supervisor_that_does_not_answer_is_reported_soon(tmp_path: Path) -> N
     assert identity is not None
     begun = time.monotonic()
     with Lock(home.lock):
-        assert one(look(tmp_path, *ANY_PORTS), "supervisor").text == "a supervisor runs here, and does not answer"
+        assert (
+            one(findings_of(tmp_path, *ANY_PORTS), "supervisor").text == "a supervisor runs here, and does not answer"
+        )
         state.save(home.state, SupervisorState(identity, f"127.0.0.1:{free_port()}", "token"))
-        found = one(look(tmp_path, *ANY_PORTS), "supervisor")
+        found = one(findings_of(tmp_path, *ANY_PORTS), "supervisor")
     assert found.verdict is Verdict.WARNING
     assert "core.supervisor down" in found.remedy
     assert time.monotonic() - begun < 10
-    # No process runs there any more; only the file is left.
-    assert one(look(tmp_path, *ANY_PORTS), "supervisor").text.startswith("none runs here; the last one was killed")
+    # No supervisor runs there any more; only its file is left.
+    assert one(findings_of(tmp_path, *ANY_PORTS), "supervisor").text.startswith(
+        "none runs here; the last one was killed"
+    )
 
 
 def test_a_system_that_runs_is_fine_and_goes_on(system: Supervised) -> None:
     report = system.up(2, 1)
-    findings = look(system.home.directory, "--servers", "2", *ANY_PORTS)
+    findings = findings_of(system.home.directory, "--servers", "2", *ANY_PORTS)
     assert problems(findings) == []
     found = one(findings, "supervisor")
     assert found.verdict is Verdict.OK
@@ -387,17 +391,17 @@ def test_a_system_that_runs_is_fine_and_goes_on(system: Supervised) -> None:
     assert settled(system.status())
 
 
-def test_foreign_text_is_shown_without_control_characters(tmp_path: Path) -> None:
+def test_hostile_text_is_made_printable(tmp_path: Path) -> None:
     hostile = tmp_path / "a\x1b]0;owned\x07\n\u202eb"
     hostile.write_text("")
-    findings = look(hostile / "under", *ANY_PORTS, "--database", "\x1b[2J.db")
+    findings = findings_of(hostile / "under", *ANY_PORTS, "--database", "\x1b[2J.db")
     assert "directory" in problems(findings)
     assert all((finding.check + finding.text + finding.remedy).isprintable() for finding in findings)
 
 
-def test_an_unexpected_error_of_a_check_is_a_finding_and_the_others_run(tmp_path: Path) -> None:
-    usual = look(tmp_path, *ANY_PORTS)
-    findings = look(tmp_path, *ANY_PORTS, environment={"CAUCE_DATABASE": "no\x00file"})
+def test_an_unexpected_error_is_a_finding_and_the_other_checks_are_made(tmp_path: Path) -> None:
+    usual = findings_of(tmp_path, *ANY_PORTS)
+    findings = findings_of(tmp_path, *ANY_PORTS, environment={"CAUCE_DATABASE": "no\x00file"})
     assert [finding.check for finding in findings] == [finding.check for finding in usual]
     found = one(findings, "file system")
     assert found.verdict is Verdict.PROBLEM

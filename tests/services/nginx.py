@@ -20,12 +20,12 @@ _STOPPING = 10.0
 
 
 def free_address() -> Address:
-    """Find an address on this machine that nobody listens on."""
+    """Find a free address on this machine."""
     return Address(LOOPBACK, free_port())
 
 
 def accepts(address: Address) -> bool:
-    """Tell whether somebody listens there."""
+    """Return whether a program listens there."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(address.pair) == 0
@@ -54,11 +54,11 @@ class NginxProcess:
 
     @property
     def access_log(self) -> str:
-        """What was written about the connections that have ended."""
+        """The log of the connections that have ended."""
         return (self.directory / ACCESS_LOG).read_text(encoding="utf-8")
 
     def start(self) -> None:
-        """Start it and wait until it accepts."""
+        """Start NGINX and wait until it accepts connections."""
         assert self._master is None
         self._configure()
         with (self.directory / "output").open("wb") as output:
@@ -71,8 +71,8 @@ class NginxProcess:
                 user=self.owner,
             )
         try:
-            # It writes its id once it listens. To connect would leave a connection behind with one of the servers,
-            # which for a moment would get less than its share.
+            # It writes its id once it listens. A test connection would go to one of the servers, which would then get
+            # less than its share for a moment.
             wait_until(lambda: self._ended() or self._listens(), "NGINX to listen")
             assert not self._ended(), (self.directory / "output").read_text(encoding="utf-8")
         except BaseException:
@@ -96,7 +96,7 @@ class NginxProcess:
         return [process.pid for process in self._group() if process.pid != self.pid]
 
     def stop(self) -> None:
-        """End every process of the group and make sure that they are gone; a second call does nothing."""
+        """End every process of the group and wait for their end. A second call does nothing."""
         if self._master is None:
             return
         self._signal(signal.SIGTERM)
@@ -127,14 +127,14 @@ class NginxProcess:
         return [process for process in psutil.process_iter() if _is_live_member(process, self.pid)]
 
     def _signal(self, number: signal.Signals) -> None:
-        # The master's id can't be another group's while this group has a member, or while it was not waited for.
+        # No other group can have the master's id while this group has a member or was not waited for.
         if self._group():
             os.killpg(self.pid, number)
 
 
 def _is_live_member(process: psutil.Process, group: int) -> bool:
     try:
-        # A machine's first process may be one that doesn't collect orphans: those stay as zombies.
+        # The first process of a machine may not collect orphans, which then stay as zombies.
         return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, PermissionError, psutil.Error):
         return False

@@ -1,4 +1,4 @@
-"""The text of NGINX's configuration, and the directory that it runs in."""
+"""The text of NGINX's configuration, and NGINX's prefix directory."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ from core.supervisor.nginx.executable import (
 
 TOP = Path(__file__).parents[2]
 SERVER_IDLE_LIMIT = 900
-"""After so many seconds of silence a server ends a connection."""
+"""Seconds after which a server closes an idle connection."""
 
 DEBIAN = """\
 nginx version: nginx/1.22.1
@@ -32,11 +32,11 @@ configure arguments: --with-cc-opt='-g -O2' --prefix=/usr/share/nginx --modules-
 """
 
 
-def test_the_file_at_the_top_is_what_is_rendered_for_the_default_addresses() -> None:
+def test_nginx_conf_is_rendered_for_the_default_addresses() -> None:
     assert (TOP / "nginx.conf").read_bytes() == render(BALANCER, SERVERS).encode()
 
 
-def test_each_server_gets_its_line() -> None:
+def test_each_server_has_a_line() -> None:
     text = render(Address("::1", 9000), [Address("10.0.0.1", 9001), Address("::1", 9002)])
     assert re.findall(r"^ +server (\S+) max_fails", text, re.MULTILINE) == ["10.0.0.1:9001", "[::1]:9002"]
     assert re.findall(r"^ +listen (\S+)", text, re.MULTILINE) == ["[::1]:9000"]
@@ -59,7 +59,7 @@ def test_a_silent_connection_is_ended_by_the_server_first() -> None:
         pytest.param([Address("127.0.0.1", 0)], id="without a port"),
     ],
 )
-def test_servers_that_make_no_sense_are_refused(servers: list[Address]) -> None:
+def test_inconsistent_servers_are_refused(servers: list[Address]) -> None:
     with pytest.raises(ConfigurationError):
         render(BALANCER, servers)
 
@@ -78,7 +78,7 @@ def test_servers_that_make_no_sense_are_refused(servers: list[Address]) -> None:
         pytest.param("", NginxBuild("unknown", False, None), id="nothing"),
     ],
 )
-def test_how_nginx_was_compiled_is_read(text: str, build: NginxBuild) -> None:
+def test_the_build_of_nginx_is_parsed(text: str, build: NginxBuild) -> None:
     assert parse_build(text) == build
 
 
@@ -101,13 +101,13 @@ def test_nginx_is_found_although_path_is_short(nginx_program: Path, monkeypatch:
 
 
 @pytest.mark.nginx
-def test_nginx_accepts_the_file_at_the_top(nginx_program: Path, tmp_path: Path) -> None:
+def test_nginx_accepts_nginx_conf(nginx_program: Path, tmp_path: Path) -> None:
     prepare_prefix(nginx_program, tmp_path / "with a space", (TOP / "nginx.conf").read_text(encoding="utf-8"))
     check(nginx_program, tmp_path / "with a space")
 
 
 @pytest.mark.nginx
-def test_what_nginx_refuses_is_told_in_its_own_words(nginx_program: Path, tmp_path: Path) -> None:
+def test_a_refusal_holds_the_text_of_nginx(nginx_program: Path, tmp_path: Path) -> None:
     prepare_prefix(nginx_program, tmp_path, render(BALANCER, SERVERS).replace("least_conn;", "least_connections;"))
     with pytest.raises(SupervisorError, match=r'unknown directive "least_connections" in .*nginx\.conf:\d+'):
         check(nginx_program, tmp_path)

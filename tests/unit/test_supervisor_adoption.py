@@ -1,4 +1,4 @@
-"""What a killed supervisor has left: what goes on, what is ended, and whom nobody touches. The processes are real."""
+"""What a killed supervisor has left: what is adopted, ended or not touched. The processes are real."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def record_of(pid: int, started: float = STARTED, name: str = "w1") -> ChildReco
 
 
 class _Former:
-    """A supervisor that starts processes, writes them down and is heard of no more."""
+    """A supervisor that starts processes, records them and is gone."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -68,7 +68,7 @@ class _Former:
         part.adopt(record)
         return part
 
-    def write_down(self, *records: ChildRecord) -> None:
+    def save_records(self, *records: ChildRecord) -> None:
         state.save(self.home.children, ChildRecords(records))
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ def former(tmp_path: Path) -> Iterator[_Former]:
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Iterator[_Former]:
-    """Processes of another directory, which is no business of the first."""
+    """Processes of another directory."""
     home = Home(tmp_path / "two")
     home.create()
     made = _Former(home)
@@ -118,12 +118,12 @@ def stranger(tmp_path: Path) -> Iterator[_Former]:
         ),
     ],
 )
-def test_a_process_is_known_by_its_id_and_its_start(alive: list[ProcessIdentity], known: bool) -> None:
+def test_a_process_is_identified_by_its_id_and_its_start(alive: list[ProcessIdentity], known: bool) -> None:
     record = record_of(42)
     assert live_records([record], alive) == ((record,) if known else ())
 
 
-def test_each_record_is_looked_at_by_itself() -> None:
+def test_each_record_is_compared_separately() -> None:
     records = [record_of(42), record_of(43, name="w2"), record_of(44, name="w3")]
     assert live_records(
         records, [ProcessIdentity(44, STARTED), ProcessIdentity(42, STARTED), ProcessIdentity(43, 1.0)]
@@ -133,7 +133,7 @@ def test_each_record_is_looked_at_by_itself() -> None:
     )
 
 
-def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
+def test_only_a_process_that_runs_exactly_what_is_wanted_is_adoptable() -> None:
     def spec(name: str, *command: str) -> ProcessSpec:
         return ProcessSpec(name=name, kind=ProcessKind.WORKER, command=command, environment={})
 
@@ -149,7 +149,7 @@ def test_only_what_runs_just_what_is_wanted_goes_on() -> None:
     assert find_adoptable(OrphanedSystem(records), []) == {}
 
 
-def test_addresses_are_told_where_they_make_sense() -> None:
+def test_only_valid_addresses_are_returned() -> None:
     orphaned = OrphanedSystem(
         (
             replace(record_of(1, name="s1"), address="127.0.0.1:7101", kind=ProcessKind.SERVER),
@@ -163,7 +163,7 @@ def test_addresses_are_told_where_they_make_sense() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b'{"children": 3}'])
-def test_what_is_ours_is_found_even_when_the_file_says_nothing(former: _Former, content: bytes | None) -> None:
+def test_processes_are_found_even_without_a_record(former: _Former, content: bytes | None) -> None:
     record = former.start("w1")
     if content is not None:
         former.home.children.write_bytes(content)
@@ -172,9 +172,9 @@ def test_what_is_ours_is_found_even_when_the_file_says_nothing(former: _Former, 
     assert [orphan.identity for orphan in orphaned.processes] == [record.identity]
 
 
-def test_a_file_that_names_a_stranger_does_not_make_it_ours(former: _Former, stranger: _Former) -> None:
+def test_a_recorded_process_of_another_directory_is_not_touched(former: _Former, stranger: _Former) -> None:
     mine, other = former.start("w1"), stranger.start("w2")
-    former.write_down(mine, other)
+    former.save_records(mine, other)
     orphaned = adoption.find_orphaned(former.home)
     assert orphaned.records == (mine,)
     assert [orphan.identity for orphan in orphaned.processes] == [mine.identity]
@@ -183,13 +183,13 @@ def test_a_file_that_names_a_stranger_does_not_make_it_ours(former: _Former, str
     assert process_identity.is_alive(other.identity)
 
 
-def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
-    """It bears no mark of ours; the file has its id with the start of the process that had it before."""
+def test_another_process_with_an_old_id_is_not_touched(former: _Former) -> None:
+    """It lacks the mark; the file has its id with the start of the process that had it before."""
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
         now = process_identity.identify(process.pid)
         assert now is not None
         old = replace(record_of(process.pid), identity=ProcessIdentity(process.pid, now.started - 100))
-        former.write_down(old)
+        former.save_records(old)
         orphaned = adoption.find_orphaned(former.home)
         assert orphaned == OrphanedSystem()
         adoption.stop_others(orphaned, [], 10.0)
@@ -202,19 +202,19 @@ def test_a_stranger_that_took_an_old_id_is_not_touched(former: _Former) -> None:
         process.communicate()
 
 
-def test_what_runs_under_another_start_is_ended_and_not_adopted(former: _Former) -> None:
+def test_a_process_with_another_start_is_ended_and_not_adopted(former: _Former) -> None:
     record = former.start("w1")
-    former.write_down(replace(record, identity=ProcessIdentity(record.identity.pid, record.identity.started - 100)))
+    former.save_records(replace(record, identity=ProcessIdentity(record.identity.pid, record.identity.started - 100)))
     orphaned = adoption.find_orphaned(former.home)
     assert find_adoptable(orphaned, [former.spec("w1")]) == {}
     assert adoption.stop_others(orphaned, [], 10.0) == ()
     assert not process_identity.is_alive(record.identity)
 
 
-def test_what_goes_on_is_let_be_with_all_that_it_has_started(former: _Former) -> None:
+def test_an_adopted_process_is_kept_with_all_that_it_has_started(former: _Former) -> None:
     kept, ended = former.start("w1", HAS_A_CHILD), former.start("w2", HAS_A_CHILD)
     wait_until(lambda: len(process_identity.processes_of(former.home)) == 4, "the children's children")
-    former.write_down(kept, ended)
+    former.save_records(kept, ended)
     orphaned = adoption.find_orphaned(former.home)
     adopted = find_adoptable(orphaned, [former.spec("w1", HAS_A_CHILD)])
     assert adopted == {"w1": kept}
@@ -224,9 +224,9 @@ def test_what_goes_on_is_let_be_with_all_that_it_has_started(former: _Former) ->
     assert not process_identity.is_alive(ended.identity)
 
 
-def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Former) -> None:
+def test_an_adopted_process_that_ends_is_restarted(former: _Former) -> None:
     record = former.start("w1")
-    former.write_down(record)
+    former.save_records(record)
     part = former.follower("w1", adoption.find_orphaned(former.home).records[0])
     part.tick(NOW)
     assert part.status(NOW).pid == record.identity.pid
@@ -241,7 +241,7 @@ def test_an_adopted_process_that_ends_is_noticed_and_started_again(former: _Form
     assert part.status(NOW + 2).restarts == 1
 
 
-def test_an_adopted_process_leaves_when_it_is_told(former: _Former) -> None:
+def test_an_adopted_process_ends_when_it_is_asked(former: _Former) -> None:
     record = former.start("w1")
     part = former.follower("w1", record)
     part.stop(10.0, NOW)

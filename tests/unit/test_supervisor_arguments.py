@@ -1,4 +1,4 @@
-"""The supervisor's command line: what it reads, what it refuses, and the words that a shell offers for it."""
+"""The command line of the supervisor: what it accepts, what it refuses, and the completions of a shell."""
 
 import argparse
 import io
@@ -37,14 +37,14 @@ WORDS = {
     "nginx-conf": [],
     "completion": ["bash"],
 }
-"""What each command is given."""
+"""The arguments of each command."""
 
 STRUCTURED = ("up", "down", "status", "start", "stop", "restart", "kill", "scale", "logs", "doctor")
-"""The commands that speak to programs too."""
+"""The commands with JSON output."""
 
 
 def names(**_: object) -> list[str]:
-    """The processes that can be named."""
+    """The names of the processes."""
     return list(NAMES)
 
 
@@ -53,7 +53,7 @@ def parse(*words: str) -> argparse.Namespace:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """What is said of a command line that is refused."""
+    """The message for a command line that is refused."""
     with pytest.raises(SystemExit) as caught:
         parse(*words)
     assert caught.value.code == 2
@@ -75,7 +75,7 @@ def test_every_command_is_read_and_described(command: str, capsys: pytest.Captur
     assert f"core.supervisor {command}" in capsys.readouterr().out
 
 
-def test_every_command_is_in_the_help_but_the_one_for_the_supervisor_itself() -> None:
+def test_every_command_is_in_the_help_except_the_internal_one() -> None:
     text = arguments.make_parser(names).format_help()
     assert all(f"    {command}" in text for command in WORDS)
     assert guard.COMMAND not in text
@@ -84,7 +84,7 @@ def test_every_command_is_in_the_help_but_the_one_for_the_supervisor_itself() ->
 
 
 @pytest.mark.parametrize("command", WORDS)
-def test_what_has_an_answer_for_programs(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_which_commands_have_json_output(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = [command, *WORDS[command]]
     if command in STRUCTURED:
         assert parse(*words, "--json").json is True
@@ -126,16 +126,14 @@ def test_a_size(text: str, read: tuple[str, int]) -> None:
         ("workers=999999", "workers must be from 0 to 256"),
     ],
 )
-def test_what_is_no_size_is_refused_with_what_would_be_right(
-    text: str, trouble: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = refusal(capsys, "scale", "workers=1", text)
-    assert "error: argument servers=N|workers=N: " in said
-    assert said.endswith(trouble)
+def test_a_wrong_size_is_refused_with_a_hint(text: str, trouble: str, capsys: pytest.CaptureFixture[str]) -> None:
+    message = refusal(capsys, "scale", "workers=1", text)
+    assert "error: argument servers=N|workers=N: " in message
+    assert message.endswith(trouble)
 
 
 @pytest.mark.parametrize("command", ["start", "stop", "restart", "kill", "scale"])
-def test_what_acts_on_something_has_to_be_told_on_what(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_operation_requires_names(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "the following arguments are required" in refusal(capsys, command)
 
 
@@ -155,37 +153,37 @@ def test_what_acts_on_something_has_to_be_told_on_what(command: str, capsys: pyt
         (("start", "w1", "--timeout", "5"), "unrecognized arguments: --timeout 5"),
     ],
 )
-def test_what_is_wrong_is_told_with_what_would_be_right(
+def test_a_wrong_argument_is_refused_with_a_hint(
     words: tuple[str, ...], trouble: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trouble in refusal(capsys, *words)
 
 
-def test_what_up_can_be_told() -> None:
+def test_the_options_of_up() -> None:
     given = parse("up")
     assert (given.detach, given.attach, given.json) == (False, True, False)
     given = parse("up", "--detach", "--no-attach", "--json")
     assert (given.detach, given.attach, given.json) == (True, False, True)
-    told = settings(
+    read = settings(
         "up", "--servers", "3", "--workers", "5", "-c", "7", "--nginx", "-d", "there", "--stop-timeout", "4"
     )
-    assert told[options.SERVER_COUNT] == 3
-    assert told[options.WORKER_COUNT] == 5
-    assert told[options.CONCURRENCY] == 7
-    assert told[options.NGINX]
-    assert told[options.STOP_TIMEOUT] == 4.0
-    assert told[config.DIRECTORY] == Path("there")
+    assert read[options.SERVER_COUNT] == 3
+    assert read[options.WORKER_COUNT] == 5
+    assert read[options.CONCURRENCY] == 7
+    assert read[options.NGINX]
+    assert read[options.STOP_TIMEOUT] == 4.0
+    assert read[config.DIRECTORY] == Path("there")
     assert not settings("up", "--no-nginx")[options.NGINX]
 
 
 @pytest.mark.parametrize("command", ["down", "stop", "restart"])
-def test_what_ends_processes_can_be_told_how_long_that_may_take(command: str) -> None:
+def test_commands_that_stop_processes_take_a_timeout(command: str) -> None:
     words = [command, *WORDS[command]]
     assert settings(*words, "--timeout", "3")[options.STOP_TIMEOUT] == 3.0
     assert not settings(*words).given(options.STOP_TIMEOUT)
 
 
-def test_what_logs_can_be_told() -> None:
+def test_the_options_of_logs() -> None:
     given = parse("logs")
     assert (given.names, given.follow, given.lines, given.level) == ([], False, 100, "debug")
     assert (given.grep, given.since, given.json) == ("", None, False)
@@ -195,7 +193,7 @@ def test_what_logs_can_be_told() -> None:
     assert (given.grep, given.since, given.json) == ("Some Text", 0.5, True)
 
 
-# What a shell offers.
+# Completion by a shell.
 
 QUESTION = """
 words() { COMP_LINE=$1 COMP_POINT=${#1} COMP_TYPE=9 COMPREPLY=(); _python_argcomplete cauce; echo "${COMPREPLY[*]}"; }
@@ -203,18 +201,18 @@ eval "$(cauce completion bash)"
 complete -p cauce
 while IFS= read -r line; do words "$line"; done
 """
-"""What bash does when somebody presses the tabulator key."""
+"""What bash runs when the Tab key is pressed."""
 
 
 class _Finder(CompletionFinder):
-    """Finds words within a test: the descriptor that it would write its own faults to is pytest's."""
+    """Completes within a test, where the descriptor of argcomplete's debug output is pytest's."""
 
     def _init_debug_stream(self) -> None:
         argcomplete.io.debug_stream = io.StringIO()
 
 
 def offered(monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
-    """The words that complete a line, as the library that completes tells them to a shell."""
+    """The words that complete a line, as argcomplete returns them to a shell."""
     asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": "bash", "_ARGCOMPLETE_IFS": "\v"}
     for name, value in {**asked, "COMP_LINE": line, "COMP_POINT": str(len(line))}.items():
         monkeypatch.setenv(name, value)
@@ -244,7 +242,7 @@ def test_the_words_that_complete_a_line(line: str, words: list[str], monkeypatch
     assert sorted(offered(monkeypatch, line)) == sorted(words)
 
 
-def test_every_name_and_size_is_offered_where_nothing_is_typed_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_name_and_size_completes_an_empty_word(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(offered(monkeypatch, "cauce kill ")) >= set(NAMES)
     assert set(offered(monkeypatch, "cauce logs ")) >= set(NAMES)
     assert set(offered(monkeypatch, "cauce scale ")) >= {"servers=", "workers="}
@@ -271,6 +269,6 @@ def test_bash_completes_what_is_typed(tmp_path: Path) -> None:
         timeout=TIMEOUT,
         check=False,
     )
-    told, *lines = ended.stdout.splitlines()
-    assert told.endswith("-F _python_argcomplete cauce"), ended.stderr
+    registration, *lines = ended.stdout.splitlines()
+    assert registration.endswith("-F _python_argcomplete cauce"), ended.stderr
     assert [line.split() for line in lines] == [["status", "start", "stop"], ["s1"], ["workers"], ["workers="]]

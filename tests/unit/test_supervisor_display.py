@@ -1,4 +1,4 @@
-"""What the supervisor says in a few characters."""
+"""The short texts of the supervisor."""
 
 from collections.abc import Sequence
 
@@ -44,12 +44,12 @@ def test_a_time_span_in_its_largest_whole_unit(seconds: float, text: str) -> Non
 @pytest.mark.parametrize(
     ("size", "text"), [(None, ""), (0, "0 MiB"), (2**20, "1 MiB"), (3 * 2**19 + 1, "2 MiB"), (2**33, "8,192 MiB")]
 )
-def test_memory_is_told_in_mebibytes(size: int | None, text: str) -> None:
+def test_memory_is_shown_in_mebibytes(size: int | None, text: str) -> None:
     assert memory(size) == text
 
 
 @pytest.mark.parametrize(("share", "text"), [(None, ""), (0.0, "0%"), (0.126, "13%"), (1.0, "100%"), (3.5, "350%")])
-def test_a_share_of_a_processor_is_told_in_per_cent(share: float | None, text: str) -> None:
+def test_a_share_of_a_processor_is_shown_in_per_cent(share: float | None, text: str) -> None:
     assert processor_share(share) == text
 
 
@@ -70,12 +70,12 @@ def test_a_share_of_a_processor_is_told_in_per_cent(share: float | None, text: s
         ((part("w1", UnitState.STOPPING),), "waiting for w1: killed in 0 s"),
     ],
 )
-def test_a_stop_says_on_whom_it_waits_and_how_long(parts: Sequence[UnitStatus], text: str) -> None:
+def test_the_processes_that_a_stop_waits_for(parts: Sequence[UnitStatus], text: str) -> None:
     assert waiting_for(report(*parts)) == text
 
 
-def test_who_is_not_ready_is_told_with_the_reason_that_is_known() -> None:
-    told = not_ready(
+def test_processes_that_are_not_ready_are_listed_with_their_reasons() -> None:
+    text = not_ready(
         report(
             part("s1", UnitState.READY),
             part("s2", UnitState.STARTING, note="takes no connection"),
@@ -84,7 +84,7 @@ def test_who_is_not_ready_is_told_with_the_reason_that_is_known() -> None:
             part("w3", UnitState.TROUBLED, note="silent"),
         )
     )
-    assert told == "s2 (takes no connection), w1, w3 (silent)"
+    assert text == "s2 (takes no connection), w1, w3 (silent)"
     assert not_ready(report(part("s1", UnitState.READY))) == ""
 
 

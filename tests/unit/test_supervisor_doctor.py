@@ -1,4 +1,4 @@
-"""What the doctor makes of versions and numbers, and which command mends what on which platform."""
+"""How doctor judges versions and numbers, and the remedies on each platform."""
 
 import sys
 from pathlib import Path
@@ -52,7 +52,7 @@ BUILD = NginxBuild(version="1.22.1", stream=True, modules=None)
         ("freebsd14", DEBIAN, Family.OTHER),
     ],
 )
-def test_a_platform_is_recognised_by_what_it_says_of_itself(system: str, os_release: str, family: Family) -> None:
+def test_a_platform_is_recognised_by_its_release_file(system: str, os_release: str, family: Family) -> None:
     assert remedies.recognise(system, os_release, root=False) == Platform(family, root=False)
 
 
@@ -142,7 +142,7 @@ def test_a_path_stays_one_word_in_a_command() -> None:
     )
 
 
-def test_windows_has_commands_of_its_own() -> None:
+def test_windows_has_its_own_commands() -> None:
     windows = Platform(Family.WINDOWS, root=False)
     path = Path("my things")
     assert remedies.take_over(windows, path) == 'takeown /R /F "my things"'
@@ -176,7 +176,7 @@ def test_an_old_python_is_a_problem(version: tuple[int, ...], verdict: Verdict) 
         ("", ("", "")),
     ],
 )
-def test_the_least_version_is_read_from_a_requirement(requirement: str, expected: tuple[str, str]) -> None:
+def test_the_minimum_version_is_read_from_a_requirement(requirement: str, expected: tuple[str, str]) -> None:
     assert minimum_version(requirement) == expected
 
 
@@ -195,7 +195,7 @@ def test_versions_are_compared_by_their_numbers(version: str, expected: tuple[in
     assert numbers(version) == expected
 
 
-def test_packages_that_are_old_or_missing_are_named_with_the_command_that_brings_them() -> None:
+def test_old_and_missing_packages_are_named_with_the_command_that_installs_them() -> None:
     installed = {"apsw": "3.54.1.0", "psutil": "7.0", "rich": "15.0.0"}
     required = ["apsw>=3.54.1.0", "psutil>=7.1", "rich>=15", "pika<2,>=1.4.4", "mypy>=1; extra == 'test'"]
     found = judge_packages(required, lambda name: installed.get(name, ""), HERE)
@@ -215,7 +215,7 @@ def test_packages_that_are_old_or_missing_are_named_with_the_command_that_brings
         (ENOUGH_SPACE, Verdict.OK),
     ],
 )
-def test_a_disk_that_fills_up_is_told_of(free: int, verdict: Verdict) -> None:
+def test_a_disk_that_fills_up_is_reported(free: int, verdict: Verdict) -> None:
     found = judge_space(Path("/data"), free)
     assert found.verdict is verdict
     assert bool(found.remedy) is (verdict is not Verdict.OK)
@@ -272,7 +272,7 @@ def test_an_nginx_is_a_problem_only_when_it_is_to_be_run(
         ),
     ],
 )
-def test_a_low_limit_of_open_files_is_told_of(soft: int, hard: int, verdict: Verdict, remedy: str) -> None:
+def test_a_low_limit_of_open_files_is_reported(soft: int, hard: int, verdict: Verdict, remedy: str) -> None:
     found = judge_open_files(soft, hard, HERE)
     assert (found.verdict, found.remedy) == (verdict, remedy)
 

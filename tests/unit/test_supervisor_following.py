@@ -1,4 +1,4 @@
-"""Logs, read as they are written: over rotations, cuts and new files, without a line that is missing or there twice."""
+"""Logs, followed over rotations, truncations and new files, with no line missing or read twice."""
 
 import os
 import subprocess
@@ -38,18 +38,18 @@ class _Logs:
         self.follower = Follower(self.home, names or None)
 
     def write(self, text: str, name: str = "w1") -> None:
-        """Write at the end of a log, as its process does."""
+        """Append to a log, as its process does."""
         with self.home.log(name).open("ab") as stream:
             stream.write(text.encode())
 
     def read(self) -> list[str]:
-        """What the lines since the last time say."""
+        """The messages since the last time."""
         return [line.text for line in self.follower.read()]
 
 
 @pytest.fixture
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Logs:
-    """A log with a line, which is followed from now on; what has a byte is large."""
+    """A log with one line, followed from now on. A file of one byte counts as large."""
     monkeypatch.setattr(log_files, "MAX_SIZE", 0)
     made = _Logs(tmp_path)
     made.write("before\n")
@@ -64,7 +64,7 @@ def test_what_is_written_from_now_on_is_read_once(logs: _Logs) -> None:
     assert logs.read() == []
 
 
-def test_a_line_is_read_when_it_has_its_end(logs: _Logs) -> None:
+def test_a_line_is_read_when_it_is_complete(logs: _Logs) -> None:
     logs.write("ha")
     assert logs.read() == []
     logs.write("lf\nnex")
@@ -81,7 +81,7 @@ def test_a_character_that_comes_in_two_parts_is_whole(logs: _Logs) -> None:
     assert logs.read() == ["ñ"]
 
 
-def test_a_line_without_an_end_is_not_collected_without_an_end(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_without_an_end_is_collected_only_up_to_a_limit(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reading, "MAX_PARTIAL_LINE", 10)
     logs.write("x" * 10)
     assert logs.read() == []
@@ -91,19 +91,19 @@ def test_a_line_without_an_end_is_not_collected_without_an_end(logs: _Logs, monk
     assert logs.read() == ["y"]
 
 
-def test_what_was_written_too_quickly_is_told_and_passed_over(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_written_too_quickly_is_skipped_and_reported(logs: _Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reading, "MAX_READ", 12)
     logs.write("a part")
     logs.read()
     logs.write("0123456789\n" * 1000)
-    told, *lines = logs.read()
-    assert told == "(10,988 bytes were written too quickly to be shown)"
+    notice, *lines = logs.read()
+    assert notice == "(10,988 bytes were written too quickly to be shown)"
     assert lines == ["0123456789"]
     logs.write("next\n")
     assert logs.read() == ["next"]
 
 
-def test_a_line_without_a_time_goes_with_the_one_before_it_also_at_the_next_look(logs: _Logs) -> None:
+def test_a_line_without_a_time_belongs_to_the_one_before_also_at_the_next_read(logs: _Logs) -> None:
     logs.write(f"{ERROR}\n")
     logs.read()
     logs.write("  at here\n")
@@ -112,7 +112,7 @@ def test_a_line_without_a_time_goes_with_the_one_before_it_also_at_the_next_look
     assert line.at is not None
 
 
-def test_the_lines_of_several_are_in_the_order_of_time(logs: _Logs) -> None:
+def test_the_lines_of_several_processes_are_in_the_order_of_time(logs: _Logs) -> None:
     logs.write(f"{LATER}\n", "s1")
     assert logs.read() == ["later"]
     logs.write(f"{LATER}\n", "s1")
@@ -120,7 +120,7 @@ def test_the_lines_of_several_are_in_the_order_of_time(logs: _Logs) -> None:
     assert logs.read() == ["it broke", "  at here", "later"]
 
 
-def test_what_comes_later_is_followed_when_it_is_wanted(logs: _Logs) -> None:
+def test_logs_that_come_later_are_followed_when_selected(logs: _Logs) -> None:
     logs.write("of s1\n", "s1")
     logs.follow("w1")
     logs.write("of s2\n", "s2")
@@ -134,7 +134,7 @@ def test_what_comes_later_is_followed_when_it_is_wanted(logs: _Logs) -> None:
         logs.follow("w1", "w9")
 
 
-def test_a_rotation_costs_nothing_that_is_followed(logs: _Logs) -> None:
+def test_a_rotation_loses_nothing_that_is_followed(logs: _Logs) -> None:
     logs.write("one\n")
     assert logs.read() == ["one"]
     logs.write("two\n")
@@ -147,7 +147,7 @@ def test_a_rotation_costs_nothing_that_is_followed(logs: _Logs) -> None:
     assert logs.read() == ["four"]
 
 
-def test_several_rotations_between_two_looks_cost_nothing(logs: _Logs) -> None:
+def test_several_rotations_between_two_reads_lose_nothing(logs: _Logs) -> None:
     for number in range(3):
         logs.write(f"line {number}\n")
         assert rotate_by_copying(logs.path)
@@ -166,7 +166,7 @@ def test_the_rest_of_an_empty_log_is_read_after_its_rotation(tmp_path: Path, mon
     assert logs.read() == ["one", "two"]
 
 
-def test_a_line_that_a_rotation_parts_is_whole(logs: _Logs) -> None:
+def test_a_line_that_a_rotation_splits_is_joined(logs: _Logs) -> None:
     logs.write("one ha")
     logs.read()
     assert rotate_by_copying(logs.path)
@@ -178,7 +178,7 @@ def test_a_line_that_a_rotation_parts_is_whole(logs: _Logs) -> None:
     assert logs.read() == ["another half"]
 
 
-def test_a_new_file_does_not_go_on_with_a_line_of_the_former_one(logs: _Logs) -> None:
+def test_a_new_file_does_not_continue_a_line_of_the_former_one(logs: _Logs) -> None:
     logs.write("it died in the mid")
     logs.read()
     assert rotate_by_renaming(logs.path)
@@ -188,7 +188,7 @@ def test_a_new_file_does_not_go_on_with_a_line_of_the_former_one(logs: _Logs) ->
     assert logs.read() == ["a new one"]
 
 
-def test_a_log_that_somebody_empties_goes_on_and_nothing_old_comes_again(logs: _Logs) -> None:
+def test_a_log_that_is_emptied_goes_on_without_old_lines(logs: _Logs) -> None:
     logs.write("one\n" * 10)
     assert rotate_by_copying(logs.path)
     logs.write("two\n" * 5)
@@ -202,7 +202,7 @@ def test_a_log_that_somebody_empties_goes_on_and_nothing_old_comes_again(logs: _
     assert logs.read() == ["four"]
 
 
-def test_former_files_that_somebody_removes_are_not_missed(logs: _Logs) -> None:
+def test_rotated_files_may_be_removed(logs: _Logs) -> None:
     for text in ("one\n" * 10, "two\n" * 10):
         logs.write(text)
         assert rotate_by_copying(logs.path)
@@ -236,7 +236,7 @@ def test_followed_over_many_rotations_no_line_of_a_process_is_missing(
                 return found[-1:] == [last]
 
             wait_until(has_come, last, PATIENCE)
-            # Nothing is written now: what comes at a cut may be lost.
+            # Nothing is written now: a line at a truncation may be lost.
             rotations += rotate_by_copying(logs.path)
     finally:
         process.kill()
@@ -245,7 +245,7 @@ def test_followed_over_many_rotations_no_line_of_a_process_is_missing(
     assert found == [f"line {number}" for number in range(2000)]
 
 
-# What the command does with them.
+# The command.
 
 
 def shown(logs: _Logs, *names: str, limit: int = 100, log_filter: LogFilter | None = None) -> list[str]:
@@ -260,7 +260,7 @@ def shown(logs: _Logs, *names: str, limit: int = 100, log_filter: LogFilter | No
     return [line.text for line in lines]
 
 
-def test_the_last_lines_are_handed_over(logs: _Logs) -> None:
+def test_the_last_lines_are_written(logs: _Logs) -> None:
     logs.write(f"{ERROR}\n")
     assert shown(logs) == ["before", "it broke"]
     assert shown(logs, "w1", limit=1) == ["it broke"]
@@ -270,7 +270,7 @@ def test_the_last_lines_are_handed_over(logs: _Logs) -> None:
         shown(logs, "w9")
 
 
-def test_what_is_followed_is_handed_over_as_it_comes_until_it_is_to_stop(logs: _Logs) -> None:
+def test_new_lines_are_written_until_the_command_is_to_end(logs: _Logs) -> None:
     lines: list[str] = []
     coming = [f"{ERROR}\nquiet\n", "", f"{LATER}\nnot wanted\n"]
     before: list[list[str]] = []
@@ -292,7 +292,7 @@ def test_what_is_followed_is_handed_over_as_it_comes_until_it_is_to_stop(logs: _
     assert before == [[], ["it broke", "quiet"], ["it broke", "quiet"], ["it broke", "quiet"]]
 
 
-def test_what_is_written_while_the_last_lines_are_shown_is_not_missed(logs: _Logs) -> None:
+def test_lines_written_while_the_last_ones_are_shown_are_not_missed(logs: _Logs) -> None:
     lines: list[str] = []
 
     def take(line: LogLine) -> None:
@@ -305,6 +305,6 @@ def test_what_is_written_while_the_last_lines_are_shown_is_not_missed(logs: _Log
     assert lines == ["before", "written meanwhile"]
 
 
-def test_nothing_is_followed_of_a_name_that_is_none(logs: _Logs) -> None:
+def test_following_a_wrong_name_is_an_error(logs: _Logs) -> None:
     with pytest.raises(SupervisorError, match="there is no log of 'w9'"):
         show(logs.home, ["w9"], limit=1, follow=True, log_filter=LogFilter(), write=lambda _: None, wait=lambda _: True)

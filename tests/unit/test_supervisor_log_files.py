@@ -20,14 +20,14 @@ from tests.services.waiting import wait_until
 PATIENCE = 60.0
 LINES = 6000
 
-WRITES_WHEN_TOLD = """
+WRITES_ON_REQUEST = """
 import sys
 number = 0
 for order in sys.stdin:
     for _ in range(int(order)):
         print(f"line {number}", flush=True)
         number += 1
-    print("told", file=sys.stderr, flush=True)
+    print("written", file=sys.stderr, flush=True)
 """
 WRITES_ON = f"""
 import time
@@ -36,14 +36,14 @@ for number in range({LINES}):
     if number % 100 == 0:
         time.sleep(0.001)
 """
-"""It pauses now and then, as a machine of one processor would let nobody else run."""
+"""It pauses now and then, as on a machine of one processor nothing else would run."""
 
 posix = pytest.mark.skipif(os.name != "posix", reason="rights and errors are others there")
 
 
 @contextlib.contextmanager
 def writing(path: Path, program: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that prints to a log, as the supervisor starts one."""
+    """A process that prints to a log, as the supervisor starts it."""
     with open_log(path) as output:
         process = subprocess.Popen(
             [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.PIPE
@@ -56,25 +56,23 @@ def writing(path: Path, program: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def write(process: "subprocess.Popen[bytes]", lines: int) -> None:
-    """Have it print so many lines."""
+    """Let the process print so many lines."""
     assert process.stdin is not None
     assert process.stderr is not None
     process.stdin.write(f"{lines}\n".encode())
     process.stdin.flush()
-    assert process.stderr.readline() == b"told\n"
+    assert process.stderr.readline() == b"written\n"
 
 
 def numbers(content: bytes) -> list[int]:
-    """Which whole lines there are."""
+    """The numbers of the complete lines."""
     return [int(found[1]) for line in content.split(b"\n") if (found := re.fullmatch(rb"line (\d+)( x{80})?", line))]
 
 
-def test_a_process_that_is_written_for_goes_on_in_the_same_file_and_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_goes_on_in_the_same_file_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "MAX_SIZE", 500)
     path = tmp_path / "w1.log"
-    with writing(path, WRITES_WHEN_TOLD) as process:
+    with writing(path, WRITES_ON_REQUEST) as process:
         write(process, 10)
         assert not rotate_by_copying(path)
         file = path.stat().st_ino
@@ -84,14 +82,14 @@ def test_a_process_that_is_written_for_goes_on_in_the_same_file_and_loses_nothin
             assert path.stat().st_size == 0
             assert len(rotated_files(path)) == generation
         write(process, 5)
-        # It still holds the file that was cut off, and no hole is before what it writes now.
+        # The process still writes to the truncated file, and there is no hole before its new lines.
         assert path.stat().st_ino == file
         assert path.read_bytes() == b"".join(b"line %d\n" % number for number in range(210, 215))
     assert rotated_files(path) == [tmp_path / "w1.log.2", tmp_path / "w1.log.1"]
     assert numbers(b"".join(each.read_bytes() for each in rotated_files(path))) == list(range(210))
 
 
-def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_at_the_cut(
+def test_a_rotation_loses_only_what_is_written_at_the_truncation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_files, "MAX_SIZE", 30_000)
@@ -113,32 +111,32 @@ def test_what_a_rotation_loses_of_a_process_that_never_pauses_is_only_what_came_
     found = numbers(content)
     assert found[0] == 0
     assert len(found) > LINES // 2
-    # Nothing is there twice or in another order, and nothing is missing or damaged but at a cut.
+    # No line is there twice or out of order, and none is missing or damaged except at a truncation.
     assert all(before < after for before, after in pairwise(found))
     assert sum(after > before + 1 for before, after in pairwise(found)) <= rotations
     assert content.count(b"\n") - len(found) <= rotations
 
 
-def test_who_writes_more_quickly_than_it_is_copied_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_is_faster_than_the_copy_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "MAX_SIZE", 50)
     monkeypatch.setattr(log_files, "FLOOD_SIZE", 200)
     path = tmp_path / "w1.log"
     written = 150
     copy = log_files._copy  # noqa: SLF001 - the moment between two blocks can't be met from outside
 
-    def copy_while_it_grows(source: RawIOBase, target: RawIOBase, most: int) -> None:
+    def copy_while_it_grows(source: RawIOBase, target: RawIOBase, limit: int) -> None:
         with path.open("ab") as writer:
             writer.write(b"x" * 300)
-        copy(source, target, most)
+        copy(source, target, limit)
 
     monkeypatch.setattr(log_files, "_copy", copy_while_it_grows)
     path.write_bytes(b"x" * written)
     assert rotate_by_copying(path)
-    [aside] = rotated_files(path)
+    [rotated] = rotated_files(path)
     assert path.stat().st_size == 0
-    kept, told = aside.read_bytes().split(b"\n", 1)
+    kept, notice = rotated.read_bytes().split(b"\n", 1)
     assert kept == b"x" * 200
-    assert told == b"(550 bytes after this were written too quickly to be kept)\n"
+    assert notice == b"(550 bytes after this were written too quickly to be kept)\n"
 
 
 @pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
@@ -150,17 +148,17 @@ def test_of_a_flood_the_end_is_kept_from_a_whole_line_on(
     path = tmp_path / "w1.log"
     path.write_bytes(b"".join(b"line %d\n" % number for number in range(1000)))
     assert setter(path)
-    [aside] = rotated_files(path)
-    told, *lines = aside.read_bytes().splitlines()
-    assert told == b"(8845 bytes before this were written too quickly to be kept)"
+    [rotated] = rotated_files(path)
+    notice, *lines = rotated.read_bytes().splitlines()
+    assert notice == b"(8845 bytes before this were written too quickly to be kept)"
     assert lines == [b"line %d" % number for number in range(995, 1000)]
     path.write_bytes(b"x" * 1000)
     assert setter(path)
-    assert aside.read_bytes().splitlines()[1] == b"x" * 50
+    assert rotated.read_bytes().splitlines()[1] == b"x" * 50
 
 
 @pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
-def test_so_many_generations_are_kept_and_no_more(
+def test_only_so_many_rotated_files_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
 ) -> None:
     monkeypatch.setattr(log_files, "MAX_SIZE", 5)
@@ -174,7 +172,7 @@ def test_so_many_generations_are_kept_and_no_more(
 
 
 @pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
-def test_what_is_not_large_or_not_there_is_left_alone(tmp_path: Path, setter: Callable[[Path], bool]) -> None:
+def test_a_small_or_missing_file_is_left_alone(tmp_path: Path, setter: Callable[[Path], bool]) -> None:
     path = tmp_path / "s1.log"
     assert not setter(path)
     path.write_bytes(b"short")
@@ -192,7 +190,7 @@ def test_a_file_of_exactly_the_maximum_size_is_not_rotated(tmp_path: Path, monke
     assert rotate_by_copying(path)
 
 
-def test_former_files_are_told_also_when_one_between_is_gone(tmp_path: Path) -> None:
+def test_rotated_files_are_found_with_one_missing_between(tmp_path: Path) -> None:
     for name in ("s1.log.1", "s1.log.3", "s1.log.4", "s1.log.half", "s11.log.2"):
         (tmp_path / name).touch()
     assert rotated_files(tmp_path / "s1.log") == [tmp_path / "s1.log.3", tmp_path / "s1.log.1"]
@@ -218,9 +216,9 @@ def test_a_full_disk_is_an_error_that_costs_no_line(tmp_path: Path, monkeypatch:
     path.write_bytes(b"long enough")
     (tmp_path / "s1.log.1").write_bytes(b"former")
     (tmp_path / "s1.log.half").symlink_to("/dev/full")
-    with pytest.raises(SupervisorError, match=r"can't set .*s1\.log aside: No space left"):
+    with pytest.raises(SupervisorError, match=r"can't rotate .*s1\.log: No space left"):
         rotate_by_copying(path)
-    # What was begun is cleared away: it would take the last of the room.
+    # The unfinished copy is removed: it would take up the last of the disk.
     assert {each.name for each in tmp_path.iterdir()} == {"s1.log", "s1.log.1"}
     assert (path.read_bytes(), rotated_files(path)[0].read_bytes()) == (b"long enough", b"former")
     assert rotate_by_copying(path)
@@ -229,22 +227,22 @@ def test_a_full_disk_is_an_error_that_costs_no_line(tmp_path: Path, monkeypatch:
 
 @posix
 @pytest.mark.parametrize("setter", [rotate_by_copying, rotate_by_renaming])
-def test_a_rotation_that_cannot_end_cuts_nothing_off(
+def test_a_rotation_that_fails_truncates_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setter: Callable[[Path], bool]
 ) -> None:
     monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     path.write_bytes(b"long enough")
-    # No file can take the place of a directory.
+    # A file can't replace a directory.
     (tmp_path / "s1.log.3").mkdir()
     (tmp_path / "s1.log.2").touch()
-    with pytest.raises(SupervisorError, match="can't set"):
+    with pytest.raises(SupervisorError, match="can't rotate"):
         setter(path)
     assert path.read_bytes() == b"long enough"
     assert not (tmp_path / "s1.log.half").exists()
 
 
-def test_what_a_rotation_that_died_has_left_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_copy_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     path.write_bytes(b"long enough")

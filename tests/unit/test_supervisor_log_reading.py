@@ -1,4 +1,4 @@
-"""What lines of logs mean, and how they come out, whatever a file holds."""
+"""How lines of logs are parsed and made printable, whatever a file holds."""
 
 import datetime
 import logging
@@ -32,7 +32,7 @@ HERE = datetime.datetime(2026, 11, 25, 12).astimezone().timestamp()
 BEFORE = LogLine("w1", "it broke", Level.ERROR, NOON)
 
 CLEAR = "\x1b[2J\x9b2J\x07\u202e\u2028\r\x00"
-"""What would clear a terminal, ring, turn the writing around, or begin a new line."""
+"""Clears a terminal, rings, reverses the writing direction, or begins a new line."""
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ CLEAR = "\x1b[2J\x9b2J\x07\u202e\u2028\r\x00"
         ("2026/11/25 12:00:00 [error] 17#17: *1 refused", LogLine("w1", "17#17: *1 refused", Level.ERROR, HERE)),
     ],
 )
-def test_lines_of_our_programs_of_rabbitmq_and_of_nginx(text: str, expected: LogLine) -> None:
+def test_lines_of_cauce_of_rabbitmq_and_of_nginx(text: str, expected: LogLine) -> None:
     assert parse(text, "w1") == expected
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_what_our_programs_log_is_read_back(form: str) -> None:
+def test_what_cauce_logs_is_read_back(form: str) -> None:
     formatter = logs.JsonLines("w1") if form == "json" else logs.TextLines("w1")
     record = logging.LogRecord("cauce.worker", logging.WARNING, __file__, 1, "%s has left", ("s1",), None)
     line = parse(formatter.format(record), "w1")
@@ -92,7 +92,7 @@ def test_a_traceback_of_a_structured_line_is_shown_behind_it() -> None:
         '{"time": "", "level": "", "message": "", "x": ' + '{"x": ' * 100_000,
     ],
 )
-def test_a_line_that_tells_no_time_goes_with_the_one_before(text: str) -> None:
+def test_a_line_without_a_time_belongs_to_the_one_before(text: str) -> None:
     assert parse(text, "w1", BEFORE) == LogLine("w1", logs.printable(text, MAX_LINE_LENGTH), Level.ERROR, NOON)
     assert parse(text, "w1") == LogLine("w1", logs.printable(text, MAX_LINE_LENGTH), None, None)
 
@@ -109,7 +109,7 @@ def test_a_line_that_tells_no_time_goes_with_the_one_before(text: str) -> None:
         "9999-12-31T23:59:59",
     ],
 )
-def test_a_time_that_is_none_or_cannot_be_shown_is_left_out(moment: str) -> None:
+def test_an_invalid_time_is_left_out(moment: str) -> None:
     line = parse(msgspec.json.encode({"time": moment, "level": "info", "message": "x"}).decode(), "w1")
     assert line == LogLine("w1", "x", Level.INFO, None)
     assert as_text(line) == f"{'':12} INFO     {'w1':10} x"
@@ -125,14 +125,14 @@ def test_a_time_that_is_none_or_cannot_be_shown_is_left_out(moment: str) -> None
         msgspec.json.encode({"time": CLEAR, "level": CLEAR, "logger": CLEAR, "message": CLEAR}).decode(),
     ],
 )
-def test_nothing_that_a_terminal_would_obey_comes_out(text: str) -> None:
+def test_no_control_character_is_left(text: str) -> None:
     for line in (parse(text, "w1"), parse(text, "w1", BEFORE)):
         assert line.text.isprintable()
         assert r"\x1b[2J\x9b2J\x07\u202e\u2028" in line.text
         assert as_text(line).isprintable()
 
 
-def test_tabs_are_spaces_and_what_is_very_long_is_cut() -> None:
+def test_tabs_become_spaces_and_long_lines_are_cut() -> None:
     assert parse("\tat here", "w1").text == "    at here"
     for text in ("x" * 10**6, "2026-11-25 12:00:00.000 INFO    w1 " + "x" * 10**6):
         shown = parse(text, "w1").text
@@ -140,20 +140,20 @@ def test_tabs_are_spaces_and_what_is_very_long_is_cut() -> None:
 
 
 @given(st.text(), st.sampled_from(["", "{", "2026-11-25 12:00:00.000 INFO    w1 ", "2026/11/25 12:00:00 [error] "]))
-def test_whatever_a_line_says_it_comes_out_as_one_printable_line(text: str, start: str) -> None:
+def test_any_line_becomes_one_printable_line(text: str, start: str) -> None:
     line = parse(start + text, "w1", BEFORE)
     assert as_text(line).isprintable()
     assert msgspec.json.decode(msgspec.json.encode(as_json(line)), type=LogLineJson) == as_json(line)
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
-def test_whatever_a_structured_line_says_it_comes_out_as_one_printable_line(moment: str, level: str, said: str) -> None:
-    line = parse(msgspec.json.encode({"time": moment, "level": level, "message": said}).decode(), "w1")
+def test_any_structured_line_becomes_one_printable_line(moment: str, level: str, message: str) -> None:
+    line = parse(msgspec.json.encode({"time": moment, "level": level, "message": message}).decode(), "w1")
     assert as_text(line).isprintable()
     assert as_json(line).message == line.text
 
 
-def test_a_line_for_people_and_one_for_programs() -> None:
+def test_a_line_as_text_and_as_json() -> None:
     line = LogLine("w1", "so it is", Level.WARNING, NOON + 0.5)
     here = datetime.datetime.fromtimestamp(NOON).astimezone()
     assert as_text(line) == f"{here:%H:%M:%S}.500 WARNING  w1         so it is"
@@ -165,7 +165,7 @@ def test_a_line_for_people_and_one_for_programs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "passes"),
+    ("log_filter", "passes"),
     [
         (LogFilter(), [True, True, True]),
         (LogFilter(min_level=Level.DEBUG), [True, True, True]),
@@ -178,13 +178,13 @@ def test_a_line_for_people_and_one_for_programs() -> None:
         (LogFilter(since=NOON + 0.001), [False, True, False]),
     ],
 )
-def test_which_lines_are_wanted(wanted: LogFilter, passes: list[bool]) -> None:
+def test_which_lines_are_selected(log_filter: LogFilter, passes: list[bool]) -> None:
     lines = [
         LogLine("w1", "In der Straße", Level.INFO, NOON),
         LogLine("w1", "it broke", Level.ERROR, NOON + 1),
         LogLine("w1", "no time, no level"),
     ]
-    assert [wanted.passes(line) for line in lines] == passes
+    assert [log_filter.passes(line) for line in lines] == passes
 
 
 # The last lines of files.
@@ -198,7 +198,7 @@ class Logs:
         self.home.create()
 
     def write(self, name: str, *texts: str, generation: int = 0) -> None:
-        """Write lines to the end of a log, or of a former one."""
+        """Write lines to the end of a log, or of a rotated one."""
         path = self.home.log(name)
         if generation:
             path = path.with_name(f"{path.name}.{generation}")
@@ -206,7 +206,7 @@ class Logs:
             stream.write("".join(f"{text}\n" for text in texts).encode())
 
     def tail(self, *names: str, limit: int = 100, log_filter: LogFilter | None = None) -> list[str]:
-        """What the last lines say."""
+        """The last messages."""
         return [line.text for line in tail(self.home, names or None, limit, log_filter or LogFilter())]
 
 
@@ -242,7 +242,7 @@ def test_the_last_lines_go_back_over_rotated_files(written: Logs) -> None:
     assert written.tail(log_filter=LogFilter(containing="ol"), limit=2) == ["older", "old"]
 
 
-def test_a_line_that_a_rotation_has_parted_is_whole_again(written: Logs) -> None:
+def test_a_line_that_a_rotation_has_split_is_joined(written: Logs) -> None:
     written.home.log("w1").with_name("w1.log.1").write_text(at(0, "one ha"), "utf-8")
     written.write("w1", "lf and the other", at(1, "next"))
     assert written.tail() == ["one half and the other", "next"]
@@ -258,7 +258,7 @@ def test_few_lines_among_many_are_found_by_reading_back_as_far_as_needed(
     assert written.tail(limit=501)[0] == "the rare one"
 
 
-def test_what_is_not_too_old_is_found_also_when_a_block_begins_within_a_traceback(
+def test_lines_since_a_time_are_found_when_a_block_begins_within_a_traceback(
     written: Logs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_reading, "_BLOCK", 100)
@@ -267,14 +267,14 @@ def test_what_is_not_too_old_is_found_also_when_a_block_begins_within_a_tracebac
     assert written.tail(log_filter=LogFilter(since=HERE + 5)) == ["it broke", *trace, "last"]
 
 
-def test_reading_back_ends_at_what_is_too_old(written: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_back_ends_at_older_lines(written: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_reading, "_BLOCK", 200)
     written.write("w1", *(at(number, f"line {number}") for number in range(10)))
     assert written.tail(log_filter=LogFilter(since=HERE + 7)) == ["line 7", "line 8", "line 9"]
     assert written.tail(log_filter=LogFilter(since=HERE + 10)) == []
 
 
-def test_bytes_that_are_no_text_are_shown_and_hide_nothing(written: Logs) -> None:
+def test_bytes_that_are_no_text_hide_nothing(written: Logs) -> None:
     written.home.log("w1").write_bytes(
         b"\xff\xfe\x00\xc2\x9b2J\r\n\n \n" + at(0, "good").encode() + b"\n\x1b]0;title\x07\nno end"
     )
@@ -284,7 +284,7 @@ def test_bytes_that_are_no_text_are_shown_and_hide_nothing(written: Logs) -> Non
     assert rest == ["good", r"\x1b]0;title\x07", "no end"]
 
 
-def test_which_logs_there_are(written: Logs) -> None:
+def test_which_logs_exist(written: Logs) -> None:
     assert log_paths(written.home, None) == []
     assert log_paths(written.home, []) == []
     with pytest.raises(SupervisorError, match=r"there is no log of 'w1'; there are: none"):

@@ -87,7 +87,7 @@ def test_a_full_disk_is_logged_once_until_a_rotation_succeeds(logs: _Logs, caplo
 
 
 def test_a_log_that_cannot_be_rotated_is_tried_again(logs: _Logs, caplog: pytest.LogCaptureFixture) -> None:
-    # No file can take the place of a directory.
+    # A file can't replace a directory.
     obstacle = logs.paths[0].with_name("s1.log.half")
     obstacle.mkdir()
     logs.rotation.rotate_if_due(0.0)

@@ -25,7 +25,7 @@ PROGRAMS = RabbitPrograms(Path("/places/rabbitmq-server"), Path("/places/epmd"))
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Where a node is to live; nothing is there yet."""
+    """The directory of a node, which does not exist yet."""
     return Home(tmp_path).rabbitmq
 
 
@@ -40,7 +40,7 @@ def umask(mask: int) -> Iterator[None]:
 
 @contextmanager
 def taken(port: int) -> Iterator[None]:
-    """Somebody listens on the port within the block."""
+    """Listen on the port within the block."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
@@ -68,7 +68,7 @@ def contents(directory: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_everything_that_is_written_is_for_its_owner_alone(directory: Path, mask: int) -> None:
+def test_every_file_is_for_its_owner_alone(directory: Path, mask: int) -> None:
     with umask(mask):
         rabbitmq_node.prepare(directory, running=False)
     assert mode(directory) == 0o700
@@ -82,7 +82,7 @@ def test_everything_that_is_written_is_for_its_owner_alone(directory: Path, mask
     }
 
 
-def test_rights_that_are_too_wide_are_taken_back(directory: Path) -> None:
+def test_permissions_that_are_too_wide_are_corrected(directory: Path) -> None:
     directory.mkdir(parents=True)
     directory.chmod(0o755)
     (directory / "rabbitmq.conf").write_text("listeners.tcp.default = 5672\n", encoding="utf-8")
@@ -93,7 +93,7 @@ def test_rights_that_are_too_wide_are_taken_back(directory: Path) -> None:
     assert "5672" not in contents(directory)["rabbitmq.conf"].split()
 
 
-def test_a_file_is_never_written_through_a_link_that_somebody_has_laid(directory: Path, tmp_path: Path) -> None:
+def test_a_file_is_never_written_through_a_link(directory: Path, tmp_path: Path) -> None:
     directory.mkdir(parents=True)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("mine", encoding="utf-8")
@@ -104,7 +104,7 @@ def test_a_file_is_never_written_through_a_link_that_somebody_has_laid(directory
     assert not any(each.is_symlink() for each in directory.iterdir())
 
 
-def test_the_settings_hold_what_the_node_is(directory: Path) -> None:
+def test_the_settings_match_the_node(directory: Path) -> None:
     node = rabbitmq_node.prepare(directory, running=False)
     settings = dict(line.split(" = ") for line in contents(directory)["rabbitmq.conf"].splitlines())
     assert settings["listeners.tcp.default"] == f"127.0.0.1:{node.port}"
@@ -128,7 +128,7 @@ def test_two_directories_have_nothing_in_common(tmp_path: Path) -> None:
 # From one start to the next.
 
 
-def test_a_node_that_was_here_before_stays_what_it_was(directory: Path) -> None:
+def test_an_existing_node_is_kept(directory: Path) -> None:
     former = rabbitmq_node.prepare(directory, running=False)
     before = contents(directory)
     assert rabbitmq_node.prepare(directory, running=False) == former
@@ -136,7 +136,7 @@ def test_a_node_that_was_here_before_stays_what_it_was(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1, 2], ids=["port", "distribution port", "epmd port"])
-def test_a_taken_port_moves_the_node_and_nothing_else_of_it(directory: Path, which: int) -> None:
+def test_a_taken_port_changes_only_the_ports_of_the_node(directory: Path, which: int) -> None:
     former = rabbitmq_node.prepare(directory, running=False)
     cookie = cookie_of(directory)
     with taken(ports_of(former)[which]):
@@ -147,17 +147,17 @@ def test_a_taken_port_moves_the_node_and_nothing_else_of_it(directory: Path, whi
     assert cookie_of(directory) == cookie
     assert f"127.0.0.1:{moved.port}\n" in contents(directory)["rabbitmq.conf"]
     assert contents(directory)["broker.url"] == f"{moved.url}\n"
-    # It stays where it has moved to, also when the former port is free again.
+    # The node keeps its new ports when the former one is free again.
     assert rabbitmq_node.prepare(directory, running=False) == moved
 
 
-def test_a_node_that_runs_holds_its_own_ports_and_keeps_them(directory: Path) -> None:
+def test_a_running_node_keeps_its_ports(directory: Path) -> None:
     former = rabbitmq_node.prepare(directory, running=False)
     with taken(former.port), taken(former.epmd_port):
         assert rabbitmq_node.prepare(directory, running=True) == former
 
 
-def test_what_a_user_has_broken_is_written_again(directory: Path) -> None:
+def test_damaged_files_are_written_again(directory: Path) -> None:
     rabbitmq_node.prepare(directory, running=False)
     whole = contents(directory)
     for name in ("rabbitmq.conf", "environment.conf", "enabled_plugins", "broker.url"):
@@ -181,7 +181,7 @@ def test_a_damaged_record_gives_a_new_node_that_can_be_used(directory: Path, dam
     former = rabbitmq_node.prepare(directory, running=False)
     (directory / "node.json").write_bytes(damage)
     node = rabbitmq_node.prepare(directory, running=False)
-    # Under its former name RabbitMQ would keep its former password, which nobody knows any more.
+    # Under its former name RabbitMQ would keep its former password, which is lost.
     assert node.name != former.name
     assert node.password != former.password
     assert contents(directory)["broker.url"] == f"{node.url}\n"
@@ -197,11 +197,11 @@ def test_a_record_with_a_port_that_is_none_is_damaged(directory: Path, port: int
     assert all(0 < each < 65_536 for each in ports_of(node))
 
 
-# Where it can't be.
+# Errors.
 
 
 @pytest.mark.parametrize("name", ["día", "漢字", "a*", "what?", "a[1]", "a{1}", "a^", "now!"])
-def test_a_path_that_rabbitmq_refuses_is_explained_before_anything_is_made(tmp_path: Path, name: str) -> None:
+def test_a_path_that_rabbitmq_refuses_is_explained_before_anything_is_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(SupervisorError, match="--dir") as caught:
         rabbitmq_node.prepare(tmp_path / name / "rabbitmq", running=False)
     assert "embedded queue" in str(caught.value)
@@ -229,10 +229,10 @@ def test_a_file_that_cannot_be_replaced_is_explained_without_what_it_should_hold
     assert node.password not in str(caught.value)
 
 
-# What it is told.
+# The environment and the command lines.
 
 
-def test_nothing_of_the_users_own_environment_changes_the_node(directory: Path) -> None:
+def test_the_environment_of_the_user_does_not_change_the_node(directory: Path) -> None:
     node = rabbitmq_node.prepare(directory, running=False)
     foreign = [
         *("NODE_PORT", "NODE_IP_ADDRESS", "NODENAME", "CONFIG_FILE", "CONFIG_FILES", "ADVANCED_CONFIG_FILE"),
@@ -242,48 +242,48 @@ def test_nothing_of_the_users_own_environment_changes_the_node(directory: Path) 
     ]
     erlang = ["ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_LIBS", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS"]
     inherited = dict.fromkeys((*(f"RABBITMQ_{name}" for name in foreign), *foreign, *erlang, "HOME"), "evil")
-    told = {**inherited, **rabbitmq_node.environment(node, directory)}
-    assert [name for name in (*erlang, "HOME") if told[name] == "evil"] == []
+    variables = {**inherited, **rabbitmq_node.environment(node, directory)}
+    assert [name for name in (*erlang, "HOME") if variables[name] == "evil"] == []
     # Where RABBITMQ_X is empty, RabbitMQ takes X.
-    assert [name for name in foreign if (told[f"RABBITMQ_{name}"] or told[name]) == "evil"] == []
+    assert [name for name in foreign if (variables[f"RABBITMQ_{name}"] or variables[name]) == "evil"] == []
 
 
-def test_the_one_variable_that_must_not_be_empty_is_taken_away_by_the_file_that_is_read_first(directory: Path) -> None:
+def test_the_one_variable_that_must_not_be_empty_is_unset_by_the_file_that_is_read_first(directory: Path) -> None:
     node = rabbitmq_node.prepare(directory, running=False)
-    told = rabbitmq_node.environment(node, directory)
-    assert "RABBITMQ_FEATURE_FLAGS" not in told
-    first = Path(told["RABBITMQ_CONF_ENV_FILE"]).read_text(encoding="utf-8")
+    variables = rabbitmq_node.environment(node, directory)
+    assert "RABBITMQ_FEATURE_FLAGS" not in variables
+    first = Path(variables["RABBITMQ_CONF_ENV_FILE"]).read_text(encoding="utf-8")
     assert first == "unset RABBITMQ_FEATURE_FLAGS FEATURE_FLAGS\n"
 
 
-def test_all_its_files_are_its_own_and_all_its_listeners_on_the_loopback_address(directory: Path) -> None:
+def test_all_files_are_in_the_directory_and_all_listeners_on_the_loopback_address(directory: Path) -> None:
     node = rabbitmq_node.prepare(directory, running=False)
-    told = rabbitmq_node.environment(node, directory)
-    paths = [value for value in told.values() if value.startswith("/")]
+    variables = rabbitmq_node.environment(node, directory)
+    paths = [value for value in variables.values() if value.startswith("/")]
     assert len(paths) >= 5
     assert all(Path(value).is_relative_to(directory) for value in paths)
-    assert told["HOME"] == str(directory)
-    assert told["RABBITMQ_NODENAME"] == node.name
-    assert told["RABBITMQ_DIST_PORT"] == str(node.distribution_port)
-    assert (told["ERL_EPMD_PORT"], told["ERL_EPMD_ADDRESS"]) == (str(node.epmd_port), "127.0.0.1")
-    assert "inet_dist_use_interface {127,0,0,1}" in told["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+    assert variables["HOME"] == str(directory)
+    assert variables["RABBITMQ_NODENAME"] == node.name
+    assert variables["RABBITMQ_DIST_PORT"] == str(node.distribution_port)
+    assert (variables["ERL_EPMD_PORT"], variables["ERL_EPMD_ADDRESS"]) == (str(node.epmd_port), "127.0.0.1")
+    assert "inet_dist_use_interface {127,0,0,1}" in variables["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
     epmd = rabbitmq_node.epmd_command(PROGRAMS, node)
     assert epmd == ("/places/epmd", "-port", str(node.epmd_port), "-address", "127.0.0.1")
     assert rabbitmq_node.node_command(PROGRAMS) == ("/places/rabbitmq-server",)
 
 
-def test_no_secret_is_told_by_environment_or_command_line(directory: Path) -> None:
+def test_no_secret_is_in_the_environment_or_a_command_line(directory: Path) -> None:
     node = rabbitmq_node.prepare(directory, running=False)
-    told = [
+    variables = [
         *rabbitmq_node.environment(node, directory).values(),
         *rabbitmq_node.epmd_command(PROGRAMS, node),
         *rabbitmq_node.node_command(PROGRAMS),
     ]
     for secret in (node.password, cookie_of(directory)):
-        assert not any(secret in each for each in told)
+        assert not any(secret in each for each in variables)
 
 
-# How the others find it.
+# The broker named local.
 
 
 def test_the_broker_named_local_is_the_node_of_the_directory(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_the_broker_named_local_is_the_node_of_the_directory(tmp_path: Path) -> 
         assert node.user not in shown
 
 
-def test_whoever_opens_it_after_a_move_finds_it_where_it_is_now(tmp_path: Path) -> None:
+def test_the_broker_named_local_follows_the_node_to_new_ports(tmp_path: Path) -> None:
     home = Home(tmp_path)
     former = rabbitmq_node.prepare(home.rabbitmq, running=False)
     with taken(former.port):
@@ -312,7 +312,7 @@ def test_where_there_is_no_node_the_broker_named_local_says_how_to_make_one(tmp_
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"\xff", b"nonsense", b"amqp://user:pass-word-\xc3\xb1@host:port/"])
-def test_a_damaged_note_of_where_it_is_is_an_error_of_ours_and_shows_no_password(tmp_path: Path, damage: bytes) -> None:
+def test_a_damaged_url_file_is_explained_without_the_password(tmp_path: Path, damage: bytes) -> None:
     home = Home(tmp_path)
     rabbitmq_node.prepare(home.rabbitmq, running=False)
     (home.rabbitmq / rabbitmq_node.URL_FILE).write_bytes(damage)
@@ -321,8 +321,8 @@ def test_a_damaged_note_of_where_it_is_is_an_error_of_ours_and_shows_no_password
     assert "pass-word" not in str(caught.value)
 
 
-def test_a_url_holds_whatever_characters_a_name_and_a_password_have() -> None:
-    password = "p@s:s%?#"  # noqa: S105 - nothing has it
+def test_a_url_holds_any_characters_of_a_name_and_a_password() -> None:
+    password = "p@s:s%?#"  # noqa: S105 - an example
     node = RabbitNode(name="n@localhost", port=1, distribution_port=2, epmd_port=3, user="a user", password=password)
     assert node.url == "amqp://a%20user:p%40s%3As%25%3F%23@127.0.0.1:1/%2F"
 
@@ -332,7 +332,7 @@ def test_a_url_holds_whatever_characters_a_name_and_a_password_have() -> None:
 def test_the_programs_are_found_although_path_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/sbin")
     programs = rabbitmq_node.find_programs()
-    # Debian's wrapper in /usr/sbin insists on root or the user rabbitmq.
+    # Debian's wrapper in /usr/sbin requires root or the user rabbitmq.
     assert programs.server.name == "rabbitmq-server"
     assert programs.server.parent != Path("/usr/sbin")
     assert programs.epmd.name == "epmd"

@@ -1,4 +1,4 @@
-"""What a process's record says about it, and whether a server answers a greeting."""
+"""The health of a process by its record, and by greeting a server."""
 
 import socket
 import threading
@@ -46,7 +46,7 @@ SILENT = Condition(False, "silent: it writes no heartbeat", silent=True)
         ([replace(RECORD, number=6, phase=ProcessPhase.LEFT), RECORD], Condition(True)),
     ],
 )
-def test_what_a_record_says(records: list[ProcessRecord], expected: Condition) -> None:
+def test_the_health_by_a_record(records: list[ProcessRecord], expected: Condition) -> None:
     assert judge(TARGET, records, Liveness(), 1000.0) == expected
 
 
@@ -61,7 +61,7 @@ def test_what_a_record_says(records: list[ProcessRecord], expected: Condition) -
         ([replace(RECORD, started_at=90.0)], False),
     ],
 )
-def test_what_a_record_says_of_a_process_that_has_ended(records: list[ProcessRecord], expected: bool) -> None:
+def test_whether_an_ended_process_was_ready(records: list[ProcessRecord], expected: bool) -> None:
     assert was_ready(TARGET, records) is expected
 
 
@@ -92,10 +92,10 @@ def test_greeting_a_server(answer: bytes, trouble: str) -> None:
 
         serving = threading.Thread(target=serve)
         serving.start()
-        said = greet(Address("127.0.0.1", listener.getsockname()[1]), "token", 5.0)
+        error = greet(Address("127.0.0.1", listener.getsockname()[1]), "token", 5.0)
         serving.join()
-    assert trouble in said
-    assert bool(said) == bool(trouble)
+    assert trouble in error
+    assert bool(error) == bool(trouble)
 
 
 def test_a_server_that_accepts_and_hangs_is_not_waited_for() -> None:
@@ -103,7 +103,7 @@ def test_a_server_that_accepts_and_hangs_is_not_waited_for() -> None:
         assert "doesn't answer" in greet(Address("127.0.0.1", listener.getsockname()[1]), None, 0.05)
 
 
-def test_a_port_takes_connections_or_not() -> None:
+def test_a_port_that_listens_and_one_that_does_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
         assert probe_port(address, 5.0) == ""
@@ -114,11 +114,11 @@ def test_a_port_takes_connections_or_not() -> None:
     ("ready_after", "wall", "expected"),
     [
         (None, 100.0, Condition(True)),
-        (2.0, 101.9, Condition(False, "has just begun")),
+        (2.0, 101.9, Condition(False, "has just started")),
         (2.0, 102.0, Condition(True)),
     ],
 )
-def test_what_shows_nothing_but_its_life_is_ready_when_it_has_lived(
+def test_a_process_that_can_only_be_seen_to_live_is_ready_after_its_time(
     ready_after: float | None, wall: float, expected: Condition
 ) -> None:
     assert judge_age(replace(TARGET, kind=ProcessKind.DECLARED, ready_after=ready_after), wall) == expected

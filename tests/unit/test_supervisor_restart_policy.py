@@ -1,4 +1,4 @@
-"""When a process that died is started again: a table of histories."""
+"""When a process that died is restarted: a table of histories."""
 
 import pytest
 
@@ -63,7 +63,7 @@ def left(*times: float) -> list[UnexpectedExit]:
         pytest.param([*died(94, 95, 96, 97, 98), *left(99, 100)], Restart(8.0), id="leaving is not the sixth death"),
     ],
 )
-def test_what_is_done_after_a_death(exits: list[UnexpectedExit], expected: Restart | StopRestarting) -> None:
+def test_the_decision_after_an_exit(exits: list[UnexpectedExit], expected: Restart | StopRestarting) -> None:
     assert decide(exits, 100.0) == expected
 
 
@@ -72,15 +72,15 @@ def test_an_operators_stop_beats_every_restart(exits: list[UnexpectedExit]) -> N
     assert decide(exits, 100.0, wanted=False) == StayDown()
 
 
-@pytest.mark.parametrize(("jitter", "wait"), [(0.0, 0.4), (0.25, 0.45), (1.0, 0.6)])
-def test_chance_spreads_the_waits(jitter: float, wait: float) -> None:
+@pytest.mark.parametrize(("jitter", "delay"), [(0.0, 0.4), (0.25, 0.45), (1.0, 0.6)])
+def test_jitter_spreads_the_delays(jitter: float, delay: float) -> None:
     decision = decide(died(100), 100.0, jitter)
     assert isinstance(decision, Restart)
-    assert decision.delay == pytest.approx(wait)
+    assert decision.delay == pytest.approx(delay)
 
 
-def test_what_cannot_run_is_started_a_bounded_number_of_times() -> None:
-    """However it dies, at most so many starts within the window come before it is given up."""
+def test_a_process_that_cannot_run_is_given_up() -> None:
+    """It is started a bounded number of times within the window, however it dies."""
     now, exits = 0.0, died(0.0)
     while isinstance(decision := decide(exits, now), Restart):
         now += decision.delay

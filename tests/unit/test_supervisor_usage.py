@@ -1,4 +1,4 @@
-"""What processes take of the processor and the memory, measured on real ones. The test gives the time."""
+"""The processor time and the memory of real processes. The test sets the time."""
 
 import contextlib
 import os
@@ -59,7 +59,7 @@ def burn(seconds: float) -> None:
         pass
 
 
-def test_the_share_is_of_the_time_between_two_looks() -> None:
+def test_the_share_is_of_the_time_between_two_measurements() -> None:
     meter, me = UsageMeter(), target(os.getpid())
     first = meter.measure([me], 100.0)[me.identity]
     assert first.cpu is None
@@ -83,7 +83,7 @@ def test_at_the_same_moment_there_is_no_share() -> None:
     assert meter.measure([me], 100.0)[me.identity].cpu is None
 
 
-def test_nothing_is_measured_of_nobody_and_what_is_gone_is_left_out() -> None:
+def test_ended_processes_are_left_out() -> None:
     meter, me = UsageMeter(), target(os.getpid())
     assert meter.measure([], 100.0) == {}
     with running(BURNS) as process:
@@ -92,14 +92,14 @@ def test_nothing_is_measured_of_nobody_and_what_is_gone_is_left_out() -> None:
     assert set(meter.measure([other, me], 102.0)) == {me.identity}
 
 
-def test_what_was_not_looked_at_last_time_begins_anew() -> None:
+def test_a_process_that_was_not_measured_last_time_has_no_share() -> None:
     meter, me = UsageMeter(), target(os.getpid())
     meter.measure([me], 100.0)
     meter.measure([], 101.0)
     assert meter.measure([me], 102.0)[me.identity].cpu is None
 
 
-def test_another_process_with_the_same_id_begins_anew() -> None:
+def test_another_process_with_the_same_id_has_no_share() -> None:
     meter, me = UsageMeter(), target(os.getpid())
     meter.measure([me], 100.0)
     other = ProbeTarget(
@@ -114,7 +114,7 @@ def test_another_process_with_the_same_id_begins_anew() -> None:
 
 
 @pytest.mark.parametrize("kind", [ProcessKind.NGINX, ProcessKind.DECLARED])
-def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(kind: ProcessKind) -> None:
+def test_child_processes_count_for_some_kinds_and_their_end_is_no_gain(kind: ProcessKind) -> None:
     with running(HAS_A_CHILD) as process:
         family, alone = target(process.pid, kind), target(process.pid)
         of_family, of_one = UsageMeter(), UsageMeter()
@@ -127,6 +127,6 @@ def test_of_what_works_through_others_these_count_too_and_their_end_is_no_gain(k
         process.stdin.flush()
         assert process.stdout.readline().strip() == b"alone"
         after = of_family.measure([family], 101.0)[family.identity]
-        # The child has taken what it had spent with it, which is more than the other one has spent meanwhile.
+        # The time of the ended child is no longer in the sum, which is more than the other one has spent meanwhile.
         assert after.cpu == 0.0
         assert after.memory < with_child.memory

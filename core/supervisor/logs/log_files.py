@@ -123,12 +123,12 @@ def _copy_and_truncate(path: Path, half: Path) -> None:
 def _skip_flood(source: RawIOBase, copy: RawIOBase) -> None:
     """Skip the beginning of a flooded file up to the end of a line, and note that in the copy."""
     size = source.seek(0, os.SEEK_END)
-    place = source.seek(size - MAX_SIZE if size > FLOOD_SIZE else 0)
-    if place:
+    offset = source.seek(size - MAX_SIZE if size > FLOOD_SIZE else 0)
+    if offset:
         # Text without line breaks is cut anywhere.
         found = source.read(_BLOCK).find(b"\n")
-        place = source.seek(place + found + 1)
-        _write(copy, b"(%d bytes before this were written too quickly to be kept)\n" % place)
+        offset = source.seek(offset + found + 1)
+        _write(copy, b"(%d bytes before this were written too quickly to be kept)\n" % offset)
 
 
 def _copy(source: RawIOBase, copy: RawIOBase, limit: int) -> None:

@@ -287,7 +287,7 @@ class _FollowedFile:
         self._partial = b""
         self._before: LogLine | None = None
         # Before the file itself is read, so that any later rotation is noticed.
-        self._newest = self._newest_rotated()
+        self._newest_inode = self._read_newest_inode()
         if at_end:
             self._inode, self._offset = _inode_and_size(path)
 
@@ -305,7 +305,7 @@ class _FollowedFile:
     def _read_rotated(self, *, is_same_file: bool) -> Iterator[LogLine]:
         """Read the rest of what was rotated; nothing when another program has truncated the file."""
         paths = self._rotated_since()
-        self._newest = self._newest_rotated()
+        self._newest_inode = self._read_newest_inode()
         for path in paths:
             yield from self._read_on(path, _inode_and_size(path)[1])
             self._offset = 0
@@ -316,12 +316,12 @@ class _FollowedFile:
     def _rotated_since(self) -> list[Path]:
         """Return what was rotated since the last time, the oldest first; nothing when that is no longer known."""
         paths = rotated_files(self._path)
-        if not self._newest:
+        if not self._newest_inode:
             return paths
-        known = [index for index, path in enumerate(paths) if _inode_and_size(path)[0] == self._newest]
+        known = [index for index, path in enumerate(paths) if _inode_and_size(path)[0] == self._newest_inode]
         return paths[known[-1] + 1 :] if known else []
 
-    def _newest_rotated(self) -> int:
+    def _read_newest_inode(self) -> int:
         paths = rotated_files(self._path)
         return _inode_and_size(paths[-1])[0] if paths else 0
 
