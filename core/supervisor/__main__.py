@@ -224,7 +224,7 @@ def _known_names(parsed_args: argparse.Namespace, **_: object) -> list[str]:
     names = ["servers", "workers", "declared", "all"]
     with contextlib.suppress(SupervisorError):
         report = commands.status(home)
-        names += [part.name for part in report.processes] if report else []
+        names += [unit.name for unit in report.processes] if report else []
     return names
 
 

@@ -7,15 +7,15 @@ from core.supervisor.status import SystemStatus
 
 def waiting_for(report: SystemStatus) -> str:
     """Describe which processes a stop waits for, and for how long."""
-    names = ", ".join(part.name for part in report.stopping)
-    left = max((part.kill_in or 0.0 for part in report.stopping), default=0.0)
+    names = ", ".join(unit.name for unit in report.stopping)
+    left = max((unit.kill_in or 0.0 for unit in report.stopping), default=0.0)
     return f"waiting for {names}: killed in {left:.0f} s"
 
 
 def not_ready(report: SystemStatus) -> str:
     """List the processes that are not ready, each with the reason if it is known."""
-    pending = [part for part in report.processes if part.state not in {"ready", "stopped"}]
-    return ", ".join(f"{part.name} ({part.note})" if part.note else part.name for part in pending)
+    pending = [unit for unit in report.processes if unit.state not in {"ready", "stopped"}]
+    return ", ".join(f"{unit.name} ({unit.note})" if unit.note else unit.name for unit in pending)
 
 
 def describe_orphans(named: Sequence[tuple[str, int]], others: int) -> str:

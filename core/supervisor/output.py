@@ -87,7 +87,7 @@ def write_json(value: msgspec.Struct) -> None:
 
 
 def write_status(report: SystemStatus, *, as_json: bool) -> None:
-    """Print how the system is."""
+    """Print the status of the system."""
     if as_json:
         write_json(report)
     else:
@@ -95,10 +95,10 @@ def write_status(report: SystemStatus, *, as_json: bool) -> None:
 
 
 def write_started(report: SystemStatus, last_line: str, *, as_json: bool) -> None:
-    """Print how the system is once it runs, and the commands to go on with.
+    """Print the status of a started system and the commands to go on with.
 
     Args:
-        report: how the system is.
+        report: the status of the system.
         last_line: printed last; the command that stops the system when empty.
         as_json: print only the report, as JSON.
     """
@@ -167,18 +167,18 @@ def _write_table(report: SystemStatus) -> None:
         table.add_column(heading, no_wrap=True, justify="right")
     table.add_column("note", overflow="fold")
     now = time.time()
-    for part in report.processes:
-        state = str(part.state) if part.kill_in is None else f"{part.state}, killed in {part.kill_in:.0f} s"
+    for unit in report.processes:
+        state = str(unit.state) if unit.kill_in is None else f"{unit.state}, killed in {unit.kill_in:.0f} s"
         table.add_row(
-            part.name,
-            Text(state, STATE_STYLES.get(part.state, "")),
-            "" if part.pid is None else str(part.pid),
-            part.address,
-            "" if part.started_at is None else coarse_duration(now - part.started_at),
-            str(part.restarts or ""),
-            processor_share(part.cpu),
-            memory(part.memory),
-            Text(logs.printable(part.note)),
+            unit.name,
+            Text(state, STATE_STYLES.get(unit.state, "")),
+            "" if unit.pid is None else str(unit.pid),
+            unit.address,
+            "" if unit.started_at is None else coarse_duration(now - unit.started_at),
+            str(unit.restarts or ""),
+            processor_share(unit.cpu),
+            memory(unit.memory),
+            Text(logs.printable(unit.note)),
         )
     console = Console()
     if not console.is_terminal:

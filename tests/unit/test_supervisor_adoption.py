@@ -38,7 +38,7 @@ class _Former:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.children: list[ChildProcess] = []
-        self.parts: list[Unit] = []
+        self.units: list[Unit] = []
 
     def spec(self, name: str, program: str = LIVES) -> ProcessSpec:
         return ProcessSpec(
@@ -62,17 +62,17 @@ class _Former:
         )
 
     def follower(self, name: str, record: ChildRecord) -> Unit:
-        """A part of the next supervisor, which has adopted a process."""
-        part = Unit(self.spec(name), self.home, os.environ)
-        self.parts.append(part)
-        part.adopt(record)
-        return part
+        """A unit of the next supervisor, which has adopted a process."""
+        unit = Unit(self.spec(name), self.home, os.environ)
+        self.units.append(unit)
+        unit.adopt(record)
+        return unit
 
     def save_records(self, *records: ChildRecord) -> None:
         state.save(self.home.children, ChildRecords(records))
 
     def close(self) -> None:
-        for process in [*self.children, *(part.process for part in self.parts)]:
+        for process in [*self.children, *(unit.process for unit in self.units)]:
             if process is not None:
                 process.kill()
                 wait_until(process.has_ended, f"{process.name} to end")
@@ -193,11 +193,11 @@ def test_another_process_with_an_old_id_is_not_touched(former: _Former) -> None:
         orphaned = adoption.find_orphaned(former.home)
         assert orphaned == OrphanedSystem()
         adoption.stop_others(orphaned, [], 10.0)
-        part = former.follower("w1", old)
-        part.kill()
-        part.stop(0.0, NOW)
-        part.tick(NOW)
-        assert part.process is None
+        unit = former.follower("w1", old)
+        unit.kill()
+        unit.stop(0.0, NOW)
+        unit.tick(NOW)
+        assert unit.process is None
         assert process.poll() is None
         process.communicate()
 
@@ -227,27 +227,27 @@ def test_an_adopted_process_is_kept_with_all_that_it_has_started(former: _Former
 def test_an_adopted_process_that_ends_is_restarted(former: _Former) -> None:
     record = former.start("w1")
     former.save_records(record)
-    part = former.follower("w1", adoption.find_orphaned(former.home).records[0])
-    part.tick(NOW)
-    assert part.status(NOW).pid == record.identity.pid
+    unit = former.follower("w1", adoption.find_orphaned(former.home).records[0])
+    unit.tick(NOW)
+    assert unit.status(NOW).pid == record.identity.pid
     process_identity.kill(record.identity)
     wait_until(lambda: not process_identity.is_alive(record.identity), "the process to end")
-    part.tick(NOW + 1)
-    assert part.state is UnitState.RESTARTING
-    part.tick(NOW + 2)
-    assert part.process is not None
-    assert part.process.identity != record.identity
-    assert process_identity.processes_of(former.home) == [part.process.identity]
-    assert part.status(NOW + 2).restarts == 1
+    unit.tick(NOW + 1)
+    assert unit.state is UnitState.RESTARTING
+    unit.tick(NOW + 2)
+    assert unit.process is not None
+    assert unit.process.identity != record.identity
+    assert process_identity.processes_of(former.home) == [unit.process.identity]
+    assert unit.status(NOW + 2).restarts == 1
 
 
 def test_an_adopted_process_ends_when_it_is_asked(former: _Former) -> None:
     record = former.start("w1")
-    part = former.follower("w1", record)
-    part.stop(10.0, NOW)
-    assert part.status(NOW + 4).kill_in == pytest.approx(6.0)
+    unit = former.follower("w1", record)
+    unit.stop(10.0, NOW)
+    assert unit.status(NOW + 4).kill_in == pytest.approx(6.0)
     wait_until(lambda: not process_identity.is_alive(record.identity), "the process to end")
-    part.tick(NOW + 1)
-    assert (part.state, part.process) == (UnitState.STOPPED, None)
-    part.tick(NOW + 1000)
-    assert part.process is None
+    unit.tick(NOW + 1)
+    assert (unit.state, unit.process) == (UnitState.STOPPED, None)
+    unit.tick(NOW + 1000)
+    assert unit.process is None

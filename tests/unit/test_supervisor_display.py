@@ -10,14 +10,14 @@ from core.supervisor.plan import ProcessKind
 from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
 
 
-def report(*parts: UnitStatus) -> SystemStatus:
+def report(*units: UnitStatus) -> SystemStatus:
     """A system of these processes."""
     return SystemStatus(
-        phase=Phase.RUNNING, listen="", servers=(), broker="embedded", directory="/here", pid=1, processes=parts
+        phase=Phase.RUNNING, listen="", servers=(), broker="embedded", directory="/here", pid=1, processes=units
     )
 
 
-def part(name: str, state: UnitState, *, note: str = "", kill_in: float | None = None) -> UnitStatus:
+def unit(name: str, state: UnitState, *, note: str = "", kill_in: float | None = None) -> UnitStatus:
     """One process."""
     return UnitStatus(name=name, kind=ProcessKind.WORKER, state=state, pid=None, note=note, kill_in=kill_in)
 
@@ -54,38 +54,38 @@ def test_a_share_of_a_processor_is_shown_in_per_cent(share: float | None, text: 
 
 
 @pytest.mark.parametrize(
-    ("parts", "text"),
+    ("units", "text"),
     [
-        ((part("w1", UnitState.STOPPING, kill_in=4.4),), "waiting for w1: killed in 4 s"),
+        ((unit("w1", UnitState.STOPPING, kill_in=4.4),), "waiting for w1: killed in 4 s"),
         (
             (
-                part("s1", UnitState.READY),
-                part("w1", UnitState.STOPPING, kill_in=4.4),
-                part("w2", UnitState.STOPPING, kill_in=9.0),
-                part("w3", UnitState.STOPPING),
-                part("w4", UnitState.STOPPED),
+                unit("s1", UnitState.READY),
+                unit("w1", UnitState.STOPPING, kill_in=4.4),
+                unit("w2", UnitState.STOPPING, kill_in=9.0),
+                unit("w3", UnitState.STOPPING),
+                unit("w4", UnitState.STOPPED),
             ),
             "waiting for w1, w2, w3: killed in 9 s",
         ),
-        ((part("w1", UnitState.STOPPING),), "waiting for w1: killed in 0 s"),
+        ((unit("w1", UnitState.STOPPING),), "waiting for w1: killed in 0 s"),
     ],
 )
-def test_the_processes_that_a_stop_waits_for(parts: Sequence[UnitStatus], text: str) -> None:
-    assert waiting_for(report(*parts)) == text
+def test_the_processes_that_a_stop_waits_for(units: Sequence[UnitStatus], text: str) -> None:
+    assert waiting_for(report(*units)) == text
 
 
 def test_processes_that_are_not_ready_are_listed_with_their_reasons() -> None:
     text = not_ready(
         report(
-            part("s1", UnitState.READY),
-            part("s2", UnitState.STARTING, note="takes no connection"),
-            part("w1", UnitState.WAITING),
-            part("w2", UnitState.STOPPED, note="exit code 0"),
-            part("w3", UnitState.TROUBLED, note="silent"),
+            unit("s1", UnitState.READY),
+            unit("s2", UnitState.STARTING, note="takes no connection"),
+            unit("w1", UnitState.WAITING),
+            unit("w2", UnitState.STOPPED, note="exit code 0"),
+            unit("w3", UnitState.TROUBLED, note="silent"),
         )
     )
     assert text == "s2 (takes no connection), w1, w3 (silent)"
-    assert not_ready(report(part("s1", UnitState.READY))) == ""
+    assert not_ready(report(unit("s1", UnitState.READY))) == ""
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,9 @@ def _judge_running(report: SystemStatus | None, subject: Subject) -> Finding:
     if report.ready:
         return ok("supervisor", f"{text}, and everything is ready")
     troubled = [
-        f"{part.name} is {part.state}{f' ({part.note})' if part.note else ''}"
-        for part in report.processes
-        if part.state not in {UnitState.READY, UnitState.STOPPED}
+        f"{unit.name} is {unit.state}{f' ({unit.note})' if unit.note else ''}"
+        for unit in report.processes
+        if unit.state not in {UnitState.READY, UnitState.STOPPED}
     ]
     remedy = remedies.supervisor(subject.platform, "status", subject.home.directory)
     return warning("supervisor", f"{text}, and not everything is ready: {', '.join(troubled) or 'wait'}", remedy)
