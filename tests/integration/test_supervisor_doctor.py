@@ -154,7 +154,7 @@ def test_the_tasks_of_a_journal_are_counted(tmp_path: Path) -> None:
     fill_journal(tmp_path, 3)
     before = content(tmp_path)
     findings = findings_of(tmp_path, *ANY_PORTS)
-    assert one(findings, "audit") == Finding("audit", Verdict.OK, "3 tasks were counted, and the ledger agrees")
+    assert one(findings, "audit") == Finding("audit", Verdict.OK, "the ledger agrees with a count of all tasks (3)")
     assert content(tmp_path) == before
 
 

@@ -298,7 +298,7 @@ def test_the_version_of_rabbitmq_is_in_its_path(program: str, version: str) -> N
 def test_a_journal_that_agrees_with_its_ledger_is_fine() -> None:
     audit = Audit({"accepted": 2, "done": 1200}, {"accepted": 2, "done": 1200, "failed": 0}, ())
     assert judge_audit(Path("j.db"), audit) == Finding(
-        "audit", Verdict.OK, "1,202 tasks were counted, and the ledger agrees"
+        "audit", Verdict.OK, "the ledger agrees with a count of all tasks (1,202)"
     )
 
 

@@ -17,7 +17,7 @@ def check_settings(subject: Subject) -> Findings:
     if insecure:
         yield warning("settings", insecure, "give a certificate with --tls-certificate and --tls-key")
     else:
-        yield ok("settings", "consistent")
+        yield ok("settings", "they are consistent")
 
 
 def check_declared(subject: Subject) -> Findings:

@@ -85,7 +85,7 @@ def _audit(path: Path, size: int, *, is_current: bool) -> Finding:
 def judge_audit(path: Path, audit: Audit) -> Finding:
     """Judge what counting all tasks of a journal has shown."""
     if audit.is_consistent:
-        return ok("audit", f"{sum(audit.counted.values()):,} tasks were counted, and the ledger agrees")
+        return ok("audit", f"the ledger agrees with a count of all tasks ({sum(audit.counted.values()):,})")
     discrepancies = [
         f"{state}: {audit.ledger.get(state, 0):,} by the ledger, {audit.counted.get(state, 0):,} counted"
         for state in audit.differences
