@@ -1,7 +1,7 @@
 """Dead letters: messages that the broker has given up, consumed from their queue and settled in the journal.
 
-Every server consumes them. The journal decides about each task (`Repository.settle_dead_letters`): one that killed its workers
-again and again fails for good, a bystander is published again.
+Every server consumes them. The journal decides about each task (`Repository.settle_dead_letters`): one that killed its
+workers again and again fails for good, a bystander is published again.
 """
 
 import logging
