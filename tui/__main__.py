@@ -127,14 +127,14 @@ def _show(settings: Settings) -> int:
     from tui.translations import choose
 
     start = _start_in_sight(settings) if settings[options.UP] else None
-    words = choose(settings[options.LANGUAGE], os.environ)
+    tr = choose(settings[options.LANGUAGE], os.environ)
     log = _log_to_file(settings)
     preferences = Preferences(Home(settings[config.DIRECTORY]).path / "console.json")
     written, terminal = ("utf-8", "browser") if web.is_served(os.environ) else _terminal()
     app = Console(
         LocalSource(settings, os.environ),
-        words,
-        all_tabs(words, _kinds(settings), preferences.everything),
+        tr,
+        all_tabs(tr, _kinds(settings), preferences.everything),
         first=preferences.text("tab", "monitor"),
         start=start,
         theme=settings[options.THEME] or preferences.text("theme", ""),

@@ -43,7 +43,7 @@ class Console(App[None]):
 
     Args:
         source: of everything that is shown and done.
-        words: what it says things in.
+        tr: translates the texts of the console.
         tabs: label and maker of each tab, by its id.
         first: the id of the tab to open.
         theme: its looks.
@@ -68,7 +68,7 @@ class Console(App[None]):
     def __init__(
         self,
         source: Source,
-        words: Translations,
+        tr: Translations,
         tabs: Mapping[str, tuple[str, Maker]],
         *,
         first: str,
@@ -87,8 +87,8 @@ class Console(App[None]):
         self._belt = ControlFilter()
         self._plain = Plain(encoding)
         super().__init__()
-        self.words = words
-        self._main = MainScreen(source, words, tabs, first, clock, start)
+        self.tr = tr
+        self._main = MainScreen(source, tr, tabs, first, clock, start)
         self._compact = compact
         self._on_change = on_change
         self._editor = tuple(editor)
@@ -160,7 +160,7 @@ class Console(App[None]):
     def _edit(self, event: EditRequested) -> None:
         """Give the terminal to the person's editor, and take the text back."""
         if not self._editor:
-            self._main.tell(self.words("Set $EDITOR to the editor that you want."), trouble=True)
+            self._main.tell(self.tr("Set $EDITOR to the editor that you want."), trouble=True)
             return
         with tempfile.TemporaryDirectory(prefix="cauce-") as place:
             file = Path(place, "payload.txt")
@@ -212,7 +212,7 @@ class Console(App[None]):
                 seen.add(command.id)
                 found.setdefault(command.where, []).append((self._keys_of(command), command))
         parts = sorted(found.items(), key=lambda item: item[0] is Scope.EVERYWHERE)
-        self.push_screen(HelpDialog(self.words, [(where.value, commands) for where, commands in parts]))
+        self.push_screen(HelpDialog(self.tr, [(where.value, commands) for where, commands in parts]))
 
     def _keys_of(self, command: Command) -> str:
         keys = self._keymap.get(command.id, command.key)

@@ -23,13 +23,13 @@ class Errands(Screen[None]):
 
     Args:
         source: of everything that is done.
-        words: of the console.
+        tr: translates the texts of the console.
         clock: tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, source: Source, words: Translations, clock: Callable[[], float]) -> None:
+    def __init__(self, source: Source, tr: Translations, clock: Callable[[], float]) -> None:
         super().__init__()
-        self.words = words
+        self.tr = tr
         self._clock = clock
         self.view = EMPTY
         self._source = source
@@ -61,7 +61,7 @@ class Errands(Screen[None]):
     def acting(self) -> Actions | None:
         """What has things done; says so when this console only looks."""
         if self._source.acts is None:
-            self.tell(self.words("This console only looks (--read-only)."), trouble=True)
+            self.tell(self.tr("This console only looks (--read-only)."), trouble=True)
         return self._source.acts
 
     def work(
@@ -120,7 +120,7 @@ class Errands(Screen[None]):
     def _copy(self, event: CopyRequested) -> None:
         event.stop()
         self.app.copy_to_clipboard(event.text)
-        self.tell(self.words("Copied {what}, if the terminal lets programs copy.", what=event.what))
+        self.tell(self.tr("Copied {what}, if the terminal lets programs copy.", what=event.what))
 
     def _ask_first(self, question: str, yes: str, work: Callable[[], None], *, more: str = "") -> None:
         """Ask, and do it only when the answer is yes."""
@@ -129,4 +129,4 @@ class Errands(Screen[None]):
             if answer == "yes":
                 work()
 
-        self.app.push_screen(confirm(self.words, question, yes, more=more), answered)
+        self.app.push_screen(confirm(self.tr, question, yes, more=more), answered)

@@ -26,12 +26,12 @@ class LongErrands(Errands):
 
     Args:
         source: of everything that is done.
-        words: of the console.
+        tr: translates the texts of the console.
         clock: tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, source: Source, words: Translations, clock: Callable[[], float]) -> None:
-        super().__init__(source, words, clock)
+    def __init__(self, source: Source, tr: Translations, clock: Callable[[], float]) -> None:
+        super().__init__(source, tr, clock)
         self._under_way = UnderWay()
         self._waits: dict[str, Callable[[float], None]] = {}
 
@@ -55,7 +55,7 @@ class LongErrands(Errands):
             return
         cancelled = self._under_way.begin(name)
         if cancelled is None:
-            self.tell(self.words("This is under way already; F8 cancels it."), trouble=True)
+            self.tell(self.tr("This is under way already; F8 cancels it."), trouble=True)
             return
 
         def finished(found: T) -> None:
@@ -82,7 +82,7 @@ class LongErrands(Errands):
         def note(progressed: SubmissionEvent) -> None:
             if isinstance(progressed, SubmissionProgress):
                 count, of = formatting.count(progressed.count), formatting.count(total)
-                self._under_way.note(name, self.words("{count} of {total} · F8 cancels", count=count, total=of))
+                self._under_way.note(name, self.tr("{count} of {total} · F8 cancels", count=count, total=of))
                 self.note(self._under_way.told)
 
         return Teller(total, note, self.deliver)
@@ -90,9 +90,9 @@ class LongErrands(Errands):
     def action_cancel(self) -> None:
         """Cancel what was begun last; what was done until then stays done."""
         if self._under_way.cancel():
-            self.tell(self.words("Cancelling …"))
+            self.tell(self.tr("Cancelling …"))
         else:
-            self.tell(self.words("There is nothing to cancel."))
+            self.tell(self.tr("There is nothing to cancel."))
 
     def cancel_everything(self) -> None:
         """Cancel whatever is under way, and let it tidy up: the console is being left."""

@@ -15,7 +15,7 @@ class CommandProvider(Provider):
     async def discover(self) -> Hits:
         """All of them, before anything is typed."""
         for command, node in self._available():
-            yield DiscoveryHit(self._name(command), self._giver(command, node), help=self._words(command.help))
+            yield DiscoveryHit(self._name(command), self._giver(command, node), help=self._tr(command.help))
 
     async def search(self, query: str) -> Hits:
         """Those whose name is like it."""
@@ -24,15 +24,15 @@ class CommandProvider(Provider):
             name = self._name(command)
             score = max(matcher.match(name), matcher.match(command.label))
             if score > 0:
-                yield Hit(score, matcher.highlight(name), self._giver(command, node), help=self._words(command.help))
+                yield Hit(score, matcher.highlight(name), self._giver(command, node), help=self._tr(command.help))
 
     @property
-    def _words(self) -> Translations:
-        words = getattr(self.screen, "words", None)
-        return words if isinstance(words, Translations) else Translations()
+    def _tr(self) -> Translations:
+        tr = getattr(self.screen, "tr", None)
+        return tr if isinstance(tr, Translations) else Translations()
 
     def _name(self, command: Command) -> str:
-        return f"{self._words(command.where)}: {self._words(command.label)}"
+        return f"{self._tr(command.where)}: {self._tr(command.label)}"
 
     def _available(self) -> Iterable[tuple[Command, DOMNode]]:
         seen = set()

@@ -38,18 +38,18 @@ def payload_of(text: str, *, as_text: bool) -> tuple[Json, bool]:
         return text, False
 
 
-def describe(text: str, words: Translations, *, as_text: bool) -> str:
+def describe(text: str, tr: Translations, *, as_text: bool) -> str:
     """Say as what a payload will be sent."""
     if not text:
-        return words("an empty text")
+        return tr("an empty text")
     value, is_json = payload_of(text, as_text=as_text)
     if not is_json:
-        return words("a text of {count} characters", count=f"{len(text):,}")
+        return tr("a text of {count} characters", count=f"{len(text):,}")
     names = {dict: "a JSON object", list: "a JSON list", str: "a JSON text", bool: "a JSON truth value"}
-    return words(names.get(type(value), "a JSON number" if value is not None else "JSON null"))
+    return tr(names.get(type(value), "a JSON number" if value is not None else "JSON null"))
 
 
-def task_of(draft: Draft, words: Translations) -> NewSubmission:
+def task_of(draft: Draft, tr: Translations) -> NewSubmission:
     """The task that is written in the form.
 
     Raises:
@@ -60,8 +60,8 @@ def task_of(draft: Draft, words: Translations) -> NewSubmission:
         draft.kind or None,
         payload,
         draft.id.strip() or None,
-        _delay(draft.delay, words),
-        _retries(draft.retries, words),
+        _delay(draft.delay, tr),
+        _retries(draft.retries, tr),
     )
 
 
@@ -75,7 +75,7 @@ def tasks_of_lines(lines: Iterator[str], draft: NewSubmission, *, as_text: bool)
             yield NewSubmission(draft.kind, payload, task_id, draft.delay, draft.retries)
 
 
-def _delay(text: str, words: Translations) -> float:
+def _delay(text: str, tr: Translations) -> float:
     if not text.strip():
         return 0.0
     try:
@@ -83,13 +83,13 @@ def _delay(text: str, words: Translations) -> float:
     except ValueError:
         delay = -1.0
     if not 0 <= delay < 10 * 365 * 86_400:
-        raise DraftError(words("delay: must be a number of seconds, such as 60"))
+        raise DraftError(tr("delay: must be a number of seconds, such as 60"))
     return delay
 
 
-def _retries(text: str, words: Translations) -> int | None:
+def _retries(text: str, tr: Translations) -> int | None:
     if not text.strip():
         return None
     if not text.strip().isdecimal() or len(text.strip()) > 4:
-        raise DraftError(words("retries: must be a whole number, such as 3"))
+        raise DraftError(tr("retries: must be a whole number, such as 3"))
     return int(text)

@@ -30,21 +30,19 @@ class ProcessErrands(Errands):
             return
         names = ", ".join(event.names)
         if event.what == "kill" or (event.what == "stop" and event.names == ("all",)):
-            question = (
-                self.words("Kill {names}?", names=names) if event.what == "kill" else self.words("Stop everything?")
-            )
-            self._ask_first(question, self.words(event.what.capitalize()), lambda: self._operate_now(acts, event))
+            question = self.tr("Kill {names}?", names=names) if event.what == "kill" else self.tr("Stop everything?")
+            self._ask_first(question, self.tr(event.what.capitalize()), lambda: self._operate_now(acts, event))
         else:
             self._operate_now(acts, event)
 
     def _operate_now(self, acts: Actions, event: OperationRequested) -> None:
         told = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}[event.what]
         names = ", ".join(event.names)
-        self.tell(self.words("{what} {names} …", what=self.words(event.what), names=names))
+        self.tell(self.tr("{what} {names} …", what=self.tr(event.what), names=names))
         self.work(
             event.what,
             lambda: acts.operate(event.what, event.names),
-            lambda _: self.tell(self.words("{names} {told}", names=names, told=self.words(told))),
+            lambda _: self.tell(self.tr("{names} {told}", names=names, told=self.tr(told))),
         )
 
     @on(ScaleRequested)
@@ -53,8 +51,8 @@ class ProcessErrands(Errands):
         acts = self.acting()
         if acts is None:
             return
-        told = self.words("{count} servers", count=event.servers) if event.servers is not None else ""
-        told = told or self.words("{count} workers", count=event.workers)
+        told = self.tr("{count} servers", count=event.servers) if event.servers is not None else ""
+        told = told or self.tr("{count} workers", count=event.workers)
         self.tell(f"→ {told} …")
         self.work("scale", lambda: acts.scale(event.servers, event.workers), lambda _: self.tell(f"✓ {told}"))
 
@@ -64,14 +62,14 @@ class ProcessErrands(Errands):
         if acts is None:
             return
         if self.view.report is not None:
-            self.tell(self.words("The system runs already."))
+            self.tell(self.tr("The system runs already."))
             return
         self.have_started(acts.up)
 
     def have_started(self, start: Start) -> None:
         """Have the system started, and show all the while how far that is."""
         if self._starting:
-            self.tell(self.words("The system is being started already."))
+            self.tell(self.tr("The system is being started already."))
             return
         self._starting = True
         self.show_start(StartView(under_way=True))
@@ -87,7 +85,7 @@ class ProcessErrands(Errands):
 
         def done(report: SystemStatus | None) -> None:
             if report is None:
-                failed(self.words("It has ended before it was ready."))
+                failed(self.tr("It has ended before it was ready."))
                 return
             self._starting = False
             # That it is ready is to be seen; a word about it would only lie over what is done next.
@@ -109,17 +107,17 @@ class ProcessErrands(Errands):
         if acts is None:
             return
         count = len(self.view.report.processes) if self.view.report else 0
-        question = self.words("Stop the whole system ({count} processes)?", count=count)
-        more = self.words("Servers and workers finish what they hold; nothing that was accepted is lost.")
-        self._ask_first(question, self.words("Stop"), lambda: self._down(acts), more=more)
+        question = self.tr("Stop the whole system ({count} processes)?", count=count)
+        more = self.tr("Servers and workers finish what they hold; nothing that was accepted is lost.")
+        self._ask_first(question, self.tr("Stop"), lambda: self._down(acts), more=more)
 
     def _down(self, acts: Actions, then: Callable[[], None] | None = None) -> None:
         def done(_: object) -> None:
-            self.tell(self.words("The system has ended."))
+            self.tell(self.tr("The system has ended."))
             if then is not None:
                 then()
 
-        self.tell(self.words("Stopping the system …"))
+        self.tell(self.tr("Stopping the system …"))
         self.work("down", lambda: acts.down(DOWN_WITHIN), done)
 
     def action_leave(self) -> None:
@@ -136,10 +134,10 @@ class ProcessErrands(Errands):
                 self._down(acts, self.app.exit)
 
         answers = [
-            ("", self.words("Stay"), "-safe"),
-            ("leave", self.words("Leave it running"), "-plain"),
-            ("stop", self.words("Stop it, and leave"), "-danger"),
+            ("", self.tr("Stay"), "-safe"),
+            ("leave", self.tr("Leave it running"), "-plain"),
+            ("stop", self.tr("Stop it, and leave"), "-danger"),
         ]
         count = len(self.view.report.processes)
-        question = self.words("Leave the console. What becomes of the system ({count} processes)?", count=count)
-        self.app.push_screen(ChoiceDialog(self.words, question, answers), answered)
+        question = self.tr("Leave the console. What becomes of the system ({count} processes)?", count=count)
+        self.app.push_screen(ChoiceDialog(self.tr, question, answers), answered)

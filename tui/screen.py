@@ -40,7 +40,7 @@ class MainScreen(TaskErrands, ProcessErrands):
 
     Args:
         source: of everything that is shown and done.
-        words: of the console.
+        tr: translates the texts of the console.
         tabs: label and maker of each, by its id.
         first: the id of the tab to open.
         clock: tells the time, in seconds since the epoch.
@@ -54,13 +54,13 @@ class MainScreen(TaskErrands, ProcessErrands):
     def __init__(
         self,
         source: Source,
-        words: Translations,
+        tr: Translations,
         tabs: Mapping[str, tuple[str, Maker]],
         first: str,
         clock: Callable[[], float] = time.time,
         start: Start | None = None,
     ) -> None:
-        super().__init__(source, words, clock)
+        super().__init__(source, tr, clock)
         self._makers = tabs
         self._made: dict[str, Tab] = {}
         # What was remembered may be of another version.
@@ -71,17 +71,17 @@ class MainScreen(TaskErrands, ProcessErrands):
         self._start = start
         self._frozen = False
         self._covered = False
-        self.header = Header(words, id="header")
+        self.header = Header(tr, id="header")
         self.header.read_only = source.acts is None
-        self.ledger = LedgerLine(words, id="ledger")
-        self._detail = TaskDetail(words)
-        self.start_line = StartLine(words, read_only=self.read_only, id="start")
+        self.ledger = LedgerLine(tr, id="ledger")
+        self._detail = TaskDetail(tr)
+        self.start_line = StartLine(tr, read_only=self.read_only, id="start")
         self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")
 
     def compose(self) -> ComposeResult:
         """The lines around, and the place for the tabs."""
         yield Static(
-            self.words("The window is too small: Cauce needs 60 columns and 16 lines."), id="too-small", markup=False
+            self.tr("The window is too small: Cauce needs 60 columns and 16 lines."), id="too-small", markup=False
         )
         with Container(id="everything"):
             yield self.header
@@ -89,7 +89,7 @@ class MainScreen(TaskErrands, ProcessErrands):
             yield self.bar
             yield self.start_line
             yield ContentSwitcher(id="tab")
-            yield KeyBar(self.words, id="keys")
+            yield KeyBar(self.tr, id="keys")
 
     async def on_mount(self) -> None:
         """Open the first tab, and begin to look."""
@@ -215,14 +215,14 @@ class MainScreen(TaskErrands, ProcessErrands):
             call(tab)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other tabs are not to blame
             _log.exception("the tab %s is broken", tab.id)
-            told = self.words("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
+            told = self.tr("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
             tab.broken(display_text.clean(told))
 
     async def _open(self, name: str) -> None:
         """Open a tab; it is made when it is opened for the first time."""
         switcher = self.query_one(ContentSwitcher)
         if name not in self._made:
-            tab = self._made[name] = self._makers[name][1](self.words)
+            tab = self._made[name] = self._makers[name][1](self.tr)
             await switcher.mount(tab)
             if not tab.is_attached:
                 # The console is being left already.
@@ -283,7 +283,7 @@ class MainScreen(TaskErrands, ProcessErrands):
 
     def _show_detail(self, task: Task | None) -> None:
         if task is None:
-            self.tell(self.words("This task is not in the book."), trouble=True)
+            self.tell(self.tr("This task is not in the book."), trouble=True)
         else:
             self._detail.show(task)
             if not self.app.is_screen_installed(TaskDetail.NAME):

@@ -41,12 +41,12 @@ class TaskErrands(LongErrands):
 
     Args:
         source: of everything that is done.
-        words: of the console.
+        tr: translates the texts of the console.
         clock: tells the time, in seconds since the epoch.
     """
 
-    def __init__(self, source: Source, words: Translations, clock: Callable[[], float]) -> None:
-        super().__init__(source, words, clock)
+    def __init__(self, source: Source, tr: Translations, clock: Callable[[], float]) -> None:
+        super().__init__(source, tr, clock)
         self._last_settled: list[BulkActionResult] = []
 
     @on(SubmitRequested)
@@ -76,7 +76,7 @@ class TaskErrands(LongErrands):
                 lines = FileLines(Path(name).expanduser())
                 self._submit_lines(event, lines, Teller(None, self.answer, self.deliver, lambda: lines.share))
 
-        self.app.push_screen(TextPrompt(self.words, self.words("Submit each line of which file?")), named)
+        self.app.push_screen(TextPrompt(self.tr, self.tr("Submit each line of which file?")), named)
 
     def _submit_lines(self, event: BulkSubmitRequested, lines: Iterable[str], progress: Progress) -> None:
         listen = self.view.listen
@@ -104,7 +104,7 @@ class TaskErrands(LongErrands):
                     self._refused,
                 )
 
-        self.app.push_screen(LoadDialog(self.words, event.task), ordered)
+        self.app.push_screen(LoadDialog(self.tr, event.task), ordered)
 
     def _submitted(self, tally: BulkSubmitResult, cancelled: bool) -> None:
         self.answer(SubmissionFinished(tally, cancelled))
@@ -119,14 +119,14 @@ class TaskErrands(LongErrands):
         if self.acting() is None or not len(event.seqs):
             return
         count = len(event.seqs)
-        more = self.words("{count} match the filter.", count=formatting.count(event.matching))
+        more = self.tr("{count} match the filter.", count=formatting.count(event.matching))
         if event.act is BulkAction.RETRY:
-            question = self.words.count(count, "Run this task once more?", "Run {count} tasks once more?")
-            yes = self.words("Retry")
+            question = self.tr.count(count, "Run this task once more?", "Run {count} tasks once more?")
+            yes = self.tr("Retry")
         else:
-            question = self.words.count(count, "Discard this task?", "Discard {count} tasks?")
-            yes = self.words("Discard")
-        self._ask_first(question, yes, lambda: self._settle_now(event), more=f"{more} {self.words('z undoes it.')}")
+            question = self.tr.count(count, "Discard this task?", "Discard {count} tasks?")
+            yes = self.tr("Discard")
+        self._ask_first(question, yes, lambda: self._settle_now(event), more=f"{more} {self.tr('z undoes it.')}")
 
     def _settle_now(self, event: BulkActionRequested) -> None:
         def done(settled: BulkActionResult, _: bool) -> None:
@@ -144,16 +144,16 @@ class TaskErrands(LongErrands):
             told = ("{count} task runs again", "{count} tasks run again")
             if not retried:
                 told = ("{count} task discarded", "{count} tasks discarded")
-            return self.words.count(extent.moved, *told)
+            return self.tr.count(extent.moved, *told)
         return self._of_part(extent, "{count} of {total} retried" if retried else "{count} of {total} discarded")
 
     def _of_part(self, extent: BulkProgress, told: str) -> str:
         """How far something came that ended early, and why it did."""
         count, total = formatting.count(extent.moved), formatting.count(extent.of)
-        came = self.words(told, count=count, total=total)
+        came = self.tr(told, count=count, total=total)
         if extent.cancelled:
-            return self.words("{came}, then cancelled. z undoes what was done.", came=came)
-        return self.words("{came}, then: {reason}", came=came, reason=extent.trouble)
+            return self.tr("{came}, then cancelled. z undoes what was done.", came=came)
+        return self.tr("{came}, then: {reason}", came=came, reason=extent.trouble)
 
     @on(UndoRequested)
     def _undo(self, event: UndoRequested) -> None:
@@ -162,7 +162,7 @@ class TaskErrands(LongErrands):
             return
         found = self._last_operation()
         if found is None:
-            self.tell(self.words("There is nothing to undo."))
+            self.tell(self.tr("There is nothing to undo."))
             return
         operation, total = found
 
@@ -189,19 +189,19 @@ class TaskErrands(LongErrands):
 
     def _of_undone(self, extent: BulkProgress) -> str:
         if extent.whole:
-            return self.words.count(extent.moved, "{count} task is failed again", "{count} tasks are failed again")
+            return self.tr.count(extent.moved, "{count} task is failed again", "{count} tasks are failed again")
         count, total = formatting.count(extent.moved), formatting.count(extent.of)
-        came = self.words("{count} of {total} are failed again", count=count, total=total)
+        came = self.tr("{count} of {total} are failed again", count=count, total=total)
         if extent.cancelled:
-            return self.words("{came}, then cancelled. z undoes the rest.", came=came)
-        return self.words("{came}, then: {reason}", came=came, reason=extent.trouble)
+            return self.tr("{came}, then cancelled. z undoes the rest.", came=came)
+        return self.tr("{came}, then: {reason}", came=came, reason=extent.trouble)
 
     @on(ExportRequested)
     def _export(self, event: ExportRequested) -> None:
         event.stop()
         if self.acting() is None:
             return
-        question = self.words(
+        question = self.tr(
             "Write {count} tasks to which new file? (.jsonl or .csv)", count=formatting.count(event.count)
         )
 
@@ -209,15 +209,15 @@ class TaskErrands(LongErrands):
             if name:
                 self._export_to(event, Path(name).expanduser())
 
-        self.app.push_screen(TextPrompt(self.words, question, "results.jsonl"), begin)
+        self.app.push_screen(TextPrompt(self.tr, question, "results.jsonl"), begin)
 
     def _export_to(self, event: ExportRequested, path: Path) -> None:
         def done(exported: Exported, _: bool) -> None:
             count, total = formatting.count(exported.written), formatting.count(exported.of)
             if exported.cancelled:
-                self.tell(self.words("Cancelled after {count} of {total}: no file was left.", count=count, total=total))
+                self.tell(self.tr("Cancelled after {count} of {total}: no file was left.", count=count, total=total))
             else:
-                self.tell(self.words("{count} tasks written to {path}", count=count, path=str(path)))
+                self.tell(self.tr("{count} tasks written to {path}", count=count, path=str(path)))
 
         progress = self.noting(EXPORTING, event.count)
         self.take_long(

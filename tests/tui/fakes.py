@@ -336,13 +336,13 @@ def console(
     tab: str = "monitor",
     *,
     theme: str = "cauce",
-    words: Translations | None = None,
+    tr: Translations | None = None,
     encoding: str = "",
     start: FakeStart | None = None,
 ) -> Console:
     """The console over a source, without animation."""
-    words = words or Translations()
-    tabs = all_tabs(words, scene.KINDS)
-    app = Console(source, words, tabs, first=tab, theme=theme, encoding=encoding, clock=lambda: scene.NOW, start=start)
+    tr = tr or Translations()
+    tabs = all_tabs(tr, scene.KINDS)
+    app = Console(source, tr, tabs, first=tab, theme=theme, encoding=encoding, clock=lambda: scene.NOW, start=start)
     app.animation_level = "none"
     return app

@@ -39,9 +39,9 @@ def said() -> Iterator[str]:
 def texts_of(call: ast.Call) -> Iterator[str]:
     """The literal texts that a call says."""
     function = ast.unparse(call.func)
-    if re.fullmatch(r"(self\.)?(_)?words", function):
+    if re.fullmatch(r"(self\.)?_?tr", function):
         yield from literals(call.args[0])
-    elif re.fullmatch(r"(self\.)?words\.count", function):
+    elif re.fullmatch(r"(self\.)?tr\.count", function):
         for argument in call.args[1:3]:
             yield from literals(argument)
 

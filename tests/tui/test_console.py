@@ -969,7 +969,7 @@ class BrokenTab(Tab):
 
 def test_a_tab_that_is_broken_says_so_and_the_others_go_on() -> None:
     tabs = dict(all_tabs(Translations(), scene.KINDS))
-    tabs["diagram"] = ("Diagram", lambda words: BrokenTab(words, id="diagram"))
+    tabs["diagram"] = ("Diagram", lambda tr: BrokenTab(tr, id="diagram"))
     source = FakeSource()
     app = Console(source, Translations(), tabs, first="diagram")
 

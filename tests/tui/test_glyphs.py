@@ -90,7 +90,7 @@ def test_no_sign_but_those_of_ascii_is_drawn(tab: str) -> None:
 
 def test_the_letters_of_a_language_are_left() -> None:
     async def scenario() -> None:
-        app = console(FakeSource(), words=Translations("es", load("es")), encoding="latin-1")
+        app = console(FakeSource(), tr=Translations("es", load("es")), encoding="latin-1")
         async with app.run_test(size=(160, 40)) as pilot:
             await until(pilot, lambda: "naïve café" in text(app), "the text of a person")
             assert "tardó" in text(app)

@@ -28,11 +28,11 @@ def looks(
     *,
     source: FakeSource | None = None,
     theme: str = "cauce",
-    words: Translations | None = None,
+    tr: Translations | None = None,
     encoding: str = "",
 ) -> bool:
     """Compare the console with its picture."""
-    app = console(source or FakeSource(), tab, theme=theme, words=words, encoding=encoding)
+    app = console(source or FakeSource(), tab, theme=theme, tr=tr, encoding=encoding)
     return snap_compare(app, terminal_size=size, run_before=pressing(keys))
 
 
@@ -95,7 +95,7 @@ def test_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("tab", ["submit", "monitor", "failed"])
 def test_in_spanish(snap_compare: Compare, tab: str) -> None:
-    assert looks(snap_compare, tab, (120, 40), words=Translations("es", load("es")))
+    assert looks(snap_compare, tab, (120, 40), tr=Translations("es", load("es")))
 
 
 @pytest.mark.parametrize("size", SIZES)

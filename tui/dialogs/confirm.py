@@ -17,7 +17,7 @@ class ChoiceDialog(ModalScreen[str]):
     """Asks; gives back the id of the answer, which is empty when the person leaves it.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         question: what is asked, with the number and the name of what it is about.
         answers: id, label and look of each, the safe one first. Its id is empty.
         more: what else is to be known.
@@ -30,10 +30,10 @@ class ChoiceDialog(ModalScreen[str]):
     ]
 
     def __init__(
-        self, words: Translations, question: str, answers: Sequence[tuple[str, str, str]], *, more: str = ""
+        self, tr: Translations, question: str, answers: Sequence[tuple[str, str, str]], *, more: str = ""
     ) -> None:
         super().__init__()
-        self.words = words
+        self.tr = tr
         self._question = question
         self._answers = answers
         self._more = more
@@ -62,6 +62,6 @@ class ChoiceDialog(ModalScreen[str]):
         self.dismiss(answer)
 
 
-def confirm(words: Translations, question: str, yes: str, *, more: str = "") -> ChoiceDialog:
+def confirm(tr: Translations, question: str, yes: str, *, more: str = "") -> ChoiceDialog:
     """Ask whether to do what can't be taken back without more ado."""
-    return ChoiceDialog(words, question, [("", words("Cancel"), "-safe"), ("yes", yes, "-danger")], more=more)
+    return ChoiceDialog(tr, question, [("", tr("Cancel"), "-safe"), ("yes", yes, "-danger")], more=more)

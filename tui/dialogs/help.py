@@ -31,15 +31,15 @@ class HelpDialog(ModalScreen[None]):
     """The sheet.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         parts: what has commands, with its keys as they are: title, and key and command of each.
     """
 
     BINDINGS: ClassVar = [Binding("escape,q,question_mark,f1", "close", "Close")]
 
-    def __init__(self, words: Translations, parts: Sequence[tuple[str, Sequence[tuple[str, Command]]]]) -> None:
+    def __init__(self, tr: Translations, parts: Sequence[tuple[str, Sequence[tuple[str, Command]]]]) -> None:
         super().__init__()
-        self.words = words
+        self.tr = tr
         self._parts = parts
         self._text = TextView(id="text")
 
@@ -47,8 +47,8 @@ class HelpDialog(ModalScreen[None]):
         """The text, and the key that closes it."""
         with Vertical(classes="sheet") as sheet:
             yield self._text
-            yield Static(self.words("escape close   ↑↓ scroll"), classes="hint", markup=False)
-        sheet.border_title = Content(self.words("Help"))
+            yield Static(self.tr("escape close   ↑↓ scroll"), classes="hint", markup=False)
+        sheet.border_title = Content(self.tr("Help"))
 
     def on_mount(self) -> None:
         """Write the text."""
@@ -58,14 +58,14 @@ class HelpDialog(ModalScreen[None]):
         """Write it for this width."""
         told: list[Line] = []
         for title, commands in self._parts:
-            told += [("", ""), (self.words(title), "heading")]
+            told += [("", ""), (self.tr(title), "heading")]
             for key, command in commands:
-                told += self._entry(key, self.words(command.label), self.words(command.help))
+                told += self._entry(key, self.tr(command.label), self.tr(command.help))
                 if command.line:
                     told.append((f"{'':<{_KEY + _LABEL + 2}}$ {command.line}", "dim"))
-        told += [("", ""), (self.words("In every table"), "heading")]
+        told += [("", ""), (self.tr("In every table"), "heading")]
         for keys, what in MOVES:
-            told += self._entry(keys, "", self.words(what))
+            told += self._entry(keys, "", self.tr(what))
         self._text.show(told[1:])
 
     def _entry(self, key: str, label: str, text: str) -> list[Line]:

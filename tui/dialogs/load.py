@@ -25,34 +25,34 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
     """Asks; gives back the order, or None.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         task: whose kind and payload every task has.
     """
 
     BINDINGS: ClassVar = [Binding("escape", "leave", "Cancel", show=False)]
 
-    def __init__(self, words: Translations, task: NewSubmission) -> None:
+    def __init__(self, tr: Translations, task: NewSubmission) -> None:
         super().__init__()
-        self.words = words
+        self.tr = tr
         self._subject = task
         self._trouble = Static(classes="trouble", markup=False)
 
     def compose(self) -> ComposeResult:
         """The fields."""
-        words = self.words
+        tr = self.tr
         with Vertical(classes="dialog"):
             kind = self._subject.kind or "simulate"
-            yield Label(words("Submit many tasks of kind {kind}", kind=kind), markup=False, classes="question")
+            yield Label(tr("Submit many tasks of kind {kind}", kind=kind), markup=False, classes="question")
             for name, label, value in (
-                ("tasks", words("tasks"), "1000"),
-                ("rate", words("tasks a second (0: as fast as it goes)"), "100"),
-                ("connections", words("connections"), "4"),
+                ("tasks", tr("tasks"), "1000"),
+                ("rate", tr("tasks a second (0: as fast as it goes)"), "100"),
+                ("connections", tr("connections"), "4"),
             ):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
                     yield TextInput(value, id=name, type="integer", compact=True)
             yield self._trouble
-            yield Static(words("Enter begins, Escape does not"), classes="hint", markup=False)
+            yield Static(tr("Enter begins, Escape does not"), classes="hint", markup=False)
 
     def on_mount(self) -> None:
         """Write at once."""
@@ -82,9 +82,9 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
         text = self.query_one(f"#{name}", Input).value
         if text.isdecimal() and least <= int(text) <= most:
             return int(text)
-        told = self.words(
+        told = self.tr(
             "{name} must be a whole number from {least} to {most}",
-            name=self.words(name),
+            name=self.tr(name),
             least=f"{least:,}",
             most=f"{most:,}",
         )

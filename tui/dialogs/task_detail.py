@@ -25,7 +25,7 @@ class TaskDetail(ModalScreen[None]):
     """The sheet. There is one, which is written anew for each task: to make one would take longer than to draw it.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
     """
 
     NAME = "task"
@@ -40,12 +40,12 @@ class TaskDetail(ModalScreen[None]):
         Binding("N", "previous_hit", "Previous hit"),
     ]
 
-    def __init__(self, words: Translations) -> None:
+    def __init__(self, tr: Translations) -> None:
         super().__init__()
-        self.words = words
+        self.tr = tr
         self._subject: Task | None = None
         self._text = TextView(id="text")
-        self._search = SearchInput(words, self._text)
+        self._search = SearchInput(tr, self._text)
         self._sheet = Vertical(classes="sheet")
 
     def compose(self) -> ComposeResult:
@@ -54,7 +54,7 @@ class TaskDetail(ModalScreen[None]):
             yield self._search
             yield self._text
             yield Static(
-                self.words("escape close   y copy   w wrap or cut lines   s search   ↑↓ scroll"),
+                self.tr("escape close   y copy   w wrap or cut lines   s search   ↑↓ scroll"),
                 classes="hint",
                 markup=False,
             )
@@ -76,9 +76,9 @@ class TaskDetail(ModalScreen[None]):
 
     def _write(self) -> None:
         if self._subject is not None:
-            self._sheet.border_title = Content(self.words("Task {id}", id=display_text.clean(self._subject.id, 64)))
+            self._sheet.border_title = Content(self.tr("Task {id}", id=display_text.clean(self._subject.id, 64)))
             self._sheet.border_subtitle = None
-            self._text.show(lines(self._subject, self.words))
+            self._text.show(lines(self._subject, self.tr))
 
     def action_close(self) -> None:
         """End the search; without one, go back."""
@@ -110,46 +110,46 @@ class TaskDetail(ModalScreen[None]):
     def action_copy(self) -> None:
         """Copy everything that is written here."""
         text = "\n".join(text for text, _ in self._text.lines)
-        self.app.post_message(CopyRequested(text, self.words("the task")))
+        self.app.post_message(CopyRequested(text, self.tr("the task")))
 
 
-def lines(task: Task, words: Translations) -> list[Line]:
+def lines(task: Task, tr: Translations) -> list[Line]:
     """The text about a task."""
     return [
-        *_summary(task, words),
-        *_way(task, words),
-        *_part(words("Payload"), display_text.pretty(task.payload)),
-        *(_part(words("Result"), display_text.pretty(task.result)) if task.result is not None else []),
-        *_failure(task, words),
+        *_summary(task, tr),
+        *_way(task, tr),
+        *_part(tr("Payload"), display_text.pretty(task.payload)),
+        *(_part(tr("Result"), display_text.pretty(task.result)) if task.result is not None else []),
+        *_failure(task, tr),
     ]
 
 
-def _summary(task: Task, words: Translations) -> list[Line]:
+def _summary(task: Task, tr: Translations) -> list[Line]:
     style = {"done": "good", "failed": "bad"}.get(task.state.value, "warn")
     told = [
-        (f"{words('state'):<12}{words(task.state.value)}", style),
-        (f"{words('kind'):<12}{display_text.clean(task.kind)}", ""),
-        (f"{words('worker'):<12}{display_text.clean(task.worker or '-')}", ""),
-        (f"{words('tries'):<12}{task.attempts}", ""),
+        (f"{tr('state'):<12}{tr(task.state.value)}", style),
+        (f"{tr('kind'):<12}{display_text.clean(task.kind)}", ""),
+        (f"{tr('worker'):<12}{display_text.clean(task.worker or '-')}", ""),
+        (f"{tr('tries'):<12}{task.attempts}", ""),
     ]
     if task.retries is not None:
-        told.append((f"{words('retries'):<12}{task.retries}", ""))
+        told.append((f"{tr('retries'):<12}{task.retries}", ""))
     if task.strikes:
-        told.append((words("Its worker died {count} times while it ran.", count=task.strikes), "bad"))
+        told.append((tr("Its worker died {count} times while it ran.", count=task.strikes), "bad"))
     if task.due_at:
-        told.append((f"{words('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
+        told.append((f"{tr('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
     return told
 
 
-def _way(task: Task, words: Translations) -> list[Line]:
-    told: list[Line] = [("", ""), (words("Way"), "heading")]
+def _way(task: Task, tr: Translations) -> list[Line]:
+    told: list[Line] = [("", ""), (tr("Way"), "heading")]
     before: float | None = None
     for name in HOPS:
         moment: float | None = getattr(task.times, name)
         if moment is None:
             continue
         since = "" if before is None else f"+{formatting.compact_duration(moment - before)}"
-        told.append((f"  {words(name):<12}{formatting.timestamp(moment)}  {since}", ""))
+        told.append((f"  {tr(name):<12}{formatting.timestamp(moment)}  {since}", ""))
         before = moment
     return told
 
@@ -158,13 +158,13 @@ def _part(title: str, text: str) -> list[Line]:
     return [("", ""), (title, "heading"), *((f"  {line}", "") for line in display_text.clean_lines(text))]
 
 
-def _failure(task: Task, words: Translations) -> list[Line]:
+def _failure(task: Task, tr: Translations) -> list[Line]:
     failure = task.failure
     if failure is None:
         return []
-    told: list[Line] = [("", ""), (words("Error"), "heading")]
+    told: list[Line] = [("", ""), (tr("Error"), "heading")]
     told += [(f"  {line}", "bad") for line in display_text.clean_lines(f"{failure.type}: {failure.message}")]
     if failure.traceback:
-        told += [("", ""), (words("Traceback"), "heading")]
+        told += [("", ""), (tr("Traceback"), "heading")]
         told += [(f"  {line}", "dim") for line in display_text.clean_lines(failure.traceback)]
     return told

@@ -17,16 +17,16 @@ class TextPrompt(ModalScreen[str]):
     """Asks; gives back the text, which is empty when the person leaves it.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         question: what is asked.
         proposal: what stands there at first.
     """
 
     BINDINGS: ClassVar = [Binding("escape", "leave", "Cancel", show=False)]
 
-    def __init__(self, words: Translations, question: str, proposal: str = "") -> None:
+    def __init__(self, tr: Translations, question: str, proposal: str = "") -> None:
         super().__init__()
-        self.words = words
+        self.tr = tr
         self._question = question
         self._proposal = proposal
 
@@ -35,7 +35,7 @@ class TextPrompt(ModalScreen[str]):
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False, classes="question")
             yield TextInput(self._proposal)
-            yield Static(self.words("Enter does it, Escape does not"), classes="hint", markup=False)
+            yield Static(self.tr("Enter does it, Escape does not"), classes="hint", markup=False)
 
     def on_mount(self) -> None:
         """Write at once."""

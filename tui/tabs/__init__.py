@@ -14,19 +14,19 @@ _NOTHING: Mapping[str, object] = {}
 
 
 def all_tabs(
-    words: Translations, kinds: Mapping[str, str], remembered: Mapping[str, object] = _NOTHING
+    tr: Translations, kinds: Mapping[str, str], remembered: Mapping[str, object] = _NOTHING
 ) -> Mapping[str, tuple[str, Callable[[Translations], Tab]]]:
     """Label and maker of each, by its id, in their order.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         kinds: descriptions of the kinds of task that are known from the start, by name.
         remembered: what a person has chosen the last time, by names.
     """
     return {
-        "submit": (words("Submit"), lambda each: SubmitTab(each, kinds, id="submit")),
-        "monitor": (words("Monitor"), lambda each: MonitorTab(each, remembered, id="monitor")),
-        "processes": (words("Processes"), lambda each: ProcessesTab(each, id="processes")),
-        "failed": (words("Failed"), lambda each: FailedTab(each, id="failed")),
-        "diagram": (words("Diagram"), lambda each: DiagramTab(each, id="diagram")),
+        "submit": (tr("Submit"), lambda each: SubmitTab(each, kinds, id="submit")),
+        "monitor": (tr("Monitor"), lambda each: MonitorTab(each, remembered, id="monitor")),
+        "processes": (tr("Processes"), lambda each: ProcessesTab(each, id="processes")),
+        "failed": (tr("Failed"), lambda each: FailedTab(each, id="failed")),
+        "diagram": (tr("Diagram"), lambda each: DiagramTab(each, id="diagram")),
     }

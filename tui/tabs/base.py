@@ -18,7 +18,7 @@ class Tab(Vertical):
     """One tab.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         id: of the tab.
     """
 
@@ -26,9 +26,9 @@ class Tab(Vertical):
     """The names of the feeds that it needs while it is open."""
     reads_logs = False
 
-    def __init__(self, words: Translations, *, id: str) -> None:
+    def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(id=id)
-        self.words = words
+        self.tr = tr
         self.view = EMPTY
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

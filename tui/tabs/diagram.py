@@ -12,14 +12,14 @@ from tui.widgets.panel import Panel
 class DiagramTab(Tab):
     """The picture."""
 
-    def __init__(self, words: Translations, *, id: str) -> None:
-        super().__init__(words, id=id)
-        self._diagram = Diagram(words)
+    def __init__(self, tr: Translations, *, id: str) -> None:
+        super().__init__(tr, id=id)
+        self._diagram = Diagram(tr)
 
     def compose(self) -> ComposeResult:
         """The picture in its frame."""
         panel = Panel(id="picture")
-        panel.titled(self.words("The way of a task"), count=self.words("counts and rates of this moment"))
+        panel.titled(self.tr("The way of a task"), count=self.tr("counts and rates of this moment"))
         panel.can_focus = True
         with panel:
             yield self._diagram

@@ -63,15 +63,15 @@ class FailedTab(Tab):
 
     feeds = (FEED,)
 
-    def __init__(self, words: Translations, *, id: str) -> None:
-        super().__init__(words, id=id)
+    def __init__(self, tr: Translations, *, id: str) -> None:
+        super().__init__(tr, id=id)
         self.failures = Failures(
-            words,
+            tr,
             FEED,
-            words("Failed"),
-            failed_columns(words),
+            tr("Failed"),
+            failed_columns(tr),
             states=(State.FAILED,),
-            empty=words("Nothing has failed."),
+            empty=tr("Nothing has failed."),
             id="failures",
         )
 

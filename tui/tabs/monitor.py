@@ -42,20 +42,20 @@ _PRESENCES = {
 }
 
 
-def _columns(words: Translations) -> tuple[TableColumn, ...]:
+def _columns(tr: Translations) -> tuple[TableColumn, ...]:
     return (
-        TableColumn(key="name", label=words("worker"), width=6, grow=1, sortable=False),
-        TableColumn(key="state", label=words("state"), width=9, grow=2, sortable=False),
-        TableColumn(key="rate", label=words("tasks/s"), width=7, right=True, sortable=False),
-        TableColumn(key="history", label=words("2 minutes"), width=SPARK, sortable=False, rank=1),
-        TableColumn(key="done", label=words("done"), width=6, right=True, sortable=False),
-        TableColumn(key="failed", label=words("failed"), width=6, right=True, sortable=False),
-        TableColumn(key="hand", label=words("in hand"), width=7, right=True, sortable=False),
-        TableColumn(key="waited", label=words("waited p50/p95"), width=15, right=True, sortable=False, rank=4),
-        TableColumn(key="took", label=words("took p50/p95"), width=15, right=True, sortable=False),
-        TableColumn(key="cpu", label=words("cpu"), width=5, right=True, sortable=False, rank=2),
-        TableColumn(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
-        TableColumn(key="host", label=words("host"), width=8, sortable=False, rank=5),
+        TableColumn(key="name", label=tr("worker"), width=6, grow=1, sortable=False),
+        TableColumn(key="state", label=tr("state"), width=9, grow=2, sortable=False),
+        TableColumn(key="rate", label=tr("tasks/s"), width=7, right=True, sortable=False),
+        TableColumn(key="history", label=tr("2 minutes"), width=SPARK, sortable=False, rank=1),
+        TableColumn(key="done", label=tr("done"), width=6, right=True, sortable=False),
+        TableColumn(key="failed", label=tr("failed"), width=6, right=True, sortable=False),
+        TableColumn(key="hand", label=tr("in hand"), width=7, right=True, sortable=False),
+        TableColumn(key="waited", label=tr("waited p50/p95"), width=15, right=True, sortable=False, rank=4),
+        TableColumn(key="took", label=tr("took p50/p95"), width=15, right=True, sortable=False),
+        TableColumn(key="cpu", label=tr("cpu"), width=5, right=True, sortable=False, rank=2),
+        TableColumn(key="memory", label=tr("memory"), width=8, right=True, sortable=False, rank=2),
+        TableColumn(key="host", label=tr("host"), width=8, sortable=False, rank=5),
     )
 
 
@@ -64,10 +64,10 @@ class Workers(Panel):
 
     BINDINGS: ClassVar = commands.bindings(commands.WORKERS)
 
-    def __init__(self, words: Translations, *, id: str) -> None:
+    def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(id=id)
-        self.words = words
-        self.table = Table(_columns(words))
+        self.tr = tr
+        self.table = Table(_columns(tr))
         self._note = MessageLine()
 
     def compose(self) -> ComposeResult:
@@ -83,15 +83,15 @@ class Workers(Panel):
         self.table.show(ListModel(rows))
         self._note.say("" if rows or view.number <= 0 else self._nothing(view))
         alive = sum(row.process.presence is not Presence.LOST for row in view.workers)
-        count = self.words.count(alive, "{count} worker", "{count} workers")
+        count = self.tr.count(alive, "{count} worker", "{count} workers")
         servers = sum(row.process.presence is not Presence.LOST for row in view.servers)
-        more = self.words.count(servers, "{count} server", "{count} servers")
-        self.titled(self.words("Workers"), count=f"{count} · {more}")
+        more = self.tr.count(servers, "{count} server", "{count} servers")
+        self.titled(self.tr("Workers"), count=f"{count} · {more}")
 
     def _nothing(self, view: View) -> str:
         if view.light is Health.STARTING:
-            return self.words("The workers are being started.")
-        return self.words("No worker has shown itself. Press u to start the system.")
+            return self.tr("The workers are being started.")
+        return self.tr("No worker has shown itself. Press u to start the system.")
 
     def _row(self, row: WorkerRow, now: float) -> Row:
         process, part, delays = row.process, row.part, row.delays
@@ -115,9 +115,9 @@ class Workers(Panel):
     def _state(self, row: WorkerRow, now: float) -> Cell:
         process = row.process
         sign, style = _PRESENCES[process.presence]
-        told = self.words(process.presence.value)
+        told = self.tr(process.presence.value)
         if process.presence is Presence.LOST:
-            told = self.words("lost {span}", span=formatting.compact_duration(now - process.seen_at))
+            told = self.tr("lost {span}", span=formatting.compact_duration(now - process.seen_at))
         elif process.presence is Presence.TROUBLED:
             told = display_text.clean("; ".join(process.troubles), 40)
         return Cell(f"{sign} {told}", style)
@@ -132,7 +132,7 @@ class Workers(Panel):
         memory = [part.memory for part in parts if part.memory is not None]
         failed = sum(process.counters.failed for process in processes)
         return [
-            Cell(self.words("all"), "dim"),
+            Cell(self.tr("all"), "dim"),
             Cell(""),
             Cell(formatting.rate(sum(process.rate for process in processes)), "accent"),
             Cell(display_text.sparkline(tuple(sums), SPARK), "accent"),
@@ -175,23 +175,23 @@ class MonitorTab(Tab):
     """Workers above, results below.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         remembered: the filter and the order of the last time.
         id: of the tab.
     """
 
     feeds = (FEED,)
 
-    def __init__(self, words: Translations, remembered: Mapping[str, object], *, id: str) -> None:
-        super().__init__(words, id=id)
-        self._workers = Workers(words, id="workers")
+    def __init__(self, tr: Translations, remembered: Mapping[str, object], *, id: str) -> None:
+        super().__init__(tr, id=id)
+        self._workers = Workers(tr, id="workers")
         self.chart = RateChart(id="chart")
         self.results = TaskBrowser(
-            words,
+            tr,
             FEED,
-            words("Results"),
-            result_columns(words),
-            empty=words("Nothing has ended yet. Submit a task on tab 1."),
+            tr("Results"),
+            result_columns(tr),
+            empty=tr("Nothing has ended yet. Submit a task on tab 1."),
             text=str(remembered.get("filter", "")),
             order=_order(remembered),
             id="results",
@@ -202,7 +202,7 @@ class MonitorTab(Tab):
         with Horizontal(id="above"):
             yield self._workers
             panel = Panel(id="flow")
-            panel.titled(self.words("In and out"), count=self.words("tasks/s, 5 minutes"))
+            panel.titled(self.tr("In and out"), count=self.tr("tasks/s, 5 minutes"))
             with panel:
                 yield self.chart
         yield self.results

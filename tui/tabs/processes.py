@@ -35,17 +35,17 @@ _STATES = {
 SUPERVISOR = "supervisor"
 
 
-def _columns(words: Translations) -> tuple[TableColumn, ...]:
+def _columns(tr: Translations) -> tuple[TableColumn, ...]:
     return (
-        TableColumn(key="name", label=words("process"), width=10, grow=1, sortable=False),
-        TableColumn(key="state", label=words("state"), width=12, grow=1, sortable=False),
-        TableColumn(key="pid", label=words("pid"), width=7, right=True, sortable=False),
-        TableColumn(key="address", label=words("address"), width=15, sortable=False),
-        TableColumn(key="up", label=words("up"), width=7, right=True, sortable=False),
-        TableColumn(key="restarts", label=words("restarts"), width=8, right=True, sortable=False, rank=1),
-        TableColumn(key="cpu", label=words("cpu"), width=5, right=True, sortable=False),
-        TableColumn(key="memory", label=words("memory"), width=8, right=True, sortable=False, rank=2),
-        TableColumn(key="note", label=words("note"), width=10, grow=5, sortable=False, rank=3),
+        TableColumn(key="name", label=tr("process"), width=10, grow=1, sortable=False),
+        TableColumn(key="state", label=tr("state"), width=12, grow=1, sortable=False),
+        TableColumn(key="pid", label=tr("pid"), width=7, right=True, sortable=False),
+        TableColumn(key="address", label=tr("address"), width=15, sortable=False),
+        TableColumn(key="up", label=tr("up"), width=7, right=True, sortable=False),
+        TableColumn(key="restarts", label=tr("restarts"), width=8, right=True, sortable=False, rank=1),
+        TableColumn(key="cpu", label=tr("cpu"), width=5, right=True, sortable=False),
+        TableColumn(key="memory", label=tr("memory"), width=8, right=True, sortable=False, rank=2),
+        TableColumn(key="note", label=tr("note"), width=10, grow=5, sortable=False, rank=3),
     )
 
 
@@ -53,16 +53,16 @@ class ProcessPanel(Panel):
     """The processes, a row each.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         id: of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.PROCESSES)
 
-    def __init__(self, words: Translations, *, id: str) -> None:
+    def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(id=id)
-        self.words = words
-        self.table = Table(_columns(words))
+        self.tr = tr
+        self.table = Table(_columns(tr))
         self._note = MessageLine()
         self.view = View()
 
@@ -80,10 +80,10 @@ class ProcessPanel(Panel):
             rows = [(part.name, self._row(part, view.now)) for part in report.processes]
         self.table.show(ListModel(rows))
         self._note.say(self._say(view))
-        count = self.words.count(len(rows), "{count} process", "{count} processes")
+        count = self.tr.count(len(rows), "{count} process", "{count} processes")
         where = f" · {report.listen}" if report is not None and report.listen else ""
-        pid = self.words(" · supervisor {pid}", pid=report.pid) if report is not None else ""
-        self.titled(self.words("Processes"), count=f"{count}{where}{pid}")
+        pid = self.tr(" · supervisor {pid}", pid=report.pid) if report is not None else ""
+        self.titled(self.tr("Processes"), count=f"{count}{where}{pid}")
 
     def _say(self, view: View) -> str:
         if view.report is not None:
@@ -91,14 +91,14 @@ class ProcessPanel(Panel):
         if view.supervisor_trouble:
             return display_text.clean(view.supervisor_trouble)
         if view.alive:
-            return self.words("The system was started by others: no supervisor of this directory runs it.")
-        return self.words("Nothing runs here. Press u to start the system.")
+            return self.tr("The system was started by others: no supervisor of this directory runs it.")
+        return self.tr("Nothing runs here. Press u to start the system.")
 
     def _row(self, part: UnitStatus, now: float) -> Row:
         sign, style = _STATES[part.state]
-        told = self.words(part.state.value)
+        told = self.tr(part.state.value)
         if part.kill_in is not None:
-            told = self.words("killed in {span}", span=formatting.compact_duration(part.kill_in))
+            told = self.tr("killed in {span}", span=formatting.compact_duration(part.kill_in))
         return [
             Cell(display_text.clean(part.name, 40)),
             Cell(f"{sign} {told}", style),
@@ -144,7 +144,7 @@ class ProcessPanel(Panel):
         """Have the process started, stopped, restarted or killed."""
         part = self.chosen
         if part is None:
-            self.post_message(NotificationRequested(self.words("There is no process here."), trouble=True))
+            self.post_message(NotificationRequested(self.tr("There is no process here."), trouble=True))
         else:
             self.post_message(OperationRequested(what, [part.name]))
 
@@ -157,7 +157,7 @@ class ProcessPanel(Panel):
         part, report = self.chosen, self.view.report
         if part is None or report is None or part.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
             self.post_message(
-                NotificationRequested(self.words("Only servers and workers can be more or fewer."), trouble=True)
+                NotificationRequested(self.tr("Only servers and workers can be more or fewer."), trouble=True)
             )
             return
         count = max(0, sum(each.kind is part.kind for each in report.processes) + more)
@@ -172,10 +172,10 @@ class ProcessesTab(Tab):
 
     reads_logs = True
 
-    def __init__(self, words: Translations, *, id: str) -> None:
-        super().__init__(words, id=id)
-        self.processes = ProcessPanel(words, id="processes-panel")
-        self.logs = LogPanel(words, id="logs")
+    def __init__(self, tr: Translations, *, id: str) -> None:
+        super().__init__(tr, id=id)
+        self.processes = ProcessPanel(tr, id="processes-panel")
+        self.logs = LogPanel(tr, id="logs")
 
     def compose(self) -> ComposeResult:
         """The parts."""

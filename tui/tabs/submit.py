@@ -75,51 +75,51 @@ class SubmitForm(Panel):
     """What is to be submitted.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         kinds: descriptions of the kinds that are known from the start, by name.
         id: of the widget.
     """
 
-    def __init__(self, words: Translations, kinds: Mapping[str, str], *, id: str) -> None:
+    def __init__(self, tr: Translations, kinds: Mapping[str, str], *, id: str) -> None:
         super().__init__(id=id)
-        self.words = words
+        self.tr = tr
         self._kinds = dict(kinds)
         first = next(iter(self._kinds), "")
         self._kind: Select[str] = Select(self._options(), value=first, allow_blank=False, id="kind", compact=True)
         self.payload = PayloadEditor(
             soft_wrap=True,
             show_line_numbers=False,
-            placeholder=words("Type a task and press Enter."),
+            placeholder=tr("Type a task and press Enter."),
             id="payload",
         )
         self._delay = TextInput(placeholder="0", id="delay", compact=True)
-        self._retries = TextInput(placeholder=words("of the kind"), id="retries", compact=True)
-        self._task_id = TextInput(placeholder=words("made by itself"), id="task-id", compact=True)
-        self._as_text = Checkbox(words("always as text"), id="as-text", compact=True)
+        self._retries = TextInput(placeholder=tr("of the kind"), id="retries", compact=True)
+        self._task_id = TextInput(placeholder=tr("made by itself"), id="task-id", compact=True)
+        self._as_text = Checkbox(tr("always as text"), id="as-text", compact=True)
         self._about = Static(id="about-kind", markup=False)
         self._note = Static(id="about-payload", markup=False)
 
     def compose(self) -> ComposeResult:
         """The fields."""
-        words = self.words
+        tr = self.tr
         with Horizontal(classes="field"):
-            yield Label(words("kind"))
+            yield Label(tr("kind"))
             yield self._kind
             yield self._about
         yield self.payload
         yield self._note
         with Horizontal(classes="field", id="small-fields"):
-            yield Label(words("delay, s"))
+            yield Label(tr("delay, s"))
             yield self._delay
-            yield Label(words("retries"))
+            yield Label(tr("retries"))
             yield self._retries
-            yield Label(words("id"))
+            yield Label(tr("id"))
             yield self._task_id
             yield self._as_text
 
     def on_mount(self) -> None:
         """Say what it is."""
-        self.titled(self.words("New task"), count=self.words("Enter submits · Ctrl+J new line"))
+        self.titled(self.tr("New task"), count=self.tr("Enter submits · Ctrl+J new line"))
         self._describe()
 
     @property
@@ -166,9 +166,9 @@ class SubmitForm(Panel):
 
     def _describe(self) -> None:
         draft = self.draft
-        self._about.update(self.words(self._kinds.get(draft.kind, "")), layout=False)
-        told = payloads.describe(draft.payload, self.words, as_text=draft.as_text)
-        self._note.update(self.words("payload: {what}", what=told), layout=False)
+        self._about.update(self.tr(self._kinds.get(draft.kind, "")), layout=False)
+        told = payloads.describe(draft.payload, self.tr, as_text=draft.as_text)
+        self._note.update(self.tr("payload: {what}", what=told), layout=False)
 
 
 class SubmissionHistory(Panel):
@@ -176,18 +176,18 @@ class SubmissionHistory(Panel):
 
     BINDINGS: ClassVar = commands.bindings(commands.HISTORY)
 
-    def __init__(self, words: Translations, *, id: str) -> None:
+    def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(id=id)
-        self.words = words
+        self.tr = tr
         self.table = Table(
             (
-                TableColumn(key="at", label=words("at"), width=8, sortable=False),
-                TableColumn(key="kind", label=words("kind"), width=9, grow=1, sortable=False),
-                TableColumn(key="payload", label=words("payload"), width=12, grow=3, sortable=False, rank=2),
-                TableColumn(key="answer", label=words("answered in"), width=11, right=True, sortable=False),
-                TableColumn(key="state", label=words("state"), width=11, sortable=False),
-                TableColumn(key="result", label=words("result"), width=14, grow=4, sortable=False),
-                TableColumn(key="id", label=words("task"), width=12, grow=2, sortable=False, rank=1),
+                TableColumn(key="at", label=tr("at"), width=8, sortable=False),
+                TableColumn(key="kind", label=tr("kind"), width=9, grow=1, sortable=False),
+                TableColumn(key="payload", label=tr("payload"), width=12, grow=3, sortable=False, rank=2),
+                TableColumn(key="answer", label=tr("answered in"), width=11, right=True, sortable=False),
+                TableColumn(key="state", label=tr("state"), width=11, sortable=False),
+                TableColumn(key="result", label=tr("result"), width=14, grow=4, sortable=False),
+                TableColumn(key="id", label=tr("task"), width=12, grow=2, sortable=False, rank=1),
             )
         )
         self._sent: OrderedDict[str, SubmissionAccepted] = OrderedDict()
@@ -240,8 +240,8 @@ class SubmissionHistory(Panel):
         if to_top:
             self.table.go_to(0)
         ended = sum(row.state.ended for row in self._rows.values())
-        count = self.words("{ended} of {count} have ended", ended=ended, count=len(rows)) if rows else ""
-        self.titled(self.words("Submitted from here"), count=count)
+        count = self.tr("{ended} of {count} have ended", ended=ended, count=len(rows)) if rows else ""
+        self.titled(self.tr("Submitted from here"), count=count)
 
     def _row(self, each: SubmissionAccepted) -> Row:
         row = self._rows.get(each.submitted.id)
@@ -253,7 +253,7 @@ class SubmissionHistory(Panel):
             Cell(display_text.clean(each.task.kind or "simulate", 40), "accent"),
             Cell(display_text.clean(text, 200), "dim"),
             Cell(formatting.compact_duration(each.submitted.seconds)),
-            state_cell(state, self.words),
+            state_cell(state, self.tr),
             Cell(outcome, "bad" if state is State.FAILED else ""),
             Cell(display_text.clean(each.submitted.id, 64), "dim"),
         ]
@@ -281,10 +281,10 @@ class SubmitTab(Tab):
     BINDINGS: ClassVar = commands.bindings(commands.SUBMIT)
     feeds = (FEED,)
 
-    def __init__(self, words: Translations, kinds: Mapping[str, str], *, id: str) -> None:
-        super().__init__(words, id=id)
-        self._form = SubmitForm(words, kinds, id="form")
-        self._history = SubmissionHistory(words, id="history")
+    def __init__(self, tr: Translations, kinds: Mapping[str, str], *, id: str) -> None:
+        super().__init__(tr, id=id)
+        self._form = SubmitForm(tr, kinds, id="form")
+        self._history = SubmissionHistory(tr, id="history")
         self._bar = ProgressBar(show_eta=False, show_percentage=False, id="bar")
         self._told = Static(id="told", markup=False)
         self._progress = Horizontal(self._bar, self._told, id="progress")
@@ -338,12 +338,12 @@ class SubmitTab(Tab):
                 self._bar.display = False
 
     def _show_progress(self, progressed: SubmissionProgress) -> None:
-        words, count, total, share = self.words, progressed.count, progressed.total, progressed.share
+        tr, count, total, share = self.tr, progressed.count, progressed.total, progressed.share
         rate = formatting.rate(count / progressed.seconds) if progressed.seconds > 0 else "0"
         told = formatting.count(count)
         if total is None and share is not None:
             self._bar.update(total=1.0, progress=share)
-            text = words(
+            text = tr(
                 "{count} answered · {percent}% of the file · {rate}/s · F8 cancels",
                 count=told,
                 percent=int(100 * share),
@@ -351,18 +351,18 @@ class SubmitTab(Tab):
             )
         else:
             self._bar.update(total=total, progress=count)
-            of = words(" of {total}", total=formatting.count(total)) if total is not None else ""
-            text = words("{count}{of} answered · {rate}/s · F8 cancels", count=told, of=of, rate=rate)
+            of = tr(" of {total}", total=formatting.count(total)) if total is not None else ""
+            text = tr("{count}{of} answered · {rate}/s · F8 cancels", count=told, of=of, rate=rate)
         self._progress.display = True
         self._bar.display = total is not None or share is not None
         self._told.update(text)
         self._told.set_class(False, "-bad")
 
     def _show_end(self, finished: SubmissionFinished) -> None:
-        words, tally = self.words, finished.tally
+        tr, tally = self.tr, finished.tally
         rate = formatting.rate(tally.accepted / tally.seconds) if tally.seconds > 0 else "0"
         told = [
-            words(
+            tr(
                 "{count} accepted in {span} ({rate}/s)",
                 count=formatting.count(tally.accepted),
                 span=formatting.compact_duration(tally.seconds),
@@ -374,14 +374,14 @@ class SubmitTab(Tab):
             told.append(f"p50 {p50}, p99 {p99}")
         if tally.refused:
             told.append(
-                words(
+                tr(
                     "{count} refused: {reason}",
                     count=tally.refused,
                     reason=display_text.clean(tally.first_refusal, 200),
                 )
             )
         if finished.cancelled:
-            told.append(words("cancelled"))
+            told.append(tr("cancelled"))
         self._progress.display = True
         self._bar.display = False
         self._told.update(" · ".join(told))
@@ -402,7 +402,7 @@ class SubmitTab(Tab):
     def _written(self) -> NewSubmission | None:
         """The task that is written; says what is wrong with it."""
         try:
-            return payloads.task_of(self._form.draft, self.words)
+            return payloads.task_of(self._form.draft, self.tr)
         except DraftError as error:
             self.post_message(NotificationRequested(str(error), trouble=True))
             return None
@@ -448,7 +448,7 @@ class SubmitTab(Tab):
         """Take a former submission up again."""
         chosen = self._history.chosen
         if chosen is None:
-            self.post_message(NotificationRequested(self.words("Nothing was submitted from here yet."), trouble=True))
+            self.post_message(NotificationRequested(self.tr("Nothing was submitted from here yet."), trouble=True))
             return
         payload = chosen.task.payload
         self._form.write(chosen.task, payload if isinstance(payload, str) else display_text.as_json(payload))

@@ -31,9 +31,9 @@ _PLACES = {name: place for place, name in enumerate(BY_ID)}
 class _ViewLine(Widget):
     """One line that is a function of the view."""
 
-    def __init__(self, words: Translations, *, id: str | None = None) -> None:
+    def __init__(self, tr: Translations, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.words = words
+        self.tr = tr
         self.view = EMPTY
         self._drawn: tuple[str, Sequence[Span]] = ("", ())
 
@@ -70,21 +70,21 @@ class Header(_ViewLine):
 
     def render(self) -> Content:
         """Name and light on the left, surroundings on the right as far as there is room for them."""
-        view, words = self.view, self.words
+        view, tr = self.view, self.tr
         sign, style = _LIGHTS[view.light]
         left: list[tuple[str, str]] = [
             (" Cauce", "header--name"),
             (f" {__version__}  ", "header--dim"),
-            (f"{sign} {words(view.light)}", style),
+            (f"{sign} {tr(view.light)}", style),
         ]
         if self.note:
             left.append((f"  {self.note}", "header--frozen"))
         if view.troubles:
             left.append((f"  {display_text.clean(view.troubles[0], 200)}", "light--trouble"))
         if self.frozen:
-            left.append((f"  {words('FROZEN')}", "header--frozen"))
+            left.append((f"  {tr('FROZEN')}", "header--frozen"))
         if self.read_only:
-            left.append((f"  {words('read only')}", "header--dim"))
+            left.append((f"  {tr('read only')}", "header--dim"))
         return self._spread(left, self._around())
 
     def _around(self) -> list[str]:
@@ -120,23 +120,23 @@ class LedgerLine(_ViewLine):
         return line.truncate(self.size.width, ellipsis=True)
 
     def _line(self, brief: int) -> Content:
-        view, words = self.view, self.words
+        view, tr = self.view, self.tr
         ledger, snapshot = view.ledger, view.snapshot
         label, number = self.get_visual_style("ledger--label"), self.get_visual_style("ledger--number")
         failed, rate = self.get_visual_style("ledger--failed"), self.get_visual_style("ledger--rate")
         say = formatting.count if brief == 0 else formatting.short
         waiting = ledger.waiting + ledger.queued + ledger.retrying
         counts = [
-            (ledger.total, words("accepted"), number),
-            (waiting, words("waiting"), number),
-            (ledger.running, words("running"), number),
-            (ledger.done, words("done|many"), number),
-            (ledger.failed, words("failed|many"), failed if ledger.failed else number),
+            (ledger.total, tr("accepted"), number),
+            (waiting, tr("waiting"), number),
+            (ledger.running, tr("running"), number),
+            (ledger.done, tr("done|many"), number),
+            (ledger.failed, tr("failed|many"), failed if ledger.failed else number),
         ]
         if brief > 2:
-            counts = [each for each in counts if each[1] != words("running")]
+            counts = [each for each in counts if each[1] != tr("running")]
         if ledger.cancelled and brief < 2:
-            counts.append((ledger.cancelled, words("cancelled|many"), number))
+            counts.append((ledger.cancelled, tr("cancelled|many"), number))
         parts: list[object] = [(" ", label)]
         for place, (count, name, style) in enumerate(counts):
             gap = "" if place == 0 else "  " if brief < 2 else " "
@@ -150,7 +150,7 @@ class LedgerLine(_ViewLine):
             (f"{formatting.rate(snapshot.rate_out)}/s", rate),
         ]
         if brief == 0 and snapshot.depth is not None and snapshot.depth.dead:
-            parts += [("  ", label), (f"{snapshot.depth.dead:,}", failed), (f" {words('dead letters')}", label)]
+            parts += [("  ", label), (f"{snapshot.depth.dead:,}", failed), (f" {tr('dead letters')}", label)]
         return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
 
 
@@ -219,9 +219,9 @@ class KeyBar(Widget):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"keys--key", "keys--label"}
 
-    def __init__(self, words: Translations, *, id: str | None = None) -> None:
+    def __init__(self, tr: Translations, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._words = words
+        self._tr = tr
         self._places: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
@@ -252,7 +252,7 @@ class KeyBar(Widget):
             if command is None or not command.footer or not active.enabled or command.id in found:
                 continue
             key = self.app.get_key_display(binding)
-            found[command.id] = (key, self._words(command.label), command.id)
+            found[command.id] = (key, self._tr(command.label), command.id)
         # A key of one's own changes the order in which Textual has them: the parts as they are, each in our order.
         parts = list(dict.fromkeys(BY_ID[name].where for name in found))
         names = sorted(found, key=lambda name: (parts.index(BY_ID[name].where), _PLACES[name]))

@@ -41,14 +41,14 @@ _SIGNS = {
 class Diagram(TextView):
     """Draws the view."""
 
-    def __init__(self, words: Translations, *, id: str | None = None) -> None:
+    def __init__(self, tr: Translations, *, id: str | None = None) -> None:
         super().__init__(wrap=False, id=id)
-        self.words = words
+        self.tr = tr
         self._picture: list[Line] = []
 
     def show_view(self, view: View) -> None:
         """Draw this moment; only when something has changed."""
-        drawn = draw(view, self.words)
+        drawn = draw(view, self.tr)
         if drawn != self._picture:
             self._picture = drawn
             top = self.scroll_offset.y
@@ -69,59 +69,59 @@ class Diagram(TextView):
         return strip.crop_extend(shift, shift + width, self.rich_style)
 
 
-def draw(view: View, words: Translations) -> list[Line]:
+def draw(view: View, tr: Translations) -> list[Line]:
     """The picture: clients, balancer, servers, journal and broker, workers, results, from top to bottom."""
     return [
-        *_box([f"{words('clients')} ▶ {view.listen or words('nowhere to connect')}"], "accent"),
-        *_servers(view, words),
-        *_journal(view, words),
-        *_broker(view, words),
-        *_workers(view, words),
+        *_box([f"{tr('clients')} ▶ {view.listen or tr('nowhere to connect')}"], "accent"),
+        *_servers(view, tr),
+        *_journal(view, tr),
+        *_broker(view, tr),
+        *_workers(view, tr),
     ]
 
 
-def _servers(view: View, words: Translations) -> list[Line]:
+def _servers(view: View, tr: Translations) -> list[Line]:
     rate = f"{formatting.rate(view.snapshot.rate_in)}/s"
-    lines = _edge(words("submitted {rate}", rate=rate), "accent")
+    lines = _edge(tr("submitted {rate}", rate=rate), "accent")
     balancer = _part(view, ProcessKind.NGINX)
     if balancer is not None:
         ready = balancer.state is UnitState.READY
         lines += _box([f"{'●' if ready else '▲'} nginx {balancer.address}"], "" if ready else "warn")
-        lines += _edge(words("to the server with the fewest connections"), "dim")
-    return [*lines, *_row([row.process for row in view.servers], words("no server"), _about_server)]
+        lines += _edge(tr("to the server with the fewest connections"), "dim")
+    return [*lines, *_row([row.process for row in view.servers], tr("no server"), _about_server)]
 
 
-def _journal(view: View, words: Translations) -> list[Line]:
+def _journal(view: View, tr: Translations) -> list[Line]:
     ledger = view.ledger
-    told = words(
+    told = tr(
         "① committed: {count} accepted, {waiting} waiting",
         count=formatting.count(ledger.total),
         waiting=formatting.count(ledger.waiting + ledger.retrying),
     )
     style = "bad" if view.snapshot.trouble else "good"
-    return [*_edge(told, "good"), *_box([f"{words('journal')} {display_text.clean(view.database, 40)}"], style)]
+    return [*_edge(told, "good"), *_box([f"{tr('journal')} {display_text.clean(view.database, 40)}"], style)]
 
 
-def _broker(view: View, words: Translations) -> list[Line]:
+def _broker(view: View, tr: Translations) -> list[Line]:
     depth = view.snapshot.depth
-    told = words("depth unknown") if depth is None else words("{count} messages", count=formatting.count(depth.ready))
+    told = tr("depth unknown") if depth is None else tr("{count} messages", count=formatting.count(depth.ready))
     if depth is not None and depth.dead:
-        told += f" · {depth.dead:,} {words('dead letters')}"
-    edge = words("② published, confirmed: {count} queued", count=formatting.count(view.ledger.queued))
+        told += f" · {depth.dead:,} {tr('dead letters')}"
+    edge = tr("② published, confirmed: {count} queued", count=formatting.count(view.ledger.queued))
     style = "bad" if depth is not None and depth.dead else ""
-    return [*_edge(edge, ""), *_box([f"{words('broker')} {display_text.clean(view.broker, 60)}", told], style)]
+    return [*_edge(edge, ""), *_box([f"{tr('broker')} {display_text.clean(view.broker, 60)}", told], style)]
 
 
-def _workers(view: View, words: Translations) -> list[Line]:
+def _workers(view: View, tr: Translations) -> list[Line]:
     ledger = view.ledger
     rate = f"{formatting.rate(view.snapshot.rate_out)}/s"
-    done = words("{count} done", count=formatting.count(ledger.done))
-    failed = words("{count} failed", count=formatting.count(ledger.failed))
+    done = tr("{count} done", count=formatting.count(ledger.done))
+    failed = tr("{count} failed", count=formatting.count(ledger.failed))
     return [
-        *_edge(words("③ delivered: {count} in hand", count=formatting.count(ledger.running)), ""),
-        *_row([row.process for row in view.workers], words("no worker"), _about_worker),
-        *_edge(words("④ outcome committed, then acknowledged: {rate}", rate=rate), "accent"),
-        *_box([f"{words('results')} {done} · {failed}"], "bad" if ledger.failed else "good"),
+        *_edge(tr("③ delivered: {count} in hand", count=formatting.count(ledger.running)), ""),
+        *_row([row.process for row in view.workers], tr("no worker"), _about_worker),
+        *_edge(tr("④ outcome committed, then acknowledged: {rate}", rate=rate), "accent"),
+        *_box([f"{tr('results')} {done} · {failed}"], "bad" if ledger.failed else "good"),
     ]
 
 

@@ -41,18 +41,18 @@ class LogPanel(Panel):
     """Shows lines of logs.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         id: of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.LOGS)
 
-    def __init__(self, words: Translations, *, id: str) -> None:
+    def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(id=id)
-        self.words = words
+        self.tr = tr
         self.text = TextView(follow=True, wrap=False)
-        self._input = TextInput(placeholder=words("only lines that hold this"))
-        self._search = SearchInput(words, self.text)
+        self._input = TextInput(placeholder=tr("only lines that hold this"))
+        self._search = SearchInput(tr, self.text)
         self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
         self._filter = LogFilter()
         self._whose = ""
@@ -106,16 +106,16 @@ class LogPanel(Panel):
         return text, _STYLES.get(line.level, "") if line.level is not None else "dim"
 
     def _title_it(self) -> None:
-        words = self.words
-        title = words("Log of {name}", name=self._whose) if self._whose else words("All logs")
-        told = [words.count(len(self.text.lines), "{count} line", "{count} lines")]
+        tr = self.tr
+        title = tr("Log of {name}", name=self._whose) if self._whose else tr("All logs")
+        told = [tr.count(len(self.text.lines), "{count} line", "{count} lines")]
         if self._filter.min_level > Level.DEBUG:
-            told.append(words("{level} and worse", level=self._filter.min_level.name.lower()))
+            told.append(tr("{level} and worse", level=self._filter.min_level.name.lower()))
         if self._filter.containing:
-            told.append(words("filtered"))
+            told.append(tr("filtered"))
         if self._search.told:
             told.append(self._search.told)
-        told.append(words("FOLLOWING") if self.text.follow else words("at rest, f follows"))
+        told.append(tr("FOLLOWING") if self.text.follow else tr("at rest, f follows"))
         if self._trouble:
             told = [display_text.clean(self._trouble, 200)]
         self.titled(title, count=" · ".join(told))
@@ -177,7 +177,7 @@ class LogPanel(Panel):
     def action_copy(self) -> None:
         """Copy the last lines that are shown."""
         text = "\n".join(text for text, _ in list(self.text.lines)[-MOST_COPIED:])
-        self.post_message(CopyRequested(text, self.words("the log")))
+        self.post_message(CopyRequested(text, self.tr("the log")))
 
     def action_clear(self) -> None:
         """End the search; without one, show every line again."""

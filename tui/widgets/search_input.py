@@ -15,16 +15,16 @@ class SearchInput(TextInput):
     """Hidden until it is wanted.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         view: the text that is searched.
     """
 
     class Searched(Message):
         """There are other hits, or a person has gone to another."""
 
-    def __init__(self, words: Translations, view: TextView) -> None:
-        super().__init__(placeholder=words("search for this"), compact=True, classes="search")
-        self.words = words
+    def __init__(self, tr: Translations, view: TextView) -> None:
+        super().__init__(placeholder=tr("search for this"), compact=True, classes="search")
+        self.tr = tr
         self._view = view
         self.display = False
 
@@ -36,15 +36,15 @@ class SearchInput(TextInput):
     @property
     def told(self) -> str:
         """Which hit it is, of how many; empty when nothing is searched for."""
-        hits, words = self._view.hits, self.words
+        hits, tr = self._view.hits, self.tr
         if not hits.text:
             return ""
         if not len(hits):
-            told = words("no hit")
+            told = tr("no hit")
         elif hits.rank:
-            told = words("hit {place} of {count}", place=formatting.count(hits.rank), count=formatting.count(len(hits)))
+            told = tr("hit {place} of {count}", place=formatting.count(hits.rank), count=formatting.count(len(hits)))
         else:
-            told = words.count(len(hits), "{count} hit", "{count} hits")
+            told = tr.count(len(hits), "{count} hit", "{count} hits")
         return f"{display_text.clean(hits.text, 24)}: {told}"
 
     def begin(self) -> None:

@@ -27,7 +27,7 @@ class StartLine(Widget):
     """Is only there while a start is under way, and after one that failed.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         read_only: whether this console could not start the system anew.
         id: of the widget.
     """
@@ -40,9 +40,9 @@ class StartLine(Widget):
         "start--bad",
     }
 
-    def __init__(self, words: Translations, *, read_only: bool, id: str | None = None) -> None:
+    def __init__(self, tr: Translations, *, read_only: bool, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.words = words
+        self.tr = tr
         self._read_only = read_only
         self.start = StartView()
         self.display = False
@@ -65,9 +65,9 @@ class StartLine(Widget):
     def _coming(self) -> Content:
         parts = self.start.parts
         late = [part for part in parts if part.state not in {UnitState.READY, UnitState.STOPPED}]
-        told = self.words("Starting the system …")
+        told = self.tr("Starting the system …")
         if late:
-            told = self.words("Starting: waiting for {names}", names=_named(late))
+            told = self.tr("Starting: waiting for {names}", names=_named(late))
         lines = [
             self._styled(f"◐ {told}", "start--head"),
             Content("  ").join(self._sign(part) for part in parts),
@@ -80,15 +80,15 @@ class StartLine(Widget):
         return self._styled(f"{sign} {display_text.clean(part.name, 20)}", style)
 
     def _failed(self) -> Content:
-        words = self.words
+        tr = self.tr
         reason = display_text.clean_lines(self.start.trouble, longest=300)[-MOST_LINES:]
         if self._read_only:
-            what = words("Mend it, and start the system once more.")
+            what = tr("Mend it, and start the system once more.")
         else:
-            what = words("Mend it, and press u to start once more. Tab 3 has the supervisor's log.")
+            what = tr("Mend it, and press u to start once more. Tab 3 has the supervisor's log.")
         return Content("\n").join(
             [
-                self._styled(f"▲ {words('The system could not be started:')}", "start--bad"),
+                self._styled(f"▲ {tr('The system could not be started:')}", "start--bad"),
                 *(self._styled(line, "start--head") for line in reason),
                 self._styled(what, "start--waiting"),
             ]

@@ -36,7 +36,7 @@ class TaskBrowser(Panel):
     """Shows tasks that a feed finds.
 
     Args:
-        words: of the console.
+        tr: translates the texts of the console.
         feed: the name of the feed.
         title: of the panel.
         columns: of the table.
@@ -51,7 +51,7 @@ class TaskBrowser(Panel):
 
     def __init__(
         self,
-        words: Translations,
+        tr: Translations,
         feed: str,
         title: str,
         columns: Sequence[TableColumn],
@@ -63,15 +63,15 @@ class TaskBrowser(Panel):
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
-        self.words = words
+        self.tr = tr
         self._feed = feed
         self._title = title
         self._states = states
         self._empty = empty
-        self.model = LiveTasks(columns, words)
+        self.model = LiveTasks(columns, tr)
         self.table = Table(columns)
         self._input = Input(
-            placeholder=words("words  kind:echo  worker:w1  -state:done  error:text  took>500ms  since:10m")
+            placeholder=tr("words  kind:echo  worker:w1  -state:done  error:text  took>500ms  since:10m")
         )
         self._note = MessageLine()
         self._text = text
@@ -183,19 +183,19 @@ class TaskBrowser(Panel):
         self._title_it()
 
     def _title_it(self) -> None:
-        words = self.words
-        count = words.count(self.matching, "{count} task", "{count} tasks")
-        told = [count if self._complete else words("{count} and more …", count=count)]
+        tr = self.tr
+        count = tr.count(self.matching, "{count} task", "{count} tasks")
+        told = [count if self._complete else tr("{count} and more …", count=count)]
         if self.matching >= MAX_RESULTS:
-            told = [words("the first {count}", count=count)]
+            told = [tr("the first {count}", count=count)]
         if self._text:
-            told.append(words("filtered"))
+            told.append(tr("filtered"))
         if not self._order.is_live:
-            told.append(words("order at rest"))
+            told.append(tr("order at rest"))
         if self._new:
-            told.append(words("▲ {count} new", count=formatting.count(self._new)))
+            told.append(tr("▲ {count} new", count=formatting.count(self._new)))
         if self.model.marks:
-            told.append(words("{count} marked", count=formatting.count(len(self.model.marks))))
+            told.append(tr("{count} marked", count=formatting.count(len(self.model.marks))))
         self.titled(self._title, count=" · ".join(told))
         self._say_state()
 
@@ -203,7 +203,7 @@ class TaskBrowser(Panel):
         if self._trouble:
             self._say(display_text.clean(self._trouble), bad=True)
         elif self._complete and not self.matching:
-            self._say(self.words("Nothing matches. Escape shows everything again.") if self._text else self._empty)
+            self._say(self.tr("Nothing matches. Escape shows everything again.") if self._text else self._empty)
         else:
             self._say("")
 
@@ -299,7 +299,7 @@ class TaskBrowser(Panel):
         key = self.table.cursor_key
         row = self.model.task(key) if isinstance(key, int) else None
         if row is not None:
-            self.post_message(CopyRequested(row.id, self.words("the id")))
+            self.post_message(CopyRequested(row.id, self.tr("the id")))
 
 
 _TOP = object()

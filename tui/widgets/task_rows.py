@@ -27,49 +27,49 @@ _STATES = {
 }
 
 
-def result_columns(words: Translations) -> tuple[TableColumn, ...]:
+def result_columns(tr: Translations) -> tuple[TableColumn, ...]:
     """Of everything that has ended."""
     return (
-        TableColumn(key=By.ENDED, label=words("ended"), width=8),
-        TableColumn(key=By.STATE, label=words("state"), width=9),
-        TableColumn(key=By.ID, label=words("task"), width=13, grow=2),
-        TableColumn(key=By.KIND, label=words("kind"), width=9, grow=1),
-        TableColumn(key=By.PAYLOAD, label=words("payload"), width=14, grow=3, rank=3),
-        TableColumn(key=By.OUTCOME, label=words("result"), width=16, grow=4),
-        TableColumn(key=By.WORKER, label=words("worker"), width=6),
-        TableColumn(key=By.ATTEMPTS, label=words("tries"), width=5, right=True, rank=4),
-        TableColumn(key=By.WAITED, label=words("waited"), width=7, right=True, rank=2),
-        TableColumn(key=By.TOOK, label=words("took"), width=7, right=True),
+        TableColumn(key=By.ENDED, label=tr("ended"), width=8),
+        TableColumn(key=By.STATE, label=tr("state"), width=9),
+        TableColumn(key=By.ID, label=tr("task"), width=13, grow=2),
+        TableColumn(key=By.KIND, label=tr("kind"), width=9, grow=1),
+        TableColumn(key=By.PAYLOAD, label=tr("payload"), width=14, grow=3, rank=3),
+        TableColumn(key=By.OUTCOME, label=tr("result"), width=16, grow=4),
+        TableColumn(key=By.WORKER, label=tr("worker"), width=6),
+        TableColumn(key=By.ATTEMPTS, label=tr("tries"), width=5, right=True, rank=4),
+        TableColumn(key=By.WAITED, label=tr("waited"), width=7, right=True, rank=2),
+        TableColumn(key=By.TOOK, label=tr("took"), width=7, right=True),
     )
 
 
-def failed_columns(words: Translations) -> tuple[TableColumn, ...]:
+def failed_columns(tr: Translations) -> tuple[TableColumn, ...]:
     """Of everything that has failed: the error has most of the room."""
     return (
-        TableColumn(key=By.ENDED, label=words("ended"), width=8),
-        TableColumn(key=By.ID, label=words("task"), width=13, grow=2),
-        TableColumn(key=By.KIND, label=words("kind"), width=9, grow=1),
-        TableColumn(key=By.OUTCOME, label=words("error"), width=24, grow=6),
-        TableColumn(key=By.PAYLOAD, label=words("payload"), width=14, grow=2, rank=3),
-        TableColumn(key=By.WORKER, label=words("worker"), width=6, rank=1),
-        TableColumn(key=By.ATTEMPTS, label=words("tries"), width=5, right=True),
-        TableColumn(key=By.TOOK, label=words("took"), width=7, right=True, rank=2),
+        TableColumn(key=By.ENDED, label=tr("ended"), width=8),
+        TableColumn(key=By.ID, label=tr("task"), width=13, grow=2),
+        TableColumn(key=By.KIND, label=tr("kind"), width=9, grow=1),
+        TableColumn(key=By.OUTCOME, label=tr("error"), width=24, grow=6),
+        TableColumn(key=By.PAYLOAD, label=tr("payload"), width=14, grow=2, rank=3),
+        TableColumn(key=By.WORKER, label=tr("worker"), width=6, rank=1),
+        TableColumn(key=By.ATTEMPTS, label=tr("tries"), width=5, right=True),
+        TableColumn(key=By.TOOK, label=tr("took"), width=7, right=True, rank=2),
     )
 
 
-def cells(row: TaskRow, columns: Sequence[TableColumn], words: Translations) -> Row:
+def cells(row: TaskRow, columns: Sequence[TableColumn], tr: Translations) -> Row:
     """The cells of a task, in the order of the columns."""
-    return [_cell(row, column.key, words) for column in columns]
+    return [_cell(row, column.key, tr) for column in columns]
 
 
-def state_cell(state: State, words: Translations) -> Cell:
+def state_cell(state: State, tr: Translations) -> Cell:
     """A state: by a sign and a word, never by colour alone."""
     sign, style = _STATES[state]
-    return Cell(f"{sign} {words(state.value)}", style)
+    return Cell(f"{sign} {tr(state.value)}", style)
 
 
-def _cell(row: TaskRow, column: str, words: Translations) -> Cell:
-    return state_cell(row.state, words) if column == By.STATE else _CELLS[column](row)
+def _cell(row: TaskRow, column: str, tr: Translations) -> Cell:
+    return state_cell(row.state, tr) if column == By.STATE else _CELLS[column](row)
 
 
 _CELLS: Mapping[str, Callable[[TaskRow], Cell]] = {
@@ -90,12 +90,12 @@ class TaskModel(TableModel):
 
     Args:
         columns: of the table.
-        words: of the console.
+        tr: translates the texts of the console.
     """
 
-    def __init__(self, columns: Sequence[TableColumn], words: Translations) -> None:
+    def __init__(self, columns: Sequence[TableColumn], tr: Translations) -> None:
         self._columns = columns
-        self._words = words
+        self._tr = tr
         self._seqs: array[int] = array("q")
         self._turned = False
         self._rows: OrderedDict[int, tuple[TaskRow, Row]] = OrderedDict()
@@ -123,7 +123,7 @@ class TaskModel(TableModel):
         for seq, row in rows.items():
             known = self._rows.get(seq)
             if known is None or known[0] != row:
-                self._rows[seq] = (row, cells(row, self._columns, self._words))
+                self._rows[seq] = (row, cells(row, self._columns, self._tr))
                 changed = True
             self._rows.move_to_end(seq)
         while len(self._rows) > MOST_ROWS:
