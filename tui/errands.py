@@ -10,7 +10,7 @@ from tui import commands, display_text
 from tui.background import Delivered, Job
 from tui.dialogs.confirm import confirm
 from tui.messages import CopyRequested, NotificationRequested
-from tui.source import Actions, Source
+from tui.source import Source, SystemControl
 from tui.submission_events import SubmissionEvent
 from tui.translations import Translations
 from tui.view import EMPTY, StartView
@@ -52,17 +52,17 @@ class Errands(Screen[None]):
     @property
     def read_only(self) -> bool:
         """Whether this console only looks."""
-        return self._source.acts is None
+        return self._source.control is None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A console that only looks has not got the commands that change something."""
         return commands.allowed(action, read_only=self.read_only)
 
-    def acting(self) -> Actions | None:
+    def acting(self) -> SystemControl | None:
         """What has things done; says so when this console only looks."""
-        if self._source.acts is None:
+        if self._source.control is None:
             self.tell(self.tr("This console only looks (--read-only)."), trouble=True)
-        return self._source.acts
+        return self._source.control
 
     def work(
         self,

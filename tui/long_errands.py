@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from core import formatting
 from tui.errands import Errands
-from tui.source import Actions, Source
+from tui.source import Source, SystemControl
 from tui.submission_events import SubmissionEvent, SubmissionProgress
 from tui.translations import Translations
 from tui.under_way import UnderWay
@@ -38,7 +38,7 @@ class LongErrands(Errands):
     def take_long(
         self,
         name: str,
-        work: Callable[[Actions, Event], T],
+        work: Callable[[SystemControl, Event], T],
         done: Callable[[T, bool], None],
         failed: Callable[[str], None] | None = None,
     ) -> None:
@@ -50,8 +50,8 @@ class LongErrands(Errands):
             done: takes what came of it, and whether a person wanted it to end early.
             failed: takes the reason when it can't be done; the person is told when left out.
         """
-        acts = self.acting()
-        if acts is None:
+        control = self.acting()
+        if control is None:
             return
         cancelled = self._under_way.begin(name)
         if cancelled is None:
@@ -69,7 +69,7 @@ class LongErrands(Errands):
             else:
                 failed(reason)
 
-        self._waits[name] = self.work(name, lambda: work(acts, cancelled), finished, refused).wait
+        self._waits[name] = self.work(name, lambda: work(control, cancelled), finished, refused).wait
 
     def _end(self, name: str) -> None:
         self._under_way.end(name)

@@ -7,8 +7,8 @@ from textual.message import Message
 from core.client import NewSubmission
 from core.repository.archive import BulkAction
 from core.repository.search import Search, SortOrder
-from tui.actions import Operation
 from tui.log_feed import LogBatch
+from tui.system_control import Operation
 from tui.task_feed import News
 from tui.view import View
 

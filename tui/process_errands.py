@@ -8,7 +8,7 @@ from core.supervisor.status import SystemStatus
 from tui.dialogs.confirm import ChoiceDialog
 from tui.errands import Errands
 from tui.messages import OperationRequested, ScaleRequested
-from tui.source import Actions
+from tui.source import SystemControl
 from tui.system_start import Start
 from tui.view import StartView
 
@@ -25,46 +25,46 @@ class ProcessErrands(Errands):
     @on(OperationRequested)
     def _operate(self, event: OperationRequested) -> None:
         event.stop()
-        acts = self.acting()
-        if acts is None:
+        control = self.acting()
+        if control is None:
             return
         names = ", ".join(event.names)
         if event.what == "kill" or (event.what == "stop" and event.names == ("all",)):
             question = self.tr("Kill {names}?", names=names) if event.what == "kill" else self.tr("Stop everything?")
-            self._ask_first(question, self.tr(event.what.capitalize()), lambda: self._operate_now(acts, event))
+            self._ask_first(question, self.tr(event.what.capitalize()), lambda: self._operate_now(control, event))
         else:
-            self._operate_now(acts, event)
+            self._operate_now(control, event)
 
-    def _operate_now(self, acts: Actions, event: OperationRequested) -> None:
+    def _operate_now(self, control: SystemControl, event: OperationRequested) -> None:
         told = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}[event.what]
         names = ", ".join(event.names)
         self.tell(self.tr("{what} {names} …", what=self.tr(event.what), names=names))
         self.work(
             event.what,
-            lambda: acts.operate(event.what, event.names),
+            lambda: control.operate(event.what, event.names),
             lambda _: self.tell(self.tr("{names} {told}", names=names, told=self.tr(told))),
         )
 
     @on(ScaleRequested)
     def _scale(self, event: ScaleRequested) -> None:
         event.stop()
-        acts = self.acting()
-        if acts is None:
+        control = self.acting()
+        if control is None:
             return
         told = self.tr("{count} servers", count=event.servers) if event.servers is not None else ""
         told = told or self.tr("{count} workers", count=event.workers)
         self.tell(f"→ {told} …")
-        self.work("scale", lambda: acts.scale(event.servers, event.workers), lambda _: self.tell(f"✓ {told}"))
+        self.work("scale", lambda: control.scale(event.servers, event.workers), lambda _: self.tell(f"✓ {told}"))
 
     def action_system_up(self) -> None:
         """Start the system."""
-        acts = self.acting()
-        if acts is None:
+        control = self.acting()
+        if control is None:
             return
         if self.view.report is not None:
             self.tell(self.tr("The system runs already."))
             return
-        self.have_started(acts.up)
+        self.have_started(control.up)
 
     def have_started(self, start: Start) -> None:
         """Have the system started, and show all the while how far that is."""
@@ -103,27 +103,27 @@ class ProcessErrands(Errands):
 
     def action_system_down(self) -> None:
         """Take the system down."""
-        acts = self.acting()
-        if acts is None:
+        control = self.acting()
+        if control is None:
             return
         count = len(self.view.report.processes) if self.view.report else 0
         question = self.tr("Stop the whole system ({count} processes)?", count=count)
         more = self.tr("Servers and workers finish what they hold; nothing that was accepted is lost.")
-        self._ask_first(question, self.tr("Stop"), lambda: self._down(acts), more=more)
+        self._ask_first(question, self.tr("Stop"), lambda: self._down(control), more=more)
 
-    def _down(self, acts: Actions, then: Callable[[], None] | None = None) -> None:
+    def _down(self, control: SystemControl, then: Callable[[], None] | None = None) -> None:
         def done(_: object) -> None:
             self.tell(self.tr("The system has ended."))
             if then is not None:
                 then()
 
         self.tell(self.tr("Stopping the system …"))
-        self.work("down", lambda: acts.down(DOWN_WITHIN), done)
+        self.work("down", lambda: control.down(DOWN_WITHIN), done)
 
     def action_leave(self) -> None:
         """Leave the console; ask what becomes of the system that runs here."""
-        acts = self._source.acts
-        if self.view.report is None or acts is None:
+        control = self._source.control
+        if self.view.report is None or control is None:
             self.app.exit()
             return
 
@@ -131,7 +131,7 @@ class ProcessErrands(Errands):
             if answer == "leave":
                 self.app.exit()
             elif answer == "stop":
-                self._down(acts, self.app.exit)
+                self._down(control, self.app.exit)
 
         answers = [
             ("", self.tr("Stay"), "-safe"),

@@ -72,7 +72,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         self._frozen = False
         self._covered = False
         self.header = Header(tr, id="header")
-        self.header.read_only = source.acts is None
+        self.header.read_only = source.control is None
         self.ledger = LedgerLine(tr, id="ledger")
         self._detail = TaskDetail(tr)
         self.start_line = StartLine(tr, read_only=self.read_only, id="start")
@@ -106,8 +106,8 @@ class MainScreen(TaskErrands, ProcessErrands):
             feed.stop()
         if self._logs is not None:
             self._logs.stop()
-        if self._source.acts is not None:
-            self._source.acts.close()
+        if self._source.control is not None:
+            self._source.control.close()
 
     def poke(self) -> None:
         """Have the system looked at."""

@@ -14,11 +14,11 @@ from core.repository.journal import Journal
 from core.supervisor.home import Home
 from core.supervisor.plan import LOCAL
 from core.supervisor.status import SystemStatus
-from tui.actions import SystemActions
 from tui.log_feed import LogBatch, LogFeed
 from tui.options import HZ, READ_ONLY
 from tui.poller import Poller
-from tui.source import Actions, LogSource, TaskFeed, ViewPoller
+from tui.source import LogSource, SystemControl, TaskFeed, ViewPoller
+from tui.system_control import LocalSystemControl
 from tui.task_feed import JournalTaskFeed, News
 from tui.view import View
 from tui.view_builder import ViewBuilder
@@ -36,11 +36,11 @@ class LocalSource:
         self._settings = settings
         self._home = Home(settings[config.DIRECTORY])
         self._journal = Journal(settings[config.DATABASE], self._home.directory)
-        self._acts: Actions | None = None
+        self._control: SystemControl | None = None
         if not settings[READ_ONLY]:
             token = config.read_token(settings)
             tls = encryption.for_client(settings)
-            self._acts = SystemActions(settings, environment, self._journal, self._home, token, tls=tls)
+            self._control = LocalSystemControl(settings, environment, self._journal, self._home, token, tls=tls)
 
     def watching(self, patience: float = 0.0) -> ViewBuilder:
         """What looks at the system, in whichever thread.
@@ -72,9 +72,9 @@ class LocalSource:
         return LogFeed(self._home, hand_over)
 
     @property
-    def acts(self) -> Actions | None:
+    def control(self) -> SystemControl | None:
         """What has things done; None for a console that only looks."""
-        return self._acts
+        return self._control
 
     def _describe_broker(self) -> str:
         try:

@@ -11,9 +11,17 @@ from core.model import Task
 from core.repository.archive import BulkAction
 from core.repository.search import Search, SortOrder
 from core.supervisor.status import StopResult, SystemStatus
-from tui.actions import BulkActionResult, BulkProgress, BulkSubmitResult, Operation, Progress, Running, SubmitResult
 from tui.exporting import Exported
 from tui.log_feed import LogBatch
+from tui.system_control import (
+    BulkActionResult,
+    BulkProgress,
+    BulkSubmitResult,
+    Operation,
+    Progress,
+    RunningIds,
+    SubmitResult,
+)
 from tui.task_feed import News
 from tui.view import View
 
@@ -72,7 +80,7 @@ class LogSource(Protocol):
         """End."""
 
 
-class Actions(Protocol):
+class SystemControl(Protocol):
     """Has things done. Every call takes its time, and may raise `CauceError`."""
 
     def submit(self, task: NewSubmission, listen: str) -> SubmitResult:
@@ -98,15 +106,12 @@ class Actions(Protocol):
     def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
         """Run so many servers and workers."""
 
-    def hasten(self, names: Sequence[str]) -> None:
-        """Have a stop that is under way kill at once what still runs."""
-
     def settle(
         self, act: BulkAction, seqs: Sequence[int], progress: Progress, cancelled: threading.Event
     ) -> BulkActionResult:
         """Retry or discard failed tasks."""
 
-    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> BulkProgress:
+    def undo(self, operation: int, running: RunningIds, progress: Progress, cancelled: threading.Event) -> BulkProgress:
         """Take that back."""
 
     def export(
@@ -138,5 +143,5 @@ class Source(Protocol):
         """What reads logs."""
 
     @property
-    def acts(self) -> Actions | None:
+    def control(self) -> SystemControl | None:
         """What has things done; None for a console that only looks."""

@@ -5,7 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from core.client import NewSubmission
-from tui.actions import BulkSubmitResult, SubmitResult
+from tui.system_control import BulkSubmitResult, SubmitResult
 
 
 class SubmissionAccepted(msgspec.Struct, frozen=True):

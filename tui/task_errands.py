@@ -13,7 +13,6 @@ from core import formatting
 from core.client.load_command import LoadOptions
 from core.repository.archive import BulkAction
 from tui import payloads
-from tui.actions import BulkActionResult, BulkProgress, BulkSubmitResult, Progress, SubmitResult
 from tui.dialogs.load import LoadDialog
 from tui.dialogs.text_prompt import TextPrompt
 from tui.exporting import Exported
@@ -27,8 +26,9 @@ from tui.messages import (
     SubmitRequested,
     UndoRequested,
 )
-from tui.source import Actions, Source
+from tui.source import Source, SystemControl
 from tui.submission_events import SubmissionAccepted, SubmissionFinished, SubmissionRefused
+from tui.system_control import BulkActionResult, BulkProgress, BulkSubmitResult, Progress, SubmitResult
 from tui.translations import Translations
 
 SUBMITTING = "submitting"
@@ -52,15 +52,15 @@ class TaskErrands(LongErrands):
     @on(SubmitRequested)
     def _submit(self, event: SubmitRequested) -> None:
         event.stop()
-        acts = self.acting()
-        if acts is None:
+        control = self.acting()
+        if control is None:
             return
         listen = self.view.listen
 
         def done(submitted: SubmitResult) -> None:
             self.answer(SubmissionAccepted(event.task, submitted, self._clock()))
 
-        self.work("submit", lambda: acts.submit(event.task, listen), done, self._refused)
+        self.work("submit", lambda: control.submit(event.task, listen), done, self._refused)
 
     @on(BulkSubmitRequested)
     def _submit_many(self, event: BulkSubmitRequested) -> None:
@@ -81,9 +81,9 @@ class TaskErrands(LongErrands):
     def _submit_lines(self, event: BulkSubmitRequested, lines: Iterable[str], progress: Progress) -> None:
         listen = self.view.listen
 
-        def submit(acts: Actions, cancelled: Event) -> BulkSubmitResult:
+        def submit(control: SystemControl, cancelled: Event) -> BulkSubmitResult:
             tasks = payloads.tasks_of_lines(iter(lines), event.task, as_text=event.as_text)
-            return acts.submit_many(tasks, listen, progress, cancelled)
+            return control.submit_many(tasks, listen, progress, cancelled)
 
         self.take_long(SUBMITTING, submit, self._submitted, self._refused)
 
@@ -99,7 +99,7 @@ class TaskErrands(LongErrands):
                 progress = Teller(order.tasks, self.answer, self.deliver)
                 self.take_long(
                     SUBMITTING,
-                    lambda acts, cancelled: acts.load(order, listen, progress, cancelled),
+                    lambda control, cancelled: control.load(order, listen, progress, cancelled),
                     self._submitted,
                     self._refused,
                 )
@@ -136,7 +136,9 @@ class TaskErrands(LongErrands):
             self.settled()
 
         progress = self.noting(SETTLING, len(event.seqs))
-        self.take_long(SETTLING, lambda acts, cancelled: acts.settle(event.act, event.seqs, progress, cancelled), done)
+        self.take_long(
+            SETTLING, lambda control, cancelled: control.settle(event.act, event.seqs, progress, cancelled), done
+        )
 
     def _of_settled(self, settled: BulkActionResult) -> str:
         extent, retried = settled.extent, settled.act is BulkAction.RETRY
@@ -175,7 +177,7 @@ class TaskErrands(LongErrands):
         progress = self.noting(SETTLING, total)
         self.take_long(
             SETTLING,
-            lambda acts, cancelled: acts.undo(operation, lambda: self.view.running_ids, progress, cancelled),
+            lambda control, cancelled: control.undo(operation, lambda: self.view.running_ids, progress, cancelled),
             done,
         )
 
@@ -222,6 +224,6 @@ class TaskErrands(LongErrands):
         progress = self.noting(EXPORTING, event.count)
         self.take_long(
             EXPORTING,
-            lambda acts, cancelled: acts.export(event.search, event.order, path, progress, cancelled),
+            lambda control, cancelled: control.export(event.search, event.order, path, progress, cancelled),
             done,
         )

@@ -27,8 +27,8 @@ from tests.services.certificates import Authority, Pair
 from tests.services.fake_server import Conversation, FakeServer
 from tests.services.waiting import wait_until
 from tui import options as console
-from tui.actions import SystemActions
 from tui.services import LocalSource
+from tui.system_control import LocalSystemControl
 
 TOKEN = "contraseña"  # noqa: S105 - it is a test's
 
@@ -108,13 +108,13 @@ def test_the_console_submits_over_tls(tmp_path: Path, encrypted: Program, author
     parser = argparse.ArgumentParser()
     config.add_arguments(parser, console.OPTIONS)
     settings = config.load(console.OPTIONS, parser.parse_args(["--dir", str(tmp_path)]), {})
-    acts = LocalSource(settings, {}).acts
-    assert isinstance(acts, SystemActions)
-    with contextlib.closing(acts):
+    control = LocalSource(settings, {}).control
+    assert isinstance(control, LocalSystemControl)
+    with contextlib.closing(control):
         address = str(encrypted.address)
-        assert acts.submit(NewSubmission("echo", "one", "from-the-console"), address).id == "from-the-console"
+        assert control.submit(NewSubmission("echo", "one", "from-the-console"), address).id == "from-the-console"
         order = LoadOptions(tasks=50, connections=1, window=10, rate=None, kind="echo", payload="", wait=False)
-        assert acts.load(order, address, lambda *_: None, threading.Event()).accepted == 50
+        assert control.load(order, address, lambda *_: None, threading.Event()).accepted == 50
 
 
 def test_a_client_survives_the_death_of_a_server(tmp_path: Path, local_pair: Pair, trusting: Encryption) -> None:

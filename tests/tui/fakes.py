@@ -17,10 +17,18 @@ from core.supervisor.logs.log_reading import LogLine
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState, UnitStatus
 from tests.tui import scene
-from tui.actions import BulkActionResult, BulkProgress, BulkSubmitResult, Operation, Progress, Running, SubmitResult
 from tui.app import Console
 from tui.exporting import Exported
 from tui.log_feed import LogBatch
+from tui.system_control import (
+    BulkActionResult,
+    BulkProgress,
+    BulkSubmitResult,
+    Operation,
+    Progress,
+    RunningIds,
+    SubmitResult,
+)
 from tui.tabs import all_tabs
 from tui.task_feed import FeedTrouble, ListGrown, News, RowsRead, RowsReadById, TasksListed
 from tui.translations import Translations
@@ -150,7 +158,7 @@ class FakeLogs:
         """End."""
 
 
-class FakeActs:
+class FakeControl:
     """Notes what is to be done."""
 
     def __init__(self) -> None:
@@ -202,10 +210,6 @@ class FakeActs:
         self._note("scale", servers, workers)
         return scene.report()
 
-    def hasten(self, names: Sequence[str]) -> None:
-        """Kill now."""
-        self._note("hasten", *names)
-
     def settle(
         self, act: BulkAction, seqs: Sequence[int], progress: Progress, cancelled: threading.Event
     ) -> BulkActionResult:
@@ -214,7 +218,7 @@ class FakeActs:
         done = self._until_cancelled(progress, cancelled, len(seqs))
         return BulkActionResult(act, 5, BulkProgress(done, len(seqs), cancelled=cancelled.is_set()))
 
-    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> BulkProgress:
+    def undo(self, operation: int, running: RunningIds, progress: Progress, cancelled: threading.Event) -> BulkProgress:
         """Take it back."""
         self._note("undo", operation)
         done = self._until_cancelled(progress, cancelled, 4)
@@ -269,7 +273,7 @@ class FakeSource:
         self._tasks = scene.tasks() if tasks is None else tasks
         self._lines = scene.log_lines() if lines is None else lines
         self.trouble = trouble
-        self.orders = FakeActs()
+        self.orders = FakeControl()
         self._read_only = read_only
         self.watchers: list[FakeWatcher] = []
         self.feeds: dict[str, FakeFeed] = {}
@@ -297,7 +301,7 @@ class FakeSource:
         return self.log_sources[-1]
 
     @property
-    def acts(self) -> FakeActs | None:
+    def control(self) -> FakeControl | None:
         """What has things done."""
         return None if self._read_only else self.orders
 

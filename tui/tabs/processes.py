@@ -11,9 +11,9 @@ from core import formatting
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import UnitState, UnitStatus
 from tui import commands, display_text
-from tui.actions import Operation
 from tui.log_feed import LogBatch
 from tui.messages import LogsRequested, NotificationRequested, OperationRequested, ScaleRequested
+from tui.system_control import Operation
 from tui.tabs.base import Tab
 from tui.translations import Translations
 from tui.view import View

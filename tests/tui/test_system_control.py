@@ -1,4 +1,4 @@
-"""What an operator can have done, over a real journal, a real server and a real supervisor's directory."""
+"""The control of a system, over a real journal, a real server and a real supervisor's directory."""
 
 import contextlib
 import csv
@@ -24,9 +24,9 @@ from tests.services.ports import free_port
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 from tests.tui.journals import Book
-from tui import actions
-from tui.actions import BulkProgress, SystemActions
+from tui import system_control
 from tui.exporting import EXPORTED_AT_ONCE, Exported, harmless
+from tui.system_control import BulkProgress, LocalSystemControl
 
 EVERYTHING = Search()
 NEWEST = SortOrder()
@@ -41,16 +41,16 @@ def book(tmp_path: Path) -> Iterator[Book]:
 
 
 @pytest.fixture
-def operator(tmp_path: Path) -> Iterator[SystemActions]:
-    """An operator of the journal."""
-    made = operator_of(tmp_path)
+def control(tmp_path: Path) -> Iterator[LocalSystemControl]:
+    """The control of the journal's system."""
+    made = control_of(tmp_path)
     yield made
     made.close()
 
 
-def operator_of(directory: Path, servers: tuple[str, ...] = ()) -> SystemActions:
-    """An operator of a directory."""
-    return SystemActions(Settings({}), {}, Journal("resultados.db", directory), Home(directory), None, servers)
+def control_of(directory: Path, servers: tuple[str, ...] = ()) -> LocalSystemControl:
+    """Return the control of the system in a directory."""
+    return LocalSystemControl(Settings({}), {}, Journal("resultados.db", directory), Home(directory), None, servers)
 
 
 def not_cancelled() -> threading.Event:
@@ -74,36 +74,36 @@ class Steps:
 # Failed tasks.
 
 
-def undone(operator: SystemActions, operation: int, *running: str) -> int:
+def undone(control: LocalSystemControl, operation: int, *running: str) -> int:
     """Undo an operation to its end; how many."""
-    extent = operator.undo(operation, lambda: running, Steps(), not_cancelled())
+    extent = control.undo(operation, lambda: running, Steps(), not_cancelled())
     assert extent.whole
     return extent.moved
 
 
-def test_failed_tasks_are_retried_and_the_rest_is_left_alone(book: Book, operator: SystemActions) -> None:
+def test_failed_tasks_are_retried_and_the_rest_is_left_alone(book: Book, control: LocalSystemControl) -> None:
     failed = book.fail("a", "b")
     done = book.end("c")
-    settled = operator.settle(BulkAction.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
+    settled = control.settle(BulkAction.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
     assert (settled.act, settled.extent.moved) == (BulkAction.RETRY, 2)
     assert totals(book.repository) == {"accepted": 2, "done": 1}
 
 
 @pytest.mark.parametrize("act", list(BulkAction))
-def test_what_was_settled_can_be_undone_once(book: Book, operator: SystemActions, act: BulkAction) -> None:
-    settled = operator.settle(act, book.fail("a", "b"), Steps(), not_cancelled())
-    assert undone(operator, settled.operation) == 2
+def test_what_was_settled_can_be_undone_once(book: Book, control: LocalSystemControl, act: BulkAction) -> None:
+    settled = control.settle(act, book.fail("a", "b"), Steps(), not_cancelled())
+    assert undone(control, settled.operation) == 2
     assert totals(book.repository) == {"failed": 2}
-    assert undone(operator, settled.operation) == 0
+    assert undone(control, settled.operation) == 0
     assert book.repository.audit().is_consistent
 
 
-def test_it_is_too_late_to_undo_what_runs_or_has_ended(book: Book, operator: SystemActions) -> None:
+def test_it_is_too_late_to_undo_what_runs_or_has_ended(book: Book, control: LocalSystemControl) -> None:
     seqs = book.fail("runs", "ended", "waits")
-    settled = operator.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
+    settled = control.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
     mark(book.repository, seqs, attempt=1)
     store_outcomes(book.repository, outcome(seqs[1], 1))
-    assert undone(operator, settled.operation, "runs") == 1
+    assert undone(control, settled.operation, "runs") == 1
     assert [state_of(book.repository, name) for name in ("runs", "ended", "waits")] == [
         State.QUEUED,
         State.DONE,
@@ -111,91 +111,93 @@ def test_it_is_too_late_to_undo_what_runs_or_has_ended(book: Book, operator: Sys
     ]
 
 
-def test_many_are_moved_some_at_a_time_and_it_is_told_how_far_it_is(book: Book, operator: SystemActions) -> None:
-    seqs = book.fail(*(f"t{number}" for number in range(2 * actions.AT_ONCE + 7)))
+def test_many_are_moved_some_at_a_time_and_it_is_told_how_far_it_is(book: Book, control: LocalSystemControl) -> None:
+    seqs = book.fail(*(f"t{number}" for number in range(2 * system_control.AT_ONCE + 7)))
     steps = Steps()
-    settled = operator.settle(BulkAction.DISCARD, seqs, steps, not_cancelled())
+    settled = control.settle(BulkAction.DISCARD, seqs, steps, not_cancelled())
     assert settled.extent.moved == len(seqs)
-    assert steps.told == [actions.AT_ONCE, 2 * actions.AT_ONCE, len(seqs)]
-    assert undone(operator, settled.operation) == len(seqs)
+    assert steps.told == [system_control.AT_ONCE, 2 * system_control.AT_ONCE, len(seqs)]
+    assert undone(control, settled.operation) == len(seqs)
 
 
-def test_one_that_is_cancelled_tells_what_it_has_moved_which_can_be_undone(book: Book, operator: SystemActions) -> None:
-    seqs = book.fail(*(f"t{number}" for number in range(2 * actions.AT_ONCE)))
+def test_one_that_is_cancelled_tells_what_it_has_moved_which_can_be_undone(
+    book: Book, control: LocalSystemControl
+) -> None:
+    seqs = book.fail(*(f"t{number}" for number in range(2 * system_control.AT_ONCE)))
     cancelled = threading.Event()
-    settled = operator.settle(BulkAction.DISCARD, seqs, Steps(cancelled.set), cancelled)
-    assert settled.extent.moved == actions.AT_ONCE
-    assert totals(book.repository) == {"cancelled": actions.AT_ONCE, "failed": actions.AT_ONCE}
-    assert undone(operator, settled.operation) == actions.AT_ONCE
+    settled = control.settle(BulkAction.DISCARD, seqs, Steps(cancelled.set), cancelled)
+    assert settled.extent.moved == system_control.AT_ONCE
+    assert totals(book.repository) == {"cancelled": system_control.AT_ONCE, "failed": system_control.AT_ONCE}
+    assert undone(control, settled.operation) == system_control.AT_ONCE
 
 
-def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(book: Book, operator: SystemActions) -> None:
-    count = 2 * actions.AT_ONCE + 7
-    settled = operator.settle(
+def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(book: Book, control: LocalSystemControl) -> None:
+    count = 2 * system_control.AT_ONCE + 7
+    settled = control.settle(
         BulkAction.RETRY, book.fail(*(f"t{number}" for number in range(count))), Steps(), not_cancelled()
     )
     cancelled = threading.Event()
-    extent = operator.undo(settled.operation, tuple, Steps(cancelled.set), cancelled)
-    assert extent == BulkProgress(actions.AT_ONCE, count, cancelled=True)
-    assert totals(book.repository) == {"accepted": actions.AT_ONCE + 7, "failed": actions.AT_ONCE}
+    extent = control.undo(settled.operation, tuple, Steps(cancelled.set), cancelled)
+    assert extent == BulkProgress(system_control.AT_ONCE, count, cancelled=True)
+    assert totals(book.repository) == {"accepted": system_control.AT_ONCE + 7, "failed": system_control.AT_ONCE}
     with book.archive() as archive:
         assert archive.operations(1)[0].undone_at is None
-        assert undone(operator, settled.operation) == actions.AT_ONCE + 7
+        assert undone(control, settled.operation) == system_control.AT_ONCE + 7
         assert archive.operations(1)[0].undone_at is not None
     assert totals(book.repository) == {"failed": count}
     assert book.repository.audit().is_consistent
 
 
-def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(book: Book, operator: SystemActions) -> None:
-    count = 2 * actions.AT_ONCE
+def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(book: Book, control: LocalSystemControl) -> None:
+    count = 2 * system_control.AT_ONCE
     seqs = book.fail(*(f"t{number}" for number in range(count)))
-    settled = operator.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
+    settled = control.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
     running: list[str] = []
-    extent = operator.undo(
+    extent = control.undo(
         settled.operation, lambda: running, Steps(lambda: running.append(f"t{count - 1}")), not_cancelled()
     )
     assert (extent.moved, extent.whole) == (count - 1, True)
     assert state_of(book.repository, f"t{count - 1}") is State.ACCEPTED
 
 
-def test_one_that_can_go_no_further_tells_how_far_it_came(book: Book, operator: SystemActions) -> None:
-    seqs = book.fail(*(f"t{number}" for number in range(2 * actions.AT_ONCE)))
+def test_one_that_can_go_no_further_tells_how_far_it_came(book: Book, control: LocalSystemControl) -> None:
+    seqs = book.fail(*(f"t{number}" for number in range(2 * system_control.AT_ONCE)))
     # The archive waits two seconds for whoever else writes.
     with contextlib.ExitStack() as held:
         steps = Steps(lambda: held.enter_context(book.repository.transaction()))
-        settled = operator.settle(BulkAction.RETRY, seqs, steps, not_cancelled())
-    assert (settled.extent.moved, settled.extent.of) == (actions.AT_ONCE, len(seqs))
+        settled = control.settle(BulkAction.RETRY, seqs, steps, not_cancelled())
+    assert (settled.extent.moved, settled.extent.of) == (system_control.AT_ONCE, len(seqs))
     assert "can't be used now" in settled.extent.trouble
-    assert undone(operator, settled.operation) == actions.AT_ONCE
+    assert undone(control, settled.operation) == system_control.AT_ONCE
 
 
-def test_nothing_is_moved_when_nothing_is_wanted(book: Book, operator: SystemActions) -> None:
+def test_nothing_is_moved_when_nothing_is_wanted(book: Book, control: LocalSystemControl) -> None:
     book.fail("a")
-    assert operator.settle(BulkAction.RETRY, [], Steps(), not_cancelled()).extent.moved == 0
+    assert control.settle(BulkAction.RETRY, [], Steps(), not_cancelled()).extent.moved == 0
     assert totals(book.repository) == {"failed": 1}
 
 
-def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, operator: SystemActions) -> None:
+def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, control: LocalSystemControl) -> None:
     with pytest.raises(JournalError, match="there is no journal"):
-        operator.settle(BulkAction.RETRY, [1], Steps(), not_cancelled())
+        control.settle(BulkAction.RETRY, [1], Steps(), not_cancelled())
     with pytest.raises(JournalError, match="there is no journal"):
-        undone(operator, 1)
+        undone(control, 1)
     assert list(tmp_path.iterdir()) == []
 
 
 # Export.
 
 
-def exported(operator: SystemActions, path: Path, text: str = "") -> int:
+def exported(control: LocalSystemControl, path: Path, text: str = "") -> int:
     """Write what a search finds; how many."""
-    return operator.export(parse(text, time.time()), NEWEST, path, Steps(), not_cancelled()).written
+    return control.export(parse(text, time.time()), NEWEST, path, Steps(), not_cancelled()).written
 
 
-def test_json_lines_hold_everything_of_each_task(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_json_lines_hold_everything_of_each_task(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     book.end("a", ago=60, payload='{"ñ": [1, 2.5, null], "line": "one\\ntwo"}')
     book.fail("b")
     file = tmp_path / "out.jsonl"
-    assert exported(operator, file) == 2
+    assert exported(control, file) == 2
     failed, done = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert (failed["id"], failed["state"], failed["result"], failed["failure"]["message"]) == (
         *("b", "failed"),
@@ -208,21 +210,21 @@ def test_json_lines_hold_everything_of_each_task(book: Book, operator: SystemAct
     assert done["times"]["stored"] > 0
 
 
-def test_only_what_matches_is_written_and_in_its_order(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_only_what_matches_is_written_and_in_its_order(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     book.end("good")
     book.fail("bad-1", ago=60)
     book.fail("bad-2", ago=30)
     file = tmp_path / "out.jsonl"
-    assert exported(operator, file, "state:failed") == 2
+    assert exported(control, file, "state:failed") == 2
     assert [json.loads(line)["id"] for line in file.read_text("utf-8").splitlines()] == ["bad-2", "bad-1"]
-    assert exported(operator, tmp_path / "none.jsonl", "id:nothing") == 0
+    assert exported(control, tmp_path / "none.jsonl", "id:nothing") == 0
     assert (tmp_path / "none.jsonl").read_bytes() == b""
 
 
-def test_csv_has_a_heading_and_a_row_for_each(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_csv_has_a_heading_and_a_row_for_each(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     [seq] = book.end("a", payload='"one, \\"two\\""')
     file = tmp_path / "OUT.CSV"
-    assert exported(operator, file) == 1
+    assert exported(control, file) == 1
     with file.open(encoding="utf-8", newline="") as stream:
         [row] = csv.DictReader(stream)
     assert (row["number"], row["id"], row["state"], row["payload"]) == (str(seq), "a", "done", '"one, \\"two\\""')
@@ -245,24 +247,24 @@ def test_numbers_and_texts_are_left_as_they_are(text: str) -> None:
 
 @pytest.mark.parametrize("text", DANGEROUS)
 def test_no_failure_of_a_stranger_becomes_a_formula_of_whoever_opens_the_file(
-    book: Book, operator: SystemActions, tmp_path: Path, text: str
+    book: Book, control: LocalSystemControl, tmp_path: Path, text: str
 ) -> None:
     book.fail("a", failure=Failure(type=text, message=text))
     file = tmp_path / "out.csv"
-    exported(operator, file)
+    exported(control, file)
     with file.open(encoding="utf-8", newline="") as stream:
         [row] = csv.DictReader(stream)
     assert row["error"] == f"'{text}: {text}"
 
 
 def test_hostile_texts_are_written_so_that_they_can_be_read_back(
-    book: Book, operator: SystemActions, tmp_path: Path
+    book: Book, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     text = 'a\x00b\x1b[2J\r\n",;\u202e☕'
     book.fail("a", failure=Failure(type="Boom", message=text, traceback=text))
     book.end("b", payload='"\\u0000\\u001b[2J"')
-    exported(operator, tmp_path / "out.jsonl")
-    exported(operator, tmp_path / "out.csv")
+    exported(control, tmp_path / "out.jsonl")
+    exported(control, tmp_path / "out.csv")
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     assert {each["id"]: (each["failure"] or {}).get("message") for each in found} == {"a": text, "b": None}
     assert {each["id"]: each["payload"] for each in found}["b"] == "\x00\x1b[2J"
@@ -270,34 +272,36 @@ def test_hostile_texts_are_written_so_that_they_can_be_read_back(
         assert {row["id"]: row["error"] for row in csv.DictReader(stream)} == {"a": f"Boom: {text}", "b": ""}
 
 
-def test_a_file_that_is_there_is_not_overwritten(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_not_overwritten(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     book.end("a")
     file = tmp_path / "out.jsonl"
     file.write_text("precious")
     with pytest.raises(ConfigurationError, match="is there already: choose another name"):
-        exported(operator, file)
+        exported(control, file)
     assert file.read_text() == "precious"
 
 
 @pytest.mark.parametrize("name", ["missing/out.csv", ".", "x" * 300])
-def test_a_file_that_cannot_be_written_is_told(book: Book, operator: SystemActions, tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_be_written_is_told(
+    book: Book, control: LocalSystemControl, tmp_path: Path, name: str
+) -> None:
     book.end("a")
     with pytest.raises(ConfigurationError):
-        exported(operator, tmp_path / name)
+        exported(control, tmp_path / name)
 
 
-def test_an_export_that_is_cancelled_leaves_no_file(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_an_export_that_is_cancelled_leaves_no_file(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     book.end(*(f"t{number}" for number in range(2 * EXPORTED_AT_ONCE)))
     file = tmp_path / "out.jsonl"
     cancelled = threading.Event()
     steps = Steps(cancelled.set)
-    exported = operator.export(EVERYTHING, NEWEST, file, steps, cancelled)
+    exported = control.export(EVERYTHING, NEWEST, file, steps, cancelled)
     assert exported == Exported(EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, cancelled=True)
     assert list(tmp_path.glob("out*")) == []
     assert steps.told[0] == EXPORTED_AT_ONCE
 
 
-def test_an_export_that_fails_half_way_leaves_no_file(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_an_export_that_fails_half_way_leaves_no_file(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
     file = tmp_path / "out.csv"
 
@@ -305,52 +309,52 @@ def test_an_export_that_fails_half_way_leaves_no_file(book: Book, operator: Syst
         raise JournalError("the disk is gone")
 
     with pytest.raises(JournalError, match="the disk is gone"):
-        operator.export(EVERYTHING, NEWEST, file, Steps(fail), not_cancelled())
+        control.export(EVERYTHING, NEWEST, file, Steps(fail), not_cancelled())
     assert list(tmp_path.glob("out*")) == []
 
 
-def test_a_file_has_its_name_only_when_it_is_whole(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_a_file_has_its_name_only_when_it_is_whole(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
     file = tmp_path / "out.jsonl"
     seen: list[bool] = []
-    operator.export(EVERYTHING, NEWEST, file, Steps(lambda: seen.append(file.exists())), not_cancelled())
+    control.export(EVERYTHING, NEWEST, file, Steps(lambda: seen.append(file.exists())), not_cancelled())
     assert seen == [False, False]
     assert list(tmp_path.glob("out*")) == [file]
 
 
 def test_a_file_that_another_makes_meanwhile_is_not_overwritten(
-    book: Book, operator: SystemActions, tmp_path: Path
+    book: Book, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     book.end("a")
     file = tmp_path / "out.jsonl"
     with pytest.raises(ConfigurationError, match="is there already: choose another name"):
-        operator.export(EVERYTHING, NEWEST, file, Steps(lambda: file.write_text("precious")), not_cancelled())
+        control.export(EVERYTHING, NEWEST, file, Steps(lambda: file.write_text("precious")), not_cancelled())
     assert file.read_text() == "precious"
     assert list(tmp_path.glob("out*")) == [file]
 
 
-def test_it_is_told_how_many_were_written(book: Book, operator: SystemActions, tmp_path: Path) -> None:
+def test_it_is_told_how_many_were_written(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
     count = 2 * EXPORTED_AT_ONCE + 3
     book.end(*(f"t{number}" for number in range(count)))
     steps = Steps()
-    assert operator.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == Exported(count, count)
+    assert control.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == Exported(count, count)
     assert steps.told == [EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, count]
 
 
-def test_without_a_journal_nothing_is_written(operator: SystemActions, tmp_path: Path) -> None:
+def test_without_a_journal_nothing_is_written(control: LocalSystemControl, tmp_path: Path) -> None:
     with pytest.raises(JournalError):
-        exported(operator, tmp_path / "out.csv")
+        exported(control, tmp_path / "out.csv")
     assert list(tmp_path.iterdir()) == []
 
 
 # Processes.
 
 
-def test_without_a_supervisor_nothing_can_be_operated(operator: SystemActions) -> None:
+def test_without_a_supervisor_nothing_can_be_operated(control: LocalSystemControl) -> None:
     with pytest.raises(SupervisorError, match="no supervisor runs"):
-        operator.operate("stop", ["w1"])
+        control.operate("stop", ["w1"])
     with pytest.raises(SupervisorError, match="no supervisor runs"):
-        operator.scale(1, 1)
+        control.scale(1, 1)
 
 
 # Tasks, over a real server.
@@ -364,9 +368,9 @@ def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSys
 
 
 @pytest.fixture
-def submitter(system: LocalSystem) -> Iterator[SystemActions]:
-    """An operator of that system."""
-    made = operator_of(system.directory)
+def submitter(system: LocalSystem) -> Iterator[LocalSystemControl]:
+    """The control of that system."""
+    made = control_of(system.directory)
     yield made
     made.close()
 
@@ -376,10 +380,10 @@ def listen(system: LocalSystem) -> str:
     return str(system.addresses[0])
 
 
-def test_a_task_is_submitted_and_done(system: LocalSystem, submitter: SystemActions) -> None:
+def test_a_task_is_submitted_and_done(system: LocalSystem, submitter: LocalSystemControl) -> None:
     submitted = submitter.submit(NewSubmission("echo", {"ñ": 1}, "mine-1", 0.0, 2), listen(system))
     assert (submitted.id, submitted.duplicate) == ("mine-1", False)
-    assert 0 < submitted.seconds < actions.ANSWER_TIMEOUT
+    assert 0 < submitted.seconds < system_control.ANSWER_TIMEOUT
 
     def is_done() -> bool:
         task = system.task("mine-1")
@@ -390,14 +394,14 @@ def test_a_task_is_submitted_and_done(system: LocalSystem, submitter: SystemActi
     assert (again.duplicate, again.state) == (True, State.DONE)
 
 
-def test_a_task_that_is_refused_is_told_with_the_reason(system: LocalSystem, submitter: SystemActions) -> None:
+def test_a_task_that_is_refused_is_told_with_the_reason(system: LocalSystem, submitter: LocalSystemControl) -> None:
     submitter.submit(NewSubmission("echo", 1, "mine-2"), listen(system))
     with pytest.raises(RequestRefused):
         submitter.submit(NewSubmission("echo", 2, "mine-2"), listen(system))
 
 
 def test_many_are_submitted_and_those_that_are_refused_are_counted(
-    system: LocalSystem, submitter: SystemActions
+    system: LocalSystem, submitter: LocalSystemControl
 ) -> None:
     tasks = [NewSubmission("echo", number, f"many-{number}") for number in range(500)]
     tasks.insert(250, NewSubmission("echo", "another", "many-0"))
@@ -409,7 +413,7 @@ def test_many_are_submitted_and_those_that_are_refused_are_counted(
 
 
 def test_many_that_are_cancelled_stop_and_what_was_accepted_stays(
-    system: LocalSystem, submitter: SystemActions
+    system: LocalSystem, submitter: LocalSystemControl
 ) -> None:
     cancelled = threading.Event()
 
@@ -424,7 +428,7 @@ def test_many_that_are_cancelled_stop_and_what_was_accepted_stays(
     assert system.task("endless-1") is not None
 
 
-def test_a_load_tells_its_figures(system: LocalSystem, submitter: SystemActions) -> None:
+def test_a_load_tells_its_figures(system: LocalSystem, submitter: LocalSystemControl) -> None:
     order = LoadOptions(tasks=200, connections=2, window=50, rate=None, kind="echo", payload=1, wait=False)
     tally = submitter.load(order, listen(system), Steps(), not_cancelled())
     assert (tally.accepted, tally.refused, tally.first_refusal) == (200, 0, "")
@@ -433,14 +437,14 @@ def test_a_load_tells_its_figures(system: LocalSystem, submitter: SystemActions)
     assert 0 < tally.latency_p50 <= tally.latency_p99
 
 
-def test_a_load_that_is_cancelled_ends_early(system: LocalSystem, submitter: SystemActions) -> None:
+def test_a_load_that_is_cancelled_ends_early(system: LocalSystem, submitter: LocalSystemControl) -> None:
     cancelled = threading.Event()
     order = LoadOptions(tasks=1_000_000, connections=1, window=10, rate=50.0, kind="echo", payload=1, wait=False)
     tally = submitter.load(order, listen(system), Steps(cancelled.set), cancelled)
     assert tally.accepted < 1000
 
 
-def test_several_threads_may_submit_at_once(system: LocalSystem, submitter: SystemActions) -> None:
+def test_several_threads_may_submit_at_once(system: LocalSystem, submitter: LocalSystemControl) -> None:
     found: list[str] = []
 
     def submit(name: str) -> None:
@@ -457,11 +461,11 @@ def test_several_threads_may_submit_at_once(system: LocalSystem, submitter: Syst
 def test_when_nothing_answers_that_is_told(
     tmp_path: Path, system: LocalSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actions, "PATIENCE", 0.2)
-    operator = operator_of(tmp_path, (f"127.0.0.1:{free_port()}",))
+    monkeypatch.setattr(system_control, "PATIENCE", 0.2)
+    control = control_of(tmp_path, (f"127.0.0.1:{free_port()}",))
     with pytest.raises(ServerUnavailable):
-        operator.submit(NewSubmission("echo", 1), "")
+        control.submit(NewSubmission("echo", 1), "")
     # A system that listens by now is found at its own place.
-    assert not operator.submit(NewSubmission("echo", 1), listen(system)).duplicate
-    operator.close()
-    operator.close()
+    assert not control.submit(NewSubmission("echo", 1), listen(system)).duplicate
+    control.close()
+    control.close()

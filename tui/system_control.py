@@ -1,4 +1,7 @@
-"""What an operator can have done: each is a call that takes its time, made in a thread of its own by no widget."""
+"""The control of one system: submits tasks, runs processes, retries, discards and exports tasks.
+
+Every call blocks, so that it is made in a thread of its own and never by a widget.
+"""
 
 import getpass
 import itertools
@@ -37,7 +40,7 @@ AT_ONCE = 1000
 Progress = Callable[[int], None]
 """Takes how far it is; may be called from any thread."""
 
-Running = Callable[[], Collection[str]]
+RunningIds = Callable[[], Collection[str]]
 """The ids of the tasks that workers have in hand now; may be called from any thread."""
 
 Operation = Literal["start", "stop", "restart", "kill"]
@@ -87,8 +90,8 @@ class BulkActionResult(msgspec.Struct, frozen=True):
     extent: BulkProgress
 
 
-class SystemActions:
-    """Does things to one system.
+class LocalSystemControl:
+    """Controls the system of one directory.
 
     Args:
         settings: of the console, and of what it starts.
@@ -249,10 +252,6 @@ class SystemActions:
         """
         return commands.scale(self._home, servers=servers, workers=workers)
 
-    def hasten(self, names: Sequence[str]) -> None:
-        """Have a stop that is under way kill at once what still runs."""
-        commands.force_stop(self._home, names)
-
     # Failed tasks.
 
     def settle(
@@ -264,13 +263,13 @@ class SystemActions:
             JournalError: it can't be written.
         """
         with self._archive() as archive:
-            operation = archive.begin_operation(act, _user(), time.time())
+            operation = archive.begin_operation(act, _user_name(), time.time())
             extent = _some_at_a_time(
                 seqs, lambda some: archive.apply(operation, act, some, time.time()), progress, cancelled
             )
         return BulkActionResult(act, operation, extent)
 
-    def undo(self, operation: int, running: Running, progress: Progress, cancelled: threading.Event) -> BulkProgress:
+    def undo(self, operation: int, running: RunningIds, progress: Progress, cancelled: threading.Event) -> BulkProgress:
         """Take back what was done about failed tasks, as far as nothing has happened to them since, some at a time.
 
         What is left when it is cancelled can be undone later.
@@ -341,7 +340,7 @@ def _addresses(listen: str, servers: Sequence[str]) -> Iterator[str]:
         yield str(SERVERS[0])
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
