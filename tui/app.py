@@ -160,7 +160,7 @@ class Console(App[None]):
     def _edit(self, event: EditRequested) -> None:
         """Give the terminal to the person's editor, and take the text back."""
         if not self._editor:
-            self._main.tell(self.tr("Set $EDITOR to the editor that you want."), trouble=True)
+            self._main.show_notification(self.tr("Set $EDITOR to the editor that you want."), trouble=True)
             return
         with tempfile.TemporaryDirectory(prefix="cauce-") as place:
             file = Path(place, "payload.txt")
@@ -170,7 +170,7 @@ class Console(App[None]):
                     code = subprocess.run([*self._editor, str(file)], check=False).returncode  # noqa: S603 - the person's own choice
                 text = file.read_text("utf-8").removesuffix("\n")
             except (OSError, UnicodeDecodeError, SuspendNotSupported) as error:
-                self._main.tell(f"{self._editor[0]}: {error}", trouble=True)
+                self._main.show_notification(f"{self._editor[0]}: {error}", trouble=True)
                 return
         if code == 0:
             event.done(text)

@@ -1,41 +1,64 @@
-"""The screen: the one place that handles what the tabs say, and hands them what they show."""
+"""The screen: the one place that handles the messages of the tabs and hands them what they show."""
 
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Static
 
 from core.model import Task
 from core.supervisor.status import Phase
 from tui import commands, display_text, garbage_collection
-from tui.background import Job
 from tui.dialogs.task_detail import TaskDetail
-from tui.messages import DetailRequested, LogsRead, LogsRequested, RowsRequested, SearchRequested, TasksRead, ViewTaken
-from tui.process_errands import ProcessErrands
-from tui.source import LogSource, Source, TaskFeed
+from tui.jobs import Jobs, ScreenCall
+from tui.messages import (
+    BulkActionRequested,
+    BulkSubmitRequested,
+    CopyRequested,
+    DetailRequested,
+    ExportRequested,
+    LoadRequested,
+    LogsRead,
+    LogsRequested,
+    NotificationRequested,
+    OperationRequested,
+    RowsRequested,
+    ScaleRequested,
+    SearchRequested,
+    SubmitRequested,
+    TasksRead,
+    UndoRequested,
+    ViewTaken,
+)
+from tui.process_actions import ProcessActions
+from tui.source import LogSource, Source, SystemControl, TaskFeed
 from tui.submission_events import SubmissionEvent
 from tui.system_start import Start
 from tui.tabs.base import Tab
-from tui.task_errands import TaskErrands
+from tui.task_actions import TaskActions
 from tui.translations import Translations
-from tui.view import StartView
+from tui.view import EMPTY, StartView
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
 from tui.widgets.start_line import StartLine
 
-SWEEP_AFTER = 0.1
-"""Seconds from the closing of a dialog until what it left is collected: the screen is drawn by then."""
+SWEEP_DELAY = 0.1
+"""Seconds from the closing of a dialog to the garbage collection: the screen has been drawn by then."""
+
+NOTIFICATION_SECONDS, TROUBLE_SECONDS = 4, 8
+"""How long a notification is shown."""
 
 _log = logging.getLogger("cauce.tui")
 Maker = Callable[[Translations], Tab]
+R = TypeVar("R")
 
 
-class MainScreen(TaskErrands, ProcessErrands):
+class MainScreen(Screen[None]):
     """Header, ledger, tabs, keys.
 
     Args:
@@ -60,7 +83,10 @@ class MainScreen(TaskErrands, ProcessErrands):
         clock: Callable[[], float] = time.time,
         start: Start | None = None,
     ) -> None:
-        super().__init__(source, tr, clock)
+        super().__init__()
+        self.tr = tr
+        self.view = EMPTY
+        self._source = source
         self._makers = tabs
         self._made: dict[str, Tab] = {}
         # What was remembered may be of another version.
@@ -68,11 +94,14 @@ class MainScreen(TaskErrands, ProcessErrands):
         self._feeds: dict[str, TaskFeed] = {}
         self._logs: LogSource | None = None
         self._watcher = source.watcher(lambda view: self.post_message(ViewTaken(view)))
+        self._jobs = Jobs(tr, self.post_message, self.show_notification, self._watcher.poke, self._show_progress)
+        self._task_actions = TaskActions(self, self._jobs, clock, self.show_submission, self._search_failed_again)
+        self._process_actions = ProcessActions(self, self._jobs, self.show_start, lambda: self.app.exit())
         self._start = start
         self._frozen = False
         self._covered = False
         self.header = Header(tr, id="header")
-        self.header.read_only = source.control is None
+        self.header.read_only = self.read_only
         self.ledger = LedgerLine(tr, id="ledger")
         self._detail = TaskDetail(tr)
         self.start_line = StartLine(tr, read_only=self.read_only, id="start")
@@ -96,11 +125,11 @@ class MainScreen(TaskErrands, ProcessErrands):
         await self._open(self._opened)
         self._watcher.start()
         if self._start is not None:
-            self.have_started(self._start)
+            self._process_actions.run_start(self._start)
 
     def on_unmount(self) -> None:
         """End what was begun."""
-        self.cancel_everything()
+        self._jobs.cancel_all()
         self._watcher.stop()
         for feed in self._feeds.values():
             feed.stop()
@@ -108,30 +137,6 @@ class MainScreen(TaskErrands, ProcessErrands):
             self._logs.stop()
         if self._source.control is not None:
             self._source.control.close()
-
-    def poke(self) -> None:
-        """Have the system looked at."""
-        self._watcher.poke()
-
-    def note(self, text: str) -> None:
-        """Show in the header how far something is."""
-        self.header.note = text
-        self.header.refresh()
-
-    def show_start(self, start: StartView) -> None:
-        """Show how far a start of the system is."""
-        self.start_line.show(start)
-        self.poke()
-
-    def settled(self) -> None:
-        """Have what has failed looked for anew."""
-        for tab in self._made.values():
-            tab.settled()
-
-    def answer(self, answer: SubmissionEvent) -> None:
-        """Tell the tab that submits what has come of it."""
-        for tab in self._made.values():
-            self._shielded(tab, lambda tab: tab.answered(answer))
 
     # What is shown.
 
@@ -173,9 +178,11 @@ class MainScreen(TaskErrands, ProcessErrands):
 
     def _draw(self) -> None:
         view = self.view
-        # That a system which is just being started has no journal yet is no trouble.
-        calm = replace(view, snapshot=replace(view.snapshot, trouble="")) if self._starting else view
-        self.header.show(calm)
+        # A system that is being started has no journal yet, which is no trouble.
+        shown = (
+            replace(view, snapshot=replace(view.snapshot, trouble="")) if self._process_actions.is_starting else view
+        )
+        self.header.show(shown)
         self.ledger.show(view)
         self.bar.count("failed", view.ledger.failed)
         self._shielded(self.tab, lambda tab: tab.show(view))
@@ -189,7 +196,7 @@ class MainScreen(TaskErrands, ProcessErrands):
         """Show what has come meanwhile."""
         if self._covered:
             garbage_collection.forget_dialogs()
-            self.set_timer(SWEEP_AFTER, garbage_collection.sweep)
+            self.set_timer(SWEEP_DELAY, garbage_collection.sweep)
         self._covered = False
         if self._opened in self._made:
             self._rest(self.tab)
@@ -273,17 +280,11 @@ class MainScreen(TaskErrands, ProcessErrands):
     @on(DetailRequested)
     def _read_detail(self, event: DetailRequested) -> None:
         event.stop()
-        Job(
-            "detail",
-            self.post_message,
-            lambda: self._source.task(event.seq),
-            self._show_detail,
-            lambda reason: self.tell(reason, trouble=True),
-        )
+        self._jobs.start("detail", lambda: self._source.task(event.seq), self._show_detail, refresh=False)
 
     def _show_detail(self, task: Task | None) -> None:
         if task is None:
-            self.tell(self.tr("This task is not in the book."), trouble=True)
+            self.show_notification(self.tr("This task is not in the book."), trouble=True)
         else:
             self._detail.show(task)
             if not self.app.is_screen_installed(TaskDetail.NAME):
@@ -303,7 +304,116 @@ class MainScreen(TaskErrands, ProcessErrands):
             if tab.reads_logs:
                 tab.choosing(number)
 
-    # The commands of everywhere.
+    # What the actions need.
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this console changes nothing."""
+        return self._source.control is None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether this console has the command: a read-only one lacks those that change something."""
+        return commands.allowed(action, read_only=self.read_only)
+
+    def require_control(self) -> SystemControl | None:
+        """Return the control of the system. A read-only console has none: notify the person and return None."""
+        if self._source.control is None:
+            self.show_notification(self.tr("This console only looks (--read-only)."), trouble=True)
+        return self._source.control
+
+    def show_dialog(self, dialog: Screen[R], on_result: Callable[[R | None], None]) -> None:
+        """Show a dialog and hand over its result."""
+        self.app.push_screen(dialog, on_result)
+
+    def show_notification(self, text: str, *, trouble: bool = False) -> None:
+        """Show a notification, as an error when it is trouble."""
+        self.notify(
+            display_text.clean(text, 600),
+            severity="error" if trouble else "information",
+            timeout=TROUBLE_SECONDS if trouble else NOTIFICATION_SECONDS,
+            markup=False,
+        )
+
+    def show_start(self, start: StartView) -> None:
+        """Show the progress of a start of the system."""
+        self.start_line.show(start)
+        self._watcher.poke()
+
+    def show_submission(self, event: SubmissionEvent) -> None:
+        """Show what has become of a submission."""
+        for tab in self._made.values():
+            self._shielded(tab, lambda tab: tab.answered(event))
+
+    def _show_progress(self, text: str) -> None:
+        self.header.note = text
+        self.header.refresh()
+
+    def _search_failed_again(self) -> None:
+        for tab in self._made.values():
+            tab.settled()
+
+    @on(ScreenCall)
+    def _make_call(self, event: ScreenCall) -> None:
+        event.stop()
+        event.call()
+
+    # What tabs ask to be done.
+
+    @on(SubmitRequested)
+    def _submit(self, event: SubmitRequested) -> None:
+        event.stop()
+        self._task_actions.submit(event.task)
+
+    @on(BulkSubmitRequested)
+    def _submit_many(self, event: BulkSubmitRequested) -> None:
+        event.stop()
+        if event.text is None:
+            self._task_actions.submit_file(event.task, as_text=event.as_text)
+        else:
+            self._task_actions.submit_text(event.task, event.text, as_text=event.as_text)
+
+    @on(LoadRequested)
+    def _load(self, event: LoadRequested) -> None:
+        event.stop()
+        self._task_actions.ask_for_load(event.task)
+
+    @on(BulkActionRequested)
+    def _retry_or_discard(self, event: BulkActionRequested) -> None:
+        event.stop()
+        self._task_actions.ask_for_bulk_action(event.act, event.seqs, event.matching)
+
+    @on(UndoRequested)
+    def _undo(self, event: UndoRequested) -> None:
+        event.stop()
+        self._task_actions.undo()
+
+    @on(ExportRequested)
+    def _export(self, event: ExportRequested) -> None:
+        event.stop()
+        self._task_actions.ask_for_export(event.search, event.order, event.count)
+
+    @on(OperationRequested)
+    def _operate(self, event: OperationRequested) -> None:
+        event.stop()
+        self._process_actions.operate(event.what, event.names)
+
+    @on(ScaleRequested)
+    def _scale(self, event: ScaleRequested) -> None:
+        event.stop()
+        self._process_actions.scale(event.servers, event.workers)
+
+    @on(NotificationRequested)
+    def _notify_person(self, event: NotificationRequested) -> None:
+        event.stop()
+        self.show_notification(event.text, trouble=event.trouble)
+
+    @on(CopyRequested)
+    def _copy(self, event: CopyRequested) -> None:
+        event.stop()
+        self.app.copy_to_clipboard(event.text)
+        self.show_notification(self.tr("Copied {what}, if the terminal lets programs copy.", what=event.what))
+
+    # The global commands.
 
     @on(TabBar.Chosen)
     async def _tab_chosen(self, event: TabBar.Chosen) -> None:
@@ -320,3 +430,22 @@ class MainScreen(TaskErrands, ProcessErrands):
         self.header.refresh()
         self._rest(self.tab)
         self._watcher.poke()
+
+    def action_cancel(self) -> None:
+        """Cancel the long job that was started last."""
+        self._jobs.cancel_last()
+
+    def action_system_up(self) -> None:
+        """Start the system."""
+        self._process_actions.start_system()
+
+    def action_system_down(self) -> None:
+        """Stop the system."""
+        self._process_actions.stop_system()
+
+    def action_leave(self) -> None:
+        """Leave the console. Ask first what becomes of the system that runs here."""
+        if self.view.report is None or self.read_only:
+            self.app.exit()
+        else:
+            self._process_actions.ask_to_leave()

@@ -407,7 +407,7 @@ def test_a_long_submission_shows_how_far_it_is_as_well_as_that_is_known(
     progressed: SubmissionProgress, shown: str, percentage: float | None
 ) -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        main(app).answer(progressed)
+        main(app).show_submission(progressed)
         await until(pilot, lambda: shown in text(app), "how far it is")
         bar = app.screen.query_one(ProgressBar)
         assert bar.display == (percentage is not None)

@@ -11,7 +11,7 @@ from textual.widgets import Input, OptionList
 
 from tests.tui import scene
 from tests.tui.fakes import STARTING, FakeSource, console, part_of
-from tui.background import PREFIX
+from tui.jobs import THREAD_PREFIX
 from tui.screen import MainScreen
 from tui.translations import Translations, load
 from tui.view import StartView, View
@@ -50,7 +50,7 @@ def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
 
 async def settle(pilot: Pilot[None]) -> None:
     """Wait until nothing is left to do."""
-    while any(thread.name.startswith(PREFIX) for thread in threading.enumerate()):
+    while any(thread.name.startswith(THREAD_PREFIX) for thread in threading.enumerate()):
         await pilot.pause(0.01)
     for _ in range(4):
         await pilot.pause()

@@ -1,0 +1,258 @@
+"""The actions on tasks: submit one or many, retry or discard failed ones, undo that, export results to a file.
+
+Nothing here draws. Slow work is a job; what can't simply be undone is confirmed first.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from threading import Event
+
+from core import formatting
+from core.client import NewSubmission
+from core.client.load_command import LoadOptions
+from core.repository.archive import BulkAction
+from core.repository.search import Search, SortOrder
+from tui import payloads
+from tui.action_screen import ActionScreen, confirm_first
+from tui.dialogs.load import LoadDialog
+from tui.dialogs.text_prompt import TextPrompt
+from tui.exporting import Exported
+from tui.file_lines import FileLines
+from tui.jobs import Jobs
+from tui.source import SystemControl
+from tui.submission_events import SubmissionAccepted, SubmissionEvent, SubmissionFinished, SubmissionRefused
+from tui.system_control import BulkActionResult, BulkProgress, BulkSubmitResult, Progress, SubmitResult
+
+SUBMIT_JOB = "submitting"
+BULK_JOB = "settling"
+EXPORT_JOB = "exporting"
+
+
+class TaskActions:
+    """Runs the actions on tasks.
+
+    Args:
+        screen: that holds these actions.
+        jobs: of the screen.
+        clock: gives the time, in seconds since the epoch.
+        on_submission: takes what becomes of a submission.
+        on_bulk_action_done: called when failed tasks were retried, discarded or restored.
+    """
+
+    def __init__(
+        self,
+        screen: ActionScreen,
+        jobs: Jobs,
+        clock: Callable[[], float],
+        on_submission: Callable[[SubmissionEvent], None],
+        on_bulk_action_done: Callable[[], None],
+    ) -> None:
+        self._screen = screen
+        self._tr = screen.tr
+        self._jobs = jobs
+        self._clock = clock
+        self._on_submission = on_submission
+        self._on_bulk_action_done = on_bulk_action_done
+        self._bulk_results: list[BulkActionResult] = []
+
+    # Submit.
+
+    def submit(self, task: NewSubmission) -> None:
+        """Submit one task."""
+        control = self._screen.require_control()
+        if control is None:
+            return
+        listen = self._screen.view.listen
+
+        def on_done(result: SubmitResult) -> None:
+            self._on_submission(SubmissionAccepted(task, result, self._clock()))
+
+        self._jobs.start("submit", lambda: control.submit(task, listen), on_done, self._on_refused)
+
+    def submit_text(self, draft: NewSubmission, text: str, *, as_text: bool) -> None:
+        """Submit each line of a text as a task like the draft."""
+        lines = text.split("\n")
+        progress = self._jobs.reporter(sum(bool(line.strip()) for line in lines), self._on_submission)
+        self._submit_lines(draft, lines, progress, as_text=as_text)
+
+    def submit_file(self, draft: NewSubmission, *, as_text: bool) -> None:
+        """Ask for a file, and submit each of its lines as a task like the draft."""
+
+        def on_name(name: str | None) -> None:
+            if name:
+                lines = FileLines(Path(name).expanduser())
+                progress = self._jobs.reporter(None, self._on_submission, lambda: lines.share)
+                self._submit_lines(draft, lines, progress, as_text=as_text)
+
+        self._screen.show_dialog(TextPrompt(self._tr, self._tr("Submit each line of which file?")), on_name)
+
+    def _submit_lines(self, draft: NewSubmission, lines: Iterable[str], progress: Progress, *, as_text: bool) -> None:
+        control = self._screen.require_control()
+        if control is None:
+            return
+        listen = self._screen.view.listen
+
+        def submit(cancelled: Event) -> BulkSubmitResult:
+            tasks = payloads.tasks_of_lines(iter(lines), draft, as_text=as_text)
+            return control.submit_many(tasks, listen, progress, cancelled)
+
+        self._jobs.start_cancellable(SUBMIT_JOB, submit, self._on_submitted, self._on_refused)
+
+    def ask_for_load(self, task: NewSubmission) -> None:
+        """Ask how many tasks like this one to submit and how fast, and submit them."""
+        control = self._screen.require_control()
+        if control is None:
+            return
+
+        def on_options(options: LoadOptions | None) -> None:
+            if options is not None:
+                listen = self._screen.view.listen
+                progress = self._jobs.reporter(options.tasks, self._on_submission)
+                self._jobs.start_cancellable(
+                    SUBMIT_JOB,
+                    lambda cancelled: control.load(options, listen, progress, cancelled),
+                    self._on_submitted,
+                    self._on_refused,
+                )
+
+        self._screen.show_dialog(LoadDialog(self._tr, task), on_options)
+
+    def _on_submitted(self, result: BulkSubmitResult, cancelled: bool) -> None:
+        self._on_submission(SubmissionFinished(result, cancelled))
+
+    def _on_refused(self, reason: str) -> None:
+        self._on_submission(SubmissionRefused(reason))
+        self._screen.show_notification(reason, trouble=True)
+
+    # Retry, discard, undo.
+
+    def ask_for_bulk_action(self, action: BulkAction, seqs: Sequence[int], matching: int) -> None:
+        """Retry or discard failed tasks, when the person confirms it.
+
+        Args:
+            action: which of the two.
+            seqs: numbers of the tasks.
+            matching: how many tasks the filter matches.
+        """
+        control = self._screen.require_control()
+        if control is None or not len(seqs):
+            return
+        count, tr = len(seqs), self._tr
+        more = tr("{count} match the filter.", count=formatting.count(matching))
+        if action is BulkAction.RETRY:
+            question = tr.count(count, "Run this task once more?", "Run {count} tasks once more?")
+            yes = tr("Retry")
+        else:
+            question = tr.count(count, "Discard this task?", "Discard {count} tasks?")
+            yes = tr("Discard")
+        more = f"{more} {tr('z undoes it.')}"
+        confirm_first(self._screen, question, yes, lambda: self._apply(control, action, seqs), more=more)
+
+    def _apply(self, control: SystemControl, action: BulkAction, seqs: Sequence[int]) -> None:
+        def on_done(result: BulkActionResult, _: bool) -> None:
+            if result.extent.moved:
+                self._bulk_results.append(result)
+            self._screen.show_notification(self._describe_result(result), trouble=bool(result.extent.trouble))
+            self._on_bulk_action_done()
+
+        progress = self._jobs.header_reporter(BULK_JOB, len(seqs))
+        self._jobs.start_cancellable(
+            BULK_JOB, lambda cancelled: control.settle(action, seqs, progress, cancelled), on_done
+        )
+
+    def _describe_result(self, result: BulkActionResult) -> str:
+        extent, retried = result.extent, result.act is BulkAction.RETRY
+        if extent.whole:
+            texts = ("{count} task runs again", "{count} tasks run again")
+            if not retried:
+                texts = ("{count} task discarded", "{count} tasks discarded")
+            return self._tr.count(extent.moved, *texts)
+        return self._describe_partial(
+            extent, "{count} of {total} retried" if retried else "{count} of {total} discarded"
+        )
+
+    def _describe_partial(self, extent: BulkProgress, text: str) -> str:
+        """Describe how far an operation came that ended early, and why it ended."""
+        count, total = formatting.count(extent.moved), formatting.count(extent.of)
+        came = self._tr(text, count=count, total=total)
+        if extent.cancelled:
+            return self._tr("{came}, then cancelled. z undoes what was done.", came=came)
+        return self._tr("{came}, then: {reason}", came=came, reason=extent.trouble)
+
+    def undo(self) -> None:
+        """Undo the last retry or discard."""
+        control = self._screen.require_control()
+        if control is None:
+            return
+        last = self._last_operation()
+        if last is None:
+            self._screen.show_notification(self._tr("There is nothing to undo."))
+            return
+        operation, total = last
+
+        def on_done(extent: BulkProgress, _: bool) -> None:
+            if extent.whole:
+                self._bulk_results = [each for each in self._bulk_results if each.operation != operation]
+            self._screen.show_notification(self._describe_undo(extent), trouble=bool(extent.trouble))
+            self._on_bulk_action_done()
+
+        progress = self._jobs.header_reporter(BULK_JOB, total)
+        self._jobs.start_cancellable(
+            BULK_JOB,
+            lambda cancelled: control.undo(operation, lambda: self._screen.view.running_ids, progress, cancelled),
+            on_done,
+        )
+
+    def _last_operation(self) -> tuple[int, int] | None:
+        """Return the number and size of the last operation that can be undone. This console's own come first."""
+        operations = self._screen.view.operations
+        undone = {operation.number for operation in operations if operation.undone_at is not None}
+        sizes = {result.operation: result.extent.moved for result in self._bulk_results}
+        sizes = sizes or {each.number: each.tasks for each in operations if each.tasks}
+        open_ones = sorted(number for number in sizes if number not in undone)
+        return (open_ones[-1], sizes[open_ones[-1]]) if open_ones else None
+
+    def _describe_undo(self, extent: BulkProgress) -> str:
+        tr = self._tr
+        if extent.whole:
+            return tr.count(extent.moved, "{count} task is failed again", "{count} tasks are failed again")
+        count, total = formatting.count(extent.moved), formatting.count(extent.of)
+        came = tr("{count} of {total} are failed again", count=count, total=total)
+        if extent.cancelled:
+            return tr("{came}, then cancelled. z undoes the rest.", came=came)
+        return tr("{came}, then: {reason}", came=came, reason=extent.trouble)
+
+    # Export.
+
+    def ask_for_export(self, search: Search, order: SortOrder, count: int) -> None:
+        """Ask for a file, and write the tasks that a search finds to it.
+
+        Args:
+            search: which tasks.
+            order: in which order.
+            count: how many there are.
+        """
+        control = self._screen.require_control()
+        if control is None:
+            return
+        question = self._tr("Write {count} tasks to which new file? (.jsonl or .csv)", count=formatting.count(count))
+
+        def on_name(name: str | None) -> None:
+            if name:
+                self._export(control, search, order, count, Path(name).expanduser())
+
+        self._screen.show_dialog(TextPrompt(self._tr, question, "results.jsonl"), on_name)
+
+    def _export(self, control: SystemControl, search: Search, order: SortOrder, count: int, path: Path) -> None:
+        def on_done(exported: Exported, _: bool) -> None:
+            written, total = formatting.count(exported.written), formatting.count(exported.of)
+            if exported.cancelled:
+                text = self._tr("Cancelled after {count} of {total}: no file was left.", count=written, total=total)
+            else:
+                text = self._tr("{count} tasks written to {path}", count=written, path=str(path))
+            self._screen.show_notification(text)
+
+        progress = self._jobs.header_reporter(EXPORT_JOB, count)
+        self._jobs.start_cancellable(
+            EXPORT_JOB, lambda cancelled: control.export(search, order, path, progress, cancelled), on_done
+        )
