@@ -7,7 +7,7 @@ Keys in upper case do what can't be taken back without more ado: they ask first.
 import difflib
 import enum
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from textual.binding import Binding, BindingType
@@ -44,8 +44,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """A sentence."""
     action: str
     """The method, with its arguments."""
-    acts: bool = False
-    """It changes something, so that a console that only looks has not got it."""
+    changes_system: bool = False
+    """Whether it changes the system, or prepares a change: a read-only console lacks it."""
     footer: bool = False
     """Whether the footer shows it."""
     line: str = ""
@@ -57,217 +57,532 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         return Binding(self.key, self.action, self.label, show=self.footer, id=self.id)
 
 
-def _made(where: Scope, prefix: str, rows: Iterable[Sequence[object]]) -> tuple[Command, ...]:
-    made = []
-    for name, key, label, sentence, action, *more in rows:
-        marks = str(more[0]) if more else ""
-        made.append(
-            Command(
-                id=f"{prefix}.{name}",
-                where=where,
-                key=str(key),
-                label=str(label),
-                help=str(sentence),
-                action=str(action),
-                acts="!" in marks,
-                footer="f" in marks,
-                line=str(more[1]) if len(more) > 1 else "",
-            )
-        )
-    return tuple(made)
-
-
-# Name, key, label, sentence, action, marks (f: in the footer, !: acts), command line.
-
-GLOBAL = _made(
-    Scope.EVERYWHERE,
-    "app",
-    [
-        ("submit", "1,f2", "Submit", "Go to the tab that submits tasks.", "show_tab('submit')"),
-        ("monitor", "2,f3", "Monitor", "Go to the workers and the results.", "show_tab('monitor')"),
-        ("processes", "3,f4", "Processes", "Go to the local processes and their logs.", "show_tab('processes')"),
-        ("failed", "4,f5", "Failed", "Go to everything that has failed.", "show_tab('failed')"),
-        ("diagram", "5,f6", "Diagram", "Go to the live picture of the system.", "show_tab('diagram')"),
-        ("up", "u", "Start system", "Start the system of this directory.", "system_up", "!", "cauce up --detach"),
-        ("down", "U", "Stop system", "Take the whole system down, in order.", "system_down", "!", "cauce down"),
-        ("cancel", "f8", "Cancel", "Cancel what is under way; what was done until then stays done.", "cancel", "!"),
-        ("palette", "ctrl+p,colon", "Commands", "Find any command by its name.", "app.command_palette"),
-        ("help", "question_mark,f1", "Help", "Show what the keys of this part do.", "app.help", "f"),
-        ("freeze", "ctrl+f", "Freeze", "Hold the picture still, or let it go on.", "freeze"),
-        (
-            "theme",
-            "ctrl+t",
-            "Theme",
-            "Change to the next theme: dark, light, high contrast, 16 colours.",
-            "app.next_theme",
-        ),
-        ("density", "ctrl+d", "Density", "Draw with more room, or with less.", "app.density"),
-        ("quit", "q,ctrl+q", "Quit", "Leave the console; it asks what becomes of the system.", "leave", "f"),
-    ],
+GLOBAL = (
+    Command(
+        id="app.submit",
+        where=Scope.EVERYWHERE,
+        key="1,f2",
+        label="Submit",
+        help="Go to the tab that submits tasks.",
+        action="show_tab('submit')",
+    ),
+    Command(
+        id="app.monitor",
+        where=Scope.EVERYWHERE,
+        key="2,f3",
+        label="Monitor",
+        help="Go to the workers and the results.",
+        action="show_tab('monitor')",
+    ),
+    Command(
+        id="app.processes",
+        where=Scope.EVERYWHERE,
+        key="3,f4",
+        label="Processes",
+        help="Go to the local processes and their logs.",
+        action="show_tab('processes')",
+    ),
+    Command(
+        id="app.failed",
+        where=Scope.EVERYWHERE,
+        key="4,f5",
+        label="Failed",
+        help="Go to everything that has failed.",
+        action="show_tab('failed')",
+    ),
+    Command(
+        id="app.diagram",
+        where=Scope.EVERYWHERE,
+        key="5,f6",
+        label="Diagram",
+        help="Go to the live picture of the system.",
+        action="show_tab('diagram')",
+    ),
+    Command(
+        id="app.up",
+        where=Scope.EVERYWHERE,
+        key="u",
+        label="Start system",
+        help="Start the system of this directory.",
+        action="system_up",
+        changes_system=True,
+        line="cauce up --detach",
+    ),
+    Command(
+        id="app.down",
+        where=Scope.EVERYWHERE,
+        key="U",
+        label="Stop system",
+        help="Take the whole system down, in order.",
+        action="system_down",
+        changes_system=True,
+        line="cauce down",
+    ),
+    Command(
+        id="app.cancel",
+        where=Scope.EVERYWHERE,
+        key="f8",
+        label="Cancel",
+        help="Cancel what is under way; what was done until then stays done.",
+        action="cancel",
+        changes_system=True,
+    ),
+    Command(
+        id="app.palette",
+        where=Scope.EVERYWHERE,
+        key="ctrl+p,colon",
+        label="Commands",
+        help="Find any command by its name.",
+        action="app.command_palette",
+    ),
+    Command(
+        id="app.help",
+        where=Scope.EVERYWHERE,
+        key="question_mark,f1",
+        label="Help",
+        help="Show what the keys of this part do.",
+        action="app.help",
+        footer=True,
+    ),
+    Command(
+        id="app.freeze",
+        where=Scope.EVERYWHERE,
+        key="ctrl+f",
+        label="Freeze",
+        help="Hold the picture still, or let it go on.",
+        action="freeze",
+    ),
+    Command(
+        id="app.theme",
+        where=Scope.EVERYWHERE,
+        key="ctrl+t",
+        label="Theme",
+        help="Change to the next theme: dark, light, high contrast, 16 colours.",
+        action="app.next_theme",
+    ),
+    Command(
+        id="app.density",
+        where=Scope.EVERYWHERE,
+        key="ctrl+d",
+        label="Density",
+        help="Draw with more room, or with less.",
+        action="app.density",
+    ),
+    Command(
+        id="app.quit",
+        where=Scope.EVERYWHERE,
+        key="q,ctrl+q",
+        label="Quit",
+        help="Leave the console; it asks what becomes of the system.",
+        action="leave",
+        footer=True,
+    ),
 )
 
-SUBMIT = _made(
-    Scope.SUBMIT,
-    "submit",
-    [
-        ("send", "ctrl+s,f9", "Submit", "Submit what is written.", "send", "f!", "python -m core.client submit"),
-        ("lines", "ctrl+l", "Each line", "Submit each line of the payload as a task of its own.", "send_lines", "f!"),
-        ("file", "ctrl+o", "From file", "Submit each line of a file as a task.", "send_file", "f!"),
-        ("load", "ctrl+g", "Load", "Submit many tasks at a steady rate, and measure.", "load", "f!"),
-        ("editor", "ctrl+n", "Editor", "Write the payload in your own editor ($EDITOR).", "edit", "!"),
-        (
-            "leave",
-            "escape",
-            "Keys",
-            "Leave the editor, so that single keys count: 1 to 5 change the tab.",
-            "leave",
-            "f",
-        ),
-        ("again", "ctrl+r", "Again", "Take a former submission up again, to change and submit it.", "again", "!"),
-    ],
+SUBMIT = (
+    Command(
+        id="submit.send",
+        where=Scope.SUBMIT,
+        key="ctrl+s,f9",
+        label="Submit",
+        help="Submit what is written.",
+        action="send",
+        changes_system=True,
+        footer=True,
+        line="python -m core.client submit",
+    ),
+    Command(
+        id="submit.lines",
+        where=Scope.SUBMIT,
+        key="ctrl+l",
+        label="Each line",
+        help="Submit each line of the payload as a task of its own.",
+        action="send_lines",
+        changes_system=True,
+        footer=True,
+    ),
+    Command(
+        id="submit.file",
+        where=Scope.SUBMIT,
+        key="ctrl+o",
+        label="From file",
+        help="Submit each line of a file as a task.",
+        action="send_file",
+        changes_system=True,
+        footer=True,
+    ),
+    Command(
+        id="submit.load",
+        where=Scope.SUBMIT,
+        key="ctrl+g",
+        label="Load",
+        help="Submit many tasks at a steady rate, and measure.",
+        action="load",
+        changes_system=True,
+        footer=True,
+    ),
+    Command(
+        id="submit.editor",
+        where=Scope.SUBMIT,
+        key="ctrl+n",
+        label="Editor",
+        help="Write the payload in your own editor ($EDITOR).",
+        action="edit",
+        changes_system=True,
+    ),
+    Command(
+        id="submit.leave",
+        where=Scope.SUBMIT,
+        key="escape",
+        label="Keys",
+        help="Leave the editor, so that single keys count: 1 to 5 change the tab.",
+        action="leave",
+        footer=True,
+    ),
+    Command(
+        id="submit.again",
+        where=Scope.SUBMIT,
+        key="ctrl+r",
+        label="Again",
+        help="Take a former submission up again, to change and submit it.",
+        action="again",
+        changes_system=True,
+    ),
 )
 
-HISTORY = _made(
-    Scope.HISTORY,
-    "history",
-    [("detail", "enter", "Detail", "Show everything about the task that was submitted.", "pick", "f")],
+HISTORY = (
+    Command(
+        id="history.detail",
+        where=Scope.HISTORY,
+        key="enter",
+        label="Detail",
+        help="Show everything about the task that was submitted.",
+        action="pick",
+        footer=True,
+    ),
 )
 
-WORKERS = _made(
-    Scope.WORKERS,
-    "workers",
-    [
-        ("results", "enter", "Its results", "Show what this worker has done, the slowest first.", "pick", "f"),
-        ("everything", "escape", "All results", "Show the results of all workers again.", "everything"),
-    ],
+WORKERS = (
+    Command(
+        id="workers.results",
+        where=Scope.WORKERS,
+        key="enter",
+        label="Its results",
+        help="Show what this worker has done, the slowest first.",
+        action="pick",
+        footer=True,
+    ),
+    Command(
+        id="workers.everything",
+        where=Scope.WORKERS,
+        key="escape",
+        label="All results",
+        help="Show the results of all workers again.",
+        action="everything",
+    ),
 )
 
-_TABLE = [
-    ("detail", "enter", "Detail", "Show everything about the task.", "pick", "f"),
-    ("filter", "slash", "Filter", "Find tasks: words, kind:echo, worker:w1, took>500ms, since:10m …", "filter", "f"),
-    ("sort", "o", "Sort", "Order by the next column; a click on a heading does too.", "sort", "f"),
-    ("turn", "O", "Turn", "Turn the order around.", "turn"),
-    ("clear", "escape", "All", "Show everything again, the newest first.", "clear"),
-    ("export", "E", "Export", "Write what the filter finds to a file.", "export", "f!"),
-    ("copy", "y", "Copy id", "Copy the id of the task.", "copy"),
-]
 
-RESULTS = _made(Scope.RESULTS, "results", _TABLE)
-
-FAILED = _made(
-    Scope.FAILED,
-    "failed",
-    [
-        ("detail", "enter", "Detail", "Show everything about the task.", "pick"),
-        ("mark", "space", "Mark", "Mark the task, or take the mark away.", "mark", "f"),
-        ("mark_all", "a", "Mark all", "Mark everything that the filter finds, or nothing.", "mark_all"),
-        ("retry", "R", "Retry", "Run what is marked once more; without marks this task.", "settle('retry')", "f!"),
-        (
-            "discard",
-            "D",
-            "Discard",
-            "Have done with what is marked; without marks this task.",
-            "settle('discard')",
-            "f!",
+def _browser_commands(where: Scope, prefix: str, *, footer: bool) -> tuple[Command, ...]:
+    """The commands that every table of tasks has; the footer shows some of them when it has room."""
+    return (
+        Command(
+            id=f"{prefix}.filter",
+            where=where,
+            key="slash",
+            label="Filter",
+            help="Find tasks: words, kind:echo, worker:w1, took>500ms, since:10m …",
+            action="filter",
+            footer=True,
         ),
-        ("undo", "z", "Undo", "Take back the last retry or discard.", "undo", "f!"),
-        _TABLE[1],
-        *((*row[:5], row[5].replace("f", "") if len(row) > 5 else "") for row in _TABLE[2:]),
-    ],
+        Command(
+            id=f"{prefix}.sort",
+            where=where,
+            key="o",
+            label="Sort",
+            help="Order by the next column; a click on a heading does too.",
+            action="sort",
+            footer=footer,
+        ),
+        Command(id=f"{prefix}.turn", where=where, key="O", label="Turn", help="Turn the order around.", action="turn"),
+        Command(
+            id=f"{prefix}.clear",
+            where=where,
+            key="escape",
+            label="All",
+            help="Show everything again, the newest first.",
+            action="clear",
+        ),
+        Command(
+            id=f"{prefix}.export",
+            where=where,
+            key="E",
+            label="Export",
+            help="Write what the filter finds to a file.",
+            action="export",
+            changes_system=True,
+            footer=footer,
+        ),
+        Command(
+            id=f"{prefix}.copy", where=where, key="y", label="Copy id", help="Copy the id of the task.", action="copy"
+        ),
+    )
+
+
+RESULTS = (
+    Command(
+        id="results.detail",
+        where=Scope.RESULTS,
+        key="enter",
+        label="Detail",
+        help="Show everything about the task.",
+        action="pick",
+        footer=True,
+    ),
+    *_browser_commands(Scope.RESULTS, "results", footer=True),
 )
 
-PROCESSES = _made(
-    Scope.PROCESSES,
-    "processes",
-    [
-        ("start", "s", "Start", "Start the process.", "operate('start')", "f!", "cauce start {name}"),
-        (
-            "stop",
-            "x",
-            "Stop",
-            "Stop the process when it has finished what it holds.",
-            "operate('stop')",
-            "f!",
-            "cauce stop {name}",
-        ),
-        (
-            "restart",
-            "r",
-            "Restart",
-            "Stop the process and start it again.",
-            "operate('restart')",
-            "f!",
-            "cauce restart {name}",
-        ),
-        (
-            "kill",
-            "X",
-            "Kill",
-            "End the process at once, as a crash would; it comes back.",
-            "operate('kill')",
-            "f!",
-            "cauce kill {name}",
-        ),
-        (
-            "more",
-            "plus,equals_sign",
-            "One more",
-            "Run one more of these.",
-            "scale(1)",
-            "f!",
-            "cauce scale {duty}s={more}",
-        ),
-        ("fewer", "minus", "One fewer", "Run one fewer of these.", "scale(-1)", "f!", "cauce scale {duty}s={fewer}"),
-        (
-            "start_all",
-            "S",
-            "Start all",
-            "Start everything that was stopped or given up.",
-            "operate_all('start')",
-            "!",
-            "cauce start all",
-        ),
-        (
-            "stop_all",
-            "ctrl+x",
-            "Stop all",
-            "Stop every process; the supervisor stays.",
-            "operate_all('stop')",
-            "!",
-            "cauce stop all",
-        ),
-        ("logs", "enter", "Its log", "Read the log of this process.", "pick"),
-        ("all_logs", "escape", "All logs", "Read all logs together.", "everything"),
-    ],
+FAILED = (
+    Command(
+        id="failed.detail",
+        where=Scope.FAILED,
+        key="enter",
+        label="Detail",
+        help="Show everything about the task.",
+        action="pick",
+    ),
+    Command(
+        id="failed.mark",
+        where=Scope.FAILED,
+        key="space",
+        label="Mark",
+        help="Mark the task, or take the mark away.",
+        action="mark",
+        footer=True,
+    ),
+    Command(
+        id="failed.mark_all",
+        where=Scope.FAILED,
+        key="a",
+        label="Mark all",
+        help="Mark everything that the filter finds, or nothing.",
+        action="mark_all",
+    ),
+    Command(
+        id="failed.retry",
+        where=Scope.FAILED,
+        key="R",
+        label="Retry",
+        help="Run what is marked once more; without marks this task.",
+        action="settle('retry')",
+        changes_system=True,
+        footer=True,
+    ),
+    Command(
+        id="failed.discard",
+        where=Scope.FAILED,
+        key="D",
+        label="Discard",
+        help="Have done with what is marked; without marks this task.",
+        action="settle('discard')",
+        changes_system=True,
+        footer=True,
+    ),
+    Command(
+        id="failed.undo",
+        where=Scope.FAILED,
+        key="z",
+        label="Undo",
+        help="Take back the last retry or discard.",
+        action="undo",
+        changes_system=True,
+        footer=True,
+    ),
+    *_browser_commands(Scope.FAILED, "failed", footer=False),
 )
 
-LOGS = _made(
-    Scope.LOGS,
-    "logs",
-    [
-        ("filter", "slash", "Filter", "Show only lines that hold a text.", "filter", "f"),
-        ("level", "v", "Level", "Show only warnings and worse, errors, or everything.", "level", "f"),
-        ("follow", "end,G,f", "Follow", "Go to the end, and stay there.", "follow", "f"),
-        ("wrap", "w", "Wrap", "Break long lines, or cut them.", "wrap", "f"),
-        (
-            "search",
-            "s,f7",
-            "Search",
-            "Go from hit to hit of a text; upper case counts where there is any.",
-            "search",
-            "f",
-        ),
-        ("next", "n", "Next hit", "Go to the next hit of the search.", "next_hit"),
-        ("previous", "N", "Previous hit", "Go to the hit before.", "previous_hit"),
-        ("copy", "y", "Copy", "Copy what is shown.", "copy"),
-        ("clear", "escape", "All", "End the search; without one, show every line again.", "clear"),
-    ],
+PROCESSES = (
+    Command(
+        id="processes.start",
+        where=Scope.PROCESSES,
+        key="s",
+        label="Start",
+        help="Start the process.",
+        action="operate('start')",
+        changes_system=True,
+        footer=True,
+        line="cauce start {name}",
+    ),
+    Command(
+        id="processes.stop",
+        where=Scope.PROCESSES,
+        key="x",
+        label="Stop",
+        help="Stop the process when it has finished what it holds.",
+        action="operate('stop')",
+        changes_system=True,
+        footer=True,
+        line="cauce stop {name}",
+    ),
+    Command(
+        id="processes.restart",
+        where=Scope.PROCESSES,
+        key="r",
+        label="Restart",
+        help="Stop the process and start it again.",
+        action="operate('restart')",
+        changes_system=True,
+        footer=True,
+        line="cauce restart {name}",
+    ),
+    Command(
+        id="processes.kill",
+        where=Scope.PROCESSES,
+        key="X",
+        label="Kill",
+        help="End the process at once, as a crash would; it comes back.",
+        action="operate('kill')",
+        changes_system=True,
+        footer=True,
+        line="cauce kill {name}",
+    ),
+    Command(
+        id="processes.more",
+        where=Scope.PROCESSES,
+        key="plus,equals_sign",
+        label="One more",
+        help="Run one more of these.",
+        action="scale(1)",
+        changes_system=True,
+        footer=True,
+        line="cauce scale {duty}s={more}",
+    ),
+    Command(
+        id="processes.fewer",
+        where=Scope.PROCESSES,
+        key="minus",
+        label="One fewer",
+        help="Run one fewer of these.",
+        action="scale(-1)",
+        changes_system=True,
+        footer=True,
+        line="cauce scale {duty}s={fewer}",
+    ),
+    Command(
+        id="processes.start_all",
+        where=Scope.PROCESSES,
+        key="S",
+        label="Start all",
+        help="Start everything that was stopped or given up.",
+        action="operate_all('start')",
+        changes_system=True,
+        line="cauce start all",
+    ),
+    Command(
+        id="processes.stop_all",
+        where=Scope.PROCESSES,
+        key="ctrl+x",
+        label="Stop all",
+        help="Stop every process; the supervisor stays.",
+        action="operate_all('stop')",
+        changes_system=True,
+        line="cauce stop all",
+    ),
+    Command(
+        id="processes.logs",
+        where=Scope.PROCESSES,
+        key="enter",
+        label="Its log",
+        help="Read the log of this process.",
+        action="pick",
+    ),
+    Command(
+        id="processes.all_logs",
+        where=Scope.PROCESSES,
+        key="escape",
+        label="All logs",
+        help="Read all logs together.",
+        action="everything",
+    ),
 )
 
-DIAGRAM = _made(Scope.DIAGRAM, "diagram", [])
+LOGS = (
+    Command(
+        id="logs.filter",
+        where=Scope.LOGS,
+        key="slash",
+        label="Filter",
+        help="Show only lines that hold a text.",
+        action="filter",
+        footer=True,
+    ),
+    Command(
+        id="logs.level",
+        where=Scope.LOGS,
+        key="v",
+        label="Level",
+        help="Show only warnings and worse, errors, or everything.",
+        action="level",
+        footer=True,
+    ),
+    Command(
+        id="logs.follow",
+        where=Scope.LOGS,
+        key="end,G,f",
+        label="Follow",
+        help="Go to the end, and stay there.",
+        action="follow",
+        footer=True,
+    ),
+    Command(
+        id="logs.wrap",
+        where=Scope.LOGS,
+        key="w",
+        label="Wrap",
+        help="Break long lines, or cut them.",
+        action="wrap",
+        footer=True,
+    ),
+    Command(
+        id="logs.search",
+        where=Scope.LOGS,
+        key="s,f7",
+        label="Search",
+        help="Go from hit to hit of a text; upper case counts where there is any.",
+        action="search",
+        footer=True,
+    ),
+    Command(
+        id="logs.next",
+        where=Scope.LOGS,
+        key="n",
+        label="Next hit",
+        help="Go to the next hit of the search.",
+        action="next_hit",
+    ),
+    Command(
+        id="logs.previous",
+        where=Scope.LOGS,
+        key="N",
+        label="Previous hit",
+        help="Go to the hit before.",
+        action="previous_hit",
+    ),
+    Command(id="logs.copy", where=Scope.LOGS, key="y", label="Copy", help="Copy what is shown.", action="copy"),
+    Command(
+        id="logs.clear",
+        where=Scope.LOGS,
+        key="escape",
+        label="All",
+        help="End the search; without one, show every line again.",
+        action="clear",
+    ),
+)
 
-EVERY = (*GLOBAL, *SUBMIT, *HISTORY, *WORKERS, *RESULTS, *PROCESSES, *LOGS, *FAILED, *DIAGRAM)
-BY_ID = {command.id: command for command in EVERY}
+DIAGRAM: tuple[Command, ...] = ()
+
+ALL = (*GLOBAL, *SUBMIT, *HISTORY, *WORKERS, *RESULTS, *PROCESSES, *LOGS, *FAILED, *DIAGRAM)
+BY_ID = {command.id: command for command in ALL}
 
 
 def bindings(commands: Iterable[Command]) -> list[BindingType]:
@@ -300,9 +615,9 @@ def keymap(wanted: Mapping[str, object], file: str) -> dict[str, str]:
 _KEY = re.compile(r"(?:(?:ctrl|shift|alt)\+)*[A-Za-z0-9_]+")
 
 
-def allowed(action: str, *, read_only: bool) -> bool:
+def is_allowed(action: str, *, read_only: bool) -> bool:
     """Whether an action, by the name of its method, may be done: a console that only looks changes nothing."""
-    return not (read_only and action in _ACTING)
+    return not (read_only and action in _CHANGING)
 
 
-_ACTING = frozenset(command.action.partition("(")[0] for command in EVERY if command.acts)
+_CHANGING = frozenset(command.action.partition("(")[0] for command in ALL if command.changes_system)

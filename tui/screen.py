@@ -230,6 +230,7 @@ class MainScreen(Screen[None]):
         switcher = self.query_one(ContentSwitcher)
         if name not in self._made:
             tab = self._made[name] = self._makers[name][1](self.tr)
+            tab.read_only = self.read_only
             await switcher.mount(tab)
             if not tab.is_attached:
                 # The console is being left already.
@@ -313,7 +314,7 @@ class MainScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return whether this console has the command: a read-only one lacks those that change something."""
-        return commands.allowed(action, read_only=self.read_only)
+        return commands.is_allowed(action, read_only=self.read_only)
 
     def require_control(self) -> SystemControl | None:
         """Return the control of the system. A read-only console has none: notify the person and return None."""

@@ -27,7 +27,7 @@ def said() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 yield from texts_of(node)
-    for command in commands.EVERY:
+    for command in commands.ALL:
         yield from (command.label, command.help, command.where.value)
     for values in (State, Presence, UnitState, Health):
         yield from (value.value for value in values)

@@ -23,7 +23,7 @@ from tests.tui import scene
 from tests.tui.fakes import FakeSource, FakeStart, console
 from tui import commands
 from tui.app import Console
-from tui.commands import EVERY, Scope, keymap
+from tui.commands import ALL, Scope, keymap
 from tui.dialogs.confirm import ChoiceDialog
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.task_detail import TaskDetail
@@ -179,7 +179,7 @@ def test_help_is_made_of_the_commands_that_count() -> None:
         await until(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
         shown = text(app)
         assert "Failed" in shown
-        for command in EVERY:
+        for command in ALL:
             if command.where is Scope.FAILED:
                 assert command.label in shown
         await pilot.press("escape")
@@ -190,12 +190,12 @@ def test_help_is_made_of_the_commands_that_count() -> None:
 
 def test_every_command_has_a_key_of_its_own_where_it_counts() -> None:
     seen: dict[tuple[str, str], str] = {}
-    for command in EVERY:
+    for command in ALL:
         for key in command.key.split(","):
             place = (command.id.partition(".")[0], key)
             assert place not in seen, (command.id, seen.get(place))
             seen[place] = command.id
-    assert len({command.id for command in EVERY}) == len(EVERY)
+    assert len({command.id for command in ALL}) == len(ALL)
 
 
 def test_the_palette_gives_commands() -> None:
@@ -859,7 +859,7 @@ def test_a_console_that_only_looks_has_no_command_that_acts(tab: str) -> None:
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         ids = {active.binding.id for active in app.screen.active_bindings.values() if active.enabled}
-        assert [command.id for command in EVERY if command.acts and command.id in ids] == []
+        assert [command.id for command in ALL if command.changes_system and command.id in ids] == []
         await pilot.press("s", "x", "R", "D", "U", "u", "X", "ctrl+s", "ctrl+l", "ctrl+g")
         await pilot.pause()
         assert source.orders.done == []

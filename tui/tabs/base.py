@@ -12,6 +12,7 @@ from tui.submission_events import SubmissionEvent
 from tui.task_feed import News
 from tui.translations import Translations
 from tui.view import EMPTY, View
+from tui.widgets.panel import Panel
 
 
 class Tab(Vertical):
@@ -25,15 +26,22 @@ class Tab(Vertical):
     feeds: tuple[str, ...] = ()
     """The names of the feeds that it needs while it is open."""
     reads_logs = False
+    read_only = False
+    """Whether the console changes nothing; the screen sets it before it mounts the tab."""
 
     def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(id=id)
         self.tr = tr
         self.view = EMPTY
 
+    def on_mount(self) -> None:
+        """Tell the panels whether the console is read-only."""
+        for panel in self.query(Panel):
+            panel.read_only = self.read_only
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A console that only looks has not got the commands that change something."""
-        return commands.allowed(action, read_only=getattr(self.screen, "read_only", False))
+        """Disable the commands that change something in a read-only console."""
+        return commands.is_allowed(action, read_only=self.read_only)
 
     def show(self, view: View) -> None:
         """Show this moment."""

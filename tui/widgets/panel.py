@@ -9,11 +9,13 @@ from tui import commands
 class Panel(Vertical):
     """The border is bright when the focus is within."""
 
+    read_only = False
+    """Whether the console changes nothing; the tab sets it."""
     _titled = ("", "")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A console that only looks has not got the commands that change something."""
-        return commands.allowed(action, read_only=getattr(self.screen, "read_only", False))
+        """Disable the commands that change something in a read-only console."""
+        return commands.is_allowed(action, read_only=self.read_only)
 
     def titled(self, title: str, *, count: str = "") -> None:
         """Say what it is; neither is taken for markup."""
