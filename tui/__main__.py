@@ -20,7 +20,9 @@ from core.errors import ConfigurationError
 from core.launch import create_parser, run_with_settings
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
-from tui import options, web
+from tui import options
+from tui.web import serving
+from tui.web.environment import environment_for, is_served
 
 if TYPE_CHECKING:
     from tui.system_start import Start
@@ -47,7 +49,7 @@ def run(settings: Settings) -> int:
         return _dump(settings)
     if settings[options.WEB]:
         return _serve(settings)
-    if not (web.is_served(os.environ) or (sys.stdin.isatty() and sys.stdout.isatty())):
+    if not (is_served(os.environ) or (sys.stdin.isatty() and sys.stdout.isatty())):
         sys.stderr.write(
             f"python -m {MODULE}: this needs a terminal; without one, use `python -m core.monitor`, "
             "`python -m core.supervisor` or --dump\n"
@@ -68,15 +70,15 @@ def _dump(settings: Settings) -> int:
 
 def _serve(settings: Settings) -> int:
     """Serve the console to a browser, until Ctrl-C."""
-    web.require_library()
+    serving.require_library()
     if settings[options.UP]:
         _start(settings)
     address = Address(LOOPBACK, settings[options.WEB_PORT])
-    web.serve(address, web.repeated(settings, off=(options.WEB, options.UP)), _tell_address)
+    serving.serve(address, environment_for(settings, off=(options.WEB, options.UP)), _print_address)
     return 0
 
 
-def _tell_address(address: str) -> None:
+def _print_address(address: str) -> None:
     sys.stdout.write(
         f"Open this in a browser of this machine. It works once, for one browser; Ctrl-C ends it.\n{address}\n"
     )
@@ -130,7 +132,7 @@ def _show(settings: Settings) -> int:
     tr = choose(settings[options.LANGUAGE], os.environ)
     log = _log_to_file(settings)
     preferences = Preferences(Home(settings[config.DIRECTORY]).path / "console.json")
-    written, terminal = ("utf-8", "browser") if web.is_served(os.environ) else _terminal()
+    written, terminal = ("utf-8", "browser") if is_served(os.environ) else _terminal()
     app = Console(
         LocalSource(settings, os.environ),
         tr,

@@ -24,8 +24,9 @@ from core.errors import ConfigurationError
 from tests.services.waiting import wait_until
 from tests.tui.browser import Browser, browser_program
 from tests.tui.serving import PATIENCE, TOP, Serving, Visitor
-from tui import web
-from tui.web import REFUSAL, BrowserRequest, Guard, GuardDecision
+from tui.web.environment import DRIVER, environment_for, is_served
+from tui.web.guard import REFUSAL, BrowserRequest, Guard, GuardDecision
+from tui.web.serving import listen
 
 T = TypeVar("T")
 PORT = 8011
@@ -63,9 +64,9 @@ def program(command: str, *arguments: str) -> list[str]:
     """A server of consoles that are some other program."""
     served = [sys.executable, "-c", command, *arguments]
     serve = (
-        "from core.addresses import Address; from core import logs; from tui import web\n"
+        "from core.addresses import Address; from core import logs; from tui.web import serving\n"
         "logs.set_up('info', 'text', 'web')\n"
-        f"web.serve(Address('127.0.0.1', 0), {{}}, lambda told: print(told, flush=True), {served!r})"
+        f"serving.serve(Address('127.0.0.1', 0), {{}}, lambda told: print(told, flush=True), {served!r})"
     )
     return ["-c", serve]
 
@@ -208,12 +209,12 @@ def test_other_methods_are_refused(method: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "localhost.example.org"])  # noqa: S104 - it is refused
 def test_it_listens_nowhere_but_on_this_machine(host: str) -> None:
     with pytest.raises(ConfigurationError, match="on this machine only"):
-        web.listen(Address(host, 0))
+        listen(Address(host, 0))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
 def test_it_listens_on_loopback_without_looking_a_name_up(host: str) -> None:
-    with web.listen(Address(host, 0)) as listener:
+    with listen(Address(host, 0)) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
@@ -221,7 +222,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"can't serve the console on 127\.0\.0\.1:{port}.*--web-port"):
-            web.listen(Address("127.0.0.1", port))
+            listen(Address("127.0.0.1", port))
 
 
 def test_consoles_are_told_what_was_chosen_but_not_to_serve_again() -> None:
@@ -236,7 +237,7 @@ def test_consoles_are_told_what_was_chosen_but_not_to_serve_again() -> None:
         (config.BROKER, config.DATABASE, serve),
         "other.toml",
     )
-    assert web.repeated(settings, off=(serve,)) == {
+    assert environment_for(settings, off=(serve,)) == {
         "CAUCE_CONFIG": "other.toml",
         "CAUCE_BROKER": "amqp://me:secret@127.0.0.1/",
         "CAUCE_TUI_WEB": "false",
@@ -244,8 +245,8 @@ def test_consoles_are_told_what_was_chosen_but_not_to_serve_again() -> None:
 
 
 def test_only_the_console_of_a_browser_tab_is_served() -> None:
-    assert web.is_served({"TEXTUAL_DRIVER": web.DRIVER})
-    assert not web.is_served({})
+    assert is_served({"TEXTUAL_DRIVER": DRIVER})
+    assert not is_served({})
 
 
 # The program.
@@ -451,7 +452,7 @@ def test_a_message_that_is_none_ends_only_its_tab(serving: Serving, sent: str) -
 
     visited(serving, act)
     serving.wait_for_consoles(0)
-    assert "a browser sent what it should not" in serving.errors
+    assert "a browser sent an invalid message" in serving.errors
     assert "Traceback" not in serving.errors
 
 
@@ -498,7 +499,7 @@ def test_a_console_that_breaks_down_closes_its_tab_and_its_words_reach_no_termin
 
         visited(serving, act)
         wait_until(lambda: "broke" in serving.errors, "the complaint to be logged", PATIENCE)
-        assert r"a console says: it \x1b]0;title\x07 broke" in serving.errors
+        assert r"a console ended with: it \x1b]0;title\x07 broke" in serving.errors
         assert "\x1b" not in serving.errors
         assert "secret" not in serving.errors
         assert serving.end() == 0

@@ -1,4 +1,4 @@
-"""What draws a console for a browser: Textual's own way, but it ends when the server that reads it has gone."""
+"""The driver of a console in a browser: Textual's own, but the console ends when the server that reads it has gone."""
 
 import os
 from functools import partial
@@ -9,13 +9,13 @@ from textual.drivers.web_driver import WebDriver
 
 
 class ServedDriver(WebDriver):
-    """Draws to a pipe, and takes keys from another.
+    """Writes to one pipe, and reads keys from another.
 
     Args:
         app: the console.
-        debug: Textual's.
-        mouse: whether there is one.
-        size: columns and rows; what the environment says when None.
+        debug: Textual's flag.
+        mouse: whether to handle the mouse.
+        size: columns and rows; None takes them from the environment.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class ServedDriver(WebDriver):
         self._write = partial(_write_while_read, self.fileno)
 
     def run_input_thread(self) -> None:
-        """Take keys until there will be none: then nobody is there, or the console ends already."""
+        """Read keys until the pipe is closed, then end the console."""
         super().run_input_thread()
         self._app.post_message(messages.ExitApp())
 

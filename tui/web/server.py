@@ -1,7 +1,7 @@
-"""The server of the console in a browser: textual-serve behind our guard. The one door to textual-serve and aiohttp.
+"""The HTTP server of the console in a browser: textual-serve behind our guard.
 
-Of the library we take what speaks with the browser and with each console; we replace its page, which asks another host
-for a font, and the shell through which it starts consoles. It prints nothing.
+Only this module imports textual-serve and aiohttp. The library talks to the browser and to each console. We replace its
+page, which loads a font from another host, and its shell, through which it starts consoles. It prints nothing.
 """
 
 import asyncio
@@ -21,15 +21,16 @@ from textual_serve.download_manager import DownloadManager
 from textual_serve.server import Server, to_int
 
 from core.addresses import Address
-from tui.web import DRIVER, REFUSAL, BrowserRequest, Guard, GuardDecision
+from tui.web.environment import DRIVER
+from tui.web.guard import REFUSAL, BrowserRequest, Guard, GuardDecision
 
-PATIENCE = 5.0
+END_TIMEOUT = 5.0
 """Seconds that a console has to end when it is asked to."""
 
-LARGEST_SIDE = 1000
-"""Columns or rows that a browser may ask for."""
+MAX_SIDE = 1000
+"""Most columns or rows of a console."""
 
-_LONGEST_COMPLAINT = 4096
+_MAX_ERROR_BYTES = 4096
 _PAGES = Path(__file__).parent / "pages"
 _WELCOME = '<!DOCTYPE html><meta http-equiv="refresh" content="0; url=/"><title>Cauce</title><a href="/">Go on</a>'
 _HEADERS = {
@@ -46,19 +47,19 @@ _log = logging.getLogger("cauce.tui.web")
 
 
 class ServedConsole(AppService):
-    """The console of one browser tab: its process.
+    """The process of the console of one browser tab.
 
     Args:
         command: starts it.
-        told: its environment, over our own.
-        downloads: what brings files to the browser.
-        browser: the other end.
+        environment: of the process, on top of our own.
+        downloads: brings files to the browser.
+        browser: the websocket of the tab.
     """
 
     def __init__(
         self,
         command: Sequence[str],
-        told: Mapping[str, str],
+        environment: Mapping[str, str],
         downloads: DownloadManager,
         browser: web.WebSocketResponse,
     ) -> None:
@@ -73,25 +74,25 @@ class ServedConsole(AppService):
             download_manager=downloads,
         )
         self._arguments = tuple(command)
-        self._told = dict(told)
-        self._complaints: asyncio.Task[None] | None = None
+        self._environment = dict(environment)
+        self._error_log: asyncio.Task[None] | None = None
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
-        environment = self._build_environment(width, height) | self._told | {"TEXTUAL_DRIVER": DRIVER}
+        environment = self._build_environment(width, height) | self._environment | {"TEXTUAL_DRIVER": DRIVER}
         process = await asyncio.create_subprocess_exec(
             *self._arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
         )
         assert process.stdin is not None
         assert process.stderr is not None
         self._process, self._stdin = process, process.stdin
-        self._complaints = asyncio.create_task(_log_last_line(process.stderr))
-        # The library would write what it reads here to our terminal as it came.
+        self._error_log = asyncio.create_task(_log_last_line(process.stderr))
+        # The library would copy the process's errors to our terminal, unfiltered.
         process.stderr = asyncio.StreamReader()
         process.stderr.feed_eof()
         return process
 
     async def run(self) -> None:
-        """Bring what the console draws to the browser; a console that has ended without a word closes the page too."""
+        """Bring what the console draws to the browser, and close the page when the console has ended."""
         try:
             await super().run()
         finally:
@@ -99,37 +100,37 @@ class ServedConsole(AppService):
             await self._discard_output()
 
     async def _discard_output(self) -> None:
-        """A console whose browser has gone must not be held up by a full pipe: it still has to end."""
+        """Read on after the browser has gone: a full pipe would keep the console from ending."""
         stdout = self._process.stdout if self._process else None
         while stdout is not None and await stdout.read(65536):
             pass
 
     async def end(self) -> None:
-        """Ask it to end, and end it when it doesn't. May be called again."""
+        """Ask the console to end, and kill it when it does not. May be called again."""
         process = self._process
         if process is None:
             return
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(END_TIMEOUT):
                 await self._download_manager.cancel_app_downloads(app_service_id=self.app_service_id)
                 await self.send_meta({"type": "quit"})
                 await process.wait()
         except TimeoutError:
-            _log.warning("a console did not end within %g seconds and is killed", PATIENCE)
+            _log.warning("a console did not end within %g seconds and is killed", END_TIMEOUT)
         finally:
             self.kill()
             await process.wait()
             await self._end_readers()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the console."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
     async def _end_readers(self) -> None:
-        """What the process has written is soon read; only a process of its own can hold the pipes open."""
-        readers = {task for task in (self._task, self._complaints) if task is not None}
+        """End the tasks that read the pipes. A child of the console may hold the pipes open after its end."""
+        readers = {task for task in (self._task, self._error_log) if task is not None}
         if readers:
             _, late = await asyncio.wait(readers, timeout=1.0)
             for task in late:
@@ -137,16 +138,16 @@ class ServedConsole(AppService):
 
 
 async def _log_last_line(stream: asyncio.StreamReader) -> None:
-    """Log the sentence with which a console that breaks down ends; our log makes it harmless.
+    """Log the last line that a console writes to its errors; the log escapes control characters.
 
-    What comes before may be a traceback with the values of variables, which are nothing for a terminal.
+    The lines before may be a traceback with the values of variables, which do not belong on a terminal.
     """
     end = b""
     while piece := await stream.read(4096):
-        end = (end + piece)[-_LONGEST_COMPLAINT:]
+        end = (end + piece)[-_MAX_ERROR_BYTES:]
     lines = end.decode("utf-8", "replace").rstrip().split("\n")
     if lines[-1]:
-        _log.warning("a console says: %s", lines[-1])
+        _log.warning("a console ended with: %s", lines[-1])
 
 
 class ConsoleServer(Server):
@@ -154,12 +155,12 @@ class ConsoleServer(Server):
 
     Args:
         command: starts the console of one tab.
-        guard: decides who may come in.
+        guard: decides which requests are admitted.
         address: where it listens.
-        told: environment of the consoles, over our own.
+        environment: of the consoles, on top of our own.
     """
 
-    def __init__(self, command: Sequence[str], guard: Guard, address: Address, told: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], guard: Guard, address: Address, environment: Mapping[str, str]) -> None:
         super().__init__(
             shlex.join(command),
             host=address.host,
@@ -170,29 +171,29 @@ class ConsoleServer(Server):
         )
         self._arguments = tuple(command)
         self._guard = guard
-        self._told = dict(told)
+        self._environment = dict(environment)
         self._consoles: set[ServedConsole] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
 
-    def run(self, listener: socket.socket, tell: Callable[[str], None]) -> None:
+    def run(self, listener: socket.socket, on_listening: Callable[[str], None]) -> None:
         """Serve until `stop` is called.
 
         Args:
-            listener: a socket that listens.
-            tell: is told the address for the browser.
+            listener: the listening socket.
+            on_listening: takes the address for the browser.
         """
-        asyncio.run(self._run(listener, tell))
+        asyncio.run(self._run(listener, on_listening))
 
     def stop(self) -> None:
-        """End, and all consoles with it. May be called by a signal's handler."""
-        self._soon(self._stopping.set)
+        """Stop serving and end all consoles. A signal handler may call it."""
+        self._call_in_loop(self._stopping.set)
 
     def kill(self) -> None:
-        """End the consoles at once. May be called by a signal's handler."""
-        self._soon(self._kill)
+        """Kill all consoles. A signal handler may call it."""
+        self._call_in_loop(self._kill)
 
-    def _soon(self, call: Callable[[], None]) -> None:
+    def _call_in_loop(self, call: Callable[[], None]) -> None:
         if self._loop is None:
             call()
         else:
@@ -202,48 +203,48 @@ class ConsoleServer(Server):
         for console in self._consoles:
             console.kill()
 
-    async def _run(self, listener: socket.socket, tell: Callable[[str], None]) -> None:
+    async def _run(self, listener: socket.socket, on_listening: Callable[[str], None]) -> None:
         self._loop = asyncio.get_running_loop()
         runner = web.AppRunner(await self._make_app(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
-            tell(f"{self.public_url}/?token={self._guard.token}")
+            on_listening(f"{self.public_url}/?token={self._guard.token}")
             await self._stopping.wait()
         finally:
             await runner.cleanup()
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
-        app.middlewares.append(self._let_in)
+        app.middlewares.append(self._check_access)
         app.on_response_prepare.append(_protect)
         return app
 
     async def on_startup(self, app: web.Application) -> None:
-        """Say nothing: the library would print."""
+        """Do nothing: the library would print here."""
 
     async def on_shutdown(self, app: web.Application) -> None:
         """End every console, and so every websocket."""
         await asyncio.gather(*(console.end() for console in self._consoles))
 
     @web.middleware
-    async def _let_in(
+    async def _check_access(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Everything passes here before it can reach a page, a file or a websocket of the library."""
-        answer = self._guard.judge(_visit(request, self._guard.cookie_name))
-        if answer is GuardDecision.REFUSE:
+        """Ask the guard about every request, before it reaches a page, a file or a websocket of the library."""
+        decision = self._guard.judge(_request_values(request, self._guard.cookie_name))
+        if decision is GuardDecision.REFUSE:
             return web.Response(status=403, text=REFUSAL)
-        if answer is GuardDecision.ADMIT:
+        if decision is GuardDecision.ADMIT:
             return await handler(request)
-        # A page that goes on by itself, where a redirect would not do: to what a link of another site has
-        # begun, a browser sends no strict cookie.
+        # A page that reloads itself, instead of a redirect: a browser does not send a strict cookie along a navigation
+        # that a link of another site has started.
         welcome = web.Response(text=_WELCOME, content_type="text/html")
         welcome.set_cookie(self._guard.cookie_name, self._guard.cookie, path="/", httponly=True, samesite="Strict")
         return welcome
 
     async def handle_index(self, request: web.Request) -> web.Response:
-        """The page, which loads nothing from another host."""
+        """Return the page, which loads nothing from another host."""
         nonce = secrets.token_urlsafe(16)
         context = {
             "font_size": min(max(to_int(request.query.get("fontsize", ""), 16), 6), 60),
@@ -256,10 +257,10 @@ class ConsoleServer(Server):
         return page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """Run a console as long as its tab is open."""
+        """Run a console while its tab is open."""
         browser = web.WebSocketResponse(heartbeat=15)
         await browser.prepare(request)
-        console = ServedConsole(self._arguments, self._told, self.download_manager, browser)
+        console = ServedConsole(self._arguments, self._environment, self.download_manager, browser)
         self._consoles.add(console)
         try:
             await console.start(_side(request, "width", 80), _side(request, "height", 24))
@@ -267,7 +268,7 @@ class ConsoleServer(Server):
         except OSError as error:
             _log.error("a console could not be started: %s", error)
         except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-            _log.warning("a browser sent what it should not: %s", type(error).__name__)
+            _log.warning("a browser sent an invalid message: %s", type(error).__name__)
         finally:
             await console.end()
             self._consoles.discard(console)
@@ -275,7 +276,7 @@ class ConsoleServer(Server):
         return browser
 
 
-def _visit(request: web.Request, cookie_name: str) -> BrowserRequest:
+def _request_values(request: web.Request, cookie_name: str) -> BrowserRequest:
     return BrowserRequest(
         method=request.method,
         target=request.raw_path,
@@ -287,12 +288,12 @@ def _visit(request: web.Request, cookie_name: str) -> BrowserRequest:
     )
 
 
-def _side(request: web.Request, name: str, usual: int) -> int:
-    return min(max(to_int(request.query.get(name, ""), usual), 1), LARGEST_SIDE)
+def _side(request: web.Request, name: str, default: int) -> int:
+    return min(max(to_int(request.query.get(name, ""), default), 1), MAX_SIDE)
 
 
 def _policy(nonce: str, host: str) -> str:
-    """Everything comes from us. The terminal in the page makes styles of its own while it runs."""
+    """Return the content security policy: only our own files. The terminal in the page adds inline styles."""
     return "; ".join(
         (
             "default-src 'none'",
