@@ -17,7 +17,7 @@ from core import config, logs
 from core.addresses import LOOPBACK, Address
 from core.config import Settings
 from core.errors import ConfigurationError
-from core.launch import create_parser, run_with_settings
+from core.launch import run_with_settings
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
 from tui import options
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 MODULE = "tui"
 NOT_A_TERMINAL = 2
-FIRST_ANSWER = 4.0
-"""Seconds in which a broker has to answer before a dump is made without its depth."""
+BROKER_TIMEOUT = 4.0
+"""Seconds a broker has to reply before a dump is made without the depth of its queue."""
 
-GIVEN_BACK_WITHIN = 5.0
-"""Seconds in which a terminal that is still there is given back."""
+TERMINAL_TIMEOUT = 5.0
+"""Seconds to restore the terminal before the process exits anyway."""
 
 
 def main() -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line. Returns the exit code."""
     parser = create_parser(MODULE, "Watch and run a whole task system from one terminal.")
     config.add_arguments(parser, options.OPTIONS)
     return run_with_settings(MODULE, options.OPTIONS, parser.parse_args(), run)
 
 
 def run(settings: Settings) -> int:
-    """Show the console, or dump what it would show."""
+    """Show the console, serve it to a browser, or dump its view."""
     if settings[options.DUMP]:
         return _dump(settings)
     if settings[options.WEB]:
@@ -59,11 +59,11 @@ def run(settings: Settings) -> int:
 
 
 def _dump(settings: Settings) -> int:
-    from tui.services import LocalSource  # what only one of the ways needs is loaded there
+    from tui.services import LocalSource  # imported here because not every mode needs it
 
-    with LocalSource(settings, os.environ).watching(FIRST_ANSWER) as watching:
-        watching.look(time.monotonic(), time.time())
-        view = watching.look(time.monotonic(), time.time())
+    with LocalSource(settings, os.environ).view_builder(BROKER_TIMEOUT) as builder:
+        builder.build(time.monotonic(), time.time())
+        view = builder.build(time.monotonic(), time.time())
     sys.stdout.write(msgspec.json.encode(view).decode() + "\n")
     return 0
 
@@ -86,30 +86,30 @@ def _print_address(address: str) -> None:
 
 
 def _start(settings: Settings) -> None:
-    """Start the system, or see that it runs; tell how far it is: there is no console yet that could."""
+    """Start the system unless it is running, and show the progress on the terminal."""
     from core.supervisor.display import not_ready
     from core.supervisor.status import SystemStatus
     from tui import system_start
 
-    told = ""
+    shown = ""
 
-    def tell(report: SystemStatus) -> None:
-        nonlocal told
+    def show(report: SystemStatus) -> None:
+        nonlocal shown
         text = f"starting; waiting for {not_ready(report)}"
-        if text != told:
-            told = text
+        if text != shown:
+            shown = text
             sys.stderr.write(f"\r\x1b[K{logs.printable(text, 100)}")
             sys.stderr.flush()
 
     try:
-        system_start.start(settings, dict(os.environ), tell)
+        system_start.start(settings, dict(os.environ), show)
     finally:
-        if told:
+        if shown:
             sys.stderr.write("\r\x1b[K")
 
 
-def _start_in_sight(settings: Settings) -> "Start | None":
-    """What starts the system while the console shows it; None when it runs already, as it is asked for."""
+def _starter(settings: Settings) -> "Start | None":
+    """Return the start that the console runs and shows; None when the system is running as requested."""
     from tui import system_start
 
     environment = dict(os.environ)
@@ -117,7 +117,7 @@ def _start_in_sight(settings: Settings) -> "Start | None":
 
 
 def _show(settings: Settings) -> int:
-    # After a pause, Textual draws at the second beat of its frames: with twice as many a key is answered sooner.
+    # After a pause, Textual draws at its second frame: twice as many frames answer a key sooner.
     os.environ.setdefault("TEXTUAL_FPS", "120")
     from tui import garbage_collection
     from tui.app import Console
@@ -126,31 +126,31 @@ def _show(settings: Settings) -> int:
     from tui.preferences import Preferences
     from tui.services import LocalSource
     from tui.tabs import all_tabs
-    from tui.translations import choose
+    from tui.translations import translations_for
 
-    start = _start_in_sight(settings) if settings[options.UP] else None
-    tr = choose(settings[options.LANGUAGE], os.environ)
+    start = _starter(settings) if settings[options.UP] else None
+    tr = translations_for(settings[options.LANGUAGE], os.environ)
     log = _log_to_file(settings)
     preferences = Preferences(Home(settings[config.DIRECTORY]).path / "console.json")
     written, terminal = ("utf-8", "browser") if is_served(os.environ) else _terminal()
     app = Console(
         LocalSource(settings, os.environ),
         tr,
-        all_tabs(tr, _kinds(settings), preferences.everything),
+        all_tabs(tr, _kinds(settings), preferences.values),
         first=preferences.text("tab", "monitor"),
         start=start,
         theme=settings[options.THEME] or preferences.text("theme", ""),
         compact=preferences.flag("compact"),
         encoding=encoding_for(settings[options.GLYPHS], written, terminal),
-        on_ready=garbage_collection.settle,
-        on_calm=garbage_collection.tidy,
-        on_leaving=_insist,
+        on_ready=garbage_collection.freeze_startup,
+        when_idle=garbage_collection.collect_if_due,
+        on_exit=_exit_anyway,
         keymap=keymap(settings.keys, settings.file),
         on_change=preferences.put,
         editor=_editor(),
     )
     try:
-        with app.ended_by_signals():
+        with app.stopped_by_signals():
             app.run()
     except Exception as error:
         logging.getLogger("cauce.tui").exception("the console broke down")
@@ -162,37 +162,37 @@ def _show(settings: Settings) -> int:
 
 
 def _terminal() -> tuple[str | None, str]:
-    """The encoding of what is written to the terminal, and its name; on Windows it has none."""
+    """Return the encoding and the name of the terminal. Windows gives it no name."""
     return sys.stdout.encoding, os.environ.get("TERM", "windows" if os.name == "nt" else "")
 
 
-def _insist(code: int) -> None:
-    """End, also when the terminal is gone or takes nothing: Textual waits for ever then for what it can't write."""
-    timer = threading.Timer(GIVEN_BACK_WITHIN, os._exit, (code,))
+def _exit_anyway(code: int) -> None:
+    """Exit even if the terminal is gone or blocked: Textual would wait for it for ever."""
+    timer = threading.Timer(TERMINAL_TIMEOUT, os._exit, (code,))
     timer.daemon = True
     timer.start()
 
 
 def _editor() -> list[str]:
-    """The command of the person's own editor."""
-    told = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
+    """Return the command of the person's editor."""
+    command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
     try:
-        return shlex.split(told)
+        return shlex.split(command)
     except ValueError as error:
         raise ConfigurationError(f"the editor in $VISUAL or $EDITOR can't be read: {error}") from error
 
 
 def _kinds(settings: Settings) -> dict[str, str]:
-    """Descriptions of the built-in kinds, by name, the one that takes a plausible time first."""
+    """Return the descriptions of the built-in kinds by name, the default kind first."""
     from core.tasks.builtin import DEFAULT_KIND
     from core.tasks.registry import builtin_registry
 
-    found = {each.kind: each.description for each in builtin_registry(settings[supervisor.LAB]).definitions}
-    return {DEFAULT_KIND: found.pop(DEFAULT_KIND), **found}
+    descriptions = {each.kind: each.description for each in builtin_registry(settings[supervisor.LAB]).definitions}
+    return {DEFAULT_KIND: descriptions.pop(DEFAULT_KIND), **descriptions}
 
 
 def _log_to_file(settings: Settings) -> Path:
-    """Nothing but the console itself writes to the terminal: our log goes to a file beside the others."""
+    """Send the log to a file beside the others: only the console may write to the terminal. Returns its path."""
     home = Home(settings[config.DIRECTORY])
     home.create()
     from core.supervisor.logs.log_files import open_log

@@ -1,4 +1,4 @@
-"""The application: its life, its looks, and nothing of what it shows."""
+"""The application: its start and end, themes and keys. The screen knows what is shown."""
 
 import asyncio
 import contextlib
@@ -23,41 +23,41 @@ from tui import themes
 from tui.commands import BY_ID, Command, Scope
 from tui.control_filter import ControlFilter
 from tui.dialogs.help import HelpDialog
-from tui.glyphs import Plain
+from tui.glyphs import GlyphFilter
 from tui.messages import EditRequested
 from tui.palette import CommandProvider
-from tui.screen import MainScreen, Maker
+from tui.screen import MainScreen, TabFactory
 from tui.source import Source
 from tui.system_start import Start
 from tui.translations import Translations
 
-CALM_SECONDS = 1.0
-"""So long after a key nobody is taken to wait for the console."""
+IDLE_SECONDS = 1.0
+"""Seconds without a key after which the console is idle."""
 
 _log = logging.getLogger("cauce.tui")
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Console(App[None]):
     """The console.
 
     Args:
-        source: of everything that is shown and done.
+        source: of the system.
         tr: translates the texts of the console.
-        tabs: label and maker of each tab, by its id.
+        tabs: label and factory of each tab, by its id.
         first: the id of the tab to open.
-        theme: its looks.
-        compact: draw with less room.
-        encoding: what is drawn has to keep to it; empty for a terminal that has every sign.
-        keymap: other keys, by the ids of commands.
-        on_change: told of a theme or density that a person has chosen, and of the tab that is open at the end.
-        editor: the command of the person's own editor.
-        clock: tells the time, in seconds since the epoch.
-        start: starts the system, when that is wanted from the beginning.
+        theme: its name.
+        compact: whether to draw with less space.
+        encoding: to which the drawing is limited; empty for a terminal that has every glyph.
+        keymap: the person's keys, by the ids of commands.
+        on_change: takes name and value of a choice: theme, density, and at the end what the tabs remember.
+        editor: the command of the person's editor.
+        clock: gives the time, in seconds since the epoch.
+        start: starts the system, when the console is to do so at once.
         on_ready: called once when the console is on the screen.
-        on_calm: called now and then, when no key was pressed for a moment.
-        on_leaving: called with the exit code before the terminal is given back, which may take for ever: when all has
-            been let go, and at once when a signal ends us.
+        when_idle: called now and then while no key is pressed.
+        on_exit: takes the exit code before the terminal is restored, which may block for ever: when everything is
+            closed, and at once when a signal ends the console.
     """
 
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
@@ -69,7 +69,7 @@ class Console(App[None]):
         self,
         source: Source,
         tr: Translations,
-        tabs: Mapping[str, tuple[str, Maker]],
+        tabs: Mapping[str, tuple[str, TabFactory]],
         *,
         first: str,
         theme: str = themes.DARK.name,
@@ -81,11 +81,11 @@ class Console(App[None]):
         clock: Callable[[], float] = time.time,
         start: Start | None = None,
         on_ready: Callable[[], None] | None = None,
-        on_calm: Callable[[], None] | None = None,
-        on_leaving: Callable[[int], None] | None = None,
+        when_idle: Callable[[], None] | None = None,
+        on_exit: Callable[[int], None] | None = None,
     ) -> None:
-        self._belt = ControlFilter()
-        self._plain = Plain(encoding)
+        self._control_filter = ControlFilter()
+        self._glyph_filter = GlyphFilter(encoding)
         super().__init__()
         self.tr = tr
         self._main = MainScreen(source, tr, tabs, first, clock, start)
@@ -93,77 +93,77 @@ class Console(App[None]):
         self._on_change = on_change
         self._editor = tuple(editor)
         self._on_ready = on_ready
-        self._on_calm = on_calm
-        self._touched_at = 0.0
-        self._on_leaving = on_leaving
-        self._loop_to_end: asyncio.AbstractEventLoop | None = None
-        self._code_to_end = 0
-        """128 and the number of the signal that ends us; 0 when none has come."""
+        self._when_idle = when_idle
+        self._last_input_at = 0.0
+        self._on_exit = on_exit
+        self._event_loop: asyncio.AbstractEventLoop | None = None
+        self._signal_exit_code = 0
+        """128 plus the number of the signal that ends the console; 0 without one."""
         for each in themes.THEMES:
             self.register_theme(each)
-        self.theme = themes.named(theme, self.console.color_system)
+        self.theme = themes.resolve(theme, self.console.color_system)
         if keymap:
             self.set_keymap(dict(keymap))
 
     def get_default_screen(self) -> Screen[None]:
-        """The one screen."""
+        """Return the main screen."""
         return self._main
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """The belt goes over everything that is drawn; then signs that the terminal lacks are replaced."""
-        plain = [self._plain] if self._plain.enabled else []
-        return [*super().get_line_filters(), self._belt, *plain]
+        """Filter control characters from everything drawn, and then replace the glyphs that the terminal lacks."""
+        glyphs = [self._glyph_filter] if self._glyph_filter.enabled else []
+        return [*super().get_line_filters(), self._control_filter, *glyphs]
 
     def get_key_display(self, binding: Binding) -> str:
-        """A key's sign, or its name where the terminal lacks the sign."""
+        """Return the sign of a key, or its name when the terminal lacks the sign."""
         shown = super().get_key_display(binding)
-        return binding.key if self._plain.enabled and not shown.isascii() else shown
+        return binding.key if self._glyph_filter.enabled and not shown.isascii() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """None but ours."""
+        """Return none: the palette shows our commands only."""
         return ()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """What a theme that is not ours lacks: the colour of what is less important."""
+        """Return the colour that other themes lack: of less important text."""
         return {"dim": "#84959e"}
 
     def on_mount(self) -> None:
-        """Begin; or end, when a signal has come before."""
-        self._loop_to_end = asyncio.get_running_loop()
-        if self._code_to_end:
-            self.call_after_refresh(self.exit, return_code=self._code_to_end)
+        """Start, or exit when a signal came before."""
+        self._event_loop = asyncio.get_running_loop()
+        if self._signal_exit_code:
+            self.call_after_refresh(self.exit, return_code=self._signal_exit_code)
         self.set_class(self._compact, "-compact")
         if self._on_ready is not None:
             self.call_after_refresh(self._on_ready)
-        if self._on_calm is not None:
-            self.set_interval(CALM_SECONDS, self.look_for_calm)
+        if self._when_idle is not None:
+            self.set_interval(IDLE_SECONDS, self.use_idle_moment)
 
     async def on_event(self, event: events.Event) -> None:
-        """Note when a person was last at it."""
+        """Note the time of the last input."""
         if isinstance(event, events.InputEvent):
-            self._touched_at = time.monotonic()
+            self._last_input_at = time.monotonic()
         await super().on_event(event)
 
-    def look_for_calm(self) -> None:
-        """Use the moment, if nobody waits for the console."""
-        if self._on_calm is not None and time.monotonic() - self._touched_at > CALM_SECONDS:
-            self._on_calm()
+    def use_idle_moment(self) -> None:
+        """Call `when_idle` if the console is idle."""
+        if self._when_idle is not None and time.monotonic() - self._last_input_at > IDLE_SECONDS:
+            self._when_idle()
 
     def on_unmount(self) -> None:
-        """Keep which tab was open, and what it showed."""
+        """Store what the tabs remember."""
         for name, value in self._main.remembered.items():
             self._changed(name, value)
-        if self._on_leaving is not None:
-            self._on_leaving(self.return_code or 0)
+        if self._on_exit is not None:
+            self._on_exit(self.return_code or 0)
 
     @on(EditRequested)
     def _edit(self, event: EditRequested) -> None:
-        """Give the terminal to the person's editor, and take the text back."""
+        """Lend the terminal to the person's editor, and take the edited text."""
         if not self._editor:
             self._main.show_notification(self.tr("Set $EDITOR to the editor that you want."), trouble=True)
             return
-        with tempfile.TemporaryDirectory(prefix="cauce-") as place:
-            file = Path(place, "payload.txt")
+        with tempfile.TemporaryDirectory(prefix="cauce-") as directory:
+            file = Path(directory, "payload.txt")
             file.write_text(event.text, "utf-8")
             try:
                 with self.suspend():
@@ -176,42 +176,42 @@ class Console(App[None]):
             event.done(text)
 
     def _fatal_error(self) -> None:
-        """End after a fault. Textual would print it with the values of all variables: ours goes to the log."""
+        """End after a fault, and log it. Textual would print it with the values of all variables."""
         _log.error("the console broke down", exc_info=True)
         self._close_messages_no_wait()
 
     @contextlib.contextmanager
-    def ended_by_signals(self) -> Iterator[None]:
-        """Give the terminal back when a signal ends us.
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Restore the terminal when a signal ends the console.
 
-        The loop can't be told to look for signals: it may be held up by a terminal that takes nothing more.
+        The handlers are not the event loop's, which a terminal that accepts no more output may block.
         """
-        former = {number: signal.signal(number, self._end) for number in _ENDING}
+        former_handlers = {number: signal.signal(number, self._stop_by_signal) for number in _STOP_SIGNALS}
         try:
             yield
         finally:
-            for number, handler in former.items():
+            for number, handler in former_handlers.items():
                 signal.signal(number, handler)
 
-    def _end(self, number: int, _frame: FrameType | None) -> None:
-        self._code_to_end = 128 + number
-        if self._on_leaving is not None:
-            self._on_leaving(self._code_to_end)
-        if self._loop_to_end is not None:
-            # Closed, when it ends already.
+    def _stop_by_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signal_exit_code = 128 + number
+        if self._on_exit is not None:
+            self._on_exit(self._signal_exit_code)
+        if self._event_loop is not None:
+            # The loop is closed when the console has ended already.
             with contextlib.suppress(RuntimeError):
-                self._loop_to_end.call_soon_threadsafe(partial(self.exit, return_code=self._code_to_end))
+                self._event_loop.call_soon_threadsafe(partial(self.exit, return_code=self._signal_exit_code))
 
     def action_help(self) -> None:
-        """Show what the keys do that count where the focus is."""
-        found: dict[Scope, list[tuple[str, Command]]] = {}
+        """Show the keys that work at the focus."""
+        available: dict[Scope, list[tuple[str, Command]]] = {}
         seen = set()
         for active in self.screen.active_bindings.values():
             command = BY_ID.get(active.binding.id or "")
             if command is not None and active.enabled and command.id not in seen:
                 seen.add(command.id)
-                found.setdefault(command.where, []).append((self._keys_of(command), command))
-        parts = sorted(found.items(), key=lambda item: item[0] is Scope.EVERYWHERE)
+                available.setdefault(command.where, []).append((self._keys_of(command), command))
+        parts = sorted(available.items(), key=lambda item: item[0] is Scope.EVERYWHERE)
         self.push_screen(HelpDialog(self.tr, [(where.value, commands) for where, commands in parts]))
 
     def _keys_of(self, command: Command) -> str:
@@ -226,7 +226,7 @@ class Console(App[None]):
         self._changed("theme", self.theme)
 
     def action_density(self) -> None:
-        """Draw with more room, or with less."""
+        """Draw with more space, or with less."""
         self._compact = not self._compact
         self.set_class(self._compact, "-compact")
         self._changed("compact", self._compact)

@@ -1,7 +1,7 @@
-"""Every command of the console, each as one value: key bindings, footer, palette and help are generated from these.
+"""The commands of the console as values. Key bindings, footer, palette and help are generated from them.
 
 `where` is the part of the screen that has the command; its action is a method there.
-Keys in upper case do what can't be taken back without more ado: they ask first.
+Commands with upper-case keys that can't simply be undone ask first.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from core.errors import ConfigurationError
 
 
 class Scope(enum.StrEnum):
-    """Which part of the screen has a command."""
+    """The part of the screen that has a command."""
 
     EVERYWHERE = "Everywhere"
     SUBMIT = "Submit"
@@ -31,19 +31,19 @@ class Scope(enum.StrEnum):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that a person can have done."""
+    """A command that a person can give."""
 
     id: str
-    """By which `cauce.toml` gives it another key."""
+    """The name by which `cauce.toml` assigns another key."""
     where: Scope
     key: str
-    """One or several, parted by commas."""
+    """One or several keys, separated by commas."""
     label: str
-    """What it does, in a word or two."""
+    """A word or two."""
     help: str
     """A sentence."""
     action: str
-    """The method, with its arguments."""
+    """The method and its arguments."""
     changes_system: bool = False
     """Whether it changes the system, or prepares a change: a read-only console lacks it."""
     footer: bool = False
@@ -53,7 +53,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def binding(self) -> Binding:
-        """As a widget has it."""
+        """The command as a key binding."""
         return Binding(self.key, self.action, self.label, show=self.footer, id=self.id)
 
 
@@ -87,7 +87,7 @@ GLOBAL = (
         where=Scope.EVERYWHERE,
         key="4,f5",
         label="Failed",
-        help="Go to everything that has failed.",
+        help="Go to the failed tasks.",
         action="show_tab('failed')",
     ),
     Command(
@@ -95,7 +95,7 @@ GLOBAL = (
         where=Scope.EVERYWHERE,
         key="5,f6",
         label="Diagram",
-        help="Go to the live picture of the system.",
+        help="Go to the live diagram of the system.",
         action="show_tab('diagram')",
     ),
     Command(
@@ -113,7 +113,7 @@ GLOBAL = (
         where=Scope.EVERYWHERE,
         key="U",
         label="Stop system",
-        help="Take the whole system down, in order.",
+        help="Stop the whole system, in order.",
         action="system_down",
         changes_system=True,
         line="cauce down",
@@ -123,7 +123,7 @@ GLOBAL = (
         where=Scope.EVERYWHERE,
         key="f8",
         label="Cancel",
-        help="Cancel what is under way; what was done until then stays done.",
+        help="Cancel the running job; what is done stays done.",
         action="cancel",
         changes_system=True,
     ),
@@ -149,7 +149,7 @@ GLOBAL = (
         where=Scope.EVERYWHERE,
         key="ctrl+f",
         label="Freeze",
-        help="Hold the picture still, or let it go on.",
+        help="Freeze the display, or let it go on.",
         action="freeze",
     ),
     Command(
@@ -165,7 +165,7 @@ GLOBAL = (
         where=Scope.EVERYWHERE,
         key="ctrl+d",
         label="Density",
-        help="Draw with more room, or with less.",
+        help="Draw with more space, or with less.",
         action="app.density",
     ),
     Command(
@@ -185,7 +185,7 @@ SUBMIT = (
         where=Scope.SUBMIT,
         key="ctrl+s,f9",
         label="Submit",
-        help="Submit what is written.",
+        help="Submit the task.",
         action="send",
         changes_system=True,
         footer=True,
@@ -235,7 +235,7 @@ SUBMIT = (
         where=Scope.SUBMIT,
         key="escape",
         label="Keys",
-        help="Leave the editor, so that single keys count: 1 to 5 change the tab.",
+        help="Leave the editor, so that single keys work: 1 to 5 change the tab.",
         action="leave",
         footer=True,
     ),
@@ -244,7 +244,7 @@ SUBMIT = (
         where=Scope.SUBMIT,
         key="ctrl+r",
         label="Again",
-        help="Take a former submission up again, to change and submit it.",
+        help="Edit an earlier submission and submit it again.",
         action="again",
         changes_system=True,
     ),
@@ -268,7 +268,7 @@ WORKERS = (
         where=Scope.WORKERS,
         key="enter",
         label="Its results",
-        help="Show what this worker has done, the slowest first.",
+        help="Show the results of this worker, the slowest first.",
         action="pick",
         footer=True,
     ),
@@ -284,7 +284,7 @@ WORKERS = (
 
 
 def _browser_commands(where: Scope, prefix: str, *, footer: bool) -> tuple[Command, ...]:
-    """The commands that every table of tasks has; the footer shows some of them when it has room."""
+    """Return the commands that every table of tasks has."""
     return (
         Command(
             id=f"{prefix}.filter",
@@ -304,7 +304,7 @@ def _browser_commands(where: Scope, prefix: str, *, footer: bool) -> tuple[Comma
             action="sort",
             footer=footer,
         ),
-        Command(id=f"{prefix}.turn", where=where, key="O", label="Turn", help="Turn the order around.", action="turn"),
+        Command(id=f"{prefix}.turn", where=where, key="O", label="Turn", help="Reverse the order.", action="turn"),
         Command(
             id=f"{prefix}.clear",
             where=where,
@@ -318,7 +318,7 @@ def _browser_commands(where: Scope, prefix: str, *, footer: bool) -> tuple[Comma
             where=where,
             key="E",
             label="Export",
-            help="Write what the filter finds to a file.",
+            help="Write the tasks that match the filter to a file.",
             action="export",
             changes_system=True,
             footer=footer,
@@ -356,7 +356,7 @@ FAILED = (
         where=Scope.FAILED,
         key="space",
         label="Mark",
-        help="Mark the task, or take the mark away.",
+        help="Mark the task, or unmark it.",
         action="mark",
         footer=True,
     ),
@@ -365,7 +365,7 @@ FAILED = (
         where=Scope.FAILED,
         key="a",
         label="Mark all",
-        help="Mark everything that the filter finds, or nothing.",
+        help="Mark all tasks that match the filter, or none.",
         action="mark_all",
     ),
     Command(
@@ -373,7 +373,7 @@ FAILED = (
         where=Scope.FAILED,
         key="R",
         label="Retry",
-        help="Run what is marked once more; without marks this task.",
+        help="Retry the marked tasks, or the selected one.",
         action="settle('retry')",
         changes_system=True,
         footer=True,
@@ -383,7 +383,7 @@ FAILED = (
         where=Scope.FAILED,
         key="D",
         label="Discard",
-        help="Have done with what is marked; without marks this task.",
+        help="Discard the marked tasks, or the selected one.",
         action="settle('discard')",
         changes_system=True,
         footer=True,
@@ -393,7 +393,7 @@ FAILED = (
         where=Scope.FAILED,
         key="z",
         label="Undo",
-        help="Take back the last retry or discard.",
+        help="Undo the last retry or discard.",
         action="undo",
         changes_system=True,
         footer=True,
@@ -418,7 +418,7 @@ PROCESSES = (
         where=Scope.PROCESSES,
         key="x",
         label="Stop",
-        help="Stop the process when it has finished what it holds.",
+        help="Stop the process after the tasks it has in flight.",
         action="operate('stop')",
         changes_system=True,
         footer=True,
@@ -440,7 +440,7 @@ PROCESSES = (
         where=Scope.PROCESSES,
         key="X",
         label="Kill",
-        help="End the process at once, as a crash would; it comes back.",
+        help="Kill the process, as a crash would; it is restarted.",
         action="operate('kill')",
         changes_system=True,
         footer=True,
@@ -451,29 +451,29 @@ PROCESSES = (
         where=Scope.PROCESSES,
         key="plus,equals_sign",
         label="One more",
-        help="Run one more of these.",
+        help="Run one more process of this kind.",
         action="scale(1)",
         changes_system=True,
         footer=True,
-        line="cauce scale {duty}s={more}",
+        line="cauce scale {kind}s={more}",
     ),
     Command(
         id="processes.fewer",
         where=Scope.PROCESSES,
         key="minus",
         label="One fewer",
-        help="Run one fewer of these.",
+        help="Run one process fewer of this kind.",
         action="scale(-1)",
         changes_system=True,
         footer=True,
-        line="cauce scale {duty}s={fewer}",
+        line="cauce scale {kind}s={fewer}",
     ),
     Command(
         id="processes.start_all",
         where=Scope.PROCESSES,
         key="S",
         label="Start all",
-        help="Start everything that was stopped or given up.",
+        help="Start every process that is stopped or crashed.",
         action="operate_all('start')",
         changes_system=True,
         line="cauce start all",
@@ -512,7 +512,7 @@ LOGS = (
         where=Scope.LOGS,
         key="slash",
         label="Filter",
-        help="Show only lines that hold a text.",
+        help="Show only lines that contain a text.",
         action="filter",
         footer=True,
     ),
@@ -548,7 +548,7 @@ LOGS = (
         where=Scope.LOGS,
         key="s,f7",
         label="Search",
-        help="Go from hit to hit of a text; upper case counts where there is any.",
+        help="Search for a text; case matters if it has upper-case letters.",
         action="search",
         footer=True,
     ),
@@ -565,7 +565,7 @@ LOGS = (
         where=Scope.LOGS,
         key="N",
         label="Previous hit",
-        help="Go to the hit before.",
+        help="Go to the previous hit.",
         action="previous_hit",
     ),
     Command(id="logs.copy", where=Scope.LOGS, key="y", label="Copy", help="Copy what is shown.", action="copy"),
@@ -574,7 +574,7 @@ LOGS = (
         where=Scope.LOGS,
         key="escape",
         label="All",
-        help="End the search; without one, show every line again.",
+        help="End the search; without one, show all lines again.",
         action="clear",
     ),
 )
@@ -586,28 +586,28 @@ BY_ID = {command.id: command for command in ALL}
 
 
 def bindings(commands: Iterable[Command]) -> list[BindingType]:
-    """As a widget has them."""
+    """Return the key bindings of commands."""
     return [command.binding for command in commands]
 
 
 def keymap(wanted: Mapping[str, object], file: str) -> dict[str, str]:
-    """Check the keys that a person has chosen, by the ids of commands.
+    """Check the person's keys. Returns them by the ids of commands.
 
     Args:
-        wanted: as the settings file has them.
+        wanted: from the settings file.
         file: its name.
 
     Raises:
-        ConfigurationError: there is no such command, or that is no key; names the file and the place.
+        ConfigurationError: the command is unknown, or the key is invalid; the message names the file and the entry.
     """
     for name, key in wanted.items():
         if name not in BY_ID:
             near = difflib.get_close_matches(name, BY_ID, 1)
             hint = f"; do you mean {near[0]!r}?" if near else ""
-            raise ConfigurationError(f"{file}: keys.{name!r} is no command of the console{hint}")
+            raise ConfigurationError(f"{file}: keys.{name!r} is not a command of the console{hint}")
         if not isinstance(key, str) or not all(_KEY.fullmatch(part.strip()) for part in key.split(",")):
             raise ConfigurationError(
-                f'{file}: keys.{name!r} must be keys parted by commas, such as "f10" or "ctrl+k,K"'
+                f'{file}: keys.{name!r} must be keys separated by commas, such as "f10" or "ctrl+k,K"'
             )
     return {name: str(key) for name, key in wanted.items()}
 
@@ -616,7 +616,7 @@ _KEY = re.compile(r"(?:(?:ctrl|shift|alt)\+)*[A-Za-z0-9_]+")
 
 
 def is_allowed(action: str, *, read_only: bool) -> bool:
-    """Whether an action, by the name of its method, may be done: a console that only looks changes nothing."""
+    """Return whether an action, the name of a method, is allowed: a read-only console changes nothing."""
     return not (read_only and action in _CHANGING)
 
 

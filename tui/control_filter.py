@@ -1,6 +1,6 @@
-"""The second belt: no control character of any text that is drawn reaches the terminal, whichever widget draws it.
+"""A filter that keeps control characters from the terminal, whichever widget draws them.
 
-Texts of strangers are cleaned where they come in; this is for what was forgotten.
+Untrusted texts are cleaned where they enter; this is the second line of defence.
 """
 
 import re
@@ -13,10 +13,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u206
 
 
 class ControlFilter(LineFilter):
-    """Leaves control characters out. Keep one instance: Textual remembers lines by the filters they went through."""
+    """Removes control characters. Keep one instance: Textual caches lines by the filters that were applied."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Clean the segments of one line."""
+        """Remove the control characters of one line."""
         if not any(_CONTROL.search(segment.text) for segment in segments):
             return segments
         return [

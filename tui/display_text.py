@@ -1,4 +1,4 @@
-"""Text as the console draws it: the text of strangers made harmless, sparklines, indented JSON. Pure."""
+"""Text as the console draws it: untrusted text made harmless, sparklines, indented JSON. Pure."""
 
 import json
 
@@ -10,25 +10,25 @@ LONGEST = 400
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
-    """The text of a stranger on one line, with nothing that a terminal could take for a command."""
+    """Return untrusted text on one line, without anything that a terminal takes for a command."""
     # Terminals disagree about the width of a character with a variation selector.
     return printable(text.translate(_VARIATION_SELECTORS), longest)
 
 
 def clean_lines(text: str, most: int = 5000, longest: int = 4000) -> list[str]:
-    """The text of a stranger line by line, with nothing that a terminal could take for a command."""
+    """Return untrusted text line by line, without anything that a terminal takes for a command."""
     lines = text.expandtabs(4).split("\n")
     shown = [clean(line.rstrip("\r"), longest) for line in lines[:most]]
     return [*shown, f"… {len(lines) - most:,} more lines"] if len(lines) > most else shown
 
 
 def sparkline(values: tuple[float, ...], width: int, most: float | None = None) -> str:
-    """The last values as bars, from zero up.
+    """Draw the last values as bars from zero.
 
     Args:
         values: the oldest first.
-        width: characters; each stands for as many values as it takes.
-        most: what a whole bar is; the largest value when None.
+        width: in characters; each stands for the mean of several values.
+        most: the value of a full bar; None takes the largest.
     """
     if width <= 0:
         return ""
@@ -47,7 +47,7 @@ def _bar(value: float, top: float) -> str:
 
 
 def pretty(text: str, longest: int = 200_000) -> str:
-    """JSON text, indented; as it is when it is none, or too long for it."""
+    """Return JSON text indented. Text that is too long, or not JSON, is returned unchanged."""
     if len(text) > longest:
         return text
     try:
@@ -57,5 +57,5 @@ def pretty(text: str, longest: int = 200_000) -> str:
 
 
 def as_json(value: object) -> str:
-    """A payload as JSON text."""
+    """Return a value as JSON text."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,7 @@
-"""Tasks written to a file for other programs: JSON lines, or CSV. It knows of no screen.
+"""The export of tasks to a file for other programs: JSON lines or CSV. It knows no screen.
 
-The file gets its name when it is whole. Until then it lies beside its place under another one, so that neither an
-export that is cancelled nor a program that is killed leaves half a file that looks like a whole one.
+The file gets its name when it is complete. Until then it has another name in the same directory, so that neither a
+cancelled export nor a killed program leaves a partial file that looks complete.
 """
 
 import contextlib
@@ -22,28 +22,28 @@ from core.model import Task
 from core.repository.archive import Archive
 from core.repository.search import Search, SortOrder
 
-EXPORTED_AT_ONCE = 500
-"""Tasks between two words about how far it is."""
+PROGRESS_TASKS = 500
+"""Tasks between two reports of the progress."""
 
-EVERYTHING = 2**62
-"""A table lists the first of very many results; a file gets them all."""
+NO_LIMIT = 2**62
+"""More than any journal holds: unlike a table, a file gets all results."""
 
 _COLUMNS = ("number", "id", "kind", "state", "attempts", "worker", "payload", "result", "error", "accepted", "ended")
 _NAME_KEPT = 100
-"""Characters of a file's name that the name of an unfinished one begins with."""
+"""Characters of the final name that the temporary name begins with."""
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """What came of an export."""
+    """The result of an export."""
 
     written: int
-    of: int
+    total: int
     cancelled: bool = False
-    """There is no file then."""
+    """Whether it was cancelled; no file is left then."""
 
 
 class _Cancelled(Exception):
-    """A person has cancelled it."""
+    """The export was cancelled."""
 
     def __init__(self, written: int) -> None:
         super().__init__()
@@ -55,31 +55,31 @@ def export(
     search: Search,
     order: SortOrder,
     path: Path,
-    progress: Callable[[int], None],
+    on_progress: Callable[[int], None],
     cancelled: threading.Event,
 ) -> Exported:
-    """Write what a search finds to a new file; a file that is there is not overwritten.
+    """Write the tasks that a search matches to a new file. An existing file is not overwritten.
 
     Args:
         archive: of the journal.
         search: which tasks.
         order: in which order.
-        path: the file: CSV when its name ends so, JSON lines otherwise.
-        progress: told now and then how many are written.
-        cancelled: ends it when it is set, without a file.
+        path: of the file: CSV when its name ends in .csv, JSON lines otherwise.
+        on_progress: takes the number of tasks written, now and then.
+        cancelled: when set, ends the export and leaves no file.
 
     Raises:
         JournalError: the journal can't be read.
         ConfigurationError: the file can't be written.
     """
-    seqs = archive.find(search, order, EVERYTHING)
+    seqs = archive.find(search, order, NO_LIMIT)
     try:
         with _new_file(path) as out:
-            written = _write(archive, seqs, out, path.suffix.lower() == ".csv", progress, cancelled)
+            written = _write(archive, seqs, out, path.suffix.lower() == ".csv", on_progress, cancelled)
     except _Cancelled as end:
         return Exported(end.written, len(seqs), cancelled=True)
     except FileExistsError as error:
-        raise ConfigurationError(f"{path} is there already: choose another name") from error
+        raise ConfigurationError(f"{path} exists already: choose another name") from error
     except OSError as error:
         raise ConfigurationError(f"{path} can't be written: {error.strerror or error}") from error
     return Exported(written, len(seqs))
@@ -87,7 +87,7 @@ def export(
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[IO[str]]:
-    """A file that gets its name at its end, if nothing has that by then; without that end it is taken away."""
+    """Open a file that gets its name on success, unless the name is taken by then; on failure it is removed."""
     if path.exists():
         raise FileExistsError
     unfinished = path.with_name(f"{path.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.part")
@@ -97,7 +97,7 @@ def _new_file(path: Path) -> Iterator[IO[str]]:
             out.flush()
             os.fsync(out.fileno())
             out.close()
-            _name(unfinished, path)
+            _rename_new(unfinished, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 out.close()
@@ -105,15 +105,15 @@ def _new_file(path: Path) -> Iterator[IO[str]]:
             raise
 
 
-def _name(unfinished: Path, path: Path) -> None:
-    """Give a file its name, and overwrite nothing."""
+def _rename_new(unfinished: Path, path: Path) -> None:
+    """Rename a file, and overwrite nothing."""
     try:
-        # Unlike a renaming, a link refuses a name that is taken, on every system.
+        # Unlike a rename, a link refuses a name that is taken, on every system.
         os.link(unfinished, path)
     except FileExistsError:
         raise
     except OSError:
-        # There are file systems without links.
+        # Some file systems have no links.
         if path.exists():
             raise FileExistsError from None
         unfinished.rename(path)
@@ -126,7 +126,7 @@ def _write(
     seqs: Sequence[int],
     out: IO[str],
     as_csv: bool,
-    progress: Callable[[int], None],
+    on_progress: Callable[[int], None],
     cancelled: threading.Event,
 ) -> int:
     writer = csv.writer(out)
@@ -135,14 +135,14 @@ def _write(
     written = 0
     for written, task in enumerate(_tasks(archive, seqs), 1):
         if as_csv:
-            writer.writerow([harmless(str(value)) for value in _cells(task)])
+            writer.writerow([escape_formula(str(value)) for value in _cells(task)])
         else:
             out.write(msgspec.json.encode(_members(task)).decode() + "\n")
-        if written % EXPORTED_AT_ONCE == 0:
-            progress(written)
+        if written % PROGRESS_TASKS == 0:
+            on_progress(written)
         if cancelled.is_set():
             raise _Cancelled(written)
-    progress(written)
+    on_progress(written)
     return written
 
 
@@ -170,11 +170,10 @@ def _cells(task: Task) -> tuple[object, ...]:
     )
 
 
-def harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula.
+def escape_formula(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula. A number stays a number.
 
-    Those that begin with `=`, `+`, `-`, `@` or a tab are: https://owasp.org/www-community/attacks/CSV_Injection.
-    A number stays a number.
+    Formulas begin with `=`, `+`, `-`, `@` or a tab: https://owasp.org/www-community/attacks/CSV_Injection.
     """
     if text[:1] in {"=", "+", "-", "@", "\t", "\r"} and not _is_number(text):
         return f"'{text}"

@@ -1,4 +1,4 @@
-"""The lines of a file of any length, one after the other, and how much of it has been read."""
+"""The lines of a file of any length, and the share of it that was read."""
 
 import os
 import stat
@@ -23,21 +23,21 @@ class FileLines:
 
     @property
     def share(self) -> float | None:
-        """How much has been read, between 0 and 1; None for what has no length. Any thread may ask."""
+        """The share that was read, between 0 and 1; None when the length is unknown. Any thread may ask."""
         return min(1.0, self._read / self._size) if self._size else None
 
     def __iter__(self) -> Iterator[str]:
-        """The lines.
+        """Iterate over the lines.
 
         Raises:
-            ConfigurationError: it can't be read, or is no text.
+            ConfigurationError: the file can't be read, or is not UTF-8.
         """
         try:
             with self._path.open(encoding="utf-8", newline="") as file:
-                about = os.fstat(file.fileno())
-                self._size = about.st_size if stat.S_ISREG(about.st_mode) else 0
-                while line := file.readline(payloads.LONGEST_LINE):
-                    # The bytes of the lines themselves: what the file has read ahead is not submitted yet.
+                status = os.fstat(file.fileno())
+                self._size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+                while line := file.readline(payloads.MAX_LINE):
+                    # The bytes of the lines, not the position of the file, which has read ahead.
                     self._read += len(line.encode())
                     yield line
         except OSError as error:

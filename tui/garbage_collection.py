@@ -1,47 +1,47 @@
-"""Keeps a console that runs for days small and quick, where the library under it does not do so by itself."""
+"""Garbage collection at moments that the person does not notice, for a console that runs for days."""
 
 import gc
 
 from textual._styles_cache import StylesCache
 
-_YOUNG_EVERY = 2_000
-"""New objects between two collections of the youngest: drawing makes many that are gone at once."""
+_YOUNG_THRESHOLD = 2_000
+"""New objects between two collections of the youngest generation: drawing makes many short-lived ones."""
 
-_OLD_EVERY = 50
-"""Collections of the middle generation between two of everything, when nobody has found a better moment for it.
+_OLD_THRESHOLD = 50
+"""Collections of the middle generation before the old one is collected without waiting for an idle moment.
 
-Each of those stops the console for some tens of milliseconds.
+That stops the console for some tens of milliseconds.
 """
 
-_MUCH = 5
-"""So many collections of the middle generation make it worth while to use a good moment."""
+_DUE_COUNT = 5
+"""Collections of the middle generation after which an idle moment is used."""
 
 
-def settle() -> None:
-    """Take what was made at the start out of every later collection: it stays as long as the console does.
+def freeze_startup() -> None:
+    """Exclude the objects made at the start from all later collections: they live as long as the console.
 
-    It is for a process that is nothing but a console.
+    Only for a process that is nothing but a console.
     """
     gc.collect()
     gc.freeze()
     _, middle, _ = gc.get_threshold()
-    gc.set_threshold(_YOUNG_EVERY, middle, _OLD_EVERY)
+    gc.set_threshold(_YOUNG_THRESHOLD, middle, _OLD_THRESHOLD)
 
 
-def tidy() -> None:
-    """Collect everything, if it is worth while: for a moment in which nobody waits for the console."""
-    if gc.get_count()[-1] >= _MUCH:
+def collect_if_due() -> None:
+    """Collect all generations, if they are due: for a moment in which the console is idle."""
+    if gc.get_count()[-1] >= _DUE_COUNT:
         gc.collect()
 
 
-def sweep() -> None:
-    """Collect what a closed dialog has left: many things in cycles, too old by then to be collected soon.
+def collect() -> None:
+    """Collect the reference cycles of a closed dialog, which are too old to be collected soon.
 
-    Left lying, some dozens of dialogs would stop the console for a quarter of a second.
+    The cycles of some dozens of dialogs would stop the console for a quarter of a second.
     """
     gc.collect()
 
 
-def forget_dialogs() -> None:
-    """Let go of dialogs that were closed: a cache in Textual 8.2.8 holds what up to a thousand widgets have drawn."""
+def drop_dialog_cache() -> None:
+    """Clear a cache of Textual 8.2.8 that keeps closed dialogs alive: it holds the lines of up to 1,000 widgets."""
     StylesCache.get_inner_outer.cache_clear()

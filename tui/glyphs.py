@@ -1,7 +1,6 @@
-"""Signs for terminals and fonts that have no others than those of ASCII: lines, dots of braille, bars and marks.
+"""Replacements for terminals and fonts without lines, braille dots, bars and marks.
 
-What is drawn is drawn with all signs, by whichever widget; each line goes through here on its way to the terminal.
-A sign is as wide as what it stands for.
+Widgets draw with all glyphs; this filter replaces those that the terminal lacks. A replacement is as wide as the glyph.
 """
 
 import codecs
@@ -13,24 +12,24 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 AUTO, UNICODE, ASCII = "auto", "unicode", "ascii"
-_POOR = frozenset({"", "linux", "dumb", "ansi", "unknown", "cons25", "wsvt25", "sun"})
-_LETTERS = "latin-1"
-"""What such a terminal has beside ASCII when it takes UTF-8: the letters of western Europe."""
+_LIMITED_TERMINALS = frozenset({"", "linux", "dumb", "ansi", "unknown", "cons25", "wsvt25", "sun"})
+_WESTERN = "latin-1"
+"""What a limited terminal has beside ASCII when it takes UTF-8: the letters of western Europe."""
 
 
 def encoding_for(wanted: str, encoding: str | None, terminal: str) -> str:
-    """What is drawn has to keep to this encoding; empty for a terminal that has every sign.
+    """Return the encoding to which the drawing is limited; empty for a terminal that has every glyph.
 
     Args:
         wanted: `auto`, `unicode` or `ascii`.
-        encoding: of what the terminal is written.
-        terminal: its name, as `TERM` tells it.
+        encoding: of the output to the terminal.
+        terminal: its name, from `TERM`.
     """
     universal = _is_universal(encoding)
-    poor = terminal in _POOR or terminal.startswith("vt")
-    if wanted == UNICODE or (wanted == AUTO and universal and not poor):
+    limited = terminal in _LIMITED_TERMINALS or terminal.startswith("vt")
+    if wanted == UNICODE or (wanted == AUTO and universal and not limited):
         return ""
-    return _LETTERS if universal else encoding or "ascii"
+    return _WESTERN if universal else encoding or "ascii"
 
 
 def _is_universal(encoding: str | None) -> bool:
@@ -38,7 +37,7 @@ def _is_universal(encoding: str | None) -> bool:
 
 
 def _braille(dots: int) -> str:
-    """A sign for dots of braille, by the rows that they stand in, from the top."""
+    """Return a replacement for braille dots, by the rows that they occupy, from the top."""
     rows = [bool(dots & mask) for mask in (0x09, 0x12, 0x24, 0xC0)]
     if sum(rows) > 2 or dots == 0:
         return "|" if dots else " "
@@ -82,7 +81,7 @@ _SIGNS = {
 
 
 class _Table(dict[int, str]):
-    """Signs by the characters that they stand for, which `str.translate` looks up."""
+    """Replacements by character, for `str.translate`."""
 
     def __init__(self, signs: Mapping[str, str], encoding: str) -> None:
         super().__init__({ord(character): sign for character, sign in signs.items()})
@@ -97,13 +96,13 @@ class _Table(dict[int, str]):
         return character
 
 
-class Plain(LineFilter):
-    """Puts those signs in the place of others.
+class GlyphFilter(LineFilter):
+    """Replaces the glyphs that a terminal lacks.
 
-    Keep one instance: Textual remembers lines by the filters they went through.
+    Keep one instance: Textual caches lines by the filters that were applied.
 
     Args:
-        encoding: what it leaves as it is; the rest becomes question marks. Empty to leave everything.
+        encoding: whose characters stay; those without a replacement become question marks. Empty disables the filter.
     """
 
     def __init__(self, encoding: str = "") -> None:
@@ -111,11 +110,11 @@ class Plain(LineFilter):
         self._table = _Table(_SIGNS, encoding)
 
     def text(self, text: str) -> str:
-        """A text with these signs."""
+        """Return a text with its glyphs replaced."""
         return text if text.isascii() else text.translate(self._table)
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Change the segments of one line."""
+        """Replace the glyphs of one line."""
         return [
             segment if segment.control or segment.text.isascii() else Segment(self.text(segment.text), segment.style)
             for segment in segments

@@ -208,7 +208,7 @@ class Jobs:
             on_failed: takes the reason of a failure; by default it is shown as a notification.
         """
         if name in self._running:
-            self._notify(self._tr("This is under way already; F8 cancels it."), trouble=True)
+            self._notify(self._tr("This is running already; F8 cancels it."), trouble=True)
             return
         running = self._running[name] = _Running()
 

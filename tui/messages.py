@@ -1,4 +1,4 @@
-"""What the parts of the console say to the screen. They only say it: the screen is the one place that has it done."""
+"""The messages of the tabs and widgets to the screen. They only ask: the screen is the one place that acts."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ from tui.view import View
 
 
 class ViewTaken(Message):
-    """The poller has looked at the system."""
+    """The poller has a new view."""
 
     def __init__(self, view: View) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class ViewTaken(Message):
 
 
 class TasksRead(Message):
-    """A feed has found tasks."""
+    """A feed has read tasks."""
 
     def __init__(self, name: str, news: News) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class TasksRead(Message):
 
 
 class LogsRead(Message):
-    """Lines of logs were read."""
+    """Log lines were read."""
 
     def __init__(self, news: LogBatch) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class LogsRead(Message):
 
 
 class SearchRequested(Message):
-    """A table wants other tasks."""
+    """A table asks for the tasks of a search."""
 
     def __init__(self, feed: str, search: Search, order: SortOrder) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class SearchRequested(Message):
 
 
 class RowsRequested(Message):
-    """A table wants the rows of these tasks."""
+    """A table asks for the rows of tasks."""
 
     def __init__(self, feed: str, seqs: Sequence[int] = (), ids: Sequence[str] = ()) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class RowsRequested(Message):
 
 
 class DetailRequested(Message):
-    """Everything about a task is wanted."""
+    """A widget asks for the details of a task."""
 
     def __init__(self, seq: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class DetailRequested(Message):
 
 
 class LogsRequested(Message):
-    """The logs of these processes are wanted; of all when None."""
+    """A widget asks for the logs of processes; None means all."""
 
     def __init__(self, names: Sequence[str] | None) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class LogsRequested(Message):
 
 
 class SubmitRequested(Message):
-    """A task is to be submitted."""
+    """The form asks to submit a task."""
 
     def __init__(self, task: NewSubmission) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class SubmitRequested(Message):
 
 
 class BulkSubmitRequested(Message):
-    """Each line of a text, or else of a file that is to be named, is to be submitted as a task."""
+    """The form asks to submit each line as a task: of the text, or of a file that the person will name."""
 
     def __init__(self, task: NewSubmission, *, text: str | None = None, as_text: bool = False) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class BulkSubmitRequested(Message):
 
 
 class LoadRequested(Message):
-    """Many tasks like this one are to be submitted, as a dialog will say."""
+    """The form asks to submit many tasks like this one, with the options of a dialog."""
 
     def __init__(self, task: NewSubmission) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class LoadRequested(Message):
 
 
 class EditRequested(Message):
-    """A text is to be changed in the person's own editor."""
+    """The form asks to edit a text in the person's editor."""
 
     def __init__(self, text: str, done: Callable[[str], None]) -> None:
         super().__init__()
@@ -110,16 +110,16 @@ class EditRequested(Message):
 
 
 class OperationRequested(Message):
-    """Processes are to be started, stopped, restarted or killed."""
+    """A panel asks to start, stop, restart or kill processes."""
 
-    def __init__(self, what: Operation, names: Sequence[str]) -> None:
+    def __init__(self, operation: Operation, names: Sequence[str]) -> None:
         super().__init__()
-        self.what: Operation = what
+        self.operation: Operation = operation
         self.names = tuple(names)
 
 
 class ScaleRequested(Message):
-    """There are to be so many servers, or workers."""
+    """A panel asks to run this number of servers, or of workers."""
 
     def __init__(self, servers: int | None = None, workers: int | None = None) -> None:
         super().__init__()
@@ -128,22 +128,22 @@ class ScaleRequested(Message):
 
 
 class BulkActionRequested(Message):
-    """Failed tasks are to be retried, or discarded."""
+    """A table asks to retry or discard failed tasks."""
 
-    def __init__(self, act: BulkAction, seqs: Sequence[int], matching: int) -> None:
+    def __init__(self, action: BulkAction, seqs: Sequence[int], matching: int) -> None:
         super().__init__()
-        self.act = act
+        self.action = action
         self.seqs = seqs
         self.matching = matching
-        """How many the filter finds."""
+        """How many tasks the filter matches."""
 
 
 class UndoRequested(Message):
-    """The last retry or discard is to be taken back."""
+    """A table asks to undo the last retry or discard."""
 
 
 class ExportRequested(Message):
-    """What a search finds is to be written to a file."""
+    """A table asks to write the tasks of a search to a file."""
 
     def __init__(self, search: Search, order: SortOrder, count: int) -> None:
         super().__init__()
@@ -153,17 +153,17 @@ class ExportRequested(Message):
 
 
 class CopyRequested(Message):
-    """A text is to be copied to the clipboard."""
+    """A widget asks to copy a text to the clipboard."""
 
     def __init__(self, text: str, what: str) -> None:
         super().__init__()
         self.text = text
         self.what = what
-        """What it is, in a word."""
+        """What the text is, for the notification."""
 
 
 class WorkerSelected(Message):
-    """The results of one worker are wanted."""
+    """The person has selected a worker, whose results are to be shown; empty for all workers."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class WorkerSelected(Message):
 
 
 class NotificationRequested(Message):
-    """Something is to be said to the person."""
+    """A widget asks to show a notification."""
 
     def __init__(self, text: str, *, trouble: bool = False) -> None:
         super().__init__()

@@ -4,21 +4,30 @@ from core import config, encryption
 from core.config import Option
 from core.supervisor import options as supervisor
 
-UP = Option("tui.up", config.switch, False, "start the system first, if it does not run", ("--up",))
+UP = Option("tui.up", config.switch, False, "start the system first, unless it is running", ("--up",))
 READ_ONLY = Option(
-    "tui.read-only", config.switch, False, "only look: every command that acts is away", ("--read-only",)
+    "tui.read-only",
+    config.switch,
+    False,
+    "change nothing: commands that act on the system are disabled",
+    ("--read-only",),
 )
 DUMP = Option(
-    "tui.dump", config.switch, False, "print what the console would show, as one JSON object, and end", ("--dump",)
+    "tui.dump", config.switch, False, "print what the console would show as one JSON object, and exit", ("--dump",)
 )
 LANGUAGE = Option(
-    "tui.lang", config.optional_text, "", "en or es; what the environment says when left out", ("--lang",), "LANGUAGE"
+    "tui.lang",
+    config.optional_text,
+    "",
+    "en or es; by default the language of the environment",
+    ("--lang",),
+    "LANGUAGE",
 )
 THEME = Option(
     "tui.theme",
     config.optional_text,
     "",
-    "cauce, cauce-light, cauce-contrast or cauce-16; the one that was used last when left out",
+    "cauce, cauce-light, cauce-contrast or cauce-16; by default the last one used",
     ("--theme",),
     "THEME",
 )
@@ -26,17 +35,19 @@ GLYPHS = Option(
     "tui.glyphs",
     config.choice("auto", "unicode", "ascii"),
     "auto",
-    "ascii for a terminal or a font without lines, bars and dots; auto asks the terminal's name and encoding",
+    "ascii for a terminal or font without lines, bars and dots; auto decides by the terminal's name and encoding",
     ("--glyphs",),
     "GLYPHS",
 )
-HZ = Option("tui.hz", config.seconds(0.1, 10), 2.0, "how many times a second to look at the system", ("--hz",), "N")
+HZ = Option(
+    "tui.hz", config.seconds(0.1, 10), 2.0, "how many times a second to read the state of the system", ("--hz",), "N"
+)
 WEB = Option("tui.web", config.switch, False, "serve the console to a browser of this machine", ("--web",))
 WEB_PORT = Option(
     "tui.web-port",
     config.whole_number(0, 65535),
     0,
-    "where --web serves; 0 takes one that is free",
+    "port of --web; 0 takes a free one",
     ("--web-port",),
     "N",
 )

@@ -1,4 +1,4 @@
-"""Every command by its name, for the command palette."""
+"""The commands of the command palette."""
 
 from collections.abc import Iterable
 
@@ -10,21 +10,21 @@ from tui.translations import Translations
 
 
 class CommandProvider(Provider):
-    """Finds the commands that can be given where the focus is, and those of everywhere."""
+    """Finds the commands that are available at the focus, by name."""
 
     async def discover(self) -> Hits:
-        """All of them, before anything is typed."""
+        """Yield all commands, before anything is typed."""
         for command, node in self._available():
-            yield DiscoveryHit(self._name(command), self._giver(command, node), help=self._tr(command.help))
+            yield DiscoveryHit(self._name(command), self._runner(command, node), help=self._tr(command.help))
 
     async def search(self, query: str) -> Hits:
-        """Those whose name is like it."""
+        """Yield the commands whose name matches."""
         matcher = self.matcher(query)
         for command, node in self._available():
             name = self._name(command)
             score = max(matcher.match(name), matcher.match(command.label))
             if score > 0:
-                yield Hit(score, matcher.highlight(name), self._giver(command, node), help=self._tr(command.help))
+                yield Hit(score, matcher.highlight(name), self._runner(command, node), help=self._tr(command.help))
 
     @property
     def _tr(self) -> Translations:
@@ -42,12 +42,12 @@ class CommandProvider(Provider):
                 seen.add(command.id)
                 yield command, active.node
 
-    def _giver(self, command: Command, node: DOMNode) -> "CommandRunner":
+    def _runner(self, command: Command, node: DOMNode) -> "CommandRunner":
         return CommandRunner(self, command, node)
 
 
 class CommandRunner:
-    """Gives one command when it is called."""
+    """Runs one command when it is called."""
 
     def __init__(self, provider: Provider, command: Command, node: DOMNode) -> None:
         self._provider = provider
@@ -55,5 +55,5 @@ class CommandRunner:
         self._node = node
 
     async def __call__(self) -> None:
-        """Give it."""
+        """Run the command."""
         await self._provider.app.run_action(self._command.action, self._node)

@@ -1,4 +1,4 @@
-"""From what a person has written to payloads and tasks. Pure."""
+"""Payloads and tasks from the text that a person has written. Pure."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,11 @@ from core.client import NewSubmission
 from core.jsontext import Json
 from tui.translations import Translations
 
-LONGEST_LINE = 1024 * 1024
+MAX_LINE = 1024 * 1024
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written in the form."""
+    """The fields of the form."""
 
     kind: str = ""
     payload: str = ""
@@ -21,15 +21,15 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     delay: str = ""
     retries: str = ""
     as_text: bool = False
-    """Never take the payload for JSON."""
+    """Whether the payload is a text even if it is JSON."""
 
 
 class DraftError(ValueError):
-    """A field of the form is wrong; says which and what would be right."""
+    """A field of the form is wrong; the message names it and what it must be."""
 
 
 def payload_of(text: str, *, as_text: bool) -> tuple[Json, bool]:
-    """The payload, and whether it is JSON: a text that is JSON, unless it is to stay a text."""
+    """Return the payload and whether it is JSON."""
     if as_text:
         return text, False
     try:
@@ -39,7 +39,7 @@ def payload_of(text: str, *, as_text: bool) -> tuple[Json, bool]:
 
 
 def describe(text: str, tr: Translations, *, as_text: bool) -> str:
-    """Say as what a payload will be sent."""
+    """Describe how a payload will be sent."""
     if not text:
         return tr("an empty text")
     value, is_json = payload_of(text, as_text=as_text)
@@ -50,7 +50,7 @@ def describe(text: str, tr: Translations, *, as_text: bool) -> str:
 
 
 def task_of(draft: Draft, tr: Translations) -> NewSubmission:
-    """The task that is written in the form.
+    """Return the task that the form describes.
 
     Raises:
         DraftError: a field is wrong.
@@ -66,7 +66,7 @@ def task_of(draft: Draft, tr: Translations) -> NewSubmission:
 
 
 def tasks_of_lines(lines: Iterator[str], draft: NewSubmission, *, as_text: bool) -> Iterator[NewSubmission]:
-    """A task for each line that is not blank; the id of the draft and the number of the line are its id."""
+    """Make a task for each line that is not blank. Its id is the draft's id and the number of the line."""
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if text.strip():

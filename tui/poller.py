@@ -1,7 +1,7 @@
-"""The poller: looks again and again in a thread of its own, and hands each view over.
+"""The poller: a thread that builds views of the system and hands them over.
 
-A view that the screen has not taken in yet is not followed by another: when the screen is late, looks are left out
-and nothing piles up.
+It builds no view before the screen has requested the next one: when the screen is late, views are skipped and none
+queue up.
 """
 
 import logging
@@ -11,55 +11,55 @@ from collections.abc import Callable
 
 from tui.view import View
 
-CALM = 2
-"""How many times rarer it looks while no task moves."""
+IDLE_FACTOR = 2
+"""How many intervals pass between two views while no task moves."""
 
 _log = logging.getLogger("cauce.tui")
 
 
 class Poller:
-    """Owns the thread.
+    """The thread that polls the system.
 
     Args:
-        look: makes a view, in the thread, of the monotonic time and the seconds since the epoch.
-        hand_over: takes it; may be called from any thread.
-        interval: seconds between two looks; twice as many while no task moves.
-        close: lets go of what `look` uses, in the thread.
+        build: builds a view, in the thread, from the monotonic time and the seconds since the epoch.
+        hand_over: takes the view; called from the thread.
+        interval: seconds between two views; longer while no task moves.
+        close: closes what `build` uses, in the thread.
     """
 
     def __init__(
         self,
-        look: Callable[[float, float], View],
+        build: Callable[[float, float], View],
         hand_over: Callable[[View], object],
         interval: float,
         close: Callable[[], None],
     ) -> None:
-        self._look = look
+        self._build = build
         self._hand_over = hand_over
         self._interval = interval
         self._close = close
         self._wake = threading.Event()
-        self._taken = threading.Event()
-        self._leaving = False
-        self._seen: View | None = None
+        self._next_requested = threading.Event()
+        self._stopping = False
+        self._last_view: View | None = None
         self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
-    def poke(self) -> None:
-        """Look now: something has just been done."""
+    def look_now(self) -> None:
+        """Build a view now: something has just been done."""
         self._wake.set()
 
-    def taken(self) -> None:
-        """Note that the last view has been taken in."""
-        self._taken.set()
+    def request_next(self) -> None:
+        """Allow the next view: the last one has been received."""
+        self._next_requested.set()
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End; a look that hangs is not waited for longer than `timeout` seconds."""
-        self._leaving = True
-        self._taken.set()
+        """End the thread. Wait at most `timeout` seconds for a view that is being built."""
+        self._stopping = True
+        self._next_requested.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
@@ -68,29 +68,31 @@ class Poller:
         try:
             while True:
                 began = time.monotonic()
-                # First these, then the question whether to leave: else an end that comes in between would be missed.
+                # Cleared before the flag is read: otherwise a stop in between would be missed.
                 self._wake.clear()
-                self._taken.clear()
-                if self._leaving:
+                self._next_requested.clear()
+                if self._stopping:
                     return
-                before, self._seen = self._seen, self._step(began)
-                self._taken.wait()
-                pause = self._interval * patience(before, self._seen)
+                former, self._last_view = self._last_view, self._build_safely(began)
+                self._next_requested.wait()
+                pause = self._interval * interval_factor(former, self._last_view)
                 self._wake.wait(max(0.0, began + pause - time.monotonic()))
         finally:
             self._close()
 
-    def _step(self, now: float) -> View:
+    def _build_safely(self, now: float) -> View:
         try:
-            view = self._look(now, time.time())
-        except Exception as error:  # noqa: BLE001 - a console that shows nothing new is worse than one that says why
-            _log.exception("the system could not be looked at")
-            view = View(number=-1, supervisor_trouble=f"the system can't be looked at: {type(error).__name__}: {error}")
-        if not self._leaving:
+            view = self._build(now, time.time())
+        except Exception as error:  # noqa: BLE001 - a console that shows nothing new is worse than one that shows why
+            _log.exception("no view could be built")
+            view = View(
+                number=-1, supervisor_trouble=f"the state of the system can't be read: {type(error).__name__}: {error}"
+            )
+        if not self._stopping:
             self._hand_over(view)
         return view
 
 
-def patience(before: View | None, view: View) -> int:
-    """How many intervals may pass until the next look: more while no task moves."""
-    return CALM if before is not None and view.ledger == before.ledger else 1
+def interval_factor(former: View | None, view: View) -> int:
+    """Return how many intervals pass until the next view: more while no task moves."""
+    return IDLE_FACTOR if former is not None and view.ledger == former.ledger else 1

@@ -1,4 +1,4 @@
-"""What a person has chosen and finds again the next time: theme, density, tab. It is state, and no setting."""
+"""The person's choices that are restored the next time: theme, density, tab. They are state, not settings."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from core.file_permissions import owner_only
 
 
 class Preferences:
-    """Keeps them in a file of the system's directory. One that can't be read or written is nobody's trouble.
+    """The choices, kept in a file of the system's directory. Failures to read or write it are ignored.
 
     Args:
         path: the file.
@@ -24,24 +24,24 @@ class Preferences:
             self._values = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
 
     @property
-    def everything(self) -> Mapping[str, object]:
-        """All of them, by names."""
+    def values(self) -> Mapping[str, object]:
+        """All choices by name."""
         return self._values
 
     def text(self, name: str, default: str) -> str:
-        """A text."""
+        """Return a choice that is a text."""
         value = self._values.get(name)
         return value if isinstance(value, str) else default
 
     def flag(self, name: str) -> bool:
-        """Yes or no; no when nothing was chosen."""
+        """Return whether a choice is true."""
         return self._values.get(name) is True
 
     def put(self, name: str, value: object) -> None:
-        """Keep a choice."""
+        """Store a choice."""
         self._values[name] = value
-        scratch = self._path.with_suffix(f".{os.getpid()}")
+        temporary = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError, ValueError):
-            with open(scratch, "wb", opener=owner_only) as stream:
+            with open(temporary, "wb", opener=owner_only) as stream:
                 stream.write(msgspec.json.encode(self._values))
-            scratch.replace(self._path)
+            temporary.replace(self._path)

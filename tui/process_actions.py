@@ -61,13 +61,13 @@ class ProcessActions:
             self._operate(control, operation, names)
 
     def _operate(self, control: SystemControl, operation: Operation, names: Sequence[str]) -> None:
-        told = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}[operation]
+        done = {"start": "started", "stop": "stopped", "restart": "restarted", "kill": "killed"}[operation]
         joined = ", ".join(names)
         self._screen.show_notification(self._tr("{what} {names} …", what=self._tr(operation), names=joined))
         self._jobs.start(
             operation,
             lambda: control.operate(operation, names),
-            lambda _: self._screen.show_notification(self._tr("{names} {told}", names=joined, told=self._tr(told))),
+            lambda _: self._screen.show_notification(self._tr("{names} {told}", names=joined, told=self._tr(done))),
         )
 
     def scale(self, servers: int | None, workers: int | None) -> None:
@@ -92,7 +92,7 @@ class ProcessActions:
         if control is None:
             return
         if self._screen.view.report is not None:
-            self._screen.show_notification(self._tr("The system runs already."))
+            self._screen.show_notification(self._tr("The system is running already."))
             return
         self.run_start(control.up)
 
@@ -115,7 +115,7 @@ class ProcessActions:
 
         def on_done(report: SystemStatus | None) -> None:
             if report is None:
-                on_failed(self._tr("It has ended before it was ready."))
+                on_failed(self._tr("It ended before it was ready."))
                 return
             self._is_starting = False
             # The header shows that the system is ready; a notification would only cover what is done next.
@@ -138,7 +138,7 @@ class ProcessActions:
             return
         report = self._screen.view.report
         question = self._tr("Stop the whole system ({count} processes)?", count=len(report.processes) if report else 0)
-        more = self._tr("Servers and workers finish what they hold; nothing that was accepted is lost.")
+        more = self._tr("Servers and workers finish their tasks in flight; no accepted task is lost.")
         confirm_first(self._screen, question, self._tr("Stop"), lambda: self._stop(control), more=more)
 
     def _stop(self, control: SystemControl, on_stopped: Callable[[], None] | None = None) -> None:

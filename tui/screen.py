@@ -47,27 +47,27 @@ from tui.view import EMPTY, StartView
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
 from tui.widgets.start_line import StartLine
 
-SWEEP_DELAY = 0.1
+COLLECT_DELAY = 0.1
 """Seconds from the closing of a dialog to the garbage collection: the screen has been drawn by then."""
 
 NOTIFICATION_SECONDS, TROUBLE_SECONDS = 4, 8
 """How long a notification is shown."""
 
 _log = logging.getLogger("cauce.tui")
-Maker = Callable[[Translations], Tab]
+TabFactory = Callable[[Translations], Tab]
 R = TypeVar("R")
 
 
 class MainScreen(Screen[None]):
-    """Header, ledger, tabs, keys.
+    """The main screen: header, ledger, tabs and keys.
 
     Args:
-        source: of everything that is shown and done.
+        source: of the system.
         tr: translates the texts of the console.
-        tabs: label and maker of each, by its id.
+        tabs: label and factory of each, by its id.
         first: the id of the tab to open.
-        clock: tells the time, in seconds since the epoch.
-        start: starts the system, when that is wanted from the beginning.
+        clock: gives the time, in seconds since the epoch.
+        start: starts the system, when the console is to do so at once.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.GLOBAL)
@@ -78,7 +78,7 @@ class MainScreen(Screen[None]):
         self,
         source: Source,
         tr: Translations,
-        tabs: Mapping[str, tuple[str, Maker]],
+        tabs: Mapping[str, tuple[str, TabFactory]],
         first: str,
         clock: Callable[[], float] = time.time,
         start: Start | None = None,
@@ -87,14 +87,14 @@ class MainScreen(Screen[None]):
         self.tr = tr
         self.view = EMPTY
         self._source = source
-        self._makers = tabs
-        self._made: dict[str, Tab] = {}
-        # What was remembered may be of another version.
+        self._factories = tabs
+        self._tabs: dict[str, Tab] = {}
+        # The remembered tab may be of another version.
         self._opened = first if first in tabs else next(iter(tabs))
         self._feeds: dict[str, TaskFeed] = {}
         self._logs: LogSource | None = None
-        self._watcher = source.watcher(lambda view: self.post_message(ViewTaken(view)))
-        self._jobs = Jobs(tr, self.post_message, self.show_notification, self._watcher.poke, self._show_progress)
+        self._poller = source.poller(lambda view: self.post_message(ViewTaken(view)))
+        self._jobs = Jobs(tr, self.post_message, self.show_notification, self._poller.look_now, self._show_progress)
         self._task_actions = TaskActions(self, self._jobs, clock, self.show_submission, self._search_failed_again)
         self._process_actions = ProcessActions(self, self._jobs, self.show_start, lambda: self.app.exit())
         self._start = start
@@ -108,7 +108,7 @@ class MainScreen(Screen[None]):
         self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")
 
     def compose(self) -> ComposeResult:
-        """The lines around, and the place for the tabs."""
+        """Compose the lines around the tabs, and the container of the tabs."""
         yield Static(
             self.tr("The window is too small: Cauce needs 60 columns and 16 lines."), id="too-small", markup=False
         )
@@ -121,16 +121,16 @@ class MainScreen(Screen[None]):
             yield KeyBar(self.tr, id="keys")
 
     async def on_mount(self) -> None:
-        """Open the first tab, and begin to look."""
+        """Open the first tab and start the poller."""
         await self._open(self._opened)
-        self._watcher.start()
+        self._poller.start()
         if self._start is not None:
             self._process_actions.run_start(self._start)
 
     def on_unmount(self) -> None:
-        """End what was begun."""
+        """Stop all threads and close the control."""
         self._jobs.cancel_all()
-        self._watcher.stop()
+        self._poller.stop()
         for feed in self._feeds.values():
             feed.stop()
         if self._logs is not None:
@@ -143,7 +143,7 @@ class MainScreen(Screen[None]):
     @property
     def tab(self) -> Tab:
         """The tab that is open."""
-        return self._made[self._opened]
+        return self._tabs[self._opened]
 
     @property
     def tab_name(self) -> str:
@@ -151,22 +151,22 @@ class MainScreen(Screen[None]):
         return self._opened
 
     @property
-    def _at_rest(self) -> bool:
-        """Whether nothing that comes is shown now."""
+    def _is_paused(self) -> bool:
+        """Whether new views, tasks and lines are not shown now."""
         return self._frozen or self._covered
 
     @property
     def remembered(self) -> Mapping[str, object]:
-        """What a person finds again the next time, by names."""
-        found: dict[str, object] = {"tab": self._opened}
-        for tab in self._made.values():
-            found |= tab.remembered
-        return found
+        """The choices to restore the next time, by name."""
+        choices: dict[str, object] = {"tab": self._opened}
+        for tab in self._tabs.values():
+            choices |= tab.remembered
+        return choices
 
     @on(ViewTaken)
     def _show_view(self, event: ViewTaken) -> None:
         event.stop()
-        self._watcher.taken()
+        self._poller.request_next()
         if self._frozen:
             return
         self.view = event.view
@@ -178,58 +178,58 @@ class MainScreen(Screen[None]):
 
     def _draw(self) -> None:
         view = self.view
-        # A system that is being started has no journal yet, which is no trouble.
-        shown = (
-            replace(view, snapshot=replace(view.snapshot, trouble="")) if self._process_actions.is_starting else view
-        )
-        self.header.show(shown)
+        in_header = view
+        if self._process_actions.is_starting:
+            # A system that is being started has no journal yet, which is no trouble.
+            in_header = replace(view, snapshot=replace(view.snapshot, trouble=""))
+        self.header.show(in_header)
         self.ledger.show(view)
         self.bar.count("failed", view.ledger.failed)
-        self._shielded(self.tab, lambda tab: tab.show(view))
+        self._call_tab(self.tab, lambda tab: tab.show(view))
 
     def on_screen_suspend(self) -> None:
-        """Rest while a dialog lies over the tabs: to draw what is under it would cost most of what it costs itself."""
+        """Pause while a dialog covers the tabs: drawing them costs nearly as much as without the dialog."""
         self._covered = True
-        self._rest(self.tab)
+        self._update_following(self.tab)
 
     def on_screen_resume(self) -> None:
-        """Show what has come meanwhile."""
+        """Show the current view after a dialog."""
         if self._covered:
-            garbage_collection.forget_dialogs()
-            self.set_timer(SWEEP_DELAY, garbage_collection.sweep)
+            garbage_collection.drop_dialog_cache()
+            self.set_timer(COLLECT_DELAY, garbage_collection.collect)
         self._covered = False
-        if self._opened in self._made:
-            self._rest(self.tab)
+        if self._opened in self._tabs:
+            self._update_following(self.tab)
             self._draw()
 
     @on(TasksRead)
-    def _take_tasks(self, event: TasksRead) -> None:
+    def _show_tasks(self, event: TasksRead) -> None:
         event.stop()
-        for tab in self._made.values():
+        for tab in self._tabs.values():
             if event.name in tab.feeds:
-                self._shielded(tab, lambda tab: tab.take(event.name, event.news))
+                self._call_tab(tab, lambda tab: tab.take(event.name, event.news))
 
     @on(LogsRead)
-    def _take_logs(self, event: LogsRead) -> None:
+    def _show_logs(self, event: LogsRead) -> None:
         event.stop()
-        for tab in self._made.values():
+        for tab in self._tabs.values():
             if tab.reads_logs:
-                self._shielded(tab, lambda tab: tab.take_logs(event.news))
+                self._call_tab(tab, lambda tab: tab.take_logs(event.news))
 
-    def _shielded(self, tab: Tab, call: Callable[[Tab], None]) -> None:
-        """Hand something to a tab. A fault in it is shown there, and all else goes on."""
+    def _call_tab(self, tab: Tab, call: Callable[[Tab], None]) -> None:
+        """Call a tab. A fault in it is shown there and stops nothing else."""
         try:
             call(tab)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other tabs are not to blame
+        except Exception as error:  # noqa: BLE001 - a fault in one tab must not end the others
             _log.exception("the tab %s is broken", tab.id)
-            told = self.tr("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
-            tab.broken(display_text.clean(told))
+            text = self.tr("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
+            tab.broken(display_text.clean(text))
 
     async def _open(self, name: str) -> None:
-        """Open a tab; it is made when it is opened for the first time."""
+        """Open a tab. It is made when it is first opened."""
         switcher = self.query_one(ContentSwitcher)
-        if name not in self._made:
-            tab = self._made[name] = self._makers[name][1](self.tr)
+        if name not in self._tabs:
+            tab = self._tabs[name] = self._factories[name][1](self.tr)
             tab.read_only = self.read_only
             await switcher.mount(tab)
             if not tab.is_attached:
@@ -237,21 +237,21 @@ class MainScreen(Screen[None]):
                 return
         switcher.current = self._opened = name
         self.bar.show(name)
-        tab = self._made[name]
-        self._rest(tab)
-        self._shielded(tab, lambda tab: tab.show(self.view))
+        tab = self._tabs[name]
+        self._update_following(tab)
+        self._call_tab(tab, lambda tab: tab.show(self.view))
         if tab.first_focus is not None:
             tab.first_focus.focus()
         self.refresh_bindings()
 
-    def _rest(self, active: Tab) -> None:
-        """Let the feeds of the open tab follow, and the others rest."""
+    def _update_following(self, active: Tab) -> None:
+        """Let the feeds of the open tab follow, and pause the others."""
         for name, feed in self._feeds.items():
-            feed.follow(name in active.feeds and not self._at_rest)
+            feed.follow(name in active.feeds and not self._is_paused)
         if self._logs is not None:
-            self._logs.follow(active.reads_logs and not self._at_rest)
+            self._logs.follow(active.reads_logs and not self._is_paused)
 
-    # What tabs want to know.
+    # What tabs ask to read.
 
     def _feed(self, name: str) -> TaskFeed:
         feed = self._feeds.get(name)
@@ -259,14 +259,14 @@ class MainScreen(Screen[None]):
             feed = self._source.tasks(lambda news: self.post_message(TasksRead(name, news)), name)
             self._feeds[name] = feed
             feed.start()
-            feed.follow(name in self.tab.feeds and not self._at_rest)
+            feed.follow(name in self.tab.feeds and not self._is_paused)
         return feed
 
     @on(SearchRequested)
     def _search(self, event: SearchRequested) -> None:
         event.stop()
-        number = self._feed(event.feed).look_for(event.search, event.order)
-        for tab in self._made.values():
+        number = self._feed(event.feed).search_for(event.search, event.order)
+        for tab in self._tabs.values():
             if event.feed in tab.feeds:
                 tab.searching(event.feed, number)
 
@@ -274,9 +274,9 @@ class MainScreen(Screen[None]):
     def _read_rows(self, event: RowsRequested) -> None:
         event.stop()
         if event.ids:
-            self._feed(event.feed).want_ids(event.ids)
+            self._feed(event.feed).read_rows_by_id(event.ids)
         else:
-            self._feed(event.feed).want(event.seqs)
+            self._feed(event.feed).read_rows(event.seqs)
 
     @on(DetailRequested)
     def _read_detail(self, event: DetailRequested) -> None:
@@ -285,7 +285,7 @@ class MainScreen(Screen[None]):
 
     def _show_detail(self, task: Task | None) -> None:
         if task is None:
-            self.show_notification(self.tr("This task is not in the book."), trouble=True)
+            self.show_notification(self.tr("This task is not in the journal."), trouble=True)
         else:
             self._detail.show(task)
             if not self.app.is_screen_installed(TaskDetail.NAME):
@@ -299,9 +299,9 @@ class MainScreen(Screen[None]):
         if self._logs is None:
             self._logs = self._source.logs(lambda news: self.post_message(LogsRead(news)))
             self._logs.start()
-            self._logs.follow(self.tab.reads_logs and not self._at_rest)
+            self._logs.follow(self.tab.reads_logs and not self._is_paused)
         number = self._logs.choose(event.names)
-        for tab in self._made.values():
+        for tab in self._tabs.values():
             if tab.reads_logs:
                 tab.choosing(number)
 
@@ -313,13 +313,13 @@ class MainScreen(Screen[None]):
         return self._source.control is None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return whether this console has the command: a read-only one lacks those that change something."""
+        """Disable the commands that change something in a read-only console."""
         return commands.is_allowed(action, read_only=self.read_only)
 
     def require_control(self) -> SystemControl | None:
         """Return the control of the system. A read-only console has none: notify the person and return None."""
         if self._source.control is None:
-            self.show_notification(self.tr("This console only looks (--read-only)."), trouble=True)
+            self.show_notification(self.tr("This console is read-only (--read-only)."), trouble=True)
         return self._source.control
 
     def show_dialog(self, dialog: Screen[R], on_result: Callable[[R | None], None]) -> None:
@@ -338,19 +338,19 @@ class MainScreen(Screen[None]):
     def show_start(self, start: StartView) -> None:
         """Show the progress of a start of the system."""
         self.start_line.show(start)
-        self._watcher.poke()
+        self._poller.look_now()
 
     def show_submission(self, event: SubmissionEvent) -> None:
         """Show what has become of a submission."""
-        for tab in self._made.values():
-            self._shielded(tab, lambda tab: tab.answered(event))
+        for tab in self._tabs.values():
+            self._call_tab(tab, lambda tab: tab.answered(event))
 
     def _show_progress(self, text: str) -> None:
         self.header.note = text
         self.header.refresh()
 
     def _search_failed_again(self) -> None:
-        for tab in self._made.values():
+        for tab in self._tabs.values():
             tab.settled()
 
     @on(ScreenCall)
@@ -381,7 +381,7 @@ class MainScreen(Screen[None]):
     @on(BulkActionRequested)
     def _retry_or_discard(self, event: BulkActionRequested) -> None:
         event.stop()
-        self._task_actions.ask_for_bulk_action(event.act, event.seqs, event.matching)
+        self._task_actions.ask_for_bulk_action(event.action, event.seqs, event.matching)
 
     @on(UndoRequested)
     def _undo(self, event: UndoRequested) -> None:
@@ -396,7 +396,7 @@ class MainScreen(Screen[None]):
     @on(OperationRequested)
     def _operate(self, event: OperationRequested) -> None:
         event.stop()
-        self._process_actions.operate(event.what, event.names)
+        self._process_actions.operate(event.operation, event.names)
 
     @on(ScaleRequested)
     def _scale(self, event: ScaleRequested) -> None:
@@ -426,11 +426,11 @@ class MainScreen(Screen[None]):
         await self._open(name)
 
     def action_freeze(self) -> None:
-        """Hold the picture still, or let it go on."""
+        """Freeze the display, or let it go on."""
         self._frozen = self.header.frozen = not self._frozen
         self.header.refresh()
-        self._rest(self.tab)
-        self._watcher.poke()
+        self._update_following(self.tab)
+        self._poller.look_now()
 
     def action_cancel(self) -> None:
         """Cancel the long job that was started last."""

@@ -1,4 +1,4 @@
-"""The real source: what the console shows and does of the system of one directory."""
+"""The source of the real console: the system of one directory."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,7 +29,7 @@ class LocalSource:
 
     Args:
         settings: of the console.
-        environment: what processes inherit that it starts.
+        environment: inherited by the processes that the console starts.
     """
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
@@ -42,60 +42,57 @@ class LocalSource:
             tls = encryption.for_client(settings)
             self._control = LocalSystemControl(settings, environment, self._journal, self._home, token, tls=tls)
 
-    def watching(self, patience: float = 0.0) -> ViewBuilder:
-        """What looks at the system, in whichever thread.
+    def view_builder(self, broker_timeout: float = 0.0) -> ViewBuilder:
+        """Make a builder of views, for one thread.
 
         Args:
-            patience: seconds to wait for the first answer of the queue.
+            broker_timeout: seconds to wait for the first reply of the broker.
         """
-        return ViewBuilder(self._journal, self._home, self._open_gauge, self._describe_broker(), patience)
+        return ViewBuilder(self._journal, self._home, self._open_gauge, self._describe_broker(), broker_timeout)
 
-    def watcher(self, hand_over: Callable[[View], object]) -> ViewPoller:
-        """What looks at the system again and again."""
-        watching = self.watching()
-        return Poller(watching.look, hand_over, 1.0 / self._settings[HZ], watching.close)
+    def poller(self, hand_over: Callable[[View], object]) -> ViewPoller:
+        """Make a poller that hands over a view at every interval."""
+        builder = self.view_builder()
+        return Poller(builder.build, hand_over, 1.0 / self._settings[HZ], builder.close)
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
-        """What finds tasks for one table."""
+        """Make the feed of one table of tasks."""
         return JournalTaskFeed(partial(self._journal.open_archive, readonly=True), hand_over, f"tasks-{name}")
 
     def task(self, seq: int) -> Task | None:
-        """Read everything about one task.
-
-        By a connection of its own, so that a person waits for no list that is being searched or followed.
-        """
+        """Read everything about one task. Its own connection does not wait for a search or a feed."""
         with self._journal.open_archive(readonly=True) as archive:
             return archive.task(seq)
 
     def logs(self, hand_over: Callable[[LogBatch], object]) -> LogSource:
-        """What reads logs."""
+        """Make the feed of the logs."""
         return LogFeed(self._home, hand_over)
 
     @property
     def control(self) -> SystemControl | None:
-        """What has things done; None for a console that only looks."""
+        """The control of the system; None in a read-only console."""
         return self._control
 
     def _describe_broker(self) -> str:
         try:
             return open_broker(self._settings[config.BROKER], self._home.directory).description
         except ConfigurationError:
-            # A private node that was never started has no address yet.
+            # A private RabbitMQ node that was never started has no address yet.
             return self._settings[config.BROKER]
 
     def _open_gauge(self, report: SystemStatus | None) -> DepthWatch | None:
-        """What watches the queue: of the broker that the supervisor runs the system on, as far as it can be reached."""
+        """Return the watch on the depth of the queue of the running system; None when the broker is not known here."""
         for url in dict.fromkeys((self._settings[config.BROKER], LOCAL)):
             try:
                 broker = open_broker(url, self._home.directory)
             except CauceError:
                 continue
             if report is None or broker.description == report.broker:
-                return DepthWatch(broker.gauge) if self._may_look(url) else None
+                return DepthWatch(broker.gauge) if self._exists(url) else None
         return None
 
-    def _may_look(self, url: str) -> bool:
-        """Whether looking makes nothing: an embedded queue that is not there yet is left so."""
+    def _exists(self, url: str) -> bool:
+        """Return whether the queue exists. To open an embedded queue would create it."""
         if not url.startswith("embedded"):
             return True
         name = url.partition(":")[2] or str(Path(".cauce") / "queue.db")

@@ -1,4 +1,4 @@
-"""What the console needs of the world, as interfaces: the programs give it the real ones, tests give it values."""
+"""The interfaces between the console and the system. Programs pass real ones, tests pass values."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -17,8 +17,8 @@ from tui.system_control import (
     BulkActionResult,
     BulkProgress,
     BulkSubmitResult,
+    OnProgress,
     Operation,
-    Progress,
     RunningIds,
     SubmitResult,
 )
@@ -27,121 +27,125 @@ from tui.view import View
 
 
 class ViewPoller(Protocol):
-    """Looks at the system again and again."""
+    """Polls the system, and hands over views."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
 
-    def poke(self) -> None:
-        """Look now."""
+    def look_now(self) -> None:
+        """Build a view now."""
 
-    def taken(self) -> None:
-        """Note that the last view has been taken in."""
+    def request_next(self) -> None:
+        """Allow the next view: the last one has been received."""
 
     def stop(self) -> None:
-        """End."""
+        """Stop."""
 
 
 class TaskFeed(Protocol):
-    """Finds tasks for a table."""
+    """Reads the tasks of one table."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
 
-    def look_for(self, search: Search, order: SortOrder) -> int:
-        """Look for something else; the number of the search."""
+    def search_for(self, search: Search, order: SortOrder) -> int:
+        """Replace the search. Returns its number."""
 
-    def want(self, seqs: Sequence[int]) -> None:
-        """Read these rows, and keep them fresh."""
+    def read_rows(self, seqs: Sequence[int]) -> None:
+        """Read these rows, and read them again when they change."""
 
-    def want_ids(self, ids: Sequence[str]) -> None:
-        """The same by the ids of the tasks."""
+    def read_rows_by_id(self, ids: Sequence[str]) -> None:
+        """Do the same by the ids of the tasks."""
 
     def follow(self, following: bool) -> None:
-        """Follow what comes, or rest."""
+        """Follow new results, or pause."""
 
     def stop(self) -> None:
-        """End."""
+        """Stop."""
 
 
 class LogSource(Protocol):
     """Reads logs."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
 
     def choose(self, names: Sequence[str] | None) -> int:
-        """Read the logs of these processes, of all when None; the number of this choice."""
+        """Read the logs of these processes; None means all. Returns the number of this choice."""
 
     def follow(self, following: bool) -> None:
-        """Go on reading, or rest."""
+        """Go on reading, or pause."""
 
     def stop(self) -> None:
-        """End."""
+        """Stop."""
 
 
 class SystemControl(Protocol):
-    """Has things done. Every call takes its time, and may raise `CauceError`."""
+    """Controls one system. Every call blocks, and may raise `CauceError`."""
 
     def submit(self, task: NewSubmission, listen: str) -> SubmitResult:
         """Submit one task."""
 
     def submit_many(
-        self, tasks: Iterable[NewSubmission], listen: str, progress: Progress, cancelled: threading.Event
+        self, tasks: Iterable[NewSubmission], listen: str, on_progress: OnProgress, cancelled: threading.Event
     ) -> BulkSubmitResult:
         """Submit many tasks."""
 
-    def load(self, order: LoadOptions, listen: str, progress: Progress, cancelled: threading.Event) -> BulkSubmitResult:
-        """Submit as many tasks as are ordered, at a rate."""
+    def load(
+        self, options: LoadOptions, listen: str, on_progress: OnProgress, cancelled: threading.Event
+    ) -> BulkSubmitResult:
+        """Submit tasks at a rate."""
 
-    def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
-        """Start the system in the background; None when it has ended before it was ready."""
+    def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus | None:
+        """Start the system in the background. Returns None when it ended before it was ready."""
 
     def down(self, timeout: float) -> StopResult:
-        """Take the system down."""
+        """Stop the system."""
 
-    def operate(self, what: Operation, names: Sequence[str]) -> SystemStatus:
-        """Have processes started, stopped, restarted or killed."""
+    def operate(self, operation: Operation, names: Sequence[str]) -> SystemStatus:
+        """Start, stop, restart or kill processes."""
 
     def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
-        """Run so many servers and workers."""
+        """Run this number of servers and workers."""
 
-    def settle(
-        self, act: BulkAction, seqs: Sequence[int], progress: Progress, cancelled: threading.Event
+    def apply(
+        self, action: BulkAction, seqs: Sequence[int], on_progress: OnProgress, cancelled: threading.Event
     ) -> BulkActionResult:
         """Retry or discard failed tasks."""
 
-    def undo(self, operation: int, running: RunningIds, progress: Progress, cancelled: threading.Event) -> BulkProgress:
-        """Take that back."""
+    def undo(
+        self, operation: int, running: RunningIds, on_progress: OnProgress, cancelled: threading.Event
+    ) -> BulkProgress:
+        """Undo a retry or discard."""
 
     def export(
-        self, search: Search, order: SortOrder, path: Path, progress: Progress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, on_progress: OnProgress, cancelled: threading.Event
     ) -> Exported:
-        """Write what a search finds to a file."""
+        """Write the tasks that a search matches to a file."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 class Source(Protocol):
-    """Makes all of these for one system."""
+    """Makes the poller, the feeds and the control of one system."""
 
-    def watcher(self, hand_over: Callable[[View], object]) -> ViewPoller:
-        """What looks at the system."""
+    def poller(self, hand_over: Callable[[View], object]) -> ViewPoller:
+        """Make the poller."""
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
-        """What finds tasks for one table."""
+        """Make the feed of one table."""
 
     def task(self, seq: int) -> Task | None:
-        """Read everything about one task, in whichever thread; None when it is not in the book.
+        """Read everything about one task, in any thread. Returns None when it is not in the journal.
 
         Raises:
-            CauceError: the book can't be read.
+            CauceError: the journal can't be read.
         """
 
     def logs(self, hand_over: Callable[[LogBatch], object]) -> LogSource:
-        """What reads logs."""
+        """Make the source of the logs."""
 
     @property
     def control(self) -> SystemControl | None:
-        """What has things done; None for a console that only looks."""
+        """The control of the system; None in a read-only console."""

@@ -1,4 +1,4 @@
-"""What the screen tells a tab about what it has asked for. Values."""
+"""The events of a submission that the screen passes to the tabs. Values."""
 
 from typing import TypeAlias
 
@@ -17,24 +17,24 @@ class SubmissionAccepted(msgspec.Struct, frozen=True):
 
 
 class SubmissionRefused(msgspec.Struct, frozen=True):
-    """What was asked for could not be done."""
+    """A submission failed."""
 
     reason: str
 
 
 class SubmissionProgress(msgspec.Struct, frozen=True):
-    """How far a long submission is."""
+    """The progress of a long submission."""
 
     count: int
     total: int | None
-    """None when it is not known."""
+    """None when it is unknown."""
     seconds: float
     share: float | None = None
-    """How much of it is done, between 0 and 1, where that is known though the total isn't."""
+    """The share that is done, between 0 and 1, when it is known although the total is not."""
 
 
 class SubmissionFinished(msgspec.Struct, frozen=True):
-    """A long submission is over."""
+    """A long submission has ended."""
 
     tally: BulkSubmitResult
     cancelled: bool

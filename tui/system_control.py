@@ -30,18 +30,20 @@ from core.supervisor.status import StopResult, SystemStatus
 from tui import exporting, system_start
 from tui.exporting import Exported
 
-ANSWER_TIMEOUT = 10.0
-PATIENCE = 8.0
-"""Seconds in which a server has to be found."""
+REPLY_TIMEOUT = 10.0
+"""Seconds a server has to reply."""
 
-AT_ONCE = 1000
-"""Tasks that are moved in one transaction: others write in between."""
+CONNECT_TIMEOUT = 8.0
+"""Seconds to find a server."""
 
-Progress = Callable[[int], None]
-"""Takes how far it is; may be called from any thread."""
+BATCH_SIZE = 1000
+"""Tasks moved in one transaction: between two of them, others can write."""
+
+OnProgress = Callable[[int], None]
+"""Takes the number of tasks done so far; called from any thread."""
 
 RunningIds = Callable[[], Collection[str]]
-"""The ids of the tasks that workers have in hand now; may be called from any thread."""
+"""Gives the ids of the tasks in flight; called from any thread."""
 
 Operation = Literal["start", "stop", "restart", "kill"]
 
@@ -53,11 +55,11 @@ class SubmitResult(msgspec.Struct, frozen=True):
     state: State
     duplicate: bool
     seconds: float
-    """From sending it to the answer."""
+    """From the submission to the reply."""
 
 
 class BulkSubmitResult(msgspec.Struct, frozen=True):
-    """What came of many."""
+    """The result of the submission of many tasks."""
 
     accepted: int = 0
     refused: int = 0
@@ -68,26 +70,26 @@ class BulkSubmitResult(msgspec.Struct, frozen=True):
 
 
 class BulkProgress(msgspec.Struct, frozen=True):
-    """How much was done of what was to be done to many tasks."""
+    """How far an operation on many tasks came."""
 
     moved: int
-    of: int
+    total: int
     cancelled: bool = False
     trouble: str = ""
-    """Why it went no further."""
+    """Why it could not continue."""
 
     @property
-    def whole(self) -> bool:
-        """Whether it came to its end."""
+    def is_complete(self) -> bool:
+        """Whether it was completed."""
         return not self.cancelled and not self.trouble
 
 
 class BulkActionResult(msgspec.Struct, frozen=True):
-    """What an operator has done about failed tasks."""
+    """The result of a retry or discard of failed tasks."""
 
-    act: BulkAction
+    action: BulkAction
     operation: int
-    extent: BulkProgress
+    progress: BulkProgress
 
 
 class LocalSystemControl:
@@ -95,12 +97,12 @@ class LocalSystemControl:
 
     Args:
         settings: of the console, and of what it starts.
-        environment: what processes inherit that it starts.
+        environment: inherited by the processes that it starts.
         journal: of the system.
         home: of its directory.
-        token: what servers want to be shown.
-        servers: where they are, when nobody says it.
-        tls: what to encrypt with; None for no encryption.
+        token: that servers require.
+        servers: their addresses, when the address of the system is unknown.
+        tls: the encryption; None for none.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class LocalSystemControl:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         with self._lock:
             if self._client is not None:
                 self._client[1].close()
@@ -137,7 +139,7 @@ class LocalSystemControl:
 
         Args:
             task: the task.
-            listen: where the system listens, as far as it is known.
+            listen: the address of the system; empty when it is unknown.
 
         Raises:
             CauceError: it was not accepted.
@@ -148,12 +150,12 @@ class LocalSystemControl:
         return SubmitResult(handle.id, handle.state, handle.duplicate, time.perf_counter() - began)
 
     def submit_many(
-        self, tasks: Iterable[NewSubmission], listen: str, progress: Progress, cancelled: threading.Event
+        self, tasks: Iterable[NewSubmission], listen: str, on_progress: OnProgress, cancelled: threading.Event
     ) -> BulkSubmitResult:
-        """Submit many tasks; those that were accepted before it is cancelled stay.
+        """Submit many tasks. Those accepted before a cancellation stay.
 
         Raises:
-            CauceError: no server answers any more.
+            CauceError: no server replies any more.
         """
         client = self._client_for(listen)
         began = time.perf_counter()
@@ -166,31 +168,33 @@ class LocalSystemControl:
                 first = first or f"{answer.id}: {answer.message}"
             else:
                 accepted += 1
-            progress(accepted + refused)
+            on_progress(accepted + refused)
         return BulkSubmitResult(accepted, refused, first, time.perf_counter() - began)
 
-    def load(self, order: LoadOptions, listen: str, progress: Progress, cancelled: threading.Event) -> BulkSubmitResult:
-        """Submit as many tasks as are ordered, at a rate.
+    def load(
+        self, options: LoadOptions, listen: str, on_progress: OnProgress, cancelled: threading.Event
+    ) -> BulkSubmitResult:
+        """Submit tasks at a rate.
 
         Raises:
-            CauceError: no server answers any more.
+            CauceError: no server replies any more.
         """
         client = self._client_for(listen)
         ending = threading.Event()
 
         def step(accepted: int) -> None:
-            # The load sets its own event at its end; the person's says that it was cancelled.
+            # The load sets `ending` at its end too, so that it can't be the person's event.
             if cancelled.is_set():
                 ending.set()
-            progress(accepted)
+            on_progress(accepted)
 
         with ConnectionPool(
             [Address.parse(each) for each in _addresses(listen, self._servers)],
             self._token,
-            ANSWER_TIMEOUT,
+            REPLY_TIMEOUT,
             tls=self._tls,
         ) as pool:
-            figures = LoadCommand(pool, client, order, PATIENCE, step, ending).run()
+            figures = LoadCommand(pool, client, options, CONNECT_TIMEOUT, step, ending).run()
         return BulkSubmitResult(
             figures.accepted,
             sum(figures.errors.values()),
@@ -211,8 +215,8 @@ class LocalSystemControl:
                 list(_addresses(listen, self._servers)),
                 self._token,
                 tls=self._tls,
-                timeout=ANSWER_TIMEOUT,
-                patience=PATIENCE,
+                timeout=REPLY_TIMEOUT,
+                patience=CONNECT_TIMEOUT,
                 spread=spread,
             )
             self._client = (listen, client)
@@ -220,73 +224,75 @@ class LocalSystemControl:
 
     # Processes.
 
-    def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
-        """Start the system in the background; None when it has ended before it was ready.
+    def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus | None:
+        """Start the system in the background. Returns None when it ended before it was ready.
 
         Raises:
-            CauceError: something can't be started.
+            CauceError: a process can't be started.
         """
-        return system_start.start(self._settings, self._environment, tell)
+        return system_start.start(self._settings, self._environment, on_progress)
 
     def down(self, timeout: float) -> StopResult:
-        """Take the system down.
+        """Stop the system.
 
         Raises:
-            SupervisorError: something can't be ended.
+            SupervisorError: a process can't be ended.
         """
         return commands.down(self._home, timeout)
 
-    def operate(self, what: Operation, names: Sequence[str]) -> SystemStatus:
-        """Have processes started, stopped, restarted or killed.
+    def operate(self, operation: Operation, names: Sequence[str]) -> SystemStatus:
+        """Start, stop, restart or kill processes.
 
         Raises:
-            SupervisorError: it can't be done; says why.
+            SupervisorError: it can't be done.
         """
-        return commands.operate(self._home, what, names)
+        return commands.operate(self._home, operation, names)
 
     def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
-        """Run so many servers and workers.
+        """Run this number of servers and workers.
 
         Raises:
-            SupervisorError: it can't be done; says why.
+            SupervisorError: it can't be done.
         """
         return commands.scale(self._home, servers=servers, workers=workers)
 
     # Failed tasks.
 
-    def settle(
-        self, act: BulkAction, seqs: Sequence[int], progress: Progress, cancelled: threading.Event
+    def apply(
+        self, action: BulkAction, seqs: Sequence[int], on_progress: OnProgress, cancelled: threading.Event
     ) -> BulkActionResult:
-        """Retry or discard failed tasks, some at a time.
+        """Retry or discard failed tasks, in batches.
 
         Raises:
-            JournalError: it can't be written.
+            JournalError: the journal can't be written.
         """
         with self._archive() as archive:
-            operation = archive.begin_operation(act, _user_name(), time.time())
-            extent = _some_at_a_time(
-                seqs, lambda some: archive.apply(operation, act, some, time.time()), progress, cancelled
+            operation = archive.begin_operation(action, _user_name(), time.time())
+            progress = _in_batches(
+                seqs, lambda batch: archive.apply(operation, action, batch, time.time()), on_progress, cancelled
             )
-        return BulkActionResult(act, operation, extent)
+        return BulkActionResult(action, operation, progress)
 
-    def undo(self, operation: int, running: RunningIds, progress: Progress, cancelled: threading.Event) -> BulkProgress:
-        """Take back what was done about failed tasks, as far as nothing has happened to them since, some at a time.
+    def undo(
+        self, operation: int, running: RunningIds, on_progress: OnProgress, cancelled: threading.Event
+    ) -> BulkProgress:
+        """Undo a retry or discard, in batches, for the tasks that have not changed since.
 
-        What is left when it is cancelled can be undone later.
+        The rest of a cancelled undo can be undone later.
 
         Raises:
-            JournalError: it can't be written.
+            JournalError: the journal can't be written.
         """
         with self._archive() as archive:
-            extent = _some_at_a_time(
+            progress = _in_batches(
                 archive.tasks_moved_by(operation),
-                lambda some: archive.undo(operation, some, running(), time.time()),
-                progress,
+                lambda batch: archive.undo(operation, batch, running(), time.time()),
+                on_progress,
                 cancelled,
             )
-            if extent.whole:
+            if progress.is_complete:
                 archive.mark_undone(operation, time.time())
-        return extent
+        return progress
 
     def _archive(self) -> Archive:
         if not self._journal.path.exists():
@@ -296,37 +302,37 @@ class LocalSystemControl:
     # Export.
 
     def export(
-        self, search: Search, order: SortOrder, path: Path, progress: Progress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, on_progress: OnProgress, cancelled: threading.Event
     ) -> Exported:
-        """Write what a search finds to a new file: as JSON lines, or as CSV when its name ends so.
+        """Write the tasks that a search matches to a new file: CSV when its name ends in .csv, else JSON lines.
 
         Raises:
             JournalError: the journal can't be read.
             ConfigurationError: the file can't be written.
         """
         with self._journal.open_archive(readonly=True) as archive:
-            return exporting.export(archive, search, order, path, progress, cancelled)
+            return exporting.export(archive, search, order, path, on_progress, cancelled)
 
 
-def _some_at_a_time(
-    seqs: Sequence[int], move: Callable[[Sequence[int]], int], progress: Progress, cancelled: threading.Event
+def _in_batches(
+    seqs: Sequence[int], move: Callable[[Sequence[int]], int], on_progress: OnProgress, cancelled: threading.Event
 ) -> BulkProgress:
-    """Move tasks, each batch in a transaction of its own; what was moved stays so when it ends early.
+    """Move tasks, each batch in its own transaction. What was moved stays moved when it ends early.
 
     Raises:
-        JournalError: none could be moved.
+        JournalError: no task could be moved.
     """
     moved = 0
-    for place in range(0, len(seqs), AT_ONCE):
+    for place in range(0, len(seqs), BATCH_SIZE):
         if cancelled.is_set():
             return BulkProgress(moved, len(seqs), cancelled=True)
         try:
-            moved += move(list(seqs[place : place + AT_ONCE]))
+            moved += move(list(seqs[place : place + BATCH_SIZE]))
         except JournalError as error:
             if not moved:
                 raise
             return BulkProgress(moved, len(seqs), trouble=str(error))
-        progress(min(len(seqs), place + AT_ONCE))
+        on_progress(min(len(seqs), place + BATCH_SIZE))
     return BulkProgress(moved, len(seqs))
 
 

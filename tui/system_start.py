@@ -1,6 +1,6 @@
-"""How the console has the system started. What can be refused at once is refused before there is a console.
+"""The start of the system by the console. What can be refused at once is refused before the console opens.
 
-Nothing here prints or draws: it returns values or raises errors.
+Nothing here prints or draws.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,15 +14,15 @@ from core.supervisor.home import Home
 from core.supervisor.status import Phase, SystemStatus
 
 Start = Callable[[Callable[[SystemStatus], None]], SystemStatus | None]
-"""Starts the system, tells how it stands again and again, and returns when it is ready; None when it has ended."""
+"""Starts the system, reports its status repeatedly, and returns when it is ready; None when it ended before."""
 
 
 def is_needed(settings: Settings) -> bool:
-    """Whether a start is wanted of a system that does not run yet.
+    """Return whether the system must be started.
 
     Raises:
-        ConfigurationError: it can't be started so.
-        AlreadyRunning: it runs otherwise than is asked for here.
+        ConfigurationError: it can't be started with these settings.
+        AlreadyRunning: it is running with other settings.
     """
     home = Home(settings[config.DIRECTORY])
     plan.check(settings, token=config.read_token(settings) is not None)
@@ -32,7 +32,7 @@ def is_needed(settings: Settings) -> bool:
     try:
         report = commands.status(home)
     except SupervisorError:
-        # One that has only just begun can't be asked yet; if it stays so, the start will say it.
+        # A supervisor that has just begun does not reply yet; if it never does, the start will fail.
         return True
     if report is None or report.phase is not Phase.RUNNING:
         return True
@@ -41,20 +41,20 @@ def is_needed(settings: Settings) -> bool:
 
 
 def start(
-    settings: Settings, environment: Mapping[str, str], tell: Callable[[SystemStatus], None]
+    settings: Settings, environment: Mapping[str, str], on_progress: Callable[[SystemStatus], None]
 ) -> SystemStatus | None:
-    """Start the system in the background, or wait for one that is being started already.
+    """Start the system in the background, or wait for a start that is under way.
 
     Args:
-        settings: as the supervisor's options describe them.
-        environment: what the supervisor and its processes inherit.
-        tell: called again and again until it is ready, with how it stands.
+        settings: of the supervisor.
+        environment: inherited by the supervisor and its processes.
+        on_progress: takes the status, repeatedly until the system is ready.
 
     Raises:
-        AlreadyRunning: it runs otherwise than is asked for here.
-        SupervisorError: something can't be started; says what, and nothing is left running.
+        AlreadyRunning: it is running with other settings.
+        SupervisorError: a process can't be started; nothing is left running.
     """
     try:
-        return launching.up_detached(settings, environment, tell)
+        return launching.up_detached(settings, environment, on_progress)
     except AlreadyRunning:
         return launching.attach(settings)

@@ -21,7 +21,7 @@ from tui.file_lines import FileLines
 from tui.jobs import Jobs
 from tui.source import SystemControl
 from tui.submission_events import SubmissionAccepted, SubmissionEvent, SubmissionFinished, SubmissionRefused
-from tui.system_control import BulkActionResult, BulkProgress, BulkSubmitResult, Progress, SubmitResult
+from tui.system_control import BulkActionResult, BulkProgress, BulkSubmitResult, OnProgress, SubmitResult
 
 SUBMIT_JOB = "submitting"
 BULK_JOB = "settling"
@@ -86,7 +86,7 @@ class TaskActions:
 
         self._screen.show_dialog(TextPrompt(self._tr, self._tr("Submit each line of which file?")), on_name)
 
-    def _submit_lines(self, draft: NewSubmission, lines: Iterable[str], progress: Progress, *, as_text: bool) -> None:
+    def _submit_lines(self, draft: NewSubmission, lines: Iterable[str], progress: OnProgress, *, as_text: bool) -> None:
         control = self._screen.require_control()
         if control is None:
             return
@@ -140,7 +140,7 @@ class TaskActions:
         count, tr = len(seqs), self._tr
         more = tr("{count} match the filter.", count=formatting.count(matching))
         if action is BulkAction.RETRY:
-            question = tr.count(count, "Run this task once more?", "Run {count} tasks once more?")
+            question = tr.count(count, "Retry this task?", "Retry {count} tasks?")
             yes = tr("Retry")
         else:
             question = tr.count(count, "Discard this task?", "Discard {count} tasks?")
@@ -150,34 +150,34 @@ class TaskActions:
 
     def _apply(self, control: SystemControl, action: BulkAction, seqs: Sequence[int]) -> None:
         def on_done(result: BulkActionResult, _: bool) -> None:
-            if result.extent.moved:
+            if result.progress.moved:
                 self._bulk_results.append(result)
-            self._screen.show_notification(self._describe_result(result), trouble=bool(result.extent.trouble))
+            self._screen.show_notification(self._describe_result(result), trouble=bool(result.progress.trouble))
             self._on_bulk_action_done()
 
         progress = self._jobs.header_reporter(BULK_JOB, len(seqs))
         self._jobs.start_cancellable(
-            BULK_JOB, lambda cancelled: control.settle(action, seqs, progress, cancelled), on_done
+            BULK_JOB, lambda cancelled: control.apply(action, seqs, progress, cancelled), on_done
         )
 
     def _describe_result(self, result: BulkActionResult) -> str:
-        extent, retried = result.extent, result.act is BulkAction.RETRY
-        if extent.whole:
+        outcome, retried = result.progress, result.action is BulkAction.RETRY
+        if outcome.is_complete:
             texts = ("{count} task runs again", "{count} tasks run again")
             if not retried:
                 texts = ("{count} task discarded", "{count} tasks discarded")
-            return self._tr.count(extent.moved, *texts)
+            return self._tr.count(outcome.moved, *texts)
         return self._describe_partial(
-            extent, "{count} of {total} retried" if retried else "{count} of {total} discarded"
+            outcome, "{count} of {total} retried" if retried else "{count} of {total} discarded"
         )
 
-    def _describe_partial(self, extent: BulkProgress, text: str) -> str:
+    def _describe_partial(self, outcome: BulkProgress, text: str) -> str:
         """Describe how far an operation came that ended early, and why it ended."""
-        count, total = formatting.count(extent.moved), formatting.count(extent.of)
+        count, total = formatting.count(outcome.moved), formatting.count(outcome.total)
         came = self._tr(text, count=count, total=total)
-        if extent.cancelled:
+        if outcome.cancelled:
             return self._tr("{came}, then cancelled. z undoes what was done.", came=came)
-        return self._tr("{came}, then: {reason}", came=came, reason=extent.trouble)
+        return self._tr("{came}, then: {reason}", came=came, reason=outcome.trouble)
 
     def undo(self) -> None:
         """Undo the last retry or discard."""
@@ -190,10 +190,10 @@ class TaskActions:
             return
         operation, total = last
 
-        def on_done(extent: BulkProgress, _: bool) -> None:
-            if extent.whole:
+        def on_done(outcome: BulkProgress, _: bool) -> None:
+            if outcome.is_complete:
                 self._bulk_results = [each for each in self._bulk_results if each.operation != operation]
-            self._screen.show_notification(self._describe_undo(extent), trouble=bool(extent.trouble))
+            self._screen.show_notification(self._describe_undo(outcome), trouble=bool(outcome.trouble))
             self._on_bulk_action_done()
 
         progress = self._jobs.header_reporter(BULK_JOB, total)
@@ -207,20 +207,20 @@ class TaskActions:
         """Return the number and size of the last operation that can be undone. This console's own come first."""
         operations = self._screen.view.operations
         undone = {operation.number for operation in operations if operation.undone_at is not None}
-        sizes = {result.operation: result.extent.moved for result in self._bulk_results}
+        sizes = {result.operation: result.progress.moved for result in self._bulk_results}
         sizes = sizes or {each.number: each.tasks for each in operations if each.tasks}
         open_ones = sorted(number for number in sizes if number not in undone)
         return (open_ones[-1], sizes[open_ones[-1]]) if open_ones else None
 
-    def _describe_undo(self, extent: BulkProgress) -> str:
+    def _describe_undo(self, outcome: BulkProgress) -> str:
         tr = self._tr
-        if extent.whole:
-            return tr.count(extent.moved, "{count} task is failed again", "{count} tasks are failed again")
-        count, total = formatting.count(extent.moved), formatting.count(extent.of)
+        if outcome.is_complete:
+            return tr.count(outcome.moved, "{count} task is failed again", "{count} tasks are failed again")
+        count, total = formatting.count(outcome.moved), formatting.count(outcome.total)
         came = tr("{count} of {total} are failed again", count=count, total=total)
-        if extent.cancelled:
+        if outcome.cancelled:
             return tr("{came}, then cancelled. z undoes the rest.", came=came)
-        return tr("{came}, then: {reason}", came=came, reason=extent.trouble)
+        return tr("{came}, then: {reason}", came=came, reason=outcome.trouble)
 
     # Export.
 
@@ -245,9 +245,9 @@ class TaskActions:
 
     def _export(self, control: SystemControl, search: Search, order: SortOrder, count: int, path: Path) -> None:
         def on_done(exported: Exported, _: bool) -> None:
-            written, total = formatting.count(exported.written), formatting.count(exported.of)
+            written, total = formatting.count(exported.written), formatting.count(exported.total)
             if exported.cancelled:
-                text = self._tr("Cancelled after {count} of {total}: no file was left.", count=written, total=total)
+                text = self._tr("Cancelled after {count} of {total}: no file was written.", count=written, total=total)
             else:
                 text = self._tr("{count} tasks written to {path}", count=written, path=str(path))
             self._screen.show_notification(text)

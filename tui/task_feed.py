@@ -1,7 +1,7 @@
-"""The feed of one table of tasks: finds what is searched for, follows what comes, and reads the rows that are in view.
+"""The feed of one table of tasks: searches tasks, follows new results, and reads the visible rows.
 
-It has a thread and a connection of its own, so that a search through millions holds up nothing else.
-A newer search interrupts the one before. What it finds is handed over as values, marked with the number of the search.
+Its own thread and connection keep a search through millions of tasks from delaying anything else. A new search
+interrupts the one before. Results are handed over as values, marked with the number of the search.
 """
 
 import contextlib
@@ -23,76 +23,76 @@ from core.repository.archive import MAX_RESULTS, Archive, OpenArchive, TaskRow
 from core.repository.search import Comparison, NumericField, Search, SortOrder
 
 FIRST_ROWS = 200
-"""How many are found first, before the whole list is made."""
+"""Tasks listed at once, before the whole list is read."""
 
 NEW_ROWS = 80
-"""Rows of the newest tasks that are read along, so that they can be drawn at once."""
+"""Rows of the first tasks that are read along, so that they can be drawn at once."""
 
-FOLLOW_EVERY = 0.25
-"""Seconds between two looks at what has come."""
+FOLLOW_INTERVAL = 0.25
+"""Seconds between two checks for new results."""
 
-OVERLAP = 2.0
-"""Seconds for which the newest results may still change their order: workers store side by side."""
+UNSETTLED_SECONDS = 2.0
+"""Seconds for which the newest results may still change their order: workers store concurrently."""
 
-REFRESH_EVERY = 1.0
-"""Seconds between two looks at the rows in view, when the journal has changed."""
+REFRESH_INTERVAL = 1.0
+"""Seconds between two reads of the visible rows, when the journal has changed."""
 
-RETRY_EVERY = 1.0
+RETRY_INTERVAL = 1.0
 
-LOOK_FOR_JOURNAL_EVERY = 0.1
-"""Seconds until it is looked again whether there is a journal, where there was none."""
+JOURNAL_CHECK_INTERVAL = 0.1
+"""Seconds between two attempts to open a journal that does not exist yet."""
 
-INTERRUPTIONS = 3
-"""How often something is tried anew that searches have interrupted."""
+MAX_INTERRUPTIONS = 3
+"""Attempts of a request that newer searches interrupt, before the last one."""
 
 _log = logging.getLogger("cauce.tui")
 
 
 class TaskQuery(msgspec.Struct, frozen=True):
-    """What a table wants to see."""
+    """The search of a table."""
 
     number: int = 0
-    """Of the search; grows with each."""
+    """Grows with each search."""
     search: Search = Search()
     order: SortOrder = SortOrder()
 
 
 class TasksListed(msgspec.Struct, frozen=True):
-    """What a search has found: numbers of tasks in the order in which they are shown, turned around when it is live."""
+    """The numbers of the tasks that a search has found, in the order of the table; reversed in a live list."""
 
     number: int
     seqs: "array[int]"
     rows: Mapping[int, TaskRow]
-    """Of those that are shown first."""
+    """The rows that are shown first."""
     complete: bool
-    """Otherwise these are only the first, and the rest is on its way."""
+    """Whether these are all. Otherwise the whole list follows."""
 
 
 class ListGrown(msgspec.Struct, frozen=True):
-    """What has come since, for a live list: the last `cut` numbers are replaced by others, and more follow."""
+    """New results for a live list: `seqs` replaces its last `cut` numbers."""
 
     number: int
     cut: int
     seqs: "array[int]"
     rows: Mapping[int, TaskRow]
     again: frozenset[int] = frozenset()
-    """Those of them that may have ended before, so that they may stand farther down already."""
+    """Those of them that may have ended before and so be listed already."""
 
 
 class RowsRead(msgspec.Struct, frozen=True):
-    """Rows that were asked for, or have changed."""
+    """Rows that were requested or have changed."""
 
     rows: Mapping[int, TaskRow]
 
 
 class RowsReadById(msgspec.Struct, frozen=True):
-    """Rows that were asked for by the ids of their tasks, or have changed."""
+    """Rows that were requested by the ids of their tasks or have changed."""
 
     rows: Mapping[str, TaskRow]
 
 
 class FeedTrouble(msgspec.Struct, frozen=True):
-    """The journal can't be read now; empty when it can again."""
+    """The reason why the journal can't be read; empty when it can be read again."""
 
     text: str
 
@@ -101,11 +101,11 @@ News: TypeAlias = TasksListed | ListGrown | RowsRead | RowsReadById | FeedTroubl
 
 
 class JournalTaskFeed:
-    """Owns the thread.
+    """The thread that reads the tasks of one table.
 
     Args:
         open_archive: opens the journal, in the thread.
-        hand_over: takes what is found; may be called from any thread.
+        hand_over: takes the results; called from the thread.
         name: of the thread.
     """
 
@@ -113,87 +113,87 @@ class JournalTaskFeed:
         self._open = open_archive
         self._hand_over = hand_over
         self._archive: Archive | None = None
-        self._asks: queue.SimpleQueue[Callable[[Archive], None] | None] = queue.SimpleQueue()
-        self._wish = TaskQuery()
+        self._requests: queue.SimpleQueue[Callable[[Archive], None] | None] = queue.SimpleQueue()
+        self._query = TaskQuery()
         self._tail: _Tail | None = None
         self._visible: tuple[int, ...] = ()
         self._visible_ids: tuple[str, ...] = ()
         self._listed: TaskQuery | None = None
-        """What was listed since the journal was opened."""
+        """The query that was listed since the journal was opened."""
         self._following = False
-        self._look_at = 0.0
+        self._next_check_at = 0.0
         self._version = -1
         self._stale = False
         self._refreshed_at = 0.0
         self._trouble = ""
-        self._leaving = False
-        self._end = threading.Event()
+        self._stopping = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End, also in the middle of a search."""
-        self._leaving = True
-        self._end.set()
-        self._asks.put(None)
+        """End the thread, also in the middle of a search."""
+        self._stopping = True
+        self._stopped.set()
+        self._requests.put(None)
         self._interrupt()
         if self._thread.is_alive():
             self._thread.join(timeout)
 
-    def look_for(self, search: Search, order: SortOrder) -> int:
-        """Look for something else from now on; the number of this search, which its results bear."""
-        self._wish = wish = TaskQuery(self._wish.number + 1, search, order)
+    def search_for(self, search: Search, order: SortOrder) -> int:
+        """Replace the search. Returns its number, which marks its results."""
+        self._query = query = TaskQuery(self._query.number + 1, search, order)
         self._interrupt()
-        self._asks.put(lambda archive: self._list(archive, wish))
-        return wish.number
+        self._requests.put(lambda archive: self._list(archive, query))
+        return query.number
 
-    def want(self, seqs: Sequence[int]) -> None:
-        """Read these rows, and keep them fresh: they are in view."""
+    def read_rows(self, seqs: Sequence[int]) -> None:
+        """Read the visible rows, and read them again when they change."""
         wanted = tuple(seqs)
-        self._asks.put(lambda archive: self._read(archive, wanted))
+        self._requests.put(lambda archive: self._read(archive, wanted))
 
-    def want_ids(self, ids: Sequence[str]) -> None:
-        """The same by the ids of the tasks."""
+    def read_rows_by_id(self, ids: Sequence[str]) -> None:
+        """Do the same by the ids of the tasks."""
         wanted = tuple(ids)
-        self._asks.put(lambda archive: self._read_ids(archive, wanted))
+        self._requests.put(lambda archive: self._read_ids(archive, wanted))
 
     def follow(self, following: bool) -> None:
-        """Follow what comes, or rest: nobody is looking."""
+        """Follow new results, or pause while the table is not shown."""
         self._following = following
-        self._asks.put(ignore)
+        self._requests.put(ignore)
 
     def _interrupt(self) -> None:
         archive = self._archive
         if archive is not None:
             archive.interrupt()
 
-    def _tell(self, news: News) -> None:
-        if not self._leaving:
+    def _publish(self, news: News) -> None:
+        if not self._stopping:
             self._hand_over(news)
 
     # What runs in the thread.
 
     def _run(self) -> None:
-        while not self._leaving:
-            pause = RETRY_EVERY
+        while not self._stopping:
+            pause = RETRY_INTERVAL
             try:
                 self._archive = self._open()
                 self._begin()
                 self._serve(self._archive)
             except JournalMissing:
-                self._tell_nothing()
-                pause = LOOK_FOR_JOURNAL_EVERY
+                self._publish_no_journal()
+                pause = JOURNAL_CHECK_INTERVAL
             except CauceError as error:
-                self._tell_trouble(str(error))
-            except Exception as error:  # noqa: BLE001 - a table that stays empty without a word would be worse
+                self._publish_trouble(str(error))
+            except Exception as error:  # noqa: BLE001 - a table that stays empty without a reason would be worse
                 _log.exception("the tasks could not be read")
-                self._tell_trouble(f"{type(error).__name__}: {error}")
+                self._publish_trouble(f"{type(error).__name__}: {error}")
             finally:
                 self._close()
-            self._end.wait(pause)
+            self._stopped.wait(pause)
 
     def _close(self) -> None:
         archive, self._archive = self._archive, None
@@ -201,101 +201,101 @@ class JournalTaskFeed:
             archive.close()
 
     def _begin(self) -> None:
-        """Begin anew with the present search: the journal may be another one."""
-        wish, self._listed, self._tail = self._wish, None, None
+        """Restart the current search: the journal may be another one."""
+        query, self._listed, self._tail = self._query, None, None
         self._version, self._stale = -1, True
-        if wish.number:
-            self._asks.put(lambda archive: self._list(archive, wish))
+        if query.number:
+            self._requests.put(lambda archive: self._list(archive, query))
 
-    def _tell_nothing(self) -> None:
-        """There is no journal yet, so nothing in it either."""
-        self._tell_trouble("")
-        wish = self._wish
-        if wish.number and wish is not self._listed:
-            self._listed = wish
-            self._tell(TasksListed(wish.number, array("q"), {}, True))
+    def _publish_no_journal(self) -> None:
+        """Publish an empty list: there is no journal yet."""
+        self._publish_trouble("")
+        query = self._query
+        if query.number and query is not self._listed:
+            self._listed = query
+            self._publish(TasksListed(query.number, array("q"), {}, True))
 
-    def _tell_trouble(self, text: str) -> None:
+    def _publish_trouble(self, text: str) -> None:
         if text != self._trouble:
             self._trouble = text
-            self._tell(FeedTrouble(text))
+            self._publish(FeedTrouble(text))
 
     def _serve(self, archive: Archive) -> None:
-        while not self._leaving:
-            ask = self._next_ask()
-            if ask is not None:
-                self._answer(archive, ask)
-            # However often rows are asked for, what comes is looked at in its turn.
-            if self._following and time.monotonic() >= self._look_at:
-                self._look_at = time.monotonic() + FOLLOW_EVERY
-                self._look(archive)
-            self._tell_trouble("")
+        while not self._stopping:
+            request = self._next_request()
+            if request is not None:
+                self._run_request(archive, request)
+            # New results are checked on time, however often rows are requested.
+            if self._following and time.monotonic() >= self._next_check_at:
+                self._next_check_at = time.monotonic() + FOLLOW_INTERVAL
+                self._check_changes(archive)
+            self._publish_trouble("")
 
-    def _look(self, archive: Archive) -> None:
-        """Look at what has changed, if anything has."""
+    def _check_changes(self, archive: Archive) -> None:
+        """Follow new results and refresh the visible rows, if the journal has changed."""
         version = archive.data_version()
         if version != self._version:
             self._version, self._stale = version, True
-            self._answer(archive, self._follow)
-        if self._stale and time.monotonic() - self._refreshed_at > REFRESH_EVERY:
+            self._run_request(archive, self._follow)
+        if self._stale and time.monotonic() - self._refreshed_at > REFRESH_INTERVAL:
             self._refreshed_at, self._stale = time.monotonic(), False
-            self._answer(archive, self._refresh)
+            self._run_request(archive, self._refresh)
 
-    def _next_ask(self) -> Callable[[Archive], None] | None:
+    def _next_request(self) -> Callable[[Archive], None] | None:
         try:
-            left = max(0.0, self._look_at - time.monotonic())
-            return self._asks.get(timeout=left if self._following else None)
+            timeout = max(0.0, self._next_check_at - time.monotonic())
+            return self._requests.get(timeout=timeout if self._following else None)
         except queue.Empty:
             return None
 
-    def _answer(self, archive: Archive, ask: Callable[[Archive], None]) -> None:
-        # Newer searches may interrupt it. What belongs to an older one does nothing the second time.
-        for _ in range(INTERRUPTIONS):
+    def _run_request(self, archive: Archive, request: Callable[[Archive], None]) -> None:
+        # Newer searches may interrupt it. A request of an older search does nothing in its second attempt.
+        for _ in range(MAX_INTERRUPTIONS):
             with contextlib.suppress(JournalError):
-                return ask(archive)
-            if self._leaving:
+                return request(archive)
+            if self._stopping:
                 return None
-        return ask(archive)
+        return request(archive)
 
-    def _list(self, archive: Archive, wish: TaskQuery) -> None:
-        if wish is not self._wish or wish is self._listed:
+    def _list(self, archive: Archive, query: TaskQuery) -> None:
+        if query is not self._query or query is self._listed:
             return
         self._tail = None
-        live = wish.order.is_live
-        first = archive.find(wish.search, wish.order, FIRST_ROWS)
+        live = query.order.is_live
+        first = archive.find(query.search, query.order, FIRST_ROWS)
         rows = archive.rows(first[:NEW_ROWS])
         whole = len(first) < FIRST_ROWS
-        self._tell(TasksListed(wish.number, first[::-1] if live else first, rows, whole and not live))
+        self._publish(TasksListed(query.number, first[::-1] if live else first, rows, whole and not live))
         if live:
-            horizon = time.time() - OVERLAP
-            settled = archive.find(_before(wish.search, horizon), wish.order, MAX_RESULTS)
-            tail = archive.find_since(wish.search, horizon)
-            self._tail = _Tail(wish, horizon, tail)
-            # Between the two looks one may have ended once more.
+            horizon = time.time() - UNSETTLED_SECONDS
+            settled = archive.find(_before(query.search, horizon), query.order, MAX_RESULTS)
+            tail = archive.find_since(query.search, horizon)
+            self._tail = _Tail(query, horizon, tail)
+            # Between the two reads, a task may have ended once more.
             settled = without(settled, places_of(settled, archive.reopened(tail)))
-            self._tell(TasksListed(wish.number, settled[::-1] + tail, rows, True))
+            self._publish(TasksListed(query.number, settled[::-1] + tail, rows, True))
         elif not whole:
-            self._tell(TasksListed(wish.number, archive.find(wish.search, wish.order, MAX_RESULTS), rows, True))
-        self._listed = wish
+            self._publish(TasksListed(query.number, archive.find(query.search, query.order, MAX_RESULTS), rows, True))
+        self._listed = query
 
     def _follow(self, archive: Archive) -> None:
-        """Look at what has come. What is older than some seconds is settled, the rest may still change its order."""
+        """Publish new results. Those of the last seconds stay in the tail, as their order may still change."""
         tail = self._tail
-        if tail is None or tail.wish is not self._wish:
+        if tail is None or tail.query is not self._query:
             return
-        found = archive.find_since(tail.wish.search, tail.horizon)
+        found = archive.find_since(tail.query.search, tail.horizon)
         if found == tail.seqs:
             return
         rows = archive.rows(found[-NEW_ROWS:])
         again = archive.reopened(set(found).difference(tail.seqs))
-        horizon = time.time() - OVERLAP
-        shorter = tail.horizon
+        horizon = time.time() - UNSETTLED_SECONDS
+        next_horizon = tail.horizon
         unsettled = found
-        if horizon - tail.horizon >= OVERLAP:
-            shorter = horizon
-            unsettled = archive.find_since(tail.wish.search, horizon)
-        self._tell(ListGrown(tail.wish.number, len(tail.seqs), found, rows, again))
-        self._tail = _Tail(tail.wish, shorter, _end_from(found, unsettled))
+        if horizon - tail.horizon >= UNSETTLED_SECONDS:
+            next_horizon = horizon
+            unsettled = archive.find_since(tail.query.search, horizon)
+        self._publish(ListGrown(tail.query.number, len(tail.seqs), found, rows, again))
+        self._tail = _Tail(tail.query, next_horizon, _end_from(found, unsettled))
 
     def _refresh(self, archive: Archive) -> None:
         self._read(archive, self._visible)
@@ -304,44 +304,44 @@ class JournalTaskFeed:
     def _read_ids(self, archive: Archive, ids: Sequence[str]) -> None:
         self._visible_ids = tuple(ids)
         if ids:
-            self._tell(RowsReadById(archive.rows_by_id(ids)))
+            self._publish(RowsReadById(archive.rows_by_id(ids)))
 
     def _read(self, archive: Archive, seqs: Sequence[int]) -> None:
         self._visible = tuple(seqs)
         if seqs:
-            self._tell(RowsRead(archive.rows(seqs)))
+            self._publish(RowsRead(archive.rows(seqs)))
 
 
 class _Tail(msgspec.Struct, frozen=True):
-    """The end of a live list."""
+    """The newest results of a live list, whose order may still change."""
 
-    wish: TaskQuery
+    query: TaskQuery
     horizon: float
-    """What ended from here on."""
+    """The time from which they ended."""
     seqs: "array[int]"
 
 
 def _before(search: Search, moment: float) -> Search:
-    """What of it ended before a moment."""
+    """Limit a search to tasks that ended before a moment."""
     return replace(search, comparisons=(*search.comparisons, Comparison(NumericField.ENDED, "<", moment)))
 
 
 def _end_from(found: "array[int]", unsettled: "array[int]") -> "array[int]":
-    """The end of what was found, from the first of those that are not settled; more of them may have come since."""
+    """Return the end of a list from its first unsettled task. Tasks that ended since may not be in the list."""
     known = set(found)
     first = next((seq for seq in unsettled if seq in known), None)
     return array("q") if first is None else found[found.index(first) :]
 
 
 def places_of(seqs: "array[int]", wanted: Collection[int], end: int | None = None) -> list[int]:
-    """The places of these numbers among the first `end`, in order; a list may be very long, and most want nothing."""
+    """Return the places of these numbers among the first `end`, in order. Fast for long lists and no numbers."""
     if not wanted:
         return []
     return list(itertools.compress(itertools.count(), map(wanted.__contains__, itertools.islice(seqs, end))))
 
 
 def without(seqs: "array[int]", places: Sequence[int]) -> "array[int]":
-    """The numbers without those at these places, which are in order."""
+    """Return the numbers without those at these places, which must be in order."""
     if not places:
         return seqs
     kept = array("q")

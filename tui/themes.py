@@ -1,4 +1,4 @@
-"""How the console looks: its themes. Colours are here and in `styles/`, and nowhere else."""
+"""The themes of the console. Colours are defined here and in `styles/` only."""
 
 from textual.theme import Theme
 
@@ -77,7 +77,7 @@ CONTRAST = Theme(
     },
 )
 
-# Each colour is one of the sixteen that every terminal has: nothing falls together with what it stands on.
+# Each colour is one of the sixteen that every terminal has, and differs from its background.
 SIXTEEN = Theme(
     name="cauce-16",
     dark=True,
@@ -104,17 +104,17 @@ SIXTEEN = Theme(
 )
 
 THEMES = (DARK, LIGHT, CONTRAST, SIXTEEN)
-_FEW = {"standard", "windows"}
-"""What Rich calls the colours of a terminal that has sixteen."""
+_SIXTEEN_COLOUR_SYSTEMS = {"standard", "windows"}
+"""Rich's names for terminals with sixteen colours."""
 
 
-def named(name: str, colours: str | None = None) -> str:
-    """The theme of this name, or the one for what colours there are.
+def resolve(name: str, colours: str | None = None) -> str:
+    """Return the name of a known theme: the given one, or the default for the colours of the terminal.
 
     Args:
-        name: of the theme; empty, or one that is not known, when a person has chosen none.
-        colours: of the terminal, as Rich calls them.
+        name: of the theme; may be empty or unknown.
+        colours: Rich's name for the colours of the terminal.
     """
     if any(theme.name == name for theme in THEMES):
         return name
-    return SIXTEEN.name if colours in _FEW else DARK.name
+    return SIXTEEN.name if colours in _SIXTEEN_COLOUR_SYSTEMS else DARK.name

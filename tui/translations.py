@@ -1,8 +1,8 @@
-"""The words of the console in the language of whoever uses it.
+"""The texts of the console in the language of the person who uses it.
 
-A text in the code is its own key: the English one. A catalogue is a TOML file in `locales/`, named by its language,
-that maps each to another language; what it lacks is shown in English. `{name}` in a text is filled in when it is shown.
-Where one English word needs two of another language, what follows a `|` tells them apart and is not shown.
+The English text in the code is the key. A catalogue, a TOML file in `locales/` named by its language, maps it to
+another language; a text that it lacks is shown in English. `{name}` in a text is filled in when it is shown. When one
+English text needs two translations, a suffix after `|` distinguishes them; it is not shown.
 """
 
 import tomllib
@@ -16,11 +16,11 @@ _ENDING = ".toml"
 
 
 class Translations:
-    """Says things in one language.
+    """The texts of one language.
 
     Args:
-        language: of the words, by its two letters.
-        catalogue: texts by their English ones.
+        language: its two-letter code.
+        catalogue: translations by English text.
     """
 
     def __init__(self, language: str = ENGLISH, catalogue: Mapping[str, str] | None = None) -> None:
@@ -28,49 +28,49 @@ class Translations:
         self._catalogue = catalogue or {}
 
     def __call__(self, text: str, /, **values: object) -> str:
-        """The text in this language, filled in with the values."""
-        told = self._catalogue.get(text) or text.partition("|")[0]
-        return told.format(**values) if values else told
+        """Return the text in this language, with the values filled in."""
+        translated = self._catalogue.get(text) or text.partition("|")[0]
+        return translated.format(**values) if values else translated
 
     def count(self, number: int, one: str, many: str, /, **values: object) -> str:
-        """One of two texts, by a number that is filled in as `{count}`."""
+        """Return the singular or the plural text, with the number filled in as `{count}`."""
         return self(one if number == 1 else many, count=f"{number:,}", **values)
 
 
 def languages() -> tuple[str, ...]:
-    """The languages that there are words in."""
+    """Return the codes of all languages."""
     files = resources.files("tui") / "locales"
     names = [file.name for file in files.iterdir()] if files.is_dir() else []
     return (ENGLISH, *sorted(name.removesuffix(_ENDING) for name in names if name.endswith(_ENDING)))
 
 
-def choose(wanted: str, environment: Mapping[str, str]) -> Translations:
-    """The words of a language, or of the one that the environment speaks of.
+def translations_for(wanted: str, environment: Mapping[str, str]) -> Translations:
+    """Return the texts of a language.
 
     Args:
-        wanted: by its two letters; empty for the environment's.
+        wanted: the two-letter code; empty for the language of the environment.
         environment: of the process.
 
     Raises:
-        ConfigurationError: there are no words in the language that is wanted.
+        ConfigurationError: there is no catalogue of the language.
     """
     known = languages()
     if wanted and wanted not in known:
-        raise ConfigurationError(f"lang: {wanted!r} is not known; there are {', '.join(known)}")
-    language = wanted or _spoken(environment)
+        raise ConfigurationError(f"lang: {wanted!r} is unknown; choose one of {', '.join(known)}")
+    language = wanted or _language_of(environment)
     if language == ENGLISH or language not in known:
         return Translations()
     return Translations(language, load(language))
 
 
 def load(language: str) -> dict[str, str]:
-    """The catalogue of a language."""
+    """Read the catalogue of a language."""
     file = resources.files("tui") / "locales" / f"{language}{_ENDING}"
     texts: dict[str, str] = tomllib.loads(file.read_text("utf-8"))
     return texts
 
 
-def _spoken(environment: Mapping[str, str]) -> str:
-    # In the order in which POSIX gives them weight.
-    told = (environment.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return next((text for text in told if text), "")[:2].lower()
+def _language_of(environment: Mapping[str, str]) -> str:
+    # In the order of their precedence in POSIX.
+    values = (environment.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return next((text for text in values if text), "")[:2].lower()

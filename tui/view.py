@@ -1,6 +1,6 @@
 """The view: everything that the console shows of one moment, as one value. Widgets are functions of it.
 
-It is made by a poller in its own thread, and knows nothing of widgets.
+The poller's thread builds it. It knows nothing of widgets.
 """
 
 import enum
@@ -17,11 +17,11 @@ from core.repository.archive import OperationRecord
 from core.supervisor.status import Phase, SystemStatus, UnitStatus
 
 CHART_SECONDS = 300
-"""How far back the charts reach."""
+"""Seconds that the charts cover."""
 
 
 class Health(enum.StrEnum):
-    """How the system is, in a word."""
+    """The state of the whole system."""
 
     EMPTY = "nothing runs"
     STARTING = "starting"
@@ -29,7 +29,7 @@ class Health(enum.StrEnum):
     TROUBLED = "trouble"
     STOPPING = "stopping"
     UNKNOWN = "looking"
-    """Nothing was looked at yet."""
+    """No view was built yet."""
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,24 +40,24 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks in each of the last seconds, the oldest first."""
     delays: Delays | None = None
     part: UnitStatus | None = None
-    """What the supervisor knows of it, when it runs here."""
+    """Its status, when the local supervisor runs it."""
 
 
 class StartView(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a start of the system is that was asked for here."""
+    """The progress of a start of the system by this console."""
 
     under_way: bool = False
     parts: tuple[UnitStatus, ...] = ()
-    """How each process stands, as far as it is known."""
+    """The processes, as far as they are known."""
     trouble: str = ""
     """Why it failed."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything of one moment."""
+    """The state of the system at one moment."""
 
     number: int = 0
-    """Grows with each; 0 when nothing was looked at yet."""
+    """Grows with each view; 0 before the first."""
     snapshot: Snapshot = NOTHING_SEEN
     chart: RateSeries = RateSeries()
     workers: tuple[WorkerRow, ...] = ()
@@ -67,31 +67,31 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     report: SystemStatus | None = None
     """None when no supervisor runs in this directory."""
     supervisor_trouble: str = ""
-    """Why the supervisor can't be asked."""
+    """Why the supervisor does not reply."""
     broker: str = ""
-    """What carries the tasks, without a password."""
+    """The address of the broker, without a password."""
     directory: str = ""
     database: str = ""
     kinds: tuple[str, ...] = ()
-    """Kinds of task that have been submitted of late."""
+    """Kinds of task that were submitted recently."""
     operations: tuple[OperationRecord, ...] = ()
-    """What operators did of late, the last first."""
+    """Recent retries and discards, the last first."""
     lacks: str = ""
-    """What the journal can't tell, since an older version has written it."""
+    """What the journal lacks because an older version wrote it."""
 
     @property
     def ledger(self) -> Ledger:
-        """The books."""
+        """The counts of tasks by state."""
         return self.snapshot.ledger
 
     @property
     def now(self) -> float:
-        """When it was taken, in seconds since the epoch."""
+        """The time of the view, in seconds since the epoch."""
         return self.snapshot.taken_at
 
     @property
     def listen(self) -> str:
-        """Where clients connect; empty when nothing listens."""
+        """The address for clients; empty when nothing listens."""
         if self.report is not None:
             return self.report.listen
         alive = (row.process for row in self.servers if row.process.presence not in _GONE)
@@ -99,12 +99,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alive(self) -> bool:
-        """Whether any server or worker works, started by whomever."""
+        """Whether any server or worker is alive, started by any supervisor."""
         return any(process.presence not in _GONE for process in self.snapshot.processes)
 
     @property
     def light(self) -> Health:
-        """How the system is."""
+        """The state of the system."""
         if not self.number:
             return Health.UNKNOWN
         if self.report is not None and self.report.phase is not Phase.RUNNING:
@@ -115,14 +115,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What is wrong, and what can't be seen, in sentences."""
+        """What is wrong, and what the journal lacks, in sentences."""
         return (*self._wrong, self.lacks) if self.lacks else self._wrong
 
     @property
     def _wrong(self) -> tuple[str, ...]:
-        told = [self.snapshot.trouble, self.supervisor_trouble]
+        texts = [self.snapshot.trouble, self.supervisor_trouble]
         if self.report is not None:
-            told += [
+            texts += [
                 f"{part.name}: {part.note or part.state}"
                 for part in self.report.processes
                 if part.state in {"troubled", "restarting", "crashed"}
@@ -130,12 +130,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         known = {(part.name, part.pid) for part in self.report.processes} if self.report else set()
         for process in self.snapshot.processes:
             if process.presence is Presence.TROUBLED and (process.name, process.pid) not in known:
-                told.append(f"{process.name}: {'; '.join(process.troubles)}")
-        return tuple(dict.fromkeys(text for text in told if text))
+                texts.append(f"{process.name}: {'; '.join(process.troubles)}")
+        return tuple(dict.fromkeys(text for text in texts if text))
 
     @property
     def running_ids(self) -> frozenset[str]:
-        """The tasks that workers have in hand."""
+        """The ids of the tasks in flight."""
         return frozenset(task.id for process in self.snapshot.processes for task in process.in_hand)
 
 
@@ -151,16 +151,16 @@ def rows_of(
     delays: Mapping[str, Delays],
     report: SystemStatus | None,
 ) -> tuple[WorkerRow, ...]:
-    """Put together what is known of each process of a role.
+    """Combine what is known of each process of a role.
 
     Args:
         snapshot: the processes.
-        role: which of them.
+        role: of the processes.
         histories: rates by process number.
         delays: by worker's name.
-        report: of the supervisor.
+        report: the status of the local system.
     """
-    # The name too: a process of another machine may have the same number.
+    # By the name too: a process on another machine may have the same PID.
     parts = {(part.name, part.pid): part for part in report.processes if part.pid is not None} if report else {}
     return tuple(
         WorkerRow(

@@ -1,6 +1,6 @@
-"""Looks at everything there is to see of one system, and makes a view of it.
+"""Builds views of one system from the journal, the depth of the queue and the supervisor's status.
 
-It belongs to the poller's thread, and only reads: the journal, the depth of the queue, the supervisor's report.
+It belongs to one thread, and only reads.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,44 +23,46 @@ from core.supervisor.home import Home
 from core.supervisor.status import SystemStatus
 from tui.view import CHART_SECONDS, View, rows_of
 
-TIMED_SECONDS = 30.0
-"""How far back the delays of workers look."""
+DELAYS_SECONDS = 30.0
+"""Seconds of results from which the delays of workers are computed."""
 
-MOST_TIMED = 4000
+MAX_TIMINGS = 4000
 OPERATIONS = 20
-RARELY = 5.0
-"""Seconds between two looks at what hardly changes."""
+KINDS_INTERVAL = 5.0
+"""Seconds between two reads of the kinds of task, which hardly change."""
 
 OpenGauge = Callable[[SystemStatus | None], DepthWatch | None]
-"""Makes what watches the depth of the queue of the system that runs; None when it can't be known."""
+"""Opens the watch on the depth of the queue of the running system; gives None when the depth can't be known."""
 
 
 class ViewBuilder(Closeable):
-    """Everything that is seen of one directory.
+    """Builds the views of the system of one directory.
 
     Args:
         journal: of the system.
         home: of its directory.
-        open_gauge: makes what watches the queue.
-        broker: what carries the tasks, when no supervisor says it.
-        patience: seconds to wait for the first answer of the queue.
+        open_gauge: opens the watch on the depth of the queue.
+        broker: the address to show when no supervisor is running.
+        broker_timeout: seconds to wait for the first reply of the broker.
     """
 
-    def __init__(self, journal: Journal, home: Home, open_gauge: OpenGauge, broker: str, patience: float = 0.0) -> None:
+    def __init__(
+        self, journal: Journal, home: Home, open_gauge: OpenGauge, broker: str, broker_timeout: float = 0.0
+    ) -> None:
         self._journal = journal
         self._home = home
         self._open_gauge = open_gauge
         self._broker = broker
-        self._patience = patience
+        self._broker_timeout = broker_timeout
         self._observer = Observer(journal.open_readonly, 0)
         self._history = RateHistory(CHART_SECONDS)
-        self._book: _JournalReader | None = None
+        self._reader: _JournalReader | None = None
         self._gauge: DepthWatch | None = None
-        self._gauged = "?"
+        self._gauge_broker = ""
         self._number = 0
 
-    def look(self, now: float, wall: float) -> View:
-        """Make the view of this moment.
+    def build(self, now: float, wall: float) -> View:
+        """Build the view of this moment.
 
         Args:
             now: the monotonic time.
@@ -72,14 +74,14 @@ class ViewBuilder(Closeable):
         depth, queue_trouble = (gauge.depth, gauge.trouble) if gauge else (None, "")
         snapshot = self._observer.take_snapshot(now, wall, depth, queue_trouble)
         if not self._journal.path.exists():
-            # Nothing has ever run here, which is no trouble.
+            # Nothing has run here yet, which is no trouble.
             snapshot = msgspec.structs.replace(snapshot, trouble="")
-        book = self._read_book(now, wall)
-        self._history.observe(book.samples, int(wall))
+        read = self._read_journal(now, wall)
+        self._history.observe(read.samples, int(wall))
         second = int(wall)
         numbers = [process.number for process in snapshot.processes]
         histories = {number: self._history.rates(number, second, CHART_SECONDS) for number in numbers}
-        delays = by_worker(book.timings)
+        delays = by_worker(read.timings)
         return View(
             number=self._number,
             snapshot=snapshot,
@@ -92,17 +94,15 @@ class ViewBuilder(Closeable):
             broker=report.broker if report else self._broker,
             directory=str(self._home.directory),
             database=_short(self._journal.path, self._home.directory),
-            kinds=tuple(book.kinds),
-            operations=tuple(book.operations),
-            lacks=book.lacks,
+            kinds=tuple(read.kinds),
+            operations=tuple(read.operations),
+            lacks=read.lacks,
         )
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         self._observer.close()
-        if self._book is not None:
-            self._book.close()
-            self._book = None
+        self._close_reader()
         if self._gauge is not None:
             self._gauge.stop()
             self._gauge = None
@@ -114,73 +114,72 @@ class ViewBuilder(Closeable):
             return None, str(error)
 
     def _watch_queue(self, report: SystemStatus | None) -> DepthWatch | None:
-        """What watches the queue of the system that runs: another one when another broker carries it now."""
-        named = report.broker if report else self._broker
-        # What was not there yet may be by now.
-        if named != self._gauged or self._gauge is None:
+        """Return the watch on the queue of the running system. Another broker gets a new one."""
+        broker = report.broker if report else self._broker
+        # A queue that did not exist may exist by now.
+        if broker != self._gauge_broker or self._gauge is None:
             if self._gauge is not None:
                 self._gauge.stop()
-            self._gauged = named
+            self._gauge_broker = broker
             self._gauge = self._open_gauge(report)
             if self._gauge is not None:
-                self._gauge.start(self._patience)
+                self._gauge.start(self._broker_timeout)
         return self._gauge
 
-    def _read_book(self, now: float, wall: float) -> "_Nothing":
+    def _read_journal(self, now: float, wall: float) -> "_JournalContents":
         try:
-            if self._book is None:
-                self._book = _JournalReader(self._journal)
-            self._book.read(now, wall, max(self._history.next_second, int(wall) - CHART_SECONDS))
+            if self._reader is None:
+                self._reader = _JournalReader(self._journal)
+            return self._reader.read(now, wall, max(self._history.next_second, int(wall) - CHART_SECONDS))
         except JournalError:
-            # The observer tells of it; it is tried anew at the next look.
-            if self._book is not None:
-                self._book.close()
-                self._book = None
-            return _NOTHING
-        return self._book
+            # The observer reports it; the next view tries again.
+            self._close_reader()
+            return _JournalContents()
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
 
-class _Nothing:
-    """What is in a book that can't be read."""
+class _JournalContents(msgspec.Struct, frozen=True):
+    """What a view reads of the journal beside the observer; empty when the journal can't be read."""
 
-    def __init__(self) -> None:
-        self.samples: Sequence[Sample] = ()
-        self.timings: Sequence[Timing] = ()
-        self.kinds: Sequence[str] = ()
-        self.operations: Sequence[OperationRecord] = ()
-        self.lacks = ""
+    samples: Sequence[Sample] = ()
+    timings: Sequence[Timing] = ()
+    kinds: Sequence[str] = ()
+    operations: Sequence[OperationRecord] = ()
+    lacks: str = ""
 
 
-class _JournalReader(_Nothing, Closeable):
-    """What is read of the journal beside the observer's own."""
+class _JournalReader(Closeable):
+    """Reads the journal for views."""
 
     def __init__(self, journal: Journal) -> None:
-        super().__init__()
         self._repository: Repository = journal.open_readonly()
         try:
             self._archive: Archive = journal.open_archive(readonly=True)
         except CauceError:
             self._repository.close()
             raise
-        self._rarely_at = float("-inf")
+        self._kinds: Sequence[str] = ()
+        self._kinds_read_at = float("-inf")
 
-    def read(self, now: float, wall: float, since: int) -> None:
-        self.samples = self._repository.samples(since)
-        self.timings = self._archive.timings(wall - TIMED_SECONDS, MOST_TIMED)
-        self.operations = self._archive.operations(OPERATIONS)
-        self.lacks = self._archive.limitation()
-        if now - self._rarely_at > RARELY:
-            self._rarely_at = now
-            self.kinds = self._archive.kinds()
+    def read(self, now: float, wall: float, since: int) -> _JournalContents:
+        samples = self._repository.samples(since)
+        timings = self._archive.timings(wall - DELAYS_SECONDS, MAX_TIMINGS)
+        operations = self._archive.operations(OPERATIONS)
+        lacks = self._archive.limitation()
+        if now - self._kinds_read_at > KINDS_INTERVAL:
+            self._kinds_read_at = now
+            self._kinds = self._archive.kinds()
+        return _JournalContents(samples, timings, self._kinds, operations, lacks)
 
     def close(self) -> None:
         self._repository.close()
         self._archive.close()
 
 
-_NOTHING = _Nothing()
-
-
 def _short(path: Path, directory: Path) -> str:
-    """A file's name, with its directory where that is another one."""
+    """Return the name of a file, as a path when it is in another directory."""
     return path.name if path.parent.resolve() == directory else str(path)

@@ -24,8 +24,8 @@ from tui.system_control import (
     BulkActionResult,
     BulkProgress,
     BulkSubmitResult,
+    OnProgress,
     Operation,
-    Progress,
     RunningIds,
     SubmitResult,
 )
@@ -35,13 +35,13 @@ from tui.translations import Translations
 from tui.view import View
 
 
-class FakeWatcher:
+class FakePoller:
     """Shows one view, and another when a test sets it."""
 
     def __init__(self, view: View, hand_over: Callable[[View], object]) -> None:
         self.view = view
         self._hand_over = hand_over
-        self.pokes = 0
+        self.looks = 0
         self.stopped = False
 
     def start(self) -> None:
@@ -53,12 +53,12 @@ class FakeWatcher:
         self.view = view
         self._hand_over(view)
 
-    def poke(self) -> None:
+    def look_now(self) -> None:
         """Hand it over again."""
-        self.pokes += 1
+        self.looks += 1
         self._hand_over(self.view)
 
-    def taken(self) -> None:
+    def request_next(self) -> None:
         """Nothing follows by itself."""
 
     def stop(self) -> None:
@@ -83,7 +83,7 @@ class FakeFeed:
         if self._trouble:
             self._hand_over(FeedTrouble(self._trouble))
 
-    def look_for(self, search: Search, order: SortOrder) -> int:
+    def search_for(self, search: Search, order: SortOrder) -> int:
         """Find what is wanted, in the order of the numbers."""
         self.number += 1
         self.searches.append((search, order))
@@ -99,11 +99,11 @@ class FakeFeed:
         rows = {task.seq: scene.row(task) for task in tasks}
         self._hand_over(ListGrown(self.number, 0, array("q", rows), rows, again))
 
-    def want(self, seqs: Sequence[int]) -> None:
+    def read_rows(self, seqs: Sequence[int]) -> None:
         """Read rows."""
         self._hand_over(RowsRead({seq: scene.row(self._tasks[seq]) for seq in seqs if seq in self._tasks}))
 
-    def want_ids(self, ids: Sequence[str]) -> None:
+    def read_rows_by_id(self, ids: Sequence[str]) -> None:
         """Read rows by ids."""
         self.ids = tuple(ids)
         self._hand_over(
@@ -177,14 +177,16 @@ class FakeControl:
         return SubmitResult(task.id or f"order-{48_900 + self.submitted}", State.ACCEPTED, False, 0.0023)
 
     def submit_many(
-        self, tasks: Iterable[NewSubmission], listen: str, progress: Progress, cancelled: threading.Event
+        self, tasks: Iterable[NewSubmission], listen: str, progress: OnProgress, cancelled: threading.Event
     ) -> BulkSubmitResult:
         """Submit many tasks."""
         every = list(tasks)
         self._note("submit_many", tuple(every), listen)
         return BulkSubmitResult(len(every), 0, "", 2.0)
 
-    def load(self, order: LoadOptions, listen: str, progress: Progress, cancelled: threading.Event) -> BulkSubmitResult:
+    def load(
+        self, order: LoadOptions, listen: str, progress: OnProgress, cancelled: threading.Event
+    ) -> BulkSubmitResult:
         """Submit at a rate."""
         self._note("load", order, listen)
         self.loads.append(order)
@@ -210,29 +212,31 @@ class FakeControl:
         self._note("scale", servers, workers)
         return scene.report()
 
-    def settle(
-        self, act: BulkAction, seqs: Sequence[int], progress: Progress, cancelled: threading.Event
+    def apply(
+        self, action: BulkAction, seqs: Sequence[int], progress: OnProgress, cancelled: threading.Event
     ) -> BulkActionResult:
         """Retry or discard."""
-        self._note(act.value, *seqs)
+        self._note(action.value, *seqs)
         done = self._until_cancelled(progress, cancelled, len(seqs))
-        return BulkActionResult(act, 5, BulkProgress(done, len(seqs), cancelled=cancelled.is_set()))
+        return BulkActionResult(action, 5, BulkProgress(done, len(seqs), cancelled=cancelled.is_set()))
 
-    def undo(self, operation: int, running: RunningIds, progress: Progress, cancelled: threading.Event) -> BulkProgress:
+    def undo(
+        self, operation: int, running: RunningIds, progress: OnProgress, cancelled: threading.Event
+    ) -> BulkProgress:
         """Take it back."""
         self._note("undo", operation)
         done = self._until_cancelled(progress, cancelled, 4)
         return BulkProgress(done, 4, cancelled=cancelled.is_set())
 
     def export(
-        self, search: Search, order: SortOrder, path: Path, progress: Progress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, progress: OnProgress, cancelled: threading.Event
     ) -> Exported:
         """Write to a file."""
         self._note("export", path)
         done = self._until_cancelled(progress, cancelled, 12)
         return Exported(done, 12, cancelled=cancelled.is_set())
 
-    def _until_cancelled(self, progress: Progress, cancelled: threading.Event, count: int) -> int:
+    def _until_cancelled(self, progress: OnProgress, cancelled: threading.Event, count: int) -> int:
         """Be done at once; or else, when it is to take long, come half-way and wait until it is cancelled."""
         if not self.takes_long:
             return count
@@ -275,14 +279,14 @@ class FakeSource:
         self.trouble = trouble
         self.orders = FakeControl()
         self._read_only = read_only
-        self.watchers: list[FakeWatcher] = []
+        self.pollers: list[FakePoller] = []
         self.feeds: dict[str, FakeFeed] = {}
         self.log_sources: list[FakeLogs] = []
 
-    def watcher(self, hand_over: Callable[[View], object]) -> FakeWatcher:
+    def poller(self, hand_over: Callable[[View], object]) -> FakePoller:
         """What looks at the system."""
-        self.watchers.append(FakeWatcher(self._view, hand_over))
-        return self.watchers[-1]
+        self.pollers.append(FakePoller(self._view, hand_over))
+        return self.pollers[-1]
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> FakeFeed:
         """What finds tasks."""

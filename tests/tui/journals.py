@@ -16,7 +16,7 @@ from tests.contract.repositories import mark, new_task, outcome, store_outcomes
 BROKEN = Failure(type="ValueError", message="broken", traceback="line 1", signature="abc")
 
 
-class Book:
+class JournalWriter:
     """Writes to a journal.
 
     Args:

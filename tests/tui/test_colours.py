@@ -158,4 +158,4 @@ def _place(palette: Palette, colour: str) -> int | None:
 def test_the_theme_that_a_person_has_chosen_counts_and_else_the_terminal(
     name: str, colours: str | None, theme: str
 ) -> None:
-    assert themes.named(name, colours) == theme
+    assert themes.resolve(name, colours) == theme

@@ -152,7 +152,7 @@ def test_a_frozen_picture_stays_until_it_is_let_go() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("ctrl+f")
         ledger = replace(scene.view().snapshot.ledger, failed=999)
-        source.watchers[0].show(replace(scene.view(), snapshot=replace(scene.view().snapshot, ledger=ledger)))
+        source.pollers[0].show(replace(scene.view(), snapshot=replace(scene.view().snapshot, ledger=ledger)))
         await pilot.pause()
         assert "312 failed" in text(app)
         await pilot.press("ctrl+f")
@@ -615,10 +615,10 @@ def test_the_system_is_started_where_nothing_runs_and_not_twice() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("u")
         await until(pilot, lambda: source.orders.done == [("up",)], "the start")
-        source.watchers[0].show(scene.view())
+        source.pollers[0].show(scene.view())
         await pilot.pause()
         await pilot.press("u")
-        await until(pilot, lambda: any("runs already" in each for each in told(app)), "the word")
+        await until(pilot, lambda: any("running already" in each for each in told(app)), "the word")
         assert source.orders.done == [("up",)]
 
     play(scenario, source)
@@ -690,7 +690,7 @@ def test_a_failure_to_start_goes_when_the_system_runs_or_it_is_clicked() -> None
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: "could not be started" in text(app), "the failure")
-        source.watchers[0].show(scene.view())
+        source.pollers[0].show(scene.view())
         await until(pilot, lambda: "could not be started" not in text(app), "the failure to go")
 
     async def another(app: Console, pilot: Pilot[None]) -> None:
@@ -733,7 +733,7 @@ def test_everything_that_matches_can_be_marked() -> None:
         await pilot.press("a")
         assert len(failures(app).failures.model.marks) == 67
         await pilot.press("R")
-        await until(pilot, lambda: "Run 67 tasks once more?" in text(app), "the question")
+        await until(pilot, lambda: "Retry 67 tasks?" in text(app), "the question")
         await pilot.press("escape")
         await pilot.press("a")
         assert failures(app).failures.model.marks == set()
@@ -765,7 +765,7 @@ def test_the_last_of_these_is_undone() -> None:
         (("R", "right", "enter"), "2 of 4 retried, then cancelled. z undoes what was done."),
         (("D", "right", "enter"), "2 of 4 discarded, then cancelled. z undoes what was done."),
         (("z",), "2 of 4 are failed again, then cancelled. z undoes the rest."),
-        (("E", "enter"), "Cancelled after 6 of 12: no file was left."),
+        (("E", "enter"), "Cancelled after 6 of 12: no file was written."),
     ],
 )
 def test_what_takes_long_is_told_and_can_be_cancelled(keys: Sequence[str], told_so: str) -> None:
@@ -801,7 +801,7 @@ def test_what_is_under_way_is_begun_only_once_and_ends_with_the_console() -> Non
         for _ in range(2):
             await pilot.press("E", "enter")
             await pilot.pause()
-        await until(pilot, lambda: any("under way already; F8 cancels" in each for each in told(app)), "the word")
+        await until(pilot, lambda: any("running already; F8 cancels" in each for each in told(app)), "the word")
         assert [each[0] for each in source.orders.done] == ["export"]
 
     play(scenario, source, "failed")
@@ -850,7 +850,7 @@ def test_the_watcher_is_stopped_when_the_console_ends() -> None:
         await pilot.pause()
 
     play(scenario, source)
-    assert source.watchers[0].stopped
+    assert source.pollers[0].stopped
 
 
 @pytest.mark.parametrize("tab", ["submit", "processes", "failed", "monitor"])
@@ -896,7 +896,7 @@ def test_a_task_that_is_gone_is_told() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         tasks.clear()
         await pilot.press("enter")
-        await until(pilot, lambda: any("not in the book" in each for each in told(app)), "the word")
+        await until(pilot, lambda: any("not in the journal" in each for each in told(app)), "the word")
 
     play(scenario, source)
 
@@ -944,10 +944,10 @@ def test_a_command_can_have_another_key() -> None:
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ({"processes.strat": "f8"}, "is no command of the console; do you mean 'processes.start'"),
-        ({"app.quit": 8}, "must be keys parted by commas"),
-        ({"app.quit": "ctrl+"}, "must be keys parted by commas"),
-        ({"app.quit": ""}, "must be keys parted by commas"),
+        ({"processes.strat": "f8"}, "is not a command of the console; do you mean 'processes.start'"),
+        ({"app.quit": 8}, "must be keys separated by commas"),
+        ({"app.quit": "ctrl+"}, "must be keys separated by commas"),
+        ({"app.quit": ""}, "must be keys separated by commas"),
     ],
 )
 def test_a_key_that_is_none_is_explained(wanted: dict[str, object], told: str) -> None:
@@ -977,7 +977,7 @@ def test_a_tab_that_is_broken_says_so_and_the_others_go_on() -> None:
         async with app.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: "This tab has a fault" in text(app), "the word")
             assert "no way of 6" in text(app)
-            source.watchers[0].show(scene.view())
+            source.pollers[0].show(scene.view())
             await pilot.press("2")
             await until(pilot, lambda: "order-49000" in text(app), "another tab")
             await pilot.press("5")
@@ -1052,7 +1052,7 @@ def test_dialogs_that_were_closed_are_let_go() -> None:
 
 def test_a_signal_before_the_first_frame_or_after_the_last_ends_it_quietly() -> None:
     app = console(FakeSource())
-    with app.ended_by_signals():
+    with app.stopped_by_signals():
         signal.raise_signal(signal.SIGTERM)
 
         async def scenario() -> None:

@@ -24,10 +24,10 @@ class _Ring:
         self.me = self
 
 
-def console(calm: list[None]) -> Console:
+def console(idle: list[None]) -> Console:
     """A console that notes each calm moment."""
     tabs = all_tabs(Translations(), scene.KINDS)
-    return Console(FakeSource(), Translations(), tabs, first="processes", on_calm=lambda: calm.append(None))
+    return Console(FakeSource(), Translations(), tabs, first="processes", when_idle=lambda: idle.append(None))
 
 
 @pytest.mark.parametrize(("middle", "collected"), [(0, False), (5, True)])
@@ -38,37 +38,37 @@ def test_everything_is_collected_when_it_is_worth_while(
     try:
         gone = weakref.ref(_Ring())
         monkeypatch.setattr(gc, "get_count", lambda: (0, 0, middle))
-        garbage_collection.tidy()
+        garbage_collection.collect_if_due()
         assert (gone() is None) == collected
     finally:
         gc.enable()
 
 
 def test_the_console_tidies_up_when_nobody_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consoles, "CALM_SECONDS", 0.02)
-    calm: list[None] = []
-    app = console(calm)
+    monkeypatch.setattr(consoles, "IDLE_SECONDS", 0.02)
+    idle: list[None] = []
+    app = console(idle)
 
     async def run() -> None:
         async with app.run_test(size=(80, 24)) as pilot:
-            await until(pilot, lambda: len(calm) > 1, "a calm moment")
+            await until(pilot, lambda: len(idle) > 1, "a calm moment")
 
     asyncio.run(run())
 
 
 def test_a_key_puts_tidying_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consoles, "CALM_SECONDS", 3600.0)
-    calm: list[None] = []
-    app = console(calm)
+    monkeypatch.setattr(consoles, "IDLE_SECONDS", 3600.0)
+    idle: list[None] = []
+    app = console(idle)
 
     async def run() -> None:
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("down")
-            app.look_for_calm()
-            assert not calm
-            monkeypatch.setattr(consoles, "CALM_SECONDS", 0.0)
-            app.look_for_calm()
-            assert calm
+            app.use_idle_moment()
+            assert not idle
+            monkeypatch.setattr(consoles, "IDLE_SECONDS", 0.0)
+            app.use_idle_moment()
+            assert idle
 
     asyncio.run(run())
 

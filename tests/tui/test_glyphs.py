@@ -12,7 +12,7 @@ from tests.tui import scene
 from tests.tui.fakes import FakeSource, console
 from tests.tui.terminal import Terminal
 from tests.tui.test_console import text, until
-from tui.glyphs import Plain, encoding_for
+from tui.glyphs import GlyphFilter, encoding_for
 from tui.translations import Translations, load
 
 TABS = ("submit", "monitor", "processes", "failed", "diagram")
@@ -54,25 +54,25 @@ def test_the_encoding_that_is_kept_to(wanted: str, encoding: str | None, termina
     ],
 )
 def test_signs_stand_in_the_place_of_others(drawn: str, shown: str) -> None:
-    assert Plain("latin-1").text(drawn) == shown
+    assert GlyphFilter("latin-1").text(drawn) == shown
     assert cell_len(shown) == cell_len(drawn)
 
 
 def test_without_letters_only_ascii_is_left() -> None:
-    assert Plain("ascii").text("café ●") == "caf? o"
+    assert GlyphFilter("ascii").text("café ●") == "caf? o"
 
 
 def test_every_character_stays_as_wide_as_it_is() -> None:
-    plain = Plain("ascii")
+    glyph_filter = GlyphFilter("ascii")
     for code in range(0x80, 0x30000):
         if not 0xD800 <= code < 0xE000:
-            assert cell_len(plain.text(chr(code))) == cell_len(chr(code)), hex(code)
-            assert plain.text(chr(code)).isascii()
+            assert cell_len(glyph_filter.text(chr(code))) == cell_len(chr(code)), hex(code)
+            assert glyph_filter.text(chr(code)).isascii()
 
 
 def test_what_is_meant_for_the_terminal_itself_goes_through() -> None:
     control = Segment("\x1b]0;●\x07", None, [(ControlType.BELL,)])
-    assert Plain("ascii").apply([Segment("●"), control], Color(0, 0, 0)) == [Segment("o"), control]
+    assert GlyphFilter("ascii").apply([Segment("●"), control], Color(0, 0, 0)) == [Segment("o"), control]
 
 
 @pytest.mark.parametrize("tab", TABS)

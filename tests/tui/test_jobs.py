@@ -82,7 +82,7 @@ def test_of_one_name_there_is_one_at_a_time(bench: Bench) -> None:
     bench.start("export")
     assert bench.notifications == []
     bench.start("export")
-    assert bench.notifications == ["This is under way already; F8 cancels it."]
+    assert bench.notifications == ["This is running already; F8 cancels it."]
     bench.start("load")
     bench.finish("export")
     bench.start("export")

@@ -43,7 +43,7 @@ class Scene:
     def quiet(self) -> bool:
         """Whether nothing is told for some looks."""
         try:
-            self.news.get(timeout=4 * log_feed.READ_EVERY)
+            self.news.get(timeout=4 * log_feed.READ_INTERVAL)
         except queue.Empty:
             return True
         return False
@@ -115,7 +115,7 @@ def test_very_many_lines_are_read_back_from_the_end(scene: Scene) -> None:
     scene.feed.follow(True)
     scene.feed.choose(None)
     lines = scene.next().lines
-    assert len(lines) == log_feed.FIRST_LINES
+    assert len(lines) == log_feed.TAIL_LINES
     assert lines[-1].text == "line 19999"
 
 
@@ -146,7 +146,7 @@ def test_nothing_is_read_while_nobody_looks_and_all_of_it_afterwards(scene: Scen
 def test_a_log_that_is_not_there_is_told_once_and_read_when_it_comes(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_feed, "RETRY_EVERY", 0.02)
+    monkeypatch.setattr(log_feed, "RETRY_INTERVAL", 0.02)
     scene.feed.follow(True)
     number = scene.feed.choose(["w1"])
     news = scene.next()

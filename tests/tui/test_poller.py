@@ -11,7 +11,7 @@ import pytest
 from core.model import Ledger
 from core.monitor.snapshot import Snapshot
 from tests.services.waiting import wait_until
-from tui.poller import CALM, Poller, patience
+from tui.poller import IDLE_FACTOR, Poller, interval_factor
 from tui.view import Health, View
 
 LONG = 30.0
@@ -69,26 +69,26 @@ def test_it_looks_again_when_a_view_was_taken_and_the_time_has_come(scene: Scene
     poller = scene.poller(0.01)
     for number in (1, 2, 3):
         assert scene.next().number == number
-        poller.taken()
+        poller.request_next()
 
 
 def test_nothing_piles_up_when_views_are_not_taken(scene: Scene) -> None:
     poller = scene.poller(0.001)
     scene.next()
     for _ in range(1000):
-        poller.poke()
+        poller.look_now()
     with pytest.raises(queue.Empty):
         scene.views.get(timeout=0.2)
     assert scene.looks == 1
-    poller.taken()
+    poller.request_next()
     assert scene.next().number == 2
 
 
 def test_a_poke_makes_it_look_before_its_time(scene: Scene) -> None:
     poller = scene.poller(LONG)
     scene.next()
-    poller.taken()
-    poller.poke()
+    poller.request_next()
+    poller.look_now()
     assert scene.next().number == 2
 
 
@@ -102,10 +102,10 @@ def test_a_poke_during_a_look_makes_another_one_since_that_may_have_come_too_ear
     scene.before = hold
     poller = scene.poller(LONG)
     assert looking.wait(10)
-    poller.poke()
+    poller.look_now()
     go_on.set()
     assert scene.next().number == 1
-    poller.taken()
+    poller.request_next()
     assert scene.next().number == 2
 
 
@@ -113,10 +113,10 @@ def test_pokes_between_two_looks_make_one_look(scene: Scene) -> None:
     poller = scene.poller(LONG)
     scene.next()
     for _ in range(100):
-        poller.poke()
-    poller.taken()
+        poller.look_now()
+    poller.request_next()
     assert scene.next().number == 2
-    poller.taken()
+    poller.request_next()
     with pytest.raises(queue.Empty):
         scene.views.get(timeout=0.1)
 
@@ -133,7 +133,7 @@ def test_an_error_is_told_and_the_next_look_goes_well(scene: Scene, caplog: pyte
     assert view.light is Health.TROUBLED
     assert "boom" in caplog.text
     scene.before = lambda: None
-    poller.taken()
+    poller.request_next()
     after = scene.next()
     assert (after.number, after.supervisor_trouble) == (2, "")
 
@@ -172,6 +172,6 @@ def test_one_that_was_never_started_can_be_stopped() -> None:
 
 def test_it_looks_more_rarely_while_no_task_moves() -> None:
     views = [View(snapshot=Snapshot(taken_at=at, ledger=Ledger(done=done))) for at, done in enumerate((1, 1, 2))]
-    assert patience(None, views[0]) == 1
-    assert patience(views[0], views[1]) == CALM > 1
-    assert patience(views[1], views[2]) == 1
+    assert interval_factor(None, views[0]) == 1
+    assert interval_factor(views[0], views[1]) == IDLE_FACTOR > 1
+    assert interval_factor(views[1], views[2]) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from core import config
 from core.errors import JournalMissing
-from tests.tui.journals import Book
+from tests.tui.journals import JournalWriter
 from tui.options import OPTIONS
 from tui.services import LocalSource
 
@@ -23,8 +23,8 @@ def source(tmp_path: Path) -> LocalSource:
 
 
 def test_everything_about_one_task_can_be_had(tmp_path: Path, source: LocalSource) -> None:
-    with closing(Book(tmp_path)) as book:
-        [seq] = book.end("a", payload=f'"{"x" * 5000}"')
+    with closing(JournalWriter(tmp_path)) as journal:
+        [seq] = journal.end("a", payload=f'"{"x" * 5000}"')
         task = source.task(seq)
         assert task is not None
         assert (task.id, len(task.payload)) == ("a", 5002)
@@ -38,13 +38,13 @@ def test_without_a_journal_no_task_is_read_and_none_is_made(tmp_path: Path, sour
 
 
 def test_a_task_is_read_of_the_journal_that_is_there_now(tmp_path: Path, source: LocalSource) -> None:
-    with closing(Book(tmp_path)) as book:
-        [seq] = book.end("of-the-first")
+    with closing(JournalWriter(tmp_path)) as journal:
+        [seq] = journal.end("of-the-first")
         assert source.task(seq) is not None
     for file in tmp_path.glob("resultados.db*"):
         file.unlink()
-    with closing(Book(tmp_path)) as book:
-        assert book.end("of-the-second") == [seq]
+    with closing(JournalWriter(tmp_path)) as journal:
+        assert journal.end("of-the-second") == [seq]
         task = source.task(seq)
     assert task is not None
     assert task.id == "of-the-second"

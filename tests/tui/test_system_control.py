@@ -19,13 +19,13 @@ from core.repository.archive import BulkAction
 from core.repository.journal import Journal
 from core.repository.search import Search, SortOrder, parse
 from core.supervisor.home import Home
-from tests.contract.repositories import mark, outcome, state_of, store_outcomes, totals
+from tests.contract.repositories import mark, outcome, state_of, totals
 from tests.services.ports import free_port
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
-from tests.tui.journals import Book
+from tests.tui.journals import JournalWriter
 from tui import system_control
-from tui.exporting import EXPORTED_AT_ONCE, Exported, harmless
+from tui.exporting import PROGRESS_TASKS, Exported, escape_formula
 from tui.system_control import BulkProgress, LocalSystemControl
 
 EVERYTHING = Search()
@@ -33,9 +33,9 @@ NEWEST = SortOrder()
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Iterator[Book]:
+def journal(tmp_path: Path) -> Iterator[JournalWriter]:
     """A journal."""
-    made = Book(tmp_path)
+    made = JournalWriter(tmp_path)
     yield made
     made.close()
 
@@ -76,110 +76,123 @@ class Steps:
 
 def undone(control: LocalSystemControl, operation: int, *running: str) -> int:
     """Undo an operation to its end; how many."""
-    extent = control.undo(operation, lambda: running, Steps(), not_cancelled())
-    assert extent.whole
-    return extent.moved
+    progress = control.undo(operation, lambda: running, Steps(), not_cancelled())
+    assert progress.is_complete
+    return progress.moved
 
 
-def test_failed_tasks_are_retried_and_the_rest_is_left_alone(book: Book, control: LocalSystemControl) -> None:
-    failed = book.fail("a", "b")
-    done = book.end("c")
-    settled = control.settle(BulkAction.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
-    assert (settled.act, settled.extent.moved) == (BulkAction.RETRY, 2)
-    assert totals(book.repository) == {"accepted": 2, "done": 1}
+def test_failed_tasks_are_retried_and_the_rest_is_left_alone(
+    journal: JournalWriter, control: LocalSystemControl
+) -> None:
+    failed = journal.fail("a", "b")
+    done = journal.end("c")
+    settled = control.apply(BulkAction.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
+    assert (settled.action, settled.progress.moved) == (BulkAction.RETRY, 2)
+    assert totals(journal.repository) == {"accepted": 2, "done": 1}
 
 
 @pytest.mark.parametrize("act", list(BulkAction))
-def test_what_was_settled_can_be_undone_once(book: Book, control: LocalSystemControl, act: BulkAction) -> None:
-    settled = control.settle(act, book.fail("a", "b"), Steps(), not_cancelled())
+def test_what_was_settled_can_be_undone_once(
+    journal: JournalWriter, control: LocalSystemControl, action: BulkAction
+) -> None:
+    settled = control.apply(action, journal.fail("a", "b"), Steps(), not_cancelled())
     assert undone(control, settled.operation) == 2
-    assert totals(book.repository) == {"failed": 2}
+    assert totals(journal.repository) == {"failed": 2}
     assert undone(control, settled.operation) == 0
-    assert book.repository.audit().is_consistent
+    assert journal.repository.audit().is_consistent
 
 
-def test_it_is_too_late_to_undo_what_runs_or_has_ended(book: Book, control: LocalSystemControl) -> None:
-    seqs = book.fail("runs", "ended", "waits")
-    settled = control.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
-    mark(book.repository, seqs, attempt=1)
-    store_outcomes(book.repository, outcome(seqs[1], 1))
+def test_it_is_too_late_to_undo_what_runs_or_has_ended(journal: JournalWriter, control: LocalSystemControl) -> None:
+    seqs = journal.fail("runs", "ended", "waits")
+    settled = control.apply(BulkAction.RETRY, seqs, Steps(), not_cancelled())
+    mark(journal.repository, seqs, attempt=1)
+    store_outcomes(journal.repository, outcome(seqs[1], 1))
     assert undone(control, settled.operation, "runs") == 1
-    assert [state_of(book.repository, name) for name in ("runs", "ended", "waits")] == [
+    assert [state_of(journal.repository, name) for name in ("runs", "ended", "waits")] == [
         State.QUEUED,
         State.DONE,
         State.FAILED,
     ]
 
 
-def test_many_are_moved_some_at_a_time_and_it_is_told_how_far_it_is(book: Book, control: LocalSystemControl) -> None:
-    seqs = book.fail(*(f"t{number}" for number in range(2 * system_control.AT_ONCE + 7)))
+def test_many_are_moved_some_at_a_time_and_it_is_told_how_far_it_is(
+    journal: JournalWriter, control: LocalSystemControl
+) -> None:
+    seqs = journal.fail(*(f"t{number}" for number in range(2 * system_control.BATCH_SIZE + 7)))
     steps = Steps()
-    settled = control.settle(BulkAction.DISCARD, seqs, steps, not_cancelled())
-    assert settled.extent.moved == len(seqs)
-    assert steps.told == [system_control.AT_ONCE, 2 * system_control.AT_ONCE, len(seqs)]
+    settled = control.apply(BulkAction.DISCARD, seqs, steps, not_cancelled())
+    assert settled.progress.moved == len(seqs)
+    assert steps.told == [system_control.BATCH_SIZE, 2 * system_control.BATCH_SIZE, len(seqs)]
     assert undone(control, settled.operation) == len(seqs)
 
 
 def test_one_that_is_cancelled_tells_what_it_has_moved_which_can_be_undone(
-    book: Book, control: LocalSystemControl
+    journal: JournalWriter, control: LocalSystemControl
 ) -> None:
-    seqs = book.fail(*(f"t{number}" for number in range(2 * system_control.AT_ONCE)))
+    seqs = journal.fail(*(f"t{number}" for number in range(2 * system_control.BATCH_SIZE)))
     cancelled = threading.Event()
-    settled = control.settle(BulkAction.DISCARD, seqs, Steps(cancelled.set), cancelled)
-    assert settled.extent.moved == system_control.AT_ONCE
-    assert totals(book.repository) == {"cancelled": system_control.AT_ONCE, "failed": system_control.AT_ONCE}
-    assert undone(control, settled.operation) == system_control.AT_ONCE
+    settled = control.apply(BulkAction.DISCARD, seqs, Steps(cancelled.set), cancelled)
+    assert settled.progress.moved == system_control.BATCH_SIZE
+    assert totals(journal.repository) == {"cancelled": system_control.BATCH_SIZE, "failed": system_control.BATCH_SIZE}
+    assert undone(control, settled.operation) == system_control.BATCH_SIZE
 
 
-def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(book: Book, control: LocalSystemControl) -> None:
-    count = 2 * system_control.AT_ONCE + 7
-    settled = control.settle(
-        BulkAction.RETRY, book.fail(*(f"t{number}" for number in range(count))), Steps(), not_cancelled()
+def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(
+    journal: JournalWriter, control: LocalSystemControl
+) -> None:
+    count = 2 * system_control.BATCH_SIZE + 7
+    settled = control.apply(
+        BulkAction.RETRY, journal.fail(*(f"t{number}" for number in range(count))), Steps(), not_cancelled()
     )
     cancelled = threading.Event()
-    extent = control.undo(settled.operation, tuple, Steps(cancelled.set), cancelled)
-    assert extent == BulkProgress(system_control.AT_ONCE, count, cancelled=True)
-    assert totals(book.repository) == {"accepted": system_control.AT_ONCE + 7, "failed": system_control.AT_ONCE}
-    with book.archive() as archive:
+    progress = control.undo(settled.operation, tuple, Steps(cancelled.set), cancelled)
+    assert progress == BulkProgress(system_control.BATCH_SIZE, count, cancelled=True)
+    assert totals(journal.repository) == {
+        "accepted": system_control.BATCH_SIZE + 7,
+        "failed": system_control.BATCH_SIZE,
+    }
+    with journal.archive() as archive:
         assert archive.operations(1)[0].undone_at is None
-        assert undone(control, settled.operation) == system_control.AT_ONCE + 7
+        assert undone(control, settled.operation) == system_control.BATCH_SIZE + 7
         assert archive.operations(1)[0].undone_at is not None
-    assert totals(book.repository) == {"failed": count}
-    assert book.repository.audit().is_consistent
+    assert totals(journal.repository) == {"failed": count}
+    assert journal.repository.audit().is_consistent
 
 
-def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(book: Book, control: LocalSystemControl) -> None:
-    count = 2 * system_control.AT_ONCE
-    seqs = book.fail(*(f"t{number}" for number in range(count)))
-    settled = control.settle(BulkAction.RETRY, seqs, Steps(), not_cancelled())
+def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(
+    journal: JournalWriter, control: LocalSystemControl
+) -> None:
+    count = 2 * system_control.BATCH_SIZE
+    seqs = journal.fail(*(f"t{number}" for number in range(count)))
+    settled = control.apply(BulkAction.RETRY, seqs, Steps(), not_cancelled())
     running: list[str] = []
-    extent = control.undo(
+    progress = control.undo(
         settled.operation, lambda: running, Steps(lambda: running.append(f"t{count - 1}")), not_cancelled()
     )
-    assert (extent.moved, extent.whole) == (count - 1, True)
-    assert state_of(book.repository, f"t{count - 1}") is State.ACCEPTED
+    assert (progress.moved, progress.is_complete) == (count - 1, True)
+    assert state_of(journal.repository, f"t{count - 1}") is State.ACCEPTED
 
 
-def test_one_that_can_go_no_further_tells_how_far_it_came(book: Book, control: LocalSystemControl) -> None:
-    seqs = book.fail(*(f"t{number}" for number in range(2 * system_control.AT_ONCE)))
+def test_one_that_can_go_no_further_tells_how_far_it_came(journal: JournalWriter, control: LocalSystemControl) -> None:
+    seqs = journal.fail(*(f"t{number}" for number in range(2 * system_control.BATCH_SIZE)))
     # The archive waits two seconds for whoever else writes.
     with contextlib.ExitStack() as held:
-        steps = Steps(lambda: held.enter_context(book.repository.transaction()))
-        settled = control.settle(BulkAction.RETRY, seqs, steps, not_cancelled())
-    assert (settled.extent.moved, settled.extent.of) == (system_control.AT_ONCE, len(seqs))
-    assert "can't be used now" in settled.extent.trouble
-    assert undone(control, settled.operation) == system_control.AT_ONCE
+        steps = Steps(lambda: held.enter_context(journal.repository.transaction()))
+        settled = control.apply(BulkAction.RETRY, seqs, steps, not_cancelled())
+    assert (settled.progress.moved, settled.progress.total) == (system_control.BATCH_SIZE, len(seqs))
+    assert "can't be used now" in settled.progress.trouble
+    assert undone(control, settled.operation) == system_control.BATCH_SIZE
 
 
-def test_nothing_is_moved_when_nothing_is_wanted(book: Book, control: LocalSystemControl) -> None:
-    book.fail("a")
-    assert control.settle(BulkAction.RETRY, [], Steps(), not_cancelled()).extent.moved == 0
-    assert totals(book.repository) == {"failed": 1}
+def test_nothing_is_moved_when_nothing_is_wanted(journal: JournalWriter, control: LocalSystemControl) -> None:
+    journal.fail("a")
+    assert control.apply(BulkAction.RETRY, [], Steps(), not_cancelled()).progress.moved == 0
+    assert totals(journal.repository) == {"failed": 1}
 
 
 def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, control: LocalSystemControl) -> None:
     with pytest.raises(JournalError, match="there is no journal"):
-        control.settle(BulkAction.RETRY, [1], Steps(), not_cancelled())
+        control.apply(BulkAction.RETRY, [1], Steps(), not_cancelled())
     with pytest.raises(JournalError, match="there is no journal"):
         undone(control, 1)
     assert list(tmp_path.iterdir()) == []
@@ -193,9 +206,11 @@ def exported(control: LocalSystemControl, path: Path, text: str = "") -> int:
     return control.export(parse(text, time.time()), NEWEST, path, Steps(), not_cancelled()).written
 
 
-def test_json_lines_hold_everything_of_each_task(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    book.end("a", ago=60, payload='{"ñ": [1, 2.5, null], "line": "one\\ntwo"}')
-    book.fail("b")
+def test_json_lines_hold_everything_of_each_task(
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
+) -> None:
+    journal.end("a", ago=60, payload='{"ñ": [1, 2.5, null], "line": "one\\ntwo"}')
+    journal.fail("b")
     file = tmp_path / "out.jsonl"
     assert exported(control, file) == 2
     failed, done = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
@@ -210,10 +225,12 @@ def test_json_lines_hold_everything_of_each_task(book: Book, control: LocalSyste
     assert done["times"]["stored"] > 0
 
 
-def test_only_what_matches_is_written_and_in_its_order(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    book.end("good")
-    book.fail("bad-1", ago=60)
-    book.fail("bad-2", ago=30)
+def test_only_what_matches_is_written_and_in_its_order(
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
+) -> None:
+    journal.end("good")
+    journal.fail("bad-1", ago=60)
+    journal.fail("bad-2", ago=30)
     file = tmp_path / "out.jsonl"
     assert exported(control, file, "state:failed") == 2
     assert [json.loads(line)["id"] for line in file.read_text("utf-8").splitlines()] == ["bad-2", "bad-1"]
@@ -221,8 +238,10 @@ def test_only_what_matches_is_written_and_in_its_order(book: Book, control: Loca
     assert (tmp_path / "none.jsonl").read_bytes() == b""
 
 
-def test_csv_has_a_heading_and_a_row_for_each(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    [seq] = book.end("a", payload='"one, \\"two\\""')
+def test_csv_has_a_heading_and_a_row_for_each(
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
+) -> None:
+    [seq] = journal.end("a", payload='"one, \\"two\\""')
     file = tmp_path / "OUT.CSV"
     assert exported(control, file) == 1
     with file.open(encoding="utf-8", newline="") as stream:
@@ -237,19 +256,19 @@ DANGEROUS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(A1)",
 
 @pytest.mark.parametrize("text", DANGEROUS)
 def test_no_cell_is_a_formula(text: str) -> None:
-    assert harmless(text) == f"'{text}"
+    assert escape_formula(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["-1.5", "+2", "-1e5", "", "a=1", '"=1+1"', '{"a": 1}', "1", "ñ"])
 def test_numbers_and_texts_are_left_as_they_are(text: str) -> None:
-    assert harmless(text) == text
+    assert escape_formula(text) == text
 
 
 @pytest.mark.parametrize("text", DANGEROUS)
 def test_no_failure_of_a_stranger_becomes_a_formula_of_whoever_opens_the_file(
-    book: Book, control: LocalSystemControl, tmp_path: Path, text: str
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path, text: str
 ) -> None:
-    book.fail("a", failure=Failure(type=text, message=text))
+    journal.fail("a", failure=Failure(type=text, message=text))
     file = tmp_path / "out.csv"
     exported(control, file)
     with file.open(encoding="utf-8", newline="") as stream:
@@ -258,11 +277,11 @@ def test_no_failure_of_a_stranger_becomes_a_formula_of_whoever_opens_the_file(
 
 
 def test_hostile_texts_are_written_so_that_they_can_be_read_back(
-    book: Book, control: LocalSystemControl, tmp_path: Path
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     text = 'a\x00b\x1b[2J\r\n",;\u202e☕'
-    book.fail("a", failure=Failure(type="Boom", message=text, traceback=text))
-    book.end("b", payload='"\\u0000\\u001b[2J"')
+    journal.fail("a", failure=Failure(type="Boom", message=text, traceback=text))
+    journal.end("b", payload='"\\u0000\\u001b[2J"')
     exported(control, tmp_path / "out.jsonl")
     exported(control, tmp_path / "out.csv")
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
@@ -272,37 +291,43 @@ def test_hostile_texts_are_written_so_that_they_can_be_read_back(
         assert {row["id"]: row["error"] for row in csv.DictReader(stream)} == {"a": f"Boom: {text}", "b": ""}
 
 
-def test_a_file_that_is_there_is_not_overwritten(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    book.end("a")
+def test_a_file_that_is_there_is_not_overwritten(
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
+) -> None:
+    journal.end("a")
     file = tmp_path / "out.jsonl"
     file.write_text("precious")
-    with pytest.raises(ConfigurationError, match="is there already: choose another name"):
+    with pytest.raises(ConfigurationError, match="exists already: choose another name"):
         exported(control, file)
     assert file.read_text() == "precious"
 
 
 @pytest.mark.parametrize("name", ["missing/out.csv", ".", "x" * 300])
 def test_a_file_that_cannot_be_written_is_told(
-    book: Book, control: LocalSystemControl, tmp_path: Path, name: str
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path, name: str
 ) -> None:
-    book.end("a")
+    journal.end("a")
     with pytest.raises(ConfigurationError):
         exported(control, tmp_path / name)
 
 
-def test_an_export_that_is_cancelled_leaves_no_file(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    book.end(*(f"t{number}" for number in range(2 * EXPORTED_AT_ONCE)))
+def test_an_export_that_is_cancelled_leaves_no_file(
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
+) -> None:
+    journal.end(*(f"t{number}" for number in range(2 * PROGRESS_TASKS)))
     file = tmp_path / "out.jsonl"
     cancelled = threading.Event()
     steps = Steps(cancelled.set)
     exported = control.export(EVERYTHING, NEWEST, file, steps, cancelled)
-    assert exported == Exported(EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, cancelled=True)
+    assert exported == Exported(PROGRESS_TASKS, 2 * PROGRESS_TASKS, cancelled=True)
     assert list(tmp_path.glob("out*")) == []
-    assert steps.told[0] == EXPORTED_AT_ONCE
+    assert steps.told[0] == PROGRESS_TASKS
 
 
-def test_an_export_that_fails_half_way_leaves_no_file(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
+def test_an_export_that_fails_half_way_leaves_no_file(
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
+) -> None:
+    journal.end(*(f"t{number}" for number in range(PROGRESS_TASKS)))
     file = tmp_path / "out.csv"
 
     def fail() -> None:
@@ -313,8 +338,10 @@ def test_an_export_that_fails_half_way_leaves_no_file(book: Book, control: Local
     assert list(tmp_path.glob("out*")) == []
 
 
-def test_a_file_has_its_name_only_when_it_is_whole(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    book.end(*(f"t{number}" for number in range(EXPORTED_AT_ONCE)))
+def test_a_file_has_its_name_only_when_it_is_whole(
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
+) -> None:
+    journal.end(*(f"t{number}" for number in range(PROGRESS_TASKS)))
     file = tmp_path / "out.jsonl"
     seen: list[bool] = []
     control.export(EVERYTHING, NEWEST, file, Steps(lambda: seen.append(file.exists())), not_cancelled())
@@ -323,22 +350,22 @@ def test_a_file_has_its_name_only_when_it_is_whole(book: Book, control: LocalSys
 
 
 def test_a_file_that_another_makes_meanwhile_is_not_overwritten(
-    book: Book, control: LocalSystemControl, tmp_path: Path
+    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
 ) -> None:
-    book.end("a")
+    journal.end("a")
     file = tmp_path / "out.jsonl"
-    with pytest.raises(ConfigurationError, match="is there already: choose another name"):
+    with pytest.raises(ConfigurationError, match="exists already: choose another name"):
         control.export(EVERYTHING, NEWEST, file, Steps(lambda: file.write_text("precious")), not_cancelled())
     assert file.read_text() == "precious"
     assert list(tmp_path.glob("out*")) == [file]
 
 
-def test_it_is_told_how_many_were_written(book: Book, control: LocalSystemControl, tmp_path: Path) -> None:
-    count = 2 * EXPORTED_AT_ONCE + 3
-    book.end(*(f"t{number}" for number in range(count)))
+def test_it_is_told_how_many_were_written(journal: JournalWriter, control: LocalSystemControl, tmp_path: Path) -> None:
+    count = 2 * PROGRESS_TASKS + 3
+    journal.end(*(f"t{number}" for number in range(count)))
     steps = Steps()
     assert control.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == Exported(count, count)
-    assert steps.told == [EXPORTED_AT_ONCE, 2 * EXPORTED_AT_ONCE, count]
+    assert steps.told == [PROGRESS_TASKS, 2 * PROGRESS_TASKS, count]
 
 
 def test_without_a_journal_nothing_is_written(control: LocalSystemControl, tmp_path: Path) -> None:
@@ -383,7 +410,7 @@ def listen(system: LocalSystem) -> str:
 def test_a_task_is_submitted_and_done(system: LocalSystem, submitter: LocalSystemControl) -> None:
     submitted = submitter.submit(NewSubmission("echo", {"ñ": 1}, "mine-1", 0.0, 2), listen(system))
     assert (submitted.id, submitted.duplicate) == ("mine-1", False)
-    assert 0 < submitted.seconds < system_control.ANSWER_TIMEOUT
+    assert 0 < submitted.seconds < system_control.REPLY_TIMEOUT
 
     def is_done() -> bool:
         task = system.task("mine-1")
@@ -461,7 +488,7 @@ def test_several_threads_may_submit_at_once(system: LocalSystem, submitter: Loca
 def test_when_nothing_answers_that_is_told(
     tmp_path: Path, system: LocalSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(system_control, "PATIENCE", 0.2)
+    monkeypatch.setattr(system_control, "CONNECT_TIMEOUT", 0.2)
     control = control_of(tmp_path, (f"127.0.0.1:{free_port()}",))
     with pytest.raises(ServerUnavailable):
         control.submit(NewSubmission("echo", 1), "")

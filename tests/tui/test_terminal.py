@@ -330,7 +330,7 @@ def test_a_system_that_others_started_is_watched_and_used(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (("--lang", "xx"), "'xx' is not known; there are en, es"),
+        (("--lang", "xx"), "'xx' is unknown; choose one of en, es"),
         (("--hz", "0"), "must be from 0.1 to 10"),
         (("--database", "ftp://x"), "database: 'ftp' is not known"),
     ],

@@ -31,8 +31,8 @@ def test_what_is_filled_in_is_not_filled_in_again() -> None:
 
 def test_a_number_chooses_between_one_and_many() -> None:
     say = Translations("es", SPANISH)
-    told = [say.count(number, "{count} task", "{count} tasks") for number in (0, 1, 2, 12_345)]
-    assert told == ["0 tareas", "1 tarea", "2 tareas", "12,345 tareas"]
+    translated = [say.count(number, "{count} task", "{count} tasks") for number in (0, 1, 2, 12_345)]
+    assert translated == ["0 tareas", "1 tarea", "2 tareas", "12,345 tareas"]
     assert say.count(2, "one on {place}", "{count} on {place}", place="w1") == "2 on w1"
 
 
@@ -57,24 +57,24 @@ def test_english_is_always_there_and_every_language_once() -> None:
     ],
 )
 def test_an_environment_that_speaks_no_language_that_is_known_gets_english(environment: dict[str, str]) -> None:
-    assert translations.choose("", environment).language == "en"
+    assert translations.translations_for("", environment).language == "en"
 
 
 def test_a_language_that_is_not_known_is_refused_with_those_that_are() -> None:
-    with pytest.raises(ConfigurationError, match="'xx' is not known; there are en"):
-        translations.choose("xx", {})
+    with pytest.raises(ConfigurationError, match="'xx' is unknown; choose one of en"):
+        translations.translations_for("xx", {})
 
 
 def test_the_language_that_is_asked_for_wins_over_that_of_the_environment() -> None:
-    assert translations.choose("en", {"LC_ALL": "es_ES.UTF-8"}).language == "en"
+    assert translations.translations_for("en", {"LC_ALL": "es_ES.UTF-8"}).language == "en"
 
 
 def test_every_catalogue_fills_in_the_same_values_as_its_key() -> None:
     for language in translations.languages()[1:]:
-        for english, told in translations.load(language).items():
-            assert isinstance(told, str), english
-            assert _names(told) == _names(english), (language, english)
-        assert translations.choose("", {"LANG": f"{language}_XX.UTF-8"}).language == language
+        for english, translated in translations.load(language).items():
+            assert isinstance(translated, str), english
+            assert _names(translated) == _names(english), (language, english)
+        assert translations.translations_for("", {"LANG": f"{language}_XX.UTF-8"}).language == language
 
 
 def _names(text: str) -> set[str]:

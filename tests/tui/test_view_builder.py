@@ -45,16 +45,16 @@ def work(repository: Repository) -> None:
         repository.record_heartbeat(replace(record, number=number, beat=beat, seen_at=now - ago, counters=counters))
 
 
-def look(directory: Path) -> View:
+def build(directory: Path) -> View:
     """Look once."""
     watching = ViewBuilder(Journal("resultados.db", directory), Home(directory), lambda _: None, "none")
     with watching:
-        return watching.look(time.monotonic(), time.time())
+        return watching.build(time.monotonic(), time.time())
 
 
 def test_of_an_older_journal_everything_is_seen_that_it_has(old: Repository, tmp_path: Path) -> None:
     work(old)
-    view = look(tmp_path)
+    view = build(tmp_path)
     assert (view.ledger.done, [row.process.name for row in view.workers]) == (1, ["w1"])
     assert view.delays is not None
     assert view.delays.took_p50 == pytest.approx(0.3, abs=0.01)
@@ -65,7 +65,7 @@ def test_of_an_older_journal_everything_is_seen_that_it_has(old: Repository, tmp
 
 def test_of_an_older_journal_it_is_told_what_it_lacks_without_alarm(old: Repository, tmp_path: Path) -> None:
     work(old)
-    view = look(tmp_path)
+    view = build(tmp_path)
     [told] = view.troubles
     assert told.startswith("an older version wrote this journal: start the system with this version")
     assert view.light is Health.READY
@@ -74,10 +74,10 @@ def test_of_an_older_journal_it_is_told_what_it_lacks_without_alarm(old: Reposit
 def test_once_the_journal_is_brought_up_to_date_nothing_is_lacking(old: Repository, tmp_path: Path) -> None:
     watching = ViewBuilder(Journal("resultados.db", tmp_path), Home(tmp_path), lambda _: None, "none")
     with watching:
-        assert watching.look(time.monotonic(), time.time()).lacks
+        assert watching.build(time.monotonic(), time.time()).lacks
         with Journal("resultados.db", tmp_path).open_archive(readonly=False) as archive:
             archive.begin_operation(BulkAction.RETRY, "ana", time.time())
-        view = watching.look(time.monotonic(), time.time())
+        view = watching.build(time.monotonic(), time.time())
     assert (view.lacks, view.troubles) == ("", ())
     assert [operation.user for operation in view.operations] == ["ana"]
 
@@ -90,14 +90,14 @@ def test_a_queue_that_is_made_after_the_console_was_opened_is_seen(tmp_path: Pat
         return DepthWatch(broker.gauge) if made else None
 
     journal = Journal("resultados.db", tmp_path)
-    with ViewBuilder(journal, Home(tmp_path), open_gauge, broker.description, patience=10) as watching:
-        assert watching.look(time.monotonic(), time.time()).snapshot.depth is None
+    with ViewBuilder(journal, Home(tmp_path), open_gauge, broker.description, broker_timeout=10) as watching:
+        assert watching.build(time.monotonic(), time.time()).snapshot.depth is None
         broker.prepare()
         made = True
-        assert watching.look(time.monotonic(), time.time()).snapshot.depth == Depth(ready=0, dead=0)
+        assert watching.build(time.monotonic(), time.time()).snapshot.depth == Depth(ready=0, dead=0)
 
 
 def test_where_nothing_has_ever_run_nothing_is_wrong(tmp_path: Path) -> None:
-    view = look(tmp_path)
+    view = build(tmp_path)
     assert (view.light, view.snapshot.trouble, view.troubles) == (Health.EMPTY, "", ())
     assert not (tmp_path / "resultados.db").exists()
