@@ -17,7 +17,7 @@ from core import config, logs
 from core.addresses import LOOPBACK, Address
 from core.config import Settings
 from core.errors import ConfigurationError
-from core.launch import run_with_settings
+from core.launch import create_parser, run_with_settings
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
 from tui import options

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No colour setting, no theme and no time zone of whoever runs the tests counts."""
+    """Ignore the colour settings, theme and time zone of the machine."""
     for name in ("NO_COLOR", "TEXTUAL_THEME", "COLORTERM", "TEXTUAL_ANIMATIONS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TZ", "UTC")

@@ -1,4 +1,4 @@
-"""A source of values for the console: everything is handed over at once, and what is to be done is only noted."""
+"""A source of values for the console. Everything is handed over at once, and calls of the control are recorded."""
 
 import threading
 from array import array
@@ -36,7 +36,7 @@ from tui.view import View
 
 
 class FakePoller:
-    """Shows one view, and another when a test sets it."""
+    """Hands over one view, and another when a test sets it."""
 
     def __init__(self, view: View, hand_over: Callable[[View], object]) -> None:
         self.view = view
@@ -59,7 +59,7 @@ class FakePoller:
         self._hand_over(self.view)
 
     def request_next(self) -> None:
-        """Nothing follows by itself."""
+        """Do nothing: views come from the test."""
 
     def stop(self) -> None:
         """End."""
@@ -67,7 +67,7 @@ class FakePoller:
 
 
 class FakeFeed:
-    """Finds tasks among values: by state, and by words that stand in the id, kind, worker or error."""
+    """Finds tasks among values: by state, and by texts in the id, kind, worker or error."""
 
     def __init__(self, tasks: Mapping[int, Task], hand_over: Callable[[News], object], trouble: str) -> None:
         self._tasks = tasks
@@ -79,12 +79,12 @@ class FakeFeed:
         self.ids: tuple[str, ...] = ()
 
     def start(self) -> None:
-        """Say what is wrong, if something is."""
+        """Hand over the trouble, if there is one."""
         if self._trouble:
             self._hand_over(FeedTrouble(self._trouble))
 
     def search_for(self, search: Search, order: SortOrder) -> int:
-        """Find what is wanted, in the order of the numbers."""
+        """Find the tasks, in the order of their numbers."""
         self.number += 1
         self.searches.append((search, order))
         if not self._trouble:
@@ -95,7 +95,7 @@ class FakeFeed:
         return self.number
 
     def grow(self, *tasks: Task, again: frozenset[int] = frozenset()) -> None:
-        """More tasks have ended."""
+        """Hand over new results."""
         rows = {task.seq: scene.row(task) for task in tasks}
         self._hand_over(ListGrown(self.number, 0, array("q", rows), rows, again))
 
@@ -111,7 +111,7 @@ class FakeFeed:
         )
 
     def follow(self, following: bool) -> None:
-        """Follow, or rest."""
+        """Follow or pause."""
         self.following = following
 
     def stop(self) -> None:
@@ -126,7 +126,7 @@ def _wanted(task: Task, search: Search) -> bool:
 
 
 class FakeLogs:
-    """Reads lines that are values."""
+    """Reads log lines that are values."""
 
     def __init__(self, lines: Sequence[LogLine], hand_over: Callable[[LogBatch], object]) -> None:
         self._lines = lines
@@ -147,11 +147,11 @@ class FakeLogs:
         return self.number
 
     def write(self, *lines: LogLine) -> None:
-        """More lines were written."""
+        """Hand over new lines."""
         self._hand_over(LogBatch(self.number, lines, anew=False))
 
     def follow(self, following: bool) -> None:
-        """Go on reading, or rest."""
+        """Go on reading or pause."""
         self.following = following
 
     def stop(self) -> None:
@@ -159,7 +159,7 @@ class FakeLogs:
 
 
 class FakeControl:
-    """Notes what is to be done."""
+    """Records the calls."""
 
     def __init__(self) -> None:
         self.done: list[tuple[object, ...]] = []
@@ -171,7 +171,7 @@ class FakeControl:
 
     def submit(self, task: NewSubmission, listen: str) -> SubmitResult:
         """Submit one task."""
-        self._note("submit", task, listen)
+        self._record("submit", task, listen)
         self.tasks.append(task)
         self.submitted += 1
         return SubmitResult(task.id or f"order-{48_900 + self.submitted}", State.ACCEPTED, False, 0.0023)
@@ -181,50 +181,50 @@ class FakeControl:
     ) -> BulkSubmitResult:
         """Submit many tasks."""
         every = list(tasks)
-        self._note("submit_many", tuple(every), listen)
+        self._record("submit_many", tuple(every), listen)
         return BulkSubmitResult(len(every), 0, "", 2.0)
 
     def load(
         self, order: LoadOptions, listen: str, progress: OnProgress, cancelled: threading.Event
     ) -> BulkSubmitResult:
         """Submit at a rate."""
-        self._note("load", order, listen)
+        self._record("load", order, listen)
         self.loads.append(order)
         return BulkSubmitResult(order.tasks, 0, "", 4.0, 0.002, 0.009)
 
     def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
         """Start the system."""
-        self._note("up")
+        self._record("up")
         return scene.report()
 
     def down(self, timeout: float) -> StopResult:
-        """Take it down."""
-        self._note("down")
+        """Stop the system."""
+        self._record("down")
         return StopResult()
 
     def operate(self, what: Operation, names: Sequence[str]) -> SystemStatus:
         """Start, stop, restart, kill."""
-        self._note(what, *names)
+        self._record(what, *names)
         return scene.report()
 
     def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
-        """Run so many."""
-        self._note("scale", servers, workers)
+        """Scale the system."""
+        self._record("scale", servers, workers)
         return scene.report()
 
     def apply(
         self, action: BulkAction, seqs: Sequence[int], progress: OnProgress, cancelled: threading.Event
     ) -> BulkActionResult:
         """Retry or discard."""
-        self._note(action.value, *seqs)
+        self._record(action.value, *seqs)
         done = self._until_cancelled(progress, cancelled, len(seqs))
         return BulkActionResult(action, 5, BulkProgress(done, len(seqs), cancelled=cancelled.is_set()))
 
     def undo(
         self, operation: int, running: RunningIds, progress: OnProgress, cancelled: threading.Event
     ) -> BulkProgress:
-        """Take it back."""
-        self._note("undo", operation)
+        """Undo a bulk action."""
+        self._record("undo", operation)
         done = self._until_cancelled(progress, cancelled, 4)
         return BulkProgress(done, 4, cancelled=cancelled.is_set())
 
@@ -232,12 +232,12 @@ class FakeControl:
         self, search: Search, order: SortOrder, path: Path, progress: OnProgress, cancelled: threading.Event
     ) -> Exported:
         """Write to a file."""
-        self._note("export", path)
+        self._record("export", path)
         done = self._until_cancelled(progress, cancelled, 12)
         return Exported(done, 12, cancelled=cancelled.is_set())
 
     def _until_cancelled(self, progress: OnProgress, cancelled: threading.Event, count: int) -> int:
-        """Be done at once; or else, when it is to take long, come half-way and wait until it is cancelled."""
+        """Return at once, or when `takes_long`, report half of the tasks and wait for the cancellation."""
         if not self.takes_long:
             return count
         while not cancelled.wait(0.05):
@@ -245,23 +245,23 @@ class FakeControl:
         return count // 2
 
     def close(self) -> None:
-        """Let go."""
+        """Do nothing."""
 
-    def _note(self, *what: object) -> None:
+    def _record(self, *what: object) -> None:
         self.done.append(what)
         if self.trouble:
             raise ServerUnavailable(self.trouble)
 
 
 class FakeSource:
-    """Makes all of these.
+    """Makes the fake poller, feeds and control.
 
     Args:
-        view: what the console shows.
-        tasks: what has ended.
-        lines: of logs.
-        read_only: a console that only looks.
-        trouble: what is wrong with the journal.
+        view: shown by the console.
+        tasks: that have ended.
+        lines: of the logs.
+        read_only: whether the console is read-only.
+        trouble: of the journal.
     """
 
     def __init__(
@@ -277,19 +277,19 @@ class FakeSource:
         self._tasks = scene.tasks() if tasks is None else tasks
         self._lines = scene.log_lines() if lines is None else lines
         self.trouble = trouble
-        self.orders = FakeControl()
+        self.control_calls = FakeControl()
         self._read_only = read_only
         self.pollers: list[FakePoller] = []
         self.feeds: dict[str, FakeFeed] = {}
         self.log_sources: list[FakeLogs] = []
 
     def poller(self, hand_over: Callable[[View], object]) -> FakePoller:
-        """What looks at the system."""
+        """Make the poller."""
         self.pollers.append(FakePoller(self._view, hand_over))
         return self.pollers[-1]
 
     def tasks(self, hand_over: Callable[[News], object], name: str) -> FakeFeed:
-        """What finds tasks."""
+        """Make a feed."""
         self.feeds[name] = FakeFeed(self._tasks, hand_over, self.trouble)
         return self.feeds[name]
 
@@ -300,18 +300,18 @@ class FakeSource:
         return self._tasks.get(seq)
 
     def logs(self, hand_over: Callable[[LogBatch], object]) -> FakeLogs:
-        """What reads logs."""
+        """Make the source of the logs."""
         self.log_sources.append(FakeLogs(self._lines, hand_over))
         return self.log_sources[-1]
 
     @property
     def control(self) -> FakeControl | None:
-        """What has things done."""
-        return None if self._read_only else self.orders
+        """The control; None in a read-only console."""
+        return None if self._read_only else self.control_calls
 
 
 class FakeStart:
-    """A start of the system that goes on when a test says so."""
+    """A start of the system that waits until a test sets `goes_on`."""
 
     def __init__(self) -> None:
         self.goes_on = threading.Event()
@@ -319,7 +319,7 @@ class FakeStart:
         self.began = 0
 
     def __call__(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
-        """Tell that some parts are ready, and wait."""
+        """Report that some processes are ready, and wait."""
         self.began += 1
         parts = tuple(part_of(name, state) for name, state in STARTING)
         tell(replace(scene.report(), phase=Phase.STARTING, processes=parts))
@@ -333,7 +333,7 @@ STARTING = (("rabbitmq", UnitState.READY), ("s1", UnitState.STARTING), ("w1", Un
 
 
 def part_of(name: str, state: UnitState) -> UnitStatus:
-    """How a part of a system that starts stands."""
+    """Return the status of a process of a starting system."""
     kind = {"r": ProcessKind.RABBITMQ, "s": ProcessKind.SERVER, "w": ProcessKind.WORKER}[name[0]]
     note = "port 7101 is not open yet" if state is UnitState.STARTING else ""
     return UnitStatus(name=name, kind=kind, state=state, pid=None, note=note)
@@ -348,7 +348,7 @@ def console(
     encoding: str = "",
     start: FakeStart | None = None,
 ) -> Console:
-    """The console over a source, without animation."""
+    """Make the console of a source, without animation."""
     tr = tr or Translations()
     tabs = all_tabs(tr, scene.KINDS)
     app = Console(source, tr, tabs, first=tab, theme=theme, encoding=encoding, clock=lambda: scene.NOW, start=start)

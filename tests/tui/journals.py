@@ -1,4 +1,4 @@
-"""A journal in a file, filled by the tests of the console: what ends in it, ends now."""
+"""A writer of journals for the tests of the console. Tasks end in it now."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -28,11 +28,11 @@ class JournalWriter:
         self.repository: Repository = self.journal.open()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.repository.close()
 
     def enter(self, *ids: str, payload: str = "1", kind: str = "echo") -> list[int]:
-        """Enter tasks; their numbers."""
+        """Accept tasks. Returns their numbers."""
         now = time.time()
         with self.repository.transaction():
             tasks = [new_task(each, payload, kind=kind) for each in ids]
@@ -41,17 +41,17 @@ class JournalWriter:
         return seqs
 
     def finish(self, seqs: Sequence[int], *, ago: float = 0.0, result: str = "42") -> None:
-        """Have tasks done, stored so many seconds ago."""
+        """Store the results of tasks, `ago` seconds ago."""
         store_outcomes(self.repository, *[outcome(seq, result=result) for seq in seqs], now=time.time() - ago)
 
     def end(self, *ids: str, ago: float = 0.0, payload: str = "1", kind: str = "echo") -> list[int]:
-        """Enter tasks and have them done; their numbers."""
+        """Accept tasks and store their results. Returns their numbers."""
         seqs = self.enter(*ids, payload=payload, kind=kind)
         self.finish(seqs, ago=ago)
         return seqs
 
     def fail(self, *ids: str, ago: float = 0.0, failure: Failure = BROKEN) -> list[int]:
-        """Enter tasks and have them fail; their numbers."""
+        """Accept tasks and store their failures. Returns their numbers."""
         seqs = self.enter(*ids)
         failed = [replace(outcome(seq, state=State.FAILED), failure=failure) for seq in seqs]
         store_outcomes(self.repository, *failed, now=time.time() - ago)
@@ -59,6 +59,6 @@ class JournalWriter:
 
     @contextmanager
     def archive(self) -> Iterator[Archive]:
-        """The archive of it, to write to."""
+        """Open its archive for writing."""
         with self.journal.open_archive(readonly=False) as archive:
             yield archive

@@ -1,4 +1,4 @@
-"""A system that never changes, made of values: what the console shows of it is the same on every machine."""
+"""A system made of values, which looks the same on every machine."""
 
 import math
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _MiB = 2**20
 
 
 def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int = 0) -> WorkerRow:
-    """One worker."""
+    """Return the row of a worker."""
     history = tuple(max(0.0, rate * (1 + 0.4 * math.sin((second + number * 20) / 9))) for second in range(120))
     view = ProcessView(
         number=number,
@@ -54,7 +54,7 @@ def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int
 
 
 def server(name: str, number: int, rate: float) -> WorkerRow:
-    """One server."""
+    """Return the row of a server."""
     view = ProcessView(
         number=number,
         role=Role.SERVER,
@@ -84,7 +84,7 @@ def part_of(
     cpu: float | None = 0.05,
     memory: int | None = 31 * _MiB,
 ) -> UnitStatus:
-    """One process, as the supervisor tells of it."""
+    """Return the status of a process."""
     return UnitStatus(
         name=name,
         kind=kind,
@@ -100,7 +100,7 @@ def part_of(
 
 
 def report(phase: Phase = Phase.RUNNING) -> SystemStatus:
-    """What the supervisor tells."""
+    """Return the status of the system."""
     return SystemStatus(
         phase=phase,
         listen="127.0.0.1:7100",
@@ -124,7 +124,7 @@ def report(phase: Phase = Phase.RUNNING) -> SystemStatus:
 
 
 def view() -> View:
-    """A busy system, on RabbitMQ behind NGINX, with one worker in trouble and one lost."""
+    """Return the view of a busy system on RabbitMQ behind NGINX, with one worker in trouble and one lost."""
     workers = (
         worker("w1", 1, Presence.BUSY, 412.0, busy=5),
         worker("w2", 2, Presence.BUSY, 388.5, busy=4),
@@ -159,7 +159,7 @@ def view() -> View:
 
 
 def nothing_runs() -> View:
-    """A directory in which nothing has ever run."""
+    """Return the view of a directory in which nothing has run."""
     return View(
         number=1,
         snapshot=Snapshot(taken_at=NOW),
@@ -170,7 +170,7 @@ def nothing_runs() -> View:
 
 
 def failure(number: int) -> Failure:
-    """Why a task failed."""
+    """Return a failure."""
     causes = (
         ("TimeoutError", "the payment service did not answer within 5 seconds"),
         ("KeyError", "'customer_id'"),
@@ -187,7 +187,7 @@ def failure(number: int) -> Failure:
 
 
 def task(seq: int) -> Task:
-    """Task number `seq`: every fifth has failed."""
+    """Return task number `seq`; every fifth has failed."""
     failed = seq % 5 == 0
     stored = NOW - (1000 - seq) * 0.37
     took = (0.004 + seq % 7 / 100) * (40 if seq % 11 == 0 else 1)
@@ -218,7 +218,7 @@ def task(seq: int) -> Task:
 
 
 def row(of: Task) -> TaskRow:
-    """A task in a line."""
+    """Return the row of a task."""
     times = of.times
     outcome = of.result if of.failure is None else f"{of.failure.type}: {of.failure.message}"
     waited = None if times.started is None or times.queued is None else times.started - times.queued
@@ -240,12 +240,12 @@ def row(of: Task) -> TaskRow:
 
 
 def tasks(count: int = 1000) -> Mapping[int, Task]:
-    """Tasks that have ended, by their numbers."""
+    """Return tasks that have ended, by number."""
     return {seq: task(seq) for seq in range(1, count + 1)}
 
 
 def log_lines() -> tuple[LogLine, ...]:
-    """What some processes have written."""
+    """Return log lines of several processes."""
     said = (
         ("supervisor", Level.INFO, "cauce.supervisor: s1 is ready (pid 3001)"),
         ("s1", Level.INFO, "cauce.server: s1 is ready on 127.0.0.1:7101; broker: RabbitMQ at 127.0.0.1:5672"),

@@ -1,4 +1,4 @@
-"""The program that serves the console to browsers, as tests run it, and what they send to it."""
+"""The program that serves the console to browsers, and clients that send requests to it."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Serving(Closeable):
@@ -59,104 +59,104 @@ class Serving(Closeable):
         for line in self.process.stdout:
             if line.startswith("http://"):
                 return line.strip()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         raise AssertionError(f"ended with {self.process.returncode}: {self.errors}")
 
     @property
     def errors(self) -> str:
-        """What it has written to standard error."""
+        """Its standard error."""
         return self._errors.read_text("utf-8")
 
     @property
     def host(self) -> str:
-        """With its port, as a browser names it."""
+        """The host and port, as a browser names them."""
         return self.url.authority
 
     @property
     def origin(self) -> str:
-        """Of its page."""
+        """The origin of its page."""
         return f"http://{self.host}"
 
     @property
     def consoles(self) -> list[psutil.Process]:
-        """The processes that it has started and that still run."""
+        """The running consoles that it has started."""
         found = psutil.Process(self.process.pid).children(recursive=True)
         self._family.update(found)
         return [each for each in found if _runs(each)]
 
     def wait_for_consoles(self, count: int) -> None:
-        """Wait until so many run."""
-        wait_until(lambda: len(self.consoles) == count, f"{count} consoles; {self.errors}", PATIENCE)
+        """Wait until `count` consoles are running."""
+        wait_until(lambda: len(self.consoles) == count, f"{count} consoles; {self.errors}", TIMEOUT)
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Send a signal, as Ctrl-C does; the exit code."""
+        """Send a signal. Returns the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
     def end_by_terminal(self, number: signal.Signals) -> None:
-        """Send a signal to it and to every console at once, as a terminal does."""
+        """Send a signal to it and to all consoles, as a terminal does."""
         os.killpg(self.process.pid, number)
 
     def raw(self, lines: Sequence[str]) -> str:
-        """Send a request as it is written; the status line of the answer."""
-        with socket.create_connection(("127.0.0.1", self.url.port or 0), PATIENCE) as connected:
-            connected.settimeout(PATIENCE)
+        """Send raw lines as a request. Returns the status line of the response."""
+        with socket.create_connection(("127.0.0.1", self.url.port or 0), TIMEOUT) as connected:
+            connected.settimeout(TIMEOUT)
             connected.sendall("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
             return connected.makefile("rb").readline().decode().strip()
 
     def close(self) -> None:
-        """End it, and see that nothing is left."""
+        """End it, and check that no console is left."""
         if self.process.poll() is None:
             self.end()
         if self.process.stdout is not None:
             self.process.stdout.close()
-        _, left = psutil.wait_procs(self._family, PATIENCE)
+        _, left = psutil.wait_procs(self._family, TIMEOUT)
         for each in left:
             each.kill()
         assert not left, "consoles were left"
 
 
-class Answered(NamedTuple):
-    """What came back."""
+class Response(NamedTuple):
+    """The response to a request."""
 
     status: int
     text: str
     headers: Mapping[str, str]
     cookie: str
-    """As it was set, whole; empty when none was."""
+    """The whole Set-Cookie header; empty without one."""
 
 
 class Visitor:
-    """A browser as far as HTTP goes: it has a cookie, and sends what a test wants besides."""
+    """An HTTP client with a cookie that sends the headers of a test."""
 
     def __init__(self, serving: Serving, http: aiohttp.ClientSession) -> None:
         self.serving = serving
         self.http = http
         self.cookie = ""
 
-    async def ask(self, target: str, *, method: str = "GET", **headers: str) -> Answered:
-        """Send a request; headers by their names in lower case."""
+    async def ask(self, target: str, *, method: str = "GET", **headers: str) -> Response:
+        """Send a request with headers in lower case."""
         url = URL(f"{self.serving.origin}{target}")
         async with self.http.request(method, url, headers=self._sent(headers), allow_redirects=False) as response:
-            return Answered(
+            return Response(
                 response.status,
                 await response.text(errors="replace"),
                 response.headers,
                 response.headers.get("Set-Cookie", ""),
             )
 
-    async def enter(self) -> Answered:
-        """Open the address that was printed, and keep the cookie."""
-        answered = await self.ask(f"/?token={self.serving.token}")
-        self.cookie = answered.cookie.partition(";")[0]
-        return answered
+    async def enter(self) -> Response:
+        """Open the printed address, and keep the cookie."""
+        response = await self.ask(f"/?token={self.serving.token}")
+        self.cookie = response.cookie.partition(";")[0]
+        return response
 
     async def refusal_of_socket(self, **headers: str) -> tuple[int, str]:
-        """Try to open a websocket, as a plain request for one; status and text of the refusal."""
+        """Request a websocket. Returns status and text of the refusal."""
         wanted = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13"}
         wanted["sec-websocket-key"] = "dGhlIHNhbXBsZSBub25jZQ=="
-        answered = await self.ask("/ws", **wanted, **headers)
-        return answered.status, answered.text
+        response = await self.ask("/ws", **wanted, **headers)
+        return response.status, response.text
 
     async def open(self, query: str = "width=120&height=40") -> "Tab":
         """Open a websocket, as the page does."""
@@ -178,18 +178,18 @@ class Tab:
     async def wait_for(self, text: str) -> None:
         """Wait until the console has drawn a text."""
         while text.encode() not in self.drawn:
-            message = await self.socket.receive(PATIENCE)
+            message = await self.socket.receive(TIMEOUT)
             assert message.type is aiohttp.WSMsgType.BINARY, (message, self.drawn[-500:])
             self.drawn += message.data
 
     async def wait_for_end(self) -> None:
         """Wait until the server closes it."""
         closing = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
-        while (await self.socket.receive(PATIENCE)).type not in closing:
+        while (await self.socket.receive(TIMEOUT)).type not in closing:
             pass
 
     async def press(self, keys: str) -> None:
-        """Type."""
+        """Send keys."""
         await self.socket.send_str(json.dumps(["stdin", keys]))
 
 

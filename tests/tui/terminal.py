@@ -1,4 +1,4 @@
-"""A real console in a real terminal: a private tmux server, driven by keys, read by its cells and by its raw bytes."""
+"""A real console in a real terminal: a private tmux server that gets keys and gives its cells and raw bytes."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 _TOP = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Terminal(Closeable):
@@ -42,17 +42,17 @@ class Terminal(Closeable):
         if tmux is None:
             pytest.fail("tmux is missing: sudo apt-get install tmux")
         self._tmux = tmux
-        # The path of a socket is short: a directory of the test's own would be too long for it.
-        self._place = Path(tempfile.mkdtemp(prefix="cauce-"))
-        self._code = self._place / "code"
-        self.raw = self._place / "raw"
-        told = {"TERM": "tmux-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(_TOP)}
-        told |= environment or {}
-        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in told.items())
+        # The path of a socket must be short: the test's own directory would be too long.
+        self._directory = Path(tempfile.mkdtemp(prefix="cauce-"))
+        self._code = self._directory / "code"
+        self.raw = self._directory / "raw"
+        variables = {"TERM": "tmux-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(_TOP)}
+        variables |= environment or {}
+        assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
         program = shlex.join([sys.executable, "-m", "tui", *arguments])
-        command = f"cd {shlex.quote(str(directory))} && env -u COLUMNS -u LINES {variables} {program}"
+        command = f"cd {shlex.quote(str(directory))} && env -u COLUMNS -u LINES {assignments} {program}"
         code = shlex.quote(str(self._code))
-        # The shell stays, so that what the program leaves behind on the screen can be looked at.
+        # The shell stays, so that the screen can be read after the program has ended.
         script = f"read -r _; {command}; echo $? > {code}.new; mv {code}.new {code}; read -r _"
         self._run(
             *("-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),
@@ -76,7 +76,7 @@ class Terminal(Closeable):
         self.keys("Enter")
 
     def keys(self, *names: str) -> None:
-        """Press keys, by the names that tmux has for them."""
+        """Press keys, by tmux's names."""
         self._run("send-keys", *names)
 
     def type(self, text: str) -> None:
@@ -84,29 +84,29 @@ class Terminal(Closeable):
         self._run("send-keys", "-l", "--", text)
 
     def resize(self, columns: int, lines: int) -> None:
-        """Give the window another size."""
+        """Resize the window."""
 
         def has_it() -> bool:
-            # A window that is just being made may take the usual size after it was told another.
+            # A new window may take its default size after it was resized.
             self._run("resize-window", "-x", str(columns), "-y", str(lines))
             return self.value("pane_width") == str(columns) and self.value("pane_height") == str(lines)
 
-        wait_until(has_it, "the window to have its size", PATIENCE)
+        wait_until(has_it, "the window to have its size", TIMEOUT)
 
     def screen(self) -> str:
-        """What is on the screen."""
+        """Return the text of the screen."""
         return self._run("capture-pane", "-p")
 
     def colours(self) -> str:
-        """What is on the screen, with the sequences that give it its looks."""
+        """Return the screen with its colour sequences."""
         return self._run("capture-pane", "-p", "-e", "-N")
 
     def value(self, name: str) -> str:
-        """What tmux knows of the pane, such as its title."""
+        """Return a value that tmux has of the pane, such as its title."""
         return self._run("display-message", "-p", f"#{{{name}}}").strip()
 
-    def wait_for(self, pattern: str, seconds: float = PATIENCE) -> str:
-        """Wait until something is on the screen; the screen then."""
+    def wait_for(self, pattern: str, seconds: float = TIMEOUT) -> str:
+        """Wait until a pattern is on the screen. Returns the screen."""
         shown = ""
 
         def there() -> bool:
@@ -123,16 +123,16 @@ class Terminal(Closeable):
         return shown
 
     def leave(self, gone: str) -> None:
-        """Press Escape, and wait until something is no longer on the screen.
+        """Press Escape, and wait until a pattern is no longer on the screen.
 
-        A key that follows too soon would be taken for one with Alt.
+        A key that followed too soon would be taken for one with Alt.
         """
         self.keys("Escape")
-        wait_until(lambda: re.search(gone, self.screen()) is None, f"{gone!r} to go", PATIENCE)
+        wait_until(lambda: re.search(gone, self.screen()) is None, f"{gone!r} to go", TIMEOUT)
 
     def wait_for_end(self) -> int:
-        """Wait until the program has ended; its exit code."""
-        wait_until(self._code.exists, "the console to end", PATIENCE)
+        """Wait until the program has ended. Returns its exit code."""
+        wait_until(self._code.exists, "the console to end", TIMEOUT)
         return self.code
 
     @property
@@ -148,20 +148,22 @@ class Terminal(Closeable):
         return int(found[0])
 
     def close(self) -> None:
-        """End it, with the terminal: the console does not outlive it."""
+        """End the terminal, and check that the console ends with it."""
         left = psutil.Process(int(self.value("pane_pid"))).children()
-        subprocess.run([self._tmux, "-S", str(self._place / "socket"), "kill-server"], capture_output=True, check=False)
-        shutil.rmtree(self._place, ignore_errors=True)
-        wait_until(lambda: not psutil.wait_procs(left, timeout=0)[1], "the console to end with its terminal", PATIENCE)
+        subprocess.run(
+            [self._tmux, "-S", str(self._directory / "socket"), "kill-server"], capture_output=True, check=False
+        )
+        shutil.rmtree(self._directory, ignore_errors=True)
+        wait_until(lambda: not psutil.wait_procs(left, timeout=0)[1], "the console to end with its terminal", TIMEOUT)
 
     def _run(self, *arguments: str) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "CAUCE_"))}
         ended = subprocess.run(
-            [self._tmux, "-u", "-S", str(self._place / "socket"), *arguments],
+            [self._tmux, "-u", "-S", str(self._directory / "socket"), *arguments],
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             env=environment,
             check=False,
         )

@@ -1,4 +1,4 @@
-"""Whatever the console says has words in every language that it is offered in."""
+"""Every text that the console shows is translated into every language."""
 
 import ast
 import re
@@ -18,11 +18,11 @@ from tui.translations import ENGLISH, languages, load
 from tui.view import Health
 
 TOP = Path(tui.__file__).parent
-OTHERS = [language for language in languages() if language != ENGLISH]
+OTHER_LANGUAGES = [language for language in languages() if language != ENGLISH]
 
 
-def said() -> Iterator[str]:
-    """Every text that is said: the literal ones, and those of commands and states."""
+def texts_shown() -> Iterator[str]:
+    """Yield every text that is shown: literals, and the texts of commands and states."""
     for path in TOP.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
@@ -37,7 +37,7 @@ def said() -> Iterator[str]:
 
 
 def texts_of(call: ast.Call) -> Iterator[str]:
-    """The literal texts that a call says."""
+    """Yield the literal texts that a call translates."""
     function = ast.unparse(call.func)
     if re.fullmatch(r"(self\.)?_?tr", function):
         yield from literals(call.args[0])
@@ -47,7 +47,7 @@ def texts_of(call: ast.Call) -> Iterator[str]:
 
 
 def literals(node: ast.expr) -> Iterator[str]:
-    """The texts that an expression can be."""
+    """Yield the texts that an expression may have as its value."""
     match node:
         case ast.Constant(value=str(text)):
             yield text
@@ -57,23 +57,23 @@ def literals(node: ast.expr) -> Iterator[str]:
 
 
 def test_there_is_spanish() -> None:
-    assert "es" in OTHERS
+    assert "es" in OTHER_LANGUAGES
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_everything_has_words(language: str) -> None:
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_every_text_is_translated(language: str) -> None:
     known = load(language)
-    assert sorted({text for text in said() if text and text not in known}) == []
+    assert sorted({text for text in texts_shown() if text and text not in known}) == []
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_nothing_is_translated_that_is_never_said(language: str) -> None:
-    mentioned = set(said()) | constants()
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_no_unused_text_is_translated(language: str) -> None:
+    mentioned = set(texts_shown()) | constants()
     assert sorted(text for text in load(language) if text not in mentioned) == []
 
 
 def constants() -> set[str]:
-    """Every text constant of the console: what is chosen from a table is said too."""
+    """Return every text constant of the console: some texts are chosen from tables."""
     return {
         node.value
         for path in TOP.rglob("*.py")
@@ -82,7 +82,7 @@ def constants() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("language", OTHERS)
-def test_the_places_to_fill_in_are_the_same(language: str) -> None:
-    for text, told in load(language).items():
-        assert sorted(re.findall(r"\{\w*\}", text)) == sorted(re.findall(r"\{\w*\}", told)), text
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_translations_have_the_placeholders_of_their_keys(language: str) -> None:
+    for text, translated in load(language).items():
+        assert sorted(re.findall(r"\{\w*\}", text)) == sorted(re.findall(r"\{\w*\}", translated)), text

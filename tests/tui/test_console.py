@@ -1,4 +1,4 @@
-"""What the console does, by messages and cells: the source is made of values, and notes what is to be done."""
+"""The behaviour of the console, over a source of values that records the calls of the control."""
 
 import asyncio
 import gc
@@ -42,14 +42,14 @@ from tui.widgets.task_browser import TaskBrowser
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
 
 
-def play(
+def run_scenario(
     scenario: Scenario,
     source: FakeSource | None = None,
     tab: str = "monitor",
     size: tuple[int, int] = (120, 40),
     start: FakeStart | None = None,
 ) -> Console:
-    """Play a scenario in a console; the console, after its end."""
+    """Run a scenario in a console. Returns the console after its end."""
     app = console(source or FakeSource(), tab, start=start)
 
     async def run() -> None:
@@ -61,8 +61,8 @@ def play(
     return app
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
-    """Let the console work until something holds."""
+async def wait_for(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
+    """Let the console run until a condition holds."""
     for _ in range(200):
         if condition():
             return
@@ -71,32 +71,32 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], what: str) ->
 
 
 def title(app: Console) -> str:
-    """The first line of a sheet: what it is about."""
+    """Return the title of the task dialog."""
     return next(line for line in text(app).splitlines() if "Task " in line)
 
 
 def main(app: Console) -> MainScreen:
-    """The screen under all dialogs."""
+    """Return the screen under all dialogs."""
     screen = app.screen_stack[0]
     assert isinstance(screen, MainScreen)
     return screen
 
 
 def text(app: Console) -> str:
-    """What is on the screen."""
+    """Return the text of the screen."""
     width, height = app.size
     lines = app.screen._compositor.render_strips()  # noqa: SLF001 - Textual has no public way to read its cells
     return "\n".join("".join(segment.text for segment in line)[:width] for line in lines[:height])
 
 
-def following(source: FakeSource) -> dict[str, bool]:
-    """Which feeds follow what comes."""
+def followed_feeds(source: FakeSource) -> dict[str, bool]:
+    """Return which feeds are following."""
     return {name: feed.following for name, feed in source.feeds.items()}
 
 
-def told(app: Console) -> list[str]:
-    """What the console has said."""
-    return [notification.message for notification in app._notifications]  # noqa: SLF001 - nor its toasts
+def notifications(app: Console) -> list[str]:
+    """Return the texts of all notifications."""
+    return [notification.message for notification in app._notifications]  # noqa: SLF001 - nor its notifications
 
 
 # Tabs and frame.
@@ -110,7 +110,7 @@ def test_a_number_opens_a_tab(key: str, tab: str) -> None:
         await pilot.press(key)
         assert main(app).tab_name == tab
 
-    play(scenario, tab="diagram" if tab == "monitor" else "monitor")
+    run_scenario(scenario, tab="diagram" if tab == "monitor" else "monitor")
 
 
 def test_the_ledger_is_in_a_line_whatever_the_width() -> None:
@@ -121,32 +121,32 @@ def test_the_ledger_is_in_a_line_whatever_the_width() -> None:
             line = text(app).split("\n")[1]
             assert "312 failed" in line, (width, line)
 
-    play(scenario)
+    run_scenario(scenario)
 
 
 def test_a_click_opens_a_tab() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.click("#tabs", offset=(14, 0))
-        await until(pilot, lambda: main(app).tab_name == "monitor", "the tab")
+        await wait_for(pilot, lambda: main(app).tab_name == "monitor", "the tab")
 
-    play(scenario, tab="submit")
+    run_scenario(scenario, tab="submit")
 
 
-def test_a_hidden_tab_lets_its_feed_rest() -> None:
+def test_a_hidden_tab_pauses_its_feed() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        assert following(source) == {"results": True}
+        assert followed_feeds(source) == {"results": True}
         await pilot.press("4")
-        assert following(source) == {"results": False, "failed": True}
+        assert followed_feeds(source) == {"results": False, "failed": True}
         await pilot.press("3")
-        assert following(source) == {"results": False, "failed": False}
+        assert followed_feeds(source) == {"results": False, "failed": False}
         assert source.log_sources[0].following
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
-def test_a_frozen_picture_stays_until_it_is_let_go() -> None:
+def test_a_frozen_display_does_not_change() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
@@ -156,39 +156,39 @@ def test_a_frozen_picture_stays_until_it_is_let_go() -> None:
         await pilot.pause()
         assert "312 failed" in text(app)
         await pilot.press("ctrl+f")
-        await until(pilot, lambda: "999 failed" in text(app), "the new picture")
+        await wait_for(pilot, lambda: "999 failed" in text(app), "the new picture")
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
 @pytest.mark.parametrize("size", [(59, 24), (80, 15), (1, 1)])
-def test_a_window_that_is_too_small_says_so_and_comes_back(size: tuple[int, int]) -> None:
+def test_a_window_that_is_too_small_is_explained(size: tuple[int, int]) -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.resize_terminal(*size)
         await pilot.pause()
         assert not main(app).query_one("#everything").display
         await pilot.resize_terminal(80, 24)
-        await until(pilot, lambda: "Results" in text(app), "the console to come back")
+        await wait_for(pilot, lambda: "Results" in text(app), "the console to come back")
 
-    play(scenario)
+    run_scenario(scenario)
 
 
-def test_help_is_made_of_the_commands_that_count() -> None:
+def test_help_lists_the_available_commands() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
+        await wait_for(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
         shown = text(app)
         assert "Failed" in shown
         for command in ALL:
             if command.where is Scope.FAILED:
                 assert command.label in shown
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the help to go")
+        await wait_for(pilot, lambda: isinstance(app.screen, MainScreen), "the help to go")
 
-    play(scenario, tab="failed", size=(140, 60))
+    run_scenario(scenario, tab="failed", size=(140, 60))
 
 
-def test_every_command_has_a_key_of_its_own_where_it_counts() -> None:
+def test_every_command_has_its_own_key_in_its_scope() -> None:
     seen: dict[tuple[str, str], str] = {}
     for command in ALL:
         for key in command.key.split(","):
@@ -198,21 +198,21 @@ def test_every_command_has_a_key_of_its_own_where_it_counts() -> None:
     assert len({command.id for command in ALL}) == len(ALL)
 
 
-def test_the_palette_gives_commands() -> None:
+def test_the_palette_runs_commands() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("ctrl+p")
         await pilot.pause()
         await pilot.press(*"Diagram")
-        await until(pilot, lambda: "live picture" in text(app), "the command")
+        await wait_for(pilot, lambda: "live diagram" in text(app), "the command")
         await pilot.press("enter")
-        await until(pilot, lambda: main(app).tab_name == "diagram", "the tab")
+        await wait_for(pilot, lambda: main(app).tab_name == "diagram", "the tab")
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
-def test_theme_and_density_are_told_so_that_they_can_be_kept() -> None:
+def test_choices_are_handed_over_to_be_stored() -> None:
     kept: dict[str, object] = {}
     app = console(FakeSource())
     app._on_change = kept.__setitem__  # noqa: SLF001 - what a program gives it
@@ -235,15 +235,13 @@ def test_theme_and_density_are_told_so_that_they_can_be_kept() -> None:
         ({}, "", SortOrder()),
     ],
 )
-def test_the_filter_and_the_order_of_the_last_time_are_found_again(
-    remembered: dict[str, object], text_of: str, order: SortOrder
-) -> None:
+def test_filter_and_order_are_restored(remembered: dict[str, object], text_of: str, order: SortOrder) -> None:
     source = FakeSource()
     app = Console(source, Translations(), all_tabs(Translations(), scene.KINDS, remembered), first="monitor")
 
     async def run() -> None:
         async with app.run_test(size=(120, 40)) as pilot:
-            await until(pilot, lambda: bool(source.feeds), "the search")
+            await wait_for(pilot, lambda: bool(source.feeds), "the search")
             assert (monitor(app).results.text, monitor(app).results.order) == (text_of, order)
             assert source.feeds["results"].searches[0][1] == order
 
@@ -266,87 +264,87 @@ def test_three_keys_lead_from_a_slow_worker_to_the_task_and_its_reason() -> None
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("shift+tab", "down", "down")
         await pilot.press("enter")
-        await until(pilot, lambda: len(source.feeds["results"].searches) == 2, "the search")
+        await wait_for(pilot, lambda: len(source.feeds["results"].searches) == 2, "the search")
         search, order = source.feeds["results"].searches[-1]
         assert search.terms == (Term("w3", TextField.WORKER),)
         assert order == SortOrder(SortColumn.TOOK)
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
+        await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
         assert "worker      w3" in text(app)
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
-def test_one_sheet_shows_one_task_after_the_other_each_from_the_beginning() -> None:
+def test_one_dialog_shows_each_task_from_the_beginning() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the first task")
+        await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the first task")
         first = title(app)
         await pilot.press("s", *"worker", "enter", "end")
-        await until(pilot, lambda: "hit 1 of" in text(app), "the hit")
+        await wait_for(pilot, lambda: "hit 1 of" in text(app), "the hit")
         await pilot.press("escape", "escape")
-        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
+        await wait_for(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
         await pilot.press("ctrl+t", "down", "enter")
-        await until(pilot, lambda: isinstance(app.screen, TaskDetail) and title(app) != first, "another task")
+        await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail) and title(app) != first, "another task")
         assert "hit" not in text(app)
         assert "state" in text(app)
         await pilot.press("down", "q")
-        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the keys to have reached the sheet")
+        await wait_for(pilot, lambda: isinstance(app.screen, MainScreen), "the keys to have reached the sheet")
 
-    play(scenario, FakeSource())
+    run_scenario(scenario, FakeSource())
 
 
-def test_a_task_that_is_opened_twice_at_once_is_one_sheet() -> None:
+def test_a_task_that_is_opened_twice_is_one_dialog() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         for _ in range(2):
             main(app).post_message(DetailRequested(next(iter(scene.tasks()))))
-        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
+        await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
         await pilot.pause()
         await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
+        await wait_for(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
 
-    play(scenario, FakeSource())
+    run_scenario(scenario, FakeSource())
 
 
-def test_a_filter_is_looked_for_and_taken_away() -> None:
+def test_a_filter_is_applied_and_removed() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         results = monitor(app).results
         assert results.matching == 1000
         await pilot.press("slash", *"import-orders", "enter")
-        await until(pilot, lambda: results.matching == 250, "the filter")
+        await wait_for(pilot, lambda: results.matching == 250, "the filter")
         assert "250 tasks · filtered" in text(app)
         await pilot.press("escape")
-        await until(pilot, lambda: results.matching == 1000, "everything")
+        await wait_for(pilot, lambda: results.matching == 1000, "everything")
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
-def test_a_filter_that_cannot_be_understood_is_explained() -> None:
+def test_an_invalid_filter_is_explained() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("slash", *"took>soon")
-        await until(pilot, lambda: "needs a time" in text(app), "the reason")
+        await wait_for(pilot, lambda: "needs a time" in text(app), "the reason")
 
-    play(scenario)
+    run_scenario(scenario)
 
 
-def test_results_that_come_are_shown_at_the_top_and_do_not_move_what_is_read() -> None:
+def test_new_results_come_on_top_and_do_not_move_the_cursor() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         table = monitor(app).results.table
         source.feeds["results"].grow(scene.task(1001))
-        await until(pilot, lambda: table.cursor_key == 1001, "the new one under the cursor at the top")
+        await wait_for(pilot, lambda: table.cursor_key == 1001, "the new one under the cursor at the top")
         await pilot.press("down", "down", "down")
         key = table.cursor_key
         source.feeds["results"].grow(scene.task(1002), scene.task(1003))
-        await until(pilot, lambda: "▲ 2 new" in text(app), "the number of new ones")
+        await wait_for(pilot, lambda: "▲ 2 new" in text(app), "the number of new ones")
         assert table.cursor_key == key
         await pilot.press("home")
-        await until(pilot, lambda: "▲ 2 new" not in text(app), "the number to go")
+        await wait_for(pilot, lambda: "▲ 2 new" not in text(app), "the number to go")
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
 @pytest.mark.parametrize(("keys", "column"), [(["o"], SortColumn.STATE), (["o", "o"], SortColumn.ID)])
@@ -355,41 +353,41 @@ def test_the_order_can_be_changed(keys: list[str], column: SortColumn) -> None:
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(*keys, "O")
-        await until(pilot, lambda: len(source.feeds["results"].searches) == len(keys) + 2, "the searches")
+        await wait_for(pilot, lambda: len(source.feeds["results"].searches) == len(keys) + 2, "the searches")
         assert source.feeds["results"].searches[-1][1] == SortOrder(column, descending=False)
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
-def test_a_task_that_ends_once_more_is_listed_once_and_the_cursor_stays_on_its_task() -> None:
+def test_a_task_that_ends_again_is_listed_once_and_the_cursor_stays() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         browser = app.screen.query_one("#results", TaskBrowser)
-        await until(pilot, lambda: browser.matching == 1000, "the results")
+        await wait_for(pilot, lambda: browser.matching == 1000, "the results")
         await pilot.press("down", "down", "down")
         assert browser.table.cursor_key == 997
         source.feeds["results"].grow(scene.task(998), scene.task(10), again=frozenset({998, 10}))
-        await until(pilot, lambda: browser.model.key(0) == 10, "what has ended once more")
+        await wait_for(pilot, lambda: browser.model.key(0) == 10, "what has ended once more")
         assert browser.matching == 1000
         assert [browser.model.key(place) for place in range(4)] == [10, 998, 1000, 999]
         assert browser.table.cursor_key == 997
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
-def test_what_is_found_is_exported_to_the_named_file() -> None:
+def test_the_results_are_exported_to_the_named_file() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("E")
         app.screen.query_one(Input).value = "/tmp/found.csv"  # noqa: S108 - nothing is written there
         await pilot.press("enter")
-        await until(pilot, lambda: bool(source.orders.done), "the export")
-        assert [str(part) for part in source.orders.done[0]] == ["export", "/tmp/found.csv"]  # noqa: S108 - nor here
-        await until(pilot, lambda: any("12 tasks written" in each for each in told(app)), "the word")
+        await wait_for(pilot, lambda: bool(source.control_calls.done), "the export")
+        assert [str(part) for part in source.control_calls.done[0]] == ["export", "/tmp/found.csv"]  # noqa: S108 - nor here
+        await wait_for(pilot, lambda: any("12 tasks written" in each for each in notifications(app)), "the word")
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
 # Submit.
@@ -403,31 +401,31 @@ def test_what_is_found_is_exported_to_the_named_file() -> None:
         (SubmissionProgress(1200, None, 2.0), "1,200 answered · 600/s · F8 cancels", None),
     ],
 )
-def test_a_long_submission_shows_how_far_it_is_as_well_as_that_is_known(
+def test_a_long_submission_shows_its_progress(
     progressed: SubmissionProgress, shown: str, percentage: float | None
 ) -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         main(app).show_submission(progressed)
-        await until(pilot, lambda: shown in text(app), "how far it is")
+        await wait_for(pilot, lambda: shown in text(app), "how far it is")
         bar = app.screen.query_one(ProgressBar)
         assert bar.display == (percentage is not None)
         assert bar.percentage == percentage
 
-    play(scenario, tab="submit")
+    run_scenario(scenario, tab="submit")
 
 
-def test_what_is_typed_is_submitted_with_enter_and_its_outcome_followed() -> None:
+def test_enter_submits_and_the_outcome_is_followed() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(*"uno dos", "enter")
-        await until(pilot, lambda: bool(source.orders.done), "the task")
-        assert source.orders.done == [("submit", NewSubmission("simulate", "uno dos"), "127.0.0.1:7100")]
-        await until(pilot, lambda: source.feeds["submitted"].ids == ("order-48901",), "the outcome to be asked for")
-        await until(pilot, lambda: "✓ done" in text(app), "the outcome")
+        await wait_for(pilot, lambda: bool(source.control_calls.done), "the task")
+        assert source.control_calls.done == [("submit", NewSubmission("simulate", "uno dos"), "127.0.0.1:7100")]
+        await wait_for(pilot, lambda: source.feeds["submitted"].ids == ("order-48901",), "the outcome to be asked for")
+        await wait_for(pilot, lambda: "✓ done" in text(app), "the outcome")
         assert "2.3 ms" in text(app)
 
-    play(scenario, source, "submit")
+    run_scenario(scenario, source, "submit")
 
 
 @pytest.mark.parametrize(
@@ -449,81 +447,81 @@ def test_a_payload_that_is_json_is_sent_as_json(typed: str, payload: object, des
         await pilot.pause()
         assert f"payload: {described}" in text(app)
         await pilot.press("enter")
-        await until(pilot, lambda: bool(source.orders.done), "the task")
-        assert source.orders.done[0][1] == NewSubmission("simulate", payload)
+        await wait_for(pilot, lambda: bool(source.control_calls.done), "the task")
+        assert source.control_calls.done[0][1] == NewSubmission("simulate", payload)
 
-    play(scenario, source, "submit")
+    run_scenario(scenario, source, "submit")
 
 
-def test_each_line_is_a_task_of_its_own() -> None:
+def test_each_line_is_submitted_as_a_task() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(*"uno", "ctrl+j", *"dos", "ctrl+j", "ctrl+l")
-        await until(pilot, lambda: bool(source.orders.done), "the tasks")
-        assert source.orders.done[0][1] == (NewSubmission("simulate", "uno"), NewSubmission("simulate", "dos"))
-        await until(pilot, lambda: "2 accepted in 2.0 s (1.0/s)" in text(app), "the tally")
+        await wait_for(pilot, lambda: bool(source.control_calls.done), "the tasks")
+        assert source.control_calls.done[0][1] == (NewSubmission("simulate", "uno"), NewSubmission("simulate", "dos"))
+        await wait_for(pilot, lambda: "2 accepted in 2.0 s (1.0/s)" in text(app), "the tally")
 
-    play(scenario, source, "submit")
+    run_scenario(scenario, source, "submit")
 
 
-def test_a_wrong_field_is_explained_and_nothing_is_sent() -> None:
+def test_an_invalid_field_is_explained_and_nothing_is_submitted() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         main(app).query_one("#delay", Input).value = "soon"
         await pilot.press("enter")
-        await until(pilot, lambda: any("delay" in each for each in told(app)), "the reason")
-        assert source.orders.done == []
+        await wait_for(pilot, lambda: any("delay" in each for each in notifications(app)), "the reason")
+        assert source.control_calls.done == []
 
-    play(scenario, source, "submit")
+    run_scenario(scenario, source, "submit")
 
 
-def test_a_refusal_stays_to_be_read() -> None:
+def test_a_refusal_stays_on_the_screen() -> None:
     source = FakeSource()
-    source.orders.trouble = "no server answers at 127.0.0.1:7100"
+    source.control_calls.trouble = "no server answers at 127.0.0.1:7100"
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("x", "enter")
-        await until(pilot, lambda: "no server answers" in text(app), "the reason")
+        await wait_for(pilot, lambda: "no server answers" in text(app), "the reason")
 
-    play(scenario, source, "submit")
+    run_scenario(scenario, source, "submit")
 
 
-def test_a_former_submission_can_be_changed_and_sent_again() -> None:
+def test_an_earlier_submission_can_be_edited_and_submitted_again() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(*"uno", "enter")
-        await until(pilot, lambda: "order-48901" in text(app), "the first")
+        await wait_for(pilot, lambda: "order-48901" in text(app), "the first")
         await pilot.press(*"dos", "enter")
-        await until(pilot, lambda: "order-48902" in text(app), "the second, typed over the first")
+        await wait_for(pilot, lambda: "order-48902" in text(app), "the second, typed over the first")
         await pilot.press("escape", "down", "ctrl+r")
-        await until(pilot, lambda: "payload: a text of 3 characters" in text(app), "the first in the form")
+        await wait_for(pilot, lambda: "payload: a text of 3 characters" in text(app), "the first in the form")
         await pilot.press("x", "enter")
-        await until(pilot, lambda: len(source.orders.done) == 3, "the third")
-        assert [task.payload for task in source.orders.tasks] == ["uno", "dos", "unox"]
+        await wait_for(pilot, lambda: len(source.control_calls.done) == 3, "the third")
+        assert [task.payload for task in source.control_calls.tasks] == ["uno", "dos", "unox"]
 
-    play(scenario, source, "submit")
+    run_scenario(scenario, source, "submit")
 
 
-def test_a_load_is_ordered_in_a_dialog() -> None:
+def test_a_load_is_configured_in_a_dialog() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("ctrl+g")
         app.screen.query_one("#tasks", Input).value = "0"
         await pilot.press("enter")
-        await until(pilot, lambda: "must be a whole number from 1" in text(app), "the reason")
+        await wait_for(pilot, lambda: "must be a whole number from 1" in text(app), "the reason")
         app.screen.query_one("#tasks", Input).value = "500"
         app.screen.query_one("#rate", Input).value = "0"
         await pilot.press("enter")
-        await until(pilot, lambda: bool(source.orders.done), "the load")
-        [order] = source.orders.loads
+        await wait_for(pilot, lambda: bool(source.control_calls.done), "the load")
+        [order] = source.control_calls.loads
         assert (order.tasks, order.rate, order.connections) == (500, None, 4)
-        await until(pilot, lambda: "p50 2.0 ms" in text(app), "the figures")
+        await wait_for(pilot, lambda: "p50 2.0 ms" in text(app), "the figures")
 
-    play(scenario, source, "submit")
+    run_scenario(scenario, source, "submit")
 
 
 # Processes.
@@ -534,47 +532,49 @@ def test_keys_start_and_stop_the_process_under_the_cursor() -> None:
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("down", "down", "s", "x", "r")
-        await until(pilot, lambda: len(source.orders.done) == 3, "the orders")
-        assert sorted(map(str, source.orders.done)) == sorted(
+        await wait_for(pilot, lambda: len(source.control_calls.done) == 3, "the orders")
+        assert sorted(map(str, source.control_calls.done)) == sorted(
             map(str, [("start", "s1"), ("stop", "s1"), ("restart", "s1")])
         )
 
-    play(scenario, source, "processes")
+    run_scenario(scenario, source, "processes")
 
 
-def test_a_kill_asks_first_and_the_safe_answer_has_the_focus() -> None:
+def test_a_kill_is_confirmed_first_and_the_safe_answer_has_the_focus() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("X")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+        await wait_for(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert "Kill epmd?" in text(app)
         await pilot.press("enter")
         await pilot.pause()
-        assert source.orders.done == []
+        assert source.control_calls.done == []
         await pilot.press("X")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+        await wait_for(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         await pilot.press("right", "enter")
-        await until(pilot, lambda: source.orders.done == [("kill", "epmd")], "the kill")
+        await wait_for(pilot, lambda: source.control_calls.done == [("kill", "epmd")], "the kill")
 
-    play(scenario, source, "processes")
+    run_scenario(scenario, source, "processes")
 
 
 @pytest.mark.parametrize(
     ("down", "key", "order"), [(3, "+", ("scale", 4, None)), (5, "-", ("scale", None, 3)), (0, "+", None)]
 )
-def test_there_can_be_one_more_or_one_fewer(down: int, key: str, order: tuple[object, ...] | None) -> None:
+def test_processes_are_scaled_by_one(down: int, key: str, order: tuple[object, ...] | None) -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(*["down"] * down, "plus" if key == "+" else "minus")
         if order is None:
-            await until(pilot, lambda: any("Only servers and workers" in each for each in told(app)), "the reason")
-            assert source.orders.done == []
+            await wait_for(
+                pilot, lambda: any("Only servers and workers" in each for each in notifications(app)), "the reason"
+            )
+            assert source.control_calls.done == []
         else:
-            await until(pilot, lambda: source.orders.done == [order], "the order")
+            await wait_for(pilot, lambda: source.control_calls.done == [order], "the order")
 
-    play(scenario, source, "processes")
+    run_scenario(scenario, source, "processes")
 
 
 def test_the_log_of_one_process_and_of_all() -> None:
@@ -583,15 +583,15 @@ def test_the_log_of_one_process_and_of_all() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         tab = main(app).tab
         assert isinstance(tab, ProcessesTab)
-        await until(pilot, lambda: len(tab.logs.text.lines) == 7, "all lines")
+        await wait_for(pilot, lambda: len(tab.logs.text.lines) == 7, "all lines")
         await pilot.press("down", "down", "enter")
-        await until(pilot, lambda: "Log of s1" in text(app) and len(tab.logs.text.lines) == 1, "its line")
+        await wait_for(pilot, lambda: "Log of s1" in text(app) and len(tab.logs.text.lines) == 1, "its line")
         source.log_sources[0].write(LogLine("s1", "cauce.server: something new", Level.INFO, scene.NOW))
-        await until(pilot, lambda: "something new" in text(app), "the new line")
+        await wait_for(pilot, lambda: "something new" in text(app), "the new line")
         await pilot.press("escape")
-        await until(pilot, lambda: len(tab.logs.text.lines) == 7, "all lines again")
+        await wait_for(pilot, lambda: len(tab.logs.text.lines) == 7, "all lines again")
 
-    play(scenario, source, "processes")
+    run_scenario(scenario, source, "processes")
 
 
 def test_logs_are_filtered_by_text_and_level() -> None:
@@ -600,28 +600,28 @@ def test_logs_are_filtered_by_text_and_level() -> None:
         assert isinstance(tab, ProcessesTab)
         tab.logs.text.focus()
         await pilot.press("v")
-        await until(pilot, lambda: len(tab.logs.text.lines) == 3, "warnings and worse")
+        await wait_for(pilot, lambda: len(tab.logs.text.lines) == 3, "warnings and worse")
         await pilot.press("slash", *"module", "enter")
-        await until(pilot, lambda: len(tab.logs.text.lines) == 1, "the line")
+        await wait_for(pilot, lambda: len(tab.logs.text.lines) == 1, "the line")
         await pilot.press("escape")
-        await until(pilot, lambda: len(tab.logs.text.lines) == 7, "every line")
+        await wait_for(pilot, lambda: len(tab.logs.text.lines) == 7, "every line")
 
-    play(scenario, tab="processes")
+    run_scenario(scenario, tab="processes")
 
 
-def test_the_system_is_started_where_nothing_runs_and_not_twice() -> None:
+def test_the_system_is_started_only_when_it_is_not_running() -> None:
     source = FakeSource(scene.nothing_runs(), tasks={}, lines=())
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("u")
-        await until(pilot, lambda: source.orders.done == [("up",)], "the start")
+        await wait_for(pilot, lambda: source.control_calls.done == [("up",)], "the start")
         source.pollers[0].show(scene.view())
         await pilot.pause()
         await pilot.press("u")
-        await until(pilot, lambda: any("running already" in each for each in told(app)), "the word")
-        assert source.orders.done == [("up",)]
+        await wait_for(pilot, lambda: any("running already" in each for each in notifications(app)), "the word")
+        assert source.control_calls.done == [("up",)]
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
 # Failed.
@@ -639,128 +639,128 @@ def test_only_failed_tasks_are_listed_with_their_errors() -> None:
         assert failures(app).failures.matching == 200
         assert "KeyError: 'customer_id'" in text(app)
 
-    play(scenario, tab="failed")
+    run_scenario(scenario, tab="failed")
 
 
 def nothing_runs() -> FakeSource:
-    """A directory in which nothing runs yet."""
+    """Return the source of a directory in which nothing is running."""
     return FakeSource(scene.nothing_runs(), tasks={}, lines=())
 
 
-def test_a_start_that_was_asked_for_is_shown_by_its_parts_until_everything_is_ready() -> None:
+def test_a_start_is_shown_process_by_process_until_everything_is_ready() -> None:
     start = FakeStart()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "Starting: waiting for s1, w1" in text(app), "the start")
+        await wait_for(pilot, lambda: "Starting: waiting for s1, w1" in text(app), "the start")
         assert "● rabbitmq  ◐ s1  ○ w1" in text(app)
         assert "s1: port 7101 is not open yet" in text(app)
-        # Everything else can be used meanwhile, but no second start.
+        # Everything else can be used meanwhile, except a second start.
         await pilot.press("1")
         assert "New task" in text(app)
         await pilot.press("escape", "u")
-        await until(pilot, lambda: any("being started already" in each for each in told(app)), "the word")
+        await wait_for(pilot, lambda: any("being started already" in each for each in notifications(app)), "the word")
         start.goes_on.set()
-        await until(pilot, lambda: "waiting for s1" not in text(app), "the end")
+        await wait_for(pilot, lambda: "waiting for s1" not in text(app), "the end")
         assert start.began == 1
 
-    play(scenario, nothing_runs(), start=start)
+    run_scenario(scenario, nothing_runs(), start=start)
 
 
-def test_a_start_that_fails_says_why_and_what_to_do_until_the_system_runs() -> None:
+def test_a_failed_start_is_explained_until_the_system_runs() -> None:
     start, source = FakeStart(), nothing_runs()
     start.trouble = "s1 can't be started:\n  127.0.0.1:7101 is taken by \x1b[2J another program"
     start.goes_on.set()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "The system could not be started" in text(app), "the failure")
+        await wait_for(pilot, lambda: "The system could not be started" in text(app), "the failure")
         assert "127.0.0.1:7101 is taken by" in text(app)
         assert "\x1b" not in text(app)
         assert "press u to start once more" in text(app)
         await pilot.press("u")
-        await until(pilot, lambda: source.orders.done == [("up",)], "another start")
-        await until(pilot, lambda: "could not be started" not in text(app), "the failure to go")
+        await wait_for(pilot, lambda: source.control_calls.done == [("up",)], "another start")
+        await wait_for(pilot, lambda: "could not be started" not in text(app), "the failure to go")
 
-    play(scenario, source, start=start)
+    run_scenario(scenario, source, start=start)
 
 
-def test_a_failure_to_start_goes_when_the_system_runs_or_it_is_clicked() -> None:
+def test_a_failed_start_is_dismissed_by_a_running_system_or_a_click() -> None:
     start, source = FakeStart(), nothing_runs()
     start.trouble = "no"
     start.goes_on.set()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "could not be started" in text(app), "the failure")
+        await wait_for(pilot, lambda: "could not be started" in text(app), "the failure")
         source.pollers[0].show(scene.view())
-        await until(pilot, lambda: "could not be started" not in text(app), "the failure to go")
+        await wait_for(pilot, lambda: "could not be started" not in text(app), "the failure to go")
 
     async def another(app: Console, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "could not be started" in text(app), "the failure")
+        await wait_for(pilot, lambda: "could not be started" in text(app), "the failure")
         await pilot.click("#start")
-        await until(pilot, lambda: "could not be started" not in text(app), "the failure to go")
+        await wait_for(pilot, lambda: "could not be started" not in text(app), "the failure to go")
 
-    play(scenario, source, start=start)
-    play(another, nothing_runs(), start=start)
+    run_scenario(scenario, source, start=start)
+    run_scenario(another, nothing_runs(), start=start)
 
 
 @pytest.mark.parametrize(("key", "act"), [("R", "retry"), ("D", "discard")])
-def test_one_task_or_the_marked_ones_are_settled_after_a_question(key: str, act: str) -> None:
+def test_bulk_actions_are_confirmed_for_one_task_or_the_marked_ones(key: str, act: str) -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press(key)
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+        await wait_for(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert "this task" in text(app)
         await pilot.press("right", "enter")
-        await until(pilot, lambda: source.orders.done == [(act, 1000)], "the order")
-        await until(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
+        await wait_for(pilot, lambda: source.control_calls.done == [(act, 1000)], "the order")
+        await wait_for(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
         await pilot.press("space", "down", "space", key)
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+        await wait_for(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert "2 tasks" in text(app)
         assert "200 match the filter" in text(app)
         await pilot.press("right", "enter")
-        await until(pilot, lambda: len(source.orders.done) == 2, "the order")
-        assert source.orders.done[1] == (act, 990, 1000)
+        await wait_for(pilot, lambda: len(source.control_calls.done) == 2, "the order")
+        assert source.control_calls.done[1] == (act, 990, 1000)
 
-    play(scenario, source, "failed")
+    run_scenario(scenario, source, "failed")
 
 
-def test_everything_that_matches_can_be_marked() -> None:
+def test_all_matching_tasks_can_be_marked() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("slash", *"KeyError", "enter")
-        await until(pilot, lambda: failures(app).failures.matching == 67, "the filter")
+        await wait_for(pilot, lambda: failures(app).failures.matching == 67, "the filter")
         await pilot.press("a")
         assert len(failures(app).failures.model.marks) == 67
         await pilot.press("R")
-        await until(pilot, lambda: "Retry 67 tasks?" in text(app), "the question")
+        await wait_for(pilot, lambda: "Retry 67 tasks?" in text(app), "the question")
         await pilot.press("escape")
         await pilot.press("a")
         assert failures(app).failures.model.marks == set()
-        assert source.orders.done == []
+        assert source.control_calls.done == []
 
-    play(scenario, source, "failed")
+    run_scenario(scenario, source, "failed")
 
 
-def test_the_last_of_these_is_undone() -> None:
+def test_the_last_bulk_action_is_undone() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("z")
-        await until(pilot, lambda: any("nothing to undo" in each for each in told(app)), "the word")
+        await wait_for(pilot, lambda: any("nothing to undo" in each for each in notifications(app)), "the word")
         await pilot.press("D")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+        await wait_for(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         await pilot.press("right", "enter")
-        await until(pilot, lambda: len(source.orders.done) == 1, "the order")
-        await until(pilot, lambda: any("discarded" in each for each in told(app)), "its end")
+        await wait_for(pilot, lambda: len(source.control_calls.done) == 1, "the order")
+        await wait_for(pilot, lambda: any("discarded" in each for each in notifications(app)), "its end")
         await pilot.press("z")
-        await until(pilot, lambda: source.orders.done[-1] == ("undo", 5), "the undo")
+        await wait_for(pilot, lambda: source.control_calls.done[-1] == ("undo", 5), "the undo")
 
-    play(scenario, source, "failed")
+    run_scenario(scenario, source, "failed")
 
 
 @pytest.mark.parametrize(
-    ("keys", "told_so"),
+    ("keys", "expected"),
     [
         (("R", "right", "enter"), "2 of 4 retried, then cancelled. z undoes what was done."),
         (("D", "right", "enter"), "2 of 4 discarded, then cancelled. z undoes what was done."),
@@ -768,46 +768,50 @@ def test_the_last_of_these_is_undone() -> None:
         (("E", "enter"), "Cancelled after 6 of 12: no file was written."),
     ],
 )
-def test_what_takes_long_is_told_and_can_be_cancelled(keys: Sequence[str], told_so: str) -> None:
+def test_long_jobs_show_progress_and_can_be_cancelled(keys: Sequence[str], expected: str) -> None:
     source = FakeSource(tasks=scene.tasks(20))
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("a", "D")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+        await wait_for(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         await pilot.press("right", "enter")
-        await until(pilot, lambda: any("4 tasks discarded" in each for each in told(app)), "something to undo")
-        await until(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
-        source.orders.takes_long = True
+        await wait_for(
+            pilot, lambda: any("4 tasks discarded" in each for each in notifications(app)), "something to undo"
+        )
+        await wait_for(pilot, lambda: len(source.feeds["failed"].searches) == 2, "a fresh look")
+        source.control_calls.takes_long = True
         await pilot.press("a")
         for key in keys:
             await pilot.press(key)
             await pilot.pause()
-        await until(pilot, lambda: "· F8 cancels" in text(app), "the progress")
-        # From wherever one is by then.
+        await wait_for(pilot, lambda: "· F8 cancels" in text(app), "the progress")
+        # From any tab.
         await pilot.press("2", "f8")
-        await until(pilot, lambda: any(told_so in each for each in told(app)), "the end")
+        await wait_for(pilot, lambda: any(expected in each for each in notifications(app)), "the end")
         assert "F8 cancels" not in text(app)
         await pilot.press("f8")
-        await until(pilot, lambda: any("nothing to cancel" in each for each in told(app)), "the word")
+        await wait_for(pilot, lambda: any("nothing to cancel" in each for each in notifications(app)), "the word")
 
-    play(scenario, source, "failed")
+    run_scenario(scenario, source, "failed")
 
 
-def test_what_is_under_way_is_begun_only_once_and_ends_with_the_console() -> None:
+def test_a_long_job_is_started_once_and_ends_with_the_console() -> None:
     source = FakeSource()
-    source.orders.takes_long = True
+    source.control_calls.takes_long = True
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         for _ in range(2):
             await pilot.press("E", "enter")
             await pilot.pause()
-        await until(pilot, lambda: any("running already; F8 cancels" in each for each in told(app)), "the word")
-        assert [each[0] for each in source.orders.done] == ["export"]
+        await wait_for(
+            pilot, lambda: any("running already; F8 cancels" in each for each in notifications(app)), "the word"
+        )
+        assert [each[0] for each in source.control_calls.done] == ["export"]
 
-    play(scenario, source, "failed")
+    run_scenario(scenario, source, "failed")
 
 
-# Leaving, and a console that only looks.
+# Leaving, and the read-only console.
 
 
 @pytest.mark.parametrize(
@@ -824,37 +828,37 @@ def test_leaving_asks_what_becomes_of_the_system(keys: list[str], ends: bool, or
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("q")
-        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
+        await wait_for(pilot, lambda: isinstance(app.screen, ChoiceDialog), "the question")
         assert app.screen.query_one("#answer-0", Button).has_focus
         await pilot.press(*keys)
         if ends:
-            await until(pilot, lambda: app._exit, "the end")  # noqa: SLF001 - whether it ends
-        await until(pilot, lambda: source.orders.done == orders, "the orders")
+            await wait_for(pilot, lambda: app._exit, "the end")  # noqa: SLF001 - whether it ends
+        await wait_for(pilot, lambda: source.control_calls.done == orders, "the orders")
 
-    app = play(scenario, source)
+    app = run_scenario(scenario, source)
     assert app.return_code in {0, None}
 
 
-def test_leaving_asks_nothing_where_nothing_runs() -> None:
+def test_leaving_asks_nothing_when_nothing_is_running() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("q")
-        await until(pilot, lambda: app._exit, "the end")  # noqa: SLF001 - whether it ends
+        await wait_for(pilot, lambda: app._exit, "the end")  # noqa: SLF001 - whether it ends
 
-    play(scenario, FakeSource(scene.nothing_runs(), tasks={}))
+    run_scenario(scenario, FakeSource(scene.nothing_runs(), tasks={}))
 
 
-def test_the_watcher_is_stopped_when_the_console_ends() -> None:
+def test_the_poller_is_stopped_when_the_console_ends() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.pause()
 
-    play(scenario, source)
+    run_scenario(scenario, source)
     assert source.pollers[0].stopped
 
 
 @pytest.mark.parametrize("tab", ["submit", "processes", "failed", "monitor"])
-def test_a_console_that_only_looks_has_no_command_that_acts(tab: str) -> None:
+def test_a_read_only_console_has_no_command_that_changes_the_system(tab: str) -> None:
     source = FakeSource(read_only=True)
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
@@ -862,63 +866,63 @@ def test_a_console_that_only_looks_has_no_command_that_acts(tab: str) -> None:
         assert [command.id for command in ALL if command.changes_system and command.id in ids] == []
         await pilot.press("s", "x", "R", "D", "U", "u", "X", "ctrl+s", "ctrl+l", "ctrl+g")
         await pilot.pause()
-        assert source.orders.done == []
+        assert source.control_calls.done == []
         assert isinstance(app.screen, MainScreen)
 
-    play(scenario, source, tab)
+    run_scenario(scenario, source, tab)
 
 
-def test_what_cannot_be_done_is_told() -> None:
+def test_a_failed_operation_is_notified() -> None:
     source = FakeSource()
-    source.orders.trouble = "no supervisor runs in /srv/tasks; `up` starts one"
+    source.control_calls.trouble = "no supervisor runs in /srv/tasks; `up` starts one"
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("s")
-        await until(pilot, lambda: any("no supervisor runs" in each for each in told(app)), "the reason")
+        await wait_for(pilot, lambda: any("no supervisor runs" in each for each in notifications(app)), "the reason")
 
-    play(scenario, source, "processes")
+    run_scenario(scenario, source, "processes")
 
 
-def test_a_system_that_starts_says_so() -> None:
+def test_a_starting_system_is_shown() -> None:
     view = replace(scene.view(), report=scene.report(Phase.STARTING))
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.pause()
         assert "starting" in text(app).split("\n")[0]
 
-    play(scenario, FakeSource(view))
+    run_scenario(scenario, FakeSource(view))
 
 
-def test_a_task_that_is_gone_is_told() -> None:
+def test_a_missing_task_is_notified() -> None:
     tasks = dict(scene.tasks(10))
     source = FakeSource(tasks=tasks)
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         tasks.clear()
         await pilot.press("enter")
-        await until(pilot, lambda: any("not in the journal" in each for each in told(app)), "the word")
+        await wait_for(pilot, lambda: any("not in the journal" in each for each in notifications(app)), "the word")
 
-    play(scenario, source)
+    run_scenario(scenario, source)
 
 
-def test_a_task_that_can_not_be_read_now_is_told_and_can_be_opened_later() -> None:
+def test_a_task_that_cannot_be_read_can_be_opened_later() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         source.trouble = "the journal is locked"
         await pilot.press("enter")
-        await until(pilot, lambda: any("the journal is locked" in each for each in told(app)), "the reason")
+        await wait_for(pilot, lambda: any("the journal is locked" in each for each in notifications(app)), "the reason")
         source.trouble = ""
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
+        await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
 
-    play(scenario, source)
-
-
-# Keys of one's own.
+    run_scenario(scenario, source)
 
 
-def test_a_command_can_have_another_key() -> None:
+# The person's keys.
+
+
+def test_a_command_can_be_given_another_key() -> None:
     source = FakeSource()
     app = Console(
         source,
@@ -932,17 +936,17 @@ def test_a_command_can_have_another_key() -> None:
         async with app.run_test(size=(120, 40)) as pilot:
             await pilot.pause()
             await pilot.press("s", "f8")
-            await until(pilot, lambda: source.orders.done == [("start", "epmd")], "the order")
+            await wait_for(pilot, lambda: source.control_calls.done == [("start", "epmd")], "the order")
             assert "f8 Start" in text(app)
             await pilot.press("f12")
-            await until(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
+            await wait_for(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
             assert "f8" in text(app)
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("wanted", "reason"),
     [
         ({"processes.strat": "f8"}, "is not a command of the console; do you mean 'processes.start'"),
         ({"app.quit": 8}, "must be keys separated by commas"),
@@ -950,16 +954,16 @@ def test_a_command_can_have_another_key() -> None:
         ({"app.quit": ""}, "must be keys separated by commas"),
     ],
 )
-def test_a_key_that_is_none_is_explained(wanted: dict[str, object], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_an_invalid_key_is_explained(wanted: dict[str, object], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
         keymap(wanted, "cauce.toml")
 
 
-# Faults of our own.
+# Faults in the console.
 
 
 class BrokenTab(Tab):
-    """Can't show anything."""
+    """A tab that can't show a view."""
 
     def show(self, view: View) -> None:
         """Fail."""
@@ -967,7 +971,7 @@ class BrokenTab(Tab):
         raise RuntimeError(f"no way of {len(word)}")
 
 
-def test_a_tab_that_is_broken_says_so_and_the_others_go_on() -> None:
+def test_a_fault_in_a_tab_is_shown_and_the_others_go_on() -> None:
     tabs = dict(all_tabs(Translations(), scene.KINDS))
     tabs["diagram"] = ("Diagram", lambda tr: BrokenTab(tr, id="diagram"))
     source = FakeSource()
@@ -975,11 +979,11 @@ def test_a_tab_that_is_broken_says_so_and_the_others_go_on() -> None:
 
     async def run() -> None:
         async with app.run_test(size=(120, 40)) as pilot:
-            await until(pilot, lambda: "This tab has a fault" in text(app), "the word")
+            await wait_for(pilot, lambda: "This tab has a fault" in text(app), "the word")
             assert "no way of 6" in text(app)
             source.pollers[0].show(scene.view())
             await pilot.press("2")
-            await until(pilot, lambda: "order-49000" in text(app), "another tab")
+            await wait_for(pilot, lambda: "order-49000" in text(app), "another tab")
             await pilot.press("5")
             await pilot.pause()
             assert text(app).count("This tab has a fault") == 1
@@ -987,9 +991,7 @@ def test_a_tab_that_is_broken_says_so_and_the_others_go_on() -> None:
     asyncio.run(run())
 
 
-def test_a_console_that_breaks_down_prints_no_values_and_writes_its_log(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_crash_prints_no_values_and_is_logged(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     app = console(FakeSource())
     log = logging.FileHandler(tmp_path / "log")
 
@@ -1016,7 +1018,7 @@ def test_a_console_that_breaks_down_prints_no_values_and_writes_its_log(
     assert "the console broke down" in (tmp_path / "log").read_text("utf-8")
 
 
-def test_no_key_of_the_form_is_one_that_its_editor_takes_for_itself() -> None:
+def test_no_key_of_the_form_is_used_by_its_editor() -> None:
     taken = {key for binding in TextArea.BINDINGS for key in key_names(binding)}
     mine = {key for command in commands.SUBMIT for key in command.key.split(",")}
     assert mine & taken == set()
@@ -1027,13 +1029,13 @@ def key_names(binding: BindingType) -> list[str]:
     return (binding.key if isinstance(binding, Binding) else binding[0]).split(",")
 
 
-def test_dialogs_that_were_closed_are_let_go() -> None:
+def test_closed_dialogs_are_freed() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         async def open_and_close() -> None:
             await pilot.press("enter")
-            await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the sheet")
+            await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the sheet")
             await pilot.press("q")
-            await until(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
+            await wait_for(pilot, lambda: isinstance(app.screen, MainScreen), "the sheet to go")
 
         def drawn() -> int:
             gc.collect()
@@ -1044,20 +1046,20 @@ def test_dialogs_that_were_closed_are_let_go() -> None:
         before = drawn()
         for _ in range(10):
             await open_and_close()
-        # Ten sheets of forty lines would be four hundred at least.
+        # Ten dialogs of forty lines would be four hundred at least.
         assert drawn() - before < 200
 
-    play(scenario)
+    run_scenario(scenario)
 
 
-def test_a_signal_before_the_first_frame_or_after_the_last_ends_it_quietly() -> None:
+def test_a_signal_before_the_first_or_after_the_last_frame_ends_the_console() -> None:
     app = console(FakeSource())
     with app.stopped_by_signals():
         signal.raise_signal(signal.SIGTERM)
 
         async def scenario() -> None:
             async with app.run_test() as pilot:
-                await until(pilot, lambda: app.return_code is not None, "the end")
+                await wait_for(pilot, lambda: app.return_code is not None, "the end")
 
         asyncio.run(scenario())
         assert app.return_code == 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""The lines of a file that are submitted one by one, and how far it was read."""
+"""The lines of a file, and the share of it that was read."""
 
 import os
 import threading
@@ -10,7 +10,7 @@ from core.errors import ConfigurationError
 from tui.file_lines import FileLines
 
 
-def test_the_lines_come_one_by_one_and_tell_how_much_was_read(tmp_path: Path) -> None:
+def test_lines_are_read_one_by_one_with_the_share_that_was_read(tmp_path: Path) -> None:
     file = tmp_path / "tasks.txt"
     file.write_bytes("uno\r\nñandú\n\ncuatro".encode())
     lines = FileLines(file)
@@ -22,7 +22,7 @@ def test_the_lines_come_one_by_one_and_tell_how_much_was_read(tmp_path: Path) ->
     assert [share for _, share in found] == [5 / 20, 13 / 20, 14 / 20, 1.0]
 
 
-def test_a_file_that_grows_meanwhile_is_read_whole_once(tmp_path: Path) -> None:
+def test_a_file_that_grows_is_read_once_to_its_end(tmp_path: Path) -> None:
     file = tmp_path / "tasks.txt"
     file.write_text("uno\n")
     lines = FileLines(file)
@@ -35,7 +35,7 @@ def test_a_file_that_grows_meanwhile_is_read_whole_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names on this system")
-def test_of_what_has_no_length_nothing_is_told(tmp_path: Path) -> None:
+def test_the_share_of_a_pipe_is_unknown(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=("uno\ndos\n",))
@@ -49,7 +49,7 @@ def test_of_what_has_no_length_nothing_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"), [(None, "can't be read: No such file"), (b"uno\n\xff\xfe\n", "is not UTF-8")]
 )
-def test_what_can_not_be_read_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
     file = tmp_path / "tasks.txt"
     if content is not None:
         file.write_bytes(content)

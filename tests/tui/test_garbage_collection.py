@@ -1,4 +1,4 @@
-"""When the console collects what it has left behind."""
+"""When the console collects garbage."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ import pytest
 
 from tests.tui import scene
 from tests.tui.fakes import FakeSource
-from tests.tui.test_console import until
+from tests.tui.test_console import wait_for
 from tui import app as consoles
 from tui import garbage_collection
 from tui.app import Console
@@ -17,26 +17,24 @@ from tui.tabs import all_tabs
 from tui.translations import Translations
 
 
-class _Ring:
-    """Something that only the collector can let go of."""
+class _Cycle:
+    """An object that only the garbage collector can free."""
 
     def __init__(self) -> None:
         self.me = self
 
 
 def console(idle: list[None]) -> Console:
-    """A console that notes each calm moment."""
+    """Make a console that records its idle moments."""
     tabs = all_tabs(Translations(), scene.KINDS)
     return Console(FakeSource(), Translations(), tabs, first="processes", when_idle=lambda: idle.append(None))
 
 
 @pytest.mark.parametrize(("middle", "collected"), [(0, False), (5, True)])
-def test_everything_is_collected_when_it_is_worth_while(
-    monkeypatch: pytest.MonkeyPatch, middle: int, collected: bool
-) -> None:
+def test_everything_is_collected_when_it_is_due(monkeypatch: pytest.MonkeyPatch, middle: int, collected: bool) -> None:
     gc.disable()
     try:
-        gone = weakref.ref(_Ring())
+        gone = weakref.ref(_Cycle())
         monkeypatch.setattr(gc, "get_count", lambda: (0, 0, middle))
         garbage_collection.collect_if_due()
         assert (gone() is None) == collected
@@ -44,19 +42,19 @@ def test_everything_is_collected_when_it_is_worth_while(
         gc.enable()
 
 
-def test_the_console_tidies_up_when_nobody_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_console_uses_idle_moments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consoles, "IDLE_SECONDS", 0.02)
     idle: list[None] = []
     app = console(idle)
 
     async def run() -> None:
         async with app.run_test(size=(80, 24)) as pilot:
-            await until(pilot, lambda: len(idle) > 1, "a calm moment")
+            await wait_for(pilot, lambda: len(idle) > 1, "an idle moment")
 
     asyncio.run(run())
 
 
-def test_a_key_puts_tidying_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_ends_the_idle_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consoles, "IDLE_SECONDS", 3600.0)
     idle: list[None] = []
     app = console(idle)
@@ -73,18 +71,18 @@ def test_a_key_puts_tidying_off(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(run())
 
 
-def test_what_a_closed_dialog_leaves_is_collected_soon() -> None:
+def test_the_objects_of_a_closed_dialog_are_collected_soon() -> None:
     app = console([])
 
     async def run() -> None:
         async with app.run_test(size=(80, 24)) as pilot:
             await pilot.press("question_mark")
-            await until(pilot, lambda: isinstance(app.screen, HelpDialog), "the dialog")
-            gone = weakref.ref(_Ring())
+            await wait_for(pilot, lambda: isinstance(app.screen, HelpDialog), "the dialog")
+            gone = weakref.ref(_Cycle())
             await pilot.pause(0.2)
             assert gone() is not None, "nothing is collected while it is open"
             await pilot.press("escape")
-            await until(pilot, lambda: gone() is None, "everything to be collected")
+            await wait_for(pilot, lambda: gone() is None, "everything to be collected")
 
     gc.disable()
     try:

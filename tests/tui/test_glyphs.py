@@ -1,4 +1,4 @@
-"""Where a terminal lacks signs, others stand in their place, as wide as they are."""
+"""The replacement of glyphs that a terminal lacks."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from textual.color import Color
 from tests.tui import scene
 from tests.tui.fakes import FakeSource, console
 from tests.tui.terminal import Terminal
-from tests.tui.test_console import text, until
+from tests.tui.test_console import text, wait_for
 from tui.glyphs import GlyphFilter, encoding_for
 from tui.translations import Translations, load
 
@@ -35,7 +35,7 @@ TABS = ("submit", "monitor", "processes", "failed", "diagram")
         ("ascii", "cp1252", "windows", "cp1252"),
     ],
 )
-def test_the_encoding_that_is_kept_to(wanted: str, encoding: str | None, terminal: str, kept: str) -> None:
+def test_the_encoding_of_the_drawing(wanted: str, encoding: str | None, terminal: str, kept: str) -> None:
     assert encoding_for(wanted, encoding, terminal) == kept
 
 
@@ -53,16 +53,16 @@ def test_the_encoding_that_is_kept_to(wanted: str, encoding: str | None, termina
         ("a…", "a~"),
     ],
 )
-def test_signs_stand_in_the_place_of_others(drawn: str, shown: str) -> None:
+def test_glyphs_are_replaced(drawn: str, shown: str) -> None:
     assert GlyphFilter("latin-1").text(drawn) == shown
     assert cell_len(shown) == cell_len(drawn)
 
 
-def test_without_letters_only_ascii_is_left() -> None:
+def test_ascii_replaces_letters_too() -> None:
     assert GlyphFilter("ascii").text("café ●") == "caf? o"
 
 
-def test_every_character_stays_as_wide_as_it_is() -> None:
+def test_every_replacement_is_as_wide_as_its_character() -> None:
     glyph_filter = GlyphFilter("ascii")
     for code in range(0x80, 0x30000):
         if not 0xD800 <= code < 0xE000:
@@ -70,17 +70,17 @@ def test_every_character_stays_as_wide_as_it_is() -> None:
             assert glyph_filter.text(chr(code)).isascii()
 
 
-def test_what_is_meant_for_the_terminal_itself_goes_through() -> None:
+def test_control_segments_are_not_changed() -> None:
     control = Segment("\x1b]0;●\x07", None, [(ControlType.BELL,)])
     assert GlyphFilter("ascii").apply([Segment("●"), control], Color(0, 0, 0)) == [Segment("o"), control]
 
 
 @pytest.mark.parametrize("tab", TABS)
-def test_no_sign_but_those_of_ascii_is_drawn(tab: str) -> None:
+def test_only_ascii_is_drawn(tab: str) -> None:
     async def scenario() -> None:
         app = console(FakeSource(), tab, encoding="ascii")
         async with app.run_test(size=(120, 40)) as pilot:
-            await until(pilot, lambda: " ^ " in text(app) and "312 failed" in text(app), "the system")
+            await wait_for(pilot, lambda: " ^ " in text(app) and "312 failed" in text(app), "the system")
             await pilot.pause()
             assert sorted({character for character in text(app) if not character.isascii()}) == []
             assert tab != "monitor" or " enter Detail " in text(app)
@@ -88,22 +88,22 @@ def test_no_sign_but_those_of_ascii_is_drawn(tab: str) -> None:
     asyncio.run(scenario())
 
 
-def test_the_letters_of_a_language_are_left() -> None:
+def test_the_letters_of_a_language_are_kept() -> None:
     async def scenario() -> None:
         app = console(FakeSource(), tr=Translations("es", load("es")), encoding="latin-1")
         async with app.run_test(size=(160, 40)) as pilot:
-            await until(pilot, lambda: "naïve café" in text(app), "the text of a person")
+            await wait_for(pilot, lambda: "naïve café" in text(app), "the text of a person")
             assert "tardó" in text(app)
             assert set("".join(filter(lambda each: not each.isascii(), text(app)))) <= set("áéíóúñïüÓ")
 
     asyncio.run(scenario())
 
 
-def test_where_the_terminal_has_every_sign_all_are_drawn() -> None:
+def test_a_capable_terminal_gets_every_glyph() -> None:
     async def scenario() -> None:
         app = console(FakeSource())
         async with app.run_test(size=(120, 40)) as pilot:
-            await until(pilot, lambda: "▲" in text(app) and "╭─ Results" in text(app), "the signs")
+            await wait_for(pilot, lambda: "▲" in text(app) and "╭─ Results" in text(app), "the signs")
 
     asyncio.run(scenario())
 
@@ -119,7 +119,7 @@ def test_where_the_terminal_has_every_sign_all_are_drawn() -> None:
     ids=["terminal", "flag", "locale", "environment"],
 )
 @pytest.mark.timeout(120)
-def test_the_terminal_decides_and_a_person_more_so(
+def test_the_terminal_decides_unless_the_person_does(
     arguments: tuple[str, ...], environment: dict[str, str], tmp_path: Path
 ) -> None:
     with Terminal(arguments, tmp_path, environment=environment) as terminal:
@@ -128,10 +128,10 @@ def test_the_terminal_decides_and_a_person_more_so(
 
 
 @pytest.mark.timeout(120)
-def test_all_signs_are_drawn_where_they_are_wanted(tmp_path: Path) -> None:
+def test_every_glyph_is_drawn_when_it_is_requested(tmp_path: Path) -> None:
     with Terminal(("--glyphs", "unicode"), tmp_path, environment={"TERM": "linux"}) as terminal:
         assert "╭─ Workers ─" in terminal.wait_for("─ Workers ─")
 
 
-def test_the_scene_has_signs_that_are_replaced() -> None:
+def test_the_scene_has_glyphs_that_are_replaced() -> None:
     assert any(not task.payload.isascii() for task in scene.tasks(10).values())

@@ -12,7 +12,7 @@ from tui.jobs import Jobs, ScreenCall
 from tui.translations import Translations
 
 
-class Bench:
+class JobsBench:
     """Jobs without a screen: what they show is noted, and what is for the screen's thread waits for `run_calls`."""
 
     def __init__(self) -> None:
@@ -71,14 +71,14 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
+def bench() -> Iterator[JobsBench]:
     """Jobs without a screen."""
-    made = Bench()
+    made = JobsBench()
     yield made
     made.close()
 
 
-def test_of_one_name_there_is_one_at_a_time(bench: Bench) -> None:
+def test_only_one_job_of_a_name_runs_at_a_time(bench: JobsBench) -> None:
     bench.start("export")
     assert bench.notifications == []
     bench.start("export")
@@ -89,7 +89,7 @@ def test_of_one_name_there_is_one_at_a_time(bench: Bench) -> None:
     assert len(bench.notifications) == 1
 
 
-def test_what_was_started_last_is_cancelled_first(bench: Bench) -> None:
+def test_the_last_job_is_cancelled_first(bench: JobsBench) -> None:
     bench.jobs.cancel_last()
     assert bench.notifications.pop() == "There is nothing to cancel."
     bench.start("load")
@@ -106,7 +106,7 @@ def test_what_was_started_last_is_cancelled_first(bench: Bench) -> None:
     assert bench.notifications.pop() == "There is nothing to cancel."
 
 
-def test_everything_can_be_cancelled_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_jobs_can_be_cancelled_at_once(bench: JobsBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.jobs.CLEANUP_TIMEOUT", 0.01)
     bench.start("load")
     bench.start("export")
@@ -116,7 +116,7 @@ def test_everything_can_be_cancelled_at_once(bench: Bench, monkeypatch: pytest.M
     assert bench.results == [("load", True)]
 
 
-def test_the_progress_of_each_is_shown_until_it_is_over(bench: Bench) -> None:
+def test_the_progress_of_each_job_is_shown_until_it_ends(bench: JobsBench) -> None:
     bench.jobs.set_progress("export", "it has not begun")
     assert bench.progress == ""
     bench.start("export")
@@ -129,7 +129,7 @@ def test_the_progress_of_each_is_shown_until_it_is_over(bench: Bench) -> None:
     assert bench.progress == "5 of 6"
 
 
-def test_a_failure_is_notified_unless_it_is_handled_and_the_system_is_looked_at_again(bench: Bench) -> None:
+def test_a_failure_is_notified_unless_handled_and_the_system_is_refreshed(bench: JobsBench) -> None:
     def fail() -> None:
         raise ConfigurationError("no such file")
 

@@ -13,8 +13,8 @@ from tui import log_feed
 from tui.log_feed import LogBatch, LogFeed
 
 
-class Scene:
-    """A feed of the logs of one directory, and what it tells."""
+class LogFeedBench:
+    """A feed of the logs of one directory, and its batches."""
 
     def __init__(self, directory: Path) -> None:
         self.home = Home(directory)
@@ -28,11 +28,11 @@ class Scene:
             log.writelines(f"{line}\n" for line in lines)
 
     def next(self) -> LogBatch:
-        """What is told next."""
+        """Return the next batch."""
         return self.news.get(timeout=10)
 
     def texts(self, count: int) -> list[str]:
-        """The next lines, however they are told."""
+        """Return the texts of the next lines, from any number of batches."""
         found: list[str] = []
         while len(found) < count:
             news = self.next()
@@ -40,8 +40,8 @@ class Scene:
             found += [line.text for line in news.lines]
         return found
 
-    def quiet(self) -> bool:
-        """Whether nothing is told for some looks."""
+    def is_quiet(self) -> bool:
+        """Return whether nothing is handed over for several intervals."""
         try:
             self.news.get(timeout=4 * log_feed.READ_INTERVAL)
         except queue.Empty:
@@ -50,132 +50,132 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    """A feed that has begun."""
-    made = Scene(tmp_path)
+def bench(tmp_path: Path) -> Iterator[LogFeedBench]:
+    """A feed that was started."""
+    made = LogFeedBench(tmp_path)
     made.feed.start()
     yield made
     made.feed.stop()
 
 
-def test_what_was_written_is_read_back_and_what_comes_follows(scene: Scene) -> None:
-    scene.write("w1", "2026-11-25 10:00:00.000 INFO    w1 cauce.worker: one", "  of one")
-    scene.feed.follow(True)
-    number = scene.feed.choose(["w1"])
-    news = scene.next()
+def test_the_last_lines_are_read_and_new_ones_follow(bench: LogFeedBench) -> None:
+    bench.write("w1", "2026-11-25 10:00:00.000 INFO    w1 cauce.worker: one", "  of one")
+    bench.feed.follow(True)
+    number = bench.feed.choose(["w1"])
+    news = bench.next()
     assert (news.number, news.anew, news.trouble) == (number, True, "")
     assert [(line.process, line.level) for line in news.lines] == [("w1", Level.INFO)] * 2
-    scene.write("w1", "two")
-    news = scene.next()
+    bench.write("w1", "two")
+    news = bench.next()
     assert (news.number, news.anew) == (number, False)
     assert [line.text for line in news.lines] == ["two"]
 
 
-def test_all_logs_are_put_together_in_the_order_of_time(scene: Scene) -> None:
-    scene.write("w1", "2026-11-25 10:00:01.000 INFO    w1 a: second", "2026-11-25 10:00:03.000 INFO    w1 a: fourth")
-    scene.write("s1", "2026-11-25 10:00:00.000 INFO    s1 a: first", "2026-11-25 10:00:02.000 INFO    s1 a: third")
-    scene.feed.follow(True)
-    scene.feed.choose(None)
-    assert [line.text.split()[-1] for line in scene.next().lines] == ["first", "second", "third", "fourth"]
+def test_all_logs_are_merged_by_time(bench: LogFeedBench) -> None:
+    bench.write("w1", "2026-11-25 10:00:01.000 INFO    w1 a: second", "2026-11-25 10:00:03.000 INFO    w1 a: fourth")
+    bench.write("s1", "2026-11-25 10:00:00.000 INFO    s1 a: first", "2026-11-25 10:00:02.000 INFO    s1 a: third")
+    bench.feed.follow(True)
+    bench.feed.choose(None)
+    assert [line.text.split()[-1] for line in bench.next().lines] == ["first", "second", "third", "fourth"]
 
 
-def test_a_process_that_comes_later_is_followed_among_all(scene: Scene) -> None:
-    scene.feed.follow(True)
-    scene.feed.choose(None)
-    assert scene.next().lines == ()
-    scene.write("w9", "hello")
-    assert scene.texts(1) == ["hello"]
+def test_a_process_that_starts_later_is_followed_among_all(bench: LogFeedBench) -> None:
+    bench.feed.follow(True)
+    bench.feed.choose(None)
+    assert bench.next().lines == ()
+    bench.write("w9", "hello")
+    assert bench.texts(1) == ["hello"]
 
 
-def test_only_the_chosen_ones_are_read(scene: Scene) -> None:
-    scene.write("w1", "mine")
-    scene.write("w2", "not mine")
-    scene.feed.follow(True)
-    scene.feed.choose(["w1"])
-    assert [line.text for line in scene.next().lines] == ["mine"]
-    scene.write("w2", "not mine either")
-    scene.write("w1", "mine too")
-    assert scene.texts(1) == ["mine too"]
+def test_only_the_chosen_logs_are_read(bench: LogFeedBench) -> None:
+    bench.write("w1", "mine")
+    bench.write("w2", "not mine")
+    bench.feed.follow(True)
+    bench.feed.choose(["w1"])
+    assert [line.text for line in bench.next().lines] == ["mine"]
+    bench.write("w2", "not mine either")
+    bench.write("w1", "mine too")
+    assert bench.texts(1) == ["mine too"]
 
 
-def test_another_choice_begins_anew(scene: Scene) -> None:
-    scene.write("w1", "of w1")
-    scene.write("w2", "of w2")
-    scene.feed.follow(True)
-    first = scene.feed.choose(["w1"])
-    assert scene.next().number == first
-    second = scene.feed.choose(["w2"])
+def test_another_choice_replaces_the_lines(bench: LogFeedBench) -> None:
+    bench.write("w1", "of w1")
+    bench.write("w2", "of w2")
+    bench.feed.follow(True)
+    first = bench.feed.choose(["w1"])
+    assert bench.next().number == first
+    second = bench.feed.choose(["w2"])
     assert second > first
-    news = scene.next()
+    news = bench.next()
     assert (news.number, news.anew, [line.text for line in news.lines]) == (second, True, ["of w2"])
 
 
-def test_very_many_lines_are_read_back_from_the_end(scene: Scene) -> None:
-    scene.write("w1", *(f"line {number}" for number in range(20_000)))
-    scene.feed.follow(True)
-    scene.feed.choose(None)
-    lines = scene.next().lines
+def test_of_many_lines_only_the_last_are_read(bench: LogFeedBench) -> None:
+    bench.write("w1", *(f"line {number}" for number in range(20_000)))
+    bench.feed.follow(True)
+    bench.feed.choose(None)
+    lines = bench.next().lines
     assert len(lines) == log_feed.TAIL_LINES
     assert lines[-1].text == "line 19999"
 
 
-def test_no_line_is_lost_or_doubled_while_much_is_written(scene: Scene) -> None:
-    scene.write("w1", "begin")
-    scene.feed.follow(True)
-    scene.feed.choose(["w1"])
-    scene.next()
+def test_no_line_is_lost_or_doubled_while_much_is_written(bench: LogFeedBench) -> None:
+    bench.write("w1", "begin")
+    bench.feed.follow(True)
+    bench.feed.choose(["w1"])
+    bench.next()
     expected = [f"line {number}" for number in range(5000)]
     for place in range(0, 5000, 250):
-        scene.write("w1", *expected[place : place + 250])
-    assert scene.texts(5000) == expected
+        bench.write("w1", *expected[place : place + 250])
+    assert bench.texts(5000) == expected
 
 
-def test_nothing_is_read_while_nobody_looks_and_all_of_it_afterwards(scene: Scene) -> None:
-    scene.write("w1", "one")
-    scene.feed.choose(["w1"])
-    assert scene.quiet()
-    scene.feed.follow(True)
-    assert [line.text for line in scene.next().lines] == ["one"]
-    scene.feed.follow(False)
-    scene.write("w1", "two", "three")
-    # A look that had begun may still tell of it; nothing is lost in any case.
-    scene.feed.follow(True)
-    assert scene.texts(2) == ["two", "three"]
+def test_nothing_is_read_while_paused_and_everything_afterwards(bench: LogFeedBench) -> None:
+    bench.write("w1", "one")
+    bench.feed.choose(["w1"])
+    assert bench.is_quiet()
+    bench.feed.follow(True)
+    assert [line.text for line in bench.next().lines] == ["one"]
+    bench.feed.follow(False)
+    bench.write("w1", "two", "three")
+    # A read that had begun may still hand it over; nothing is lost in any case.
+    bench.feed.follow(True)
+    assert bench.texts(2) == ["two", "three"]
 
 
-def test_a_log_that_is_not_there_is_told_once_and_read_when_it_comes(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_log_is_reported_once_and_read_when_it_exists(
+    bench: LogFeedBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_feed, "RETRY_INTERVAL", 0.02)
-    scene.feed.follow(True)
-    number = scene.feed.choose(["w1"])
-    news = scene.next()
+    bench.feed.follow(True)
+    number = bench.feed.choose(["w1"])
+    news = bench.next()
     assert (news.number, news.anew) == (number, True)
     assert "there is no log of 'w1'" in news.trouble
-    assert scene.quiet()
-    scene.write("w1", "here I am")
-    news = scene.next()
+    assert bench.is_quiet()
+    bench.write("w1", "here I am")
+    news = bench.next()
     assert (news.number, news.anew, news.trouble) == (number, True, "")
     assert [line.text for line in news.lines] == ["here I am"]
 
 
-def test_what_a_log_holds_comes_out_printable(scene: Scene) -> None:
-    scene.home.log("w1").write_bytes(b"\x1b[2Jgone\x00\xff\xc2\x9b2J\n" + b"x" * 100_000 + b"\n")
-    scene.feed.follow(True)
-    scene.feed.choose(["w1"])
-    first, second = scene.next().lines
+def test_the_lines_of_a_log_are_printable(bench: LogFeedBench) -> None:
+    bench.home.log("w1").write_bytes(b"\x1b[2Jgone\x00\xff\xc2\x9b2J\n" + b"x" * 100_000 + b"\n")
+    bench.feed.follow(True)
+    bench.feed.choose(["w1"])
+    first, second = bench.next().lines
     assert first.text.isprintable()
     assert "\\x1b[2Jgone" in first.text
     assert len(second.text) <= 4096
 
 
-def test_it_ends_at_once_whatever_it_does(tmp_path: Path) -> None:
+def test_it_stops_at_once_in_every_state(tmp_path: Path) -> None:
     for following in (False, True):
         for choice in (None, ["w1"]):
-            scene = Scene(tmp_path)
-            scene.feed.start()
-            scene.feed.follow(following)
-            scene.feed.choose(choice)
+            bench = LogFeedBench(tmp_path)
+            bench.feed.start()
+            bench.feed.follow(following)
+            bench.feed.choose(choice)
             began = time.monotonic()
-            scene.feed.stop()
+            bench.feed.stop()
             assert time.monotonic() - began < 1.0

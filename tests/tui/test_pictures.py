@@ -174,5 +174,5 @@ def test_frozen_and_read_only(snap_compare: Compare) -> None:
 
 def test_what_was_submitted_and_what_became_of_it(snap_compare: Compare) -> None:
     source = FakeSource()
-    source.orders.submitted = -1
+    source.control_calls.submitted = -1
     assert looks(snap_compare, "submit", (120, 40), [*"tres", "enter", "enter"], source=source)

@@ -15,162 +15,162 @@ from tui.poller import IDLE_FACTOR, Poller, interval_factor
 from tui.view import Health, View
 
 LONG = 30.0
-"""Seconds that no test waits: what happens, happens because it was asked for."""
+"""An interval that no test waits for."""
 
 
-class Scene:
-    """A poller whose looks are counted and whose views are kept."""
+class PollerBench:
+    """A poller whose builds are counted and whose views are queued."""
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.builds = 0
         self.closed_in: list[str] = []
         self.views: queue.SimpleQueue[View] = queue.SimpleQueue()
         self.before: Callable[[], None] = lambda: None
         self.pollers: list[Poller] = []
 
     def poller(self, interval: float) -> Poller:
-        """Begin to poll."""
-        made = Poller(self._look, self.views.put, interval, self._close)
+        """Start a poller."""
+        made = Poller(self._build, self.views.put, interval, self._close)
         self.pollers.append(made)
         made.start()
         return made
 
     def next(self) -> View:
-        """The next view that is handed over."""
+        """Return the next view that is handed over."""
         return self.views.get(timeout=10)
 
-    def _look(self, now: float, wall: float) -> View:
-        self.looks += 1
+    def _build(self, now: float, wall: float) -> View:
+        self.builds += 1
         assert abs(now - time.monotonic()) < 5
         self.before()
-        return View(number=self.looks, snapshot=Snapshot(taken_at=wall))
+        return View(number=self.builds, snapshot=Snapshot(taken_at=wall))
 
     def _close(self) -> None:
         self.closed_in.append(threading.current_thread().name)
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    """One scene; its pollers end with it."""
-    made = Scene()
+def bench() -> Iterator[PollerBench]:
+    """A bench whose pollers end with it."""
+    made = PollerBench()
     yield made
     for poller in made.pollers:
         poller.stop()
 
 
-def test_the_first_look_is_at_once_and_tells_the_time(scene: Scene) -> None:
-    scene.poller(LONG)
-    view = scene.next()
+def test_the_first_view_is_built_at_once_and_has_the_time(bench: PollerBench) -> None:
+    bench.poller(LONG)
+    view = bench.next()
     assert view.number == 1
     assert abs(view.now - time.time()) < 5
 
 
-def test_it_looks_again_when_a_view_was_taken_and_the_time_has_come(scene: Scene) -> None:
-    poller = scene.poller(0.01)
+def test_the_next_view_follows_after_the_interval_once_it_was_requested(bench: PollerBench) -> None:
+    poller = bench.poller(0.01)
     for number in (1, 2, 3):
-        assert scene.next().number == number
+        assert bench.next().number == number
         poller.request_next()
 
 
-def test_nothing_piles_up_when_views_are_not_taken(scene: Scene) -> None:
-    poller = scene.poller(0.001)
-    scene.next()
+def test_no_views_queue_up_when_none_is_requested(bench: PollerBench) -> None:
+    poller = bench.poller(0.001)
+    bench.next()
     for _ in range(1000):
         poller.look_now()
     with pytest.raises(queue.Empty):
-        scene.views.get(timeout=0.2)
-    assert scene.looks == 1
+        bench.views.get(timeout=0.2)
+    assert bench.builds == 1
     poller.request_next()
-    assert scene.next().number == 2
+    assert bench.next().number == 2
 
 
-def test_a_poke_makes_it_look_before_its_time(scene: Scene) -> None:
-    poller = scene.poller(LONG)
-    scene.next()
+def test_a_view_can_be_requested_before_the_interval_has_passed(bench: PollerBench) -> None:
+    poller = bench.poller(LONG)
+    bench.next()
     poller.request_next()
     poller.look_now()
-    assert scene.next().number == 2
+    assert bench.next().number == 2
 
 
-def test_a_poke_during_a_look_makes_another_one_since_that_may_have_come_too_early(scene: Scene) -> None:
+def test_look_now_during_a_build_leads_to_another_view(bench: PollerBench) -> None:
     looking, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
         looking.set()
         assert go_on.wait(10)
 
-    scene.before = hold
-    poller = scene.poller(LONG)
+    bench.before = hold
+    poller = bench.poller(LONG)
     assert looking.wait(10)
     poller.look_now()
     go_on.set()
-    assert scene.next().number == 1
+    assert bench.next().number == 1
     poller.request_next()
-    assert scene.next().number == 2
+    assert bench.next().number == 2
 
 
-def test_pokes_between_two_looks_make_one_look(scene: Scene) -> None:
-    poller = scene.poller(LONG)
-    scene.next()
+def test_several_calls_of_look_now_lead_to_one_view(bench: PollerBench) -> None:
+    poller = bench.poller(LONG)
+    bench.next()
     for _ in range(100):
         poller.look_now()
     poller.request_next()
-    assert scene.next().number == 2
+    assert bench.next().number == 2
     poller.request_next()
     with pytest.raises(queue.Empty):
-        scene.views.get(timeout=0.1)
+        bench.views.get(timeout=0.1)
 
 
-def test_an_error_is_told_and_the_next_look_goes_well(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_is_shown_and_the_next_view_is_built(bench: PollerBench, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise RuntimeError("boom")
 
-    scene.before = fail
+    bench.before = fail
     with caplog.at_level(logging.ERROR, "cauce.tui"):
-        poller = scene.poller(0.01)
-        view = scene.next()
-    assert view.supervisor_trouble == "the system can't be looked at: RuntimeError: boom"
+        poller = bench.poller(0.01)
+        view = bench.next()
+    assert view.supervisor_trouble == "the state of the system can't be read: RuntimeError: boom"
     assert view.light is Health.TROUBLED
     assert "boom" in caplog.text
-    scene.before = lambda: None
+    bench.before = lambda: None
     poller.request_next()
-    after = scene.next()
+    after = bench.next()
     assert (after.number, after.supervisor_trouble) == (2, "")
 
 
-def test_it_ends_at_once_and_lets_go_in_its_own_thread(scene: Scene) -> None:
-    poller = scene.poller(LONG)
-    scene.next()
+def test_it_stops_at_once_and_closes_in_its_own_thread(bench: PollerBench) -> None:
+    poller = bench.poller(LONG)
+    bench.next()
     began = time.monotonic()
     poller.stop()
     assert time.monotonic() - began < 1.0
-    assert scene.closed_in == ["poller"]
+    assert bench.closed_in == ["poller"]
 
 
-def test_a_look_that_hangs_does_not_hold_up_the_end_and_hands_nothing_over_any_more(scene: Scene) -> None:
+def test_a_build_that_hangs_does_not_delay_the_stop_and_hands_nothing_over(bench: PollerBench) -> None:
     looking, go_on = threading.Event(), threading.Event()
 
     def hang() -> None:
         looking.set()
         go_on.wait(10)
 
-    scene.before = hang
-    poller = scene.poller(LONG)
+    bench.before = hang
+    poller = bench.poller(LONG)
     assert looking.wait(10)
     began = time.monotonic()
     poller.stop(timeout=0.05)
     assert time.monotonic() - began < 5.0
-    assert scene.closed_in == []
+    assert bench.closed_in == []
     go_on.set()
-    wait_until(lambda: scene.closed_in == ["poller"], "the thread to end")
-    assert scene.views.empty()
+    wait_until(lambda: bench.closed_in == ["poller"], "the thread to end")
+    assert bench.views.empty()
 
 
-def test_one_that_was_never_started_can_be_stopped() -> None:
+def test_a_poller_that_was_never_started_can_be_stopped() -> None:
     Poller(lambda now, wall: View(), lambda view: None, LONG, lambda: None).stop()
 
 
-def test_it_looks_more_rarely_while_no_task_moves() -> None:
+def test_views_are_rarer_while_no_task_moves() -> None:
     views = [View(snapshot=Snapshot(taken_at=at, ledger=Ledger(done=done))) for at, done in enumerate((1, 1, 2))]
     assert interval_factor(None, views[0]) == 1
     assert interval_factor(views[0], views[1]) == IDLE_FACTOR > 1

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from core.supervisor.logs.log_reading import Level, LogLine
 from tests.tui import scene
 from tests.tui.fakes import FakeSource
-from tests.tui.test_console import main, play, text, until
+from tests.tui.test_console import main, run_scenario, text, wait_for
 from tui.app import Console
 from tui.dialogs.task_detail import TaskDetail
 from tui.tabs.processes import ProcessesTab
@@ -306,21 +306,21 @@ def test_a_search_in_the_logs_tells_which_hit_it_is_of_how_many() -> None:
         panel = logs_of(app)
         panel.text.focus()
         await pilot.press("s", *"ten", "enter")
-        await until(pilot, lambda: "ten: hit 17 of 17" in text(app), "the last hit")
+        await wait_for(pilot, lambda: "ten: hit 17 of 17" in text(app), "the last hit")
         assert "at rest" in text(app)
         await pilot.press("n", "n")
-        await until(pilot, lambda: "ten: hit 2 of 17" in text(app), "the second hit")
+        await wait_for(pilot, lambda: "ten: hit 2 of 17" in text(app), "the second hit")
         await pilot.press("N")
-        await until(pilot, lambda: "ten: hit 1 of 17" in text(app), "the first hit")
+        await wait_for(pilot, lambda: "ten: hit 1 of 17" in text(app), "the first hit")
         source.log_sources[0].write(LogLine("w1", "one more ten", Level.INFO, scene.NOW))
-        await until(pilot, lambda: "ten: hit 1 of 18" in text(app), "another hit")
+        await wait_for(pilot, lambda: "ten: hit 1 of 18" in text(app), "another hit")
         await pilot.press("f")
-        await until(pilot, lambda: "ten: 18 hits" in text(app) and "FOLLOWING" in text(app), "the end")
+        await wait_for(pilot, lambda: "ten: 18 hits" in text(app) and "FOLLOWING" in text(app), "the end")
         await pilot.press("escape")
-        await until(pilot, lambda: "hits" not in text(app), "the end of the search")
+        await wait_for(pilot, lambda: "hits" not in text(app), "the end of the search")
         assert app.focused is panel.text
 
-    play(scenario, source, "processes")
+    run_scenario(scenario, source, "processes")
 
 
 def test_the_next_hit_without_a_search_asks_for_what_and_escape_ends_it() -> None:
@@ -328,31 +328,31 @@ def test_the_next_hit_without_a_search_asks_for_what_and_escape_ends_it() -> Non
         panel = logs_of(app)
         panel.text.focus()
         await pilot.press("n", *"nowhere")
-        await until(pilot, lambda: "nowhere: no hit" in text(app), "that there is none")
+        await wait_for(pilot, lambda: "nowhere: no hit" in text(app), "that there is none")
         await pilot.press("escape")
-        await until(pilot, lambda: "no hit" not in text(app) and app.focused is panel.text, "the end of the search")
+        await wait_for(pilot, lambda: "no hit" not in text(app) and app.focused is panel.text, "the end of the search")
         await pilot.press("slash", *"ready", "enter", "s", *"w1", "enter")
-        await until(pilot, lambda: "w1: hit 1 of 1" in text(app), "a hit in what the filter leaves")
+        await wait_for(pilot, lambda: "w1: hit 1 of 1" in text(app), "a hit in what the filter leaves")
         await pilot.press("escape")
         assert len(panel.text.lines) == 3
         await pilot.press("escape")
         assert len(panel.text.lines) == 7
 
-    play(scenario, tab="processes")
+    run_scenario(scenario, tab="processes")
 
 
 def test_everything_about_a_task_can_be_searched() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
+        await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
         await pilot.press("s", *"customer", "enter")
-        await until(pilot, lambda: "customer: hit 1 of" in text(app), "the hit")
+        await wait_for(pilot, lambda: "customer: hit 1 of" in text(app), "the hit")
         await pilot.press("n")
-        await until(pilot, lambda: "customer: hit 2 of" in text(app), "the next hit")
+        await wait_for(pilot, lambda: "customer: hit 2 of" in text(app), "the next hit")
         await pilot.press("escape")
-        await until(pilot, lambda: "customer: hit" not in text(app), "the end of the search")
+        await wait_for(pilot, lambda: "customer: hit" not in text(app), "the end of the search")
         assert isinstance(app.screen, TaskDetail)
         await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, TaskDetail), "the table")
+        await wait_for(pilot, lambda: not isinstance(app.screen, TaskDetail), "the table")
 
-    play(scenario, tab="failed")
+    run_scenario(scenario, tab="failed")

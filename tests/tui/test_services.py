@@ -1,4 +1,4 @@
-"""What the console reads of a directory by its own source."""
+"""The real source: what it reads from a directory."""
 
 import argparse
 from contextlib import closing
@@ -15,14 +15,14 @@ from tui.services import LocalSource
 
 @pytest.fixture
 def source(tmp_path: Path) -> LocalSource:
-    """The source of a directory in which nothing has ever run."""
+    """The source of a directory in which nothing has run."""
     parser = argparse.ArgumentParser()
     config.add_arguments(parser, OPTIONS)
     settings = config.load(OPTIONS, parser.parse_args(["--dir", str(tmp_path), "--read-only"]), {})
     return LocalSource(settings, {})
 
 
-def test_everything_about_one_task_can_be_had(tmp_path: Path, source: LocalSource) -> None:
+def test_everything_about_one_task_can_be_read(tmp_path: Path, source: LocalSource) -> None:
     with closing(JournalWriter(tmp_path)) as journal:
         [seq] = journal.end("a", payload=f'"{"x" * 5000}"')
         task = source.task(seq)
@@ -31,13 +31,13 @@ def test_everything_about_one_task_can_be_had(tmp_path: Path, source: LocalSourc
         assert source.task(seq + 1) is None
 
 
-def test_without_a_journal_no_task_is_read_and_none_is_made(tmp_path: Path, source: LocalSource) -> None:
+def test_without_a_journal_no_task_is_read_and_no_journal_is_created(tmp_path: Path, source: LocalSource) -> None:
     with pytest.raises(JournalMissing):
         source.task(1)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_task_is_read_of_the_journal_that_is_there_now(tmp_path: Path, source: LocalSource) -> None:
+def test_a_task_is_read_from_the_current_journal(tmp_path: Path, source: LocalSource) -> None:
     with closing(JournalWriter(tmp_path)) as journal:
         [seq] = journal.end("of-the-first")
         assert source.task(seq) is not None

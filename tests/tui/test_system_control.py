@@ -19,7 +19,7 @@ from core.repository.archive import BulkAction
 from core.repository.journal import Journal
 from core.repository.search import Search, SortOrder, parse
 from core.supervisor.home import Home
-from tests.contract.repositories import mark, outcome, state_of, totals
+from tests.contract.repositories import mark, outcome, state_of, store_outcomes, totals
 from tests.services.ports import free_port
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
@@ -54,20 +54,20 @@ def control_of(directory: Path, servers: tuple[str, ...] = ()) -> LocalSystemCon
 
 
 def not_cancelled() -> threading.Event:
-    """Nobody cancels."""
+    """Return an event that is never set."""
     return threading.Event()
 
 
 class Steps:
-    """How far something came, and what is to happen at the first step."""
+    """Records the progress, and makes a call at every step."""
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
-        self.told: list[int] = []
+        self.reported: list[int] = []
         self._then = then
 
     def __call__(self, number: int) -> None:
-        """Note a step."""
-        self.told.append(number)
+        """Record a step."""
+        self.reported.append(number)
         self._then()
 
 
@@ -75,15 +75,13 @@ class Steps:
 
 
 def undone(control: LocalSystemControl, operation: int, *running: str) -> int:
-    """Undo an operation to its end; how many."""
+    """Undo an operation. Returns the number of tasks."""
     progress = control.undo(operation, lambda: running, Steps(), not_cancelled())
     assert progress.is_complete
     return progress.moved
 
 
-def test_failed_tasks_are_retried_and_the_rest_is_left_alone(
-    journal: JournalWriter, control: LocalSystemControl
-) -> None:
+def test_only_failed_tasks_are_retried(journal: JournalWriter, control: LocalSystemControl) -> None:
     failed = journal.fail("a", "b")
     done = journal.end("c")
     settled = control.apply(BulkAction.RETRY, [*failed, *done, 999], Steps(), not_cancelled())
@@ -92,7 +90,7 @@ def test_failed_tasks_are_retried_and_the_rest_is_left_alone(
 
 
 @pytest.mark.parametrize("act", list(BulkAction))
-def test_what_was_settled_can_be_undone_once(
+def test_a_bulk_action_can_be_undone_once(
     journal: JournalWriter, control: LocalSystemControl, action: BulkAction
 ) -> None:
     settled = control.apply(action, journal.fail("a", "b"), Steps(), not_cancelled())
@@ -102,7 +100,7 @@ def test_what_was_settled_can_be_undone_once(
     assert journal.repository.audit().is_consistent
 
 
-def test_it_is_too_late_to_undo_what_runs_or_has_ended(journal: JournalWriter, control: LocalSystemControl) -> None:
+def test_tasks_that_run_or_have_ended_are_not_undone(journal: JournalWriter, control: LocalSystemControl) -> None:
     seqs = journal.fail("runs", "ended", "waits")
     settled = control.apply(BulkAction.RETRY, seqs, Steps(), not_cancelled())
     mark(journal.repository, seqs, attempt=1)
@@ -115,14 +113,12 @@ def test_it_is_too_late_to_undo_what_runs_or_has_ended(journal: JournalWriter, c
     ]
 
 
-def test_many_are_moved_some_at_a_time_and_it_is_told_how_far_it_is(
-    journal: JournalWriter, control: LocalSystemControl
-) -> None:
+def test_many_tasks_are_moved_in_batches_with_progress(journal: JournalWriter, control: LocalSystemControl) -> None:
     seqs = journal.fail(*(f"t{number}" for number in range(2 * system_control.BATCH_SIZE + 7)))
     steps = Steps()
     settled = control.apply(BulkAction.DISCARD, seqs, steps, not_cancelled())
     assert settled.progress.moved == len(seqs)
-    assert steps.told == [system_control.BATCH_SIZE, 2 * system_control.BATCH_SIZE, len(seqs)]
+    assert steps.reported == [system_control.BATCH_SIZE, 2 * system_control.BATCH_SIZE, len(seqs)]
     assert undone(control, settled.operation) == len(seqs)
 
 
@@ -137,9 +133,7 @@ def test_one_that_is_cancelled_tells_what_it_has_moved_which_can_be_undone(
     assert undone(control, settled.operation) == system_control.BATCH_SIZE
 
 
-def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(
-    journal: JournalWriter, control: LocalSystemControl
-) -> None:
+def test_the_rest_of_a_cancelled_undo_can_be_undone_later(journal: JournalWriter, control: LocalSystemControl) -> None:
     count = 2 * system_control.BATCH_SIZE + 7
     settled = control.apply(
         BulkAction.RETRY, journal.fail(*(f"t{number}" for number in range(count))), Steps(), not_cancelled()
@@ -159,9 +153,7 @@ def test_an_undo_that_is_cancelled_leaves_the_rest_to_another(
     assert journal.repository.audit().is_consistent
 
 
-def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(
-    journal: JournalWriter, control: LocalSystemControl
-) -> None:
+def test_a_task_that_starts_during_an_undo_is_not_undone(journal: JournalWriter, control: LocalSystemControl) -> None:
     count = 2 * system_control.BATCH_SIZE
     seqs = journal.fail(*(f"t{number}" for number in range(count)))
     settled = control.apply(BulkAction.RETRY, seqs, Steps(), not_cancelled())
@@ -173,9 +165,9 @@ def test_a_task_that_begins_to_run_during_an_undo_is_left_alone(
     assert state_of(journal.repository, f"t{count - 1}") is State.ACCEPTED
 
 
-def test_one_that_can_go_no_further_tells_how_far_it_came(journal: JournalWriter, control: LocalSystemControl) -> None:
+def test_a_bulk_action_that_fails_reports_its_progress(journal: JournalWriter, control: LocalSystemControl) -> None:
     seqs = journal.fail(*(f"t{number}" for number in range(2 * system_control.BATCH_SIZE)))
-    # The archive waits two seconds for whoever else writes.
+    # The archive waits two seconds for another writer.
     with contextlib.ExitStack() as held:
         steps = Steps(lambda: held.enter_context(journal.repository.transaction()))
         settled = control.apply(BulkAction.RETRY, seqs, steps, not_cancelled())
@@ -184,13 +176,15 @@ def test_one_that_can_go_no_further_tells_how_far_it_came(journal: JournalWriter
     assert undone(control, settled.operation) == system_control.BATCH_SIZE
 
 
-def test_nothing_is_moved_when_nothing_is_wanted(journal: JournalWriter, control: LocalSystemControl) -> None:
+def test_no_task_is_moved_when_none_is_given(journal: JournalWriter, control: LocalSystemControl) -> None:
     journal.fail("a")
     assert control.apply(BulkAction.RETRY, [], Steps(), not_cancelled()).progress.moved == 0
     assert totals(journal.repository) == {"failed": 1}
 
 
-def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, control: LocalSystemControl) -> None:
+def test_without_a_journal_there_is_no_bulk_action_and_no_journal_is_created(
+    tmp_path: Path, control: LocalSystemControl
+) -> None:
     with pytest.raises(JournalError, match="there is no journal"):
         control.apply(BulkAction.RETRY, [1], Steps(), not_cancelled())
     with pytest.raises(JournalError, match="there is no journal"):
@@ -202,11 +196,11 @@ def test_without_a_journal_nothing_is_settled_and_none_is_made(tmp_path: Path, c
 
 
 def exported(control: LocalSystemControl, path: Path, text: str = "") -> int:
-    """Write what a search finds; how many."""
+    """Export the tasks of a search. Returns their number."""
     return control.export(parse(text, time.time()), NEWEST, path, Steps(), not_cancelled()).written
 
 
-def test_json_lines_hold_everything_of_each_task(
+def test_json_lines_contain_everything_of_each_task(
     journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     journal.end("a", ago=60, payload='{"ñ": [1, 2.5, null], "line": "one\\ntwo"}')
@@ -225,7 +219,7 @@ def test_json_lines_hold_everything_of_each_task(
     assert done["times"]["stored"] > 0
 
 
-def test_only_what_matches_is_written_and_in_its_order(
+def test_only_matching_tasks_are_written_and_in_order(
     journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     journal.end("good")
@@ -260,12 +254,12 @@ def test_no_cell_is_a_formula(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-1.5", "+2", "-1e5", "", "a=1", '"=1+1"', '{"a": 1}', "1", "ñ"])
-def test_numbers_and_texts_are_left_as_they_are(text: str) -> None:
+def test_numbers_and_texts_are_not_changed(text: str) -> None:
     assert escape_formula(text) == text
 
 
 @pytest.mark.parametrize("text", DANGEROUS)
-def test_no_failure_of_a_stranger_becomes_a_formula_of_whoever_opens_the_file(
+def test_no_failure_becomes_a_formula(
     journal: JournalWriter, control: LocalSystemControl, tmp_path: Path, text: str
 ) -> None:
     journal.fail("a", failure=Failure(type=text, message=text))
@@ -276,9 +270,7 @@ def test_no_failure_of_a_stranger_becomes_a_formula_of_whoever_opens_the_file(
     assert row["error"] == f"'{text}: {text}"
 
 
-def test_hostile_texts_are_written_so_that_they_can_be_read_back(
-    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
-) -> None:
+def test_hostile_texts_can_be_read_back(journal: JournalWriter, control: LocalSystemControl, tmp_path: Path) -> None:
     text = 'a\x00b\x1b[2J\r\n",;\u202e☕'
     journal.fail("a", failure=Failure(type="Boom", message=text, traceback=text))
     journal.end("b", payload='"\\u0000\\u001b[2J"')
@@ -291,7 +283,7 @@ def test_hostile_texts_are_written_so_that_they_can_be_read_back(
         assert {row["id"]: row["error"] for row in csv.DictReader(stream)} == {"a": f"Boom: {text}", "b": ""}
 
 
-def test_a_file_that_is_there_is_not_overwritten(
+def test_an_existing_file_is_not_overwritten(
     journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     journal.end("a")
@@ -311,9 +303,7 @@ def test_a_file_that_cannot_be_written_is_told(
         exported(control, tmp_path / name)
 
 
-def test_an_export_that_is_cancelled_leaves_no_file(
-    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
-) -> None:
+def test_a_cancelled_export_leaves_no_file(journal: JournalWriter, control: LocalSystemControl, tmp_path: Path) -> None:
     journal.end(*(f"t{number}" for number in range(2 * PROGRESS_TASKS)))
     file = tmp_path / "out.jsonl"
     cancelled = threading.Event()
@@ -321,12 +311,10 @@ def test_an_export_that_is_cancelled_leaves_no_file(
     exported = control.export(EVERYTHING, NEWEST, file, steps, cancelled)
     assert exported == Exported(PROGRESS_TASKS, 2 * PROGRESS_TASKS, cancelled=True)
     assert list(tmp_path.glob("out*")) == []
-    assert steps.told[0] == PROGRESS_TASKS
+    assert steps.reported[0] == PROGRESS_TASKS
 
 
-def test_an_export_that_fails_half_way_leaves_no_file(
-    journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
-) -> None:
+def test_a_failed_export_leaves_no_file(journal: JournalWriter, control: LocalSystemControl, tmp_path: Path) -> None:
     journal.end(*(f"t{number}" for number in range(PROGRESS_TASKS)))
     file = tmp_path / "out.csv"
 
@@ -338,7 +326,7 @@ def test_an_export_that_fails_half_way_leaves_no_file(
     assert list(tmp_path.glob("out*")) == []
 
 
-def test_a_file_has_its_name_only_when_it_is_whole(
+def test_a_file_has_its_name_only_when_it_is_complete(
     journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     journal.end(*(f"t{number}" for number in range(PROGRESS_TASKS)))
@@ -349,7 +337,7 @@ def test_a_file_has_its_name_only_when_it_is_whole(
     assert list(tmp_path.glob("out*")) == [file]
 
 
-def test_a_file_that_another_makes_meanwhile_is_not_overwritten(
+def test_a_file_created_during_the_export_is_not_overwritten(
     journal: JournalWriter, control: LocalSystemControl, tmp_path: Path
 ) -> None:
     journal.end("a")
@@ -360,12 +348,12 @@ def test_a_file_that_another_makes_meanwhile_is_not_overwritten(
     assert list(tmp_path.glob("out*")) == [file]
 
 
-def test_it_is_told_how_many_were_written(journal: JournalWriter, control: LocalSystemControl, tmp_path: Path) -> None:
+def test_an_export_reports_its_progress(journal: JournalWriter, control: LocalSystemControl, tmp_path: Path) -> None:
     count = 2 * PROGRESS_TASKS + 3
     journal.end(*(f"t{number}" for number in range(count)))
     steps = Steps()
     assert control.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == Exported(count, count)
-    assert steps.told == [PROGRESS_TASKS, 2 * PROGRESS_TASKS, count]
+    assert steps.reported == [PROGRESS_TASKS, 2 * PROGRESS_TASKS, count]
 
 
 def test_without_a_journal_nothing_is_written(control: LocalSystemControl, tmp_path: Path) -> None:
@@ -403,7 +391,7 @@ def submitter(system: LocalSystem) -> Iterator[LocalSystemControl]:
 
 
 def listen(system: LocalSystem) -> str:
-    """Where it listens."""
+    """Return its address."""
     return str(system.addresses[0])
 
 
@@ -421,27 +409,23 @@ def test_a_task_is_submitted_and_done(system: LocalSystem, submitter: LocalSyste
     assert (again.duplicate, again.state) == (True, State.DONE)
 
 
-def test_a_task_that_is_refused_is_told_with_the_reason(system: LocalSystem, submitter: LocalSystemControl) -> None:
+def test_a_refused_task_raises(system: LocalSystem, submitter: LocalSystemControl) -> None:
     submitter.submit(NewSubmission("echo", 1, "mine-2"), listen(system))
     with pytest.raises(RequestRefused):
         submitter.submit(NewSubmission("echo", 2, "mine-2"), listen(system))
 
 
-def test_many_are_submitted_and_those_that_are_refused_are_counted(
-    system: LocalSystem, submitter: LocalSystemControl
-) -> None:
+def test_many_tasks_are_submitted_and_refusals_are_counted(system: LocalSystem, submitter: LocalSystemControl) -> None:
     tasks = [NewSubmission("echo", number, f"many-{number}") for number in range(500)]
     tasks.insert(250, NewSubmission("echo", "another", "many-0"))
     steps = Steps()
     tally = submitter.submit_many(iter(tasks), listen(system), steps, not_cancelled())
     assert (tally.accepted, tally.refused) == (500, 1)
     assert tally.first_refusal.startswith("many-0: ")
-    assert steps.told == list(range(1, 502))
+    assert steps.reported == list(range(1, 502))
 
 
-def test_many_that_are_cancelled_stop_and_what_was_accepted_stays(
-    system: LocalSystem, submitter: LocalSystemControl
-) -> None:
+def test_a_cancelled_submission_keeps_the_accepted_tasks(system: LocalSystem, submitter: LocalSystemControl) -> None:
     cancelled = threading.Event()
 
     def endless() -> Iterator[NewSubmission]:
@@ -455,7 +439,7 @@ def test_many_that_are_cancelled_stop_and_what_was_accepted_stays(
     assert system.task("endless-1") is not None
 
 
-def test_a_load_tells_its_figures(system: LocalSystem, submitter: LocalSystemControl) -> None:
+def test_a_load_returns_its_figures(system: LocalSystem, submitter: LocalSystemControl) -> None:
     order = LoadOptions(tasks=200, connections=2, window=50, rate=None, kind="echo", payload=1, wait=False)
     tally = submitter.load(order, listen(system), Steps(), not_cancelled())
     assert (tally.accepted, tally.refused, tally.first_refusal) == (200, 0, "")
@@ -464,7 +448,7 @@ def test_a_load_tells_its_figures(system: LocalSystem, submitter: LocalSystemCon
     assert 0 < tally.latency_p50 <= tally.latency_p99
 
 
-def test_a_load_that_is_cancelled_ends_early(system: LocalSystem, submitter: LocalSystemControl) -> None:
+def test_a_cancelled_load_ends_early(system: LocalSystem, submitter: LocalSystemControl) -> None:
     cancelled = threading.Event()
     order = LoadOptions(tasks=1_000_000, connections=1, window=10, rate=50.0, kind="echo", payload=1, wait=False)
     tally = submitter.load(order, listen(system), Steps(cancelled.set), cancelled)
@@ -485,14 +469,12 @@ def test_several_threads_may_submit_at_once(system: LocalSystem, submitter: Loca
     assert len(set(found)) == 80
 
 
-def test_when_nothing_answers_that_is_told(
-    tmp_path: Path, system: LocalSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_system_raises(tmp_path: Path, system: LocalSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_control, "CONNECT_TIMEOUT", 0.2)
     control = control_of(tmp_path, (f"127.0.0.1:{free_port()}",))
     with pytest.raises(ServerUnavailable):
         control.submit(NewSubmission("echo", 1), "")
-    # A system that listens by now is found at its own place.
+    # A running system is found at its own address.
     assert not control.submit(NewSubmission("echo", 1), listen(system)).duplicate
     control.close()
     control.close()

@@ -19,7 +19,7 @@ from core.repository.journal import Journal
 from core.repository.search import Search, SortColumn, SortOrder, parse
 from core.repository.sqlite import FAULTS
 from core.repository.sqlite_archive import SqliteArchive
-from tests.contract.repositories import mark, outcome
+from tests.contract.repositories import mark, outcome, store_outcomes
 from tests.services.waiting import wait_until
 from tests.tui.journals import JournalWriter
 from tui import task_feed as feeds
@@ -49,7 +49,7 @@ def journal(tmp_path: Path) -> Iterator[JournalWriter]:
 
 
 class Reader:
-    """A feed, and a list kept up to date by what it tells, as a table keeps it."""
+    """A feed, and the list that a table would make of its results."""
 
     def __init__(self, open_archive: Callable[[], Archive]) -> None:
         self.news: queue.SimpleQueue[News] = queue.SimpleQueue()
@@ -60,35 +60,35 @@ class Reader:
         self.feed.start()
 
     def search_for(self, text: str = "", order: SortOrder = NEWEST) -> int:
-        """Look for something."""
+        """Start a search."""
         self.number = self.feed.search_for(parse(text, time.time()), order)
         return self.number
 
     def whole(self, text: str = "", order: SortOrder = NEWEST) -> list[int]:
-        """Look for something; all that is found, in the order in which it is told."""
+        """Search, and return the complete list."""
         number = self.search_for(text, order)
         self.until(TasksListed, lambda news: news.number == number and news.complete)
         return list(self.seqs)
 
     def until(self, kind: type[N], fits: Callable[[N], bool] = lambda _: True) -> N:
-        """Take in what is told until it is this; the rest is kept in `seen`."""
+        """Read results until one fits, and return it. All are kept in `seen`."""
         deadline = time.monotonic() + 20
         while True:
             news = self.news.get(timeout=max(0.01, deadline - time.monotonic()))
-            self._take(news)
+            self._apply(news)
             if isinstance(news, kind) and fits(news):
                 return news
 
     def wait_for(self, seqs: list[int]) -> None:
-        """Follow until the list is this one."""
+        """Read results until the list has these tasks."""
         deadline = time.monotonic() + 20
         while list(self.seqs) != seqs:
             try:
-                self._take(self.news.get(timeout=max(0.01, deadline - time.monotonic())))
+                self._apply(self.news.get(timeout=max(0.01, deadline - time.monotonic())))
             except queue.Empty:
                 raise AssertionError(f"{list(self.seqs)} did not become {seqs}") from None
 
-    def _take(self, news: News) -> None:
+    def _apply(self, news: News) -> None:
         self.seen.append(news)
         match news:
             case TasksListed(number=number) if number == self.number:
@@ -105,10 +105,10 @@ def reader(journal: JournalWriter) -> Iterator[Reader]:
     made = Reader(partial(journal.journal.open_archive, readonly=True))
     yield made
     made.feed.stop()
-    assert not made.feed._thread.is_alive()  # noqa: SLF001 - that nothing is left behind can be seen nowhere else
+    assert not made.feed._thread.is_alive()  # noqa: SLF001 - the thread can be seen nowhere else
 
 
-def test_a_live_list_is_told_the_oldest_first_to_be_turned_around(journal: JournalWriter, reader: Reader) -> None:
+def test_a_live_list_is_handed_over_oldest_first(journal: JournalWriter, reader: Reader) -> None:
     first, second = journal.end("a", ago=100), journal.end("b", ago=50)
     third = journal.end("c")
     assert reader.whole() == [*first, *second, *third]
@@ -117,27 +117,27 @@ def test_a_live_list_is_told_the_oldest_first_to_be_turned_around(journal: Journ
     assert {row.id for row in listed.rows.values()} == {"a", "b", "c"}
 
 
-def test_a_list_at_rest_is_told_in_its_order(journal: JournalWriter, reader: Reader) -> None:
+def test_a_list_that_is_not_live_is_handed_over_in_its_order(journal: JournalWriter, reader: Reader) -> None:
     first, second = journal.end("b", ago=100), journal.end("a", ago=50)
     assert reader.whole(order=OLDEST) == [*first, *second]
     assert reader.whole(order=SortOrder(SortColumn.ID, descending=False)) == [*second, *first]
 
 
-def test_a_search_leaves_out_what_does_not_match(journal: JournalWriter, reader: Reader) -> None:
+def test_a_search_finds_only_matching_tasks(journal: JournalWriter, reader: Reader) -> None:
     journal.end("good")
     bad = journal.fail("bad")
     assert reader.whole("state:failed") == bad
     assert reader.whole("id:nothing") == []
 
 
-def test_states_that_are_asked_for_are_found(journal: JournalWriter, reader: Reader) -> None:
+def test_a_search_by_state_finds_its_tasks(journal: JournalWriter, reader: Reader) -> None:
     journal.end("good")
     bad = journal.fail("bad")
     reader.number = reader.feed.search_for(Search((State.FAILED,)), NEWEST)
     reader.wait_for(bad)
 
 
-def test_of_many_the_first_are_told_before_the_rest(journal: JournalWriter, reader: Reader) -> None:
+def test_the_first_of_many_tasks_are_handed_over_before_the_rest(journal: JournalWriter, reader: Reader) -> None:
     seqs = journal.end(*(f"t{number}" for number in range(30_000)), ago=60)
     newest = journal.end("newest")
     number = reader.search_for()
@@ -153,12 +153,12 @@ def test_of_many_the_first_are_told_before_the_rest(journal: JournalWriter, read
 @pytest.mark.parametrize(
     "order", [NEWEST, OLDEST, SortOrder(SortColumn.TOOK), SortOrder(SortColumn.KIND, descending=False)]
 )
-def test_every_order_of_many_holds_each_once(journal: JournalWriter, reader: Reader, order: SortOrder) -> None:
+def test_every_order_lists_each_task_once(journal: JournalWriter, reader: Reader, order: SortOrder) -> None:
     seqs = journal.end(*(f"t{number}" for number in range(1000)), ago=60) + journal.end("x", "y", "z")
     assert sorted(reader.whole(order=order)) == seqs
 
 
-def test_what_ends_is_told_as_long_as_it_is_followed(journal: JournalWriter, reader: Reader) -> None:
+def test_new_results_are_handed_over_while_following(journal: JournalWriter, reader: Reader) -> None:
     seqs = journal.end("a", ago=60)
     assert reader.whole() == seqs
     reader.feed.follow(True)
@@ -170,20 +170,20 @@ def test_what_ends_is_told_as_long_as_it_is_followed(journal: JournalWriter, rea
     assert grown.rows[seqs[-1]].id == "later-4"
 
 
-def test_what_ends_is_told_however_often_rows_are_asked_for(journal: JournalWriter, reader: Reader) -> None:
+def test_new_results_are_handed_over_however_often_rows_are_requested(journal: JournalWriter, reader: Reader) -> None:
     seqs = journal.end("a", ago=60)
     assert reader.whole() == seqs
     reader.feed.follow(True)
     later = journal.end("b")
     deadline = time.monotonic() + 20
     while list(reader.seqs) != [*seqs, *later]:
-        assert time.monotonic() < deadline, "what has ended was never looked at"
-        # The next is asked for as soon as the one before was answered.
+        assert time.monotonic() < deadline, "the new result was never read"
+        # The next request follows as soon as the one before was answered.
         reader.feed.read_rows(seqs)
         reader.until(RowsRead)
 
 
-def test_a_list_at_rest_does_not_grow(journal: JournalWriter, reader: Reader) -> None:
+def test_a_list_that_is_not_live_does_not_grow(journal: JournalWriter, reader: Reader) -> None:
     seqs = journal.end("a", ago=60)
     assert reader.whole(order=OLDEST) == seqs
     reader.feed.follow(True)
@@ -193,20 +193,20 @@ def test_a_list_at_rest_does_not_grow(journal: JournalWriter, reader: Reader) ->
     assert list(reader.seqs) == seqs
 
 
-def test_what_is_stored_out_of_order_finds_its_place(journal: JournalWriter, reader: Reader) -> None:
+def test_a_result_stored_out_of_order_finds_its_place(journal: JournalWriter, reader: Reader) -> None:
     late, early = journal.enter("late", "early")
     seqs = journal.end("old", ago=60)
     assert reader.whole() == seqs
     reader.feed.follow(True)
     journal.finish([late])
     reader.wait_for([*seqs, late])
-    # Another worker began its commit before, and was slower.
+    # Another worker began its commit earlier and was slower.
     journal.finish([early], ago=feeds.UNSETTLED_SECONDS / 2)
     reader.wait_for([*seqs, early, late])
 
 
-def test_a_list_that_follows_for_long_holds_everything_once(journal: JournalWriter, reader: Reader) -> None:
-    """The end that may still change is made shorter again and again meanwhile, and never loses or doubles a task."""
+def test_a_list_that_follows_for_long_lists_each_task_once(journal: JournalWriter, reader: Reader) -> None:
+    """The tail is shortened repeatedly meanwhile, and never loses or repeats a task."""
     seqs = journal.end(*(f"old-{number}" for number in range(300)), ago=60)
     stop = threading.Event()
     began = time.monotonic()
@@ -239,10 +239,10 @@ def test_a_list_that_follows_for_long_holds_everything_once(journal: JournalWrit
     assert sorted(expected) == sorted(seqs)
     reader.wait_for(expected)
     cuts = [news.cut for news in reader.seen if isinstance(news, ListGrown)]
-    assert max(cuts) < len(expected) - 300, "the end that may still change grows and grows"
+    assert max(cuts) < len(expected) - 300, "the tail keeps growing"
 
 
-def test_what_ends_once_more_stands_once_and_on_top(journal: JournalWriter, reader: Reader) -> None:
+def test_a_task_that_ends_again_is_listed_once_and_on_top(journal: JournalWriter, reader: Reader) -> None:
     first, second, third = journal.fail("a", ago=100), journal.fail("b", ago=90), journal.fail("c", ago=80)
     ended = journal.end("d", ago=70)
     reader.feed.follow(True)
@@ -253,13 +253,13 @@ def test_what_ends_once_more_stands_once_and_on_top(journal: JournalWriter, read
         mark(journal.repository, first, attempt=1, now=time.time())
         store_outcomes(journal.repository, outcome(first[0], 1), now=time.time())
         reader.wait_for([*second, *third, *ended, *first])
-        # What was not run once more, since that was undone, has failed again, and that is now.
+        # An undone retry has failed again, at the time of the undo.
         assert archive.undo(number, archive.tasks_moved_by(number), [], time.time()) == 1
         reader.wait_for([*third, *ended, *first, *second])
 
 
-class Crowded(SqliteArchive):
-    """An archive in which one more task has ended whenever something was read of it."""
+class GrowingArchive(SqliteArchive):
+    """An archive in which one more task ends with every read."""
 
     def __init__(self, journal: JournalWriter) -> None:
         super().__init__(Database(journal.journal.path, FAULTS, readonly=True))
@@ -267,36 +267,36 @@ class Crowded(SqliteArchive):
         self.ended: list[int] = []
 
     def find(self, search: Search, order: SortOrder = NEWEST, limit: int = MAX_RESULTS) -> "array[int]":
-        """What is there; and then there is more."""
+        """Search, and then end one more task."""
         found = super().find(search, order, limit)
-        self._more()
+        self._add_task()
         return found
 
     def find_since(self, search: Search, moment: float) -> "array[int]":
-        """The same."""
+        """Search, and then end one more task."""
         found = super().find_since(search, moment)
-        self._more()
+        self._add_task()
         return found
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._writer.close()
         super().close()
 
-    def _more(self) -> None:
+    def _add_task(self) -> None:
         if len(self.ended) < 40:
             self.ended += self._writer.end(f"more-{len(self.ended)}")
 
 
-def test_what_ends_between_two_looks_is_told_once_and_the_end_that_may_change_stays_short(
+def test_results_between_two_reads_are_handed_over_once_and_the_tail_stays_short(
     journal: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "OVERLAP", 0.3)
+    monkeypatch.setattr(feeds, "UNSETTLED_SECONDS", 0.3)
     seqs = journal.end(*(f"old-{number}" for number in range(300)), ago=60)
-    archives: list[Crowded] = []
+    archives: list[GrowingArchive] = []
 
     def open_archive() -> Archive:
-        archives.append(Crowded(journal))
+        archives.append(GrowingArchive(journal))
         return archives[-1]
 
     reader = Reader(open_archive)
@@ -312,7 +312,7 @@ def test_what_ends_between_two_looks_is_told_once_and_the_end_that_may_change_st
         reader.feed.stop()
 
 
-def test_a_newer_search_interrupts_the_older(journal: JournalWriter, reader: Reader) -> None:
+def test_a_newer_search_interrupts_the_older_one(journal: JournalWriter, reader: Reader) -> None:
     journal.end(*(f"t{number}" for number in range(30_000)), payload=f'"{"x" * 300}"', ago=60)
     [wanted] = journal.end("wanted", ago=60)
     numbers = [reader.search_for(f"-payload:y{number} -error:z", SortOrder(SortColumn.PAYLOAD)) for number in range(50)]
@@ -321,11 +321,11 @@ def test_a_newer_search_interrupts_the_older(journal: JournalWriter, reader: Rea
     listed = reader.until(TasksListed, lambda news: news.number == last)
     assert list(listed.seqs) == [wanted]
     whole = [news for news in reader.seen if isinstance(news, TasksListed) and news.complete and news.number != last]
-    assert len(whole) < 10, "searches that nobody wants any more ran to their ends"
+    assert len(whole) < 10, "obsolete searches ran to their end"
     assert not [news for news in reader.seen if isinstance(news, FeedTrouble)]
 
 
-def test_what_was_listed_for_an_older_search_does_not_grow_into_a_newer(journal: JournalWriter, reader: Reader) -> None:
+def test_the_list_of_an_older_search_does_not_grow_into_a_newer_one(journal: JournalWriter, reader: Reader) -> None:
     journal.end("a", "b", ago=60)
     only = journal.fail("c")
     reader.feed.follow(True)
@@ -338,7 +338,7 @@ def test_what_was_listed_for_an_older_search_does_not_grow_into_a_newer(journal:
     reader.wait_for([*only, *more])
 
 
-def test_rows_in_view_are_told_and_told_again_when_they_change(journal: JournalWriter, reader: Reader) -> None:
+def test_visible_rows_are_read_and_read_again_when_they_change(journal: JournalWriter, reader: Reader) -> None:
     [seq] = journal.fail("a")
     reader.feed.follow(True)
     reader.feed.read_rows([seq, 999])
@@ -352,8 +352,8 @@ def test_rows_in_view_are_told_and_told_again_when_they_change(journal: JournalW
     reader.until(RowsReadById, lambda news: news.rows["a"].state is State.CANCELLED)
 
 
-def test_the_last_change_is_told_though_nothing_is_written_after_it(journal: JournalWriter, reader: Reader) -> None:
-    """Rows are not read for each commit, but a commit just after they were read is not forgotten."""
+def test_the_last_change_is_handed_over_although_no_write_follows(journal: JournalWriter, reader: Reader) -> None:
+    """Rows are not read for each commit, but a commit just after a read is not missed."""
     first, second = journal.enter("a", "b")
     reader.feed.follow(True)
     reader.feed.read_rows([first, second])
@@ -363,7 +363,7 @@ def test_the_last_change_is_told_though_nothing_is_written_after_it(journal: Jou
     reader.until(RowsRead, lambda news: news.rows[second].state is State.DONE)
 
 
-def test_nothing_is_read_while_nobody_looks(journal: JournalWriter, reader: Reader) -> None:
+def test_nothing_is_read_while_paused(journal: JournalWriter, reader: Reader) -> None:
     seqs = journal.end("a", ago=60)
     assert reader.whole() == seqs
     later = journal.end("b")
@@ -373,7 +373,7 @@ def test_nothing_is_read_while_nobody_looks(journal: JournalWriter, reader: Read
     reader.wait_for([*seqs, *later])
 
 
-def test_a_journal_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_feed_waits_for_a_journal_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "RETRY_INTERVAL", 0.02)
     directory = tmp_path / "later"
     directory.mkdir()
@@ -392,7 +392,7 @@ def test_a_journal_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytes
         reader.feed.read_rows([1])
         assert reader.until(FeedTrouble) == FeedTrouble("there is no journal yet")
         wait_until(lambda: len(opened) > 20, "some more tries")
-        assert reader.news.empty(), "a trouble is told once"
+        assert reader.news.empty(), "a trouble is reported once"
         made = JournalWriter(directory)
         seqs = made.end("a")
         journal = made
@@ -402,13 +402,13 @@ def test_a_journal_that_is_away_is_waited_for(tmp_path: Path, monkeypatch: pytes
         reader.until(RowsRead)
         assert FeedTrouble("") in reader.seen
         listed = [news for news in reader.seen if isinstance(news, TasksListed)]
-        assert [news.number for news in listed] == [number, number], "a search is made once, however long it waited"
+        assert [news.number for news in listed] == [number, number], "a search runs once, however long it waited"
         made.close()
     finally:
         reader.feed.stop()
 
 
-def test_what_was_wanted_is_found_when_the_journal_is_replaced(
+def test_the_search_is_repeated_when_the_journal_is_replaced(
     tmp_path: Path, journal: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds, "RETRY_INTERVAL", 0.02)
@@ -423,7 +423,7 @@ def test_what_was_wanted_is_found_when_the_journal_is_replaced(
     try:
         assert reader.whole() == first
         second = journal.end("b", ago=60)
-        # Its connection is gone: whatever it asks fails, until it has opened another.
+        # Without its connection every request fails until it has opened another.
         archives[0].close()
         reader.feed.read_rows(first)
         reader.wait_for([*first, *second])
@@ -433,7 +433,7 @@ def test_what_was_wanted_is_found_when_the_journal_is_replaced(
         reader.feed.stop()
 
 
-def test_it_ends_at_once_also_in_the_middle_of_a_search(journal: JournalWriter, reader: Reader) -> None:
+def test_it_stops_at_once_in_the_middle_of_a_search(journal: JournalWriter, reader: Reader) -> None:
     journal.end(*(f"t{number}" for number in range(30_000)), payload=f'"{"x" * 300}"', ago=60)
     for number in range(20):
         reader.search_for(f"-payload:y{number}", SortOrder(SortColumn.PAYLOAD))
@@ -442,7 +442,7 @@ def test_it_ends_at_once_also_in_the_middle_of_a_search(journal: JournalWriter, 
     assert time.monotonic() - began < 1.5
 
 
-def test_it_ends_at_once_while_it_waits_for_a_journal(tmp_path: Path) -> None:
+def test_it_stops_at_once_while_it_waits_for_a_journal(tmp_path: Path) -> None:
     def open_archive() -> Archive:
         raise JournalUnavailable("away")
 
@@ -453,7 +453,7 @@ def test_it_ends_at_once_while_it_waits_for_a_journal(tmp_path: Path) -> None:
     assert time.monotonic() - began < feeds.RETRY_INTERVAL / 2
 
 
-def test_where_there_is_no_journal_yet_the_list_is_empty_until_there_is_one(tmp_path: Path) -> None:
+def test_without_a_journal_the_list_is_empty_until_there_is_one(tmp_path: Path) -> None:
     reader = Reader(partial(Journal("resultados.db", tmp_path).open_archive, readonly=True))
     try:
         assert reader.whole() == []

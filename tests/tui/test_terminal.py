@@ -26,7 +26,7 @@ from core.supervisor.processes import process_identity
 from core.supervisor.status import SystemStatus
 from tests.integration.supervised import Supervised
 from tests.services.waiting import wait_until
-from tests.tui.terminal import PATIENCE, Terminal
+from tests.tui.terminal import TIMEOUT, Terminal
 
 _TOP = Path(__file__).resolve().parents[2]
 UP = ("--up", "--servers", "1", "--workers", "2", "-c", "2", "--listen", "127.0.0.1:0", "--server-port", "0")
@@ -49,14 +49,14 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
 
 
 def report(home: Home) -> SystemStatus:
-    """How the system is."""
-    found = commands.status(home)
-    assert found is not None
-    return found
+    """Return the status of the system."""
+    status = commands.status(home)
+    assert status is not None
+    return status
 
 
 @pytest.mark.timeout(240)
-def test_command_one_starts_everything_and_a_person_does_everything_with_keys(system: Supervised) -> None:
+def test_one_command_starts_the_system_and_keys_do_the_rest(system: Supervised) -> None:
     directory = system.home.directory
     with Terminal(UP, directory) as terminal:
         terminal.wait_for(r"● ready")
@@ -75,7 +75,7 @@ def test_command_one_starts_everything_and_a_person_does_everything_with_keys(sy
         terminal.keys("End", "X")
         terminal.wait_for(r"Kill w2\?")
         terminal.keys("Right", "Enter")
-        wait_until(lambda: _worker_pid(system.home) not in {None, before.processes[-1].pid}, "another worker", PATIENCE)
+        wait_until(lambda: _worker_pid(system.home) not in {None, before.processes[-1].pid}, "another worker", TIMEOUT)
         terminal.wait_for(r"w2 .*● ready")
         terminal.keys("1")
         terminal.wait_for("New task")
@@ -122,7 +122,7 @@ def test_a_start_that_fails_is_explained_in_the_console_and_can_be_tried_again(s
             assert "could not be started" not in terminal.screen()
 
 
-def test_a_system_that_runs_otherwise_is_refused_before_the_console_opens(system: Supervised) -> None:
+def test_a_system_with_other_settings_is_refused_before_the_console_opens(system: Supervised) -> None:
     system.up(1, 1)
     with Terminal(("--up", "--workers", "3"), system.home.directory) as terminal:
         assert terminal.wait_for_end() == 4
@@ -139,7 +139,7 @@ def test_a_system_that_runs_otherwise_is_refused_before_the_console_opens(system
         (("--broker", "pigeon://here"), "pigeon"),
     ],
 )
-def test_what_can_not_be_started_so_is_refused_before_the_console_opens(
+def test_invalid_settings_are_refused_before_the_console_opens(
     tmp_path: Path, flags: tuple[str, ...], told: str
 ) -> None:
     with Terminal(("--up", *flags), tmp_path) as terminal:
@@ -149,7 +149,7 @@ def test_what_can_not_be_started_so_is_refused_before_the_console_opens(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_payload_is_written_in_an_editor_of_ones_own(system: Supervised, tmp_path: Path) -> None:
+def test_a_payload_is_edited_in_the_persons_editor(system: Supervised, tmp_path: Path) -> None:
     system.up(1, 1)
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\necho "in the editor"; printf "changed" >> "$1"\n', "utf-8")
@@ -173,7 +173,7 @@ def test_a_payload_is_written_in_an_editor_of_ones_own(system: Supervised, tmp_p
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_console_that_is_ended_gives_the_terminal_back_and_stops_nothing(
+def test_a_signal_restores_the_terminal_and_stops_nothing(
     system: Supervised, number: signal.Signals, code: int
 ) -> None:
     before = system.up(1, 1)
@@ -187,12 +187,12 @@ def test_a_console_that_is_ended_gives_the_terminal_back_and_stops_nothing(
     assert [part.pid for part in report(system.home).processes] == [part.pid for part in before.processes]
 
 
-def test_a_console_that_is_killed_and_a_terminal_that_is_closed_stop_nothing(system: Supervised) -> None:
+def test_a_killed_console_or_a_closed_terminal_stops_nothing(system: Supervised) -> None:
     before = system.up(1, 1)
     with Terminal((), system.home.directory) as terminal:
         terminal.wait_for("● ready")
         pid = terminal.pid
-    wait_until(lambda: not psutil.pid_exists(pid), "the console to end with its terminal", PATIENCE)
+    wait_until(lambda: not psutil.pid_exists(pid), "the console to end with its terminal", TIMEOUT)
     with Terminal((), system.home.directory) as terminal:
         terminal.wait_for("● ready")
         os.kill(terminal.pid, signal.SIGKILL)
@@ -200,9 +200,9 @@ def test_a_console_that_is_killed_and_a_terminal_that_is_closed_stop_nothing(sys
     assert [part.pid for part in report(system.home).processes] == [part.pid for part in before.processes]
 
 
-@pytest.mark.skipif(not Path("/proc/self/wchan").exists(), reason="what a thread waits for is told by Linux alone")
+@pytest.mark.skipif(not Path("/proc/self/wchan").exists(), reason="only Linux shows what a thread waits for")
 @pytest.mark.timeout(120)
-def test_a_console_ends_when_it_is_told_to_though_its_terminal_takes_nothing_more(tmp_path: Path) -> None:
+def test_a_signal_ends_the_console_although_its_terminal_is_blocked(tmp_path: Path) -> None:
     master, slave = os.openpty()
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     environment |= {"TERM": "xterm-256color", "PYTHONPATH": str(_TOP)}
@@ -224,16 +224,16 @@ def test_a_console_ends_when_it_is_told_to_though_its_terminal_takes_nothing_mor
         def held_up() -> bool:
             looks.append("futex" in main_thread.read_text("ascii"))
             if not looks[-1]:
-                # It has to draw all anew, and nobody reads it.
+                # A resize redraws everything, and the output is not read.
                 fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *next(sizes), 0, 0))
                 process.send_signal(signal.SIGWINCH)
             return len(looks) >= 50 and all(looks[-50:])
 
         try:
-            wait_until(read, "the first frame", PATIENCE)
-            wait_until(held_up, "the console to wait for its terminal", PATIENCE)
+            wait_until(read, "the first frame", TIMEOUT)
+            wait_until(held_up, "the console to wait for its terminal", TIMEOUT)
             process.terminate()
-            assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+            assert process.wait(TIMEOUT) == 128 + signal.SIGTERM
         finally:
             process.kill()
             os.close(master)
@@ -281,7 +281,7 @@ def test_hostile_text_reaches_no_terminal_from_any_screen(system: Supervised) ->
         assert terminal.wait_for_end() == 0
 
 
-def test_without_a_terminal_it_says_so() -> None:
+def test_without_a_terminal_there_is_an_error() -> None:
     ended = run()
     assert ended.returncode == 2
     assert "this needs a terminal" in ended.stderr
@@ -301,14 +301,14 @@ def test_a_dump_is_what_the_console_would_show(system: Supervised) -> None:
     assert dumped["snapshot"]["depth"] == {"ready": 0, "dead": 0}
 
 
-def test_a_dump_where_nothing_is_makes_nothing(tmp_path: Path) -> None:
+def test_a_dump_creates_nothing(tmp_path: Path) -> None:
     ended = run("--dump", "--dir", str(tmp_path))
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["report"] is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_system_that_others_started_is_watched_and_used(tmp_path: Path) -> None:
+def test_a_system_without_a_supervisor_is_shown_and_used(tmp_path: Path) -> None:
     from tests.services.system import LocalSystem
 
     with LocalSystem(tmp_path, servers=1, workers=1), Terminal((), tmp_path, size=(80, 24)) as terminal:
@@ -341,13 +341,13 @@ def test_a_wrong_setting_is_explained(tmp_path: Path, flags: tuple[str, str], to
         assert told in terminal.screen().replace("\n", "")
 
 
-def test_an_editor_that_cannot_be_read_is_explained(tmp_path: Path) -> None:
+def test_an_invalid_editor_is_explained(tmp_path: Path) -> None:
     with Terminal((), tmp_path, environment={"VISUAL": "vi 'unclosed"}) as terminal:
         assert terminal.wait_for_end() == 2
         assert "can't be read: No closing quotation" in terminal.screen().replace("\n", "")
 
 
-def test_a_choice_of_another_version_keeps_no_console_from_starting(tmp_path: Path) -> None:
+def test_choices_of_another_version_do_not_keep_the_console_from_starting(tmp_path: Path) -> None:
     kept = tmp_path / ".cauce" / "console.json"
     kept.parent.mkdir()
     kept.write_text('{"tab": "elsewhere", "theme": 8, "filter": ["x"], "sort": {}, "compact": "yes"}', "utf-8")
@@ -359,13 +359,13 @@ def test_a_choice_of_another_version_keeps_no_console_from_starting(tmp_path: Pa
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run it without a terminal."""
+    """Run the console without a terminal."""
     return subprocess.run(
         [sys.executable, "-m", "tui", *arguments],
         cwd=_TOP,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )

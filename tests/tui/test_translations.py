@@ -1,4 +1,4 @@
-"""The words of the console, in the language of whoever uses it."""
+"""The texts of the console in several languages."""
 
 import pytest
 
@@ -10,18 +10,18 @@ SPANISH = {"Submit": "Enviar", "{count} task": "{count} tarea", "{count} tasks":
 
 
 def test_a_text_is_its_own_translation_into_english() -> None:
-    say = Translations()
-    assert say.language == "en"
-    assert say("Submit") == "Submit"
-    assert say("{count} of {all}", count=1, all=2) == "1 of 2"
+    tr = Translations()
+    assert tr.language == "en"
+    assert tr("Submit") == "Submit"
+    assert tr("{count} of {all}", count=1, all=2) == "1 of 2"
 
 
 def test_a_catalogue_translates_and_what_it_lacks_is_english() -> None:
-    say = Translations("es", SPANISH)
-    assert (say("Submit"), say("Quit")) == ("Enviar", "Quit")
+    tr = Translations("es", SPANISH)
+    assert (tr("Submit"), tr("Quit")) == ("Enviar", "Quit")
 
 
-def test_braces_are_left_alone_where_there_is_nothing_to_fill_in() -> None:
+def test_braces_are_kept_when_there_is_nothing_to_fill_in() -> None:
     assert Translations()('{"path": "/data"}') == '{"path": "/data"}'
 
 
@@ -29,14 +29,14 @@ def test_what_is_filled_in_is_not_filled_in_again() -> None:
     assert Translations()("kind {name}", name="{boom} {0.__class__}") == "kind {boom} {0.__class__}"
 
 
-def test_a_number_chooses_between_one_and_many() -> None:
-    say = Translations("es", SPANISH)
-    translated = [say.count(number, "{count} task", "{count} tasks") for number in (0, 1, 2, 12_345)]
+def test_a_number_chooses_between_singular_and_plural() -> None:
+    tr = Translations("es", SPANISH)
+    translated = [tr.count(number, "{count} task", "{count} tasks") for number in (0, 1, 2, 12_345)]
     assert translated == ["0 tareas", "1 tarea", "2 tareas", "12,345 tareas"]
-    assert say.count(2, "one on {place}", "{count} on {place}", place="w1") == "2 on w1"
+    assert tr.count(2, "one on {place}", "{count} on {place}", place="w1") == "2 on w1"
 
 
-def test_english_is_always_there_and_every_language_once() -> None:
+def test_english_comes_first_and_every_language_once() -> None:
     known = translations.languages()
     assert known[0] == "en"
     assert len(set(known)) == len(known)
@@ -56,16 +56,16 @@ def test_english_is_always_there_and_every_language_once() -> None:
         {"LC_ALL": "../../etc/passwd"},
     ],
 )
-def test_an_environment_that_speaks_no_language_that_is_known_gets_english(environment: dict[str, str]) -> None:
+def test_an_environment_without_a_known_language_gets_english(environment: dict[str, str]) -> None:
     assert translations.translations_for("", environment).language == "en"
 
 
-def test_a_language_that_is_not_known_is_refused_with_those_that_are() -> None:
+def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="'xx' is unknown; choose one of en"):
         translations.translations_for("xx", {})
 
 
-def test_the_language_that_is_asked_for_wins_over_that_of_the_environment() -> None:
+def test_the_requested_language_wins_over_the_environment() -> None:
     assert translations.translations_for("en", {"LC_ALL": "es_ES.UTF-8"}).language == "en"
 
 
@@ -78,6 +78,6 @@ def test_every_catalogue_fills_in_the_same_values_as_its_key() -> None:
 
 
 def _names(text: str) -> set[str]:
-    """The names in braces: what else may stand in braces is a payload, and no name."""
+    """Return the names in braces. Other braces belong to payloads."""
     pieces = (piece.partition("}")[0] for piece in text.split("{")[1:])
     return {piece for piece in pieces if piece.isidentifier()}

@@ -1,4 +1,4 @@
-"""The view: how the system is, in a word; what is wrong with it, in sentences."""
+"""The view: the state of the system and its troubles."""
 
 import pytest
 from msgspec.structs import replace
@@ -87,7 +87,7 @@ LIGHTS: dict[str, tuple[View, Health]] = {
 
 
 @pytest.mark.parametrize(("shown", "light"), LIGHTS.values(), ids=LIGHTS)
-def test_the_light_tells_how_the_system_is(shown: View, light: Health) -> None:
+def test_the_light_shows_the_state_of_the_system(shown: View, light: Health) -> None:
     assert shown.light is light
 
 
@@ -119,11 +119,11 @@ TROUBLES: dict[str, tuple[View, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("shown", "troubles"), TROUBLES.values(), ids=TROUBLES)
-def test_what_is_wrong_is_told_once_and_in_sentences(shown: View, troubles: tuple[str, ...]) -> None:
+def test_each_trouble_is_listed_once(shown: View, troubles: tuple[str, ...]) -> None:
     assert shown.troubles == troubles
 
 
-def test_clients_connect_where_the_supervisor_says_or_else_to_a_server_that_lives() -> None:
+def test_clients_connect_to_the_supervisors_address_or_to_a_live_server() -> None:
     assert view(seen("s1"), report=told()).listen == "127.0.0.1:7100"
     assert view(seen("s1", Presence.LOST)).listen == ""
     alive = replace(seen("s2", pid=8), address="127.0.0.1:7102")
@@ -131,12 +131,12 @@ def test_clients_connect_where_the_supervisor_says_or_else_to_a_server_that_live
     assert EMPTY.listen == ""
 
 
-def test_the_tasks_in_hand_are_those_of_all_workers() -> None:
+def test_the_tasks_in_flight_are_those_of_all_workers() -> None:
     hands = [replace(seen(name), in_hand=(RunningTask(f"of-{name}", "echo", 0.0),)) for name in ("w1", "w2")]
     assert view(*hands).running_ids == {"of-w1", "of-w2"}
 
 
-def test_a_row_holds_all_that_is_known_of_a_process() -> None:
+def test_a_row_combines_what_is_known_of_a_process() -> None:
     known = Delays(1.0, 2.0, 3.0, 4.0)
     snapshot = Snapshot(
         processes=(seen("s1", pid=1), seen("w1", pid=2), seen("w2", pid=3), seen("w3", Presence.LEFT, pid=4))

@@ -24,7 +24,7 @@ from tui.view_builder import ViewBuilder
 
 @pytest.fixture
 def old(tmp_path: Path) -> Iterator[Repository]:
-    """A journal of the first version that is being written by a worker of that version."""
+    """A journal of the first version, with a worker of that version."""
     database = Database(tmp_path / "resultados.db", FAULTS)
     database.migrate(schema()[:1])
     with SqliteRepository(database) as repository:
@@ -32,7 +32,7 @@ def old(tmp_path: Path) -> Iterator[Repository]:
 
 
 def work(repository: Repository) -> None:
-    """A worker ends a task, and shows itself for two seconds."""
+    """End a task, and write the heartbeats of a worker for two seconds."""
     now = time.time()
     with repository.transaction():
         [receipt] = repository.accept([new_task("a")], 1, now - 1)
@@ -46,13 +46,13 @@ def work(repository: Repository) -> None:
 
 
 def build(directory: Path) -> View:
-    """Look once."""
-    watching = ViewBuilder(Journal("resultados.db", directory), Home(directory), lambda _: None, "none")
-    with watching:
-        return watching.build(time.monotonic(), time.time())
+    """Build one view."""
+    builder = ViewBuilder(Journal("resultados.db", directory), Home(directory), lambda _: None, "none")
+    with builder:
+        return builder.build(time.monotonic(), time.time())
 
 
-def test_of_an_older_journal_everything_is_seen_that_it_has(old: Repository, tmp_path: Path) -> None:
+def test_an_older_journal_is_shown_as_far_as_it_goes(old: Repository, tmp_path: Path) -> None:
     work(old)
     view = build(tmp_path)
     assert (view.ledger.done, [row.process.name for row in view.workers]) == (1, ["w1"])
@@ -63,7 +63,7 @@ def test_of_an_older_journal_everything_is_seen_that_it_has(old: Repository, tmp
     assert view.operations == ()
 
 
-def test_of_an_older_journal_it_is_told_what_it_lacks_without_alarm(old: Repository, tmp_path: Path) -> None:
+def test_what_an_older_journal_lacks_is_shown_without_alarm(old: Repository, tmp_path: Path) -> None:
     work(old)
     view = build(tmp_path)
     [told] = view.troubles
@@ -71,18 +71,18 @@ def test_of_an_older_journal_it_is_told_what_it_lacks_without_alarm(old: Reposit
     assert view.light is Health.READY
 
 
-def test_once_the_journal_is_brought_up_to_date_nothing_is_lacking(old: Repository, tmp_path: Path) -> None:
-    watching = ViewBuilder(Journal("resultados.db", tmp_path), Home(tmp_path), lambda _: None, "none")
-    with watching:
-        assert watching.build(time.monotonic(), time.time()).lacks
+def test_a_migrated_journal_lacks_nothing(old: Repository, tmp_path: Path) -> None:
+    builder = ViewBuilder(Journal("resultados.db", tmp_path), Home(tmp_path), lambda _: None, "none")
+    with builder:
+        assert builder.build(time.monotonic(), time.time()).lacks
         with Journal("resultados.db", tmp_path).open_archive(readonly=False) as archive:
             archive.begin_operation(BulkAction.RETRY, "ana", time.time())
-        view = watching.build(time.monotonic(), time.time())
+        view = builder.build(time.monotonic(), time.time())
     assert (view.lacks, view.troubles) == ("", ())
     assert [operation.user for operation in view.operations] == ["ana"]
 
 
-def test_a_queue_that_is_made_after_the_console_was_opened_is_seen(tmp_path: Path) -> None:
+def test_a_queue_that_is_created_later_is_shown(tmp_path: Path) -> None:
     broker = open_broker("embedded", tmp_path)
     made = False
 
@@ -90,14 +90,14 @@ def test_a_queue_that_is_made_after_the_console_was_opened_is_seen(tmp_path: Pat
         return DepthWatch(broker.gauge) if made else None
 
     journal = Journal("resultados.db", tmp_path)
-    with ViewBuilder(journal, Home(tmp_path), open_gauge, broker.description, broker_timeout=10) as watching:
-        assert watching.build(time.monotonic(), time.time()).snapshot.depth is None
+    with ViewBuilder(journal, Home(tmp_path), open_gauge, broker.description, broker_timeout=10) as builder:
+        assert builder.build(time.monotonic(), time.time()).snapshot.depth is None
         broker.prepare()
         made = True
-        assert watching.build(time.monotonic(), time.time()).snapshot.depth == Depth(ready=0, dead=0)
+        assert builder.build(time.monotonic(), time.time()).snapshot.depth == Depth(ready=0, dead=0)
 
 
-def test_where_nothing_has_ever_run_nothing_is_wrong(tmp_path: Path) -> None:
+def test_a_directory_where_nothing_has_run_has_no_trouble(tmp_path: Path) -> None:
     view = build(tmp_path)
     assert (view.light, view.snapshot.trouble, view.troubles) == (Health.EMPTY, "", ())
     assert not (tmp_path / "resultados.db").exists()

@@ -23,7 +23,7 @@ from core.config import Option, Origin, Settings
 from core.errors import ConfigurationError
 from tests.services.waiting import wait_until
 from tests.tui.browser import Browser, browser_program
-from tests.tui.serving import PATIENCE, TOP, Serving, Visitor
+from tests.tui.serving import TIMEOUT, TOP, Serving, Visitor
 from tui.web.environment import DRIVER, environment_for, is_served
 from tui.web.guard import REFUSAL, BrowserRequest, Guard, GuardDecision
 from tui.web.serving import listen
@@ -34,19 +34,19 @@ HOST = f"127.0.0.1:{PORT}"
 OURS = f"http://{HOST}"
 
 
-def visited(serving: Serving, act: Callable[[Visitor], Awaitable[T]], *, enter: bool = True) -> T:
-    """Do something as a visitor."""
+def visit_with(serving: Serving, act: Callable[[Visitor], Awaitable[T]], *, enter: bool = True) -> T:
+    """Act as a visitor."""
 
     async def work() -> T:
-        async with visiting(serving, enter=enter) as visitor:
+        async with visitor_of(serving, enter=enter) as visitor:
             return await act(visitor)
 
     return asyncio.run(work())
 
 
 @contextlib.asynccontextmanager
-async def visiting(serving: Serving, *, enter: bool = True) -> AsyncIterator[Visitor]:
-    """A visitor, who has been let in unless it is to be otherwise."""
+async def visitor_of(serving: Serving, *, enter: bool = True) -> AsyncIterator[Visitor]:
+    """Make a visitor, who is admitted first unless `enter` is false."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
         visitor = Visitor(serving, http)
         if enter:
@@ -61,7 +61,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 
 
 def program(command: str, *arguments: str) -> list[str]:
-    """A server of consoles that are some other program."""
+    """Return the arguments of a server whose consoles are another program."""
     served = [sys.executable, "-c", command, *arguments]
     serve = (
         "from core.addresses import Address; from core import logs; from tui.web import serving\n"
@@ -74,7 +74,7 @@ def program(command: str, *arguments: str) -> list[str]:
 # The guard.
 
 
-def test_the_token_opens_the_door_once() -> None:
+def test_the_token_admits_once() -> None:
     guard = Guard(PORT)
     visit = BrowserRequest(target=f"/?token={guard.token}", hosts=[HOST], token=guard.token)
     assert guard.judge(visit) is GuardDecision.WELCOME
@@ -99,7 +99,7 @@ def test_each_name_of_this_machine_is_admitted_with_its_own_origin(host: str) ->
     )
 
 
-def test_at_port_80_a_browser_leaves_the_port_away() -> None:
+def test_port_80_may_be_left_out() -> None:
     guard = Guard(80)
     assert guard.judge(BrowserRequest(hosts=["127.0.0.1"], cookie=guard.cookie)) is GuardDecision.ADMIT
     assert Guard(PORT).judge(BrowserRequest(hosts=["127.0.0.1"], cookie=guard.cookie)) is GuardDecision.REFUSE
@@ -123,7 +123,7 @@ def test_at_port_80_a_browser_leaves_the_port_away() -> None:
         [HOST, "evil.example"],
     ],
 )
-def test_another_host_is_refused_whatever_it_shows(hosts: list[str]) -> None:
+def test_another_host_is_refused_even_with_cookie_or_token(hosts: list[str]) -> None:
     guard = Guard(PORT)
     assert guard.judge(BrowserRequest(hosts=hosts, cookie=guard.cookie)) is GuardDecision.REFUSE
     assert guard.judge(BrowserRequest(hosts=hosts, token=guard.token)) is GuardDecision.REFUSE
@@ -203,17 +203,17 @@ def test_other_methods_are_refused(method: str) -> None:
     assert guard.judge(BrowserRequest(method=method, hosts=[HOST], cookie=guard.cookie)) is GuardDecision.REFUSE
 
 
-# Where it listens, and what it tells.
+# The address, and the environment of the consoles.
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "localhost.example.org"])  # noqa: S104 - it is refused
-def test_it_listens_nowhere_but_on_this_machine(host: str) -> None:
+def test_it_listens_on_loopback_only(host: str) -> None:
     with pytest.raises(ConfigurationError, match="on this machine only"):
         listen(Address(host, 0))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
-def test_it_listens_on_loopback_without_looking_a_name_up(host: str) -> None:
+def test_it_listens_on_loopback_without_resolving_names(host: str) -> None:
     with listen(Address(host, 0)) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
@@ -252,7 +252,7 @@ def test_only_the_console_of_a_browser_tab_is_served() -> None:
 # The program.
 
 
-def test_the_address_lets_one_browser_in_once(serving: Serving) -> None:
+def test_the_address_admits_one_browser_once(serving: Serving) -> None:
     async def act(visitor: Visitor) -> None:
         welcome = await visitor.enter()
         assert welcome.status == 200
@@ -265,7 +265,7 @@ def test_the_address_lets_one_browser_in_once(serving: Serving) -> None:
         again = await visitor.enter()
         assert (again.status, again.text, again.cookie) == (403, REFUSAL, "")
 
-    visited(serving, act, enter=False)
+    visit_with(serving, act, enter=False)
 
 
 def test_without_the_cookie_nothing_of_the_library_is_reached(serving: Serving) -> None:
@@ -278,12 +278,12 @@ def test_without_the_cookie_nothing_of_the_library_is_reached(serving: Serving) 
         assert await visitor.refusal_of_socket(origin=serving.origin) == (403, REFUSAL)
         assert (await visitor.enter()).status == 200, "what was tried has not used the token up"
 
-    visited(serving, act, enter=False)
+    visit_with(serving, act, enter=False)
     assert serving.consoles == []
     assert serving.errors == ""
 
 
-def test_a_page_of_another_site_gets_nowhere_even_with_the_cookie(serving: Serving) -> None:
+def test_a_page_of_another_site_is_refused_even_with_the_cookie(serving: Serving) -> None:
     async def act(visitor: Visitor) -> None:
         foreign = ("evil.example", f"evil.example:{serving.url.port}", f"127.0.0.1:{PORT}")
         for host in foreign:
@@ -301,7 +301,7 @@ def test_a_page_of_another_site_gets_nowhere_even_with_the_cookie(serving: Servi
         for method in ("POST", "PUT", "OPTIONS"):
             assert (await visitor.ask("/", method=method)).status == 403
 
-    visited(serving, act)
+    visit_with(serving, act)
     assert serving.consoles == []
 
 
@@ -309,7 +309,7 @@ def test_a_request_that_no_browser_sends_is_refused(serving: Serving) -> None:
     async def act(visitor: Visitor) -> str:
         return visitor.cookie
 
-    cookie = f"Cookie: {visited(serving, act)}"
+    cookie = f"Cookie: {visit_with(serving, act)}"
     host = f"Host: {serving.host}"
     assert serving.raw(["GET / HTTP/1.1", host, cookie]).startswith("HTTP/1.1 200")
     for lines in (
@@ -325,7 +325,7 @@ def test_a_request_that_no_browser_sends_is_refused(serving: Serving) -> None:
         assert re.match(r"HTTP/1\.[01] 40[03] ", serving.raw(lines)), lines
 
 
-def test_the_page_loads_all_that_it_needs_from_here(serving: Serving) -> None:
+def test_the_page_loads_everything_from_our_server(serving: Serving) -> None:
     async def act(visitor: Visitor) -> None:
         page = await visitor.ask("/", host=f"localhost:{serving.url.port}")
         assert f"ws://localhost:{serving.url.port}/ws" in page.text
@@ -351,10 +351,10 @@ def test_the_page_loads_all_that_it_needs_from_here(serving: Serving) -> None:
         }
         assert nonce not in (await visitor.ask("/")).text
 
-    visited(serving, act)
+    visit_with(serving, act)
 
 
-def test_every_answer_protects_itself(serving: Serving) -> None:
+def test_every_response_has_security_headers(serving: Serving) -> None:
     async def act(visitor: Visitor) -> None:
         asked = [await visitor.ask(target) for target in ("/", "/static/js/textual.js", "/nothing")]
         visitor.cookie = ""
@@ -366,7 +366,7 @@ def test_every_answer_protects_itself(serving: Serving) -> None:
             assert answered.headers["Cross-Origin-Resource-Policy"] == "same-origin"
             assert "default-src 'none'" in answered.headers["Content-Security-Policy"]
 
-    visited(serving, act)
+    visit_with(serving, act)
 
 
 def test_a_font_size_can_not_break_out_of_the_page(serving: Serving) -> None:
@@ -375,10 +375,10 @@ def test_a_font_size_can_not_break_out_of_the_page(serving: Serving) -> None:
             page = await visitor.ask(f"/?fontsize={size}")
             assert f'data-font-size="{written}"' in page.text
 
-    visited(serving, act)
+    visit_with(serving, act)
 
 
-def test_a_tab_shows_the_console_takes_keys_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_tab_shows_the_console_and_leaves_no_process(tmp_path: Path) -> None:
     secret = {"CAUCE_TOKEN": "sesame", "CAUCE_BROKER": "amqp://me:secret@127.0.0.1:1/"}
     with Serving(tmp_path, secret) as serving:
 
@@ -401,7 +401,7 @@ def test_a_tab_shows_the_console_takes_keys_and_leaves_nothing_behind(tmp_path: 
             await other.socket.close()
             serving.wait_for_consoles(0)
 
-        visited(serving, act)
+        visit_with(serving, act)
         assert "Traceback" not in serving.errors
         assert "sesame" not in serving.errors
         assert serving.end() == 0
@@ -409,7 +409,7 @@ def test_a_tab_shows_the_console_takes_keys_and_leaves_nothing_behind(tmp_path: 
 
 @pytest.mark.parametrize("by_terminal", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ctrl_c_ends_it_with_every_console(serving: Serving, number: signal.Signals, by_terminal: bool) -> None:
+def test_a_stop_signal_ends_every_console(serving: Serving, number: signal.Signals, by_terminal: bool) -> None:
     async def act(visitor: Visitor) -> None:
         tabs = [await visitor.open() for _ in range(2)]
         for tab in tabs:
@@ -422,27 +422,27 @@ def test_ctrl_c_ends_it_with_every_console(serving: Serving, number: signal.Sign
         for tab in tabs:
             await tab.wait_for_end()
 
-    visited(serving, act)
-    assert serving.process.wait(PATIENCE) == 0
+    visit_with(serving, act)
+    assert serving.process.wait(TIMEOUT) == 0
     assert "Traceback" not in serving.errors
 
 
-def test_no_console_outlives_a_server_that_was_killed(serving: Serving) -> None:
+def test_no_console_outlives_a_killed_server(serving: Serving) -> None:
     async def act(visitor: Visitor) -> list[psutil.Process]:
         await (await visitor.open()).wait_for("nothing runs")
         left = serving.consoles
         serving.end(signal.SIGKILL)
         return left
 
-    left = visited(serving, act)
+    left = visit_with(serving, act)
     assert len(left) == 1
-    wait_until(lambda: not any(each.is_running() for each in left), "the console to end", PATIENCE)
+    wait_until(lambda: not any(each.is_running() for each in left), "the console to end", TIMEOUT)
 
 
 @pytest.mark.parametrize(
     "sent", ["{", "[]", "{}", '["stdin"]', '["stdin", 7]', '["resize", {}]', '["stdin", "\\ud800"]']
 )
-def test_a_message_that_is_none_ends_only_its_tab(serving: Serving, sent: str) -> None:
+def test_an_invalid_message_ends_only_its_tab(serving: Serving, sent: str) -> None:
     async def act(visitor: Visitor) -> None:
         tab = await visitor.open()
         await tab.wait_for("nothing runs")
@@ -450,13 +450,13 @@ def test_a_message_that_is_none_ends_only_its_tab(serving: Serving, sent: str) -
         await tab.wait_for_end()
         assert (await visitor.ask("/")).status == 200
 
-    visited(serving, act)
+    visit_with(serving, act)
     serving.wait_for_consoles(0)
     assert "a browser sent an invalid message" in serving.errors
     assert "Traceback" not in serving.errors
 
 
-def test_no_browser_can_ask_for_a_terminal_without_bounds(serving: Serving) -> None:
+def test_the_size_of_a_terminal_is_limited(serving: Serving) -> None:
     async def act(visitor: Visitor) -> None:
         sides = {"width=99999999999999999999&height=-4": ("1000", "1"), "width=x&height=": ("80", "24")}
         for query, (columns, rows) in sides.items():
@@ -468,10 +468,10 @@ def test_no_browser_can_ask_for_a_terminal_without_bounds(serving: Serving) -> N
             await tab.socket.close()
             serving.wait_for_consoles(0)
 
-    visited(serving, act)
+    visit_with(serving, act)
 
 
-def test_a_console_that_does_not_end_is_killed_by_the_second_ctrl_c(tmp_path: Path) -> None:
+def test_the_second_ctrl_c_kills_a_stubborn_console(tmp_path: Path) -> None:
     stubborn = (
         "import signal, sys\nfor each in (signal.SIGINT, signal.SIGTERM): signal.signal(each, signal.SIG_IGN)\n"
         "sys.stdout.write('__GANGLION__\\nD\\0\\0\\0\\5ready'); sys.stdout.flush()\nwhile True: signal.pause()"
@@ -485,20 +485,20 @@ def test_a_console_that_does_not_end_is_killed_by_the_second_ctrl_c(tmp_path: Pa
             serving.process.send_signal(signal.SIGINT)
             serving.wait_for_consoles(0)
 
-        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended before it was looked at
-            visited(serving, act)
-        assert serving.process.wait(PATIENCE) == 0
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may have ended already
+            visit_with(serving, act)
+        assert serving.process.wait(TIMEOUT) == 0
 
 
-def test_a_console_that_breaks_down_closes_its_tab_and_its_words_reach_no_terminal(tmp_path: Path) -> None:
+def test_a_crashed_console_closes_its_tab_and_its_output_reaches_no_terminal(tmp_path: Path) -> None:
     broken = "import sys; sys.stderr.write('secret = 1\\nit \\x1b]0;title\\x07 broke\\n\\n'); sys.exit(3)"
     with Serving(tmp_path, program=program(broken)) as serving:
 
         async def act(visitor: Visitor) -> None:
             await (await visitor.open()).wait_for_end()
 
-        visited(serving, act)
-        wait_until(lambda: "broke" in serving.errors, "the complaint to be logged", PATIENCE)
+        visit_with(serving, act)
+        wait_until(lambda: "broke" in serving.errors, "the error to be logged", TIMEOUT)
         assert r"a console ended with: it \x1b]0;title\x07 broke" in serving.errors
         assert "\x1b" not in serving.errors
         assert "secret" not in serving.errors
@@ -513,13 +513,13 @@ def test_no_shell_reads_the_command(tmp_path: Path) -> None:
         async def act(visitor: Visitor) -> None:
             await (await visitor.open()).wait_for_end()
 
-        visited(serving, act)
-        wait_until(lambda: "touch" in serving.errors, "the arguments to be logged", PATIENCE)
+        visit_with(serving, act)
+        wait_until(lambda: "touch" in serving.errors, "the arguments to be logged", TIMEOUT)
         assert '["$(touch pwned)", "`touch pwned`", "; touch pwned", "a b", "\'", "\\"", "\\u00f1"]' in serving.errors
     assert not (TOP / "pwned").exists()
 
 
-def test_a_program_that_can_not_be_started_is_named(tmp_path: Path) -> None:
+def test_a_console_that_cannot_be_started_is_logged(tmp_path: Path) -> None:
     served = program("")
     served[1] = served[1].replace(repr(sys.executable), repr(str(tmp_path / "nothing")))
     with Serving(tmp_path, program=served) as serving:
@@ -527,19 +527,19 @@ def test_a_program_that_can_not_be_started_is_named(tmp_path: Path) -> None:
         async def act(visitor: Visitor) -> None:
             await (await visitor.open()).wait_for_end()
 
-        visited(serving, act)
-        wait_until(lambda: "a console could not be started" in serving.errors, "the reason", PATIENCE)
+        visit_with(serving, act)
+        wait_until(lambda: "a console could not be started" in serving.errors, "the reason", TIMEOUT)
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python to its end."""
+    """Run Python until it ends."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CAUCE_")}
     return subprocess.run(
         [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=TOP
     )
 
 
-def test_where_the_library_is_missing_a_sentence_says_how_to_get_it() -> None:
+def test_without_the_library_an_error_says_how_to_install_it() -> None:
     done = run(
         "-c",
         "import runpy, sys; sys.modules['textual_serve'] = None; sys.argv = ['tui', '--web']\n"
@@ -549,7 +549,7 @@ def test_where_the_library_is_missing_a_sentence_says_how_to_get_it() -> None:
     assert done.stderr == "tui: --web needs textual-serve, which is not installed: python -m pip install 'cauce[web]'\n"
 
 
-def test_a_taken_port_ends_it_with_a_sentence(serving: Serving, tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error(serving: Serving, tmp_path: Path) -> None:
     done = run("-m", "tui", "--dir", str(tmp_path), "--web", "--web-port", str(serving.url.port))
     assert done.returncode == 2
     assert done.stderr.startswith(f"tui: can't serve the console on {serving.host}: ")
@@ -559,7 +559,7 @@ def test_a_taken_port_ends_it_with_a_sentence(serving: Serving, tmp_path: Path) 
 @pytest.mark.skipif(
     browser_program() is None, reason="needs a browser: install Chromium, as with `apt install chromium`"
 )
-def test_a_browser_shows_the_console_and_asks_no_other_host(serving: Serving, tmp_path: Path) -> None:
+def test_a_browser_shows_the_console_and_contacts_no_other_host(serving: Serving, tmp_path: Path) -> None:
     async def act() -> None:
         with Browser(tmp_path / "profile") as browser:
             async with browser.page() as page:
@@ -571,7 +571,7 @@ def test_a_browser_shows_the_console_and_asks_no_other_host(serving: Serving, tm
                 assert await page.evaluate("document.fonts.check(\"16px 'Roboto Mono'\")")
                 assert f"ws://{serving.host}/ws" in {url.partition("?")[0] for url in page.addresses}
                 assert {URL(url).authority for url in page.addresses} == {serving.host}
-                assert page.complaints == []
+                assert page.errors == []
 
     asyncio.run(act())
     serving.wait_for_consoles(0)

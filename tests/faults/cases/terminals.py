@@ -14,7 +14,7 @@ from tests.faults.judge import Allowance
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.integration.programs import Ended, run
 from tests.integration.supervised import Supervised
-from tests.tui.terminal import PATIENCE, Terminal
+from tests.tui.terminal import TIMEOUT, Terminal
 
 MAX_KIND_LENGTH = 60
 TABS = (("3", "Processes"), ("4", "Failed"), ("5", "The way of a task"), ("1", "New task"))
@@ -83,7 +83,7 @@ def _console(system: Supervised, tasks: int) -> Iterator[Finding]:
             terminal.wait_for(f"─ {heading} ─")
         terminal.leave("Keys")
         terminal.keys("q")
-        terminal.wait_for("Leave it running", PATIENCE)
+        terminal.wait_for("Leave it running", TIMEOUT)
         if terminal.value("pane_title") != title:
             yield Finding(Invariant.HARMLESS, f"the terminal's title is {terminal.value('pane_title')!r} now")
         if found := terminal_text.terminal_commands(terminal.raw.read_bytes()):
