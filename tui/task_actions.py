@@ -23,9 +23,9 @@ from tui.source import SystemControl
 from tui.submission_events import SubmissionAccepted, SubmissionEvent, SubmissionFinished, SubmissionRefused
 from tui.system_control import BulkActionResult, BulkProgress, BulkSubmitResult, OnProgress, SubmitResult
 
-SUBMIT_JOB = "submitting"
-BULK_JOB = "settling"
-EXPORT_JOB = "exporting"
+SUBMIT_JOB = "bulk-submit"
+BULK_JOB = "bulk-action"
+EXPORT_JOB = "export"
 
 
 class TaskActions:

@@ -111,23 +111,23 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return Health.STARTING if self.report.phase is Phase.STARTING else Health.STOPPING
         if self.report is None and not self.alive and not self.supervisor_trouble:
             return Health.EMPTY
-        return Health.TROUBLED if self._wrong else Health.READY
+        return Health.TROUBLED if self._system_troubles else Health.READY
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """What is wrong, and what the journal lacks, in sentences."""
-        return (*self._wrong, self.lacks) if self.lacks else self._wrong
+        return (*self._system_troubles, self.lacks) if self.lacks else self._system_troubles
 
     @property
-    def _wrong(self) -> tuple[str, ...]:
+    def _system_troubles(self) -> tuple[str, ...]:
         texts = [self.snapshot.trouble, self.supervisor_trouble]
         if self.report is not None:
             texts += [
-                f"{part.name}: {part.note or part.state}"
-                for part in self.report.processes
-                if part.state in {"troubled", "restarting", "crashed"}
+                f"{unit.name}: {unit.note or unit.state}"
+                for unit in self.report.processes
+                if unit.state in {"troubled", "restarting", "crashed"}
             ]
-        known = {(part.name, part.pid) for part in self.report.processes} if self.report else set()
+        known = {(unit.name, unit.pid) for unit in self.report.processes} if self.report else set()
         for process in self.snapshot.processes:
             if process.presence is Presence.TROUBLED and (process.name, process.pid) not in known:
                 texts.append(f"{process.name}: {'; '.join(process.troubles)}")
@@ -161,13 +161,13 @@ def rows_of(
         report: the status of the local system.
     """
     # By the name too: a process on another machine may have the same PID.
-    parts = {(part.name, part.pid): part for part in report.processes if part.pid is not None} if report else {}
+    units = {(unit.name, unit.pid): unit for unit in report.processes if unit.pid is not None} if report else {}
     return tuple(
         WorkerRow(
             process=process,
             history=histories.get(process.number, ()),
             delays=delays.get(process.name),
-            part=parts.get((process.name, process.pid)),
+            part=units.get((process.name, process.pid)),
         )
         for process in snapshot.processes
         if process.role is role and process.presence is not Presence.LEFT

@@ -121,8 +121,8 @@ class FakeFeed:
 def _wanted(task: Task, search: Search) -> bool:
     if search.states and task.state not in search.states:
         return False
-    told = f"{task.id} {task.kind} {task.worker} {task.failure}"
-    return all((term.text in told) != term.negated for term in search.terms)
+    text = f"{task.id} {task.kind} {task.worker} {task.failure}"
+    return all((term.text in text) != term.negated for term in search.terms)
 
 
 class FakeLogs:

@@ -47,11 +47,11 @@ def test_the_share_of_a_pipe_is_unknown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "can't be read: No such file"), (b"uno\n\xff\xfe\n", "is not UTF-8")]
+    ("content", "reason"), [(None, "can't be read: No such file"), (b"uno\n\xff\xfe\n", "is not UTF-8")]
 )
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
     file = tmp_path / "tasks.txt"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=reason):
         list(FileLines(file))

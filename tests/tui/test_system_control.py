@@ -295,7 +295,7 @@ def test_an_existing_file_is_not_overwritten(
 
 
 @pytest.mark.parametrize("name", ["missing/out.csv", ".", "x" * 300])
-def test_a_file_that_cannot_be_written_is_told(
+def test_a_file_that_cannot_be_written_is_refused(
     journal: JournalWriter, control: LocalSystemControl, tmp_path: Path, name: str
 ) -> None:
     journal.end("a")

@@ -133,18 +133,18 @@ def test_a_system_with_other_settings_is_refused_before_the_console_opens(system
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "reason"),
     [
         (("--nginx", "--servers", "0"), "NGINX needs at least one server"),
         (("--broker", "pigeon://here"), "pigeon"),
     ],
 )
 def test_invalid_settings_are_refused_before_the_console_opens(
-    tmp_path: Path, flags: tuple[str, ...], told: str
+    tmp_path: Path, flags: tuple[str, ...], reason: str
 ) -> None:
     with Terminal(("--up", *flags), tmp_path) as terminal:
         assert terminal.wait_for_end() == 2
-        assert told in terminal.screen()
+        assert reason in terminal.screen()
         assert b"\x1b[?1049h" not in terminal.raw.read_bytes()
     assert list(tmp_path.iterdir()) == []
 
@@ -328,17 +328,17 @@ def test_a_system_without_a_supervisor_is_shown_and_used(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "reason"),
     [
         (("--lang", "xx"), "'xx' is unknown; choose one of en, es"),
         (("--hz", "0"), "must be from 0.1 to 10"),
         (("--database", "ftp://x"), "database: 'ftp' is not known"),
     ],
 )
-def test_a_wrong_setting_is_explained(tmp_path: Path, flags: tuple[str, str], told: str) -> None:
+def test_a_wrong_setting_is_explained(tmp_path: Path, flags: tuple[str, str], reason: str) -> None:
     with Terminal(flags, tmp_path) as terminal:
         assert terminal.wait_for_end() == 2
-        assert told in terminal.screen().replace("\n", "")
+        assert reason in terminal.screen().replace("\n", "")
 
 
 def test_an_invalid_editor_is_explained(tmp_path: Path) -> None:

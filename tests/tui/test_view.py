@@ -11,7 +11,7 @@ from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
 from tui.view import EMPTY, Health, View, WorkerRow, rows_of
 
 
-def seen(
+def process_view(
     name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, troubles: tuple[str, ...] = ()
 ) -> ProcessView:
     """A process as the journal tells of it."""
@@ -32,12 +32,12 @@ def seen(
     )
 
 
-def part(name: str, state: UnitState = UnitState.READY, *, pid: int | None = 7, note: str = "") -> UnitStatus:
+def unit(name: str, state: UnitState = UnitState.READY, *, pid: int | None = 7, note: str = "") -> UnitStatus:
     """A process as the supervisor tells of it."""
     return UnitStatus(name=name, kind=ProcessKind.WORKER, state=state, pid=pid, note=note)
 
 
-def told(*parts: UnitStatus, phase: Phase = Phase.RUNNING) -> SystemStatus:
+def status(*parts: UnitStatus, phase: Phase = Phase.RUNNING) -> SystemStatus:
     """What the supervisor tells."""
     return SystemStatus(
         phase=phase, listen="127.0.0.1:7100", servers=(), broker="b", directory="/d", pid=1, processes=tuple(parts)
@@ -68,21 +68,27 @@ LIGHTS: dict[str, tuple[View, Health]] = {
     "nothing was looked at": (EMPTY, Health.UNKNOWN),
     "nothing was ever here": (view(), Health.EMPTY),
     "there is no journal": (view(trouble="there is no journal"), Health.EMPTY),
-    "everything has left": (view(seen("w1", Presence.LEFT), seen("w2", Presence.LOST)), Health.EMPTY),
+    "everything has left": (view(process_view("w1", Presence.LEFT), process_view("w2", Presence.LOST)), Health.EMPTY),
     "the look itself failed": (view(supervisor="it can't be looked at", number=-1), Health.TROUBLED),
     "the supervisor does not answer": (view(supervisor="no answer"), Health.TROUBLED),
-    "started by somebody else": (view(seen("w1")), Health.READY),
-    "busy": (view(seen("w1", Presence.BUSY)), Health.READY),
-    "a worker without the broker": (view(seen("w1", Presence.TROUBLED, troubles=AWAY)), Health.TROUBLED),
-    "the broker is away": (view(seen("w1"), trouble="broker away"), Health.TROUBLED),
-    "one was lost, others live": (view(seen("w1", Presence.LOST), seen("w2", pid=8)), Health.READY),
-    "a supervisor without processes": (view(report=told()), Health.READY),
-    "starting": (view(report=told(part("w1", UnitState.STARTING), phase=Phase.STARTING)), Health.STARTING),
-    "starting with trouble": (view(report=told(part("w1", UnitState.CRASHED), phase=Phase.STARTING)), Health.STARTING),
-    "stopping": (view(seen("w1"), report=told(part("w1"), phase=Phase.STOPPING)), Health.STOPPING),
-    "all is well": (view(seen("w1"), report=told(part("w1"))), Health.READY),
-    "one was stopped by hand": (view(report=told(part("w1", UnitState.STOPPED))), Health.READY),
-    "one crashed": (view(seen("w1"), report=told(part("w1"), part("w2", UnitState.CRASHED))), Health.TROUBLED),
+    "started by another supervisor": (view(process_view("w1")), Health.READY),
+    "busy": (view(process_view("w1", Presence.BUSY)), Health.READY),
+    "a worker without the broker": (view(process_view("w1", Presence.TROUBLED, troubles=AWAY)), Health.TROUBLED),
+    "the broker is away": (view(process_view("w1"), trouble="broker away"), Health.TROUBLED),
+    "one was lost, others live": (view(process_view("w1", Presence.LOST), process_view("w2", pid=8)), Health.READY),
+    "a supervisor without processes": (view(report=status()), Health.READY),
+    "starting": (view(report=status(unit("w1", UnitState.STARTING), phase=Phase.STARTING)), Health.STARTING),
+    "starting with trouble": (
+        view(report=status(unit("w1", UnitState.CRASHED), phase=Phase.STARTING)),
+        Health.STARTING,
+    ),
+    "stopping": (view(process_view("w1"), report=status(unit("w1"), phase=Phase.STOPPING)), Health.STOPPING),
+    "all is well": (view(process_view("w1"), report=status(unit("w1"))), Health.READY),
+    "one was stopped by hand": (view(report=status(unit("w1", UnitState.STOPPED))), Health.READY),
+    "one crashed": (
+        view(process_view("w1"), report=status(unit("w1"), unit("w2", UnitState.CRASHED))),
+        Health.TROUBLED,
+    ),
 }
 
 
@@ -92,27 +98,30 @@ def test_the_light_shows_the_state_of_the_system(shown: View, light: Health) -> 
 
 
 TROUBLES: dict[str, tuple[View, tuple[str, ...]]] = {
-    "none": (view(seen("w1"), report=told(part("w1"))), ()),
+    "none": (view(process_view("w1"), report=status(unit("w1"))), ()),
     "the journal": (view(trouble="locked"), ("locked",)),
     "both": (view(trouble="locked", supervisor="no answer"), ("locked", "no answer")),
     "the same twice": (view(trouble="away", supervisor="away"), ("away",)),
-    "a part with a note": (view(report=told(part("w1", UnitState.CRASHED, note="died"))), ("w1: died",)),
-    "a part without one": (view(report=told(part("w1", UnitState.RESTARTING))), ("w1: restarting",)),
+    "a unit with a note": (view(report=status(unit("w1", UnitState.CRASHED, note="died"))), ("w1: died",)),
+    "a unit without one": (view(report=status(unit("w1", UnitState.RESTARTING))), ("w1: restarting",)),
     "parts that are on their way": (
-        view(report=told(*(part("w1", state) for state in (UnitState.WAITING, UnitState.STARTING)))),
+        view(report=status(*(unit("w1", state) for state in (UnitState.WAITING, UnitState.STARTING)))),
         (),
     ),
-    "a process of another machine": (view(seen("w1", Presence.TROUBLED, troubles=AWAY)), ("w1: broker away",)),
+    "a process of another machine": (view(process_view("w1", Presence.TROUBLED, troubles=AWAY)), ("w1: broker away",)),
     "one that the supervisor tells of already": (
-        view(seen("w1", Presence.TROUBLED, troubles=AWAY), report=told(part("w1", UnitState.TROUBLED, note="away"))),
+        view(
+            process_view("w1", Presence.TROUBLED, troubles=AWAY),
+            report=status(unit("w1", UnitState.TROUBLED, note="away")),
+        ),
         ("w1: away",),
     ),
-    "one of another machine with the number of ours": (
-        view(seen("w9", Presence.TROUBLED, troubles=AWAY), report=told(part("w1"))),
+    "a process of another machine with the PID of ours": (
+        view(process_view("w9", Presence.TROUBLED, troubles=AWAY), report=status(unit("w1"))),
         ("w9: broker away",),
     ),
     "two things at once": (
-        view(seen("w1", Presence.TROUBLED, troubles=("broker away", "journal away"))),
+        view(process_view("w1", Presence.TROUBLED, troubles=("broker away", "journal away"))),
         ("w1: broker away; journal away",),
     ),
 }
@@ -124,24 +133,29 @@ def test_each_trouble_is_listed_once(shown: View, troubles: tuple[str, ...]) -> 
 
 
 def test_clients_connect_to_the_supervisors_address_or_to_a_live_server() -> None:
-    assert view(seen("s1"), report=told()).listen == "127.0.0.1:7100"
-    assert view(seen("s1", Presence.LOST)).listen == ""
-    alive = replace(seen("s2", pid=8), address="127.0.0.1:7102")
-    assert view(seen("s1", Presence.LEFT), seen("w1", pid=9), alive).listen == "127.0.0.1:7102"
+    assert view(process_view("s1"), report=status()).listen == "127.0.0.1:7100"
+    assert view(process_view("s1", Presence.LOST)).listen == ""
+    alive = replace(process_view("s2", pid=8), address="127.0.0.1:7102")
+    assert view(process_view("s1", Presence.LEFT), process_view("w1", pid=9), alive).listen == "127.0.0.1:7102"
     assert EMPTY.listen == ""
 
 
 def test_the_tasks_in_flight_are_those_of_all_workers() -> None:
-    hands = [replace(seen(name), in_hand=(RunningTask(f"of-{name}", "echo", 0.0),)) for name in ("w1", "w2")]
+    hands = [replace(process_view(name), in_hand=(RunningTask(f"of-{name}", "echo", 0.0),)) for name in ("w1", "w2")]
     assert view(*hands).running_ids == {"of-w1", "of-w2"}
 
 
 def test_a_row_combines_what_is_known_of_a_process() -> None:
     known = Delays(1.0, 2.0, 3.0, 4.0)
     snapshot = Snapshot(
-        processes=(seen("s1", pid=1), seen("w1", pid=2), seen("w2", pid=3), seen("w3", Presence.LEFT, pid=4))
+        processes=(
+            process_view("s1", pid=1),
+            process_view("w1", pid=2),
+            process_view("w2", pid=3),
+            process_view("w3", Presence.LEFT, pid=4),
+        )
     )
-    report = told(part("w1", pid=2), part("w4", pid=3), part("w5", pid=None))
+    report = status(unit("w1", pid=2), unit("w4", pid=3), unit("w5", pid=None))
     rows = rows_of(snapshot, Role.WORKER, {2: (1.0, 2.0)}, {"w1": known}, report)
     assert [row.process.name for row in rows] == ["w1", "w2"]
     assert (rows[0].history, rows[0].delays, rows[0].part) == ((1.0, 2.0), known, report.processes[0])

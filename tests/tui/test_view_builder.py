@@ -66,8 +66,8 @@ def test_an_older_journal_is_shown_as_far_as_it_goes(old: Repository, tmp_path: 
 def test_what_an_older_journal_lacks_is_shown_without_alarm(old: Repository, tmp_path: Path) -> None:
     work(old)
     view = build(tmp_path)
-    [told] = view.troubles
-    assert told.startswith("an older version wrote this journal: start the system with this version")
+    [trouble] = view.troubles
+    assert trouble.startswith("an older version wrote this journal: until this version has been started over it")
     assert view.light is Health.READY
 
 

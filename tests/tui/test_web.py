@@ -66,7 +66,7 @@ def program(command: str, *arguments: str) -> list[str]:
     serve = (
         "from core.addresses import Address; from core import logs; from tui.web import serving\n"
         "logs.set_up('info', 'text', 'web')\n"
-        f"serving.serve(Address('127.0.0.1', 0), {{}}, lambda told: print(told, flush=True), {served!r})"
+        f"serving.serve(Address('127.0.0.1', 0), {{}}, lambda address: print(address, flush=True), {served!r})"
     )
     return ["-c", serve]
 
@@ -225,7 +225,7 @@ def test_a_port_that_is_taken_is_named() -> None:
             listen(Address("127.0.0.1", port))
 
 
-def test_consoles_are_told_what_was_chosen_but_not_to_serve_again() -> None:
+def test_consoles_get_the_settings_except_to_serve_again() -> None:
     serve: Option[bool] = Option("tui.web", config.switch, False, "serve")
     settings = Settings(
         {},
@@ -507,8 +507,8 @@ def test_a_crashed_console_closes_its_tab_and_its_output_reaches_no_terminal(tmp
 
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     arguments = ("$(touch pwned)", "`touch pwned`", "; touch pwned", "a b", "'", '"', "ñ")
-    told = "import sys, json; sys.stderr.write(json.dumps(sys.argv[1:]) + '\\n')"
-    with Serving(tmp_path, program=program(told, *arguments)) as serving:
+    show = "import sys, json; sys.stderr.write(json.dumps(sys.argv[1:]) + '\\n')"
+    with Serving(tmp_path, program=program(show, *arguments)) as serving:
 
         async def act(visitor: Visitor) -> None:
             await (await visitor.open()).wait_for_end()
