@@ -21,7 +21,8 @@ from tui.translations import Translations
 from tui.widgets.chart import RateChart, ceiling
 from tui.widgets.live_tasks import LiveTasks
 from tui.widgets.message_line import MessageLine
-from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn, TableModel
+from tui.widgets.table import Table
+from tui.widgets.table_model import Cell, ListModel, Row, TableColumn, TableModel
 from tui.widgets.task_rows import MOST_ROWS, TaskModel, cells, failed_columns, result_columns, state_cell
 from tui.widgets.text_view import Line, TextView
 

@@ -22,7 +22,8 @@ from tui.view import Health, View, WorkerRow
 from tui.widgets.chart import RateChart
 from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
-from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn
+from tui.widgets.table import Table
+from tui.widgets.table_model import Cell, ListModel, Row, TableColumn
 from tui.widgets.task_browser import TaskBrowser
 from tui.widgets.task_rows import result_columns
 

@@ -20,7 +20,8 @@ from tui.view import View
 from tui.widgets.log_panel import LogPanel
 from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
-from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn
+from tui.widgets.table import Table
+from tui.widgets.table_model import Cell, ListModel, Row, TableColumn
 
 _STATES = {
     UnitState.READY: ("●", "good"),

@@ -38,7 +38,8 @@ from tui.task_feed import News, RowsReadById
 from tui.translations import Translations
 from tui.view import View
 from tui.widgets.panel import Panel
-from tui.widgets.table import Cell, ListModel, Row, Table, TableColumn
+from tui.widgets.table import Table
+from tui.widgets.table_model import Cell, ListModel, Row, TableColumn
 from tui.widgets.task_rows import state_cell
 from tui.widgets.text_input import TextInput
 

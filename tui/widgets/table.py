@@ -1,13 +1,8 @@
-"""A table that draws only what is in view, however long it is.
+"""A table that draws only what is in view, however long it is. What it shows comes from a model."""
 
-What it shows comes from a model: how many rows there are, the key of each, and its cells, which may not be known yet.
-"""
-
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
-import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
@@ -19,102 +14,9 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.widgets.long_view import LongView
-
-WIDE = 100
-"""Characters from which on two blanks part the columns; one does in a narrower table."""
+from tui.widgets.table_model import EMPTY_CELL, ListModel, Row, TableColumn, TableModel, lay_out
 
 _STRIPS = 512
-
-
-class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """One column."""
-
-    key: str
-    label: str
-    width: int
-    """Characters, at least."""
-    right: bool = False
-    grow: int = 0
-    """Which part of the room that is left it takes."""
-    rank: int = 0
-    """Columns of the highest rank are left out first where there is no room for all."""
-    sortable: bool = True
-
-
-class Cell(msgspec.Struct, frozen=True):
-    """What stands in one place."""
-
-    text: str
-    """Clean: nothing of it is interpreted."""
-    style: str = ""
-    """`good`, `bad`, `warn`, `dim` or `accent`; empty for plain."""
-
-
-Row: TypeAlias = Sequence[Cell]
-Draw: TypeAlias = Callable[[], Strip]
-
-EMPTY_CELL = Cell("")
-
-
-class TableModel(ABC):
-    """Rows by their place, from 0."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """How many rows there are."""
-
-    @abstractmethod
-    def key(self, place: int) -> Hashable:
-        """What the row is known by, wherever it stands."""
-
-    @abstractmethod
-    def place(self, key: Hashable) -> int | None:
-        """Where the row of a key stands now; None when that isn't known, or it is gone."""
-
-    @abstractmethod
-    def row(self, place: int) -> Row | None:
-        """The cells of a row, in the order of the columns; None when they are not known yet."""
-
-    def marked(self, place: int) -> bool:
-        """Whether a person has marked the row."""
-        return False
-
-    def differing(self, other: "TableModel") -> list[int] | None:
-        """The places at which the rows look different from those of another model, if both have the same rows.
-
-        None when they have not, or that can't be told.
-        """
-        return None
-
-
-class ListModel(TableModel):
-    """Rows that are all known: keys and cells."""
-
-    def __init__(self, rows: Sequence[tuple[Hashable, Row]] = ()) -> None:
-        self.rows = list(rows)
-        self._places = {key: place for place, (key, _) in enumerate(self.rows)}
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def differing(self, other: TableModel) -> list[int] | None:
-        """The places at which the cells are different, if the keys are the same."""
-        if not isinstance(other, ListModel) or [key for key, _ in self.rows] != [key for key, _ in other.rows]:
-            return None
-        pairs = zip(self.rows, other.rows, strict=True)
-        return [place for place, (one, another) in enumerate(pairs) if one != another]
-
-    def key(self, place: int) -> Hashable:
-        """What the row is known by."""
-        return self.rows[place][0]
-
-    def place(self, key: Hashable) -> int | None:
-        """Where the row of a key stands now."""
-        return self._places.get(key)
-
-    def row(self, place: int) -> Row | None:
-        """The cells of a row."""
-        return self.rows[place][1]
 
 
 class Table(LongView, can_focus=True):
@@ -211,9 +113,8 @@ class Table(LongView, can_focus=True):
         self.model: TableModel = ListModel()
         self.sorted_by = ""
         self.descending = True
-        self._widths: list[tuple[int, TableColumn, int]] = []
+        self._column_layout = lay_out((), 0)
         self._laid_out_for = -1
-        self._gap = 1
         self._strips: dict[Hashable, Strip] = {}
         self._wanting = False
 
@@ -327,38 +228,22 @@ class Table(LongView, can_focus=True):
         width = self.scrollable_content_region.width
         self._laid_out_for = width
         self._strips.clear()
-        self._gap = gap = 2 if width >= WIDE else 1
-        kept = self._that_fit(width, gap)
-        room = width - sum(column.width + gap for _, column in kept) + gap
-        parts = sum(column.grow for _, column in kept)
-        self._widths = []
-        for place, column in kept:
-            more = room * column.grow // parts if parts and room > 0 else 0
-            self._widths.append((place, column, column.width + more))
-        total = sum(each + gap for _, _, each in self._widths)
-        self.measures(Size(max(width, total - gap), len(self.model) + 1))
-
-    def _that_fit(self, width: int, gap: int) -> list[tuple[int, TableColumn]]:
-        kept = list(enumerate(self.columns))
-        for rank in sorted({column.rank for column in self.columns if column.rank}, reverse=True):
-            if sum(column.width + gap for _, column in kept) - gap <= width:
-                break
-            kept = [(place, column) for place, column in kept if column.rank != rank]
-        return kept
+        self._column_layout = lay_out(self.columns, width)
+        self.measures(Size(max(width, self._column_layout.width), len(self.model) + 1))
 
     def _draw_heading(self) -> Strip:
         plain = self.get_component_rich_style("table--header")
         chosen = self.get_component_rich_style("table--sorted")
         segments = []
-        for number, (_, column, width) in enumerate(self._widths):
+        for number, (_, column, width) in enumerate(self._column_layout.columns):
             label = column.label
             if column.key == self.sorted_by:
                 label = f"{label} {'▼' if self.descending else '▲'}"
             style = chosen if column.key == self.sorted_by else plain
             meta = Style(meta={"column": column.key}) if column.sortable else Style()
             segments.append(Segment(self._fit(label, column, width), style + meta))
-            if number + 1 < len(self._widths):
-                segments.append(Segment(" " * self._gap, plain))
+            if number + 1 < len(self._column_layout.columns):
+                segments.append(Segment(" " * self._column_layout.gap, plain))
         return Strip(segments).extend_cell_length(self.scrollable_content_region.width, plain)
 
     def _draw_row(self, place: int) -> Strip:
@@ -376,14 +261,14 @@ class Table(LongView, can_focus=True):
     def _draw_cells(self, row: Row, place: int, *, on_cursor: bool, marked: bool) -> Strip:
         base = self._base(place, on_cursor=on_cursor, marked=marked)
         segments = []
-        for number, (index, column, width) in enumerate(self._widths):
+        for number, (index, column, width) in enumerate(self._column_layout.columns):
             cell = row[index] if index < len(row) else EMPTY_CELL
             style = base
             if cell.style and not (on_cursor and self.has_focus):
                 style = base + self.get_component_rich_style(f"table--{cell.style}", partial=True)
             segments.append(Segment(self._fit(cell.text, column, width), style))
-            if number + 1 < len(self._widths):
-                segments.append(Segment(" " * self._gap, base))
+            if number + 1 < len(self._column_layout.columns):
+                segments.append(Segment(" " * self._column_layout.gap, base))
         strip = Strip(segments).simplify()
         return strip.extend_cell_length(self.scrollable_content_region.width, base)
 
@@ -404,7 +289,7 @@ class Table(LongView, can_focus=True):
         blank = " " * (width - length)
         return blank + text if column.right else text + blank
 
-    def _cached(self, looks: Hashable, draw: Draw) -> Strip:
+    def _cached(self, looks: Hashable, draw: Callable[[], Strip]) -> Strip:
         strip = self._strips.get(looks)
         if strip is None:
             if len(self._strips) > _STRIPS:

@@ -29,7 +29,8 @@ from tui.translations import Translations
 from tui.widgets.live_tasks import LiveTasks
 from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
-from tui.widgets.table import Table, TableColumn
+from tui.widgets.table import Table
+from tui.widgets.table_model import TableColumn
 
 
 class TaskBrowser(Panel):

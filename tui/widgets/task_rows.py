@@ -11,7 +11,7 @@ from core.repository.archive import TaskRow
 from core.repository.search import SortColumn as By
 from tui import display_text
 from tui.translations import Translations
-from tui.widgets.table import Cell, Row, TableColumn, TableModel
+from tui.widgets.table_model import Cell, Row, TableColumn, TableModel
 
 MOST_ROWS = 4000
 """How many rows are kept; the others are read again when they come into view."""
