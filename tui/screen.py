@@ -184,7 +184,7 @@ class MainScreen(Screen[None]):
             in_header = replace(view, snapshot=replace(view.snapshot, trouble=""))
         self.header.show(in_header)
         self.ledger.show(view)
-        self.bar.count("failed", view.ledger.failed)
+        self.bar.set_count("failed", view.ledger.failed)
         self._call_tab(self.tab, lambda tab: tab.show(view))
 
     def on_screen_suspend(self) -> None:
@@ -207,14 +207,14 @@ class MainScreen(Screen[None]):
         event.stop()
         for tab in self._tabs.values():
             if event.name in tab.feeds:
-                self._call_tab(tab, lambda tab: tab.take(event.name, event.news))
+                self._call_tab(tab, lambda tab: tab.update_from(event.name, event.news))
 
     @on(LogsRead)
     def _show_logs(self, event: LogsRead) -> None:
         event.stop()
         for tab in self._tabs.values():
             if tab.reads_logs:
-                self._call_tab(tab, lambda tab: tab.take_logs(event.news))
+                self._call_tab(tab, lambda tab: tab.add_logs(event.news))
 
     def _call_tab(self, tab: Tab, call: Callable[[Tab], None]) -> None:
         """Call a tab. A fault in it is shown there and stops nothing else."""
@@ -223,7 +223,7 @@ class MainScreen(Screen[None]):
         except Exception as error:  # noqa: BLE001 - a fault in one tab must not end the others
             _log.exception("the tab %s is broken", tab.id)
             text = self.tr("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
-            tab.broken(display_text.clean(text))
+            tab.show_fault(display_text.clean(text))
 
     async def _open(self, name: str) -> None:
         """Open a tab. It is made when it is first opened."""
@@ -268,7 +268,7 @@ class MainScreen(Screen[None]):
         number = self._feed(event.feed).search_for(event.search, event.order)
         for tab in self._tabs.values():
             if event.feed in tab.feeds:
-                tab.searching(event.feed, number)
+                tab.expect_search(event.feed, number)
 
     @on(RowsRequested)
     def _read_rows(self, event: RowsRequested) -> None:
@@ -303,7 +303,7 @@ class MainScreen(Screen[None]):
         number = self._logs.choose(event.names)
         for tab in self._tabs.values():
             if tab.reads_logs:
-                tab.choosing(number)
+                tab.expect_logs(number)
 
     # What the actions need.
 
@@ -343,7 +343,7 @@ class MainScreen(Screen[None]):
     def show_submission(self, event: SubmissionEvent) -> None:
         """Show what has become of a submission."""
         for tab in self._tabs.values():
-            self._call_tab(tab, lambda tab: tab.answered(event))
+            self._call_tab(tab, lambda tab: tab.show_submission(event))
 
     def _show_progress(self, text: str) -> None:
         self.header.note = text
@@ -351,7 +351,7 @@ class MainScreen(Screen[None]):
 
     def _search_failed_again(self) -> None:
         for tab in self._tabs.values():
-            tab.settled()
+            tab.reload_failed()
 
     @on(ScreenCall)
     def _make_call(self, event: ScreenCall) -> None:
@@ -416,8 +416,8 @@ class MainScreen(Screen[None]):
 
     # The global commands.
 
-    @on(TabBar.Chosen)
-    async def _tab_chosen(self, event: TabBar.Chosen) -> None:
+    @on(TabBar.TabSelected)
+    async def _tab_chosen(self, event: TabBar.TabSelected) -> None:
         event.stop()
         await self._open(event.tab)
 

@@ -32,7 +32,7 @@ def texts_shown() -> Iterator[str]:
     for values in (State, Presence, UnitState, Health):
         yield from (value.value for value in values)
     yield from (definition.description for definition in builtin_registry(lab_kinds=True).definitions)
-    yield from task_detail.HOPS
+    yield from task_detail.TIMELINE
     yield from (what for _, what in help.MOVES)
 
 

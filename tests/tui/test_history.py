@@ -1,4 +1,4 @@
-"""Rates second by second, and delays: what charts and workers' rows are made of."""
+"""Rates by the second and delays, for the chart and the rows of the workers."""
 
 import pytest
 
@@ -12,17 +12,17 @@ NOW = 1000
 
 
 def sample(second: int, count: int, number: int = 1, role: Role = Role.WORKER) -> Sample:
-    """What one process had handled at one second."""
+    """Return what a process had handled by a second."""
     counters = Counters(done=count) if role is Role.WORKER else Counters(accepted=count)
     return Sample(second, number, role, f"w{number}", counters, 0)
 
 
 def steady(rate: int, first: int = NOW - 20, end: int = NOW + 1, number: int = 1) -> list[Sample]:
-    """A process that handles as many in every second."""
+    """Return the samples of a process with a constant rate."""
     return [sample(second, rate * (second - first), number) for second in range(first, end)]
 
 
-def test_nothing_has_happened_at_first() -> None:
+def test_a_new_history_is_all_zeros() -> None:
     history = RateHistory()
     assert history.rates(1, NOW, 5) == (0.0,) * 5
     assert history.chart(NOW, 3).ended == (0.0,) * 3
@@ -35,26 +35,26 @@ def test_a_steady_process_has_a_steady_rate() -> None:
     assert history.rates(1, NOW, 10) == (7.0,) * 10
 
 
-def test_the_newest_second_is_the_last_and_only_complete_ones_count() -> None:
+def test_the_last_second_is_the_newest_complete_one() -> None:
     history = RateHistory()
     history.observe([sample(NOW - 2, 0), sample(NOW - 1, 50), sample(NOW, 50)], NOW)
     assert history.rates(1, NOW, 4) == (0.0, 0.0, 0.0, 50.0)
     assert history.rates(1, NOW + 1, 4) == (0.0, 0.0, 50.0, 0.0)
 
 
-def test_a_short_gap_is_shared_out_evenly() -> None:
+def test_a_short_gap_is_filled_evenly() -> None:
     history = RateHistory()
     history.observe([sample(NOW - 4, 100), sample(NOW - 4 + 3, 130)], NOW)
     assert history.rates(1, NOW, 5) == (0.0, 0.0, 10.0, 10.0, 10.0)
 
 
-def test_nothing_is_drawn_for_a_long_gap() -> None:
+def test_a_long_gap_is_zero() -> None:
     history = RateHistory()
     history.observe([*steady(4, NOW - 20, NOW - 9), *[sample(NOW - 3 + each, 900 + each) for each in range(4)]], NOW)
     assert history.rates(1, NOW, 12) == (*(4.0,) * 3, *(0.0,) * 7, *(1.0,) * 2)
 
 
-def test_a_gap_of_just_the_limit_is_still_drawn() -> None:
+def test_a_gap_of_exactly_the_limit_is_filled() -> None:
     history = RateHistory()
     history.observe([sample(NOW - 1 - GAP, 0), sample(NOW - 1, 10 * GAP)], NOW)
     assert history.rates(1, NOW, GAP) == (10.0,) * GAP
@@ -63,14 +63,14 @@ def test_a_gap_of_just_the_limit_is_still_drawn() -> None:
     assert further.rates(1, NOW, GAP) == (0.0,) * GAP
 
 
-def test_a_counter_that_begins_anew_gives_no_negative_rate() -> None:
+def test_a_counter_that_restarts_gives_no_negative_rate() -> None:
     history = RateHistory()
     counts = [1000, 1010, 3, 13, 23]
-    history.observe([sample(NOW - 5 + place, count) for place, count in enumerate(counts)], NOW)
+    history.observe([sample(NOW - 5 + index, count) for index, count in enumerate(counts)], NOW)
     assert history.rates(1, NOW, 5) == (0.0, 10.0, 0.0, 10.0, 10.0)
 
 
-def test_samples_that_are_seen_again_change_nothing() -> None:
+def test_samples_seen_twice_count_once() -> None:
     history = RateHistory()
     samples = steady(3)
     for _ in range(3):
@@ -79,7 +79,7 @@ def test_samples_that_are_seen_again_change_nothing() -> None:
     assert history.rates(1, NOW, 10) == (3.0,) * 10
 
 
-def test_a_process_that_is_late_is_not_lost_behind_one_that_is_early() -> None:
+def test_samples_of_a_late_process_still_count() -> None:
     history = RateHistory()
     history.observe(steady(5, number=1), NOW)
     late = steady(2, NOW - 20, NOW - 2, number=2)
@@ -98,7 +98,7 @@ def test_a_clock_that_is_ahead_does_not_stop_the_others() -> None:
     assert history.rates(9, NOW, 5) == (0.0,) * 5
 
 
-def test_the_chart_adds_up_servers_and_workers_apart() -> None:
+def test_the_chart_adds_up_servers_and_workers_separately() -> None:
     history = RateHistory()
     served = [sample(NOW - 10 + each, 100 * each, 3, Role.SERVER) for each in range(11)]
     history.observe([*steady(5, number=1), *steady(6, number=2), *served], NOW)
@@ -107,7 +107,7 @@ def test_the_chart_adds_up_servers_and_workers_apart() -> None:
     assert chart.taken_in == (100.0,) * 5
 
 
-def test_only_so_many_seconds_are_kept() -> None:
+def test_the_number_of_seconds_kept_is_bounded() -> None:
     history = RateHistory(length=30)
     for second in range(2000):
         history.observe([sample(second, second * 2)], second)
@@ -115,18 +115,18 @@ def test_only_so_many_seconds_are_kept() -> None:
     assert history.rates(1, 1999, 100)[:50] == (0.0,) * 50
 
 
-def test_what_a_process_with_a_clock_ahead_leaves_is_bounded_too() -> None:
+def test_the_seconds_of_a_process_whose_clock_is_ahead_are_bounded_too() -> None:
     history = RateHistory(length=30)
     ahead = 1_000_000
     for second in range(2000):
         history.observe([sample(ahead + second, second)], second)
-    # Everything that is kept lies within the last minute of that clock.
+    # Only the last minute of that clock is kept.
     found = history.rates(1, ahead + 2000, 2000)
     assert sum(found) < 60
     assert found[-20:-2] == (1.0,) * 18
 
 
-def test_a_process_that_is_gone_for_long_is_forgotten() -> None:
+def test_a_process_that_left_long_ago_is_forgotten() -> None:
     history = RateHistory(length=30)
     history.observe(steady(5), NOW)
     history.observe([], NOW + 30 + 2 * GAP)
@@ -152,7 +152,7 @@ def test_a_percentile_is_one_of_the_values(values: list[float], share: float, ex
     assert percentile(iter(reversed(values)), share) == expected
 
 
-def test_delays_are_told_for_each_worker_and_for_all() -> None:
+def test_delays_are_given_for_each_worker_and_for_all() -> None:
     timings = [Timing("w1", each / 10, each) for each in range(1, 11)] + [Timing("w2", 5.0, 50.0)]
     delays = by_worker(timings)
     assert set(delays) == {"w1", "w2", ""}

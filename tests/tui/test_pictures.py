@@ -1,4 +1,4 @@
-"""How the console looks: one picture a screen, state and size. What it does is tested by messages and cells."""
+"""How the console looks: a picture for each screen, state and size. Behaviour is tested elsewhere."""
 
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,7 +37,7 @@ def looks(
 
 
 def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
-    """Press keys, and wait until what they cause is shown."""
+    """Return a function that presses keys, and waits after each until its effect is shown."""
 
     async def press(pilot: Pilot[None]) -> None:
         await settle(pilot)
@@ -49,7 +49,7 @@ def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Wait until nothing is left to do."""
+    """Wait until the console is idle."""
     while any(thread.name.startswith(THREAD_PREFIX) for thread in threading.enumerate()):
         await pilot.pause(0.01)
     for _ in range(4):
@@ -60,7 +60,7 @@ async def settle(pilot: Pilot[None]) -> None:
 
 
 async def filled(pilot: Pilot[None], palette: CommandPalette) -> None:
-    """Wait until the palette has found all commands, which it does a few at a time; its cursor rests."""
+    """Wait until the palette has found all commands, a few at a time, and stop the blinking of its cursor."""
     palette.query_one(Input).cursor_blink = False
     before = -1
     while before != (before := palette.query_one(OptionList).option_count) or not before:

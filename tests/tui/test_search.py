@@ -1,4 +1,4 @@
-"""A text is searched in many lines, which come and go, and a person goes from hit to hit."""
+"""Searching a text whose lines are added and dropped, and going from hit to hit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +24,7 @@ from tui.widgets.text_view import TextView
 
 
 @pytest.mark.parametrize(
-    ("wanted", "lines", "places"),
+    ("wanted", "lines", "indices"),
     [
         ("lost", ["Lost", "found", "LOST again"], [0, 2]),
         ("Lost", ["Lost", "lost", "LOST again"], [0]),
@@ -34,54 +34,54 @@ from tui.widgets.text_view import TextView
         ("z", [], []),
     ],
 )
-def test_a_line_that_holds_the_text_is_a_hit(wanted: str, lines: list[str], places: list[int]) -> None:
+def test_a_line_that_contains_the_text_is_a_hit(wanted: str, lines: list[str], indices: list[int]) -> None:
     hits = SearchHits(wanted, lines)
-    assert [hits.after(place) for place in places] == places
-    assert len(hits) == len(places)
+    assert [hits.select_after(index) for index in indices] == indices
+    assert len(hits) == len(indices)
 
 
-def test_every_place_of_the_text_in_a_line_is_told() -> None:
+def test_every_occurrence_in_a_line_is_found() -> None:
     assert SearchHits("on").spans("On and on") == [(0, 2), (7, 9)]
     assert SearchHits("").spans("On and on") == []
 
 
 def test_after_the_last_hit_comes_the_first() -> None:
     hits = SearchHits("x", ["-", "x", "-", "x", "x"])
-    assert [hits.after(place) for place in (0, 2, 4, 5)] == [1, 3, 4, 1]
-    assert [hits.before(place) for place in (4, 3, 1)] == [3, 1, 4]
+    assert [hits.select_after(index) for index in (0, 2, 4, 5)] == [1, 3, 4, 1]
+    assert [hits.select_before(index) for index in (4, 3, 1)] == [3, 1, 4]
 
 
-@pytest.mark.parametrize(("place", "nearest"), [(0, 1), (2, 3), (4, 3)])
-def test_the_nearest_hit_is_the_first_from_there_on_or_the_last(place: int, nearest: int) -> None:
-    assert SearchHits("x", ["-", "x", "-", "x", "-"]).nearest(place) == nearest
+@pytest.mark.parametrize(("index", "nearest"), [(0, 1), (2, 3), (4, 3)])
+def test_the_nearest_hit_is_the_first_from_there_on_or_the_last(index: int, nearest: int) -> None:
+    assert SearchHits("x", ["-", "x", "-", "x", "-"]).select_nearest(index) == nearest
 
 
-def test_nothing_is_gone_to_where_there_is_no_hit() -> None:
+def test_without_hits_there_is_none_to_go_to() -> None:
     hits = SearchHits("x", ["-", "-"])
-    assert [hits.after(0), hits.before(1), hits.nearest(0)] == [-1, -1, -1]
+    assert [hits.select_after(0), hits.select_before(1), hits.select_nearest(0)] == [-1, -1, -1]
     assert hits.rank == 0
 
 
-def test_hits_stay_right_when_lines_go_at_the_beginning() -> None:
+def test_hits_stay_right_when_lines_are_dropped_at_the_beginning() -> None:
     hits = SearchHits("x", ["x", "-", "x", "-", "x"])
-    hits.after(1)
-    assert (hits.here, hits.rank, len(hits)) == (2, 2, 3)
+    hits.select_after(1)
+    assert (hits.current, hits.rank, len(hits)) == (2, 2, 3)
     hits.drop(1)
-    assert (hits.here, hits.rank, len(hits)) == (1, 1, 2)
+    assert (hits.current, hits.rank, len(hits)) == (1, 1, 2)
     hits.extend(["x"])
-    assert [hits.after(place) for place in (0, 2, 4)] == [1, 3, 4]
-    hits.after(0)
+    assert [hits.select_after(index) for index in (0, 2, 4)] == [1, 3, 4]
+    hits.select_after(0)
     hits.drop(2)
-    assert hits.here < 0
+    assert hits.current < 0
     assert (hits.rank, len(hits)) == (0, 2)
-    assert hits.after(0) == 1
+    assert hits.select_after(0) == 1
 
 
 # In a text.
 
 
 class Bench(App[None]):
-    """Shows one text, whose hits have colours."""
+    """An app with one text, whose hits have colours."""
 
     CSS = """
     TextView { width: 1fr; height: 1fr; scrollbar-size: 1 1; overflow-x: hidden; }
@@ -94,7 +94,7 @@ class Bench(App[None]):
         self._view = view
 
     def compose(self) -> ComposeResult:
-        """The text alone."""
+        """Compose the text."""
         yield self._view
 
 
@@ -102,7 +102,7 @@ Steps: TypeAlias = Callable[[Pilot[None]], Awaitable[None]]
 
 
 def run(view: TextView, steps: Steps) -> None:
-    """Take steps with a text that is shown in 40 columns and 10 lines."""
+    """Run steps with a text that is shown in 40 columns and 10 lines."""
 
     async def played() -> None:
         async with Bench(view).run_test(size=(40, 10)) as pilot:
@@ -113,17 +113,17 @@ def run(view: TextView, steps: Steps) -> None:
 
 
 def numbered(count: int, first: int = 0) -> list[tuple[str, str]]:
-    """Lines, of which each tenth is a hit for `ten`."""
+    """Return lines, of which each tenth is a hit for `ten`."""
     return [(f"line {number}{' is a ten' if number % 10 == 0 else ''}", "") for number in range(first, first + count)]
 
 
 def shown(view: TextView) -> list[str]:
-    """The lines in view."""
+    """Return the lines in view."""
     return [view.render_line(y).text.rstrip() for y in range(view.scrollable_content_region.height)]
 
 
-def marked(view: TextView, blue: int) -> list[str]:
-    """The parts in view that have the colour of a hit (1), or of the one that a person is at (2)."""
+def highlighted(view: TextView, blue: int) -> list[str]:
+    """Return the texts in view with the colour of a hit (1), or of the current hit (2)."""
     return [segment.text for y in range(10) for segment in view.render_line(y) if _blue(segment) == blue]
 
 
@@ -133,25 +133,25 @@ def _blue(segment: Segment) -> int:
     return triplet.blue if triplet is not None and triplet.red == triplet.green == 0 else 0
 
 
-def test_a_search_goes_to_the_nearest_hit_and_marks_all() -> None:
+def test_a_search_goes_to_the_nearest_hit_and_highlights_all() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show(numbered(100))
         view.find("line 1")
-        assert marked(view, 2) == ["line 1"]
-        assert marked(view, 1) == []
+        assert highlighted(view, 2) == ["line 1"]
+        assert highlighted(view, 1) == []
         view.find("ten")
-        assert marked(view, 2) == ["ten"]
+        assert highlighted(view, 2) == ["ten"]
         view.go_to_hit(forward=True)
         assert "line 10 is a ten" in shown(view)
         assert view.hits.rank == 2
         view.find("")
-        assert marked(view, 1) + marked(view, 2) == []
+        assert highlighted(view, 1) + highlighted(view, 2) == []
 
     view = TextView()
     run(view, steps)
 
 
-def test_hits_are_gone_through_in_both_directions_and_around() -> None:
+def test_going_through_hits_wraps_around_in_both_directions() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show(numbered(50))
         view.find("ten")
@@ -166,23 +166,23 @@ def test_hits_are_gone_through_in_both_directions_and_around() -> None:
     run(view, steps)
 
 
-def test_whoever_has_gone_elsewhere_goes_on_from_there() -> None:
+def test_after_scrolling_the_next_hit_is_the_next_from_the_view() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show(numbered(100))
         await pilot.pause()
         view.find("ten")
         view.scroll_to(y=55, animate=False, immediate=True)
         view.go_to_hit(forward=True)
-        assert view.hits.here == 60
+        assert view.hits.current == 60
         view.scroll_to(y=35, animate=False, immediate=True)
         view.go_to_hit(forward=False)
-        assert view.hits.here == 40
+        assert view.hits.current == 40
 
     view = TextView()
     run(view, steps)
 
 
-def test_nothing_is_followed_while_a_hit_is_looked_at_and_what_comes_is_counted() -> None:
+def test_a_hit_ends_the_following_and_hits_in_added_lines_count() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show(numbered(100))
         view.find("ten")
@@ -191,16 +191,16 @@ def test_nothing_is_followed_while_a_hit_is_looked_at_and_what_comes_is_counted(
         view.extend(numbered(100, 100))
         assert (view.hits.rank, len(view.hits)) == (10, 20)
         assert shown(view) == before
-        view.set_follow()
+        view.follow_end()
         assert view.hits.rank == 0
         view.go_to_hit(forward=False)
-        assert view.hits.here == 190
+        assert view.hits.current == 190
 
     view = TextView(follow=True)
     run(view, steps)
 
 
-def test_a_search_without_a_hit_stops_no_following() -> None:
+def test_a_search_without_a_hit_does_not_end_the_following() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show(numbered(100))
         view.find("nowhere")
@@ -213,7 +213,7 @@ def test_a_search_without_a_hit_stops_no_following() -> None:
 
 
 @pytest.mark.parametrize("wrap", [True, False])
-def test_hits_stay_on_their_lines_when_the_oldest_lines_go(*, wrap: bool) -> None:
+def test_hits_stay_on_their_lines_when_the_oldest_lines_are_dropped(*, wrap: bool) -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show([(f"{text} {'x' * 50}", "") for text, _ in numbered(3000)])
         await pilot.pause()
@@ -221,20 +221,20 @@ def test_hits_stay_on_their_lines_when_the_oldest_lines_go(*, wrap: bool) -> Non
         before = shown(view)
         view.extend(numbered(2600, 3000))
         assert len(view.lines) == 3000
-        assert view.lines[view.hits.here][0].startswith("line 2900 ")
+        assert view.lines[view.hits.current][0].startswith("line 2900 ")
         assert shown(view) == before
-        assert marked(view, 2) == ["line 2900 is a ten"]
+        assert highlighted(view, 2) == ["line 2900 is a ten"]
         view.find("ten")
         for _ in range(30):
             view.go_to_hit(forward=True)
-            assert " ten" in view.lines[view.hits.here][0]
+            assert " ten" in view.lines[view.hits.current][0]
         assert len(view.hits) == sum(" ten" in text for text, _ in view.lines)
 
-    view = TextView(most=3000, wrap=wrap)
+    view = TextView(max_lines=3000, wrap=wrap)
     run(view, steps)
 
 
-def test_each_line_is_looked_through_once_however_many_come() -> None:
+def test_each_line_is_searched_once() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show(numbered(20_000))
         view.find("ten")
@@ -243,42 +243,42 @@ def test_each_line_is_looked_through_once_however_many_come() -> None:
             view.extend(numbered(500, first))
             view.go_to_hit(forward=True)
         assert view.hits is hits
-        assert hits.looked_through == 45_000
+        assert hits.lines_searched == 45_000
         assert len(hits) == sum(" ten" in text for text, _ in view.lines)
 
     view = TextView(follow=True, wrap=False)
     run(view, steps)
 
 
-def test_a_hit_that_was_broken_in_two_is_marked_in_both_lines() -> None:
+def test_a_hit_that_is_wrapped_is_highlighted_on_both_lines() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show([("-" * 37 + "abcdef" + "-" * 10, ""), ("x", "")])
         view.find("abcdef")
-        assert marked(view, 2) == ["abc", "def"]
+        assert highlighted(view, 2) == ["abc", "def"]
 
     view = TextView()
     run(view, steps)
 
 
-def test_a_hit_beyond_the_edge_is_shifted_into_view() -> None:
+def test_a_hit_beyond_the_edge_is_scrolled_into_view() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show([("日本" * 30 + "needle" + "-" * 100, ""), ("needle", "")])
         view.find("needle")
-        assert marked(view, 2) == ["needle"]
+        assert highlighted(view, 2) == ["needle"]
         view.go_to_hit(forward=True)
         assert view.scroll_offset.x == 0
-        assert marked(view, 2) == ["needle"]
+        assert highlighted(view, 2) == ["needle"]
 
     view = TextView(wrap=False)
     run(view, steps)
 
 
-def test_a_long_broken_line_is_shown_where_its_hit_stands() -> None:
+def test_a_long_wrapped_line_is_scrolled_to_its_hit() -> None:
     async def steps(pilot: Pilot[None]) -> None:
         view.show([("-" * 4000 + "needle", "")])
         await pilot.pause()
         view.find("needle")
-        assert marked(view, 2) == ["needle"]
+        assert highlighted(view, 2) == ["needle"]
 
     view = TextView()
     run(view, steps)
@@ -288,18 +288,18 @@ def test_a_long_broken_line_is_shown_where_its_hit_stands() -> None:
 
 
 def logs_of(app: Console) -> LogPanel:
-    """The panel of the logs."""
+    """Return the panel of the logs."""
     tab = main(app).tab
     assert isinstance(tab, ProcessesTab)
     return tab.logs
 
 
 def many(count: int) -> Sequence[LogLine]:
-    """Lines of a log."""
+    """Return lines of a log."""
     return [LogLine("w1", line, Level.INFO, scene.NOW) for line, _ in numbered(count)]
 
 
-def test_a_search_in_the_logs_tells_which_hit_it_is_of_how_many() -> None:
+def test_a_search_in_the_logs_shows_the_position_and_the_number_of_hits() -> None:
     source = FakeSource(lines=many(170))
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
@@ -323,7 +323,7 @@ def test_a_search_in_the_logs_tells_which_hit_it_is_of_how_many() -> None:
     run_scenario(scenario, source, "processes")
 
 
-def test_the_next_hit_without_a_search_asks_for_what_and_escape_ends_it() -> None:
+def test_the_next_hit_without_a_search_starts_one_and_escape_ends_it() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         panel = logs_of(app)
         panel.text.focus()
@@ -341,7 +341,7 @@ def test_the_next_hit_without_a_search_asks_for_what_and_escape_ends_it() -> Non
     run_scenario(scenario, tab="processes")
 
 
-def test_everything_about_a_task_can_be_searched() -> None:
+def test_the_details_of_a_task_can_be_searched() -> None:
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
         await pilot.press("enter")
         await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")

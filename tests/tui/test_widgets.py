@@ -1,4 +1,4 @@
-"""The widgets that draw much: tables, texts, the chart. Each in an app that has nothing else."""
+"""The widgets that draw themselves: tables, texts, the chart. Each is alone in an app."""
 
 import asyncio
 import time
@@ -22,9 +22,9 @@ from tui.widgets.chart import RateChart, ceiling
 from tui.widgets.live_tasks import LiveTasks
 from tui.widgets.message_line import MessageLine
 from tui.widgets.table import Table
-from tui.widgets.table_model import Cell, ListModel, Row, TableColumn, TableModel
-from tui.widgets.task_rows import MOST_ROWS, TaskModel, cells, failed_columns, result_columns, state_cell
-from tui.widgets.text_view import Line, TextView
+from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn, TableModel
+from tui.widgets.task_rows import MAX_ROWS, TaskModel, failed_columns, result_columns, state_cell, task_cells
+from tui.widgets.text_view import StyledLine, TextView
 
 WORDS = Translations()
 COLUMNS = (
@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 class Bench(App[None]):
-    """Shows one widget, and keeps what it says."""
+    """An app with one widget, which records the messages of tables."""
 
     CSS = """
     Table, TextView, RateChart { width: 1fr; height: 1fr; scrollbar-size: 1 1; }
@@ -49,34 +49,34 @@ class Bench(App[None]):
     def __init__(self, widget: Widget) -> None:
         super().__init__()
         self.widget = widget
-        self.said: list[Message] = []
+        self.messages: list[Message] = []
 
     def compose(self) -> ComposeResult:
-        """The widget alone."""
+        """Compose the widget."""
         yield self.widget
 
-    def on_table_picked(self, event: Table.Picked) -> None:
-        """Keep it."""
-        self.said.append(event)
+    def on_table_row_selected(self, event: Table.RowSelected) -> None:
+        """Record the message."""
+        self.messages.append(event)
 
-    def on_table_moved(self, event: Table.Moved) -> None:
-        """Keep it."""
-        self.said.append(event)
+    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
+        """Record the message."""
+        self.messages.append(event)
 
-    def on_table_wanting(self, event: Table.Wanting) -> None:
-        """Keep it."""
-        self.said.append(event)
+    def on_table_viewport_changed(self, event: Table.ViewportChanged) -> None:
+        """Record the message."""
+        self.messages.append(event)
 
-    def on_table_heading_clicked(self, event: Table.HeadingClicked) -> None:
-        """Keep it."""
-        self.said.append(event)
+    def on_table_header_selected(self, event: Table.HeaderSelected) -> None:
+        """Record the message."""
+        self.messages.append(event)
 
 
 Steps: TypeAlias = Callable[[Pilot[None], Bench], Awaitable[None]]
 
 
 def run(widget: Widget, steps: Steps, size: tuple[int, int] = (40, 10)) -> None:
-    """Take steps with a widget that is shown."""
+    """Run steps with a widget on the screen."""
 
     async def play() -> None:
         bench = Bench(widget)
@@ -94,12 +94,12 @@ def run(widget: Widget, steps: Steps, size: tuple[int, int] = (40, 10)) -> None:
 
 
 def line(widget: Table | TextView | RateChart, y: int) -> str:
-    """A line as it is drawn."""
+    """Return a line as it is drawn."""
     return widget.render_line(y).text
 
 
 def lines(widget: Table | TextView | RateChart) -> list[str]:
-    """What is drawn, without the blanks at the ends."""
+    """Return the drawn lines, without the blanks at their ends."""
     return [line(widget, y).rstrip() for y in range(widget.scrollable_content_region.height)]
 
 
@@ -107,32 +107,32 @@ def lines(widget: Table | TextView | RateChart) -> list[str]:
 
 
 def rows(*names: str, note: str = "-") -> ListModel:
-    """Rows by their names, with their places."""
-    return ListModel([(name, [Cell(name), Cell(note), Cell(str(place))]) for place, name in enumerate(names)])
+    """Return rows with these names, and their indices as counts."""
+    return ListModel([(name, [Cell(name), Cell(note), Cell(str(index))]) for index, name in enumerate(names)])
 
 
 def names(count: int, first: int = 0) -> tuple[str, ...]:
-    """Names of rows."""
+    """Return names of rows."""
     return tuple(f"r{number}" for number in range(first, first + count))
 
 
 def shown_table(model: TableModel, columns: Sequence[TableColumn] = COLUMNS) -> Table:
-    """A table that shows this from the beginning."""
+    """Return a table that shows a model from the beginning."""
     table = Table(columns)
     table.model = model
     return table
 
 
-def keys(bench: Bench, kind: type[Table.Moved] | type[Table.Picked]) -> list[Hashable | None]:
-    """The keys of what was said of a kind."""
-    return [event.key for event in bench.said if isinstance(event, kind)]
+def keys(bench: Bench, kind: type[Table.RowHighlighted] | type[Table.RowSelected]) -> list[Hashable | None]:
+    """Return the keys in the recorded messages of a kind."""
+    return [event.key for event in bench.messages if isinstance(event, kind)]
 
 
-def test_cells_stand_in_their_columns() -> None:
+def test_cells_are_drawn_in_their_columns() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows("one", "two"))
         await pilot.pause()
-        # The room that is left goes to the column that grows; numbers stand at the right.
+        # The spare width goes to the column that grows; numbers are aligned to the right.
         assert line(table, 0) == "name   note" + " " * 24 + "count"
         assert line(table, 1) == "one    -" + " " * 31 + "0"
         assert line(table, 2) == "two    -" + " " * 31 + "1"
@@ -142,7 +142,7 @@ def test_cells_stand_in_their_columns() -> None:
     run(table, steps)
 
 
-def test_rows_that_changed_are_drawn_anew_and_the_others_let_be() -> None:
+def test_only_rows_that_changed_are_redrawn() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(before)
         await pilot.pause()
@@ -155,13 +155,13 @@ def test_rows_that_changed_are_drawn_anew_and_the_others_let_be() -> None:
         table.show(ListModel(changed))
         await pilot.pause()
         assert drawn == set()
-        # Other rows at the same places are another matter.
+        # With other keys everything is redrawn.
         table.show(rows("one", "four", "three"))
         await pilot.pause()
         assert line(table, 2).split()[0] == "four"
 
     class Watched(Table):
-        """Notes which of its lines are drawn on the screen."""
+        """A table that records which of its lines are drawn."""
 
         def render_line(self, y: int) -> Strip:
             drawn.add(y)
@@ -174,13 +174,13 @@ def test_rows_that_changed_are_drawn_anew_and_the_others_let_be() -> None:
     run(table, steps)
 
 
-def test_a_row_that_changed_out_of_view_is_right_when_it_is_scrolled_to() -> None:
+def test_a_row_that_changed_out_of_view_is_redrawn_when_it_is_scrolled_to() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         many = rows(*names(60))
         table.show(many)
         await pilot.pause()
         table.show(ListModel([*many.rows[:-1], ("r59", [Cell("r59"), Cell("late"), Cell("59")])]))
-        table.go_to(59)
+        table.move_cursor(59)
         await pilot.pause()
         assert "late" in "".join(line(table, y) for y in range(table.size.height))
 
@@ -188,11 +188,11 @@ def test_a_row_that_changed_out_of_view_is_right_when_it_is_scrolled_to() -> Non
     run(table, steps)
 
 
-def test_a_note_is_away_while_there_is_nothing_to_say() -> None:
+def test_a_note_is_hidden_while_it_is_empty() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         shown = []
         for text in ("", "[b]all is well[/]", "[b]all is well[/]", ""):
-            note.say(text)
+            note.show_text(text)
             await pilot.pause()
             shown.append((note.display, str(note.render())))
         assert shown == [(False, ""), (True, "[b]all is well[/]"), (True, "[b]all is well[/]"), (False, "")]
@@ -201,7 +201,7 @@ def test_a_note_is_away_while_there_is_nothing_to_say() -> None:
     run(note, steps)
 
 
-def test_what_does_not_fit_is_cut_also_in_wide_characters() -> None:
+def test_long_cells_are_cut_also_in_wide_characters() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(ListModel([("x", [Cell("abcdefghi"), Cell("日本語" * 20), Cell("1234567")])]))
         await pilot.pause()
@@ -224,7 +224,7 @@ def test_nothing_in_a_cell_is_interpreted() -> None:
     run(table, steps)
 
 
-def test_columns_of_the_highest_rank_are_left_out_where_there_is_no_room() -> None:
+def test_columns_of_the_highest_rank_are_left_out_when_the_table_is_narrow() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows("one"))
         await pilot.pause()
@@ -241,7 +241,7 @@ def test_columns_of_the_highest_rank_are_left_out_where_there_is_no_room() -> No
     run(table, steps)
 
 
-def test_what_is_still_too_wide_can_be_shifted() -> None:
+def test_a_table_that_is_too_wide_can_be_scrolled_sideways() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows("one"))
         await pilot.pause()
@@ -255,21 +255,21 @@ def test_what_is_still_too_wide_can_be_shifted() -> None:
     run(table, steps, size=(11, 10))
 
 
-def test_keys_move_the_cursor_and_say_where_it_stands() -> None:
+def test_keys_move_the_cursor_and_each_move_is_posted() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows(*names(100)))
         await pilot.pause()
-        bench.said.clear()
-        for key, place in (
+        bench.messages.clear()
+        for key, index in (
             ("down", 1), ("j", 2), ("k", 1), ("up", 0), ("up", 0), ("end", 99), ("down", 99), ("home", 0),
             ("pagedown", 8), ("pageup", 0), ("G", 99), ("g", 0),
         ):  # fmt: skip
             await pilot.press(key)
-            assert table.cursor == place, key
-            assert table.cursor_key == f"r{place}"
+            assert table.cursor == index, key
+            assert table.cursor_key == f"r{index}"
             first, end = table.rows_in_view
-            assert first <= place < end
-        assert keys(bench, Table.Moved) == [f"r{n}" for n in (1, 2, 1, 0, 99, 0, 8, 0, 99, 0)]
+            assert first <= index < end
+        assert keys(bench, Table.RowHighlighted) == [f"r{n}" for n in (1, 2, 1, 0, 99, 0, 8, 0, 99, 0)]
 
     table = Table(COLUMNS)
     run(table, steps)
@@ -278,7 +278,7 @@ def test_keys_move_the_cursor_and_say_where_it_stands() -> None:
 def test_the_cursor_stays_on_its_key_when_rows_change() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows(*names(50)))
-        table.go_to(7)
+        table.move_cursor(7)
         await pilot.pause()
         table.show(rows(*names(50, first=100), *names(50)))
         await pilot.pause()
@@ -293,79 +293,79 @@ def test_the_cursor_stays_on_its_key_when_rows_change() -> None:
     run(table, steps)
 
 
-def test_when_the_row_of_the_cursor_goes_it_says_which_it_is_on_now() -> None:
+def test_when_the_row_under_the_cursor_goes_the_next_one_is_posted() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows("a", "b", "c"))
-        table.go_to(1)
+        table.move_cursor(1)
         await pilot.pause()
-        bench.said.clear()
+        bench.messages.clear()
         table.show(rows("a", "c", "d"))
         await pilot.pause()
         assert (table.cursor, table.cursor_key) == (1, "c")
-        assert keys(bench, Table.Moved) == ["c"]
+        assert keys(bench, Table.RowHighlighted) == ["c"]
         table.show(rows("a"))
         await pilot.pause()
         assert table.cursor_key == "a"
         table.show(ListModel())
         await pilot.pause()
         assert table.cursor == 0
-        assert keys(bench, Table.Moved) == ["c", "a", None]
+        assert keys(bench, Table.RowHighlighted) == ["c", "a", None]
 
     table = Table(COLUMNS)
     run(table, steps)
 
 
-def test_nothing_is_said_when_the_cursor_stays_where_it_is() -> None:
+def test_nothing_is_posted_when_the_cursor_stays_on_its_key() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows("a", "b"))
         await pilot.pause()
-        bench.said.clear()
+        bench.messages.clear()
         table.show(rows("a", "b", note="changed"))
         await pilot.pause()
         assert "changed" in line(table, 1)
-        assert keys(bench, Table.Moved) == []
+        assert keys(bench, Table.RowHighlighted) == []
 
     table = Table(COLUMNS)
     run(table, steps)
 
 
-def test_keep_puts_the_cursor_on_another_key() -> None:
+def test_a_cursor_key_moves_the_cursor_to_it() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows(*names(100)))
-        table.show(rows(*names(100)), keep="r60")
+        table.show(rows(*names(100)), cursor_key="r60")
         await pilot.pause()
         assert table.cursor == 60
         first, end = table.rows_in_view
         assert first <= 60 < end
-        table.show(rows(*names(100)), keep="unknown")
+        table.show(rows(*names(100)), cursor_key="unknown")
         assert table.cursor == 60
 
     table = Table(COLUMNS)
     run(table, steps)
 
 
-def test_an_empty_table_bears_every_key() -> None:
+def test_an_empty_table_accepts_every_key() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         await pilot.press("down", "up", "pagedown", "end", "home", "right", "left")
-        table.action_pick()
+        table.action_select_cursor()
         await pilot.pause()
         assert (table.cursor, table.cursor_key, table.rows_in_view) == (0, None, (0, 0))
-        assert keys(bench, Table.Picked) == []
+        assert keys(bench, Table.RowSelected) == []
 
     table = Table(COLUMNS)
     run(table, steps)
 
 
-def test_a_click_on_a_row_chooses_it_and_a_second_one_picks_it() -> None:
+def test_a_click_highlights_a_row_and_a_second_one_selects_it() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows(*names(5)))
         await pilot.pause()
         await pilot.click(table, offset=(2, 3))
         assert table.cursor_key == "r2"
-        assert keys(bench, Table.Picked) == []
+        assert keys(bench, Table.RowSelected) == []
         await pilot.click(table, offset=(2, 3), times=2)
         await pilot.pause()
-        assert keys(bench, Table.Picked) == ["r2"]
+        assert keys(bench, Table.RowSelected) == ["r2"]
         await pilot.click(table, offset=(2, 8))
         assert table.cursor_key == "r2"
 
@@ -373,14 +373,14 @@ def test_a_click_on_a_row_chooses_it_and_a_second_one_picks_it() -> None:
     run(table, steps)
 
 
-def test_a_click_on_a_heading_asks_for_that_order_where_there_is_one() -> None:
+def test_a_click_on_the_heading_of_a_sortable_column_is_posted() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows(*names(5)))
         await pilot.pause()
         await pilot.click(table, offset=(2, 0))
         await pilot.click(table, offset=(9, 0))
         await pilot.pause()
-        assert [event.column for event in bench.said if isinstance(event, Table.HeadingClicked)] == ["name"]
+        assert [event.column for event in bench.messages if isinstance(event, Table.HeaderSelected)] == ["name"]
 
     table = Table(
         (TableColumn(key="name", label="name", width=6), TableColumn(key="x", label="no", width=6, sortable=False))
@@ -388,14 +388,14 @@ def test_a_click_on_a_heading_asks_for_that_order_where_there_is_one() -> None:
     run(table, steps)
 
 
-def test_the_heading_tells_the_order() -> None:
+def test_the_headings_show_the_order() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows("a"))
-        table.order("name", descending=True)
+        table.show_order("name", descending=True)
         assert line(table, 0).startswith("name ▼")
-        table.order("name", descending=False)
+        table.show_order("name", descending=False)
         assert line(table, 0).startswith("name ▲")
-        table.order("note", descending=True)
+        table.show_order("note", descending=True)
         assert "note ▼" in line(table, 0)
         assert line(table, 0).startswith("name  ")
 
@@ -404,7 +404,7 @@ def test_the_heading_tells_the_order() -> None:
 
 
 class Growing(TableModel):
-    """As many rows as there are to be, each made when it is asked for; what was asked for is kept."""
+    """A model of any number of rows, which are made on demand; the indices asked for are recorded."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -415,26 +415,26 @@ class Growing(TableModel):
     def __len__(self) -> int:
         return self.count
 
-    def key(self, place: int) -> Hashable:
-        """The number of the row, which stays the same when others come above it."""
-        return place - self.above
+    def key(self, index: int) -> Hashable:
+        """Return the number of a row, which stays the same when rows are added above it."""
+        return index - self.above
 
-    def place(self, key: Hashable) -> int | None:
-        """Where it stands now."""
+    def index_of(self, key: Hashable) -> int | None:
+        """Return the index of a row."""
         return key + self.above if isinstance(key, int) else None
 
-    def row(self, place: int) -> Row | None:
-        """Its number."""
-        self.asked.add(place)
-        return [Cell(f"n{place - self.above}")] if self.known else None
+    def cells(self, index: int) -> Cells | None:
+        """Return a cell with the number of the row."""
+        self.asked.add(index)
+        return [Cell(f"n{index - self.above}")] if self.known else None
 
     def grow(self, above: int) -> None:
-        """More rows above the first."""
+        """Add rows above the first."""
         self.count += above
         self.above += above
 
 
-def test_of_a_million_rows_only_those_in_view_are_asked_for() -> None:
+def test_of_a_million_rows_only_those_in_view_are_requested() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         model.asked.clear()
         began = time.perf_counter()
@@ -455,11 +455,11 @@ def test_of_a_million_rows_only_those_in_view_are_asked_for() -> None:
 
 def test_a_screenful_of_a_million_rows_is_drawn_in_a_moment() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
-        table.go_to(500_000)
+        table.move_cursor(500_000)
         await pilot.pause()
         began = time.perf_counter()
         for _ in range(20):
-            table.changed()
+            table.redraw()
             lines(table)
         assert (time.perf_counter() - began) / 20 < 0.1
 
@@ -467,14 +467,14 @@ def test_a_screenful_of_a_million_rows_is_drawn_in_a_moment() -> None:
     run(table, steps, size=(140, 50))
 
 
-def test_growth_above_keeps_the_view_and_the_cursor() -> None:
+def test_rows_added_above_move_neither_the_view_nor_the_cursor() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
-        table.go_to(50)
+        table.move_cursor(50)
         await pilot.pause()
         before, key = lines(table), table.cursor_key
         for above in (1, 7, 300):
             model.grow(above)
-            table.grown(above)
+            table.show_added(above)
             await pilot.pause()
             assert lines(table) == before
             assert table.cursor_key == key
@@ -486,11 +486,11 @@ def test_growth_above_keeps_the_view_and_the_cursor() -> None:
     run(table, steps)
 
 
-def test_at_the_top_what_comes_is_shown() -> None:
+def test_at_the_top_added_rows_are_shown() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         assert table.at_top
         model.grow(3)
-        table.grown(3)
+        table.show_added(3)
         await pilot.pause()
         assert line(table, 1).startswith("n-3")
         assert table.at_top
@@ -502,11 +502,11 @@ def test_at_the_top_what_comes_is_shown() -> None:
     run(table, steps)
 
 
-def test_the_end_can_be_reached_after_growth() -> None:
+def test_the_end_can_be_reached_after_rows_were_added() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         await pilot.press("end")
         model.grow(20)
-        table.grown(20)
+        table.show_added(20)
         await pilot.press("end")
         assert lines(table)[-1] == "n19"
 
@@ -526,7 +526,7 @@ def test_the_end_can_be_reached_after_growth() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [Table, TextView])
-def test_what_grows_is_not_laid_out_anew_unless_its_bar_comes_or_goes(
+def test_growth_needs_no_new_layout_unless_the_scrollbar_appears_or_goes(
     kind: type[Table] | type[TextView], before: int, after: int, *, laid_out: bool
 ) -> None:
     widget = shown_table(rows(*names(before))) if kind is Table else TextView()
@@ -539,14 +539,14 @@ def test_what_grows_is_not_laid_out_anew_unless_its_bar_comes_or_goes(
 
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         for _ in range(3):
-            # The width too has settled, beside a bar that has come.
+            # Until the width beside the scrollbar is final.
             show(before)
             await pilot.pause()
-        laid: list[None] = []
-        bench.screen.screen_layout_refresh_signal.subscribe(bench, lambda _: laid.append(None))
+        layouts: list[None] = []
+        bench.screen.screen_layout_refresh_signal.subscribe(bench, lambda _: layouts.append(None))
         show(after)
         await pilot.pause()
-        assert bool(laid) == laid_out
+        assert bool(layouts) == laid_out
         heading = 1 if kind is Table else 0
         assert widget.virtual_size.height == after + heading
         assert widget.show_vertical_scrollbar == (after + heading > 10)
@@ -559,14 +559,14 @@ def test_what_grows_is_not_laid_out_anew_unless_its_bar_comes_or_goes(
     run(widget, steps)
 
 
-def test_rows_that_are_not_known_are_asked_for_and_drawn_when_they_are() -> None:
+def test_rows_that_are_not_known_are_requested_and_drawn_when_they_are() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         assert line(table, 1).strip() == ""
         await pilot.pause()
-        wanting = [event for event in bench.said if isinstance(event, Table.Wanting)]
-        assert (wanting[-1].first, wanting[-1].end) == (0, 9)
+        viewports = [event for event in bench.messages if isinstance(event, Table.ViewportChanged)]
+        assert (viewports[-1].first, viewports[-1].end) == (0, 9)
         model.known = True
-        table.changed()
+        table.redraw()
         assert line(table, 1).startswith("n0")
 
     model = Growing(1000)
@@ -575,21 +575,21 @@ def test_rows_that_are_not_known_are_asked_for_and_drawn_when_they_are() -> None
     run(table, steps)
 
 
-def test_scrolling_asks_for_what_comes_into_view_once_a_turn() -> None:
+def test_scrolling_posts_the_viewport_once_a_turn() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
-        bench.said.clear()
-        for place in range(100, 900, 10):
-            table.go_to(place)
+        bench.messages.clear()
+        for index in range(100, 900, 10):
+            table.move_cursor(index)
         await pilot.pause()
-        wanting = [event for event in bench.said if isinstance(event, Table.Wanting)]
-        assert 1 <= len(wanting) <= 3
-        assert (wanting[-1].first, wanting[-1].end) == table.rows_in_view
+        viewports = [event for event in bench.messages if isinstance(event, Table.ViewportChanged)]
+        assert 1 <= len(viewports) <= 3
+        assert (viewports[-1].first, viewports[-1].end) == table.rows_in_view
 
     table = shown_table(Growing(1000))
     run(table, steps)
 
 
-def test_the_cursor_is_seen_and_looks_different_without_the_focus() -> None:
+def test_the_cursor_is_visible_and_looks_different_without_the_focus() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         table.show(rows("a", "b", "c"))
         await pilot.pause()
@@ -610,110 +610,108 @@ def test_the_cursor_is_seen_and_looks_different_without_the_focus() -> None:
 def test_every_column_of_a_task_has_a_cell() -> None:
     task = scene.row(scene.task(5))
     for columns in (result_columns(WORDS), failed_columns(WORDS)):
-        drawn = {column.key: cell.text for column, cell in zip(columns, cells(task, columns, WORDS), strict=True)}
+        drawn = {column.key: cell.text for column, cell in zip(columns, task_cells(task, columns, WORDS), strict=True)}
         assert drawn["id"] == "order-48005"
         assert drawn["attempts"] == "4"
         assert drawn["outcome"].startswith(("TimeoutError", "KeyError", "ValueError"))
 
 
-def test_a_state_is_told_by_a_sign_and_a_word() -> None:
-    told = [state_cell(state, WORDS).text for state in State]
-    assert len(set(told)) == len(State)
-    assert all(text.split()[1] == state.value for text, state in zip(told, State, strict=True))
+def test_a_state_is_shown_by_a_sign_and_a_word() -> None:
+    texts = [state_cell(state, WORDS).text for state in State]
+    assert len(set(texts)) == len(State)
+    assert all(text.split()[1] == state.value for text, state in zip(texts, State, strict=True))
 
 
 def test_the_texts_of_a_task_are_cleaned() -> None:
     hostile = "\x1b[2J\x9b\x00\u202e"
     task = replace(scene.row(scene.task(5)), id=hostile, kind=hostile, payload=hostile, outcome=hostile, worker=hostile)
-    assert all(cell.text.isprintable() for cell in cells(task, result_columns(WORDS), WORDS))
+    assert all(cell.text.isprintable() for cell in task_cells(task, result_columns(WORDS), WORDS))
 
 
 @pytest.mark.parametrize(
-    ("again", "places", "left"),
+    ("again", "indices", "left"),
     [
         ((), [], [5, 6, 4, 3, 2, 1, 0]),
         ((1, 3), [4, 2], [5, 6, 4, 2, 0]),
         ((0,), [5], [5, 6, 4, 3, 2, 1]),
         ((0, 1, 2, 3, 4, 77), [5, 4, 3, 2, 1], [5, 6]),
-        # What is replaced anyway is in nobody's way.
+        # Those in the part that is replaced need not be removed.
         ((5, 6), [], [5, 6, 4, 3, 2, 1, 0]),
     ],
 )
-def test_what_ends_once_more_leaves_its_former_place(again: Sequence[int], places: list[int], left: list[int]) -> None:
+def test_a_task_that_ends_again_is_listed_once(again: Sequence[int], indices: list[int], left: list[int]) -> None:
     model = LiveTasks(result_columns(WORDS), WORDS)
-    model.listed(array("q", range(6)), {}, turned=True)
-    assert model.renew(1, array("q", [6, 5]), {}, frozenset(again)) == places
-    assert [model.key(place) for place in range(len(model))] == left
+    model.replace_all(array("q", range(6)), {}, is_reversed=True)
+    assert model.update_end(1, array("q", [6, 5]), {}, frozenset(again)) == indices
+    assert [model.key(index) for index in range(len(model))] == left
 
 
-def model_of(count: int, *, turned: bool) -> TaskModel:
-    """Tasks of which no row is known."""
+def model_of(count: int, *, is_reversed: bool) -> TaskModel:
+    """Return tasks of which no row is known."""
     model = TaskModel(result_columns(WORDS), WORDS)
-    model.listed(array("q", range(1, count + 1)), {}, turned=turned)
+    model.replace_all(array("q", range(1, count + 1)), {}, is_reversed=is_reversed)
     return model
 
 
-@pytest.mark.parametrize("turned", [True, False])
+@pytest.mark.parametrize("is_reversed", [True, False])
 @pytest.mark.parametrize("count", [1, 10, 100_000])
-def test_a_task_is_found_near_both_ends(count: int, *, turned: bool) -> None:
-    model = model_of(count, turned=turned)
-    for place in {0, count // 7 if count < 20_000 else 7, count - 1}:
-        key = model.key(place)
-        assert key == (count - place if turned else place + 1)
-        assert model.place(key) == place
-    assert model.place(0) is None
-    assert model.place("x") is None
-    assert model.place(None) is None
+def test_a_task_is_found_near_both_ends(count: int, *, is_reversed: bool) -> None:
+    model = model_of(count, is_reversed=is_reversed)
+    for index in {0, count // 7 if count < 20_000 else 7, count - 1}:
+        key = model.key(index)
+        assert key == (count - index if is_reversed else index + 1)
+        assert model.index_of(key) == index
+    assert model.index_of(0) is None
+    assert model.index_of("x") is None
+    assert model.index_of(None) is None
 
 
-def test_what_comes_is_above_in_a_list_that_is_turned_around() -> None:
-    model = model_of(3, turned=True)
-    assert model.grown(1, array("q", [9, 3, 10]), {}) == 2
-    assert model.seqs(0, 99) == [10, 3, 9, 2, 1]
-    assert model.grown(99, array("q", [7]), {}) == -4
-    assert model.seqs(-5, 99) == [7]
+def test_added_tasks_are_at_the_top_of_a_reversed_list() -> None:
+    model = model_of(3, is_reversed=True)
+    assert model.replace_end(1, array("q", [9, 3, 10]), {}) == 2
+    assert model.seqs_between(0, 99) == [10, 3, 9, 2, 1]
+    assert model.replace_end(99, array("q", [7]), {}) == -4
+    assert model.seqs_between(-5, 99) == [7]
     assert list(model.all_seqs) == [7]
 
 
-def test_rows_are_told_to_be_new_or_changed_only_when_they_are() -> None:
-    model = model_of(10, turned=True)
+def test_only_rows_that_are_new_or_changed_count_as_a_change() -> None:
+    model = model_of(10, is_reversed=True)
     row = scene.row(scene.task(3))
-    assert model.unread(0, 10)
-    assert model.row(7) is None
-    assert model.read({3: row})
-    assert not model.read({3: row})
-    found = model.row(7)
+    assert all(model.cells(index) is None for index in range(10))
+    assert model.store_rows({3: row})
+    assert not model.store_rows({3: row})
+    found = model.cells(7)
     assert found is not None
-    assert model.task(3) == row
-    assert model.task(4) is None
-    assert not model.unread(7, 8)
+    assert model.task_row(3) == row
+    assert model.task_row(4) is None
 
 
-def test_only_so_many_rows_are_kept_those_that_were_read_last() -> None:
-    model = model_of(MOST_ROWS + 100, turned=False)
+def test_the_rows_kept_are_the_last_ones_read() -> None:
+    model = model_of(MAX_ROWS + 100, is_reversed=False)
     row = scene.row(scene.task(1))
-    for seq in range(1, MOST_ROWS + 1):
-        model.read({seq: row})
-    model.read({1: row})
-    model.read(dict.fromkeys(range(MOST_ROWS + 1, MOST_ROWS + 101), row))
-    assert model.task(1) == row
-    assert [model.task(seq) for seq in (2, 101)] == [None, None]
-    assert model.task(102) == row
+    for seq in range(1, MAX_ROWS + 1):
+        model.store_rows({seq: row})
+    model.store_rows({1: row})
+    model.store_rows(dict.fromkeys(range(MAX_ROWS + 1, MAX_ROWS + 101), row))
+    assert model.task_row(1) == row
+    assert [model.task_row(seq) for seq in (2, 101)] == [None, None]
+    assert model.task_row(102) == row
 
 
-def test_marks_are_of_tasks_wherever_they_stand() -> None:
-    model = model_of(3, turned=True)
+def test_marks_stay_on_their_tasks() -> None:
+    model = model_of(3, is_reversed=True)
     model.marks.add(3)
-    assert [model.marked(place) for place in range(3)] == [True, False, False]
-    model.grown(0, array("q", [4]), {})
-    assert [model.marked(place) for place in range(4)] == [False, True, False, False]
+    assert [model.is_marked(index) for index in range(3)] == [True, False, False]
+    model.replace_end(0, array("q", [4]), {})
+    assert [model.is_marked(index) for index in range(4)] == [False, True, False, False]
 
 
 def test_a_table_draws_tasks() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         assert "order-49000" not in line(table, 1)
-        model.read({seq: scene.row(scene.task(seq)) for seq in model.seqs(*table.rows_in_view)})
-        table.changed()
+        model.store_rows({seq: scene.row(scene.task(seq)) for seq in model.seqs_between(*table.rows_in_view)})
+        table.redraw()
         assert "order-49000" in line(table, 1)
         assert "✖ failed" in line(table, 1)
         await pilot.resize_terminal(80, 12)
@@ -722,7 +720,7 @@ def test_a_table_draws_tasks() -> None:
         assert "tries" not in line(table, 0)
         assert "result" in line(table, 0)
 
-    model = model_of(1000, turned=True)
+    model = model_of(1000, is_reversed=True)
     table = shown_table(model, result_columns(WORDS))
     run(table, steps, size=(120, 12))
 
@@ -730,13 +728,13 @@ def test_a_table_draws_tasks() -> None:
 # Texts.
 
 
-def plain(*texts: str) -> list[Line]:
-    """Lines without a style."""
+def plain(*texts: str) -> list[StyledLine]:
+    """Return lines without a style."""
     return [(text, "") for text in texts]
 
 
-def numbered(count: int, first: int = 0) -> list[Line]:
-    """Lines that tell their number."""
+def numbered(count: int, first: int = 0) -> list[StyledLine]:
+    """Return lines with their numbers."""
     return plain(*(f"line {number}" for number in range(first, first + count)))
 
 
@@ -750,7 +748,7 @@ def test_lines_are_shown_from_the_first() -> None:
     run(view, steps)
 
 
-def test_long_lines_are_broken_at_the_width_and_anew_when_it_changes() -> None:
+def test_long_lines_are_wrapped_at_the_width_and_again_when_it_changes() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(plain("x" * 50, "日本語" * 10))
         await pilot.pause()
@@ -764,7 +762,7 @@ def test_long_lines_are_broken_at_the_width_and_anew_when_it_changes() -> None:
     run(view, steps)
 
 
-def test_lines_are_broken_where_the_scrollbar_begins() -> None:
+def test_lines_are_wrapped_before_the_scrollbar() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         text = "".join(f"{number:>10}" for number in range(1, 41))
         view.show(plain(text))
@@ -781,7 +779,7 @@ def test_lines_are_broken_where_the_scrollbar_begins() -> None:
     run(view, steps)
 
 
-def test_without_breaks_long_lines_are_cut_and_can_be_shifted() -> None:
+def test_without_wrapping_long_lines_are_cut_and_can_be_scrolled_sideways() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         text = "".join(f"{number:>10}" for number in range(1, 11))
         view.show(plain(text, "short"))
@@ -799,7 +797,7 @@ def test_without_breaks_long_lines_are_cut_and_can_be_shifted() -> None:
     run(view, steps)
 
 
-def test_what_comes_is_shown_as_long_as_it_is_followed() -> None:
+def test_added_lines_are_shown_while_the_end_is_followed() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(numbered(50))
         assert lines(view)[-1] == "line 49"
@@ -814,7 +812,7 @@ def test_what_comes_is_shown_as_long_as_it_is_followed() -> None:
 
 
 @pytest.mark.parametrize("key", ["up", "k", "pageup", "home", "g"])
-def test_it_is_followed_no_more_when_a_person_goes_up(key: str) -> None:
+def test_following_ends_when_the_user_scrolls_up(key: str) -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(numbered(50))
         await pilot.press(key)
@@ -822,7 +820,7 @@ def test_it_is_followed_no_more_when_a_person_goes_up(key: str) -> None:
         before = lines(view)
         view.extend(numbered(500, 50))
         assert lines(view) == before
-        view.set_follow()
+        view.follow_end()
         assert lines(view)[-1] == "line 549"
         view.extend(numbered(1, 550))
         assert lines(view)[-1] == "line 550"
@@ -831,7 +829,7 @@ def test_it_is_followed_no_more_when_a_person_goes_up(key: str) -> None:
     run(view, steps)
 
 
-def test_the_wheel_goes_three_lines_and_stops_the_following() -> None:
+def test_the_wheel_scrolls_three_lines_and_ends_the_following() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(numbered(50))
         await pilot.pause()
@@ -846,13 +844,13 @@ def test_the_wheel_goes_three_lines_and_stops_the_following() -> None:
 
 
 async def wheel(pilot: Pilot[None], view: TextView, kind: type[events.MouseScrollUp | events.MouseScrollDown]) -> None:
-    """Turn the wheel over a widget by one step."""
+    """Turn the mouse wheel over a text by one step."""
     view.post_message(kind(view, 1, 1, 0, 0, 0, False, False, False))
     await pilot.pause()
 
 
 async def shown(pilot: Pilot[None], view: TextView, first: str) -> None:
-    """Wait until this line is the first one: a text is scrolled after it has been laid out."""
+    """Wait until this line is the first in view: a text scrolls after its layout."""
     for _ in range(200):
         if lines(view)[0] == first:
             return
@@ -860,11 +858,11 @@ async def shown(pilot: Pilot[None], view: TextView, first: str) -> None:
     assert lines(view)[0] == first
 
 
-def test_keys_go_through_a_text() -> None:
+def test_keys_scroll_a_text() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show(numbered(100))
         while not (view.max_scroll_y and view.show_vertical_scrollbar):
-            # What can be scrolled is known when it has been laid out.
+            # It can be scrolled after its layout.
             await pilot.pause(0.01)
         await pilot.pause(0.1)
         for key, first in (("down", 1), ("j", 2), ("pagedown", 11), ("space", 20), ("k", 19), ("end", 90), ("home", 0)):
@@ -875,10 +873,10 @@ def test_keys_go_through_a_text() -> None:
     run(view, steps)
 
 
-def test_only_so_many_lines_are_kept() -> None:
+def test_the_number_of_lines_is_bounded() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
-        for place in range(0, 20_000, 500):
-            view.extend(numbered(500, place))
+        for first in range(0, 20_000, 500):
+            view.extend(numbered(500, first))
             assert len(view.lines) <= 100 + 2000
         assert view.lines[-1] == ("line 19999", "")
         assert lines(view)[-1] == "line 19999"
@@ -887,12 +885,12 @@ def test_only_so_many_lines_are_kept() -> None:
         view.extend(numbered(50_000))
         assert len(view.lines) <= 100 + 2000
 
-    view = TextView(follow=True, most=100)
+    view = TextView(follow=True, max_lines=100)
     run(view, steps)
 
 
 @pytest.mark.parametrize("wrap", [True, False])
-def test_the_view_stays_on_its_lines_when_lines_above_them_go(*, wrap: bool) -> None:
+def test_the_view_stays_on_its_lines_when_lines_above_are_dropped(*, wrap: bool) -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         long = [(f"line {number} " + "x" * 50, "") for number in range(3000)]
         view.show(long)
@@ -901,20 +899,20 @@ def test_the_view_stays_on_its_lines_when_lines_above_them_go(*, wrap: bool) -> 
         before = lines(view)
         view.extend(numbered(1900))
         assert lines(view) == before
-        # More lines go than the view becomes shorter by, since others come at the end; the long ones were broken.
+        # Long wrapped lines are dropped at the beginning while short ones are added at the end.
         view.extend(numbered(700, 1900))
         assert len(view.lines) == 3000
         assert lines(view) == before
 
-    view = TextView(most=3000, wrap=wrap)
+    view = TextView(max_lines=3000, wrap=wrap)
     run(view, steps)
 
 
-def test_very_many_lines_at_once_are_taken_in_quickly() -> None:
+def test_very_many_lines_are_added_quickly() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         began = time.perf_counter()
-        for place in range(0, 50_000, 500):
-            view.extend(numbered(500, place))
+        for first in range(0, 50_000, 500):
+            view.extend(numbered(500, first))
             lines(view)
         assert time.perf_counter() - began < 10.0
         assert lines(view)[-1] == "line 49999"
@@ -923,7 +921,7 @@ def test_very_many_lines_at_once_are_taken_in_quickly() -> None:
     run(view, steps)
 
 
-def test_nothing_in_a_line_is_interpreted_and_styles_are_told_apart() -> None:
+def test_nothing_in_a_line_is_interpreted() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         view.show([("[bold]x[/] $y", ""), ("bad", "bad")])
         assert lines(view)[0] == "[bold]x[/] $y"
@@ -958,7 +956,7 @@ def test_a_chart_is_drawn_with_its_scale() -> None:
     run(chart, steps)
 
 
-def test_the_newest_stands_at_the_right() -> None:
+def test_the_newest_value_is_at_the_right() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         chart.show((*(0.0,) * 10, 8.0), ())
         drawn = lines(chart)
@@ -986,7 +984,7 @@ def test_a_chart_without_values_or_without_room_is_blank() -> None:
     run(chart, steps)
 
 
-def test_two_lines_at_one_place_are_told_apart_from_each() -> None:
+def test_two_lines_at_one_place_have_a_colour_of_their_own() -> None:
     async def steps(pilot: Pilot[None], bench: Bench) -> None:
         chart.show((5.0,) * 300, (5.0,) * 300)
         both = list(chart.render_line(0))[-1].style

@@ -1,4 +1,4 @@
-"""A question with a safe answer, which has the focus."""
+"""Questions with a few answers, of which the safe one has the focus."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -14,13 +14,13 @@ from tui.translations import Translations
 
 
 class ChoiceDialog(ModalScreen[str]):
-    """Asks; gives back the id of the answer, which is empty when the person leaves it.
+    """A question. Its result is the id of the chosen answer, which is empty when the user cancels.
 
     Args:
-        tr: translates the texts of the console.
-        question: what is asked, with the number and the name of what it is about.
-        answers: id, label and look of each, the safe one first. Its id is empty.
-        more: what else is to be known.
+        tr: The translations.
+        question: The question, with the number or the names of its subjects.
+        answers: The id, the label and the CSS class of each; first the safe one, whose id is empty.
+        more: What else the user should know.
     """
 
     BINDINGS: ClassVar = [
@@ -39,18 +39,17 @@ class ChoiceDialog(ModalScreen[str]):
         self._more = more
 
     def compose(self) -> ComposeResult:
-        """The question and the answers."""
+        """Compose the question and the answers."""
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False, classes="question")
             if self._more:
                 yield Label(self._more, markup=False, classes="more")
             with Horizontal(classes="answers"):
-                for number, (name, label, look) in enumerate(self._answers):
-                    button = Button(label, id=f"answer-{number}", classes=look, name=name)
-                    yield button
+                for number, (name, label, style) in enumerate(self._answers):
+                    yield Button(label, id=f"answer-{number}", classes=style, name=name)
 
     def on_mount(self) -> None:
-        """The safe answer has the focus."""
+        """Focus the safe answer."""
         self.query_one("#answer-0", Button).focus()
 
     @on(Button.Pressed)
@@ -58,10 +57,10 @@ class ChoiceDialog(ModalScreen[str]):
         self.dismiss(event.button.name or "")
 
     def action_answer(self, answer: str) -> None:
-        """Give this answer."""
+        """Close with this answer."""
         self.dismiss(answer)
 
 
 def confirm(tr: Translations, question: str, yes: str, *, more: str = "") -> ChoiceDialog:
-    """Ask whether to do what can't be taken back without more ado."""
+    """Make a dialog that asks before an operation. Its result is `yes`, or empty."""
     return ChoiceDialog(tr, question, [("", tr("Cancel"), "-safe"), ("yes", yes, "-danger")], more=more)

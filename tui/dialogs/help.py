@@ -1,4 +1,4 @@
-"""The help of the part that has the focus, made of its commands."""
+"""The help for the focused part of the screen, made from its commands."""
 
 import textwrap
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tui.commands import Command
 from tui.translations import Translations
-from tui.widgets.text_view import Line, TextView
+from tui.widgets.text_view import StyledLine, TextView
 
 _KEY = 16
 _LABEL = 14
@@ -28,53 +28,53 @@ MOVES = (
 
 
 class HelpDialog(ModalScreen[None]):
-    """The sheet.
+    """The sheet with the keys and what they do.
 
     Args:
-        tr: translates the texts of the console.
-        parts: what has commands, with its keys as they are: title, and key and command of each.
+        tr: The translations.
+        sections: The title and the commands of each part of the screen, with the keys that they have now.
     """
 
     BINDINGS: ClassVar = [Binding("escape,q,question_mark,f1", "close", "Close")]
 
-    def __init__(self, tr: Translations, parts: Sequence[tuple[str, Sequence[tuple[str, Command]]]]) -> None:
+    def __init__(self, tr: Translations, sections: Sequence[tuple[str, Sequence[tuple[str, Command]]]]) -> None:
         super().__init__()
         self.tr = tr
-        self._parts = parts
+        self._sections = sections
         self._text = TextView(id="text")
 
     def compose(self) -> ComposeResult:
-        """The text, and the key that closes it."""
+        """Compose the text, and the key that closes it."""
         with Vertical(classes="sheet") as sheet:
             yield self._text
             yield Static(self.tr("escape close   ↑↓ scroll"), classes="hint", markup=False)
         sheet.border_title = Content(self.tr("Help"))
 
     def on_mount(self) -> None:
-        """Write the text."""
+        """Focus the text, for scrolling."""
         self._text.focus()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Write it for this width."""
-        told: list[Line] = []
-        for title, commands in self._parts:
-            told += [("", ""), (self.tr(title), "heading")]
+        """Write the text for this width."""
+        lines: list[StyledLine] = []
+        for title, commands in self._sections:
+            lines += [("", ""), (self.tr(title), "heading")]
             for key, command in commands:
-                told += self._entry(key, self.tr(command.label), self.tr(command.help))
+                lines += self._entry(key, self.tr(command.label), self.tr(command.help))
                 if command.line:
-                    told.append((f"{'':<{_KEY + _LABEL + 2}}$ {command.line}", "dim"))
-        told += [("", ""), (self.tr("In every table"), "heading")]
-        for keys, what in MOVES:
-            told += self._entry(keys, "", self.tr(what))
-        self._text.show(told[1:])
+                    lines.append((f"{'':<{_KEY + _LABEL + 2}}$ {command.line}", "dim"))
+        lines += [("", ""), (self.tr("In every table"), "heading")]
+        for keys, effect in MOVES:
+            lines += self._entry(keys, "", self.tr(effect))
+        self._text.show(lines[1:])
 
-    def _entry(self, key: str, label: str, text: str) -> list[Line]:
-        """A key, what it is called, and a sentence that is broken between words."""
-        begin = f"  {key:<{_KEY}}{label:<{_LABEL}}" if label else f"  {key:<{_KEY + _LABEL}}"
-        width = max(20, self._text.scrollable_content_region.width - len(begin) - 1)
+    def _entry(self, key: str, label: str, text: str) -> list[StyledLine]:
+        """Return the lines of a command: its key, its label, and the wrapped sentence."""
+        start = f"  {key:<{_KEY}}{label:<{_LABEL}}" if label else f"  {key:<{_KEY + _LABEL}}"
+        width = max(20, self._text.scrollable_content_region.width - len(start) - 1)
         first, *rest = textwrap.wrap(text, width) or [""]
-        return [(f"{begin}{first}", ""), *((f"{'':<{len(begin)}}{line}", "") for line in rest)]
+        return [(f"{start}{first}", ""), *((f"{'':<{len(start)}}{line}", "") for line in rest)]
 
     def action_close(self) -> None:
-        """Go back."""
+        """Close the sheet."""
         self.dismiss()

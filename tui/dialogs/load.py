@@ -1,4 +1,4 @@
-"""The orders of the load generator: how many tasks, how fast, over how many connections."""
+"""The dialog of the load generator: how many tasks, at what rate, over how many connections."""
 
 from typing import ClassVar
 
@@ -14,34 +14,34 @@ from core.client.load_command import LoadOptions
 from tui.translations import Translations
 from tui.widgets.text_input import TextInput
 
-MOST_TASKS = 100_000_000
-MOST_CONNECTIONS = 1000
-MOST_RATE = 1_000_000
+MAX_TASKS = 100_000_000
+MAX_CONNECTIONS = 1000
+MAX_RATE = 1_000_000
 WINDOW = 200
-"""How many tasks each connection may have without an answer."""
+"""Tasks that each connection may have without a reply."""
 
 
 class LoadDialog(ModalScreen[LoadOptions | None]):
-    """Asks; gives back the order, or None.
+    """The options of a load. Its result is None when the user cancels.
 
     Args:
-        tr: translates the texts of the console.
-        task: whose kind and payload every task has.
+        tr: The translations.
+        task: The task to submit many times.
     """
 
-    BINDINGS: ClassVar = [Binding("escape", "leave", "Cancel", show=False)]
+    BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", show=False)]
 
     def __init__(self, tr: Translations, task: NewSubmission) -> None:
         super().__init__()
         self.tr = tr
-        self._subject = task
-        self._trouble = Static(classes="trouble", markup=False)
+        self._template = task
+        self._error = Static(classes="trouble", markup=False)
 
     def compose(self) -> ComposeResult:
-        """The fields."""
+        """Compose the fields."""
         tr = self.tr
         with Vertical(classes="dialog"):
-            kind = self._subject.kind or "simulate"
+            kind = self._template.kind or "simulate"
             yield Label(tr("Submit many tasks of kind {kind}", kind=kind), markup=False, classes="question")
             for name, label, value in (
                 ("tasks", tr("tasks"), "1000"),
@@ -51,19 +51,19 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
                     yield TextInput(value, id=name, type="integer", compact=True)
-            yield self._trouble
+            yield self._error
             yield Static(tr("Enter begins, Escape does not"), classes="hint", markup=False)
 
     def on_mount(self) -> None:
-        """Write at once."""
+        """Focus the first field."""
         self.query_one("#tasks", Input).focus()
 
     @on(Input.Submitted)
-    def _answered(self, event: Input.Submitted) -> None:
+    def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        tasks = self._number("tasks", 1, MOST_TASKS)
-        rate = self._number("rate", 0, MOST_RATE)
-        connections = self._number("connections", 1, MOST_CONNECTIONS)
+        tasks = self._number("tasks", 1, MAX_TASKS)
+        rate = self._number("rate", 0, MAX_RATE)
+        connections = self._number("connections", 1, MAX_CONNECTIONS)
         if tasks is None or rate is None or connections is None:
             return
         self.dismiss(
@@ -72,25 +72,25 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
                 connections=connections,
                 window=WINDOW,
                 rate=float(rate) if rate else None,
-                kind=self._subject.kind or "simulate",
-                payload=self._subject.payload,
+                kind=self._template.kind or "simulate",
+                payload=self._template.payload,
                 wait=False,
             )
         )
 
-    def _number(self, name: str, least: int, most: int) -> int | None:
+    def _number(self, name: str, minimum: int, maximum: int) -> int | None:
         text = self.query_one(f"#{name}", Input).value
-        if text.isdecimal() and least <= int(text) <= most:
+        if text.isdecimal() and minimum <= int(text) <= maximum:
             return int(text)
-        told = self.tr(
-            "{name} must be a whole number from {least} to {most}",
+        error = self.tr(
+            "{name} must be a whole number from {minimum} to {maximum}",
             name=self.tr(name),
-            least=f"{least:,}",
-            most=f"{most:,}",
+            minimum=f"{minimum:,}",
+            maximum=f"{maximum:,}",
         )
-        self._trouble.update(told)
+        self._error.update(error)
         return None
 
-    def action_leave(self) -> None:
-        """Give no order."""
+    def action_cancel(self) -> None:
+        """Close without a result."""
         self.dismiss(None)

@@ -1,4 +1,4 @@
-"""Everything about one task: its way hop by hop, its payload, and what came of it."""
+"""All details of one task: its timeline, its payload and its outcome."""
 
 from typing import ClassVar
 
@@ -16,20 +16,20 @@ from tui import display_text
 from tui.messages import CopyRequested
 from tui.translations import Translations
 from tui.widgets.search_input import SearchInput
-from tui.widgets.text_view import Line, TextView
+from tui.widgets.text_view import StyledLine, TextView
 
-HOPS = ("sent", "received", "accepted", "queued", "taken", "started", "finished", "stored")
+TIMELINE = ("sent", "received", "accepted", "queued", "taken", "started", "finished", "stored")
 
 
 class TaskDetail(ModalScreen[None]):
-    """The sheet. There is one, which is written anew for each task: to make one would take longer than to draw it.
+    """The sheet of a task. One is kept for all tasks, because making a sheet takes longer than drawing it.
 
     Args:
-        tr: translates the texts of the console.
+        tr: The translations.
     """
 
     NAME = "task"
-    """By which it is kept in the app."""
+    """The name under which the app keeps the screen."""
 
     BINDINGS: ClassVar = [
         Binding("escape,q", "close", "Close"),
@@ -43,13 +43,13 @@ class TaskDetail(ModalScreen[None]):
     def __init__(self, tr: Translations) -> None:
         super().__init__()
         self.tr = tr
-        self._subject: Task | None = None
+        self._shown: Task | None = None
         self._text = TextView(id="text")
         self._search = SearchInput(tr, self._text)
         self._sheet = Vertical(classes="sheet")
 
     def compose(self) -> ComposeResult:
-        """The text, and the keys."""
+        """Compose the search, the text and the keys."""
         with self._sheet:
             yield self._search
             yield self._text
@@ -60,111 +60,111 @@ class TaskDetail(ModalScreen[None]):
             )
 
     def on_mount(self) -> None:
-        """Write what came before there was a place for it."""
+        """Write the task that was set before the sheet was mounted."""
         self._write()
 
     def on_screen_resume(self) -> None:
-        """Have the keys go to the text."""
+        """Focus the text."""
         self._text.focus()
 
     def show(self, task: Task) -> None:
-        """Write about this task, from the beginning: whatever was searched for in the one before is forgotten."""
-        self._subject = task
+        """Show a task, from the beginning and without a search."""
+        self._shown = task
         if self.is_mounted:
-            self._search.forget()
+            self._search.clear_search()
             self._write()
 
     def _write(self) -> None:
-        if self._subject is not None:
-            self._sheet.border_title = Content(self.tr("Task {id}", id=display_text.clean(self._subject.id, 64)))
+        if self._shown is not None:
+            self._sheet.border_title = Content(self.tr("Task {id}", id=display_text.clean(self._shown.id, 64)))
             self._sheet.border_subtitle = None
-            self._text.show(lines(self._subject, self.tr))
+            self._text.show(detail_lines(self._shown, self.tr))
 
     def action_close(self) -> None:
-        """End the search; without one, go back."""
-        if self._search.searching:
-            self._search.end()
+        """End the search; without one, close the sheet."""
+        if self._search.is_searching:
+            self._search.end_search()
         else:
             self.dismiss()
 
     def action_wrap(self) -> None:
-        """Break long lines, or cut them."""
+        """Wrap long lines, or cut them."""
         self._text.set_wrap(not self._text.wrap)
 
     def action_search(self) -> None:
-        """Ask what the text is searched for."""
-        self._search.begin()
+        """Start a search."""
+        self._search.start_search()
 
     def action_next_hit(self) -> None:
         """Go to the next hit."""
         self._search.step(forward=True)
 
     def action_previous_hit(self) -> None:
-        """Go to the hit before."""
+        """Go to the previous hit."""
         self._search.step(forward=False)
 
-    @on(SearchInput.Searched)
-    def _searched(self) -> None:
-        self._sheet.border_subtitle = Content(self._search.told)
+    @on(SearchInput.HitsChanged)
+    def _hits_changed(self) -> None:
+        self._sheet.border_subtitle = Content(self._search.status)
 
     def action_copy(self) -> None:
-        """Copy everything that is written here."""
+        """Copy the whole text."""
         text = "\n".join(text for text, _ in self._text.lines)
         self.app.post_message(CopyRequested(text, self.tr("the task")))
 
 
-def lines(task: Task, tr: Translations) -> list[Line]:
-    """The text about a task."""
+def detail_lines(task: Task, tr: Translations) -> list[StyledLine]:
+    """Return the text about a task."""
     return [
         *_summary(task, tr),
-        *_way(task, tr),
-        *_part(tr("Payload"), display_text.pretty(task.payload)),
-        *(_part(tr("Result"), display_text.pretty(task.result)) if task.result is not None else []),
+        *_timeline(task, tr),
+        *_section(tr("Payload"), display_text.pretty(task.payload)),
+        *(_section(tr("Result"), display_text.pretty(task.result)) if task.result is not None else []),
         *_failure(task, tr),
     ]
 
 
-def _summary(task: Task, tr: Translations) -> list[Line]:
+def _summary(task: Task, tr: Translations) -> list[StyledLine]:
     style = {"done": "good", "failed": "bad"}.get(task.state.value, "warn")
-    told = [
+    lines = [
         (f"{tr('state'):<12}{tr(task.state.value)}", style),
         (f"{tr('kind'):<12}{display_text.clean(task.kind)}", ""),
         (f"{tr('worker'):<12}{display_text.clean(task.worker or '-')}", ""),
         (f"{tr('tries'):<12}{task.attempts}", ""),
     ]
     if task.retries is not None:
-        told.append((f"{tr('retries'):<12}{task.retries}", ""))
+        lines.append((f"{tr('retries'):<12}{task.retries}", ""))
     if task.strikes:
-        told.append((tr("Its worker died {count} times while it ran.", count=task.strikes), "bad"))
+        lines.append((tr("Its worker died {count} times while it ran.", count=task.strikes), "bad"))
     if task.due_at:
-        told.append((f"{tr('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
-    return told
+        lines.append((f"{tr('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
+    return lines
 
 
-def _way(task: Task, tr: Translations) -> list[Line]:
-    told: list[Line] = [("", ""), (tr("Way"), "heading")]
+def _timeline(task: Task, tr: Translations) -> list[StyledLine]:
+    lines: list[StyledLine] = [("", ""), (tr("Way"), "heading")]
     before: float | None = None
-    for name in HOPS:
+    for name in TIMELINE:
         moment: float | None = getattr(task.times, name)
         if moment is None:
             continue
         since = "" if before is None else f"+{formatting.compact_duration(moment - before)}"
-        told.append((f"  {tr(name):<12}{formatting.timestamp(moment)}  {since}", ""))
+        lines.append((f"  {tr(name):<12}{formatting.timestamp(moment)}  {since}", ""))
         before = moment
-    return told
+    return lines
 
 
-def _part(title: str, text: str) -> list[Line]:
+def _section(title: str, text: str) -> list[StyledLine]:
     return [("", ""), (title, "heading"), *((f"  {line}", "") for line in display_text.clean_lines(text))]
 
 
-def _failure(task: Task, tr: Translations) -> list[Line]:
+def _failure(task: Task, tr: Translations) -> list[StyledLine]:
     failure = task.failure
     if failure is None:
         return []
-    told: list[Line] = [("", ""), (tr("Error"), "heading")]
-    told += [(f"  {line}", "bad") for line in display_text.clean_lines(f"{failure.type}: {failure.message}")]
+    lines: list[StyledLine] = [("", ""), (tr("Error"), "heading")]
+    lines += [(f"  {line}", "bad") for line in display_text.clean_lines(f"{failure.type}: {failure.message}")]
     if failure.traceback:
-        told += [("", ""), (tr("Traceback"), "heading")]
-        told += [(f"  {line}", "dim") for line in display_text.clean_lines(failure.traceback)]
-    return told
+        lines += [("", ""), (tr("Traceback"), "heading")]
+        lines += [(f"  {line}", "dim") for line in display_text.clean_lines(failure.traceback)]
+    return lines

@@ -1,4 +1,4 @@
-"""A question whose answer is a line of text."""
+"""A question that is answered with a line of text."""
 
 from typing import ClassVar
 
@@ -14,37 +14,37 @@ from tui.widgets.text_input import TextInput
 
 
 class TextPrompt(ModalScreen[str]):
-    """Asks; gives back the text, which is empty when the person leaves it.
+    """A question. Its result is the text, which is empty when the user cancels.
 
     Args:
-        tr: translates the texts of the console.
-        question: what is asked.
-        proposal: what stands there at first.
+        tr: The translations.
+        question: The question.
+        default: The text that the field contains at first.
     """
 
-    BINDINGS: ClassVar = [Binding("escape", "leave", "Cancel", show=False)]
+    BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", show=False)]
 
-    def __init__(self, tr: Translations, question: str, proposal: str = "") -> None:
+    def __init__(self, tr: Translations, question: str, default: str = "") -> None:
         super().__init__()
         self.tr = tr
         self._question = question
-        self._proposal = proposal
+        self._default = default
 
     def compose(self) -> ComposeResult:
-        """The question, and the place for the answer."""
+        """Compose the question and the field."""
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False, classes="question")
-            yield TextInput(self._proposal)
+            yield TextInput(self._default)
             yield Static(self.tr("Enter does it, Escape does not"), classes="hint", markup=False)
 
     def on_mount(self) -> None:
-        """Write at once."""
+        """Focus the field."""
         self.query_one(Input).focus()
 
     @on(Input.Submitted)
-    def _answered(self, event: Input.Submitted) -> None:
+    def _submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value.strip())
 
-    def action_leave(self) -> None:
-        """Give no answer."""
+    def action_cancel(self) -> None:
+        """Close with an empty text."""
         self.dismiss("")

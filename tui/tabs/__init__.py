@@ -1,4 +1,4 @@
-"""The tabs. Each is a function of the view; none knows of another, or of a service."""
+"""The tabs. Each shows the view and what feeds have read; none knows another tab or a service."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,17 +16,17 @@ _NOTHING: Mapping[str, object] = {}
 def all_tabs(
     tr: Translations, kinds: Mapping[str, str], remembered: Mapping[str, object] = _NOTHING
 ) -> Mapping[str, tuple[str, Callable[[Translations], Tab]]]:
-    """Label and maker of each, by its id, in their order.
+    """Return the label and the factory of each tab by its id, in order.
 
     Args:
-        tr: translates the texts of the console.
-        kinds: descriptions of the kinds of task that are known from the start, by name.
-        remembered: what a person has chosen the last time, by names.
+        tr: The translations.
+        kinds: The descriptions of the kinds of task known from the start, by name.
+        remembered: The user's choices of the last time, by name.
     """
     return {
-        "submit": (tr("Submit"), lambda each: SubmitTab(each, kinds, id="submit")),
-        "monitor": (tr("Monitor"), lambda each: MonitorTab(each, remembered, id="monitor")),
-        "processes": (tr("Processes"), lambda each: ProcessesTab(each, id="processes")),
-        "failed": (tr("Failed"), lambda each: FailedTab(each, id="failed")),
-        "diagram": (tr("Diagram"), lambda each: DiagramTab(each, id="diagram")),
+        "submit": (tr("Submit"), lambda tr: SubmitTab(tr, kinds, id="submit")),
+        "monitor": (tr("Monitor"), lambda tr: MonitorTab(tr, remembered, id="monitor")),
+        "processes": (tr("Processes"), lambda tr: ProcessesTab(tr, id="processes")),
+        "failed": (tr("Failed"), lambda tr: FailedTab(tr, id="failed")),
+        "diagram": (tr("Diagram"), lambda tr: DiagramTab(tr, id="diagram")),
     }

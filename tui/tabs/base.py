@@ -1,4 +1,4 @@
-"""What every tab is: made when it is first opened, shown the view while it is open, at rest while it is not."""
+"""The base of the tabs. A tab is made when it is first opened, and is given the view while it is open."""
 
 from collections.abc import Mapping
 
@@ -19,13 +19,14 @@ class Tab(Vertical):
     """One tab.
 
     Args:
-        tr: translates the texts of the console.
-        id: of the tab.
+        tr: The translations.
+        id: The id of the tab.
     """
 
     feeds: tuple[str, ...] = ()
-    """The names of the feeds that it needs while it is open."""
+    """The names of the feeds that follow new tasks while the tab is open."""
     reads_logs = False
+    """Whether the log feed follows new lines while the tab is open."""
     read_only = False
     """Whether the console changes nothing; the screen sets it before it mounts the tab."""
 
@@ -44,41 +45,41 @@ class Tab(Vertical):
         return commands.is_allowed(action, read_only=self.read_only)
 
     def show(self, view: View) -> None:
-        """Show this moment."""
+        """Show a view."""
         self.view = view
 
-    def broken(self, reason: str) -> None:
-        """Say what is wrong with this tab; the others go on."""
-        found = self.query(".fault")
-        if found:
-            found.first(Static).update(reason)
+    def show_fault(self, reason: str) -> None:
+        """Show a fault of this tab at its top."""
+        faults = self.query(".fault")
+        if faults:
+            faults.first(Static).update(reason)
         else:
             self.mount(Static(reason, classes="fault", markup=False), before=0)
 
     @property
     def remembered(self) -> Mapping[str, object]:
-        """What a person finds again the next time, by names."""
+        """The choices to restore the next time, by name."""
         return {}
 
     @property
     def first_focus(self) -> Widget | None:
-        """What has the focus when the tab is opened."""
+        """The widget to focus when the tab is opened."""
         return None
 
-    def take(self, feed: str, news: News) -> None:
-        """Take in what a feed has found."""
+    def update_from(self, feed: str, news: News) -> None:
+        """Show what a feed has found."""
 
-    def searching(self, feed: str, number: int) -> None:
-        """A feed has begun a search of this number."""
+    def expect_search(self, feed: str, number: int) -> None:
+        """Show the results of the search with this number from now on."""
 
-    def answered(self, answer: SubmissionEvent) -> None:
-        """Take in what has come of what the tab has asked for."""
+    def show_submission(self, event: SubmissionEvent) -> None:
+        """Show the progress or the end of a submission."""
 
-    def settled(self) -> None:
-        """Look anew for what has failed: something was done about it."""
+    def reload_failed(self) -> None:
+        """Search for failed tasks again, after some were retried or discarded."""
 
-    def take_logs(self, news: LogBatch) -> None:
-        """Take in lines of logs."""
+    def add_logs(self, news: LogBatch) -> None:
+        """Show log lines that were read."""
 
-    def choosing(self, number: int) -> None:
-        """The logs of a choice of this number are being read."""
+    def expect_logs(self, number: int) -> None:
+        """Show the lines of the request with this number from now on."""

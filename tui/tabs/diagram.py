@@ -1,4 +1,4 @@
-"""The tab that draws the system: the parts that run, and on each way between them how much goes over it."""
+"""The tab with the diagram of the system: its parts, and the counts and rates between them."""
 
 from textual.app import ComposeResult
 
@@ -10,26 +10,26 @@ from tui.widgets.panel import Panel
 
 
 class DiagramTab(Tab):
-    """The picture."""
+    """The diagram in a panel."""
 
     def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(tr, id=id)
         self._diagram = Diagram(tr)
 
     def compose(self) -> ComposeResult:
-        """The picture in its frame."""
+        """Compose the panel."""
         panel = Panel(id="picture")
-        panel.titled(self.tr("The way of a task"), count=self.tr("counts and rates of this moment"))
+        panel.set_title(self.tr("The way of a task"), subtitle=self.tr("counts and rates of this moment"))
         panel.can_focus = True
         with panel:
             yield self._diagram
 
     @property
     def first_focus(self) -> Panel:
-        """The frame, so that the keys of everywhere count."""
+        """The panel: with a focus, the global keys work."""
         return self.query_one("#picture", Panel)
 
     def show(self, view: View) -> None:
-        """Show this moment."""
+        """Show a view."""
         super().show(view)
         self._diagram.show_view(view)

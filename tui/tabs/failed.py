@@ -1,4 +1,4 @@
-"""The tab of what has failed: the error in the table itself, and what can be done about it, and undone."""
+"""The tab of the failed tasks, with their errors, and the commands that retry, discard and undo."""
 
 from typing import ClassVar, Literal
 
@@ -19,47 +19,47 @@ FEED = "failed"
 
 
 class Failures(TaskBrowser, inherit_bindings=False):
-    """Failed tasks, which can be marked, retried and discarded."""
+    """The failed tasks, which can be marked, retried and discarded."""
 
     BINDINGS: ClassVar = commands.bindings(commands.FAILED)
 
     def action_mark(self) -> None:
-        """Mark the task, or take the mark away, and go on to the next."""
+        """Mark or unmark the task, and move to the next."""
         key = self.table.cursor_key
         if isinstance(key, int):
             self.model.marks ^= {key}
-            self.table.changed()
+            self.table.redraw()
             self.table.action_move(1)
-            self._title_it()
+            self._update_title()
 
     def action_mark_all(self) -> None:
-        """Mark everything that is found, or nothing."""
-        everything = self.model.all_seqs
-        if len(self.model.marks) == len(everything):
+        """Mark all tasks found; when all are marked, unmark them."""
+        seqs = self.model.all_seqs
+        if len(self.model.marks) == len(seqs):
             self.model.marks.clear()
         else:
-            self.model.marks = set(everything)
-        self.table.changed()
-        self._title_it()
+            self.model.marks = set(seqs)
+        self.table.redraw()
+        self._update_title()
 
     def action_settle(self, what: Literal["retry", "discard"]) -> None:
-        """Have what is marked run once more, or have done with it; without marks the task under the cursor."""
+        """Retry or discard the marked tasks, or the one under the cursor."""
         key = self.table.cursor_key
-        chosen = sorted(self.model.marks) or ([key] if isinstance(key, int) else [])
-        if chosen:
-            self.post_message(BulkActionRequested(BulkAction(what), chosen, self.matching))
+        seqs = sorted(self.model.marks) or ([key] if isinstance(key, int) else [])
+        if seqs:
+            self.post_message(BulkActionRequested(BulkAction(what), seqs, self.matching))
 
     def action_undo(self) -> None:
-        """Take back the last of these."""
+        """Undo the last retry or discard."""
         self.post_message(UndoRequested())
 
-    def refreshed(self) -> None:
-        """Look anew: what was settled is no longer here."""
+    def reload(self) -> None:
+        """Search again."""
         self._search()
 
 
 class FailedTab(Tab):
-    """Everything that has failed."""
+    """The failed tasks."""
 
     feeds = (FEED,)
 
@@ -76,7 +76,7 @@ class FailedTab(Tab):
         )
 
     def compose(self) -> ComposeResult:
-        """The table."""
+        """Compose the table."""
         yield self.failures
 
     @property
@@ -84,14 +84,14 @@ class FailedTab(Tab):
         """The table."""
         return self.failures.table
 
-    def take(self, feed: str, news: News) -> None:
-        """Take in what was found."""
-        self.failures.take(news)
+    def update_from(self, feed: str, news: News) -> None:
+        """Show what the feed has found."""
+        self.failures.update_from(news)
 
-    def settled(self) -> None:
-        """Look anew: what was retried or discarded is no longer here."""
-        self.failures.refreshed()
+    def reload_failed(self) -> None:
+        """Search again, after tasks were retried or discarded."""
+        self.failures.reload()
 
-    def searching(self, feed: str, number: int) -> None:
-        """The search has begun."""
-        self.failures.searching(number)
+    def expect_search(self, feed: str, number: int) -> None:
+        """Show the results of the search with this number from now on."""
+        self.failures.expect(number)

@@ -1,4 +1,4 @@
-"""The tab that shows the work: a row for each worker, what comes in and goes out, and everything that has ended."""
+"""The tab that shows the work: the workers, a chart of tasks in and out, and the results."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from core.repository.search import NEWEST_FIRST, SortOrder
-from core.repository.search import SortColumn as By
+from core.repository.search import NEWEST_FIRST, SortColumn, SortOrder
 from tui.messages import WorkerSelected
 from tui.tabs.base import Tab
 from tui.task_feed import News
@@ -18,7 +17,7 @@ from tui.widgets.chart import RateChart
 from tui.widgets.panel import Panel
 from tui.widgets.task_browser import TaskBrowser
 from tui.widgets.task_rows import result_columns
-from tui.widgets.worker_panel import Workers
+from tui.widgets.worker_panel import WorkerPanel
 
 FEED = "results"
 
@@ -27,16 +26,16 @@ class MonitorTab(Tab):
     """Workers above, results below.
 
     Args:
-        tr: translates the texts of the console.
-        remembered: the filter and the order of the last time.
-        id: of the tab.
+        tr: The translations.
+        remembered: The filter and the order of the last time.
+        id: The id of the tab.
     """
 
     feeds = (FEED,)
 
     def __init__(self, tr: Translations, remembered: Mapping[str, object], *, id: str) -> None:
         super().__init__(tr, id=id)
-        self._workers = Workers(tr, id="workers")
+        self._workers = WorkerPanel(tr, id="workers")
         self.chart = RateChart(id="chart")
         self.results = TaskBrowser(
             tr,
@@ -50,11 +49,11 @@ class MonitorTab(Tab):
         )
 
     def compose(self) -> ComposeResult:
-        """The parts."""
+        """Compose the workers, the chart and the results."""
         with Horizontal(id="above"):
             yield self._workers
             panel = Panel(id="flow")
-            panel.titled(self.tr("In and out"), count=self.tr("tasks/s, 5 minutes"))
+            panel.set_title(self.tr("In and out"), subtitle=self.tr("tasks/s, 5 minutes"))
             with panel:
                 yield self.chart
         yield self.results
@@ -67,36 +66,36 @@ class MonitorTab(Tab):
 
     @property
     def first_focus(self) -> Widget:
-        """The results."""
+        """The table of the results."""
         return self.results.table
 
     def show(self, view: View) -> None:
-        """Show this moment."""
+        """Show a view."""
         super().show(view)
         self._workers.show(view)
         self.chart.show(view.chart.taken_in, view.chart.ended)
 
-    def take(self, feed: str, news: News) -> None:
-        """Take in results."""
-        self.results.take(news)
+    def update_from(self, feed: str, news: News) -> None:
+        """Show what the feed has found."""
+        self.results.update_from(news)
 
-    def searching(self, feed: str, number: int) -> None:
-        """The search for results has begun."""
-        self.results.searching(number)
+    def expect_search(self, feed: str, number: int) -> None:
+        """Show the results of the search with this number from now on."""
+        self.results.expect(number)
 
     @on(WorkerSelected)
     def _show_results_of(self, event: WorkerSelected) -> None:
-        """From a worker to its results, the slowest first, so that the next Enter tells the reason."""
+        """Show the results of a worker, the slowest first, so that the next Enter shows why."""
         event.stop()
         if event.name:
             quoted = f'"{event.name}"' if " " in event.name else event.name
-            self.results.look_for(f"worker:{quoted}", SortOrder(By.TOOK))
+            self.results.search_for(f"worker:{quoted}", SortOrder(SortColumn.TOOK))
         else:
-            self.results.look_for("", NEWEST_FIRST)
+            self.results.search_for("", NEWEST_FIRST)
         self.results.table.focus()
 
 
 def _order(remembered: Mapping[str, object]) -> SortOrder:
-    known = {column.value: column for column in By}
+    known = {column.value: column for column in SortColumn}
     column = known.get(str(remembered.get("sort", "")), NEWEST_FIRST.column)
     return SortOrder(column, remembered.get("descending", True) is not False)

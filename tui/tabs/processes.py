@@ -1,4 +1,4 @@
-"""The tab of the local processes: what the supervisor runs, what it can be told, and what the processes say."""
+"""The tab of the local processes and their logs."""
 
 from textual import on
 from textual.app import ComposeResult
@@ -24,33 +24,33 @@ class ProcessesTab(Tab):
         self.logs = LogPanel(tr, id="logs")
 
     def compose(self) -> ComposeResult:
-        """The parts."""
+        """Compose the processes and the logs."""
         yield self.processes
         yield self.logs
 
     def on_mount(self) -> None:
-        """Begin with all logs."""
+        """Request the logs of all processes."""
         self.post_message(LogsRequested(None))
 
     @property
     def first_focus(self) -> Widget:
-        """The processes."""
+        """The table of the processes."""
         return self.processes.table
 
     def show(self, view: View) -> None:
-        """Show this moment."""
+        """Show a view."""
         super().show(view)
         self.processes.show(view)
 
     @on(LogsRequested)
-    def _choose(self, event: LogsRequested) -> None:
-        """Say whose log it is; the message goes on to the screen, which has it read."""
-        self.logs.choose(event.names[0] if event.names else "")
+    def _show_log(self, event: LogsRequested) -> None:
+        """Prepare the panel. The message bubbles on to the screen, which reads the log."""
+        self.logs.show_log_of(event.names[0] if event.names else "")
 
-    def choosing(self, number: int) -> None:
-        """The logs of a choice are on their way."""
-        self.logs.choosing(number)
+    def expect_logs(self, number: int) -> None:
+        """Show the lines of the request with this number from now on."""
+        self.logs.expect(number)
 
-    def take_logs(self, news: LogBatch) -> None:
-        """Take in lines."""
-        self.logs.take(news)
+    def add_logs(self, news: LogBatch) -> None:
+        """Show log lines that were read."""
+        self.logs.add(news)

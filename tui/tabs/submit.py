@@ -1,4 +1,4 @@
-"""The tab that submits tasks: one, each line of many, or a load; and what becomes of them."""
+"""The tab that submits tasks: one, one for each line, or a load, and shows their outcomes."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -39,7 +39,7 @@ FEED = "submitted"
 
 
 class SubmitTab(Tab):
-    """The form, how far a long submission is, and what was submitted."""
+    """The form, the progress of a long submission, and the tasks that were submitted."""
 
     BINDINGS: ClassVar = commands.bindings(commands.SUBMIT)
     feeds = (FEED,)
@@ -49,11 +49,11 @@ class SubmitTab(Tab):
         self._form = SubmitForm(tr, kinds, id="form")
         self._history = SubmissionHistory(tr, id="history")
         self._bar = ProgressBar(show_eta=False, show_percentage=False, id="bar")
-        self._told = Static(id="told", markup=False)
-        self._progress = Horizontal(self._bar, self._told, id="progress")
+        self._status = Static(id="status", markup=False)
+        self._progress = Horizontal(self._bar, self._status, id="progress")
 
     def compose(self) -> ComposeResult:
-        """The parts."""
+        """Compose the form, the progress and the history."""
         self._progress.display = False
         with Vertical():
             yield self._form
@@ -61,7 +61,7 @@ class SubmitTab(Tab):
             yield self._history
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The editor can only be left by whoever is in it."""
+        """Enable the command that leaves the form only while the focus is in it."""
         focused = self.screen.focused
         if action == "leave" and (focused is None or self._form not in focused.ancestors):
             return False
@@ -69,62 +69,62 @@ class SubmitTab(Tab):
 
     @property
     def first_focus(self) -> Widget:
-        """The payload."""
+        """The editor of the payload."""
         return self._form.payload
 
     def show(self, view: View) -> None:
-        """Offer the kinds that others have submitted."""
+        """Offer the kinds that were submitted of late, by any client."""
         super().show(view)
-        self._form.learn(view.kinds)
+        self._form.add_kinds(view.kinds)
 
-    def take(self, feed: str, news: News) -> None:
-        """Take in what has become of what was submitted."""
+    def update_from(self, feed: str, news: News) -> None:
+        """Show the outcomes that the feed has read."""
         if isinstance(news, RowsReadById):
-            self._history.read(news.rows)
+            self._history.update_rows(news.rows)
 
-    def answered(self, answer: SubmissionEvent) -> None:
-        """Take in what has come of what was asked for."""
-        match answer:
+    def show_submission(self, event: SubmissionEvent) -> None:
+        """Show the progress or the end of a submission."""
+        match event:
             case SubmissionAccepted():
-                self._history.add(answer)
-                # What is typed next takes its place; Enter submits the same once more.
+                self._history.add(event)
+                # Typing replaces the payload; Enter submits the same again.
                 self._form.payload.select_all()
                 self.post_message(RowsRequested(FEED, ids=self._history.ids))
             case SubmissionProgress():
-                self._show_progress(answer)
+                self._show_progress(event)
             case SubmissionFinished():
-                self._show_end(answer)
+                self._show_tally(event)
             case SubmissionRefused(reason=reason):
-                self._told.update(display_text.clean(reason, 300))
-                self._told.set_class(True, "-bad")
+                self._status.update(display_text.clean(reason, 300))
+                self._status.set_class(True, "-bad")
                 self._progress.display = True
                 self._bar.display = False
 
-    def _show_progress(self, progressed: SubmissionProgress) -> None:
-        tr, count, total, share = self.tr, progressed.count, progressed.total, progressed.share
-        rate = formatting.rate(count / progressed.seconds) if progressed.seconds > 0 else "0"
-        told = formatting.count(count)
+    def _show_progress(self, progress: SubmissionProgress) -> None:
+        tr, count, total, share = self.tr, progress.count, progress.total, progress.share
+        rate = formatting.rate(count / progress.seconds) if progress.seconds > 0 else "0"
+        count_text = formatting.count(count)
         if total is None and share is not None:
             self._bar.update(total=1.0, progress=share)
             text = tr(
                 "{count} answered · {percent}% of the file · {rate}/s · F8 cancels",
-                count=told,
+                count=count_text,
                 percent=int(100 * share),
                 rate=rate,
             )
         else:
             self._bar.update(total=total, progress=count)
             of = tr(" of {total}", total=formatting.count(total)) if total is not None else ""
-            text = tr("{count}{of} answered · {rate}/s · F8 cancels", count=told, of=of, rate=rate)
+            text = tr("{count}{of} answered · {rate}/s · F8 cancels", count=count_text, of=of, rate=rate)
         self._progress.display = True
         self._bar.display = total is not None or share is not None
-        self._told.update(text)
-        self._told.set_class(False, "-bad")
+        self._status.update(text)
+        self._status.set_class(False, "-bad")
 
-    def _show_end(self, finished: SubmissionFinished) -> None:
+    def _show_tally(self, finished: SubmissionFinished) -> None:
         tr, tally = self.tr, finished.tally
         rate = formatting.rate(tally.accepted / tally.seconds) if tally.seconds > 0 else "0"
-        told = [
+        parts = [
             tr(
                 "{count} accepted in {span} ({rate}/s)",
                 count=formatting.count(tally.accepted),
@@ -134,9 +134,9 @@ class SubmitTab(Tab):
         ]
         if tally.latency_p50 is not None:
             p50, p99 = map(formatting.compact_duration, (tally.latency_p50, tally.latency_p99))
-            told.append(f"p50 {p50}, p99 {p99}")
+            parts.append(f"p50 {p50}, p99 {p99}")
         if tally.refused:
-            told.append(
+            parts.append(
                 tr(
                     "{count} refused: {reason}",
                     count=tally.refused,
@@ -144,26 +144,26 @@ class SubmitTab(Tab):
                 )
             )
         if finished.cancelled:
-            told.append(tr("cancelled"))
+            parts.append(tr("cancelled"))
         self._progress.display = True
         self._bar.display = False
-        self._told.update(" · ".join(told))
-        self._told.set_class(bool(tally.refused), "-bad")
+        self._status.update(" · ".join(parts))
+        self._status.set_class(bool(tally.refused), "-bad")
 
-    # What the commands do.
+    # Actions of the commands.
 
-    @on(PayloadEditor.Sent)
-    def _sent(self, event: PayloadEditor.Sent) -> None:
+    @on(PayloadEditor.Submitted)
+    def _payload_submitted(self, event: PayloadEditor.Submitted) -> None:
         event.stop()
         self.action_send()
 
     @on(Input.Submitted)
-    def _field_done(self, event: Input.Submitted) -> None:
+    def _field_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.action_send()
 
-    def _written(self) -> NewSubmission | None:
-        """The task that is written; says what is wrong with it."""
+    def _read_task(self) -> NewSubmission | None:
+        """Return the task in the form; None, after a notification, when a field is wrong."""
         try:
             return payloads.task_of(self._form.draft, self.tr)
         except DraftError as error:
@@ -171,32 +171,32 @@ class SubmitTab(Tab):
             return None
 
     def action_send(self) -> None:
-        """Submit what is written."""
-        task = self._written()
+        """Submit the task in the form."""
+        task = self._read_task()
         if task is not None:
             self.post_message(SubmitRequested(task))
 
     def action_send_lines(self) -> None:
-        """Submit each line as a task of its own."""
-        task = self._written()
+        """Submit each line of the payload as a task."""
+        task = self._read_task()
         if task is not None:
             draft = self._form.draft
             self.post_message(BulkSubmitRequested(task, text=draft.payload, as_text=draft.as_text))
 
     def action_send_file(self) -> None:
-        """Submit each line of a file."""
-        task = self._written()
+        """Submit each line of a file as a task."""
+        task = self._read_task()
         if task is not None:
             self.post_message(BulkSubmitRequested(task, as_text=self._form.draft.as_text))
 
     def action_load(self) -> None:
-        """Submit many tasks at a rate."""
-        task = self._written()
+        """Submit many tasks at a steady rate."""
+        task = self._read_task()
         if task is not None:
             self.post_message(LoadRequested(task))
 
     def action_edit(self) -> None:
-        """Write the payload in an editor of one's own."""
+        """Edit the payload in the user's own editor."""
         self.post_message(EditRequested(self._form.payload.text, self._edited))
 
     def _edited(self, text: str) -> None:
@@ -204,15 +204,15 @@ class SubmitTab(Tab):
         self._form.payload.focus()
 
     def action_leave(self) -> None:
-        """Leave the editor."""
+        """Move the focus out of the form."""
         self._history.table.focus()
 
     def action_again(self) -> None:
-        """Take a former submission up again."""
-        chosen = self._history.chosen
-        if chosen is None:
+        """Fill the form with the submission under the cursor."""
+        selected = self._history.selected
+        if selected is None:
             self.post_message(NotificationRequested(self.tr("Nothing was submitted from here yet."), trouble=True))
             return
-        payload = chosen.task.payload
-        self._form.write(chosen.task, payload if isinstance(payload, str) else display_text.as_json(payload))
+        payload = selected.task.payload
+        self._form.fill(selected.task, payload if isinstance(payload, str) else display_text.as_json(payload))
         self._form.payload.focus()

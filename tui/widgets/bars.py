@@ -1,4 +1,4 @@
-"""The lines around the tabs: what runs, the ledger, the tabs themselves, and the keys of the part with the focus."""
+"""The lines around the tabs: the state of the system, the ledger, the tabs, and the keys of the focused part."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ _LIGHTS = {
     Health.EMPTY: ("○", "light--empty"),
     Health.UNKNOWN: ("○", "light--empty"),
 }
-_MOST_KEYS = 7
-_PLACES = {name: place for place, name in enumerate(BY_ID)}
+_MAX_KEYS = 7
+_ORDER = {name: index for index, name in enumerate(BY_ID)}
 
 
 class _ViewLine(Widget):
-    """One line that is a function of the view."""
+    """One line that is drawn from the view."""
 
     def __init__(self, tr: Translations, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -38,7 +38,7 @@ class _ViewLine(Widget):
         self._drawn: tuple[str, Sequence[Span]] = ("", ())
 
     def show(self, view: View) -> None:
-        """Draw this moment, if it looks any different."""
+        """Draw the view, if the line looks any different."""
         self.view = view
         line = self.render()
         drawn = (line.plain, line.spans)
@@ -48,11 +48,11 @@ class _ViewLine(Widget):
 
     @abstractmethod
     def render(self) -> Content:
-        """The line."""
+        """Return the line."""
 
 
 class Header(_ViewLine):
-    """What runs, and how it is."""
+    """The name and the state of the system, and where it runs."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "header--name",
@@ -66,10 +66,10 @@ class Header(_ViewLine):
     frozen = False
     read_only = False
     note = ""
-    """How far something is that takes long."""
+    """The progress of long operations."""
 
     def render(self) -> Content:
-        """Name and light on the left, surroundings on the right as far as there is room for them."""
+        """Return the name and the state at the left, and at the right as much of the location as fits."""
         view, tr = self.view, self.tr
         sign, style = _LIGHTS[view.light]
         left: list[tuple[str, str]] = [
@@ -85,14 +85,13 @@ class Header(_ViewLine):
             left.append((f"  {tr('FROZEN')}", "header--frozen"))
         if self.read_only:
             left.append((f"  {tr('read only')}", "header--dim"))
-        return self._spread(left, self._around())
+        return self._justified(left, self._location())
 
-    def _around(self) -> list[str]:
+    def _location(self) -> list[str]:
         view = self.view
-        told = [view.broker, view.database, view.directory]
-        return [display_text.clean(text, 60) for text in told if text]
+        return [display_text.clean(text, 60) for text in (view.broker, view.database, view.directory) if text]
 
-    def _spread(self, left: Sequence[tuple[str, str]], right: list[str]) -> Content:
+    def _justified(self, left: Sequence[tuple[str, str]], right: list[str]) -> Content:
         clock = formatting.time_of_day(self.view.now) if self.view.now else ""
         used = sum(cell_len(text) for text, _ in left) + cell_len(clock) + 2
         while right and used + sum(cell_len(text) + 3 for text in right) > self.size.width:
@@ -107,24 +106,24 @@ class Header(_ViewLine):
 
 
 class LedgerLine(_ViewLine):
-    """Where every task is: the books in one line."""
+    """The ledger in one line, with the rates and dead letters."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"ledger--label", "ledger--number", "ledger--failed", "ledger--rate"}
 
     def render(self) -> Content:
-        """Numbers and what they count; words are left out where there is no room."""
-        for brief in range(4):
-            line = self._line(brief)
+        """Return the most detailed line that fits."""
+        for brevity in range(4):
+            line = self._line(brevity)
             if line.cell_length <= self.size.width:
                 return line
         return line.truncate(self.size.width, ellipsis=True)
 
-    def _line(self, brief: int) -> Content:
+    def _line(self, brevity: int) -> Content:
         view, tr = self.view, self.tr
         ledger, snapshot = view.ledger, view.snapshot
         label, number = self.get_visual_style("ledger--label"), self.get_visual_style("ledger--number")
         failed, rate = self.get_visual_style("ledger--failed"), self.get_visual_style("ledger--rate")
-        say = formatting.count if brief == 0 else formatting.short
+        number_format = formatting.count if brevity == 0 else formatting.short
         waiting = ledger.waiting + ledger.queued + ledger.retrying
         counts = [
             (ledger.total, tr("accepted"), number),
@@ -133,23 +132,23 @@ class LedgerLine(_ViewLine):
             (ledger.done, tr("done|many"), number),
             (ledger.failed, tr("failed|many"), failed if ledger.failed else number),
         ]
-        if brief > 2:
-            counts = [each for each in counts if each[1] != tr("running")]
-        if ledger.cancelled and brief < 2:
+        if brevity > 2:
+            counts = [entry for entry in counts if entry[1] != tr("running")]
+        if ledger.cancelled and brevity < 2:
             counts.append((ledger.cancelled, tr("cancelled|many"), number))
         parts: list[object] = [(" ", label)]
-        for place, (count, name, style) in enumerate(counts):
-            gap = "" if place == 0 else "  " if brief < 2 else " "
-            parts += [(gap, label), (say(count), style), (f" {name}", label)]
-        if brief > 2:
+        for index, (count, name, style) in enumerate(counts):
+            gap = "" if index == 0 else "  " if brevity < 2 else " "
+            parts += [(gap, label), (number_format(count), style), (f" {name}", label)]
+        if brevity > 2:
             return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
         parts += [
-            ("   ↓" if brief < 2 else "  ↓", label),
+            ("   ↓" if brevity < 2 else "  ↓", label),
             (f"{formatting.rate(snapshot.rate_in)}/s", rate),
             (" ↑", label),
             (f"{formatting.rate(snapshot.rate_out)}/s", rate),
         ]
-        if brief == 0 and snapshot.depth is not None and snapshot.depth.dead:
+        if brevity == 0 and snapshot.depth is not None and snapshot.depth.dead:
             parts += [("  ", label), (f"{snapshot.depth.dead:,}", failed), (f" {tr('dead letters')}", label)]
         return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
 
@@ -158,14 +157,14 @@ class TabBar(Widget):
     """The tabs by number.
 
     Args:
-        tabs: their ids and labels.
-        id: of the widget.
+        tabs: The id and the label of each tab.
+        id: The id of the widget.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"tabs--tab", "tabs--active", "tabs--number", "tabs--count"}
 
-    class Chosen(Message):
-        """A tab was clicked."""
+    class TabSelected(Message):
+        """Posted when a tab is clicked."""
 
         def __init__(self, tab: str) -> None:
             super().__init__()
@@ -178,29 +177,29 @@ class TabBar(Widget):
         self._active = tabs[0][0]
 
     def show(self, active: str) -> None:
-        """Show which tab is open."""
+        """Highlight the open tab."""
         self._active = active
         self.refresh()
 
-    def count(self, tab: str, number: int) -> None:
-        """Show a number beside a tab's name; none for 0."""
+    def set_count(self, tab: str, number: int) -> None:
+        """Show a number beside the label of a tab, unless it is 0."""
         if self._counts.get(tab, 0) != number:
             self._counts[tab] = number
             self.refresh()
 
     def render(self) -> Content:
-        """The tabs in a line."""
+        """Return the tabs in a line."""
         parts: list[Content] = []
         for number, (tab, label) in enumerate(self._tabs, 1):
             active = tab == self._active
             name = self.get_visual_style("tabs--active" if active else "tabs--tab")
             sign = self.get_visual_style("tabs--active" if active else "tabs--number")
             count = self._counts.get(tab, 0)
-            each = [Content.styled(f" {number} ", sign), Content.styled(f"{label} ", name)]
+            texts = [Content.styled(f" {number} ", sign), Content.styled(f"{label} ", name)]
             if count:
                 style = self.get_visual_style("tabs--active" if active else "tabs--count")
-                each.append(Content.styled(f"{formatting.short(count)} ", style))
-            parts.append(Content("").join(each))
+                texts.append(Content.styled(f"{formatting.short(count)} ", style))
+            parts.append(Content("").join(texts))
         return Content(" ").join([Content(""), *parts])
 
     def on_click(self, event: events.Click) -> None:
@@ -210,59 +209,59 @@ class TabBar(Widget):
             count = self._counts.get(tab, 0)
             end += cell_len(f" 1 {label} ") + (cell_len(formatting.short(count)) + 1 if count else 0) + 1
             if event.x < end:
-                self.post_message(self.Chosen(tab))
+                self.post_message(self.TabSelected(tab))
                 return
 
 
 class KeyBar(Widget):
-    """The keys of the part that has the focus: one widget, however many keys."""
+    """The keys of the focused part, in one widget, however many there are."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"keys--key", "keys--label"}
 
     def __init__(self, tr: Translations, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._tr = tr
-        self._places: list[tuple[int, int, str]] = []
+        self._spans: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
-        """Draw anew when other keys count."""
+        """Redraw when other keys are active."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
 
     def render(self) -> Content:
-        """Key and label, as many as there is room for; those of everywhere come last."""
+        """Return keys and labels, as many as fit; the global ones come last."""
         key_style, label_style = self.get_visual_style("keys--key"), self.get_visual_style("keys--label")
         shown = self._shown()
         parts: list[tuple[str, object]] = []
-        self._places = []
+        self._spans = []
         used = 0
         for key, label, action in shown:
             length = cell_len(key) + cell_len(label) + 4
             if used + length > self.size.width:
                 break
-            self._places.append((used, used + length, action))
+            self._spans.append((used, used + length, action))
             parts += [(f" {key} ", key_style), (f"{label}  ", label_style)]
             used += length
         return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
 
     def _shown(self) -> list[tuple[str, str, str]]:
-        found: dict[str, tuple[str, str, str]] = {}
+        entries: dict[str, tuple[str, str, str]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
             command = BY_ID.get(binding.id or "")
-            if command is None or not command.footer or not active.enabled or command.id in found:
+            if command is None or not command.footer or not active.enabled or command.id in entries:
                 continue
             key = self.app.get_key_display(binding)
-            found[command.id] = (key, self._tr(command.label), command.id)
-        # A key of one's own changes the order in which Textual has them: the parts as they are, each in our order.
-        parts = list(dict.fromkeys(BY_ID[name].where for name in found))
-        names = sorted(found, key=lambda name: (parts.index(BY_ID[name].where), _PLACES[name]))
-        own = [found[name] for name in names if not name.startswith("app.")]
-        common = [found[name] for name in names if name.startswith("app.")]
-        return [*own[: _MOST_KEYS - len(common)], *common]
+            entries[command.id] = (key, self._tr(command.label), command.id)
+        # A key that the user has changed comes elsewhere in Textual's order: sort each part as the commands are listed.
+        parts = list(dict.fromkeys(BY_ID[name].where for name in entries))
+        names = sorted(entries, key=lambda name: (parts.index(BY_ID[name].where), _ORDER[name]))
+        local = [entries[name] for name in names if not name.startswith("app.")]
+        common = [entries[name] for name in names if name.startswith("app.")]
+        return [*local[: _MAX_KEYS - len(common)], *common]
 
     async def on_click(self, event: events.Click) -> None:
-        """Do what the key that was clicked does."""
-        for begin, end, command_id in self._places:
+        """Run the command of the key that was clicked."""
+        for begin, end, command_id in self._spans:
             if begin <= event.x < end:
                 for active in self.screen.active_bindings.values():
                     if active.binding.id == command_id:

@@ -1,4 +1,4 @@
-"""The tasks of a list that grows, each in one place: one that ends once more leaves the place of the first time."""
+"""The tasks of a list that grows. Each is listed once: a task that ends again leaves its former row."""
 
 from array import array
 from collections.abc import Collection, Mapping
@@ -9,17 +9,19 @@ from tui.widgets.task_rows import TaskModel
 
 
 class LiveTasks(TaskModel):
-    """Takes in what a feed tells of a list that grows."""
+    """A model that follows the growth of a list."""
 
-    def renew(self, cut: int, seqs: "array[int]", rows: Mapping[int, TaskRow], again: Collection[int]) -> list[int]:
-        """The last `cut` numbers are replaced by others; the places, before that, from which tasks were taken out.
+    def update_end(
+        self, cut: int, seqs: "array[int]", rows: Mapping[int, TaskRow], again: Collection[int]
+    ) -> list[int]:
+        """Replace the last `cut` numbers. Returns the former indices of the tasks that were removed further down.
 
         Args:
-            cut: how many.
-            seqs: the others.
-            rows: of some of them.
-            again: those of them that may stand further down already. They are looked for in the whole list, in one
-                go for all of them, and only when there are any.
+            cut: How many numbers are replaced.
+            seqs: The numbers that replace them.
+            rows: The rows of some of these.
+            again: Those of `seqs` that may be listed further down already. The whole list is searched for them, once,
+                and only when there are any.
         """
         size = len(self._seqs)
         settled = max(0, size - cut)
@@ -27,5 +29,5 @@ class LiveTasks(TaskModel):
         if found:
             self._seqs = without(self._seqs[:settled], found)
             cut = 0
-        self.grown(cut, seqs, rows)
-        return [size - 1 - place for place in found]
+        self.replace_end(cut, seqs, rows)
+        return [size - 1 - index for index in found]

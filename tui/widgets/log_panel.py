@@ -1,4 +1,4 @@
-"""The logs of one process, or of all in the order of time: in colour, filtered, searched, followed to the end."""
+"""The log of one process, or of all in the order of time: coloured, filtered, searched, followed to the end."""
 
 from collections import deque
 from typing import ClassVar
@@ -16,7 +16,7 @@ from tui.translations import Translations
 from tui.widgets.panel import Panel
 from tui.widgets.search_input import SearchInput
 from tui.widgets.text_input import TextInput
-from tui.widgets.text_view import MOST_LINES, Line, TextView
+from tui.widgets.text_view import MAX_LINES, StyledLine, TextView
 
 _STYLES = {
     Level.DEBUG: "dim",
@@ -33,16 +33,17 @@ _NAMES = {
     Level.CRITICAL: "FATAL",
 }
 _LEVELS = (Level.DEBUG, Level.WARNING, Level.ERROR)
-LONGEST = 2000
-MOST_COPIED = 2000
+MAX_LINE_LENGTH = 2000
+MAX_COPIED = 2000
+"""Lines that are copied, the last ones."""
 
 
 class LogPanel(Panel):
-    """Shows lines of logs.
+    """A panel of log lines.
 
     Args:
-        tr: translates the texts of the console.
-        id: of the widget.
+        tr: The translations.
+        id: The id of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.LOGS)
@@ -53,38 +54,38 @@ class LogPanel(Panel):
         self.text = TextView(follow=True, wrap=False)
         self._input = TextInput(placeholder=tr("only lines that hold this"))
         self._search = SearchInput(tr, self.text)
-        self._lines: deque[LogLine] = deque(maxlen=MOST_LINES)
+        self._lines: deque[LogLine] = deque(maxlen=MAX_LINES)
         self._filter = LogFilter()
-        self._whose = ""
-        self._number = 0
+        self._process = ""
+        self._request = 0
         self._trouble = ""
 
     def compose(self) -> ComposeResult:
-        """The filter and the search, hidden at first; the lines."""
+        """Compose the filter and the search, hidden at first, and the lines."""
         self._input.display = False
         yield self._input
         yield self._search
         yield self.text
 
     def on_mount(self) -> None:
-        """Say what it is."""
-        self._title_it()
+        """Show the title."""
+        self._update_title()
 
-    def choose(self, name: str) -> None:
-        """Say whose log is shown; empty for all."""
-        self._whose = name
+    def show_log_of(self, name: str) -> None:
+        """Clear the panel for the log of another process; of all when empty."""
+        self._process = name
         self._lines.clear()
         self.text.show([])
-        self.text.set_follow()
-        self._title_it()
+        self.text.follow_end()
+        self._update_title()
 
-    def choosing(self, number: int) -> None:
-        """The lines of a choice of this number are on their way."""
-        self._number = number
+    def expect(self, number: int) -> None:
+        """Show the lines of the request with this number from now on."""
+        self._request = number
 
-    def take(self, news: LogBatch) -> None:
-        """Take in lines; what belongs to another choice is passed by."""
-        if news.number != self._number:
+    def add(self, news: LogBatch) -> None:
+        """Show lines that were read, unless they belong to another request."""
+        if news.number != self._request:
             return
         self._trouble = news.trouble
         if news.anew:
@@ -94,33 +95,35 @@ class LogPanel(Panel):
             self._show_all()
         else:
             self.text.extend([self._line(line) for line in news.lines if self._filter.passes(line)])
-        self._title_it()
+        self._update_title()
 
     def _show_all(self) -> None:
         self.text.show([self._line(line) for line in self._lines if self._filter.passes(line)])
 
-    def _line(self, line: LogLine) -> Line:
-        who = "" if self._whose else f"{display_text.clean(line.process, 12):<10} "
+    def _line(self, line: LogLine) -> StyledLine:
+        process = "" if self._process else f"{display_text.clean(line.process, 12):<10} "
         level = _NAMES.get(line.level, "") if line.level is not None else ""
-        text = f"{formatting.time_of_day(line.at):8} {level:5} {who}{display_text.clean(line.text, LONGEST)}"
+        text = (
+            f"{formatting.time_of_day(line.at):8} {level:5} {process}{display_text.clean(line.text, MAX_LINE_LENGTH)}"
+        )
         return text, _STYLES.get(line.level, "") if line.level is not None else "dim"
 
-    def _title_it(self) -> None:
+    def _update_title(self) -> None:
         tr = self.tr
-        title = tr("Log of {name}", name=self._whose) if self._whose else tr("All logs")
-        told = [tr.count(len(self.text.lines), "{count} line", "{count} lines")]
+        title = tr("Log of {name}", name=self._process) if self._process else tr("All logs")
+        parts = [tr.count(len(self.text.lines), "{count} line", "{count} lines")]
         if self._filter.min_level > Level.DEBUG:
-            told.append(tr("{level} and worse", level=self._filter.min_level.name.lower()))
+            parts.append(tr("{level} and worse", level=self._filter.min_level.name.lower()))
         if self._filter.containing:
-            told.append(tr("filtered"))
-        if self._search.told:
-            told.append(self._search.told)
-        told.append(tr("FOLLOWING") if self.text.follow else tr("at rest, f follows"))
+            parts.append(tr("filtered"))
+        if self._search.status:
+            parts.append(self._search.status)
+        parts.append(tr("FOLLOWING") if self.text.follow else tr("at rest, f follows"))
         if self._trouble:
-            told = [display_text.clean(self._trouble, 200)]
-        self.titled(title, count=" · ".join(told))
+            parts = [display_text.clean(self._trouble, 200)]
+        self.set_title(title, subtitle=" · ".join(parts))
 
-    # What the commands do.
+    # Actions of the commands.
 
     def action_filter(self) -> None:
         """Open the filter."""
@@ -141,48 +144,48 @@ class LogPanel(Panel):
     def _filter_by(self, text: str, level: Level) -> None:
         self._filter = LogFilter(min_level=level, containing=text)
         self._show_all()
-        self._title_it()
+        self._update_title()
 
     def action_search(self) -> None:
-        """Ask what the lines are searched for."""
-        self._search.begin()
+        """Start a search."""
+        self._search.start_search()
 
     def action_next_hit(self) -> None:
         """Go to the next hit."""
         self._search.step(forward=True)
 
     def action_previous_hit(self) -> None:
-        """Go to the hit before."""
+        """Go to the previous hit."""
         self._search.step(forward=False)
 
-    @on(SearchInput.Searched)
-    def _searched(self, event: SearchInput.Searched) -> None:
+    @on(SearchInput.HitsChanged)
+    def _hits_changed(self, event: SearchInput.HitsChanged) -> None:
         event.stop()
-        self._title_it()
+        self._update_title()
 
     def action_level(self) -> None:
-        """Show only what is grave, or everything."""
-        place = (_LEVELS.index(self._filter.min_level) + 1) % len(_LEVELS)
-        self._filter_by(self._filter.containing, _LEVELS[place])
+        """Show only lines of the next level or above; after errors, everything."""
+        index = (_LEVELS.index(self._filter.min_level) + 1) % len(_LEVELS)
+        self._filter_by(self._filter.containing, _LEVELS[index])
 
     def action_follow(self) -> None:
-        """Go to the end, and stay there."""
-        self.text.set_follow()
-        self._title_it()
+        """Scroll to the end and stay there."""
+        self.text.follow_end()
+        self._update_title()
 
     def action_wrap(self) -> None:
-        """Break long lines, or cut them."""
+        """Wrap long lines, or cut them."""
         self.text.set_wrap(not self.text.wrap)
 
     def action_copy(self) -> None:
         """Copy the last lines that are shown."""
-        text = "\n".join(text for text, _ in list(self.text.lines)[-MOST_COPIED:])
+        text = "\n".join(text for text, _ in list(self.text.lines)[-MAX_COPIED:])
         self.post_message(CopyRequested(text, self.tr("the log")))
 
     def action_clear(self) -> None:
-        """End the search; without one, show every line again."""
-        if self._search.searching:
-            self._search.end()
+        """End the search; without one, clear the filter."""
+        if self._search.is_searching:
+            self._search.end_search()
             return
         self._input.value = ""
         self._input.display = False

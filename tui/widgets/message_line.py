@@ -1,18 +1,18 @@
-"""A line or two of what there is to say; away while there is nothing. Saying the same again costs nothing."""
+"""A note above a table, hidden while it is empty."""
 
 from textual.widgets import Static
 
 
 class MessageLine(Static):
-    """Plain text: nothing of it is taken for markup."""
+    """A plain text, without markup. Setting the same text again costs nothing."""
 
     def __init__(self) -> None:
         super().__init__(classes="note", markup=False)
-        self._said = ""
+        self._shown = ""
 
-    def say(self, text: str) -> None:
-        """Say this from now on."""
-        if text != self._said:
-            self._said = text
+    def show_text(self, text: str) -> None:
+        """Show this text; hide the line when it is empty."""
+        if text != self._shown:
+            self._shown = text
             self.update(text)
         self.display = bool(text)

@@ -1,4 +1,4 @@
-"""The processes of this machine, a row each, and what can be done with them."""
+"""The processes that the supervisor runs, a row each, and the commands that start and stop them."""
 
 from collections.abc import Hashable
 from typing import ClassVar
@@ -17,9 +17,9 @@ from tui.view import View
 from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
-from tui.widgets.table_model import Cell, ListModel, Row, TableColumn
+from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
 
-_STATES = {
+_SIGNS = {
     UnitState.READY: ("●", "good"),
     UnitState.WAITING: ("○", "dim"),
     UnitState.STARTING: ("◐", "warn"),
@@ -46,11 +46,11 @@ def _columns(tr: Translations) -> tuple[TableColumn, ...]:
 
 
 class ProcessPanel(Panel):
-    """The processes, a row each.
+    """A panel with a row for each process.
 
     Args:
-        tr: translates the texts of the console.
-        id: of the widget.
+        tr: The translations.
+        id: The id of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.PROCESSES)
@@ -63,25 +63,25 @@ class ProcessPanel(Panel):
         self.view = View()
 
     def compose(self) -> ComposeResult:
-        """A note for what there is to say; the table."""
+        """Compose a note and the table."""
         yield self._note
         yield self.table
 
     def show(self, view: View) -> None:
-        """Draw this moment."""
+        """Show the processes of a view."""
         self.view = view
         report = view.report
-        rows: list[tuple[Hashable, Row]] = []
+        rows: list[tuple[Hashable, Cells]] = []
         if report is not None:
-            rows = [(part.name, self._row(part, view.now)) for part in report.processes]
+            rows = [(unit.name, self._cells(unit, view.now)) for unit in report.processes]
         self.table.show(ListModel(rows))
-        self._note.say(self._say(view))
+        self._note.show_text(self._note_text(view))
         count = self.tr.count(len(rows), "{count} process", "{count} processes")
-        where = f" · {report.listen}" if report is not None and report.listen else ""
+        address = f" · {report.listen}" if report is not None and report.listen else ""
         pid = self.tr(" · supervisor {pid}", pid=report.pid) if report is not None else ""
-        self.titled(self.tr("Processes"), count=f"{count}{where}{pid}")
+        self.set_title(self.tr("Processes"), subtitle=f"{count}{address}{pid}")
 
-    def _say(self, view: View) -> str:
+    def _note_text(self, view: View) -> str:
         if view.report is not None:
             return "\n".join(display_text.clean(remark, 300) for remark in view.report.remarks)
         if view.supervisor_trouble:
@@ -90,74 +90,74 @@ class ProcessPanel(Panel):
             return self.tr("The system was started by others: no supervisor of this directory runs it.")
         return self.tr("Nothing runs here. Press u to start the system.")
 
-    def _row(self, part: UnitStatus, now: float) -> Row:
-        sign, style = _STATES[part.state]
-        told = self.tr(part.state.value)
-        if part.kill_in is not None:
-            told = self.tr("killed in {span}", span=formatting.compact_duration(part.kill_in))
+    def _cells(self, unit: UnitStatus, now: float) -> Cells:
+        sign, style = _SIGNS[unit.state]
+        text = self.tr(unit.state.value)
+        if unit.kill_in is not None:
+            text = self.tr("killed in {span}", span=formatting.compact_duration(unit.kill_in))
         return [
-            Cell(display_text.clean(part.name, 40)),
-            Cell(f"{sign} {told}", style),
-            Cell("" if part.pid is None else str(part.pid), "dim"),
-            Cell(part.address),
-            Cell("" if part.started_at is None else formatting.compact_duration(now - part.started_at)),
-            Cell(str(part.restarts or ""), "warn"),
-            Cell(formatting.processor_share(part.cpu)),
-            Cell(formatting.memory(part.memory)),
-            Cell(display_text.clean(part.note, 200), "warn" if part.state is not UnitState.STOPPED else "dim"),
+            Cell(display_text.clean(unit.name, 40)),
+            Cell(f"{sign} {text}", style),
+            Cell("" if unit.pid is None else str(unit.pid), "dim"),
+            Cell(unit.address),
+            Cell("" if unit.started_at is None else formatting.compact_duration(now - unit.started_at)),
+            Cell(str(unit.restarts or ""), "warn"),
+            Cell(formatting.processor_share(unit.cpu)),
+            Cell(formatting.memory(unit.memory)),
+            Cell(display_text.clean(unit.note, 200), "warn" if unit.state is not UnitState.STOPPED else "dim"),
         ]
 
     @property
-    def chosen(self) -> UnitStatus | None:
-        """The process that the cursor is on."""
+    def selected(self) -> UnitStatus | None:
+        """The process under the cursor."""
         key = self.table.cursor_key
         report = self.view.report
-        return next((part for part in report.processes if part.name == key), None) if report else None
+        return next((unit for unit in report.processes if unit.name == key), None) if report else None
 
-    @on(Table.Picked)
-    def _pick(self, event: Table.Picked) -> None:
+    @on(Table.RowSelected)
+    def _row_selected(self, event: Table.RowSelected) -> None:
         event.stop()
         self.action_pick()
 
-    @on(Table.Moved)
-    @on(Table.Wanting)
-    def _passed_by(self, event: Table.Moved | Table.Wanting) -> None:
+    @on(Table.RowHighlighted)
+    @on(Table.ViewportChanged)
+    def _ignore(self, event: Table.RowHighlighted | Table.ViewportChanged) -> None:
         event.stop()
 
-    # What the commands do.
+    # Actions of the commands.
 
     def action_pick(self) -> None:
-        """Read the log of this process."""
-        part = self.chosen
-        if part is not None:
-            self.post_message(LogsRequested([part.name]))
+        """Show the log of this process."""
+        unit = self.selected
+        if unit is not None:
+            self.post_message(LogsRequested([unit.name]))
 
     def action_everything(self) -> None:
-        """Read all logs together."""
+        """Show the logs of all processes."""
         self.post_message(LogsRequested(None))
 
     def action_operate(self, what: Operation) -> None:
-        """Have the process started, stopped, restarted or killed."""
-        part = self.chosen
-        if part is None:
+        """Start, stop, restart or kill the process."""
+        unit = self.selected
+        if unit is None:
             self.post_message(NotificationRequested(self.tr("There is no process here."), trouble=True))
         else:
-            self.post_message(OperationRequested(what, [part.name]))
+            self.post_message(OperationRequested(what, [unit.name]))
 
     def action_operate_all(self, what: Operation) -> None:
-        """Have all processes started, or stopped."""
+        """Start or stop all processes."""
         self.post_message(OperationRequested(what, ["all"]))
 
-    def action_scale(self, more: int) -> None:
-        """Run one more of these, or one fewer."""
-        part, report = self.chosen, self.view.report
-        if part is None or report is None or part.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
+    def action_scale(self, change: int) -> None:
+        """Run more processes of this kind, or fewer when negative."""
+        unit, report = self.selected, self.view.report
+        if unit is None or report is None or unit.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
             self.post_message(
                 NotificationRequested(self.tr("Only servers and workers can be more or fewer."), trouble=True)
             )
             return
-        count = max(0, sum(each.kind is part.kind for each in report.processes) + more)
-        if part.kind is ProcessKind.SERVER:
+        count = max(0, sum(other.kind is unit.kind for other in report.processes) + change)
+        if unit.kind is ProcessKind.SERVER:
             self.post_message(ScaleRequested(servers=count))
         else:
             self.post_message(ScaleRequested(workers=count))

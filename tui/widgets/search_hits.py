@@ -1,6 +1,6 @@
-"""Where a text stands among lines that come at the end and go at the beginning. Pure: it knows of no widget.
+"""Which lines contain a text, while lines are added at the end and dropped at the beginning. Knows no widget.
 
-A hit is a line that holds the text, however often. Each line is looked through once, when it comes.
+A hit is a line that contains the text, once or more often. Each line is searched once, when it is added.
 """
 
 import re
@@ -9,43 +9,43 @@ from collections.abc import Iterable
 
 
 class SearchHits:
-    """The lines that hold a text, by their places.
+    """The hits of a text, by the index of their lines, and which of them is current.
 
     Args:
-        text: what is looked for; its case counts when any of it is upper case. Empty for nothing.
-        lines: those that are there.
+        text: The text; its case matters when any of it is upper case. Nothing is searched when it is empty.
+        lines: The lines to begin with.
     """
 
     def __init__(self, text: str = "", lines: Iterable[str] = ()) -> None:
         self.text = text
         self._pattern = re.compile(re.escape(text), 0 if text != text.lower() else re.IGNORECASE)
-        # A line keeps its number when others go: its place is so much less as have gone.
-        self._gone = 0
+        # A line keeps its number when earlier ones are dropped: its index is the number less those dropped.
+        self._dropped = 0
         self._end = 0
         self._numbers: list[int] = []
-        self._here = -1
+        self._current = -1
         self.extend(lines)
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     @property
-    def looked_through(self) -> int:
-        """How many lines have been looked through, those that have gone too."""
+    def lines_searched(self) -> int:
+        """The number of lines searched so far, with those dropped since."""
         return self._end
 
     @property
-    def here(self) -> int:
-        """The place of the hit that a person has gone to; below zero when there is none, or it has gone."""
-        return self._here - self._gone
+    def current(self) -> int:
+        """The index of the line of the current hit; negative when there is none, or it was dropped."""
+        return self._current - self._dropped
 
     @property
     def rank(self) -> int:
-        """Which of the hits that one is, from 1; 0 when there is none."""
-        return bisect_right(self._numbers, self._here) if self.here >= 0 else 0
+        """The position of the current hit among all, from 1; 0 when there is none."""
+        return bisect_right(self._numbers, self._current) if self.current >= 0 else 0
 
     def extend(self, lines: Iterable[str]) -> None:
-        """Look through lines that have come at the end."""
+        """Search lines that were added at the end."""
         if not self.text:
             return
         search = self._pattern.search
@@ -55,33 +55,35 @@ class SearchHits:
             self._end += 1
 
     def drop(self, count: int) -> None:
-        """So many lines have gone at the beginning."""
-        self._gone += count
-        del self._numbers[: bisect_left(self._numbers, self._gone)]
+        """Drop the first `count` lines."""
+        self._dropped += count
+        del self._numbers[: bisect_left(self._numbers, self._dropped)]
 
     def spans(self, line: str) -> list[tuple[int, int]]:
-        """Where the text stands in a line."""
-        return [found.span() for found in self._pattern.finditer(line)] if self.text else []
+        """Return the beginning and end of each occurrence in a line."""
+        return [match.span() for match in self._pattern.finditer(line)] if self.text else []
 
-    def nearest(self, place: int) -> int:
-        """Go to the first hit from a place on, or else to the last one before it; its place, -1 when there is none."""
-        found = bisect_left(self._numbers, place + self._gone)
-        return self._go(min(found, len(self._numbers) - 1))
+    # Each of these makes a hit the current one. They return its index, or -1 when there are no hits.
 
-    def after(self, place: int) -> int:
-        """Go to the first hit from a place on; after the last comes the first."""
-        return self._go(bisect_left(self._numbers, place + self._gone))
+    def select_nearest(self, index: int) -> int:
+        """Select the first hit from a line on; the last hit when there is none."""
+        rank = bisect_left(self._numbers, index + self._dropped)
+        return self._select(min(rank, len(self._numbers) - 1))
 
-    def before(self, place: int) -> int:
-        """Go to the last hit before a place; before the first comes the last."""
-        return self._go(bisect_left(self._numbers, place + self._gone) - 1)
+    def select_after(self, index: int) -> int:
+        """Select the first hit from a line on; the first of all when there is none."""
+        return self._select(bisect_left(self._numbers, index + self._dropped))
 
-    def _go(self, rank: int) -> int:
+    def select_before(self, index: int) -> int:
+        """Select the last hit before a line; the last of all when there is none."""
+        return self._select(bisect_left(self._numbers, index + self._dropped) - 1)
+
+    def _select(self, rank: int) -> int:
         if not self._numbers:
             return -1
-        self._here = self._numbers[rank % len(self._numbers)]
-        return self.here
+        self._current = self._numbers[rank % len(self._numbers)]
+        return self.current
 
-    def forget_here(self) -> None:
-        """A person has gone elsewhere."""
-        self._here = -1
+    def clear_current(self) -> None:
+        """Make no hit the current one."""
+        self._current = -1

@@ -1,4 +1,4 @@
-"""A field in which a person writes what a text is searched for: the text goes to the nearest hit at each key."""
+"""The field for searching a text. At each key the text scrolls to the nearest hit."""
 
 from textual import on
 from textual.message import Message
@@ -12,15 +12,15 @@ from tui.widgets.text_view import TextView
 
 
 class SearchInput(TextInput):
-    """Hidden until it is wanted.
+    """A search field, hidden until it is opened.
 
     Args:
-        tr: translates the texts of the console.
-        view: the text that is searched.
+        tr: The translations.
+        view: The text to search.
     """
 
-    class Searched(Message):
-        """There are other hits, or a person has gone to another."""
+    class HitsChanged(Message):
+        """Posted when there are other hits, or another one is current."""
 
     def __init__(self, tr: Translations, view: TextView) -> None:
         super().__init__(placeholder=tr("search for this"), compact=True, classes="search")
@@ -29,67 +29,67 @@ class SearchInput(TextInput):
         self.display = False
 
     @property
-    def searching(self) -> bool:
-        """Whether something is searched for, or is about to be."""
+    def is_searching(self) -> bool:
+        """Whether a search is active, or its text is being typed."""
         return self.display or bool(self._view.hits.text)
 
     @property
-    def told(self) -> str:
-        """Which hit it is, of how many; empty when nothing is searched for."""
+    def status(self) -> str:
+        """The current hit and the number of hits, for a title; empty without a search."""
         hits, tr = self._view.hits, self.tr
         if not hits.text:
             return ""
         if not len(hits):
-            told = tr("no hit")
+            status = tr("no hit")
         elif hits.rank:
-            told = tr("hit {place} of {count}", place=formatting.count(hits.rank), count=formatting.count(len(hits)))
+            status = tr("hit {place} of {count}", place=formatting.count(hits.rank), count=formatting.count(len(hits)))
         else:
-            told = tr.count(len(hits), "{count} hit", "{count} hits")
-        return f"{display_text.clean(hits.text, 24)}: {told}"
+            status = tr.count(len(hits), "{count} hit", "{count} hits")
+        return f"{display_text.clean(hits.text, 24)}: {status}"
 
-    def begin(self) -> None:
-        """Ask what is searched for."""
+    def start_search(self) -> None:
+        """Show the field, to type what to search for."""
         self.display = True
         self.focus()
         self.select_all()
 
-    def end(self) -> None:
-        """Search no more."""
-        self.forget()
-        self._back()
+    def end_search(self) -> None:
+        """End the search, and give the focus back to the text."""
+        self.clear_search()
+        self._close_field()
 
-    def forget(self) -> None:
-        """Search for nothing, and hide."""
+    def clear_search(self) -> None:
+        """End the search and hide the field."""
         self.display = False
         self.value = ""
         if self._view.hits.text:
             self._find("")
 
     def step(self, *, forward: bool) -> None:
-        """Go to the next hit, or to the one before; without a search, ask for what."""
+        """Go to the next or the previous hit; without a search, start one."""
         if not self._view.hits.text:
-            self.begin()
+            self.start_search()
             return
         self._view.go_to_hit(forward=forward)
-        self.post_message(self.Searched())
+        self.post_message(self.HitsChanged())
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        # What was ended has told of its empty value later than it was emptied.
+        # An older event may arrive after the field was cleared.
         if event.value == self.value:
             self._find(event.value)
 
     @on(Input.Submitted)
-    def _done(self, event: Input.Submitted) -> None:
+    def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self._back()
+        self._close_field()
 
     def _find(self, text: str) -> None:
         if text != self._view.hits.text:
             self._view.find(text)
-        self.post_message(self.Searched())
+        self.post_message(self.HitsChanged())
 
-    def _back(self) -> None:
+    def _close_field(self) -> None:
         self.display = False
         self._view.focus()

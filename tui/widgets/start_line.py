@@ -1,4 +1,4 @@
-"""How far a start of the system is, above the tabs: which parts are ready, which it waits for, or why it failed."""
+"""The progress of a system start, above the tabs: the units, those it waits for, or the reason why it failed."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -11,8 +11,8 @@ from tui import display_text
 from tui.translations import Translations
 from tui.view import StartView
 
-MOST_LINES = 6
-"""Of the reason why it failed: the last ones tell most."""
+MAX_REASON_LINES = 6
+"""Lines of the reason that are shown: the last ones, which are the most telling."""
 
 _SIGNS = {
     UnitState.WAITING: ("○", "start--waiting"),
@@ -24,18 +24,18 @@ _SIGNS = {
 
 
 class StartLine(Widget):
-    """Is only there while a start is under way, and after one that failed.
+    """The progress of a start, shown while it is under way and after it has failed.
 
     Args:
-        tr: translates the texts of the console.
-        read_only: whether this console could not start the system anew.
-        id: of the widget.
+        tr: The translations.
+        read_only: Whether this console cannot start the system again.
+        id: The id of the widget.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "start--head",
         "start--ready",
-        "start--coming",
+        "start--starting",
         "start--waiting",
         "start--bad",
     }
@@ -48,49 +48,49 @@ class StartLine(Widget):
         self.display = False
 
     def show(self, start: StartView) -> None:
-        """Show how far it is."""
+        """Show the progress, or hide the line when there is none."""
         self.start = start
         self.display = start.under_way or bool(start.trouble)
         self.refresh(layout=True)
 
     def on_click(self) -> None:
-        """Go away, once a failure was read."""
+        """Hide the failure."""
         if self.start.trouble:
             self.show(StartView())
 
     def render(self) -> Content:
-        """A line for the whole, and below it the parts, or the reason."""
-        return self._failed() if self.start.trouble else self._coming()
+        """Return a line for the system, and below it the units, or the reason."""
+        return self._failure() if self.start.trouble else self._progress()
 
-    def _coming(self) -> Content:
-        parts = self.start.parts
-        late = [part for part in parts if part.state not in {UnitState.READY, UnitState.STOPPED}]
-        told = self.tr("Starting the system …")
+    def _progress(self) -> Content:
+        units = self.start.parts
+        late = [unit for unit in units if unit.state not in {UnitState.READY, UnitState.STOPPED}]
+        head = self.tr("Starting the system …")
         if late:
-            told = self.tr("Starting: waiting for {names}", names=_named(late))
+            head = self.tr("Starting: waiting for {names}", names=_names_of(late))
         lines = [
-            self._styled(f"◐ {told}", "start--head"),
-            Content("  ").join(self._sign(part) for part in parts),
+            self._styled(f"◐ {head}", "start--head"),
+            Content("  ").join(self._sign(unit) for unit in units),
             self._styled(_notes(late), "start--waiting"),
         ]
         return Content("\n").join(line.truncate(self.content_size.width, ellipsis=True) for line in lines)
 
-    def _sign(self, part: UnitStatus) -> Content:
-        sign, style = _SIGNS.get(part.state, ("◐", "start--coming"))
-        return self._styled(f"{sign} {display_text.clean(part.name, 20)}", style)
+    def _sign(self, unit: UnitStatus) -> Content:
+        sign, style = _SIGNS.get(unit.state, ("◐", "start--starting"))
+        return self._styled(f"{sign} {display_text.clean(unit.name, 20)}", style)
 
-    def _failed(self) -> Content:
+    def _failure(self) -> Content:
         tr = self.tr
-        reason = display_text.clean_lines(self.start.trouble, longest=300)[-MOST_LINES:]
+        reason = display_text.clean_lines(self.start.trouble, longest=300)[-MAX_REASON_LINES:]
         if self._read_only:
-            what = tr("Mend it, and start the system once more.")
+            advice = tr("Mend it, and start the system once more.")
         else:
-            what = tr("Mend it, and press u to start once more. Tab 3 has the supervisor's log.")
+            advice = tr("Mend it, and press u to start once more. Tab 3 has the supervisor's log.")
         return Content("\n").join(
             [
                 self._styled(f"▲ {tr('The system could not be started:')}", "start--bad"),
                 *(self._styled(line, "start--head") for line in reason),
-                self._styled(what, "start--waiting"),
+                self._styled(advice, "start--waiting"),
             ]
         )
 
@@ -98,12 +98,13 @@ class StartLine(Widget):
         return Content.styled(text, self.get_visual_style(style))
 
 
-def _named(parts: Iterable[UnitStatus]) -> str:
-    return ", ".join(display_text.clean(part.name, 20) for part in parts)
+def _names_of(units: Iterable[UnitStatus]) -> str:
+    return ", ".join(display_text.clean(unit.name, 20) for unit in units)
 
 
-def _notes(parts: Sequence[UnitStatus]) -> str:
-    """What is noted of those that are late, the same of several once."""
-    notes = dict.fromkeys(part.note for part in parts if part.note not in {"", part.state})
-    told = [f"{_named(part for part in parts if part.note == note)}: {display_text.clean(note, 200)}" for note in notes]
-    return " · ".join(told)
+def _notes(units: Sequence[UnitStatus]) -> str:
+    """Return the notes of the units, each once, with the names of all that have it."""
+    notes = dict.fromkeys(unit.note for unit in units if unit.note not in {"", unit.state})
+    return " · ".join(
+        f"{_names_of(unit for unit in units if unit.note == note)}: {display_text.clean(note, 200)}" for note in notes
+    )

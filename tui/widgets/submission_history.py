@@ -1,4 +1,4 @@
-"""What was submitted in this console, and what has become of it."""
+"""The tasks that were submitted in this console, and their outcomes."""
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
@@ -16,15 +16,15 @@ from tui.submission_events import SubmissionAccepted
 from tui.translations import Translations
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
-from tui.widgets.table_model import Cell, ListModel, Row, TableColumn
+from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
 from tui.widgets.task_rows import state_cell
 
-MOST_KEPT = 200
-"""How many submissions are kept in view."""
+MAX_SUBMISSIONS = 200
+"""Submissions that are listed, the newest ones."""
 
 
 class SubmissionHistory(Panel):
-    """What was submitted here, and what has become of it."""
+    """A panel of the tasks submitted in this console, and their outcomes."""
 
     BINDINGS: ClassVar = commands.bindings(commands.HISTORY)
 
@@ -42,86 +42,88 @@ class SubmissionHistory(Panel):
                 TableColumn(key="id", label=tr("task"), width=12, grow=2, sortable=False, rank=1),
             )
         )
-        self._sent: OrderedDict[str, SubmissionAccepted] = OrderedDict()
+        self._submissions: OrderedDict[str, SubmissionAccepted] = OrderedDict()
         self._rows: dict[str, TaskRow] = {}
 
     def compose(self) -> ComposeResult:
-        """The table."""
+        """Compose the table."""
         yield self.table
 
     def on_mount(self) -> None:
-        """Say what it is."""
-        self._show()
+        """Show the title."""
+        self._update()
 
     @property
     def ids(self) -> list[str]:
-        """Of the tasks that are kept in view."""
-        return list(self._sent)
+        """The ids of the tasks that are listed."""
+        return list(self._submissions)
 
     @property
-    def chosen(self) -> SubmissionAccepted | None:
-        """The submission that the cursor is on."""
+    def selected(self) -> SubmissionAccepted | None:
+        """The submission under the cursor."""
         key = self.table.cursor_key
-        return self._sent.get(key) if isinstance(key, str) else None
+        return self._submissions.get(key) if isinstance(key, str) else None
 
     @property
-    def chosen_row(self) -> TaskRow | None:
-        """What is known of it."""
-        chosen = self.chosen
-        return self._rows.get(chosen.submitted.id) if chosen else None
+    def selected_row(self) -> TaskRow | None:
+        """The task under the cursor as the journal has it; None when it is not known yet."""
+        selected = self.selected
+        return self._rows.get(selected.submitted.id) if selected else None
 
     def add(self, accepted: SubmissionAccepted) -> None:
-        """Keep a submission."""
-        self._sent[accepted.submitted.id] = accepted
-        self._sent.move_to_end(accepted.submitted.id)
-        while len(self._sent) > MOST_KEPT:
-            gone, _ = self._sent.popitem(last=False)
-            self._rows.pop(gone, None)
-        self._show(to_top=True)
+        """List a submission, at the top."""
+        self._submissions[accepted.submitted.id] = accepted
+        self._submissions.move_to_end(accepted.submitted.id)
+        while len(self._submissions) > MAX_SUBMISSIONS:
+            oldest, _ = self._submissions.popitem(last=False)
+            self._rows.pop(oldest, None)
+        self._update(to_top=True)
 
-    def read(self, rows: Mapping[str, TaskRow]) -> None:
-        """Take in what has become of them."""
-        known = {task_id: row for task_id, row in rows.items() if task_id in self._sent}
+    def update_rows(self, rows: Mapping[str, TaskRow]) -> None:
+        """Show tasks as the journal has them now."""
+        known = {task_id: row for task_id, row in rows.items() if task_id in self._submissions}
         if any(self._rows.get(task_id) != row for task_id, row in known.items()):
             self._rows.update(known)
-            self._show()
+            self._update()
 
-    def _show(self, *, to_top: bool = False) -> None:
-        rows: list[tuple[Hashable, Row]] = [(key, self._row(each)) for key, each in reversed(self._sent.items())]
+    def _update(self, *, to_top: bool = False) -> None:
+        rows: list[tuple[Hashable, Cells]] = [
+            (key, self._cells(sent)) for key, sent in reversed(self._submissions.items())
+        ]
         self.table.show(ListModel(rows))
         if to_top:
-            self.table.go_to(0)
+            self.table.move_cursor(0)
         ended = sum(row.state.ended for row in self._rows.values())
         count = self.tr("{ended} of {count} have ended", ended=ended, count=len(rows)) if rows else ""
-        self.titled(self.tr("Submitted from here"), count=count)
+        self.set_title(self.tr("Submitted from here"), subtitle=count)
 
-    def _row(self, each: SubmissionAccepted) -> Row:
-        row = self._rows.get(each.submitted.id)
-        state = row.state if row is not None else each.submitted.state
+    def _cells(self, sent: SubmissionAccepted) -> Cells:
+        row = self._rows.get(sent.submitted.id)
+        state = row.state if row is not None else sent.submitted.state
         outcome = display_text.clean(row.outcome, 200) if row is not None else ""
-        text = each.task.payload if isinstance(each.task.payload, str) else display_text.as_json(each.task.payload)
+        text = sent.task.payload if isinstance(sent.task.payload, str) else display_text.as_json(sent.task.payload)
         return [
-            Cell(formatting.time_of_day(each.at), "dim"),
-            Cell(display_text.clean(each.task.kind or "simulate", 40), "accent"),
+            Cell(formatting.time_of_day(sent.at), "dim"),
+            Cell(display_text.clean(sent.task.kind or "simulate", 40), "accent"),
             Cell(display_text.clean(text, 200), "dim"),
-            Cell(formatting.compact_duration(each.submitted.seconds)),
+            Cell(formatting.compact_duration(sent.submitted.seconds)),
             state_cell(state, self.tr),
             Cell(outcome, "bad" if state is State.FAILED else ""),
-            Cell(display_text.clean(each.submitted.id, 64), "dim"),
+            Cell(display_text.clean(sent.submitted.id, 64), "dim"),
         ]
 
-    @on(Table.Moved)
-    @on(Table.Wanting)
-    def _passed_by(self, event: Table.Moved | Table.Wanting) -> None:
+    @on(Table.RowHighlighted)
+    @on(Table.ViewportChanged)
+    def _ignore(self, event: Table.RowHighlighted | Table.ViewportChanged) -> None:
         event.stop()
 
-    @on(Table.Picked)
-    def _pick(self, event: Table.Picked) -> None:
+    @on(Table.RowSelected)
+    def _row_selected(self, event: Table.RowSelected) -> None:
         event.stop()
         self.action_pick()
 
     def action_pick(self) -> None:
-        """Show everything about the task."""
-        row = self.chosen_row
+        """Show all details of the task."""
+        row = self.selected_row
         if row is not None:
             self.post_message(DetailRequested(row.seq))

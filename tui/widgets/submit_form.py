@@ -17,20 +17,20 @@ from tui.widgets.text_input import TextInput
 
 
 class PayloadEditor(TextArea):
-    """The editor of the payload: Enter submits, Ctrl+J breaks the line, and a paste keeps its lines."""
+    """The editor of the payload: Enter submits, Ctrl+J starts a new line, and a paste keeps its lines."""
 
     def on_mount(self) -> None:
-        """Keep the cursor calm."""
+        """Turn the blinking of the cursor off."""
         self.cursor_blink = False
 
-    class Sent(Message):
-        """Enter was pressed."""
+    class Submitted(Message):
+        """Posted when Enter is pressed."""
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "enter":
             event.stop()
             event.prevent_default()
-            self.post_message(self.Sent())
+            self.post_message(self.Submitted())
             return
         if event.key in {"ctrl+j", "shift+enter"}:
             event.stop()
@@ -41,12 +41,12 @@ class PayloadEditor(TextArea):
 
 
 class SubmitForm(Panel):
-    """What is to be submitted.
+    """The form of a task to submit.
 
     Args:
-        tr: translates the texts of the console.
-        kinds: descriptions of the kinds that are known from the start, by name.
-        id: of the widget.
+        tr: The translations.
+        kinds: The descriptions of the kinds known from the start, by name.
+        id: The id of the widget.
     """
 
     def __init__(self, tr: Translations, kinds: Mapping[str, str], *, id: str) -> None:
@@ -65,18 +65,18 @@ class SubmitForm(Panel):
         self._retries = TextInput(placeholder=tr("of the kind"), id="retries", compact=True)
         self._task_id = TextInput(placeholder=tr("made by itself"), id="task-id", compact=True)
         self._as_text = Checkbox(tr("always as text"), id="as-text", compact=True)
-        self._about = Static(id="about-kind", markup=False)
-        self._note = Static(id="about-payload", markup=False)
+        self._kind_note = Static(id="about-kind", markup=False)
+        self._payload_note = Static(id="about-payload", markup=False)
 
     def compose(self) -> ComposeResult:
-        """The fields."""
+        """Compose the fields."""
         tr = self.tr
         with Horizontal(classes="field"):
             yield Label(tr("kind"))
             yield self._kind
-            yield self._about
+            yield self._kind_note
         yield self.payload
-        yield self._note
+        yield self._payload_note
         with Horizontal(classes="field", id="small-fields"):
             yield Label(tr("delay, s"))
             yield self._delay
@@ -87,13 +87,13 @@ class SubmitForm(Panel):
             yield self._as_text
 
     def on_mount(self) -> None:
-        """Say what it is."""
-        self.titled(self.tr("New task"), count=self.tr("Enter submits · Ctrl+J new line"))
-        self._describe()
+        """Show the title and the notes."""
+        self.set_title(self.tr("New task"), subtitle=self.tr("Enter submits · Ctrl+J new line"))
+        self._update_notes()
 
     @property
     def draft(self) -> Draft:
-        """What is written."""
+        """What the fields contain."""
         kind = self._kind.value
         return Draft(
             kind=kind if isinstance(kind, str) else "",
@@ -104,10 +104,10 @@ class SubmitForm(Panel):
             as_text=self._as_text.value,
         )
 
-    def write(self, task: NewSubmission, text: str) -> None:
-        """Write a former submission into the form, to be changed; its id is left out, for it is another task."""
+    def fill(self, task: NewSubmission, text: str) -> None:
+        """Fill the form with an earlier submission, except its id, because it will be another task."""
         if task.kind:
-            self.learn([task.kind])
+            self.add_kinds([task.kind])
             self._kind.value = task.kind
         self.payload.text = text
         self.payload.move_cursor(self.payload.document.end)
@@ -115,14 +115,14 @@ class SubmitForm(Panel):
         self._retries.value = "" if task.retries is None else str(task.retries)
         self._task_id.value = ""
 
-    def learn(self, kinds: "tuple[str, ...] | list[str]") -> None:
+    def add_kinds(self, kinds: "tuple[str, ...] | list[str]") -> None:
         """Offer these kinds too."""
         new = [kind for kind in kinds if kind not in self._kinds]
         if new:
-            chosen = self._kind.value
+            selected = self._kind.value
             self._kinds.update(dict.fromkeys(new, ""))
             self._kind.set_options(self._options())
-            self._kind.value = chosen
+            self._kind.value = selected
 
     def _options(self) -> list[tuple[str, str]]:
         return [(display_text.clean(kind, 40), kind) for kind in self._kinds]
@@ -131,10 +131,10 @@ class SubmitForm(Panel):
     @on(TextArea.Changed)
     @on(Checkbox.Changed)
     def _changed(self) -> None:
-        self._describe()
+        self._update_notes()
 
-    def _describe(self) -> None:
+    def _update_notes(self) -> None:
         draft = self.draft
-        self._about.update(self.tr(self._kinds.get(draft.kind, "")), layout=False)
-        told = payloads.describe(draft.payload, self.tr, as_text=draft.as_text)
-        self._note.update(self.tr("payload: {what}", what=told), layout=False)
+        self._kind_note.update(self.tr(self._kinds.get(draft.kind, "")), layout=False)
+        payload = payloads.describe(draft.payload, self.tr, as_text=draft.as_text)
+        self._payload_note.update(self.tr("payload: {what}", what=payload), layout=False)

@@ -1,4 +1,4 @@
-"""A table that draws only what is in view, however long it is. What it shows comes from a model."""
+"""A table of any length that draws only the rows in view. Its rows come from a model."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar
@@ -14,17 +14,17 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from tui.widgets.long_view import LongView
-from tui.widgets.table_model import EMPTY_CELL, ListModel, Row, TableColumn, TableModel, lay_out
+from tui.widgets.table_model import EMPTY_CELL, Cells, ListModel, TableColumn, TableModel, lay_out
 
-_STRIPS = 512
+_MAX_STRIPS = 512
 
 
 class Table(LongView, can_focus=True):
-    """The table.
+    """A table with a cursor on one of its rows.
 
     Args:
-        columns: from left to right.
-        id: of the widget.
+        columns: The columns, from left to right.
+        id: The id of the widget.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -54,8 +54,8 @@ class Table(LongView, can_focus=True):
 
     cursor: reactive[int] = reactive(0, repaint=False)
 
-    class Picked(Message):
-        """A row was chosen, by Enter or by a second click on it."""
+    class RowSelected(Message):
+        """Posted when a row is chosen, by Enter or by a second click."""
 
         def __init__(self, table: "Table", key: Hashable) -> None:
             super().__init__()
@@ -67,8 +67,8 @@ class Table(LongView, can_focus=True):
             """The table."""
             return self.table
 
-    class Moved(Message):
-        """The cursor stands on another row."""
+    class RowHighlighted(Message):
+        """Posted when the cursor is on another row; the key is None when there are no rows."""
 
         def __init__(self, table: "Table", key: Hashable | None) -> None:
             super().__init__()
@@ -80,8 +80,8 @@ class Table(LongView, can_focus=True):
             """The table."""
             return self.table
 
-    class HeadingClicked(Message):
-        """A heading was clicked: the table is to be ordered by that column."""
+    class HeaderSelected(Message):
+        """Posted when the heading of a sortable column is clicked."""
 
         def __init__(self, table: "Table", column: str) -> None:
             super().__init__()
@@ -93,8 +93,8 @@ class Table(LongView, can_focus=True):
             """The table."""
             return self.table
 
-    class Wanting(Message):
-        """Rows are in view that are not known yet, or others are in view now: places from `first` up to `end`."""
+    class ViewportChanged(Message):
+        """Posted when other rows are in view, or rows that are not known yet: from index `first` up to `end`."""
 
         def __init__(self, table: "Table", first: int, end: int) -> None:
             super().__init__()
@@ -114,58 +114,58 @@ class Table(LongView, can_focus=True):
         self.sorted_by = ""
         self.descending = True
         self._column_layout = lay_out((), 0)
-        self._laid_out_for = -1
+        self._layout_width = -1
         self._strips: dict[Hashable, Strip] = {}
-        self._wanting = False
+        self._report_scheduled = False
 
-    # What is shown.
+    # Content.
 
-    def show(self, model: TableModel, *, keep: Hashable | None = None) -> None:
-        """Show other rows. The cursor stays on the row that it is on, or goes to the one of the key `keep`."""
-        if keep is None and self._renewed(model):
+    def show(self, model: TableModel, *, cursor_key: Hashable | None = None) -> None:
+        """Show other rows, with the cursor on the same key as before, or on `cursor_key`; else at the same index."""
+        if cursor_key is None and self._redraw_changed(model):
             return
-        before, place_before = self.cursor_key, self.cursor
-        key = keep if keep is not None else before
+        key_before, index_before = self.cursor_key, self.cursor
+        key = cursor_key if cursor_key is not None else key_before
         self.model = model
         self._strips.clear()
-        self._measure()
-        place = None if key is None else model.place(key)
-        self._put_cursor(place if place is not None else self.cursor)
-        if self.cursor == place_before and self.cursor_key != before:
-            self.post_message(self.Moved(self, self.cursor_key))
+        self._lay_out()
+        index = None if key is None else model.index_of(key)
+        self._set_cursor(index if index is not None else self.cursor)
+        if self.cursor == index_before and self.cursor_key != key_before:
+            self.post_message(self.RowHighlighted(self, self.cursor_key))
         self.refresh()
-        self._ask()
+        self._report_viewport()
 
-    def _renewed(self, model: TableModel) -> bool:
-        """Draw only the lines that look different now, where the rows are the same; whether that was so."""
-        differing = model.differing(self.model)
-        if differing is None:
+    def _redraw_changed(self, model: TableModel) -> bool:
+        """Redraw only the rows whose cells changed. Returns False, with nothing done, when the rows themselves did."""
+        changed = model.rows_changed_since(self.model)
+        if changed is None:
             return False
         self.model = model
         self._strips.clear()
         width, top = self.scrollable_content_region.width, self.scroll_offset.y
-        for place in differing:
-            if place >= top:
-                self.refresh(Region(0, place + 1 - top, width, 1))
+        for index in changed:
+            if index >= top:
+                self.refresh(Region(0, index + 1 - top, width, 1))
         return True
 
-    def changed(self) -> None:
-        """Draw anew: rows have become known, or have changed."""
+    def redraw(self) -> None:
+        """Draw all rows again, because some have become known or have changed."""
         self._strips.clear()
         self.refresh()
 
-    def grown(self, above: int) -> None:
-        """The model has more rows, `above` of them before those that were the first: the view stays where it is."""
+    def show_added(self, above: int) -> None:
+        """Show the rows that the model has gained, `above` of them at the top, without moving the rows in view."""
         self._strips.clear()
-        self._measure()
+        self._lay_out()
         if above and (self.cursor > 0 or self.scroll_offset.y > 0):
             self.set_reactive(Table.cursor, min(max(0, self.cursor + above), max(0, len(self.model) - 1)))
             self.scroll_to(y=max(0, self.scroll_offset.y + above), animate=False, immediate=True)
         self.refresh()
-        self._ask()
+        self._report_viewport()
 
-    def order(self, column: str, *, descending: bool) -> None:
-        """Show by which column the rows are ordered."""
+    def show_order(self, column: str, *, descending: bool) -> None:
+        """Show in the headings which column the rows are ordered by."""
         self.sorted_by = column
         self.descending = descending
         self._strips.clear()
@@ -173,43 +173,43 @@ class Table(LongView, can_focus=True):
 
     @property
     def cursor_key(self) -> Hashable | None:
-        """The key of the row that the cursor is on; None when there are no rows."""
+        """The key of the row under the cursor; None when there are no rows."""
         return self.model.key(self.cursor) if 0 <= self.cursor < len(self.model) else None
 
     @property
     def rows_in_view(self) -> tuple[int, int]:
-        """The places from the first row in view up to the one after the last."""
+        """The index of the first row in view, and that after the last."""
         first = self.scroll_offset.y
-        return first, min(len(self.model), first + self._height)
+        return first, min(len(self.model), first + self._page_rows)
 
     @property
     def at_top(self) -> bool:
         """Whether the first row is in view, and the cursor is on it."""
         return self.cursor == 0 and self.scroll_offset.y == 0
 
-    def go_to(self, place: int) -> None:
-        """Put the cursor on a row."""
-        self.cursor = place
+    def move_cursor(self, index: int) -> None:
+        """Move the cursor to a row."""
+        self.cursor = index
 
     # Drawing.
 
     def notify_style_update(self) -> None:
-        """Forget what was drawn in other colours."""
+        """Drop the strips drawn in the old colours."""
         self._strips.clear()
         super().notify_style_update()
 
     def on_resize(self) -> None:
-        """Lay the columns out anew."""
+        """Lay the columns out for the new width."""
         self._strips.clear()
-        self._measure()
-        self._put_cursor(self.cursor)
-        self._ask()
+        self._lay_out()
+        self._set_cursor(self.cursor)
+        self._report_viewport()
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen."""
         width = self.scrollable_content_region.width
-        if width != self._laid_out_for:
-            self._measure()
+        if width != self._layout_width:
+            self._lay_out()
         shift, top = self.scroll_offset
         if y == 0:
             strip = self._cached(("heading", self.sorted_by, self.descending), self._draw_heading)
@@ -220,49 +220,48 @@ class Table(LongView, can_focus=True):
         return strip.crop_extend(shift, shift + width, self.rich_style)
 
     @property
-    def _height(self) -> int:
+    def _page_rows(self) -> int:
         return max(0, self.scrollable_content_region.height - 1)
 
-    def _measure(self) -> None:
-        """Give every column its width."""
+    def _lay_out(self) -> None:
+        """Give every column its width, and the scrollable area its size."""
         width = self.scrollable_content_region.width
-        self._laid_out_for = width
+        self._layout_width = width
         self._strips.clear()
         self._column_layout = lay_out(self.columns, width)
-        self.measures(Size(max(width, self._column_layout.width), len(self.model) + 1))
+        self.set_content_size(Size(max(width, self._column_layout.width), len(self.model) + 1))
 
     def _draw_heading(self) -> Strip:
         plain = self.get_component_rich_style("table--header")
-        chosen = self.get_component_rich_style("table--sorted")
+        sorted_style = self.get_component_rich_style("table--sorted")
         segments = []
         for number, (_, column, width) in enumerate(self._column_layout.columns):
             label = column.label
             if column.key == self.sorted_by:
                 label = f"{label} {'▼' if self.descending else '▲'}"
-            style = chosen if column.key == self.sorted_by else plain
+            style = sorted_style if column.key == self.sorted_by else plain
             meta = Style(meta={"column": column.key}) if column.sortable else Style()
             segments.append(Segment(self._fit(label, column, width), style + meta))
             if number + 1 < len(self._column_layout.columns):
                 segments.append(Segment(" " * self._column_layout.gap, plain))
         return Strip(segments).extend_cell_length(self.scrollable_content_region.width, plain)
 
-    def _draw_row(self, place: int) -> Strip:
-        key = self.model.key(place)
-        on_cursor = place == self.cursor
-        marked = self.model.marked(place)
-        row = self.model.row(place)
-        if row is None:
-            self._ask()
-            row = [EMPTY_CELL] * len(self.columns)
-            return self._draw_cells(row, place, on_cursor=on_cursor, marked=marked)
-        looks = (key, on_cursor and self.has_focus, on_cursor, marked, place & 1)
-        return self._cached(looks, lambda: self._draw_cells(row, place, on_cursor=on_cursor, marked=marked))
+    def _draw_row(self, row: int) -> Strip:
+        on_cursor = row == self.cursor
+        marked = self.model.is_marked(row)
+        cells = self.model.cells(row)
+        if cells is None:
+            self._report_viewport()
+            cells = [EMPTY_CELL] * len(self.columns)
+            return self._draw_cells(cells, row, on_cursor=on_cursor, marked=marked)
+        look = (self.model.key(row), on_cursor and self.has_focus, on_cursor, marked, row & 1)
+        return self._cached(look, lambda: self._draw_cells(cells, row, on_cursor=on_cursor, marked=marked))
 
-    def _draw_cells(self, row: Row, place: int, *, on_cursor: bool, marked: bool) -> Strip:
-        base = self._base(place, on_cursor=on_cursor, marked=marked)
+    def _draw_cells(self, cells: Cells, row: int, *, on_cursor: bool, marked: bool) -> Strip:
+        base = self._row_style(row, on_cursor=on_cursor, marked=marked)
         segments = []
         for number, (index, column, width) in enumerate(self._column_layout.columns):
-            cell = row[index] if index < len(row) else EMPTY_CELL
+            cell = cells[index] if index < len(cells) else EMPTY_CELL
             style = base
             if cell.style and not (on_cursor and self.has_focus):
                 style = base + self.get_component_rich_style(f"table--{cell.style}", partial=True)
@@ -272,14 +271,14 @@ class Table(LongView, can_focus=True):
         strip = Strip(segments).simplify()
         return strip.extend_cell_length(self.scrollable_content_region.width, base)
 
-    def _base(self, place: int, *, on_cursor: bool, marked: bool) -> Style:
+    def _row_style(self, row: int, *, on_cursor: bool, marked: bool) -> Style:
         if on_cursor and self.has_focus:
             return self.get_component_rich_style("table--cursor")
         if marked:
             return self.get_component_rich_style("table--marked")
         if on_cursor:
             return self.get_component_rich_style("table--cursor-blurred")
-        return self.get_component_rich_style("table--odd" if place & 1 else "table--even")
+        return self.get_component_rich_style("table--odd" if row & 1 else "table--even")
 
     @staticmethod
     def _fit(text: str, column: TableColumn, width: int) -> str:
@@ -289,98 +288,98 @@ class Table(LongView, can_focus=True):
         blank = " " * (width - length)
         return blank + text if column.right else text + blank
 
-    def _cached(self, looks: Hashable, draw: Callable[[], Strip]) -> Strip:
-        strip = self._strips.get(looks)
+    def _cached(self, look: Hashable, draw: Callable[[], Strip]) -> Strip:
+        strip = self._strips.get(look)
         if strip is None:
-            if len(self._strips) > _STRIPS:
+            if len(self._strips) > _MAX_STRIPS:
                 self._strips.clear()
-            strip = self._strips[looks] = draw()
+            strip = self._strips[look] = draw()
         return strip
 
-    def _ask(self) -> None:
-        """Say which rows are in view, once for each turn of the loop."""
-        if not self._wanting and self.is_attached:
-            self._wanting = True
-            self.call_later(self._say_what_is_wanted)
+    def _report_viewport(self) -> None:
+        """Post which rows are in view, once for each turn of the event loop."""
+        if not self._report_scheduled and self.is_attached:
+            self._report_scheduled = True
+            self.call_later(self._post_viewport)
 
-    def _say_what_is_wanted(self) -> None:
-        self._wanting = False
+    def _post_viewport(self) -> None:
+        self._report_scheduled = False
         first, end = self.rows_in_view
-        self.post_message(self.Wanting(self, first, end))
+        self.post_message(self.ViewportChanged(self, first, end))
 
-    # Moving.
+    # Cursor and scrolling.
 
-    def validate_cursor(self, place: int) -> int:
-        """Keep it on a row."""
-        return max(0, min(place, len(self.model) - 1))
+    def validate_cursor(self, row: int) -> int:
+        """Keep the cursor on a row."""
+        return max(0, min(row, len(self.model) - 1))
 
     def watch_cursor(self, old: int, new: int) -> None:
-        """Keep it in view."""
-        self._bring_into_view(new)
+        """Scroll to the cursor, and redraw the rows that it left and entered."""
+        self._scroll_to_row(new)
         top = self.scroll_offset.y
-        for place in (old, new):
-            self.refresh(Region(0, place - top + 1, self.size.width, 1))
-        self.post_message(self.Moved(self, self.cursor_key))
+        for row in (old, new):
+            self.refresh(Region(0, row - top + 1, self.size.width, 1))
+        self.post_message(self.RowHighlighted(self, self.cursor_key))
 
     def watch_scroll_y(self, old: float, new: float) -> None:
-        """Other rows are in view."""
+        """Report the rows that are in view now."""
         super().watch_scroll_y(old, new)
         if round(old) != round(new):
-            self._ask()
+            self._report_viewport()
 
     def watch_has_focus(self, focused: bool) -> None:
-        """The cursor looks different."""
+        """Redraw: the cursor looks different with the focus."""
         super().watch_has_focus(focused)
         self.refresh()
 
-    def _put_cursor(self, place: int) -> None:
-        """Put the cursor on a row without a word when it is the same one."""
-        self.cursor = place
-        self._bring_into_view(self.cursor)
+    def _set_cursor(self, row: int) -> None:
+        """Move the cursor, and scroll to it even when it is on that row already."""
+        self.cursor = row
+        self._scroll_to_row(self.cursor)
 
-    def _bring_into_view(self, place: int) -> None:
-        top, height = self.scroll_offset.y, self._height
+    def _scroll_to_row(self, row: int) -> None:
+        top, height = self.scroll_offset.y, self._page_rows
         if height <= 0:
             return
-        # By force: the scrollbar of rows that are shown for the first time comes a turn later.
-        if place < top:
-            self.scroll_to(y=place, animate=False, immediate=True, force=True)
-        elif place >= top + height:
-            self.scroll_to(y=place - height + 1, animate=False, immediate=True, force=True)
+        # Forced, because the scrollbar of rows that are shown for the first time appears a turn later.
+        if row < top:
+            self.scroll_to(y=row, animate=False, immediate=True, force=True)
+        elif row >= top + height:
+            self.scroll_to(y=row - height + 1, animate=False, immediate=True, force=True)
 
     def action_move(self, rows: int) -> None:
-        """Go down, or up."""
+        """Move the cursor down, or up when negative."""
         self.cursor += rows
 
     def action_page(self, pages: int) -> None:
-        """Go down a page, or up."""
-        self.cursor += pages * max(1, self._height - 1)
+        """Move the cursor down by pages, or up when negative."""
+        self.cursor += pages * max(1, self._page_rows - 1)
 
-    def action_jump(self, place: int) -> None:
-        """Go to a row; -1 for the last."""
-        self.cursor = place if place >= 0 else len(self.model) - 1
+    def action_jump(self, row: int) -> None:
+        """Move the cursor to a row; -1 for the last."""
+        self.cursor = row if row >= 0 else len(self.model) - 1
 
     def action_shift(self, columns: int) -> None:
-        """Show what is farther right, or left."""
+        """Scroll to the right, or to the left when negative."""
         self.scroll_to(x=self.scroll_offset.x + columns, animate=False, immediate=True)
 
-    def action_pick(self) -> None:
-        """Choose the row that the cursor is on."""
+    def action_select_cursor(self) -> None:
+        """Select the row under the cursor."""
         key = self.cursor_key
         if key is not None:
-            self.post_message(self.Picked(self, key))
+            self.post_message(self.RowSelected(self, key))
 
     def on_click(self, event: events.Click) -> None:
-        """Order by a heading, or put the cursor on a row; choose it by a click on the row that it is on."""
+        """Select a heading, or move the cursor to a row; a second click on the row selects it."""
         event.stop()
         if event.y == 0:
             column = event.style.meta.get("column")
             if column:
-                self.post_message(self.HeadingClicked(self, column))
+                self.post_message(self.HeaderSelected(self, column))
             return
-        place = self.scroll_offset.y + event.y - 1
-        if place >= len(self.model):
+        row = self.scroll_offset.y + event.y - 1
+        if row >= len(self.model):
             return
-        if place == self.cursor and event.chain > 1:
-            self.action_pick()
-        self.cursor = place
+        if row == self.cursor and event.chain > 1:
+            self.action_select_cursor()
+        self.cursor = row

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
-WIDE = 100
-"""Characters from which on two blanks part the columns; one does in a narrower table."""
+MIN_WIDE = 100
+"""Characters from which a table has two blanks between columns; a narrower one has one."""
 
 
 class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,121 +19,120 @@ class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     label: str
     width: int
-    """Characters, at least."""
+    """The least width, in characters."""
     right: bool = False
+    """Whether its texts are aligned to the right."""
     grow: int = 0
-    """Which part of the room that is left it takes."""
+    """Its share of the spare width, relative to the other columns."""
     rank: int = 0
-    """Columns of the highest rank are left out first where there is no room for all."""
+    """Columns of the highest rank are left out first when the table is too narrow; those of rank 0 never are."""
     sortable: bool = True
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """What stands in one place."""
+    """The text at one place of a table."""
 
     text: str
-    """Clean: nothing of it is interpreted."""
+    """Clean, drawn as it is."""
     style: str = ""
     """`good`, `bad`, `warn`, `dim` or `accent`; empty for plain."""
 
 
-Row: TypeAlias = Sequence[Cell]
+Cells: TypeAlias = Sequence[Cell]
+"""The cells of a row, in the order of the columns."""
 
 EMPTY_CELL = Cell("")
 
 
 class TableModel(ABC):
-    """Rows by their place, from 0."""
+    """Rows by their index, from 0."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
 
     @abstractmethod
-    def key(self, place: int) -> Hashable:
-        """What the row is known by, wherever it stands."""
+    def key(self, index: int) -> Hashable:
+        """Return the key of a row, which stays the same when the row moves."""
 
     @abstractmethod
-    def place(self, key: Hashable) -> int | None:
-        """Where the row of a key stands now; None when that isn't known, or it is gone."""
+    def index_of(self, key: Hashable) -> int | None:
+        """Return the index of the row with this key; None when it is gone or not known."""
 
     @abstractmethod
-    def row(self, place: int) -> Row | None:
-        """The cells of a row, in the order of the columns; None when they are not known yet."""
+    def cells(self, index: int) -> Cells | None:
+        """Return the cells of a row; None when they are not known yet."""
 
-    def marked(self, place: int) -> bool:
-        """Whether a person has marked the row."""
+    def is_marked(self, index: int) -> bool:
+        """Return whether the user has marked the row."""
         return False
 
-    def differing(self, other: "TableModel") -> list[int] | None:
-        """The places at which the rows look different from those of another model, if both have the same rows.
-
-        None when they have not, or that can't be told.
-        """
+    def rows_changed_since(self, before: "TableModel") -> list[int] | None:
+        """Return the indices of the rows whose cells changed; None when the rows themselves changed, or may have."""
         return None
 
 
 class ListModel(TableModel):
     """Rows that are all known: keys and cells."""
 
-    def __init__(self, rows: Sequence[tuple[Hashable, Row]] = ()) -> None:
+    def __init__(self, rows: Sequence[tuple[Hashable, Cells]] = ()) -> None:
         self.rows = list(rows)
-        self._places = {key: place for place, (key, _) in enumerate(self.rows)}
+        self._indices = {key: index for index, (key, _) in enumerate(self.rows)}
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def differing(self, other: TableModel) -> list[int] | None:
-        """The places at which the cells are different, if the keys are the same."""
-        if not isinstance(other, ListModel) or [key for key, _ in self.rows] != [key for key, _ in other.rows]:
+    def rows_changed_since(self, before: TableModel) -> list[int] | None:
+        """Return the indices of the rows whose cells changed; None when the keys changed."""
+        if not isinstance(before, ListModel) or [key for key, _ in self.rows] != [key for key, _ in before.rows]:
             return None
-        pairs = zip(self.rows, other.rows, strict=True)
-        return [place for place, (one, another) in enumerate(pairs) if one != another]
+        pairs = zip(self.rows, before.rows, strict=True)
+        return [index for index, (now, then) in enumerate(pairs) if now != then]
 
-    def key(self, place: int) -> Hashable:
-        """What the row is known by."""
-        return self.rows[place][0]
+    def key(self, index: int) -> Hashable:
+        """Return the key of a row."""
+        return self.rows[index][0]
 
-    def place(self, key: Hashable) -> int | None:
-        """Where the row of a key stands now."""
-        return self._places.get(key)
+    def index_of(self, key: Hashable) -> int | None:
+        """Return the index of the row with this key, None when there is none."""
+        return self._indices.get(key)
 
-    def row(self, place: int) -> Row | None:
-        """The cells of a row."""
-        return self.rows[place][1]
+    def cells(self, index: int) -> Cells | None:
+        """Return the cells of a row."""
+        return self.rows[index][1]
 
 
 class ColumnLayout(msgspec.Struct, frozen=True):
-    """The columns for which there is room, from left to right."""
+    """The columns that fit a width, from left to right."""
 
     gap: int
     """Blanks between two columns."""
     columns: tuple[tuple[int, TableColumn, int], ...]
-    """The place of each among all columns, the column, and its width."""
+    """Of each: its index among all columns, the column, and its width."""
 
     @property
     def width(self) -> int:
-        """Characters that they take together."""
+        """The characters of all columns and the gaps between them."""
         return sum(width + self.gap for _, _, width in self.columns) - self.gap
 
 
 def lay_out(columns: Sequence[TableColumn], width: int) -> ColumnLayout:
-    """Give every column for which there is room its width."""
-    gap = 2 if width >= WIDE else 1
-    kept = _that_fit(columns, width, gap)
-    room = width - sum(column.width + gap for _, column in kept) + gap
-    parts = sum(column.grow for _, column in kept)
+    """Choose the columns that fit a width, and share the spare width among those that grow."""
+    gap = 2 if width >= MIN_WIDE else 1
+    fitting = _fitting_columns(columns, width, gap)
+    spare = width - sum(column.width + gap for _, column in fitting) + gap
+    shares = sum(column.grow for _, column in fitting)
     laid_out = []
-    for place, column in kept:
-        more = room * column.grow // parts if parts and room > 0 else 0
-        laid_out.append((place, column, column.width + more))
+    for index, column in fitting:
+        extra = spare * column.grow // shares if shares and spare > 0 else 0
+        laid_out.append((index, column, column.width + extra))
     return ColumnLayout(gap, tuple(laid_out))
 
 
-def _that_fit(columns: Sequence[TableColumn], width: int, gap: int) -> list[tuple[int, TableColumn]]:
-    kept = list(enumerate(columns))
+def _fitting_columns(columns: Sequence[TableColumn], width: int, gap: int) -> list[tuple[int, TableColumn]]:
+    fitting = list(enumerate(columns))
     for rank in sorted({column.rank for column in columns if column.rank}, reverse=True):
-        if sum(column.width + gap for _, column in kept) - gap <= width:
+        if sum(column.width + gap for _, column in fitting) - gap <= width:
             break
-        kept = [(place, column) for place, column in kept if column.rank != rank]
-    return kept
+        fitting = [(index, column) for index, column in fitting if column.rank != rank]
+    return fitting

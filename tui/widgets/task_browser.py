@@ -1,7 +1,7 @@
-"""A browser of tasks: a table of any length, a filter above it, an order, and marks where they are of use."""
+"""A browser of tasks: a table of any length with a filter, an order, and marks."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -13,8 +13,7 @@ from core.errors import SearchError
 from core.model import State
 from core.repository import search
 from core.repository.archive import MAX_RESULTS
-from core.repository.search import NEWEST_FIRST, Search, SortOrder
-from core.repository.search import SortColumn as By
+from core.repository.search import NEWEST_FIRST, Search, SortColumn, SortOrder
 from tui import commands, display_text
 from tui.messages import (
     CopyRequested,
@@ -34,18 +33,18 @@ from tui.widgets.table_model import TableColumn
 
 
 class TaskBrowser(Panel):
-    """Shows tasks that a feed finds.
+    """A panel of the tasks that a feed finds.
 
     Args:
-        tr: translates the texts of the console.
-        feed: the name of the feed.
-        title: of the panel.
-        columns: of the table.
-        states: only these; all when empty.
-        empty: what to say when there is nothing at all.
-        text: what to look for at first.
-        order: in which order.
-        id: of the widget.
+        tr: The translations.
+        feed: The name of the feed.
+        title: The title of the panel.
+        columns: The columns of the table.
+        states: The states of the tasks to show; all when empty.
+        empty: The note when there are no tasks at all.
+        text: The filter to begin with.
+        order: The order to begin with.
+        id: The id of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.RESULTS)
@@ -77,13 +76,13 @@ class TaskBrowser(Panel):
         self._note = MessageLine()
         self._text = text
         self._order = order
-        self._number = 0
-        self._complete = False
+        self._search_number = 0
+        self._is_complete = False
         self._trouble = ""
-        self._new = 0
+        self._new_count = 0
 
     def compose(self) -> ComposeResult:
-        """The filter, hidden at first; a note for what there is to say; the table."""
+        """Compose the filter, hidden while it is empty, a note, and the table."""
         self._input.display = bool(self._text)
         self._input.value = self._text
         yield self._input
@@ -91,163 +90,160 @@ class TaskBrowser(Panel):
         yield self.table
 
     def on_mount(self) -> None:
-        """Begin with the newest."""
+        """Start the first search."""
         self.table.show(self.model)
-        self.table.order(self._order.column, descending=self._order.descending)
+        self.table.show_order(self._order.column, descending=self._order.descending)
         self._search()
 
-    # What is looked for.
+    # The search.
 
-    def look_for(self, text: str, order: SortOrder) -> None:
-        """Show what a search finds."""
+    def search_for(self, text: str, order: SortOrder) -> None:
+        """Show what a filter matches, in an order."""
         self._text = text
         self._order = order
         self._input.value = text
         self._input.display = bool(text)
-        self.table.order(order.column, descending=order.descending)
+        self.table.show_order(order.column, descending=order.descending)
         self._search()
 
     @property
-    def wanted(self) -> Search:
-        """What is looked for.
+    def search_query(self) -> Search:
+        """The search that the filter describes.
 
         Raises:
-            SearchError: it can't be understood.
+            SearchError: The filter is not valid.
         """
-        found = search.parse(self._text, time.time())
-        return Search(self._states, found.terms, found.comparisons)
+        parsed = search.parse(self._text, time.time())
+        return Search(self._states, parsed.terms, parsed.comparisons)
 
     @property
     def text(self) -> str:
-        """What was typed to look for."""
+        """The filter, as it was typed."""
         return self._text
 
     @property
     def order(self) -> SortOrder:
-        """The order of what is found."""
+        """The order of the tasks."""
         return self._order
 
     @property
     def matching(self) -> int:
-        """How many tasks are found."""
+        """The number of tasks found."""
         return len(self.model)
 
     def _search(self) -> None:
         try:
-            wanted = self.wanted
+            query = self.search_query
         except SearchError as error:
-            self._say(str(error), bad=True)
+            self._show_note(str(error), bad=True)
             return
-        self._complete = False
-        self._new = 0
+        self._is_complete = False
+        self._new_count = 0
         self.model.marks.clear()
-        # A message that a parent causes goes no further than to that parent: this one is to be our own.
-        self.post_message(SearchRequested(self._feed, wanted, self._order).set_sender(self))
+        # From a handler of the parent, Textual would take the parent as the sender, and stop the bubbling there.
+        self.post_message(SearchRequested(self._feed, query, self._order).set_sender(self))
 
-    def searching(self, number: int) -> None:
-        """The feed has begun a search of this number."""
-        self._number = number
+    def expect(self, number: int) -> None:
+        """Show the results of the search with this number from now on."""
+        self._search_number = number
 
-    # What is found.
+    # The results.
 
-    def take(self, news: News) -> None:
-        """Take in what the feed has found; what belongs to another search is passed by."""
+    def update_from(self, news: News) -> None:
+        """Show what the feed has found, unless it belongs to another search."""
         match news:
-            case TasksListed(number=number) if number == self._number:
-                self._listed(news)
-            case ListGrown(number=number) if number == self._number:
-                self._grown(news)
+            case TasksListed(number=number) if number == self._search_number:
+                self._show_list(news)
+            case ListGrown(number=number) if number == self._search_number:
+                self._show_growth(news)
             case RowsRead(rows):
-                if self.model.read(rows):
-                    self.table.changed()
+                if self.model.store_rows(rows):
+                    self.table.redraw()
             case FeedTrouble(text):
                 self._trouble = text
-                self._title_it()
+                self._update_title()
 
-    def _listed(self, news: TasksListed) -> None:
-        self._complete = news.complete
+    def _show_list(self, news: TasksListed) -> None:
+        self._is_complete = news.complete
         first = not news.complete or self.table.at_top
-        key = _TOP if first else self.table.cursor_key
-        self.model.listed(news.seqs, news.rows, turned=self._order.is_live)
-        self.table.show(self.model, keep=key)
+        key = _NO_ROW if first else self.table.cursor_key
+        self.model.replace_all(news.seqs, news.rows, is_reversed=self._order.is_live)
+        self.table.show(self.model, cursor_key=key)
         if first:
-            self.table.go_to(0)
-        self._title_it()
+            self.table.move_cursor(0)
+        self._update_title()
 
-    def _grown(self, news: ListGrown) -> None:
+    def _show_growth(self, news: ListGrown) -> None:
         away = not self.table.at_top
         cursor = self.table.cursor
-        gone = self.model.renew(news.cut, news.seqs, news.rows, news.again)
+        removed = self.model.update_end(news.cut, news.seqs, news.rows, news.again)
         above = len(news.seqs) - news.cut
-        self.table.grown(above - sum(place < cursor for place in gone) if away else 0)
-        self._new = self._new + max(0, above) if away else 0
-        self._title_it()
+        self.table.show_added(above - sum(index < cursor for index in removed) if away else 0)
+        self._new_count = self._new_count + max(0, above) if away else 0
+        self._update_title()
 
-    def _title_it(self) -> None:
+    def _update_title(self) -> None:
         tr = self.tr
         count = tr.count(self.matching, "{count} task", "{count} tasks")
-        told = [count if self._complete else tr("{count} and more …", count=count)]
+        parts = [count if self._is_complete else tr("{count} and more …", count=count)]
         if self.matching >= MAX_RESULTS:
-            told = [tr("the first {count}", count=count)]
+            parts = [tr("the first {count}", count=count)]
         if self._text:
-            told.append(tr("filtered"))
+            parts.append(tr("filtered"))
         if not self._order.is_live:
-            told.append(tr("order at rest"))
-        if self._new:
-            told.append(tr("▲ {count} new", count=formatting.count(self._new)))
+            parts.append(tr("order at rest"))
+        if self._new_count:
+            parts.append(tr("▲ {count} new", count=formatting.count(self._new_count)))
         if self.model.marks:
-            told.append(tr("{count} marked", count=formatting.count(len(self.model.marks))))
-        self.titled(self._title, count=" · ".join(told))
-        self._say_state()
+            parts.append(tr("{count} marked", count=formatting.count(len(self.model.marks))))
+        self.set_title(self._title, subtitle=" · ".join(parts))
+        self._update_note()
 
-    def _say_state(self) -> None:
+    def _update_note(self) -> None:
         if self._trouble:
-            self._say(display_text.clean(self._trouble), bad=True)
-        elif self._complete and not self.matching:
-            self._say(self.tr("Nothing matches. Escape shows everything again.") if self._text else self._empty)
+            self._show_note(display_text.clean(self._trouble), bad=True)
+        elif self._is_complete and not self.matching:
+            self._show_note(self.tr("Nothing matches. Escape shows everything again.") if self._text else self._empty)
         else:
-            self._say("")
+            self._show_note("")
 
-    def _say(self, text: str, *, bad: bool = False) -> None:
-        self._note.say(text)
+    def _show_note(self, text: str, *, bad: bool = False) -> None:
+        self._note.show_text(text)
         self._note.set_class(bad, "-bad")
 
-    # What the table says.
+    # Events of the table.
 
-    @on(Table.Wanting)
-    def _read_rows(self, event: Table.Wanting) -> None:
-        """Read what is in view and a page around it."""
+    @on(Table.ViewportChanged)
+    def _read_rows(self, event: Table.ViewportChanged) -> None:
+        """Request the rows in view, and a page above and below."""
         event.stop()
         height = max(1, event.end - event.first)
-        self.post_message(RowsRequested(self._feed, self.model.seqs(event.first - height, event.end + height)))
+        self.post_message(RowsRequested(self._feed, self.model.seqs_between(event.first - height, event.end + height)))
 
-    @on(Table.Picked)
-    def _show_detail(self, event: Table.Picked) -> None:
+    @on(Table.RowSelected)
+    def _show_detail(self, event: Table.RowSelected) -> None:
         event.stop()
-        self._detail(event.key)
+        if isinstance(event.key, int):
+            self.post_message(DetailRequested(event.key))
 
-    @on(Table.HeadingClicked)
-    def _order_by(self, event: Table.HeadingClicked) -> None:
+    @on(Table.HeaderSelected)
+    def _order_by(self, event: Table.HeaderSelected) -> None:
         event.stop()
         same = event.column == self._order.column
-        self.look_for(self._text, SortOrder(By(event.column), not self._order.descending if same else True))
+        self.search_for(self._text, SortOrder(SortColumn(event.column), not self._order.descending if same else True))
 
-    @on(Table.Moved)
-    def _moved(self, event: Table.Moved) -> None:
+    @on(Table.RowHighlighted)
+    def _row_highlighted(self, event: Table.RowHighlighted) -> None:
         event.stop()
-        if self._new and self.table.at_top:
-            self._new = 0
-            self._title_it()
-
-    def _detail(self, key: Hashable) -> None:
-        if isinstance(key, int):
-            self.post_message(DetailRequested(key))
+        if self._new_count and self.table.at_top:
+            self._new_count = 0
+            self._update_title()
 
     # The filter.
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
-        """Look for it a moment after the last key."""
+        """Search a moment after the last key."""
         event.stop()
         if event.value != self._text:
             self._text = event.value
@@ -259,11 +255,11 @@ class TaskBrowser(Panel):
         self._input.display = bool(self._text)
         self.table.focus()
 
-    # What the commands do.
+    # Actions of the commands.
 
     def action_pick(self) -> None:
-        """Show everything about the task."""
-        self.table.action_pick()
+        """Show all details of the task."""
+        self.table.action_select_cursor()
 
     def action_filter(self) -> None:
         """Open the filter."""
@@ -271,37 +267,37 @@ class TaskBrowser(Panel):
         self._input.focus()
 
     def action_clear(self) -> None:
-        """Show everything again, the newest first."""
+        """Clear the filter, the order and the marks; without any, go to the first row."""
         if self._text or self._order != NEWEST_FIRST or self.model.marks:
-            self.look_for("", NEWEST_FIRST)
+            self.search_for("", NEWEST_FIRST)
         else:
-            self.table.go_to(0)
+            self.table.move_cursor(0)
         self.table.focus()
 
     def action_sort(self) -> None:
-        """Order by the next column."""
+        """Sort by the next column."""
         keys = [column.key for column in self.table.columns if column.sortable]
-        place = keys.index(self._order.column) if self._order.column in keys else -1
-        self.look_for(self._text, SortOrder(By(keys[(place + 1) % len(keys)])))
+        index = keys.index(self._order.column) if self._order.column in keys else -1
+        self.search_for(self._text, SortOrder(SortColumn(keys[(index + 1) % len(keys)])))
 
     def action_turn(self) -> None:
-        """Turn the order around."""
-        self.look_for(self._text, SortOrder(self._order.column, not self._order.descending))
+        """Reverse the order."""
+        self.search_for(self._text, SortOrder(self._order.column, not self._order.descending))
 
     def action_export(self) -> None:
-        """Write what the filter finds to a file."""
+        """Export the tasks that match the filter to a file."""
         try:
-            self.post_message(ExportRequested(self.wanted, self._order, self.matching))
+            self.post_message(ExportRequested(self.search_query, self._order, self.matching))
         except SearchError as error:
             self.post_message(NotificationRequested(str(error), trouble=True))
 
     def action_copy(self) -> None:
         """Copy the id of the task."""
         key = self.table.cursor_key
-        row = self.model.task(key) if isinstance(key, int) else None
+        row = self.model.task_row(key) if isinstance(key, int) else None
         if row is not None:
             self.post_message(CopyRequested(row.id, self.tr("the id")))
 
 
-_TOP = object()
-"""A key that no row has: the cursor goes nowhere."""
+_NO_ROW = object()
+"""A key that no row has, so that the cursor stays at its index."""

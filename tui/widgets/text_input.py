@@ -1,11 +1,11 @@
-"""A line to write in, whose cursor does not blink: it draws nothing while nobody writes."""
+"""An input field whose cursor does not blink, so that nothing is drawn while the user does not type."""
 
 from textual.widgets import Input
 
 
 class TextInput(Input):
-    """See the module's description."""
+    """An input field without a blinking cursor."""
 
     def on_mount(self) -> None:
-        """Keep the cursor calm."""
+        """Turn the blinking off."""
         self.cursor_blink = False

@@ -16,12 +16,12 @@ from tui.view import Health, View, WorkerRow
 from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
-from tui.widgets.table_model import Cell, ListModel, Row, TableColumn
+from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
 
-SPARK_SECONDS = 120
-SPARK = 10
+SPARKLINE_SECONDS = 120
+SPARKLINE_WIDTH = 10
 
-_PRESENCES = {
+_SIGNS = {
     Presence.ONLINE: ("●", "good"),
     Presence.BUSY: ("●", "good"),
     Presence.STALLED: ("▲", "warn"),
@@ -38,7 +38,7 @@ def _columns(tr: Translations) -> tuple[TableColumn, ...]:
         TableColumn(key="name", label=tr("worker"), width=6, grow=1, sortable=False),
         TableColumn(key="state", label=tr("state"), width=9, grow=2, sortable=False),
         TableColumn(key="rate", label=tr("tasks/s"), width=7, right=True, sortable=False),
-        TableColumn(key="history", label=tr("2 minutes"), width=SPARK, sortable=False, rank=1),
+        TableColumn(key="history", label=tr("2 minutes"), width=SPARKLINE_WIDTH, sortable=False, rank=1),
         TableColumn(key="done", label=tr("done"), width=6, right=True, sortable=False),
         TableColumn(key="failed", label=tr("failed"), width=6, right=True, sortable=False),
         TableColumn(key="hand", label=tr("in hand"), width=7, right=True, sortable=False),
@@ -50,8 +50,8 @@ def _columns(tr: Translations) -> tuple[TableColumn, ...]:
     )
 
 
-class Workers(Panel):
-    """The workers, a row each, and one for all together."""
+class WorkerPanel(Panel):
+    """A panel with a row for each worker, and one for all together."""
 
     BINDINGS: ClassVar = commands.bindings(commands.WORKERS)
 
@@ -62,71 +62,71 @@ class Workers(Panel):
         self._note = MessageLine()
 
     def compose(self) -> ComposeResult:
-        """A note for what there is to say; the table."""
+        """Compose a note and the table."""
         yield self._note
         yield self.table
 
     def show(self, view: View) -> None:
-        """Draw this moment."""
-        rows: list[tuple[Hashable, Row]] = [(row.process.number, self._row(row, view.now)) for row in view.workers]
+        """Show the workers of a view."""
+        rows: list[tuple[Hashable, Cells]] = [(row.process.number, self._cells(row, view.now)) for row in view.workers]
         if len(rows) > 1:
-            rows.append(("", self._total(view)))
+            rows.append(("", self._total_cells(view)))
         self.table.show(ListModel(rows))
-        self._note.say("" if rows or view.number <= 0 else self._nothing(view))
+        self._note.show_text("" if rows or view.number <= 0 else self._empty_note(view))
         alive = sum(row.process.presence is not Presence.LOST for row in view.workers)
         count = self.tr.count(alive, "{count} worker", "{count} workers")
         servers = sum(row.process.presence is not Presence.LOST for row in view.servers)
-        more = self.tr.count(servers, "{count} server", "{count} servers")
-        self.titled(self.tr("Workers"), count=f"{count} · {more}")
+        server_count = self.tr.count(servers, "{count} server", "{count} servers")
+        self.set_title(self.tr("Workers"), subtitle=f"{count} · {server_count}")
 
-    def _nothing(self, view: View) -> str:
+    def _empty_note(self, view: View) -> str:
         if view.light is Health.STARTING:
             return self.tr("The workers are being started.")
         return self.tr("No worker has shown itself. Press u to start the system.")
 
-    def _row(self, row: WorkerRow, now: float) -> Row:
-        process, part, delays = row.process, row.part, row.delays
+    def _cells(self, row: WorkerRow, now: float) -> Cells:
+        process, unit, delays = row.process, row.part, row.delays
         counters = process.counters
         failed = counters.failed
         return [
             Cell(display_text.clean(process.name, 40)),
-            self._state(row, now),
+            self._state_cell(row, now),
             Cell(formatting.rate(process.rate), "" if process.rate else "dim"),
-            Cell(display_text.sparkline(row.history[-SPARK_SECONDS:], SPARK), "accent"),
+            Cell(display_text.sparkline(row.history[-SPARKLINE_SECONDS:], SPARKLINE_WIDTH), "accent"),
             Cell(formatting.short(counters.done)),
             Cell(formatting.short(failed), "bad" if failed else "dim"),
             Cell(f"{len(process.in_hand)}/{process.threads}", "" if process.in_hand else "dim"),
             Cell(_waited(delays)),
             Cell(_took(delays)),
-            Cell(formatting.processor_share(part.cpu if part else None), "dim"),
-            Cell(formatting.memory(part.memory if part else None), "dim"),
+            Cell(formatting.processor_share(unit.cpu if unit else None), "dim"),
+            Cell(formatting.memory(unit.memory if unit else None), "dim"),
             Cell(display_text.clean(process.host, 40), "dim"),
         ]
 
-    def _state(self, row: WorkerRow, now: float) -> Cell:
+    def _state_cell(self, row: WorkerRow, now: float) -> Cell:
         process = row.process
-        sign, style = _PRESENCES[process.presence]
-        told = self.tr(process.presence.value)
+        sign, style = _SIGNS[process.presence]
+        text = self.tr(process.presence.value)
         if process.presence is Presence.LOST:
-            told = self.tr("lost {span}", span=formatting.compact_duration(now - process.seen_at))
+            text = self.tr("lost {span}", span=formatting.compact_duration(now - process.seen_at))
         elif process.presence is Presence.TROUBLED:
-            told = display_text.clean("; ".join(process.troubles), 40)
-        return Cell(f"{sign} {told}", style)
+            text = display_text.clean("; ".join(process.troubles), 40)
+        return Cell(f"{sign} {text}", style)
 
-    def _total(self, view: View) -> Row:
+    def _total_cells(self, view: View) -> Cells:
         rows = [row for row in view.workers if row.process.presence is not Presence.LOST]
-        sums = [sum(column) for column in zip(*(row.history[-SPARK_SECONDS:] for row in rows), strict=False)]
+        sums = [sum(column) for column in zip(*(row.history[-SPARKLINE_SECONDS:] for row in rows), strict=False)]
         processes = [row.process for row in rows]
-        parts = [row.part for row in rows if row.part is not None]
+        units = [row.part for row in rows if row.part is not None]
         delays = view.delays
-        cpu = [part.cpu for part in parts if part.cpu is not None]
-        memory = [part.memory for part in parts if part.memory is not None]
+        cpu = [unit.cpu for unit in units if unit.cpu is not None]
+        memory = [unit.memory for unit in units if unit.memory is not None]
         failed = sum(process.counters.failed for process in processes)
         return [
             Cell(self.tr("all"), "dim"),
             Cell(""),
             Cell(formatting.rate(sum(process.rate for process in processes)), "accent"),
-            Cell(display_text.sparkline(tuple(sums), SPARK), "accent"),
+            Cell(display_text.sparkline(tuple(sums), SPARKLINE_WIDTH), "accent"),
             Cell(formatting.short(sum(process.counters.done for process in processes)), "dim"),
             Cell(formatting.short(failed), "dim"),
             Cell(f"{sum(len(p.in_hand) for p in processes)}/{sum(p.threads for p in processes)}", "dim"),
@@ -137,24 +137,21 @@ class Workers(Panel):
             Cell(""),
         ]
 
-    @on(Table.Picked)
-    def _pick(self, event: Table.Picked) -> None:
+    @on(Table.RowSelected)
+    def _row_selected(self, event: Table.RowSelected) -> None:
         event.stop()
         self.action_pick()
 
-    @on(Table.Moved)
-    def _moved(self, event: Table.Moved) -> None:
-        event.stop()
-
-    @on(Table.Wanting)
-    def _wanting(self, event: Table.Wanting) -> None:
+    @on(Table.RowHighlighted)
+    @on(Table.ViewportChanged)
+    def _ignore(self, event: Table.RowHighlighted | Table.ViewportChanged) -> None:
         event.stop()
 
     def action_pick(self) -> None:
-        """Show what this worker has done."""
-        row = self.table.model.row(self.table.cursor) if len(self.table.model) else None
-        if row is not None:
-            name = "" if self.table.cursor_key == "" else row[0].text
+        """Show the results of this worker."""
+        cells = self.table.model.cells(self.table.cursor) if len(self.table.model) else None
+        if cells is not None:
+            name = "" if self.table.cursor_key == "" else cells[0].text
             self.post_message(WorkerSelected(name))
 
     def action_everything(self) -> None:
@@ -163,16 +160,12 @@ class Workers(Panel):
 
 
 def _waited(delays: Delays | None) -> str:
-    return (
-        f"{formatting.compact_duration(delays.waited_p50)} / {formatting.compact_duration(delays.waited_p95)}"
-        if delays
-        else ""
-    )
+    return _pair(delays.waited_p50, delays.waited_p95) if delays else ""
 
 
 def _took(delays: Delays | None) -> str:
-    return (
-        f"{formatting.compact_duration(delays.took_p50)} / {formatting.compact_duration(delays.took_p95)}"
-        if delays
-        else ""
-    )
+    return _pair(delays.took_p50, delays.took_p95) if delays else ""
+
+
+def _pair(p50: float, p95: float) -> str:
+    return f"{formatting.compact_duration(p50)} / {formatting.compact_duration(p95)}"
