@@ -160,7 +160,7 @@ class Console(App[None]):
     def _edit(self, event: EditRequested) -> None:
         """Lend the terminal to the person's editor, and take the edited text."""
         if not self._editor:
-            self._main.show_notification(self.tr("Set $EDITOR to the editor that you want."), trouble=True)
+            self._main.show_notification(self.tr("Set $EDITOR to your editor."), trouble=True)
             return
         with tempfile.TemporaryDirectory(prefix="cauce-") as directory:
             file = Path(directory, "payload.txt")
@@ -226,7 +226,7 @@ class Console(App[None]):
         self._changed("theme", self.theme)
 
     def action_density(self) -> None:
-        """Draw with more space, or with less."""
+        """Switch between a roomy and a compact layout."""
         self._compact = not self._compact
         self.set_class(self._compact, "-compact")
         self._changed("compact", self._compact)

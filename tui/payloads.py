@@ -45,7 +45,7 @@ def describe(text: str, tr: Translations, *, as_text: bool) -> str:
     value, is_json = payload_of(text, as_text=as_text)
     if not is_json:
         return tr("a text of {count} characters", count=f"{len(text):,}")
-    names = {dict: "a JSON object", list: "a JSON list", str: "a JSON text", bool: "a JSON truth value"}
+    names = {dict: "a JSON object", list: "a JSON array", str: "a JSON string", bool: "a JSON boolean"}
     return tr(names.get(type(value), "a JSON number" if value is not None else "JSON null"))
 
 

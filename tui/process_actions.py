@@ -165,9 +165,7 @@ class ProcessActions:
         answers = [
             ("", self._tr("Stay"), "-safe"),
             ("leave", self._tr("Leave it running"), "-plain"),
-            ("stop", self._tr("Stop it, and leave"), "-danger"),
+            ("stop", self._tr("Stop it and leave"), "-danger"),
         ]
-        question = self._tr(
-            "Leave the console. What becomes of the system ({count} processes)?", count=len(report.processes)
-        )
+        question = self._tr("Leave the console. Stop the system too ({count} processes)?", count=len(report.processes))
         self._screen.show_dialog(ChoiceDialog(self._tr, question, answers), on_answer)

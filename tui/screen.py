@@ -412,7 +412,7 @@ class MainScreen(Screen[None]):
     def _copy(self, event: CopyRequested) -> None:
         event.stop()
         self.app.copy_to_clipboard(event.text)
-        self.show_notification(self.tr("Copied {what}, if the terminal lets programs copy.", what=event.what))
+        self.show_notification(self.tr("Copied {what}, if the terminal allows it.", what=event.what))
 
     # The global commands.
 
@@ -426,7 +426,7 @@ class MainScreen(Screen[None]):
         await self._open(name)
 
     def action_freeze(self) -> None:
-        """Freeze the display, or let it go on."""
+        """Freeze or resume the display."""
         self._frozen = self.header.frozen = not self._frozen
         self.header.refresh()
         self._update_following(self.tab)

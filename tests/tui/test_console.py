@@ -434,7 +434,7 @@ def test_enter_submits_and_the_outcome_is_followed() -> None:
         ("42", 42, "a JSON number"),
         ('{"a": 1}', {"a": 1}, "a JSON object"),
         ("[1", "[1", "a text of 2 characters"),
-        ("true", True, "a JSON truth value"),
+        ("true", True, "a JSON boolean"),
         ("null", None, "JSON null"),
         ("", "", "an empty text"),
     ],
@@ -675,7 +675,7 @@ def test_a_failed_start_is_explained_until_the_system_runs() -> None:
         await wait_for(pilot, lambda: "The system could not be started" in text(app), "the failure")
         assert "127.0.0.1:7101 is taken by" in text(app)
         assert "\x1b" not in text(app)
-        assert "press u to start once more" in text(app)
+        assert "press u to start again" in text(app)
         await pilot.press("u")
         await wait_for(pilot, lambda: source.control_calls.done == [("up",)], "another start")
         await wait_for(pilot, lambda: "could not be started" not in text(app), "the failure to go")

@@ -83,7 +83,7 @@ def test_only_ascii_is_drawn(tab: str) -> None:
             await wait_for(pilot, lambda: " ^ " in text(app) and "312 failed" in text(app), "the system")
             await pilot.pause()
             assert sorted({character for character in text(app) if not character.isascii()}) == []
-            assert tab != "monitor" or " enter Detail " in text(app)
+            assert tab != "monitor" or " enter Details " in text(app)
 
     asyncio.run(scenario())
 

@@ -69,7 +69,7 @@ def test_one_command_starts_the_system_and_keys_do_the_rest(system: Supervised) 
         assert "1 of 1 have ended" in terminal.screen()
 
         # Kill a worker, and see that it comes back and that work goes on.
-        terminal.leave("Keys")
+        terminal.leave("Leave")
         terminal.keys("3")
         terminal.wait_for(r"w2 .*● ready")
         terminal.keys("End", "X")
@@ -82,14 +82,14 @@ def test_one_command_starts_the_system_and_keys_do_the_rest(system: Supervised) 
         terminal.type("still works")
         terminal.keys("Enter")
         terminal.wait_for(r"still works.*✓ done")
-        terminal.leave("Keys")
+        terminal.leave("Leave")
         terminal.keys("2")
         terminal.wait_for(r"2 done")
         terminal.wait_for("─ Results ─")
 
         # Leave it, and everything with it.
         terminal.keys("q")
-        terminal.wait_for(r"Stop it, and leave")
+        terminal.wait_for(r"Stop it and leave")
         terminal.keys("Right")
         terminal.keys("Right")
         terminal.keys("Enter")
@@ -110,7 +110,7 @@ def test_a_start_that_fails_is_explained_in_the_console_and_can_be_tried_again(s
         flags = ("--up", "--servers", "1", "--workers", "1", "--listen", listen, "--no-nginx", "--server-port", "0")
         with Terminal(flags, system.home.directory) as terminal:
             terminal.wait_for("The system could not be started")
-            shown = terminal.wait_for("press u to start once more")
+            shown = terminal.wait_for("press u to start again")
             assert listen in shown
             assert commands.status(system.home) is None
             terminal.keys("3")
@@ -164,7 +164,7 @@ def test_a_payload_is_edited_in_the_persons_editor(system: Supervised, tmp_path:
         terminal.wait_for("unchanged")
         terminal.keys("Enter")
         terminal.wait_for(r"unchanged.*✓ done")
-        terminal.leave("Keys")
+        terminal.leave("Leave")
         terminal.keys("q")
         terminal.wait_for("Leave it running")
         terminal.keys("Right")
@@ -259,13 +259,13 @@ def test_hostile_text_reaches_no_terminal_from_any_screen(system: Supervised) ->
             terminal.keys("End")
             terminal.leave("escape close")
             terminal.keys("Down")
-        for key, shown in (("3", "Processes"), ("4", "Failed"), ("5", "The way of a task"), ("1", "New task")):
+        for key, shown in (("3", "Processes"), ("4", "Failed"), ("5", "The path of a task"), ("1", "New task")):
             terminal.keys(key)
             terminal.wait_for(f"─ {shown} ─")
         terminal.type("[/foo]")
         terminal.keys("Enter")
         terminal.wait_for(r"\[/foo\].*(done|queued|accepted)")
-        terminal.leave("Keys")
+        terminal.leave("Leave")
         terminal.keys("4")
         terminal.wait_for("─ Failed ─")
         assert terminal.value("pane_title") == title
@@ -318,7 +318,7 @@ def test_a_system_without_a_supervisor_is_shown_and_used(tmp_path: Path) -> None
         terminal.type("tres")
         terminal.keys("Enter")
         terminal.wait_for(r"✓ done")
-        terminal.leave("Keys")
+        terminal.leave("Leave")
         terminal.keys("3")
         terminal.wait_for("started by others")
         terminal.keys("q")
@@ -353,7 +353,7 @@ def test_choices_of_another_version_do_not_keep_the_console_from_starting(tmp_pa
     kept.write_text('{"tab": "elsewhere", "theme": 8, "filter": ["x"], "sort": {}, "compact": "yes"}', "utf-8")
     with Terminal((), tmp_path) as terminal:
         terminal.wait_for("New task")
-        terminal.leave("Keys")
+        terminal.leave("Leave")
         terminal.keys("q")
         assert terminal.wait_for_end() == 0
 

@@ -18,12 +18,14 @@ from tui.widgets.text_view import StyledLine, TextView
 
 _KEY = 16
 _LABEL = 14
+"""Characters of the columns of keys and labels."""
+
 MOVES = (
-    ("↑ ↓  j k", "Up and down."),
-    ("PgUp PgDn", "A page up, a page down."),
-    ("Home End  g G", "The first, the last."),
-    ("← →  h l", "What is farther left or right."),
-    ("Tab  Shift+Tab", "The next part of the screen, the one before."),
+    ("↑ ↓  j k", "Move up or down."),
+    ("PgUp PgDn", "Move a page up or down."),
+    ("Home End  g G", "Go to the first or the last row."),
+    ("← →  h l", "Scroll to the left or the right."),
+    ("Tab  Shift+Tab", "Go to the next or the previous part of the screen."),
 )
 
 
@@ -70,7 +72,7 @@ class HelpDialog(ModalScreen[None]):
 
     def _entry(self, key: str, label: str, text: str) -> list[StyledLine]:
         """Return the lines of a command: its key, its label, and the wrapped sentence."""
-        start = f"  {key:<{_KEY}}{label:<{_LABEL}}" if label else f"  {key:<{_KEY + _LABEL}}"
+        start = f"  {key:<{_KEY}}{label:<{_LABEL - 1}} " if label else f"  {key:<{_KEY + _LABEL}}"
         width = max(20, self._text.scrollable_content_region.width - len(start) - 1)
         first, *rest = textwrap.wrap(text, width) or [""]
         return [(f"{start}{first}", ""), *((f"{'':<{len(start)}}{line}", "") for line in rest)]

@@ -45,14 +45,14 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
             yield Label(tr("Submit many tasks of kind {kind}", kind=kind), markup=False, classes="question")
             for name, label, value in (
                 ("tasks", tr("tasks"), "1000"),
-                ("rate", tr("tasks a second (0: as fast as it goes)"), "100"),
+                ("rate", tr("tasks per second (0: no limit)"), "100"),
                 ("connections", tr("connections"), "4"),
             ):
                 with Horizontal(classes="row"):
                     yield Label(label, markup=False)
                     yield TextInput(value, id=name, type="integer", compact=True)
             yield self._error
-            yield Static(tr("Enter begins, Escape does not"), classes="hint", markup=False)
+            yield Static(tr("Enter starts · Escape cancels"), classes="hint", markup=False)
 
     def on_mount(self) -> None:
         """Focus the first field."""

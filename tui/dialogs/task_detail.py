@@ -135,14 +135,14 @@ def _summary(task: Task, tr: Translations) -> list[StyledLine]:
     if task.retries is not None:
         lines.append((f"{tr('retries'):<12}{task.retries}", ""))
     if task.strikes:
-        lines.append((tr("Its worker died {count} times while it ran.", count=task.strikes), "bad"))
+        lines.append((tr("Its worker died {count} times while running it.", count=task.strikes), "bad"))
     if task.due_at:
         lines.append((f"{tr('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
     return lines
 
 
 def _timeline(task: Task, tr: Translations) -> list[StyledLine]:
-    lines: list[StyledLine] = [("", ""), (tr("Way"), "heading")]
+    lines: list[StyledLine] = [("", ""), (tr("Timeline"), "heading")]
     before: float | None = None
     for name in TIMELINE:
         moment: float | None = getattr(task.times, name)

@@ -35,7 +35,7 @@ class TextPrompt(ModalScreen[str]):
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False, classes="question")
             yield TextInput(self._default)
-            yield Static(self.tr("Enter does it, Escape does not"), classes="hint", markup=False)
+            yield Static(self.tr("Enter confirms · Escape cancels"), classes="hint", markup=False)
 
     def on_mount(self) -> None:
         """Focus the field."""

@@ -19,7 +19,7 @@ class DiagramTab(Tab):
     def compose(self) -> ComposeResult:
         """Compose the panel."""
         panel = Panel(id="picture")
-        panel.set_title(self.tr("The way of a task"), subtitle=self.tr("counts and rates of this moment"))
+        panel.set_title(self.tr("The path of a task"), subtitle=self.tr("current counts and rates"))
         panel.can_focus = True
         with panel:
             yield self._diagram

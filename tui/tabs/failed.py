@@ -71,7 +71,7 @@ class FailedTab(Tab):
             tr("Failed"),
             failed_columns(tr),
             states=(State.FAILED,),
-            empty=tr("Nothing has failed."),
+            empty=tr("No failed tasks."),
             id="failures",
         )
 

@@ -42,7 +42,7 @@ class MonitorTab(Tab):
             FEED,
             tr("Results"),
             result_columns(tr),
-            empty=tr("Nothing has ended yet. Submit a task on tab 1."),
+            empty=tr("No results yet. Submit a task on tab 1."),
             text=str(remembered.get("filter", "")),
             order=_order(remembered),
             id="results",

@@ -211,7 +211,7 @@ class SubmitTab(Tab):
         """Fill the form with the submission under the cursor."""
         selected = self._history.selected
         if selected is None:
-            self.post_message(NotificationRequested(self.tr("Nothing was submitted from here yet."), trouble=True))
+            self.post_message(NotificationRequested(self.tr("Nothing was submitted here yet."), trouble=True))
             return
         payload = selected.task.payload
         self._form.fill(selected.task, payload if isinstance(payload, str) else display_text.as_json(payload))

@@ -72,7 +72,7 @@ class Diagram(TextView):
 def draw(view: View, tr: Translations) -> list[DiagramLine]:
     """Draw clients, balancer, servers, journal, broker, workers and results, from top to bottom."""
     return [
-        *_box([f"{tr('clients')} ▶ {view.listen or tr('nowhere to connect')}"], "accent"),
+        *_box([f"{tr('clients')} ▶ {view.listen or tr('no address')}"], "accent"),
         *_servers(view, tr),
         *_journal(view, tr),
         *_broker(view, tr),
@@ -118,7 +118,7 @@ def _workers(view: View, tr: Translations) -> list[DiagramLine]:
     done = tr("{count} done", count=formatting.count(ledger.done))
     failed = tr("{count} failed", count=formatting.count(ledger.failed))
     return [
-        *_arrow(tr("③ delivered: {count} in hand", count=formatting.count(ledger.running)), ""),
+        *_arrow(tr("③ delivered: {count} in flight", count=formatting.count(ledger.running)), ""),
         *_boxes([row.process for row in view.workers], tr("no worker"), _worker_texts),
         *_arrow(tr("④ outcome committed, then acknowledged: {rate}", rate=rate), "accent"),
         *_box([f"{tr('results')} {done} · {failed}"], "bad" if ledger.failed else "good"),

@@ -52,7 +52,7 @@ class LogPanel(Panel):
         super().__init__(id=id)
         self.tr = tr
         self.text = TextView(follow=True, wrap=False)
-        self._input = TextInput(placeholder=tr("only lines that hold this"))
+        self._input = TextInput(placeholder=tr("only lines with this text"))
         self._search = SearchInput(tr, self.text)
         self._lines: deque[LogLine] = deque(maxlen=MAX_LINES)
         self._filter = LogFilter()
@@ -113,12 +113,12 @@ class LogPanel(Panel):
         title = tr("Log of {name}", name=self._process) if self._process else tr("All logs")
         parts = [tr.count(len(self.text.lines), "{count} line", "{count} lines")]
         if self._filter.min_level > Level.DEBUG:
-            parts.append(tr("{level} and worse", level=self._filter.min_level.name.lower()))
+            parts.append(tr("{level} and above", level=self._filter.min_level.name.lower()))
         if self._filter.containing:
             parts.append(tr("filtered"))
         if self._search.status:
             parts.append(self._search.status)
-        parts.append(tr("FOLLOWING") if self.text.follow else tr("at rest, f follows"))
+        parts.append(tr("FOLLOWING") if self.text.follow else tr("paused, f follows"))
         if self._trouble:
             parts = [display_text.clean(self._trouble, 200)]
         self.set_title(title, subtitle=" · ".join(parts))

@@ -87,7 +87,7 @@ class ProcessPanel(Panel):
         if view.supervisor_trouble:
             return display_text.clean(view.supervisor_trouble)
         if view.alive:
-            return self.tr("The system was started by others: no supervisor of this directory runs it.")
+            return self.tr("The system runs, but no supervisor of this directory runs it.")
         return self.tr("Nothing runs here. Press u to start the system.")
 
     def _cells(self, unit: UnitStatus, now: float) -> Cells:
@@ -140,7 +140,7 @@ class ProcessPanel(Panel):
         """Start, stop, restart or kill the process."""
         unit = self.selected
         if unit is None:
-            self.post_message(NotificationRequested(self.tr("There is no process here."), trouble=True))
+            self.post_message(NotificationRequested(self.tr("No process is selected."), trouble=True))
         else:
             self.post_message(OperationRequested(what, [unit.name]))
 
@@ -152,9 +152,7 @@ class ProcessPanel(Panel):
         """Run more processes of this kind, or fewer when negative."""
         unit, report = self.selected, self.view.report
         if unit is None or report is None or unit.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
-            self.post_message(
-                NotificationRequested(self.tr("Only servers and workers can be more or fewer."), trouble=True)
-            )
+            self.post_message(NotificationRequested(self.tr("Only servers and workers can be scaled."), trouble=True))
             return
         count = max(0, sum(other.kind is unit.kind for other in report.processes) + change)
         if unit.kind is ProcessKind.SERVER:

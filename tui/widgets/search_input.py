@@ -23,7 +23,7 @@ class SearchInput(TextInput):
         """Posted when there are other hits, or another one is current."""
 
     def __init__(self, tr: Translations, view: TextView) -> None:
-        super().__init__(placeholder=tr("search for this"), compact=True, classes="search")
+        super().__init__(placeholder=tr("search for this text"), compact=True, classes="search")
         self.tr = tr
         self._view = view
         self.display = False
@@ -40,7 +40,7 @@ class SearchInput(TextInput):
         if not hits.text:
             return ""
         if not len(hits):
-            status = tr("no hit")
+            status = tr("no hits")
         elif hits.rank:
             status = tr("hit {place} of {count}", place=formatting.count(hits.rank), count=formatting.count(len(hits)))
         else:

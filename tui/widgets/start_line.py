@@ -83,9 +83,9 @@ class StartLine(Widget):
         tr = self.tr
         reason = display_text.clean_lines(self.start.trouble, longest=300)[-MAX_REASON_LINES:]
         if self._read_only:
-            advice = tr("Mend it, and start the system once more.")
+            advice = tr("Fix this, then start the system again.")
         else:
-            advice = tr("Mend it, and press u to start once more. Tab 3 has the supervisor's log.")
+            advice = tr("Fix this, then press u to start again. The supervisor's log is on tab 3.")
         return Content("\n").join(
             [
                 self._styled(f"▲ {tr('The system could not be started:')}", "start--bad"),

@@ -36,7 +36,7 @@ class SubmissionHistory(Panel):
                 TableColumn(key="at", label=tr("at"), width=8, sortable=False),
                 TableColumn(key="kind", label=tr("kind"), width=9, grow=1, sortable=False),
                 TableColumn(key="payload", label=tr("payload"), width=12, grow=3, sortable=False, rank=2),
-                TableColumn(key="answer", label=tr("answered in"), width=11, right=True, sortable=False),
+                TableColumn(key="answer", label=tr("reply time"), width=11, right=True, sortable=False),
                 TableColumn(key="state", label=tr("state"), width=11, sortable=False),
                 TableColumn(key="result", label=tr("result"), width=14, grow=4, sortable=False),
                 TableColumn(key="id", label=tr("task"), width=12, grow=2, sortable=False, rank=1),
@@ -66,7 +66,7 @@ class SubmissionHistory(Panel):
 
     @property
     def selected_row(self) -> TaskRow | None:
-        """The task under the cursor as the journal has it; None when it is not known yet."""
+        """The task under the cursor as the journal has it, or None when it is not known yet."""
         selected = self.selected
         return self._rows.get(selected.submitted.id) if selected else None
 
@@ -95,7 +95,7 @@ class SubmissionHistory(Panel):
             self.table.move_cursor(0)
         ended = sum(row.state.ended for row in self._rows.values())
         count = self.tr("{ended} of {count} have ended", ended=ended, count=len(rows)) if rows else ""
-        self.set_title(self.tr("Submitted from here"), subtitle=count)
+        self.set_title(self.tr("Submitted here"), subtitle=count)
 
     def _cells(self, sent: SubmissionAccepted) -> Cells:
         row = self._rows.get(sent.submitted.id)

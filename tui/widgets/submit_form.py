@@ -62,8 +62,8 @@ class SubmitForm(Panel):
             id="payload",
         )
         self._delay = TextInput(placeholder="0", id="delay", compact=True)
-        self._retries = TextInput(placeholder=tr("of the kind"), id="retries", compact=True)
-        self._task_id = TextInput(placeholder=tr("made by itself"), id="task-id", compact=True)
+        self._retries = TextInput(placeholder=tr("default"), id="retries", compact=True)
+        self._task_id = TextInput(placeholder=tr("automatic"), id="task-id", compact=True)
         self._as_text = Checkbox(tr("always as text"), id="as-text", compact=True)
         self._kind_note = Static(id="about-kind", markup=False)
         self._payload_note = Static(id="about-payload", markup=False)
@@ -78,7 +78,7 @@ class SubmitForm(Panel):
         yield self.payload
         yield self._payload_note
         with Horizontal(classes="field", id="small-fields"):
-            yield Label(tr("delay, s"))
+            yield Label(tr("delay (s)"))
             yield self._delay
             yield Label(tr("retries"))
             yield self._retries

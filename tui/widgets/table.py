@@ -173,7 +173,7 @@ class Table(LongView, can_focus=True):
 
     @property
     def cursor_key(self) -> Hashable | None:
-        """The key of the row under the cursor; None when there are no rows."""
+        """The key of the row under the cursor, or None when there are no rows."""
         return self.model.key(self.cursor) if 0 <= self.cursor < len(self.model) else None
 
     @property

@@ -57,18 +57,18 @@ class TableModel(ABC):
 
     @abstractmethod
     def index_of(self, key: Hashable) -> int | None:
-        """Return the index of the row with this key; None when it is gone or not known."""
+        """Return the index of the row with this key, or None when it is gone or not known."""
 
     @abstractmethod
     def cells(self, index: int) -> Cells | None:
-        """Return the cells of a row; None when they are not known yet."""
+        """Return the cells of a row, or None when they are not known yet."""
 
     def is_marked(self, index: int) -> bool:
         """Return whether the user has marked the row."""
         return False
 
     def rows_changed_since(self, before: "TableModel") -> list[int] | None:
-        """Return the indices of the rows whose cells changed; None when the rows themselves changed, or may have."""
+        """Return the indices of the rows whose cells changed, or None when the rows themselves changed, or may have."""
         return None
 
 
@@ -83,7 +83,7 @@ class ListModel(TableModel):
         return len(self.rows)
 
     def rows_changed_since(self, before: TableModel) -> list[int] | None:
-        """Return the indices of the rows whose cells changed; None when the keys changed."""
+        """Return the indices of the rows whose cells changed, or None when the keys changed."""
         if not isinstance(before, ListModel) or [key for key, _ in self.rows] != [key for key, _ in before.rows]:
             return None
         pairs = zip(self.rows, before.rows, strict=True)

@@ -191,7 +191,7 @@ class TaskBrowser(Panel):
         if self._text:
             parts.append(tr("filtered"))
         if not self._order.is_live:
-            parts.append(tr("order at rest"))
+            parts.append(tr("not live"))
         if self._new_count:
             parts.append(tr("▲ {count} new", count=formatting.count(self._new_count)))
         if self.model.marks:
@@ -203,7 +203,9 @@ class TaskBrowser(Panel):
         if self._trouble:
             self._show_note(display_text.clean(self._trouble), bad=True)
         elif self._is_complete and not self.matching:
-            self._show_note(self.tr("Nothing matches. Escape shows everything again.") if self._text else self._empty)
+            self._show_note(
+                self.tr("No task matches. Press Escape to clear the filter.") if self._text else self._empty
+            )
         else:
             self._show_note("")
 

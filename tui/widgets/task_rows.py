@@ -142,7 +142,7 @@ class TaskModel(TableModel):
         return self._seqs
 
     def task_row(self, seq: int) -> TaskRow | None:
-        """Return the row of a task; None when it is not known."""
+        """Return the row of a task, or None when it is not known."""
         known = self._rows.get(seq)
         return known[0] if known else None
 
@@ -168,7 +168,7 @@ class TaskModel(TableModel):
         return None
 
     def cells(self, index: int) -> Cells | None:
-        """Return the cells of a task; None when they are not known yet."""
+        """Return the cells of a task, or None when they are not known yet."""
         known = self._rows.get(self.key(index))
         return known[1] if known else None
 

@@ -41,7 +41,7 @@ def _columns(tr: Translations) -> tuple[TableColumn, ...]:
         TableColumn(key="history", label=tr("2 minutes"), width=SPARKLINE_WIDTH, sortable=False, rank=1),
         TableColumn(key="done", label=tr("done"), width=6, right=True, sortable=False),
         TableColumn(key="failed", label=tr("failed"), width=6, right=True, sortable=False),
-        TableColumn(key="hand", label=tr("in hand"), width=7, right=True, sortable=False),
+        TableColumn(key="hand", label=tr("running|heading"), width=7, right=True, sortable=False),
         TableColumn(key="waited", label=tr("waited p50/p95"), width=15, right=True, sortable=False, rank=4),
         TableColumn(key="took", label=tr("took p50/p95"), width=15, right=True, sortable=False),
         TableColumn(key="cpu", label=tr("cpu"), width=5, right=True, sortable=False, rank=2),
@@ -81,8 +81,8 @@ class WorkerPanel(Panel):
 
     def _empty_note(self, view: View) -> str:
         if view.light is Health.STARTING:
-            return self.tr("The workers are being started.")
-        return self.tr("No worker has shown itself. Press u to start the system.")
+            return self.tr("The workers are starting.")
+        return self.tr("No worker is running. Press u to start the system.")
 
     def _cells(self, row: WorkerRow, now: float) -> Cells:
         process, unit, delays = row.process, row.part, row.delays
