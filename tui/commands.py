@@ -186,7 +186,7 @@ SUBMIT = (
         key="ctrl+s,f9",
         label="Submit",
         help="Submit the task.",
-        action="send",
+        action="submit",
         changes_system=True,
         footer=True,
         line="python -m core.client submit",
@@ -197,7 +197,7 @@ SUBMIT = (
         key="ctrl+l",
         label="Each line",
         help="Submit each line of the payload as a task.",
-        action="send_lines",
+        action="submit_lines",
         changes_system=True,
         footer=True,
     ),
@@ -207,7 +207,7 @@ SUBMIT = (
         key="ctrl+o",
         label="From file",
         help="Submit each line of a file as a task.",
-        action="send_file",
+        action="submit_file",
         changes_system=True,
         footer=True,
     ),
@@ -236,7 +236,7 @@ SUBMIT = (
         key="escape",
         label="Leave",
         help="Leave the form, so that single keys work: 1 to 5 change the tab.",
-        action="leave",
+        action="leave_form",
         footer=True,
     ),
     Command(
@@ -245,7 +245,7 @@ SUBMIT = (
         key="ctrl+r",
         label="Reuse",
         help="Edit an earlier submission and submit it again.",
-        action="again",
+        action="reuse",
         changes_system=True,
     ),
 )
@@ -257,7 +257,7 @@ HISTORY = (
         key="enter",
         label="Details",
         help="Show all details of the submitted task.",
-        action="pick",
+        action="show_details",
         footer=True,
     ),
 )
@@ -269,7 +269,7 @@ WORKERS = (
         key="enter",
         label="Results",
         help="Show the results of this worker, the slowest first.",
-        action="pick",
+        action="show_results",
         footer=True,
     ),
     Command(
@@ -278,7 +278,7 @@ WORKERS = (
         key="escape",
         label="All results",
         help="Show the results of all workers again.",
-        action="everything",
+        action="show_all_results",
     ),
 )
 
@@ -304,7 +304,9 @@ def _browser_commands(where: Scope, prefix: str, *, footer: bool) -> tuple[Comma
             action="sort",
             footer=footer,
         ),
-        Command(id=f"{prefix}.turn", where=where, key="O", label="Reverse", help="Reverse the order.", action="turn"),
+        Command(
+            id=f"{prefix}.turn", where=where, key="O", label="Reverse", help="Reverse the order.", action="reverse"
+        ),
         Command(
             id=f"{prefix}.clear",
             where=where,
@@ -336,7 +338,7 @@ RESULTS = (
         key="enter",
         label="Details",
         help="Show all details of the task.",
-        action="pick",
+        action="show_details",
         footer=True,
     ),
     *_browser_commands(Scope.RESULTS, "results", footer=True),
@@ -349,7 +351,7 @@ FAILED = (
         key="enter",
         label="Details",
         help="Show all details of the task.",
-        action="pick",
+        action="show_details",
     ),
     Command(
         id="failed.mark",
@@ -374,7 +376,7 @@ FAILED = (
         key="R",
         label="Retry",
         help="Retry the marked tasks, or the selected one.",
-        action="settle('retry')",
+        action="bulk_action('retry')",
         changes_system=True,
         footer=True,
     ),
@@ -384,7 +386,7 @@ FAILED = (
         key="D",
         label="Discard",
         help="Discard the marked tasks, or the selected one.",
-        action="settle('discard')",
+        action="bulk_action('discard')",
         changes_system=True,
         footer=True,
     ),
@@ -494,7 +496,7 @@ PROCESSES = (
         key="enter",
         label="Log",
         help="Show the log of this process.",
-        action="pick",
+        action="show_log",
     ),
     Command(
         id="processes.all_logs",
@@ -502,7 +504,7 @@ PROCESSES = (
         key="escape",
         label="All logs",
         help="Show the logs of all processes.",
-        action="everything",
+        action="show_all_logs",
     ),
 )
 

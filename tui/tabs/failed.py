@@ -42,12 +42,12 @@ class Failures(TaskBrowser, inherit_bindings=False):
         self.table.redraw()
         self._update_title()
 
-    def action_settle(self, what: Literal["retry", "discard"]) -> None:
+    def action_bulk_action(self, action: Literal["retry", "discard"]) -> None:
         """Retry or discard the marked tasks, or the one under the cursor."""
         key = self.table.cursor_key
         seqs = sorted(self.model.marks) or ([key] if isinstance(key, int) else [])
         if seqs:
-            self.post_message(BulkActionRequested(BulkAction(what), seqs, self.matching))
+            self.post_message(BulkActionRequested(BulkAction(action), seqs, self.matching))
 
     def action_undo(self) -> None:
         """Undo the last retry or discard."""

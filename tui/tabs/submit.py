@@ -63,7 +63,7 @@ class SubmitTab(Tab):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Enable the command that leaves the form only while the focus is in it."""
         focused = self.screen.focused
-        if action == "leave" and (focused is None or self._form not in focused.ancestors):
+        if action == "leave_form" and (focused is None or self._form not in focused.ancestors):
             return False
         return super().check_action(action, parameters)
 
@@ -155,35 +155,35 @@ class SubmitTab(Tab):
     @on(PayloadEditor.Submitted)
     def _payload_submitted(self, event: PayloadEditor.Submitted) -> None:
         event.stop()
-        self.action_send()
+        self.action_submit()
 
     @on(Input.Submitted)
     def _field_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.action_send()
+        self.action_submit()
 
     def _read_task(self) -> NewSubmission | None:
-        """Return the task in the form; None, after a notification, when a field is wrong."""
+        """Return the task in the form. When a field is wrong, notify the user and return None."""
         try:
             return payloads.task_of(self._form.draft, self.tr)
         except DraftError as error:
             self.post_message(NotificationRequested(str(error), trouble=True))
             return None
 
-    def action_send(self) -> None:
+    def action_submit(self) -> None:
         """Submit the task in the form."""
         task = self._read_task()
         if task is not None:
             self.post_message(SubmitRequested(task))
 
-    def action_send_lines(self) -> None:
+    def action_submit_lines(self) -> None:
         """Submit each line of the payload as a task."""
         task = self._read_task()
         if task is not None:
             draft = self._form.draft
             self.post_message(BulkSubmitRequested(task, text=draft.payload, as_text=draft.as_text))
 
-    def action_send_file(self) -> None:
+    def action_submit_file(self) -> None:
         """Submit each line of a file as a task."""
         task = self._read_task()
         if task is not None:
@@ -203,11 +203,11 @@ class SubmitTab(Tab):
         self._form.payload.text = text
         self._form.payload.focus()
 
-    def action_leave(self) -> None:
+    def action_leave_form(self) -> None:
         """Move the focus out of the form."""
         self._history.table.focus()
 
-    def action_again(self) -> None:
+    def action_reuse(self) -> None:
         """Fill the form with the submission under the cursor."""
         selected = self._history.selected
         if selected is None:

@@ -87,7 +87,7 @@ class ProcessPanel(Panel):
         if view.supervisor_trouble:
             return display_text.clean(view.supervisor_trouble)
         if view.alive:
-            return self.tr("The system runs, but no supervisor of this directory runs it.")
+            return self.tr("The system was not started by a supervisor of this directory.")
         return self.tr("Nothing runs here. Press u to start the system.")
 
     def _cells(self, unit: UnitStatus, now: float) -> Cells:
@@ -117,7 +117,7 @@ class ProcessPanel(Panel):
     @on(Table.RowSelected)
     def _row_selected(self, event: Table.RowSelected) -> None:
         event.stop()
-        self.action_pick()
+        self.action_show_log()
 
     @on(Table.RowHighlighted)
     @on(Table.ViewportChanged)
@@ -126,27 +126,27 @@ class ProcessPanel(Panel):
 
     # Actions of the commands.
 
-    def action_pick(self) -> None:
+    def action_show_log(self) -> None:
         """Show the log of this process."""
         unit = self.selected
         if unit is not None:
             self.post_message(LogsRequested([unit.name]))
 
-    def action_everything(self) -> None:
+    def action_show_all_logs(self) -> None:
         """Show the logs of all processes."""
         self.post_message(LogsRequested(None))
 
-    def action_operate(self, what: Operation) -> None:
+    def action_operate(self, operation: Operation) -> None:
         """Start, stop, restart or kill the process."""
         unit = self.selected
         if unit is None:
             self.post_message(NotificationRequested(self.tr("No process is selected."), trouble=True))
         else:
-            self.post_message(OperationRequested(what, [unit.name]))
+            self.post_message(OperationRequested(operation, [unit.name]))
 
-    def action_operate_all(self, what: Operation) -> None:
+    def action_operate_all(self, operation: Operation) -> None:
         """Start or stop all processes."""
-        self.post_message(OperationRequested(what, ["all"]))
+        self.post_message(OperationRequested(operation, ["all"]))
 
     def action_scale(self, change: int) -> None:
         """Run more processes of this kind, or fewer when negative."""

@@ -120,9 +120,9 @@ class SubmissionHistory(Panel):
     @on(Table.RowSelected)
     def _row_selected(self, event: Table.RowSelected) -> None:
         event.stop()
-        self.action_pick()
+        self.action_show_details()
 
-    def action_pick(self) -> None:
+    def action_show_details(self) -> None:
         """Show all details of the task."""
         row = self.selected_row
         if row is not None:

@@ -98,7 +98,7 @@ class TaskBrowser(Panel):
     # The search.
 
     def search_for(self, text: str, order: SortOrder) -> None:
-        """Show what a filter matches, in an order."""
+        """Show the tasks that match a filter, in an order."""
         self._text = text
         self._order = order
         self._input.value = text
@@ -140,7 +140,7 @@ class TaskBrowser(Panel):
         self._is_complete = False
         self._new_count = 0
         self.model.marks.clear()
-        # From a handler of the parent, Textual would take the parent as the sender, and stop the bubbling there.
+        # When a handler of the parent calls this, Textual takes the parent as the sender and stops the bubbling there.
         self.post_message(SearchRequested(self._feed, query, self._order).set_sender(self))
 
     def expect(self, number: int) -> None:
@@ -165,11 +165,11 @@ class TaskBrowser(Panel):
 
     def _show_list(self, news: TasksListed) -> None:
         self._is_complete = news.complete
-        first = not news.complete or self.table.at_top
-        key = _NO_ROW if first else self.table.cursor_key
+        to_top = not news.complete or self.table.at_top
+        key = _NO_ROW if to_top else self.table.cursor_key
         self.model.replace_all(news.seqs, news.rows, is_reversed=self._order.is_live)
         self.table.show(self.model, cursor_key=key)
-        if first:
+        if to_top:
             self.table.move_cursor(0)
         self._update_title()
 
@@ -223,7 +223,7 @@ class TaskBrowser(Panel):
         self.post_message(RowsRequested(self._feed, self.model.seqs_between(event.first - height, event.end + height)))
 
     @on(Table.RowSelected)
-    def _show_detail(self, event: Table.RowSelected) -> None:
+    def _show_details(self, event: Table.RowSelected) -> None:
         event.stop()
         if isinstance(event.key, int):
             self.post_message(DetailRequested(event.key))
@@ -259,7 +259,7 @@ class TaskBrowser(Panel):
 
     # Actions of the commands.
 
-    def action_pick(self) -> None:
+    def action_show_details(self) -> None:
         """Show all details of the task."""
         self.table.action_select_cursor()
 
@@ -282,7 +282,7 @@ class TaskBrowser(Panel):
         index = keys.index(self._order.column) if self._order.column in keys else -1
         self.search_for(self._text, SortOrder(SortColumn(keys[(index + 1) % len(keys)])))
 
-    def action_turn(self) -> None:
+    def action_reverse(self) -> None:
         """Reverse the order."""
         self.search_for(self._text, SortOrder(self._order.column, not self._order.descending))
 

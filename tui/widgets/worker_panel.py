@@ -140,21 +140,21 @@ class WorkerPanel(Panel):
     @on(Table.RowSelected)
     def _row_selected(self, event: Table.RowSelected) -> None:
         event.stop()
-        self.action_pick()
+        self.action_show_results()
 
     @on(Table.RowHighlighted)
     @on(Table.ViewportChanged)
     def _ignore(self, event: Table.RowHighlighted | Table.ViewportChanged) -> None:
         event.stop()
 
-    def action_pick(self) -> None:
+    def action_show_results(self) -> None:
         """Show the results of this worker."""
         cells = self.table.model.cells(self.table.cursor) if len(self.table.model) else None
         if cells is not None:
             name = "" if self.table.cursor_key == "" else cells[0].text
             self.post_message(WorkerSelected(name))
 
-    def action_everything(self) -> None:
+    def action_show_all_results(self) -> None:
         """Show the results of all workers."""
         self.post_message(WorkerSelected(""))
 

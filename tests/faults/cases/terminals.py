@@ -17,7 +17,7 @@ from tests.integration.supervised import Supervised
 from tests.tui.terminal import TIMEOUT, Terminal
 
 MAX_KIND_LENGTH = 60
-TABS = (("3", "Processes"), ("4", "Failed"), ("5", "The way of a task"), ("1", "New task"))
+TABS = (("3", "Processes"), ("4", "Failed"), ("5", "The path of a task"), ("1", "New task"))
 
 
 def shown(context: CaseContext) -> Outcome:
