@@ -89,7 +89,7 @@ def test_only_failed_tasks_are_retried(journal: JournalWriter, control: LocalSys
     assert totals(journal.repository) == {"accepted": 2, "done": 1}
 
 
-@pytest.mark.parametrize("act", list(BulkAction))
+@pytest.mark.parametrize("action", list(BulkAction))
 def test_a_bulk_action_can_be_undone_once(
     journal: JournalWriter, control: LocalSystemControl, action: BulkAction
 ) -> None:
