@@ -35,12 +35,12 @@ _ACCEPT_INTERVAL = 0.25
 _CLOSE_TIMEOUT = 5.0
 
 
-class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op"):
+class _ControlRequestBase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op"):
     token: str = ""
     """Set by `send_request`."""
 
 
-class _OperationRequest(_Request, frozen=True, kw_only=True):
+class _OperationRequest(_ControlRequestBase, frozen=True, kw_only=True):
     reply_timeout: float = msgspec.field(default=600.0, name="patience")
     """Seconds after which the caller wants a reply, even if the operation is still under way."""
 
@@ -50,11 +50,11 @@ class _NamedOperation(_OperationRequest, frozen=True, kw_only=True):
     """The processes."""
 
 
-class SystemStatusRequest(_Request, frozen=True, kw_only=True, tag="status"):
+class SystemStatusRequest(_ControlRequestBase, frozen=True, kw_only=True, tag="status"):
     """A request for the status of the system."""
 
 
-class DownRequest(_Request, frozen=True, kw_only=True, tag="down"):
+class DownRequest(_ControlRequestBase, frozen=True, kw_only=True, tag="down"):
     """A request to end everything, and then the supervisor."""
 
     stop_timeout: float | None = msgspec.field(default=None, name="timeout")
