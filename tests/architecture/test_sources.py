@@ -26,7 +26,7 @@ TOP_LEVEL = {"tui", "core", "nginx.conf", "Diagrama.txt", "pyproject.toml", "tes
 ENTRY_POINTS = {"core/launch.py"}
 """Where programs begin, besides the `__main__` modules."""
 
-PROTOCOL_MAY_IMPORT = ("core.errors", "core.identifiers", "core.jsontext", "core.protocol")
+PROTOCOL_MAY_IMPORT = ("core.errors", "core.identifiers", "core.jsontext", "core.protocol", "core.safe_text")
 
 Rule = Callable[[str], list[int]]
 
