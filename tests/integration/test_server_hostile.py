@@ -43,7 +43,7 @@ def test_a_large_result_asked_for_a_thousand_times_is_in_memory_a_few_times(tmp_
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes the limits of another process")
 def test_a_server_without_descriptors_waits_quietly_and_recovers(tmp_path: Path) -> None:
-    # Windows has no such limit.
+    # Windows has no `resource`.
     import resource
 
     with server(tmp_path).ready() as program, Wire(program.address) as old:
@@ -64,7 +64,7 @@ def test_a_server_without_descriptors_waits_quietly_and_recovers(tmp_path: Path)
             for wire in crowd:
                 wire.close()
         assert once(program.address, "status", id="one")["id"] == "one"
-        assert program.log.count("no connection can be taken now") == 1
+        assert program.log.count("no connection can be accepted now") == 1
         assert "Traceback" not in program.log
         assert len(program.log) < 10_000
 
