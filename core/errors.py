@@ -1,7 +1,7 @@
 """The errors that Cauce raises: one root, a class for each subsystem, and leaves named by what to do next.
 
 Each message is a sentence for the person who must act on it.
-`exit_code` is the exit code of a program that the error ends; the README lists them.
+`exit_code` is the exit code of a program that the error ends; core/README.md lists them.
 """
 
 
