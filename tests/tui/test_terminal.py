@@ -320,7 +320,7 @@ def test_a_system_without_a_supervisor_is_shown_and_used(tmp_path: Path) -> None
         terminal.wait_for(r"✓ done")
         terminal.leave("Leave")
         terminal.keys("3")
-        terminal.wait_for("started by others")
+        terminal.wait_for("not started by a supervisor")
         terminal.keys("q")
         assert terminal.wait_for_end() == 0
     with Journal("resultados.db", tmp_path).open_readonly() as repository:
