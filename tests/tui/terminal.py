@@ -123,10 +123,11 @@ class Terminal(Closeable):
         return shown
 
     def leave(self, gone: str) -> None:
-        """Press Escape, and wait until a pattern is no longer on the screen.
+        """Press Escape when a pattern is on the screen, and wait until it is gone.
 
         A key that followed too soon would be taken for one with Alt.
         """
+        self.wait_for(gone)
         self.keys("Escape")
         wait_until(lambda: re.search(gone, self.screen()) is None, f"{gone!r} to go", TIMEOUT)
 
