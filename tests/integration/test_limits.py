@@ -261,4 +261,4 @@ def test_doctor_names_files_that_others_can_read(tmp_path: Path, token: Path) ->
     report = run("core.supervisor", "doctor", "--dir", str(tmp_path), "--token-file", str(token))
     assert "other users may read or write resultados.db, token" in report.output
     assert f"chmod -R go-rwx {tmp_path / 'resultados.db'}" in report.output
-    assert f"any user may put other files in the place of those in {tmp_path}" in report.output
+    assert f"any user may replace files in {tmp_path}" in report.output

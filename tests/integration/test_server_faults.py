@@ -94,7 +94,7 @@ def test_another_server_publishes_the_claimed_tasks_of_a_killed_one(tmp_path: Pa
         assert second.process.poll() is None
         stack.enter_context(worker(tmp_path)).ready()
         wait_until(lambda: settled(tmp_path, done=200), "all to be done", 20)
-        assert "of servers that have died" in second.log
+        assert "tasks of dead servers" in second.log
         assert "Traceback" not in second.log
         with Journal("resultados.db", tmp_path).open_readonly() as repository:
             assert {task.attempts for task in repository.latest(300)} == {1}

@@ -23,8 +23,8 @@ TOKEN = "contraseña"  # noqa: S105 - it is a test's
         (["--token-file", "/dev/null"], "token-file: the first line of /dev/null is empty"),
         (["--max-line", "10"], "--max-line: '10' must be from 1024"),
         (["--shutdown-timeout", "nan"], "--shutdown-timeout: 'nan' must be"),
-        (["--broker", "kafka://here"], "broker: 'kafka' is none of"),
-        (["--database", "oracle://here"], "database: 'oracle' is not known"),
+        (["--broker", "kafka://here"], "broker: 'kafka' is not one of"),
+        (["--database", "oracle://here"], "database: 'oracle' is not supported"),
         (["--config", "nothing.toml"], "the settings file nothing.toml does not exist"),
     ],
 )

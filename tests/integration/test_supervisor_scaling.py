@@ -181,9 +181,9 @@ def test_an_invalid_scale_is_refused_and_changes_nothing(system: Supervised) -> 
     assert "no supervisor runs in" in ended.errors
     report = system.up(1, 1)
     for size, complaint in (
-        ("servers=many", "'servers=many' is none of servers=N and workers=N"),
+        ("servers=many", "'servers=many' is neither servers=N nor workers=N"),
         ("servers=65", "servers"),
-        ("nginx=2", "'nginx=2' is none of servers=N and workers=N"),
+        ("nginx=2", "'nginx=2' is neither servers=N nor workers=N"),
     ):
         ended = system.run("scale", size)
         assert ended.code == 2, size

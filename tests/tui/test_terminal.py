@@ -126,7 +126,7 @@ def test_a_system_with_other_settings_is_refused_before_the_console_opens(system
     system.up(1, 1)
     with Terminal(("--up", "--workers", "3"), system.home.directory) as terminal:
         assert terminal.wait_for_end() == 4
-        assert "with 1 workers, not 3" in terminal.screen().replace("\n", " ")
+        assert "workers=1 instead of workers=3" in terminal.screen().replace("\n", " ")
         assert b"\x1b[?1049h" not in terminal.raw.read_bytes()
     with Terminal(("--up", "--workers", "1"), system.home.directory) as terminal:
         terminal.wait_for("● ready")
@@ -332,7 +332,7 @@ def test_a_system_without_a_supervisor_is_shown_and_used(tmp_path: Path) -> None
     [
         (("--lang", "xx"), "'xx' is unknown; choose one of en, es"),
         (("--hz", "0"), "must be from 0.1 to 10"),
-        (("--database", "ftp://x"), "database: 'ftp' is not known"),
+        (("--database", "ftp://x"), "database: 'ftp' is not supported"),
     ],
 )
 def test_a_wrong_setting_is_explained(tmp_path: Path, flags: tuple[str, str], reason: str) -> None:

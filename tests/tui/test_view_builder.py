@@ -67,7 +67,7 @@ def test_what_an_older_journal_lacks_is_shown_without_alarm(old: Repository, tmp
     work(old)
     view = build(tmp_path)
     [trouble] = view.troubles
-    assert trouble.startswith("an older version wrote this journal: until this version has been started over it")
+    assert trouble.startswith("an older version wrote this journal: start the system with this version once")
     assert view.light is Health.READY
 
 

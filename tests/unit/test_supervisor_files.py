@@ -118,7 +118,7 @@ def test_a_directory_that_cannot_be_made_is_a_supervisor_error(tmp_path: Path) -
 def test_a_log_is_rotated_when_it_is_large_and_three_files_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_files, "LARGEST", 5)
+    monkeypatch.setattr(log_files, "MAX_SIZE", 5)
     path = tmp_path / "s1.log"
     for text in (b"one", b"more", b"two-two", b"three-three", b"four-four", b"five-five"):
         with open_log(path) as stream:

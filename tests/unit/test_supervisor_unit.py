@@ -243,7 +243,7 @@ def test_a_process_is_adopted_and_its_end_noticed(tmp_path: Path) -> None:
         assert adopter.process.poll() == UNKNOWN_EXIT
         adopter.tick(NOW + 1)
         assert adopter.state is UnitState.RESTARTING
-        assert adopter.status(NOW).note == "ended, and nobody saw how"
+        assert adopter.status(NOW).note == "ended with an unknown exit code"
 
 
 def test_reports_change_the_state_of_a_unit(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_process_with_the_same_id_but_another_start_is_left_alone(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("code", "text"), [(3, "ended with code 3"), (-9, "killed by signal 9"), (UNKNOWN_EXIT, "nobody")]
+    ("code", "text"), [(3, "ended with code 3"), (-9, "killed by signal 9"), (UNKNOWN_EXIT, "unknown")]
 )
 def test_an_exit_is_described(code: int, text: str) -> None:
     assert text in describe_exit(code)
