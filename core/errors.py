@@ -17,6 +17,12 @@ class ConfigurationError(CauceError):
     exit_code = 2
 
 
+class StreamUnusable(CauceError):
+    """Standard input or output can't be used (closed, disk full): give the program another one."""
+
+    exit_code = 74
+
+
 class ProtocolError(CauceError):
     """One end of a connection violates the protocol."""
 

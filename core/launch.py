@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from core import __version__, config, logs
+from core import __version__, config, logs, standard_streams
 from core.config import Option, Settings
-from core.errors import CauceError
+from core.errors import CauceError, StreamUnusable
 from core.safe_text import printable
 from core.signals import dump_stacks_on_signal
 
@@ -17,6 +17,19 @@ def create_parser(module: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--version", action="version", version=f"cauce {__version__}")
     return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line, first of all: it also makes the standard streams safe to use."""
+    standard_streams.prepare()
+    try:
+        try:
+            return parser.parse_args()
+        finally:
+            sys.stdout.flush()  # `--help` has written to it, and ends the program
+    except StreamUnusable as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        sys.exit(error.exit_code)
 
 
 def launch(module: str, description: str, options: Sequence[Option[object]], run: Callable[[Settings], int]) -> int:
@@ -30,7 +43,7 @@ def launch(module: str, description: str, options: Sequence[Option[object]], run
     """
     parser = create_parser(module, description)
     config.add_arguments(parser, options)
-    return run_with_settings(module, options, parser.parse_args(), run)
+    return run_with_settings(module, options, parse(parser), run)
 
 
 def run_with_settings(
@@ -67,7 +80,8 @@ def _name(module: str, settings: Settings) -> str:
 def report_errors(module: str, work: Callable[[], int]) -> int:
     """Do the work, and report one of Cauce's errors on standard error. Returns the exit code."""
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()
     except CauceError as error:
         # The message may hold the last lines of a log.
         for line in f"{module}: {error}".split("\n"):
@@ -79,3 +93,4 @@ def report_errors(module: str, work: Callable[[], int]) -> int:
         # The reader of the output has gone. Without this Python reports it once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    return code

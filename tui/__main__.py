@@ -17,7 +17,7 @@ from core import config, logs
 from core.addresses import LOOPBACK, Address
 from core.config import Settings
 from core.errors import ConfigurationError
-from core.launch import create_parser, run_with_settings
+from core.launch import create_parser, parse, run_with_settings
 from core.supervisor import options as supervisor
 from core.supervisor.home import Home
 from tui import options
@@ -40,7 +40,7 @@ def main() -> int:
     """Run the command line. Returns the exit code."""
     parser = create_parser(MODULE, "Watch and run a whole task system from one terminal.")
     config.add_arguments(parser, options.OPTIONS)
-    return run_with_settings(MODULE, options.OPTIONS, parser.parse_args(), run)
+    return run_with_settings(MODULE, options.OPTIONS, parse(parser), run)
 
 
 def run(settings: Settings) -> int:

@@ -1,11 +1,13 @@
 """The lines of a file of any length, and the share of it that was read."""
 
+import io
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import ConfigurationError
+from core.text_encoding import foreign_encoding
 from tui import payloads
 
 
@@ -33,7 +35,9 @@ class FileLines:
             ConfigurationError: the file can't be read, or is not UTF-8.
         """
         try:
-            with self._path.open(encoding="utf-8", newline="") as file:
+            with self._path.open("rb") as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as file:
+                if encoding := foreign_encoding(binary.peek(2)):
+                    raise ConfigurationError(f"{self._path} is {encoding}: save it as UTF-8")
                 status = os.fstat(file.fileno())
                 self._size = status.st_size if stat.S_ISREG(status.st_mode) else 0
                 while line := file.readline(payloads.MAX_LINE):

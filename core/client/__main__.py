@@ -19,7 +19,7 @@ from core.client.output import OutputWriter, json_text
 from core.client.prompt import Prompt
 from core.client.submit_command import SubmitCommand
 from core.config import Settings
-from core.launch import run_with_settings
+from core.launch import parse, run_with_settings
 
 REDRAW_INTERVAL = 0.1
 """Seconds between updates of the progress line."""
@@ -125,9 +125,10 @@ def load(client: Client, arguments: argparse.Namespace, settings: Settings) -> i
 def main() -> int:
     """Run the program. Returns the exit code."""
     parser = make_parser()
-    arguments = parser.parse_args()
+    arguments = parse(parser)
     if arguments.command is None and not arguments.show_config and not sys.stdin.isatty():
         parser.print_help(sys.stderr)
+        sys.stderr.write("\ncore.client: the prompt needs a terminal; elsewhere, name a sub-command\n")
         return 2
     return run_with_settings("core.client", options.OPTIONS, arguments, lambda settings: run(arguments, settings))
 

@@ -23,7 +23,7 @@ _EPILOG = """\
 Without a sub-command, on a terminal: a prompt at which each line is a task.
 
 exit codes: 0 success, 1 a request was refused or a task failed, 2 the command line is wrong,
-75 no server answered or a task has not ended, 130 interrupted"""
+74 standard input or output can't be used, 75 no server answered or a task has not ended, 130 interrupted"""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -61,7 +61,7 @@ def _add_submit_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="the payload of a task; - alone reads standard input, one task per line",
     )
-    source.add_argument("--file", type=Path, metavar="FILE", help="a file with one task per line")
+    source.add_argument("--file", type=Path, metavar="FILE", help="a file with one task per line; - is standard input")
     source.add_argument("--kind", metavar="KIND", help="the kind of the tasks (default: the server's default kind)")
     source.add_argument("--id", metavar="ID", help="the id of the task, if there is only one")
     source.add_argument(
@@ -153,6 +153,8 @@ def submit_options(arguments: argparse.Namespace) -> SubmitOptions:
         ConfigurationError: the arguments contradict each other.
     """
     texts, file = tuple(arguments.texts), arguments.file
+    if file == Path(STANDARD_INPUT) and not texts:
+        texts, file = (STANDARD_INPUT,), None
     if file is not None and texts:
         raise ConfigurationError("submit: give tasks or --file, but not both")
     if file is None and not texts:

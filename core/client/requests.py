@@ -56,7 +56,7 @@ class SubmitRequest(ClientRequest):
     __slots__ = ("_sent", "_submission")
 
     def __init__(self, submission: NewSubmission, now: float | None = None) -> None:
-        super().__init__(submission.id or new_id(now))
+        super().__init__(new_id(now) if submission.id is None else submission.id)
         self._submission = submission
         self._sent: float | None = None
 

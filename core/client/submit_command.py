@@ -182,7 +182,7 @@ class SubmitCommand:
 
 def tasks_from_chunks(chunks: Iterable[bytes], template: TaskTemplate) -> Iterator[NewSubmission | BadLine | None]:
     """Yield the tasks of an input, and None when there is no input for now."""
-    for numbered_line in task_lines.split_lines(chunks):
+    for numbered_line in task_lines.split_lines(task_lines.only_utf8(chunks)):
         if numbered_line is None:
             yield None
             continue

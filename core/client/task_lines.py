@@ -10,6 +10,8 @@ import msgspec
 
 from core import jsontext
 from core.client.values import NewSubmission
+from core.errors import ConfigurationError
+from core.text_encoding import foreign_encoding
 
 MAX_LINE = 64 * 1024 * 1024
 """Bytes of a line. Longer lines are skipped and not held in memory: no server accepts them."""
@@ -41,6 +43,21 @@ class TaskTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
 NumberedLine: TypeAlias = tuple[int, bytes | None]
 """A line with its number, from 1; None in place of a line that is too long."""
+
+
+def only_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, unless the first bytes show text of another encoding.
+
+    Raises:
+        ConfigurationError: the text has another encoding, which the message names.
+    """
+    started = False
+    for chunk in chunks:
+        if chunk and not started:
+            started = True
+            if encoding := foreign_encoding(chunk):
+                raise ConfigurationError(f"the input is {encoding}: save it as UTF-8")
+        yield chunk
 
 
 def split_lines(chunks: Iterable[bytes], max_line: int = MAX_LINE) -> Iterator[NumberedLine | None]:

@@ -17,7 +17,7 @@ from core import config, logs
 from core.addresses import LOOPBACK, SERVERS, Address
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
-from core.launch import report_errors
+from core.launch import parse, report_errors
 from core.repository.journal import Journal
 from core.supervisor import arguments, commands, doctor, guard, launching, options, output
 from core.supervisor.arguments import MODULE
@@ -41,7 +41,7 @@ def main() -> int:
         import argcomplete  # only a shell that completes a command needs it
 
         argcomplete.autocomplete(parser)
-    given = parser.parse_args()
+    given = parse(parser)
     return report_errors(MODULE, lambda: _run(given))
 
 

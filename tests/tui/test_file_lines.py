@@ -55,3 +55,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
         file.write_bytes(content)
     with pytest.raises(ConfigurationError, match=reason):
         list(FileLines(file))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.txt"
+    file.write_bytes("uno\ndos\n".encode("utf-8-sig"))
+    assert list(FileLines(file)) == ["uno\n", "dos\n"]
+
+
+def test_a_file_of_another_encoding_is_refused_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "tasks.txt"
+    file.write_bytes("uno\ndos\n".encode("utf-16"))
+    with pytest.raises(ConfigurationError, match="UTF-16"):
+        list(FileLines(file))

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.client.submit_command import tasks_from_chunks
-from core.client.task_lines import BadLine, TaskTemplate, split_lines, task_from_line
+from core.client.task_lines import BadLine, TaskTemplate, only_utf8, split_lines, task_from_line
 from core.client.values import NewSubmission
+from core.errors import ConfigurationError
 
 
 def payloads(chunks: Iterable[bytes], template: TaskTemplate) -> list[object]:
@@ -101,3 +102,10 @@ def test_ids_are_made_of_the_numbers_of_the_lines() -> None:
 
 def test_a_pause_of_the_input_comes_through() -> None:
     assert payloads([b"uno\nd", b"", b"os\n"], TaskTemplate()) == ["uno", None, "dos"]
+
+
+def test_an_input_of_another_encoding_is_refused_as_a_whole() -> None:
+    chunks = ["uno\ndos\n".encode("utf-16"), b"more"]
+    with pytest.raises(ConfigurationError, match="UTF-16"):
+        list(only_utf8(chunks))
+    assert list(only_utf8([b"", "\ufeffuno".encode(), b""])) == [b"", "\ufeffuno".encode(), b""]
