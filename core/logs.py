@@ -53,7 +53,7 @@ class LogThrottle:
 
 
 class TextLines(logging.Formatter):
-    """Log lines such as `2026-11-25 10:00:00.123 INFO  w1 cauce.worker: message`."""
+    """Log lines such as `2026-11-25 10:00:00.123+0100 INFO    w1 cauce.worker: message`."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -66,7 +66,8 @@ class TextLines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             message += f" | {printable(self.formatException(record.exc_info))}"
         return (
-            f"{at:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03} {record.levelname:7} {self._name} {record.name}: {message}"
+            f"{at:%Y-%m-%d %H:%M:%S}.{int(record.msecs):03}{at:%z} {record.levelname:7} {self._name} {record.name}:"
+            f" {message}"
         )
 
 

@@ -9,10 +9,10 @@ import contextlib
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 
+from core import child_programs
 from core.config import Settings
 from core.errors import AlreadyRunning, SupervisorError
 from core.supervisor import commands, options
@@ -39,13 +39,13 @@ def guarding(home: Home, settings: Settings, environment: Mapping[str, str]) -> 
     with open_log(home.log(LOG)) as output:
         guard = subprocess.Popen(  # noqa: S603 - no shell, and the command is our own
             [
-                *(sys.executable, "-m", "core.supervisor", COMMAND),
+                *child_programs.command("core.supervisor", COMMAND),
                 *("--dir", str(home.directory), "--timeout", f"{timeout:g}"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=dict(environment),
+            env=child_programs.environment(environment),
             start_new_session=True,
             creationflags=HIDDEN_FLAGS,
         )

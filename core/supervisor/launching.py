@@ -5,13 +5,12 @@ Nothing here prints: each function returns a value or raises an error.
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from core import config, encryption
+from core import child_programs, config, encryption
 from core.broker.factory import open_broker
 from core.callbacks import ignore
 from core.config import Settings
@@ -116,11 +115,11 @@ def up_detached(
     with open_log(log) as output:
         log_start = output.tell()
         process = subprocess.Popen(  # noqa: S603 - no shell, and the command is our own
-            [sys.executable, "-m", MODULE, "up", "--no-attach", "--json", "--dir", str(home.directory)],
+            child_programs.command(MODULE, "up", "--no-attach", "--json", "--dir", str(home.directory)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,
-            env=_environment(settings, environment),
+            env=child_programs.environment(_environment(settings, environment)),
             start_new_session=True,
             creationflags=HIDDEN_FLAGS,
         )

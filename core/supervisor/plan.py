@@ -2,13 +2,14 @@
 
 import enum
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from core import config, exposure
+from core import child_programs, config, exposure
 from core.addresses import Address
 from core.config import Settings
 from core.errors import ConfigurationError
@@ -77,10 +78,11 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """A hash that is equal for two specifications that run the same program in the same way."""
-        whole = msgspec.json.encode(
+        # msgspec refuses paths that are not UTF-8.
+        whole = json.dumps(
             (self.kind, self.command, sorted(self.environment.items()), str(self.directory), str(self.address))
         )
-        return hashlib.sha256(whole).hexdigest()
+        return hashlib.sha256(whole.encode("ascii")).hexdigest()
 
 
 def number_of(name: str) -> int:
@@ -126,7 +128,9 @@ class Planner:
         return ProcessSpec(
             name=name,
             kind=ProcessKind.SERVER,
-            command=(self._python, "-m", "core.server", "--name", name, "--listen", str(address)),
+            command=child_programs.command(
+                "core.server", "--name", name, "--listen", str(address), python=self._python
+            ),
             environment=self._environment,
             address=address,
         )
@@ -137,7 +141,7 @@ class Planner:
         return ProcessSpec(
             name=name,
             kind=ProcessKind.WORKER,
-            command=(self._python, "-m", "core.worker", "--name", name, *self._worker_flags),
+            command=child_programs.command("core.worker", "--name", name, *self._worker_flags, python=self._python),
             environment=self._environment,
         )
 
@@ -178,7 +182,11 @@ class Planner:
 
 def _environment(settings: Settings, home: Home) -> dict[str, str]:
     """Return the settings of servers and workers. Command lines would show the password in a broker's URL."""
-    variables = {MARK: str(home.directory), config.DIRECTORY.variable: str(home.directory)}
+    variables = {
+        MARK: str(home.directory),
+        config.DIRECTORY.variable: str(home.directory),
+        "PYTHONUNBUFFERED": "1",  # the log has the output of a task as soon as the task prints it
+    }
     common = (config.BROKER, config.DATABASE, config.LOG_LEVEL, config.LOG_FORMAT, config.TOKEN_FILE)
     for option in (*common, *exposure.OPTIONS):
         if settings.given(option):

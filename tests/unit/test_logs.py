@@ -56,7 +56,7 @@ def test_a_message_is_cut() -> None:
 
 def test_a_text_line() -> None:
     at = datetime.datetime.fromtimestamp(1_700_000_000.25).astimezone()
-    assert TextLines("s1").format(record("hello")) == f"{at:%Y-%m-%d %H:%M:%S}.250 WARNING s1 cauce.tests: hello"
+    assert TextLines("s1").format(record("hello")) == f"{at:%Y-%m-%d %H:%M:%S}.250{at:%z} WARNING s1 cauce.tests: hello"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50))

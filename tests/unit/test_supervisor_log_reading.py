@@ -61,6 +61,27 @@ def test_lines_of_cauce_of_rabbitmq_and_of_nginx(text: str, expected: LogLine) -
     assert parse(text, "w1") == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Traceback (most recent call last):",
+        "Fatal Python error: Segmentation fault",
+        "core.worker: t.py:4: SyntaxError: '(' was never closed",
+        "sqlite3.OperationalError: database is locked",
+    ],
+)
+def test_why_a_process_died_is_an_error(text: str) -> None:
+    before = LogLine("w1", "ready", Level.INFO, 5.0)
+    assert parse(text, "w1", before) == LogLine("w1", text, Level.ERROR, 5.0)
+
+
+def test_a_line_of_ours_tells_its_offset() -> None:
+    lines = ["2026-11-25 10:00:00.123+0545 INFO    w1 x: y", "2026-11-25 04:15:00.123+0000 INFO    w1 x: y"]
+    first, second = (parse(line, "w1").at for line in lines)
+    assert first is not None
+    assert first == second
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_what_cauce_logs_is_read_back(form: str) -> None:
     formatter = logs.JsonLines("w1") if form == "json" else logs.TextLines("w1")

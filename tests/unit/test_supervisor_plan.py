@@ -125,9 +125,9 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
         ("w1", ProcessKind.WORKER, None),
         ("nginx", ProcessKind.NGINX, at(7100)),
     ]
-    assert list(server.command) == [PYTHON, "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
+    assert list(server.command) == [PYTHON, "-P", "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
     assert list(worker.command) == [
-        *(PYTHON, "-m", "core.worker", "--name", "w1", "--concurrency", "8"),
+        *(PYTHON, "-P", "-m", "core.worker", "--name", "w1", "--concurrency", "8"),
         *("--tasks", "mine", "--tasks", "b.py", "--lab"),
     ]
     assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in (server, worker, nginx))
@@ -154,10 +154,16 @@ def test_a_different_command_or_environment_changes_the_fingerprint(tmp_path: Pa
     assert planner.server(1, at(7102)).fingerprint != plain[0]
 
 
+def test_a_path_that_is_not_utf8_has_a_fingerprint(tmp_path: Path) -> None:
+    planner = Planner(settings_of(tmp_path), Home(tmp_path), PYTHON)
+    spec = planner.other("reports", ProcessKind.DECLARED, ["x"], {}, Path("/d\udcff"))
+    assert len(spec.fingerprint) == 64
+
+
 def test_options_not_given_are_left_to_the_workers_settings(tmp_path: Path) -> None:
     spec = Planner(settings_of(tmp_path), Home(tmp_path), PYTHON).worker(2)
-    assert spec.command == (PYTHON, "-m", "core.worker", "--name", "w2")
-    assert set(spec.environment) == {MARK, "CAUCE_DIRECTORY"}
+    assert spec.command == (PYTHON, "-P", "-m", "core.worker", "--name", "w2")
+    assert set(spec.environment) == {MARK, "CAUCE_DIRECTORY", "PYTHONUNBUFFERED"}
 
 
 def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 from textual_serve.server import Server, to_int
 
+from core import child_programs
 from core.addresses import Address
 from tui.web.environment import DRIVER
 from tui.web.guard import REFUSAL, BrowserRequest, Guard, GuardDecision
@@ -78,7 +79,9 @@ class ServedConsole(AppService):
         self._error_log: asyncio.Task[None] | None = None
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
-        environment = self._build_environment(width, height) | self._environment | {"TEXTUAL_DRIVER": DRIVER}
+        environment = child_programs.environment(
+            self._build_environment(width, height) | self._environment | {"TEXTUAL_DRIVER": DRIVER}
+        )
         process = await asyncio.create_subprocess_exec(
             *self._arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
         )

@@ -9,12 +9,13 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from core import child_programs
 from core.addresses import LOOPBACK, Address
 from core.errors import ConfigurationError
 from core.signals import on_stop
 from tui.web.guard import Guard
 
-COMMAND = (sys.executable, "-m", "tui")
+COMMAND = child_programs.command("tui")
 """Starts the console of one browser tab."""
 
 _LIBRARY = "textual_serve"

@@ -94,11 +94,17 @@ class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
         return self.containing.casefold() in line.text.casefold()
 
 
-_CAUCE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) ([A-Z]+) +(?:\S+) (.*)", re.DOTALL)
+_CAUCE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}(?:[+-]\d{4})?) ([A-Z]+) +(?:\S+) (.*)", re.DOTALL)
 _RABBITMQ = re.compile(
     r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+[+-]\d\d:\d\d) \[([a-z]+)\] (?:<[\d.]+> ?)?(.*)", re.DOTALL
 )
 _NGINX = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[([a-z]+)\] (.*)", re.DOTALL)
+
+_LAST_ERROR = re.compile(
+    r"Traceback \(most recent call last\):|Fatal Python error|Segmentation fault|core\.\w+: "
+    r"|[A-Za-z_][\w.]*(?:Error|Exception): "
+)
+"""The beginning of the lines, without a level, in which a program that dies states the reason."""
 
 
 def parse(text: str, process: str, before: LogLine | None = None) -> LogLine:
@@ -113,9 +119,8 @@ def parse(text: str, process: str, before: LogLine | None = None) -> LogLine:
     if line is not None:
         return line
     shown = printable(text.expandtabs(4), MAX_LINE_LENGTH)
-    if before is None:
-        return LogLine(process, shown)
-    return LogLine(process, shown, before.level, before.at)
+    level, at = (None, None) if before is None else (before.level, before.at)
+    return LogLine(process, shown, Level.ERROR if _LAST_ERROR.match(text) else level, at)
 
 
 def _parse_text(text: str, process: str) -> LogLine | None:

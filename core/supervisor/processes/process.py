@@ -11,10 +11,11 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from core import child_programs
 from core.errors import SupervisorError
 from core.supervisor.home import Home
 from core.supervisor.logs.log_files import last_lines, open_log
-from core.supervisor.plan import ProcessSpec
+from core.supervisor.plan import ProcessKind, ProcessSpec
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import ChildRecord
@@ -108,7 +109,7 @@ class ChildProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**environment, **spec.environment},
+                    env={**_inherited(spec, environment), **spec.environment},
                     cwd=spec.directory,
                     start_new_session=True,
                     creationflags=GROUP_FLAGS,
@@ -215,3 +216,9 @@ def describe_exit(code: int) -> str:
     if code < 0:
         return f"killed by signal {-code}"
     return f"ended with code {code}"
+
+
+def _inherited(spec: ProcessSpec, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The supervisor's environment, for a program of ours with the means to find our modules."""
+    ours = spec.kind in {ProcessKind.SERVER, ProcessKind.WORKER}
+    return child_programs.environment(environment) if ours else environment
