@@ -9,6 +9,8 @@ from collections.abc import Iterator
 _SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b")
 _EXPLAINED = re.compile(r"#\s*(noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z-]+(,\s*[a-z-]+)*\])\W+\w+\s+\w+")
 _OWNED = {"Thread", "Timer", "Process"}
+_CLOCKS = {"monotonic", "perf_counter"}
+_CLOCKS = {"monotonic", "perf_counter"}
 _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
 
 
@@ -60,6 +62,25 @@ def public_classes(source: str) -> list[str]:
     return [
         node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
+
+
+def elapsed_time_assertions(source: str) -> list[int]:
+    """A test asserts on no elapsed time: a busy machine is slow, and nothing is wrong with it."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assert)
+        and any(
+            isinstance(compared, ast.Compare) and any(_is_elapsed_time(part) for part in ast.walk(compared))
+            for compared in ast.walk(node.test)
+        )
+    ]
+
+
+def _is_elapsed_time(node: ast.AST) -> bool:
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Sub):
+        return False
+    return any(isinstance(side, ast.Call) and _last_name(side.func) in _CLOCKS for side in (node.left, node.right))
 
 
 def _last_name(node: ast.expr) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.rules import (
+    elapsed_time_assertions,
     environment_readers,
     imports,
     public_classes,
@@ -74,6 +75,11 @@ def test_suppressions_have_a_code_and_a_reason() -> None:
     assert broken(unexplained_silencers, ALL) == []
 
 
+def test_no_test_asserts_on_elapsed_time() -> None:
+    tests = [path for path in ALL if path.is_relative_to(TOP / "tests")]
+    assert broken(elapsed_time_assertions, tests) == []
+
+
 def test_modules_are_imported_by_their_full_name() -> None:
     assert broken(relative_imports, ALL) == []
 
@@ -118,6 +124,8 @@ def test_nothing_is_mocked() -> None:
 @pytest.mark.parametrize(
     ("rule", "source"),
     [
+        (elapsed_time_assertions, "import time\nassert time.monotonic() - began < 5"),
+        (elapsed_time_assertions, "from time import perf_counter\nassert 0.1 < (perf_counter() - began) / 20 < 0.2"),
         (thread_subclasses, "import threading\nclass Poller(threading.Thread): ..."),
         (thread_subclasses, "from threading import Thread\nclass Poller(object, Thread): ..."),
         (environment_readers, "import os\nHOME = os.environ['HOME']"),
@@ -138,6 +146,7 @@ def test_each_rule_finds_what_breaks_it(rule: Rule, source: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "source"),
     [
+        (elapsed_time_assertions, "while True:\n    assert time.monotonic() < deadline"),
         (thread_subclasses, "class Poller:\n    def __init__(self): self.thread = threading.Thread()"),
         (environment_readers, "def load(environment): return environment['HOME']"),
         (unexplained_silencers, "x = 1  # noqa: S101, B904 - it is a constant"),

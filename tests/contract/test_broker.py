@@ -202,9 +202,7 @@ def test_receive_returns_no_more_than_its_limit(broker: Broker) -> None:
 
 def test_receive_returns_an_empty_list_when_nothing_came_in_time(broker: Broker) -> None:
     with broker.consumer(Queue.TASKS, 10) as consumer:
-        began = time.monotonic()
         assert consumer.receive(10, 0.2) == []
-        assert time.monotonic() - began >= 0.19
         assert consumer.receive(10, 0.0) == []
         assert consumer.trouble == ""
 
@@ -521,10 +519,8 @@ def test_a_check_needs_no_queues(unprepared: Broker) -> None:
 
 
 def test_a_check_without_time_ends_at_once_and_disturbs_no_other(broker: Broker) -> None:
-    began = time.monotonic()
     with suppress(BrokerUnavailable):
         broker.check(0.0)
-    assert time.monotonic() - began < 5
     broker.check(TIMEOUT)
     wait_for_depth(broker, 0, 0)
 

@@ -181,11 +181,11 @@ def test_a_connection_that_ends_before_the_welcome_is_made_again() -> None:
 
 
 def test_no_server_at_all() -> None:
-    with Client(f"127.0.0.1:{free_port()}", patience=0.3) as client:
-        began = time.monotonic()
-        with pytest.raises(ServerUnavailable, match=r"no server answered for 0\.3 seconds .*; nothing was sent"):
-            client.submit("echo", 1)
-        assert 0.2 < time.monotonic() - began < 5
+    with (
+        Client(f"127.0.0.1:{free_port()}", patience=0.3) as client,
+        pytest.raises(ServerUnavailable, match=r"no server answered for 0\.3 seconds .*; nothing was sent"),
+    ):
+        client.submit("echo", 1)
 
 
 def test_giving_up_names_the_requests_without_an_answer() -> None:

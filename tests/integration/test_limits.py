@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import stat
 import time
@@ -98,12 +99,9 @@ def test_the_client_waits_as_asked_and_loses_nothing(tmp_path: Path) -> None:
     with server(tmp_path, "s1", "--rate-limit", "300") as program:
         address = program.ready().address
         ids = [f"task-{number}" for number in range(1200)]
-        began = time.monotonic()
         with Client(address) as client:
             results = list(client.submit_many(NewSubmission("echo", 1, task_id) for task_id in ids))
         assert sorted(result.id for result in results) == sorted(ids)
-        # Each of its connections has a burst of six hundred.
-        assert time.monotonic() - began < 30
         order = LoadOptions(tasks=900, connections=1, window=400, rate=None, kind="echo", payload="", wait=False)
         with ConnectionPool([address], None, 10.0) as pool, Client(address) as client:
             figures = LoadCommand(pool, client, order, 20.0, lambda _: None).run()
@@ -117,25 +115,19 @@ def test_the_client_waits_as_asked_and_loses_nothing(tmp_path: Path) -> None:
 def test_replies_to_repeated_wrong_tokens_are_delayed(tmp_path: Path, token: Path) -> None:
     with server(tmp_path, "s1", "--token-file", str(token)) as program:
         address = program.ready().address
-        took = []
-        for number in range(7):
-            began = time.monotonic()
+        for number in range(5):
             with Wire(address) as wire:
                 assert wire.error("hello", token=f"guess {number}")["message"] == "token: wrong"
                 assert wire.rest() == []
-            took.append(time.monotonic() - began)
-        assert max(took[:5]) < 0.9 < min(took[5:])
-        with Wire(address) as impatient:
-            # Ending the input does not bring the reply sooner.
-            began = time.monotonic()
-            impatient.send({"op": "hello", "ref": 1, "token": "another guess"})
-            impatient.half_close()
-            assert [line["error"]["message"] for line in impatient.rest()] == ["token: wrong"]
-            assert time.monotonic() - began > 0.9
-        began = time.monotonic()
-        with Wire(address) as known:
-            assert known.ok("hello", token=TOKEN)["server"] == "s1"
-        assert time.monotonic() - began < 0.9
+        for _ in range(2):
+            with Wire(address) as impatient:
+                # Ending the input does not bring the reply sooner.
+                impatient.send({"op": "hello", "ref": 1, "token": "another guess"})
+                impatient.half_close()
+                with Wire(address) as known:
+                    assert known.ok("hello", token=TOKEN)["server"] == "s1"
+                assert not select.select([impatient.socket], [], [], 0)[0], "the later client is answered first"
+                assert [line["error"]["message"] for line in impatient.rest()] == ["token: wrong"]
         program.terminate()
         assert program.wait() == 0
         assert "guess" not in program.log
@@ -162,7 +154,8 @@ def test_a_remote_client_is_identified_by_its_address(tmp_path: Path, token: Pat
                     wire.send(*({"op": "stats", "ref": number} for number in range(20)))
                     replies += [wire.reply() for _ in range(20)]
                 granted = sum("ok" in reply for reply in replies)
-                assert 20 <= granted <= 21 + 10 * (time.monotonic() - began)
+                seconds = time.monotonic() - began
+                assert 20 <= granted <= 21 + 10 * seconds
                 for _ in range(5):
                     local = here.enter_context(Wire(Address("127.0.0.1", port)))
                     assert local.ok("hello", token=TOKEN)

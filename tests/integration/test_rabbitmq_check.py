@@ -5,7 +5,6 @@ The tests share their own node, which they may break.
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
@@ -14,7 +13,6 @@ import pytest
 
 from core.broker.base import Queue
 from core.broker.rabbitmq import RabbitBroker
-from core.broker.rabbitmq.broker import CHECK_CLOSE_TIMEOUT
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from tests.services.amqp import raw_channel
 from tests.services.fixtures import MakeRabbitNode
@@ -29,9 +27,6 @@ TIMEOUT = 30.0
 
 SHORT_TIMEOUT = 1.0
 """Seconds for a check that can't pass."""
-
-LEEWAY = 3.0
-"""Seconds by which a busy machine may be late."""
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +54,11 @@ def silent_port() -> Iterator[int]:
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Check that the block takes no longer, and leaves no thread behind for long."""
+def no_thread_left() -> Iterator[None]:
+    """Check that the block leaves no thread behind for long."""
     before = set(threading.enumerate())
-    began = time.monotonic()
     yield
-    took = time.monotonic() - began
-    assert took < seconds + CHECK_CLOSE_TIMEOUT + LEEWAY, took
-    wait_until(lambda: set(threading.enumerate()) <= before, "the threads to end", 20.0)
+    wait_until(lambda: set(threading.enumerate()) <= before, "the threads to end")
 
 
 def count(node: RabbitNode, url: str, function: str) -> int:
@@ -84,7 +76,7 @@ def test_a_check_leaves_neither_a_queue_nor_a_connection_behind(node: RabbitNode
     broker.prepare()
     queues = count(node, url, "rabbit_amqqueue:list")
     assert queues >= len(Queue)
-    with within(TIMEOUT):
+    with no_thread_left():
         for _ in range(3):
             broker.check(TIMEOUT)
     wait_until(lambda: count(node, url, "rabbit_amqqueue:list") == queues, "the queue of the check to go")
@@ -92,48 +84,48 @@ def test_a_check_leaves_neither_a_queue_nor_a_connection_behind(node: RabbitNode
 
 
 def test_a_check_passes_when_one_of_several_nodes_does(url: str) -> None:
-    with within(TIMEOUT):
+    with no_thread_left():
         RabbitBroker([url_at(free_port()), url]).check(TIMEOUT)
 
 
 def test_an_unavailable_broker_is_reported_at_once(silent_port: int) -> None:
     closed_port = free_port()
     assert closed_port != silent_port
-    with within(0.0), pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{closed_port}") as caught:
+    with no_thread_left(), pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{closed_port}") as caught:
         RabbitBroker([url_at(closed_port)]).check(TIMEOUT)
     assert "pass-word" not in str(caught.value)
 
 
 def test_each_unavailable_node_is_reported() -> None:
     ports = [free_port(), free_port()]
-    with within(TIMEOUT), pytest.raises(BrokerUnavailable) as caught:
+    with no_thread_left(), pytest.raises(BrokerUnavailable) as caught:
         RabbitBroker([url_at(port) for port in ports]).check(TIMEOUT)
     assert all(f":{port}" in str(caught.value) for port in ports)
 
 
 def test_a_wrong_password_is_misconfigured(node: RabbitNode) -> None:
-    with within(TIMEOUT), pytest.raises(BrokerMisconfigured, match="password") as caught:
+    with no_thread_left(), pytest.raises(BrokerMisconfigured, match="password") as caught:
         RabbitBroker([node.url.replace(node.password, "pass-word")]).check(TIMEOUT)
     assert "pass-word" not in str(caught.value)
 
 
 def test_a_virtual_host_that_is_not_there_is_misconfigured(node: RabbitNode) -> None:
-    with within(TIMEOUT), pytest.raises(BrokerMisconfigured, match="virtual host"):
+    with no_thread_left(), pytest.raises(BrokerMisconfigured, match="virtual host"):
         RabbitBroker([node.url_of("nowhere")]).check(TIMEOUT)
 
 
 def test_a_check_needs_no_more_permissions_than_the_system_does(node: RabbitNode) -> None:
-    with within(TIMEOUT):
+    with no_thread_left():
         RabbitBroker([node.vhost("^cauce")]).check(TIMEOUT)
 
 
 def test_a_user_without_the_permissions_is_misconfigured(node: RabbitNode) -> None:
-    with within(TIMEOUT), pytest.raises(BrokerMisconfigured, match="permissions"):
+    with no_thread_left(), pytest.raises(BrokerMisconfigured, match="permissions"):
         RabbitBroker([node.vhost("^other")]).check(TIMEOUT)
 
 
 def test_a_port_that_never_responds_is_reported_in_time(silent_port: int) -> None:
-    with within(SHORT_TIMEOUT), pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{silent_port}.*in time"):
+    with no_thread_left(), pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{silent_port}.*in time"):
         RabbitBroker([url_at(silent_port)]).check(SHORT_TIMEOUT)
 
 
@@ -160,7 +152,7 @@ def test_a_node_that_hangs_is_reported_in_time_and_passes_when_it_resumes(node: 
     broker.check(TIMEOUT)
     node.suspend()
     try:
-        with within(SHORT_TIMEOUT), pytest.raises(BrokerUnavailable, match="in time"):
+        with no_thread_left(), pytest.raises(BrokerUnavailable, match="in time"):
             broker.check(SHORT_TIMEOUT)
     finally:
         node.resume()
@@ -173,7 +165,7 @@ def test_a_node_that_blocks_publishers_is_reported_in_time(node: RabbitNode, url
     alarm = "{resource_limit, memory, node()}"
     node.eval(f"rabbit_alarm:set_alarm({{{alarm}, []}}).")
     try:
-        with within(SHORT_TIMEOUT), pytest.raises(BrokerUnavailable):
+        with no_thread_left(), pytest.raises(BrokerUnavailable):
             broker.check(SHORT_TIMEOUT)
     finally:
         node.eval(f"rabbit_alarm:clear_alarm({alarm}).")
@@ -183,5 +175,5 @@ def test_a_node_that_blocks_publishers_is_reported_in_time(node: RabbitNode, url
 def test_queues_with_other_settings_are_misconfigured(url: str) -> None:
     with raw_channel(url) as channel:
         channel.queue_declare(Queue.TASKS, durable=True)
-    with within(TIMEOUT), pytest.raises(BrokerMisconfigured, match=str(Queue.TASKS)):
+    with no_thread_left(), pytest.raises(BrokerMisconfigured, match=str(Queue.TASKS)):
         RabbitBroker([url]).check(TIMEOUT)

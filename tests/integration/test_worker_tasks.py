@@ -133,7 +133,6 @@ def test_exceptions_that_end_a_program_end_only_the_task(scene: Shared, what: st
 def test_a_task_that_runs_too_long_is_stopped(scene: Shared) -> None:
     status = scene.do("spins", "spins", str(scene.file))
     assert (status["state"], status["error"]["type"]) == ("failed", "TaskTimeout")
-    assert status["times"]["finished"] - status["times"]["started"] < 2
     assert scene.traces().count("spins") == 1
 
 

@@ -15,8 +15,7 @@ import pytest
 import core
 from core.broker.base import Consumer, Delivery, Message, PublishResult, Queue
 from core.broker.embedded import EmbeddedBroker
-from core.broker.embedded.consumer import CLOSE_TIMEOUT, LEASE_CHECK_INTERVAL
-from core.broker.embedded.queue_file import LOCK_TIMEOUT
+from core.broker.embedded.consumer import LEASE_CHECK_INTERVAL
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from tests.services.waiting import wait_until
@@ -296,16 +295,15 @@ def test_a_deleted_file_is_recreated(path: Path) -> None:
     assert depth(path) == (1, 0)
 
 
-def test_closing_does_not_wait_for_a_file_that_never_existed(tmp_path: Path) -> None:
+def test_closing_does_not_wait_for_a_file_that_never_existed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.broker.embedded.consumer.CLOSE_TIMEOUT", 3600.0)
     obstacle = tmp_path / "directory"
     obstacle.write_text("in the way")
     broker = EmbeddedBroker(obstacle / "queue.db")
     consumer = broker.consumer(Queue.TASKS, 1)
     publisher = broker.publisher(lambda settled: None)
-    began = time.monotonic()
     publisher.close()
     consumer.close()
-    assert time.monotonic() - began < CLOSE_TIMEOUT
 
 
 @pytest.mark.timeout(60)
@@ -315,9 +313,7 @@ def test_closing_gives_up_when_the_file_stays_locked(path: Path) -> None:
     held = collect(consumer, 1)
     with locked_by_another(path):
         consumer.ack(held)
-        began = time.monotonic()
         consumer.close()
-        assert time.monotonic() - began < CLOSE_TIMEOUT + 3 * LOCK_TIMEOUT
     assert depth(path) == (0, 0)
 
 

@@ -2,7 +2,6 @@
 
 import datetime
 import logging
-import time
 from pathlib import Path
 
 import msgspec
@@ -322,8 +321,6 @@ def test_which_logs_exist(written: Logs) -> None:
 
 def test_a_large_log_of_garbage_is_read_at_once(written: Logs) -> None:
     written.home.log("w1").write_bytes(b"{" * 2_000_000 + b"\n" + b"\t" * 1_000_000)
-    began = time.monotonic()
     lines = tail(written.home, None, 10, LogFilter())
     assert len(lines) <= 2
     assert all(len(line.text) <= MAX_LINE_LENGTH for line in lines)
-    assert time.monotonic() - began < 30.0

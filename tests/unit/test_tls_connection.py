@@ -16,7 +16,7 @@ from core.jsontext import Json
 from core.protocol import Limits
 from core.server.connection import WRITE_BUFFER_LIMIT, AcceptedConnection
 from core.server.handler import RequestHandler
-from core.server.rate_limits import FREE_GUESSES, GUESS_DELAY, Limiter
+from core.server.rate_limits import FREE_GUESSES, Limiter
 from core.server.tls import TlsProtocol
 from tests.services.certificates import Authority, Pair
 
@@ -229,12 +229,10 @@ def test_a_client_without_tls_is_refused_with_a_remedy(local_pair: Pair) -> None
 def test_a_client_that_never_completes_the_handshake_is_disconnected(local_pair: Pair, first: bytes) -> None:
     async def test() -> None:
         async with serving(local_pair, handshake_timeout=0.2) as served:
-            began = time.monotonic()
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
             writer.write(first)
             with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                 await asyncio.wait_for(reader.readexactly(1), DEADLINE)
-            assert 0.1 < time.monotonic() - began < 5
             writer.close()
 
     run(test)
@@ -299,24 +297,19 @@ def test_the_replies_to_many_wrong_tokens_are_delayed(authority: Authority, loca
     async def test() -> None:
         async with serving(local_pair, token="right") as served:  # noqa: S106 - it is a test's
 
-            async def try_token(token: str) -> tuple[str, float]:
+            async def try_token(token: str) -> str:
                 client = await connect(served, authority)
                 await client.do_handshake()
-                began = time.monotonic()
                 await client.send(json.dumps({"op": "hello", "ref": 1, "token": token}).encode() + b"\n")
                 reply = str(await client.line())
                 client.writer.transport.abort()
-                return reply, time.monotonic() - began
+                return reply
 
             for number in range(FREE_GUESSES):
-                reply, took = await try_token(f"guess {number}")
-                assert "token: wrong" in reply
-                assert took < GUESS_DELAY
-            reply, took = await try_token("one guess more")
-            assert "token: wrong" in reply
-            assert took > GUESS_DELAY * 0.9
-            reply, took = await try_token("right")
-            assert "limits" in reply
-            assert took < GUESS_DELAY
+                assert "token: wrong" in await try_token(f"guess {number}")
+            guess = asyncio.create_task(try_token("one guess more"))
+            assert "limits" in await try_token("right")
+            assert not guess.done(), "the guess, which came first, is answered later"
+            assert "token: wrong" in await guess
 
     run(test)
