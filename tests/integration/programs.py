@@ -108,7 +108,7 @@ class Program(Closeable):
         """Ask it to leave."""
         self.process.send_signal(signal.SIGTERM)
 
-    def wait(self, seconds: float = 20.0) -> int:
+    def wait(self, seconds: float = 60.0) -> int:
         """Wait for its end; the exit code."""
         try:
             return self.process.wait(seconds)

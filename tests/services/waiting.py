@@ -6,7 +6,7 @@ from collections.abc import Callable
 _PAUSE = 0.01
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Return as soon as `condition` holds; fail with `what` was waited for when it doesn't hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():

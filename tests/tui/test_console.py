@@ -63,7 +63,7 @@ def run_scenario(
 
 async def wait_for(pilot: Pilot[None], condition: Callable[[], bool], what: str) -> None:
     """Let the console run until a condition holds."""
-    for _ in range(200):
+    for _ in range(1500):
         if condition():
             return
         await pilot.pause(0.02)
