@@ -8,6 +8,7 @@ and `CAUCE_WORKER_CONCURRENCY` in the environment.
 import argparse
 import difflib
 import logging
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,12 +18,16 @@ from typing import Generic, TypeVar, cast
 
 from core.errors import ConfigurationError
 from core.file_permissions import readable_by_others
+from core.option_parsers import absolute_path as absolute_path
+from core.option_parsers import absolute_task_modules as absolute_task_modules
 from core.option_parsers import address as address
 from core.option_parsers import choice as choice
+from core.option_parsers import is_utf8 as is_utf8
 from core.option_parsers import optional_text as optional_text
 from core.option_parsers import seconds as seconds
 from core.option_parsers import several as several
 from core.option_parsers import switch as switch
+from core.option_parsers import task_modules as task_modules
 from core.option_parsers import text as text
 from core.option_parsers import whole_number as whole_number
 
@@ -59,6 +64,8 @@ class Option(Generic[T_co]):
     secret: bool = False
     many: bool = False
     """Whether it may be given several times: as a list in the file, separated by commas in the environment."""
+    resolve: Callable[[str, Path], str] | None = None
+    """Makes relative paths in the text absolute, given the directory that they are relative to."""
     borrowed: bool = False
     """Whether it belongs to another program. The other members of its table are not checked then."""
 
@@ -158,6 +165,7 @@ TOKEN_FILE = Option(
     "file whose first line is the token that clients must send",
     ("--token-file",),
     "FILE",
+    resolve=absolute_path,
 )
 
 COMMON = (DIRECTORY, BROKER, DATABASE, LOG_LEVEL, LOG_FORMAT)
@@ -240,8 +248,8 @@ def load(options: Sequence[Option[object]], arguments: argparse.Namespace, envir
     Raises:
         ConfigurationError: a value is invalid, or the file has an unknown setting.
     """
-    directory = _value(DIRECTORY, _find_origin(DIRECTORY, arguments, environment, {}, ""))
-    file = _find_file(arguments, environment, cast("Path", directory))
+    directory = _find_directory(arguments, environment)
+    file = _find_file(arguments, environment, directory)
     tables = _read_tables(file) if file else {}
     processes = tables.pop(PROCESS_TABLE, {})
     if not isinstance(processes, dict):
@@ -253,10 +261,27 @@ def load(options: Sequence[Option[object]], arguments: argparse.Namespace, envir
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     for option in options:
-        origin = _find_origin(option, arguments, environment, content, str(file))
+        origin = _find_origin(option, arguments, environment, content, file)
         origins[option.key] = origin
-        values[option.key] = _value(option, origin)
+        values[option.key] = directory if option is DIRECTORY else _value(option, origin)
     return Settings(values, origins, options, str(file or ""), processes, keys)
+
+
+def _find_directory(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Path:
+    """Return the data directory, absolute: a task may change the current directory."""
+    directory = _current_directory() / cast(
+        "Path", _value(DIRECTORY, _find_origin(DIRECTORY, arguments, environment, {}, None))
+    )
+    if not is_utf8(str(directory)):
+        raise ConfigurationError(f"the directory {directory} has a name that is not UTF-8: use another one (--dir)")
+    return directory
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigurationError(f"the current directory can't be used: {error.strerror or error}") from error
 
 
 def _find_origin(
@@ -264,17 +289,24 @@ def _find_origin(
     arguments: argparse.Namespace,
     environment: Mapping[str, str],
     content: Mapping[str, str],
-    file: str,
+    file: Path | None,
 ) -> Origin:
     argument = getattr(arguments, option.destination, None)
     if argument is not None:
         given = ",".join(argument) if isinstance(argument, list) else str(argument)
-        return Origin(given, option.flags[-1] if option.flags else "given")
+        return Origin(_resolved(option, given, None), option.flags[-1] if option.flags else "given")
     if option.variable in environment:
-        return Origin(environment[option.variable], option.variable)
+        return Origin(_resolved(option, environment[option.variable], None), option.variable)
     if option.key in content:
-        return Origin(content[option.key], f"{option.key} in {file}")
+        return Origin(_resolved(option, content[option.key], file), f"{option.key} in {file}")
     return Origin(_default_text(option), "default")
+
+
+def _resolved(option: Option[object], given: str, file: Path | None) -> str:
+    """Return the text with absolute paths; they are relative to the file that has them, or the current directory."""
+    if option.resolve is None or not given:
+        return given
+    return option.resolve(given, _current_directory() / file.parent if file else _current_directory())
 
 
 def _default_text(option: Option[object]) -> str:
@@ -289,6 +321,8 @@ def _default_text(option: Option[object]) -> str:
 def _value(option: Option[object], origin: Origin) -> object:
     if origin.place == "default":
         return option.default
+    if not is_utf8(origin.text):
+        raise ConfigurationError(f"{origin.place}: the value must be UTF-8")
     try:
         return option.read(origin.text)
     except ValueError as error:
@@ -303,7 +337,13 @@ def _find_file(arguments: argparse.Namespace, environment: Mapping[str, str], di
             raise ConfigurationError(f"the settings file {named} does not exist")
         return Path(named)
     default = directory / FILE_NAME
-    return default if default.is_file() else None
+    if default.is_file():
+        return default
+    if os.path.lexists(default):
+        raise ConfigurationError(
+            f"{default} is not a file, or a link to none: remove it, or name another with --config"
+        )
+    return None
 
 
 def _read_tables(file: Path) -> dict[str, object]:

@@ -27,6 +27,7 @@ TLS_CA = Option(
     "encrypt, and accept only servers whose certificate is signed by the authority in this PEM file",
     ("--tls-ca",),
     "FILE",
+    resolve=config.absolute_path,
 )
 TLS_NAME = Option(
     "client.tls-name",

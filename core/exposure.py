@@ -22,6 +22,7 @@ TLS_CERTIFICATE = Option(
     "encrypt, with the certificate in this PEM file and the intermediate ones that follow it",
     ("--tls-certificate",),
     "FILE",
+    resolve=config.absolute_path,
 )
 TLS_KEY = Option(
     "server.tls-key",
@@ -30,6 +31,7 @@ TLS_KEY = Option(
     "PEM file with the certificate's key, if that is not in the certificate's file",
     ("--tls-key",),
     "FILE",
+    resolve=config.absolute_path,
 )
 INSECURE_LISTEN = Option(
     "server.insecure-listen",

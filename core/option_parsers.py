@@ -3,7 +3,8 @@
 They know nothing of where the text was found.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from core.addresses import Address
@@ -89,3 +90,38 @@ def several(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
         return tuple(read(part.strip()) for part in value.split(",") if part.strip())
 
     return read_all
+
+
+def is_utf8(value: str) -> bool:
+    """Return whether the text, which may come from a command line of any bytes, is UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def absolute_path(value: str, base: Path) -> str:
+    """Return the path, absolute, if it is relative to `base`."""
+    return str(base / value)
+
+
+def task_modules(value: str) -> tuple[str, ...]:
+    """Return the modules separated by commas. The name of an existing file may hold commas."""
+    return tuple(_split_modules(value, Path()))
+
+
+def absolute_task_modules(value: str, base: Path) -> str:
+    """Return the modules separated by commas, with absolute paths of files. Dotted names stay as they are."""
+    modules = _split_modules(value, base)
+    return ",".join(str(base / module) if module.endswith(".py") else module for module in modules)
+
+
+def _split_modules(value: str, base: Path) -> Iterator[str]:
+    parts = value.split(",")
+    while parts:
+        candidates = ((count, ",".join(parts[:count]).strip()) for count in range(len(parts), 1, -1))
+        count, module = next((found for found in candidates if (base / found[1]).is_file()), (1, parts[0].strip()))
+        del parts[:count]
+        if module:
+            yield module

@@ -23,12 +23,13 @@ def tasks(table: str) -> Option[tuple[str, ...]]:
     """Return the option that names modules with tasks."""
     return Option(
         f"{table}.tasks",
-        config.several(config.text),
+        config.task_modules,
         (),
         "a module (dotted name or file) with your own tasks; may be given several times",
         ("--tasks",),
         "MODULE",
         many=True,
+        resolve=config.absolute_task_modules,
     )
 
 

@@ -80,7 +80,7 @@ class TaskActions:
 
         def on_name(name: str | None) -> None:
             if name:
-                lines = FileLines(Path(name).expanduser())
+                lines = FileLines(_expand(name))
                 progress = self._jobs.reporter(None, self._on_submission, lambda: lines.share)
                 self._submit_lines(draft, lines, progress, as_text=as_text)
 
@@ -239,7 +239,7 @@ class TaskActions:
 
         def on_name(name: str | None) -> None:
             if name:
-                self._export(control, search, order, count, Path(name).expanduser())
+                self._export(control, search, order, count, _expand(name))
 
         self._screen.show_dialog(TextPrompt(self._tr, question, "results.jsonl"), on_name)
 
@@ -256,3 +256,11 @@ class TaskActions:
         self._jobs.start_cancellable(
             EXPORT_JOB, lambda cancelled: control.export(search, order, path, progress, cancelled), on_done
         )
+
+
+def _expand(name: str) -> Path:
+    """Return the path of a file's name, with the home directory in place of `~`, unless the user has none."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)

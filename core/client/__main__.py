@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,7 +12,7 @@ from core import formatting
 from core.client import options, query_commands
 from core.client.arguments import load_options, make_parser, submit_options
 from core.client.client import Client
-from core.client.line_editing import history_file, line_history
+from core.client.line_editing import history_file, home_directory, line_history
 from core.client.load_command import LoadCommand, describe, exit_code
 from core.client.output import OutputWriter, json_text
 from core.client.prompt import Prompt
@@ -93,7 +92,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
             case "stats":
                 return query_commands.show_statistics(client, as_json=arguments.json)
             case _:
-                with line_history(history_file(os.environ, Path.home())):
+                with line_history(history_file(os.environ, home_directory())):
                     return Prompt(client).run()
 
 

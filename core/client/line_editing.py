@@ -25,20 +25,29 @@ def current_line() -> str:
     return str(readline.get_line_buffer()) if readline is not None else ""
 
 
-def history_file(environment: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
-    """Return the file of the history, in the platform's directory for user state."""
+def home_directory() -> Path | None:
+    """Return the user's home directory, or None for a user without one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def history_file(environment: Mapping[str, str], home: Path | None, platform: str = sys.platform) -> Path | None:
+    """Return the file of the history, in the platform's directory for user state, or None when there is none."""
     if platform == "win32" and environment.get("LOCALAPPDATA"):
         return Path(environment["LOCALAPPDATA"]) / "cauce" / "client-history"
     state = environment.get("XDG_STATE_HOME", "")
-    base = Path(state) if state and Path(state).is_absolute() else home / ".local" / "state"
-    return base / "cauce" / "client-history"
+    if state and Path(state).is_absolute():
+        return Path(state) / "cauce" / "client-history"
+    return None if home is None else home / ".local" / "state" / "cauce" / "client-history"
 
 
 @contextmanager
-def line_history(file: Path) -> Iterator[None]:
+def line_history(file: Path | None) -> Iterator[None]:
     """Load the history of earlier sessions, and save it with the lines of this one."""
     readline = _readline()
-    if readline is None or not _create(file):
+    if readline is None or file is None or not _create(file):
         yield
         return
     readline.set_history_length(MAX_HISTORY_LINES)

@@ -60,6 +60,7 @@ FILES_ROOT = Option(
     "the directory whose files tasks may read",
     ("--files-root",),
     "DIRECTORY",
+    resolve=config.absolute_path,
 )
 
 OPTIONS = (

@@ -1,11 +1,13 @@
 """Settings: which origin wins, how values are described, and the errors of invalid ones."""
 
 import argparse
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from core import config, worker_options
 from core.addresses import Address
 from core.config import (
     BROKER,
@@ -283,3 +285,56 @@ def test_a_given_file_must_exist(tmp_path: Path) -> None:
     assert error_of("--config", missing) == f"the settings file {missing} does not exist"
     assert error_of(environment={"CAUCE_CONFIG": missing}) == f"the settings file {missing} does not exist"
     assert error_of("--config", str(tmp_path)) == f"the settings file {tmp_path} does not exist"
+
+
+def test_paths_are_absolute_from_where_they_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "cauce.toml").write_text('token-file = "token"\n[worker]\ntasks = ["mine", "a.py"]\n', "utf-8")
+    monkeypatch.chdir(here)
+    tasks = worker_options.tasks("worker")
+    options: list[config.Option[object]] = [*config.COMMON, config.TOKEN_FILE, tasks]
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, options)
+    by_file = config.load(options, parser.parse_args(["--dir", "../elsewhere"]), {})
+    monkeypatch.chdir(tmp_path)
+    assert by_file[config.DIRECTORY] == here / "../elsewhere"
+    assert by_file[config.TOKEN_FILE] == str(here / "../elsewhere/token")
+    assert by_file[tasks] == ("mine", str(here / "../elsewhere/a.py"))
+    by_flag = config.load(options, parser.parse_args(["--token-file", "token", "--tasks", "b.py"]), {})
+    assert by_flag[config.TOKEN_FILE] == str(tmp_path / "token")
+    assert by_flag[tasks] == (str(tmp_path / "b.py"),)
+    by_variable = config.load(options, parser.parse_args([]), {"CAUCE_WORKER_TASKS": "mine,c.py"})
+    assert by_variable[tasks] == ("mine", str(tmp_path / "c.py"))
+
+
+def test_the_name_of_a_task_file_may_hold_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a,b.py", "c.py"):
+        (tmp_path / name).touch()
+    tasks = worker_options.tasks("worker")
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, [tasks])
+    arguments = parser.parse_args(["--tasks", "mine", "--tasks", "a,b.py", "--tasks", "c.py,yours"])
+    settings = config.load([tasks], arguments, {})
+    assert settings[tasks] == ("mine", str(tmp_path / "a,b.py"), str(tmp_path / "c.py"), "yours")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")], ids=["directory", "dangling"])
+def test_a_settings_file_that_is_none_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "cauce.toml")
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, config.COMMON)
+    with pytest.raises(ConfigurationError, match=r"cauce\.toml is not a file"):
+        config.load(config.COMMON, parser.parse_args(["--dir", str(tmp_path)]), {})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes are POSIX")
+def test_what_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, config.COMMON)
+    with pytest.raises(ConfigurationError, match="UTF-8"):
+        config.load(config.COMMON, parser.parse_args(["--dir", f"{tmp_path}/d\udcff"]), {})
+    with pytest.raises(ConfigurationError, match="--database: the value must be UTF-8"):
+        config.load(config.COMMON, parser.parse_args(["--dir", str(tmp_path), "--database", "j\udcff.db"]), {})

@@ -76,8 +76,8 @@ def test_a_supervisor_passes_these_settings_to_its_servers(tmp_path: Path) -> No
     settings = supervisor_settings(tmp_path, *flags)
     assert plan.check(settings, token=True) == ""
     environment = Planner(settings, Home(tmp_path), "python").server(1, HERE).environment
-    assert environment["CAUCE_SERVER_TLS_CERTIFICATE"] == "c.pem"
-    assert environment["CAUCE_SERVER_TLS_KEY"] == "k.pem"
+    assert environment["CAUCE_SERVER_TLS_CERTIFICATE"] == str(Path("c.pem").absolute())
+    assert environment["CAUCE_SERVER_TLS_KEY"] == str(Path("k.pem").absolute())
     assert environment["CAUCE_SERVER_RATE_LIMIT"] == str(exposure.REMOTE_RATE_LIMIT)
     quiet = Planner(supervisor_settings(tmp_path), Home(tmp_path), "python").server(1, HERE).environment
     assert not [name for name in quiet if name.startswith("CAUCE_SERVER")]
@@ -86,7 +86,7 @@ def test_a_supervisor_passes_these_settings_to_its_servers(tmp_path: Path) -> No
 def test_a_supervisor_ignores_the_other_settings_of_a_server(tmp_path: Path) -> None:
     (tmp_path / "cauce.toml").write_text('[server]\ntls-certificate = "c.pem"\nmax-line = 2048\n', "utf-8")
     settings = supervisor_settings(tmp_path)
-    assert settings[exposure.TLS_CERTIFICATE] == "c.pem"
+    assert settings[exposure.TLS_CERTIFICATE] == str(tmp_path / "c.pem")
 
 
 def test_nginx_limits_the_connections_of_an_address_if_set() -> None:

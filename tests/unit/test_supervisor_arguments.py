@@ -172,7 +172,7 @@ def test_the_options_of_up() -> None:
     assert read[options.CONCURRENCY] == 7
     assert read[options.NGINX]
     assert read[options.STOP_TIMEOUT] == 4.0
-    assert read[config.DIRECTORY] == Path("there")
+    assert read[config.DIRECTORY] == Path("there").absolute()
     assert not settings("up", "--no-nginx")[options.NGINX]
 
 

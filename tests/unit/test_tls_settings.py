@@ -61,8 +61,8 @@ def test_a_file_that_a_server_can_not_use_is_named(tmp_path: Path, authority: Au
     other = authority.issue("other")
     certificate = str(local_pair.certificate)
     for flags, message in (
-        (("--tls-certificate", "missing.pem"), "server.tls-certificate: missing.pem can't be read: No such file"),
-        (("--tls-certificate", certificate, "--tls-key", "missing.pem"), "server.tls-key: missing.pem can't be read"),
+        (("--tls-certificate", "missing.pem"), "missing.pem can't be read: No such file"),
+        (("--tls-certificate", certificate, "--tls-key", "missing.pem"), "missing.pem can't be read"),
         (("--tls-certificate", str(rubbish)), "are not a PEM certificate and its key"),
         (("--tls-certificate", certificate), "and the key in it are not a PEM certificate and its key"),
         (("--tls-certificate", certificate, "--tls-key", str(other.key)), "is the key of another certificate"),
@@ -77,7 +77,7 @@ def test_a_setting_that_a_client_can_not_use_is_named(tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.pem"
     rubbish.write_text("no PEM\n", "utf-8")
     for flags, message in (
-        (("--tls-ca", "missing.pem"), "client.tls-ca: missing.pem can't be read: No such file"),
+        (("--tls-ca", "missing.pem"), "missing.pem can't be read: No such file"),
         (("--tls-ca", str(rubbish)), "holds no PEM certificate"),
         (("--tls-name", "tasks.example"), "no effect without encryption: give --tls-ca FILE or --tls too"),
         (("--tls", "--tls-name", "..not a name"), "is not a host"),
