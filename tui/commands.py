@@ -413,7 +413,7 @@ PROCESSES = (
         action="operate('start')",
         changes_system=True,
         footer=True,
-        line="cauce start {name}",
+        line="cauce start NAME",
     ),
     Command(
         id="processes.stop",
@@ -424,7 +424,7 @@ PROCESSES = (
         action="operate('stop')",
         changes_system=True,
         footer=True,
-        line="cauce stop {name}",
+        line="cauce stop NAME",
     ),
     Command(
         id="processes.restart",
@@ -435,7 +435,7 @@ PROCESSES = (
         action="operate('restart')",
         changes_system=True,
         footer=True,
-        line="cauce restart {name}",
+        line="cauce restart NAME",
     ),
     Command(
         id="processes.kill",
@@ -446,7 +446,7 @@ PROCESSES = (
         action="operate('kill')",
         changes_system=True,
         footer=True,
-        line="cauce kill {name}",
+        line="cauce kill NAME",
     ),
     Command(
         id="processes.more",
@@ -457,7 +457,7 @@ PROCESSES = (
         action="scale(1)",
         changes_system=True,
         footer=True,
-        line="cauce scale {kind}s={more}",
+        line="cauce scale workers=N",
     ),
     Command(
         id="processes.fewer",
@@ -468,7 +468,7 @@ PROCESSES = (
         action="scale(-1)",
         changes_system=True,
         footer=True,
-        line="cauce scale {kind}s={fewer}",
+        line="cauce scale workers=N",
     ),
     Command(
         id="processes.start_all",
