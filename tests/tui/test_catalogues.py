@@ -86,3 +86,7 @@ def constants() -> set[str]:
 def test_translations_have_the_placeholders_of_their_keys(language: str) -> None:
     for text, translated in load(language).items():
         assert sorted(re.findall(r"\{\w*\}", text)) == sorted(re.findall(r"\{\w*\}", translated)), text
+
+
+def test_the_command_lines_of_the_help_are_complete() -> None:
+    assert [command.line for command in commands.ALL if "{" in command.line] == []
