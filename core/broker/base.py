@@ -18,7 +18,7 @@ from core.closeable import Closeable
 from core.model import Depth
 
 RECONNECT_BACKOFF = Backoff(first=0.2, longest=5.0, low=0.0)
-"""Between attempts to reach a broker that is unavailable or does not confirm."""
+"""The delays between attempts to reach a broker that is unavailable or does not confirm."""
 
 DELIVERY_LIMIT = 20
 """Redeliveries of a message before it becomes a dead letter."""
@@ -46,7 +46,7 @@ class Reference(msgspec.Struct, frozen=True):
     """
 
     def is_outdated(self, generation: int) -> bool:
-        """Return whether it was published before this generation of the queue began."""
+        """Return whether the message was published before this generation of the queue began."""
         return self.generation is not None and self.generation < generation
 
 
@@ -65,9 +65,9 @@ class PublishResult(msgspec.Struct, frozen=True):
 
     tag: int
     confirmed: bool
-    """Whether the broker has it and will keep it. If False, it may or may not have it: publish it again."""
+    """Whether the broker has the message and will keep it. If False, the broker may still have it: publish it again."""
     reason: str = ""
-    """Why it is not confirmed."""
+    """The reason why it is not confirmed."""
 
 
 OnPublishResults = Callable[[Sequence[PublishResult]], None]
@@ -84,7 +84,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Publisher(Closeable):
-    """Publishes to the tasks queue, with publisher confirms.
+    """A publisher to the tasks queue, with publisher confirms.
 
     It connects in the background and reconnects after every loss.
     `send` belongs to one thread. Each message sent is settled exactly once, by a call of `on_settled`,
@@ -111,7 +111,7 @@ class Publisher(Closeable):
 
 
 class Consumer(Closeable):
-    """Takes messages from one queue and holds each until it is acknowledged.
+    """A consumer of one queue, which holds each message until it is acknowledged.
 
     It connects in the background and reconnects after every loss. What it held when a connection was lost
     is delivered again, perhaps to another consumer; its earlier acknowledgement is then ignored.
@@ -125,11 +125,11 @@ class Consumer(Closeable):
 
     @abstractmethod
     def receive(self, limit: int, timeout: float) -> list[Delivery]:
-        """Take up to `limit` messages, waiting up to `timeout` seconds for the first; return [] when none came."""
+        """Take up to `limit` messages, waiting up to `timeout` seconds for the first. Returns [] when none came."""
 
     @abstractmethod
     def holds(self, delivery: Delivery) -> bool:
-        """Return whether this consumer still holds it, as far as it knows. If not, it is delivered again."""
+        """Return whether this consumer still holds the message, as far as it knows. If not, it is delivered again."""
 
     @abstractmethod
     def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -144,9 +144,9 @@ class Consumer(Closeable):
         """Hold at most `prefetch` messages from now on."""
 
     def renew(self) -> None:
-        """Reconnect, because the queue was recreated and the connection may not have noticed; nothing is held after.
+        """Reconnect, because the queue was recreated and the connection may not have noticed.
 
-        Does nothing for a broker whose connections always notice.
+        Nothing is held afterwards. Does nothing for a broker whose connections always notice.
         """
 
     @abstractmethod
@@ -155,7 +155,7 @@ class Consumer(Closeable):
 
 
 class DepthGauge(Closeable):
-    """Reads the depth of the queues. Belongs to one thread."""
+    """A reader of the depth of the queues. It belongs to one thread."""
 
     @abstractmethod
     def read(self) -> Depth:
@@ -170,7 +170,7 @@ class Broker(ABC):
     """A configured message broker: makes publishers, consumers and gauges. It holds no connection itself.
 
     Attributes:
-        on_queue_recreated: called, from any thread, each time this process found the tasks queue missing and made it.
+        on_queue_recreated: called, from any thread, each time this process has made the missing tasks queue.
             The former queue's messages are lost: the journal must redispatch its queued tasks at once,
             before many messages are on the new queue.
     """
@@ -182,7 +182,7 @@ class Broker(ABC):
 
     @property
     def recreations(self) -> int:
-        """How many times this process found the tasks queue missing, and made it."""
+        """The number of times this process has made the missing tasks queue."""
         return self._recreations
 
     @property

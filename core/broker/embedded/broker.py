@@ -72,7 +72,7 @@ class EmbeddedBroker(Broker):
 
 
 class EmbeddedGauge(DepthGauge):
-    """Reads the running totals.
+    """A gauge that reads the running totals in the file.
 
     Args:
         open_file: opens a connection to the file.

@@ -21,7 +21,7 @@ from core.closeable import Closeable
 from core.errors import BrokerError
 
 FAIRNESS_DELAY = 0.005
-"""Seconds in which other consumers can claim their share, before this one claims more."""
+"""Seconds for other consumers to claim their share before this one claims more."""
 
 LEASE_CHECK_INTERVAL = 0.5
 """Seconds between checks for expired leases; shorter where leases are short."""
@@ -33,14 +33,14 @@ _log = logging.getLogger("cauce.broker")
 
 
 class EmbeddedConsumer(Consumer):
-    """Holds messages of one queue under one lease.
+    """A consumer of one queue, which holds its messages under one lease.
 
     Args:
         open_file: opens a connection to the file, for the thread.
         queue: the queue to consume.
         prefetch: the number of messages that may be held.
         lease: seconds without a renewal after which other consumers may have its messages.
-        liveness_locks: by which other consumers notice at once when its process dies.
+        liveness_locks: the locks by which other consumers notice at once that its process has died.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class EmbeddedConsumer(Consumer):
         self._renew_at = 0.0
         self._renewed_at = 0.0
         self._expired = False
-        """`holds` has returned False as the lease had run out: it must end, even if no other consumer noticed."""
+        """Whether `holds` has found the lease expired. It must then end, even if no other consumer has noticed."""
         self._check_leases_at = 0.0
         self._wakeup = WakeupReceiver()
         self._waiting = False
@@ -86,7 +86,7 @@ class EmbeddedConsumer(Consumer):
     def holds(self, delivery: Delivery) -> bool:
         """Return whether the lease under which it was claimed is still valid by the clock.
 
-        A process that was suspended learns it here, before its thread has checked the file.
+        A process that was suspended notices here that its lease has expired, before its thread checks the file.
         """
         receipt = delivery.receipt
         if not isinstance(receipt, LeaseReceipt) or receipt.lease_number != self._lease.number:

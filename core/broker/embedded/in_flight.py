@@ -40,17 +40,17 @@ class InFlightMessages:
 
     @property
     def room(self) -> int:
-        """How many more may be claimed."""
+        """The number of messages that may still be claimed."""
         return max(0, self.prefetch - len(self._unsettled))
 
     @property
     def waiting(self) -> int:
-        """How many are claimed and not yet taken."""
+        """The number of messages that are claimed and not yet taken."""
         return len(self._waiting)
 
     @property
     def ids(self) -> list[int]:
-        """All messages that are held, including those whose settlement is not yet written."""
+        """The ids of all messages that are held, including those whose settlement is not yet written."""
         return [*self._unsettled, *self._acks, *self._rejects]
 
     def reset(self, lease_number: int) -> None:

@@ -1,4 +1,4 @@
-"""How the consumers of one queue notice at once that another's process has died: each holds a lock while it lives.
+"""How the consumers of one queue notice at once that the process of another has died: each holds a lock while it lives.
 
 The lease still decides where a lock proves nothing: on a file system without locks, for a process that hangs,
 or for one whose child inherited its descriptors.
@@ -22,9 +22,9 @@ class LivenessLocks:
         self._directory = path.with_name(f"{path.stem}-alive")
 
     def acquire(self, number: int) -> Closeable | None:
-        """Acquire the lock of this lease; it is released when it is closed or the process dies.
+        """Acquire the lock of this lease. Closing it, or the death of the process, releases it.
 
-        Returns None when it can't be acquired here. Other consumers then never take this one for dead.
+        Returns None when it can't be acquired. Other consumers then notice a death only when the lease expires.
         """
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)

@@ -1,6 +1,6 @@
 """The publisher of the embedded queue: one transaction per batch, settled from within `send`.
 
-While the file can't be written, a thread tries to reopen it, and messages are refused at once.
+While the file can't be written, a thread tries to reopen it, and `send` refuses messages at once.
 """
 
 import logging
@@ -16,7 +16,7 @@ _log = logging.getLogger("cauce.broker")
 
 
 class EmbeddedPublisher(Publisher):
-    """Appends messages to the tasks queue.
+    """A publisher that appends messages to the tasks queue in the file.
 
     Args:
         open_file: opens a connection to the file.

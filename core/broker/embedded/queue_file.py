@@ -25,13 +25,13 @@ from core.errors import BrokerMisconfigured, BrokerUnavailable
 from core.model import Depth
 
 REOPEN_BACKOFF = Backoff(first=0.1, longest=2.0)
-"""Between attempts to open a file that can't be used."""
+"""The delays between attempts to open a file that can't be used."""
 
 LOCK_TIMEOUT = 2.0
 """Seconds to wait for another process's transaction."""
 
 BOOT_SLACK = 1.0
-"""Seconds. A lease renewed further in the future than this was renewed before the machine was rebooted."""
+"""Seconds. A lease whose renewal lies further in the future than this was renewed before the last boot."""
 
 _QUEUE_NUMBERS = {Queue.TASKS: 1, Queue.DEAD: 2}
 _CHUNK_SIZES = (256, 16, 1)
@@ -67,7 +67,7 @@ REMEDY = (
     "; the file is damaged: delete it, and the files beside it that end in -wal and -shm; a new one is filled from "
     "the journal"
 )
-"""What to do about a damaged file: the end of an error message."""
+"""The end of an error message about a damaged file: what to do."""
 
 
 class ClaimedMessage(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class QueueFile(Closeable):
         path: the file; created when missing.
         delivery_limit: the redeliveries of a message before it becomes a dead letter.
         clock: returns the time. It is read inside a transaction, never before: while a process waits for the lock,
-            or is suspended, others renew their leases, which would then seem to lie in the future.
+            or is suspended, others renew their leases, and those renewals would seem to lie in the future.
         lock_timeout: seconds to wait for another process's transaction.
 
     Attributes:
@@ -180,7 +180,7 @@ class QueueFile(Closeable):
         Only a fair share of the ready messages is claimed, so that a few long tasks are spread over all consumers.
 
         Returns:
-            The claimed messages. None when the lease was lost: then nothing was changed.
+            The claimed messages, or None when the lease was lost and nothing was changed.
         """
         with self._transaction():
             if not self._database.execute(_RENEW, (self._clock(), lease.number)):

@@ -15,7 +15,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 class WakeupSender(Closeable):
-    """Wakes receivers by their ports."""
+    """A socket that wakes receivers by their ports."""
 
     def __init__(self) -> None:
         self._socket = _datagram_socket(bound=False)
@@ -33,10 +33,10 @@ class WakeupSender(Closeable):
 
 
 class WakeupReceiver(Closeable):
-    """Lets one thread wait until any thread or process wakes it.
+    """A socket on which one thread waits until any thread or process wakes it.
 
     Attributes:
-        port: where wakeups are sent to.
+        port: the port to which wakeups are sent.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class WakeupReceiver(Closeable):
         self._sender.send((self.port,))
 
     def wait(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds for a wakeup; one sent since the last wait counts."""
+        """Wait up to `timeout` seconds for a wakeup. One that was sent since the last wait counts."""
         # A timeout of zero would make the socket non-blocking, which raises another error.
         self._socket.settimeout(max(timeout, 0.0001))
         with contextlib.suppress(TimeoutError, ConnectionError):

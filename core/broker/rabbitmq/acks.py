@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 
 _UNKNOWN = object()
-"""What `dict.pop` returns for a tag that is not unsettled."""
+"""What `dict.pop` returns for a settled or unknown tag."""
 
 
 class AckWindow:
@@ -27,7 +27,7 @@ class AckWindow:
     def ack(self, tags: Iterable[int]) -> list[tuple[int, bool]]:
         """Settle deliveries. Returns the acknowledgements to send: a tag, and whether it covers all tags below it.
 
-        They cover no tag that was not acknowledged or rejected here. Tags that are not unsettled are ignored.
+        They cover only tags that were acknowledged or rejected here. Settled and unknown tags are ignored.
         """
         settle = self._unsettled.pop
         fresh = [tag for tag in tags if settle(tag, _UNKNOWN) is None]

@@ -16,7 +16,7 @@ STACK_TIMEOUT = 5
 
 
 class BrokerAddress:
-    """The address of one RabbitMQ. It never shows its URL, because of the password in it.
+    """The address of one RabbitMQ node. It never shows its URL, because of the password in it.
 
     Attributes:
         place: host, port and virtual host, for people.

@@ -20,7 +20,7 @@ HEARTBEAT = 15
 """Seconds. A connection that is silent for about twice as long is closed."""
 
 CHECK_CLOSE_TIMEOUT = 1.0
-"""Seconds that a check waits for its connection to close; its thread completes the closing."""
+"""Seconds that a check waits for its connection to close. Its thread completes the closing."""
 
 BLOCKED_TIMEOUT = 60.0
 """Seconds for which the broker may block publishers before the connection is closed."""
@@ -86,7 +86,7 @@ class RabbitBroker(Broker):
 
 
 class _ConnectionCheck(ChannelHandler):
-    """Reports the result of each attempt to connect: an error, or None for success."""
+    """A handler that reports the result of each attempt to connect: an error, or None for success."""
 
     def __init__(self) -> None:
         self.results: SimpleQueue[BrokerError | None] = SimpleQueue()

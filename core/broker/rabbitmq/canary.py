@@ -21,14 +21,14 @@ from core.errors import BrokerError, BrokerUnavailable
 BODY = b"canary"
 
 QUEUE_PREFIX = "cauce.canary."
-"""The beginning of its queues' names."""
+"""The beginning of the names of canary queues."""
 
 
 class Canary(ChannelHandler):
-    """Sends the message as soon as there is a connection, and puts the result into a queue.
+    """A handler that sends the message as soon as there is a connection, and reports the result.
 
     Attributes:
-        results: one for each attempt to connect, and one for the message: an error, or None for success.
+        results: an error for each failed attempt to connect, and the message's result: an error, or None for success.
     """
 
     def __init__(self) -> None:

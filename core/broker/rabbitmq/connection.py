@@ -15,14 +15,14 @@ OnDelivery: TypeAlias = Callable[[int, int, bytes], None]
 
 
 MAX_RECEIVE_BYTES = 65_536
-"""Bytes read from the socket by one system call. pika parses the frames of a delivery that is cut at their end."""
+"""Bytes read from the socket by one system call. A delivery that is cut at their end is left to pika."""
 
 
 class RabbitConnection(SelectConnection):  # type: ignore[misc]  # pika ships no types, so its classes are Any
     """A connection that sends many frames by one system call, and makes few Python calls for a delivery.
 
     pika sends each frame by its own system call: three for a message. If a later pika sent or received frames by other
-    methods than those overridden here, each would be handled as pika does.
+    methods than those overridden here, each frame would be handled as pika handles it.
     """
 
     _batched_frames: list[bytes] | None = None
@@ -96,9 +96,9 @@ class RabbitConnection(SelectConnection):  # type: ignore[misc]  # pika ships no
 
 
 def quiet_pika() -> None:
-    """Silence pika's own log; it writes tracebacks where Cauce logs one line.
+    """Silence pika's own log, which writes tracebacks where Cauce logs one line.
 
-    It changes the logging of the whole process, so a program calls it, never this package.
+    This changes the logging of the whole process, so a program calls it, never this package.
     """
     logger = logging.getLogger("pika")
     logger.addHandler(logging.NullHandler())

@@ -28,20 +28,20 @@ from core.errors import BrokerError, BrokerUnavailable
 logger = logging.getLogger("cauce.broker")
 
 SETUP_TIMEOUT = 10.0
-"""Seconds from the first packet until the handler is set up."""
+"""Seconds from the first packet within which the handler must be set up."""
 
 CLOSE_TIMEOUT = 2.0
 """Seconds for the broker to confirm that a connection is closed."""
 
 BACKOFF_RESET_AFTER = 10.0
-"""Seconds that a connection must last for the back-off to begin again at its loss."""
+"""Seconds that a connection must last for the back-off to start over after its loss."""
 
 MAX_STALLS = 2
 """Setups in a row that may time out at the handler's queue before the queue is recreated."""
 
 
 class ChannelHandler(ABC):
-    """Uses a connection. Every method is called in the thread that owns it, and must not block.
+    """The user of a connection. Every method is called in the thread that owns the connection, and must not block.
 
     Attributes:
         queue: the queue that it needs.
@@ -63,14 +63,14 @@ class ChannelHandler(ABC):
 
 
 class ConnectionThread(SetupOwner):
-    """Owns the thread and the connection. `call`, `close` and the properties are for any thread.
+    """A thread and its connection. `call`, `close` and the properties are for any thread.
 
     Args:
         addresses: the addresses to connect to, in turn.
         handler: uses the connection.
         role: names the connection in logs and in RabbitMQ.
-        on_queue_recreated: called when the tasks queue was missing and was made. None for a handler that only reads:
-            then no queue is made.
+        on_queue_recreated: called when the missing tasks queue was made. None for a handler that only reads: then no
+            queue is made.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class ConnectionThread(SetupOwner):
         self._thread.start()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Run a function in the owner's thread, in the order of the calls; after that has ended, in the caller's."""
+        """Run a function in the thread, in the order of the calls. Once that has ended, the caller's thread runs it."""
         self._calls.append(function)
         if not self._woken:
             self._woken = True
@@ -138,7 +138,7 @@ class ConnectionThread(SetupOwner):
             self._drain()
 
     def reconnect(self, error: BrokerError) -> None:
-        """Leave this connection for a new one. For the handler, in the owner's thread."""
+        """Leave this connection for a new one. Called by the handler, in this thread."""
         self._stop_handler(error)
         if self._connection is not None:
             self._close_connection(self._connection)
@@ -149,7 +149,7 @@ class ConnectionThread(SetupOwner):
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
 
-    # Everything below runs in the owner's thread.
+    # Everything below runs in this thread.
 
     def _run(self) -> None:
         self._loop.activate_poller()
@@ -305,7 +305,7 @@ class ConnectionThread(SetupOwner):
             self._timeout = None
 
     def _on_timeout(self) -> None:
-        """Abort a connection that takes too long; the second time, do not wait for it to close."""
+        """Abort a connection that takes too long. The second time, do not wait for it to close."""
         self._timeout = None
         connection = self._connection
         if connection is None:

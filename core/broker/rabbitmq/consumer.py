@@ -1,4 +1,4 @@
-"""Consumes one queue: receives and acknowledges messages in batches."""
+"""The consumer of one queue: receives and acknowledges messages in batches."""
 
 import time
 from collections import deque
@@ -12,17 +12,17 @@ from core.broker.rabbitmq.connection_thread import ConnectionThread
 from core.broker.rabbitmq.consumer_channel import ConsumerChannel, receipt_of
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that closing may take, until the broker has read the acknowledgements made before."""
+"""Seconds for the broker to read the acknowledgements made before, and to close the connection."""
 
 
 class RabbitConsumer(Consumer):
-    """Consumes a queue of RabbitMQ: takes batches from the connection's thread, and hands acknowledgements over to it.
+    """A consumer of RabbitMQ, which takes batches from the connection's thread, and passes acknowledgements to it.
 
     Args:
         addresses: the addresses to connect to, in turn.
         queue: the queue to consume.
         prefetch: the number of messages that may be held.
-        on_queue_recreated: called, in another thread, when the tasks queue was missing and was made.
+        on_queue_recreated: called, in another thread, when the missing tasks queue was made.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class ChannelSession:
     Attributes:
         last_tag: the tag of the last delivery.
         cancelled_up_to: the last tag of deliveries to cancelled consumers.
-        is_open: whether the connection was not lost.
+        is_open: whether the connection still exists.
     """
 
     def __init__(self, connection: RabbitConnection, channel: Channel, prefetch: int) -> None:
@@ -49,7 +49,7 @@ class ChannelReceipt(msgspec.Struct, frozen=True):
 
 
 class ConsumerChannel(ChannelHandler):
-    """Consumes, in the connection's thread."""
+    """The handler of a consumer's channel, in the connection's thread."""
 
     def __init__(self, queue: Queue, prefetch: int) -> None:
         self.queue = queue
@@ -57,7 +57,7 @@ class ConsumerChannel(ChannelHandler):
         self._session: ChannelSession | None = None
         self._batch: list[Delivery] = []
         self.batches: SimpleQueue[list[Delivery]] = SimpleQueue()
-        """The deliveries, in their order, as they came in together."""
+        """The deliveries in order, in batches that came in together."""
         self.reconnect: Callable[[BrokerError], None]
         """Leaves the connection for a new one; set by the owner."""
 
@@ -112,7 +112,7 @@ class ConsumerChannel(ChannelHandler):
     def resize(self, prefetch: int) -> None:
         """Hold at most `prefetch` messages from now on.
 
-        When it shrinks, RabbitMQ requeues a few that are on their way, which counts as a delivery.
+        When the prefetch shrinks, RabbitMQ requeues the few messages that are on their way, which counts as a delivery.
         """
         self._prefetch = _clamp(prefetch)
         session = self._session

@@ -39,14 +39,14 @@ _NOT_PLAIN = BasicProperties.FLAG_HEADERS | 1
 
 
 class ParsedDelivery(msgspec.Struct, frozen=True):
-    """A delivery."""
+    """A plain delivery."""
 
     end: int
-    """Where the next frame begins."""
+    """The position of the next frame."""
     consumer_tag: bytes
     tag: int
     redeliveries: int
-    """1 when it was delivered before; only headers carry the count."""
+    """1 when it was delivered before, else 0. Only headers carry the count."""
     body: bytes
 
 

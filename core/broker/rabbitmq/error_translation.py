@@ -19,7 +19,7 @@ _PRECONDITION_FAILED = 406
 
 
 def translate(error: BaseException, place: str) -> BrokerError:
-    """Translate an error of pika. `place` names the RabbitMQ, without a password."""
+    """Translate an error of pika. `place` is the broker's address, without a password."""
     if isinstance(error, BrokerError):
         return error
     causes = list(_causes(error))
@@ -42,7 +42,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _refusal(error: BaseException, place: str) -> BrokerMisconfigured | None:
     if isinstance(error, exceptions.ChannelClosedByBroker):
         return _channel_refusal(error.reply_code, error.reply_text, place)
-    # pika infers these two from when the connection was lost; only the reply code proves it.
+    # pika infers these two from the moment of the loss; only the reply code proves them.
     if isinstance(error, exceptions.ProbableAuthenticationError) and f"({_ACCESS_REFUSED})" in str(error):
         return BrokerMisconfigured(f"{place} refuses the user name or the password: correct the broker URL")
     if isinstance(error, exceptions.ProbableAccessDeniedError) and f"({_NOT_ALLOWED})" in str(error):

@@ -19,7 +19,7 @@ READ_TIMEOUT = 3.0
 
 
 class RabbitGauge(DepthGauge):
-    """Counts messages by passive declarations, which need no plugin."""
+    """A gauge that counts messages by passive declarations, which need no plugin."""
 
     def __init__(self, addresses: Sequence[BrokerAddress]) -> None:
         self._handler = _DepthChannel()
@@ -45,7 +45,7 @@ class RabbitGauge(DepthGauge):
 
 
 class _DepthChannel(ChannelHandler):
-    """Reads the depth, in the connection's thread."""
+    """The handler that reads the depth, in the connection's thread."""
 
     def __init__(self) -> None:
         self._channel: Channel | None = None

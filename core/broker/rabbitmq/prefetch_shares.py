@@ -1,4 +1,4 @@
-"""Changes the prefetch of a channel, by several consumers that each have a share of it.
+"""The prefetch of a channel, shared by several consumers so that it can change.
 
 It is pure. The prefetch of a consumer is fixed, and quorum queues have none for a whole channel. So a larger prefetch
 adds a consumer for the difference; a smaller one cancels all consumers and begins again.
@@ -32,7 +32,7 @@ class PrefetchShares:
         self._shares[consumer_tag] = share
 
     def cancel_excess(self) -> list[str]:
-        """Return the consumers to cancel because together they may hold too much."""
+        """Mark all consumers as being cancelled if together they may hold too much. Returns those to cancel."""
         if sum(self._shares.values()) <= self.prefetch:
             return []
         cancelled = list(self._shares)

@@ -1,4 +1,4 @@
-"""Publishes to the tasks queue, with pipelined publisher confirms."""
+"""The publisher to the tasks queue, with pipelined publisher confirms."""
 
 import logging
 import threading
@@ -34,12 +34,12 @@ _MAX_MESSAGES_PER_WRITE = 256
 
 
 class RabbitPublisher(Publisher):
-    """Publishes to RabbitMQ: counts the unconfirmed messages, and hands batches over to the connection's thread.
+    """A publisher to RabbitMQ, which counts unconfirmed messages, and hands batches over to the connection's thread.
 
     Args:
         addresses: the addresses to connect to, in turn.
         on_settled: called with the results of messages.
-        on_queue_recreated: called, in another thread, when the tasks queue was missing and was made.
+        on_queue_recreated: called, in another thread, when the missing tasks queue was made.
         limit: the number of messages that may be unconfirmed at once.
         confirm_timeout: seconds without any confirm after which it reconnects.
     """
@@ -83,7 +83,7 @@ class RabbitPublisher(Publisher):
             self._thread.call(partial(self._handler.publish, accepted))
 
     def close(self, timeout: float = 5.0) -> None:
-        """Wait for the outstanding confirms, and disconnect."""
+        """Wait up to `timeout` seconds for the outstanding confirms, and disconnect."""
         self._closed = True
         idle = threading.Event()
         self._thread.call(partial(self._handler.notify_when_idle, idle))
@@ -102,7 +102,7 @@ class RabbitPublisher(Publisher):
 
 
 class _PublisherChannel(ChannelHandler):
-    """Publishes and collects confirms, in the connection's thread."""
+    """The handler that publishes and collects confirms, in the connection's thread."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class _PublisherChannel(ChannelHandler):
         self._idle: threading.Event | None = None
         self._reason = ""
         self.settled = 0
-        """How many of the messages handed over are settled."""
+        """The number of messages handed over that are settled."""
 
     def set_up(self, connection: RabbitConnection, channel: Channel, on_ready: Callable[[], None]) -> None:
         def on_confirms_enabled(_frame: Method) -> None:

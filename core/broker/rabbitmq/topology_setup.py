@@ -20,9 +20,9 @@ RECREATE_TIMEOUT = 30.0
 """Seconds to recreate a queue: RabbitMQ itself waits some seconds for one that does not respond."""
 
 RECREATE_DELAY = 0.5
-"""Seconds before a missing queue is recreated, so that its former consumers learn of its end.
+"""Seconds before a missing queue is recreated, so that its former consumers are notified first.
 
-A channel of RabbitMQ that learns of the end only after the queue is back does not report it to its client. It consumes
+A channel of RabbitMQ that notices the deletion only when the queue is back does not notify its client. It consumes
 from the new queue, and applies acknowledgements for messages of the former queue to messages of the new one, which are
 then lost.
 """
@@ -37,7 +37,7 @@ _log = logging.getLogger("cauce.broker")
 
 
 class SetupOwner(ABC):
-    """What a setup needs of the connection's owner."""
+    """The owner of the connection, as a setup sees it."""
 
     @abstractmethod
     def topology_ready(self, channel: Channel) -> None:
@@ -57,17 +57,17 @@ class SetupOwner(ABC):
 
 
 class TopologySetup:
-    """The setup of one connection.
+    """The sequence of requests that prepares one connection, from the first check to the declared queues.
 
     Args:
         connection: an open connection.
         owner: the connection's owner.
         queue: the queue that the owner needs.
         place: the broker's address, for people.
-        on_queue_recreated: called when the tasks queue was missing and was made. None for an owner that only reads:
-            then no queue is made.
-        unresponsive: whether earlier setups timed out at `queue`: it is recreated if it seems to have neither messages
-            nor consumers.
+        on_queue_recreated: called when the missing tasks queue was made. None for an owner that only reads: then no
+            queue is made.
+        unresponsive: whether earlier setups timed out at `queue`, which is then recreated if it seems to have neither
+            messages nor consumers.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class TopologySetup:
         self._locked = False
 
     def start(self) -> None:
-        """Check for the tasks queue. RabbitMQ closes the channel when it is missing."""
+        """Check for the tasks queue. RabbitMQ closes the channel when the queue is missing."""
         self._open_channel(self._check_tasks_queue)
 
     def _open_channel(self, on_open: Callable[[Channel], None]) -> None:
