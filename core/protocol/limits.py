@@ -23,13 +23,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a connection.
 
     Raises:
-        ConfigurationError: a limit that no client could work with.
+        ConfigurationError: no client could work with one of the limits.
     """
 
     max_line: int = 1024 * 1024
     """Bytes of the longest line from a client, without its newline."""
     max_open_requests: int = 1024
-    """Requests without a reply. Above this the server reads nothing more until one is answered."""
+    """Requests that may be without a reply. At this number the server reads nothing more until one is answered."""
     max_wait: float = 60.0
     """Seconds that a `result` request may wait."""
     idle_seconds: float = 900.0

@@ -2,7 +2,7 @@
 
 msgspec accepts what `jsontext.parse` accepts, except for duplicate names, integers beyond 2^53 and deep nesting.
 This module detects those. A line that may have one of them, or that msgspec refuses, is parsed again by
-`jsontext.parse`, which decides and words the error.
+`jsontext.parse`, which decides and makes the error message.
 """
 
 import re

@@ -18,7 +18,7 @@ MAX_RETRY_AFTER = 86_400.0
 
 
 class ErrorCode(enum.StrEnum):
-    """The reason of a refused request. The list is closed: version 1 has no others."""
+    """The reason why a request is refused. The list is closed: version 1 has no others."""
 
     BAD_FRAME = "bad_frame"
     """The line is not a valid JSON object. The connection is closed."""
@@ -73,7 +73,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Goaway(msgspec.Struct, frozen=True):
-    """The server's wish that the client finish its open requests and then reconnect."""
+    """A line by which the server asks the client to finish its open requests and then reconnect."""
 
     reason: str
 
@@ -104,7 +104,7 @@ _decode = msgspec.json.Decoder(_ServerLine).decode
 
 
 def embed(text: str) -> msgspec.Raw:
-    """Return a member of a reply whose value is JSON text already."""
+    """Return the value of a reply's member that is JSON text already."""
     return msgspec.Raw(text)
 
 

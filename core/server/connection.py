@@ -21,7 +21,7 @@ WRITE_TIMEOUT = 10.0
 """Seconds without reading its replies after which a client is disconnected."""
 
 PARSE_CHUNK = 4096
-"""Bytes that are parsed together. An invalid request can be as short as three, and each has a reply."""
+"""Bytes that are parsed together. An invalid request can be as short as three bytes, and each gets a reply."""
 
 MAX_TURN = 0.002
 """Seconds after which parsing yields to the other connections."""
@@ -33,7 +33,7 @@ _log = logging.getLogger("cauce.server")
 
 
 class ConnectionHandler(Protocol):
-    """The interface of the request handler to a connection."""
+    """The request handler, as a connection sees it."""
 
     def register(self, connection: "AcceptedConnection") -> str:
         """Register a connection. Returns the reason when it is refused, or an empty string."""
@@ -357,7 +357,7 @@ class AcceptedConnection(asyncio.Protocol):
         return requests[:count]
 
     def _update_reading(self) -> None:
-        """Read from the socket only while another request is allowed and the client reads its replies."""
+        """Read only while all input is parsed, another request is allowed, and the client reads its replies."""
         if self._transport is None or self._transport.is_closing() or self._closing_since is not None:
             return
         if self._protocol.paused or self._write_paused_since is not None or self._unparsed:

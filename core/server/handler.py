@@ -42,7 +42,7 @@ from core.server.waiters import Waiter
 
 DEFAULT_KIND = "simulate"
 LARGE_RESULT = 4096
-"""Results longer than this (in characters) are postponed while the client is behind on reading."""
+"""Results of more characters than this are postponed while the client is behind on reading."""
 
 RESUME_BATCH = 4
 """Postponed requests that are continued together when a client reads again."""
@@ -51,7 +51,7 @@ MAX_BUFFERED = 256 * 1024 * 1024
 """Bytes of unfinished requests and unsent replies of all clients, above which the largest clients are disconnected."""
 
 LOG_INTERVAL = 60.0
-"""Seconds between two warnings about that in the log."""
+"""Seconds between two warnings in the log about clients that were disconnected for that reason."""
 
 RETRY_AFTER = 1.0
 """Seconds that a client is asked to wait while the journal can't be used."""
@@ -79,14 +79,14 @@ class RequestHandler:
         self._max_connections = max_connections
         self._max_buffered = max_buffered
         self._buffered = 0
-        """The bytes in memory at most: those counted last, and all that were received since."""
+        """The upper bound of the bytes in memory: those counted last, and all received since."""
         self._next_count_at = max_buffered
         self._log_throttle = LogThrottle(LOG_INTERVAL)
         self._loop = asyncio.get_running_loop()
         self._connections: set[AcceptedConnection] = set()
         self._shutting_down = False
         self._pending: dict[str, list[ReadRequest[Ticket]]] = {}
-        """The tasks that are being written, with the requests about them that came before the write ended."""
+        """The requests about each task that is being written. They wait for the end of the write."""
         self._postponed: dict[AcceptedConnection, deque[ReadRequest[Ticket]]] = {}
         """The requests with large results, of clients that are behind on reading."""
         self._writer: JournalWriter[Ticket] | None = None
@@ -228,7 +228,7 @@ class RequestHandler:
             self.resume(connection)
 
     def _postpone(self, connection: AcceptedConnection, result: WriteResult[Ticket] | ReadResult[Ticket]) -> bool:
-        """Postpone the request of a large result while the client is behind on reading. Returns whether it did.
+        """Postpone the request of a large result while the client is behind on reading. Returns whether it did so.
 
         Otherwise a client that asks a thousand times for one large result would have a thousand copies in memory.
         """
@@ -243,7 +243,7 @@ class RequestHandler:
         return True
 
     def _release_pending(self, task_id: str) -> set[AcceptedConnection]:
-        """Read what was asked about a task while it was written. Returns the connections that were refused instead."""
+        """Read a task for the requests that waited for its write. Returns the connections that were refused instead."""
         reads = self._pending.pop(task_id, None)
         if not reads:
             return set()

@@ -55,7 +55,7 @@ class ReadStats(msgspec.Struct, Generic[Ticket]):
 
 
 class TaskFound(msgspec.Struct, Generic[Ticket]):
-    """A task, and the worker that runs it at this moment."""
+    """A task, or None when there is none, and the worker that runs it at this moment."""
 
     ticket: Ticket
     task_id: str
@@ -87,7 +87,7 @@ ReadResult = TaskFound[Ticket] | StatsRead[Ticket] | ReadFailed[Ticket]
 
 
 class JournalReader(Generic[Ticket]):
-    """The reading thread.
+    """The thread that reads the journal.
 
     Args:
         open_repository: opens the journal, in the thread.

@@ -25,7 +25,7 @@ MAX_BATCH = 1000
 """Requests committed together. This bounds the time for which other processes wait for the lock."""
 
 MAX_WAITING = 128 * 1024 * 1024
-"""Bytes of requests that wait to be written, above which clients are refused as overloaded."""
+"""Bytes of requests that wait to be written, above which new requests are refused as overloaded."""
 
 TICK_INTERVAL = 0.2
 """Seconds between two turns of the dispatcher while no request arrives."""
@@ -50,7 +50,7 @@ class CancelTask(msgspec.Struct, Generic[Ticket]):
 
 
 class TaskWritten(msgspec.Struct, Generic[Ticket]):
-    """A task is stored durably."""
+    """The result of a `WriteTask` whose transaction is committed."""
 
     ticket: Ticket
     result: AcceptResult
@@ -78,7 +78,7 @@ WriteResult = TaskWritten[Ticket] | TaskCancelResult[Ticket] | WriteFailed[Ticke
 
 
 class JournalWriter(Generic[Ticket]):
-    """The writing thread.
+    """The thread that writes the journal.
 
     Args:
         open_repository: opens the journal, in the thread.
@@ -109,9 +109,9 @@ class JournalWriter(Generic[Ticket]):
         self.accepted = 0
         self.published = 0
         self.trouble = ""
-        """Why the journal can't be written now, or an empty string."""
+        """The reason why the journal can't be written now, or an empty string."""
         self.broker_trouble = "connecting"
-        """Why nothing can be published now, or an empty string."""
+        """The reason why nothing can be published now, or an empty string."""
 
     def start(self) -> None:
         """Start the thread."""
@@ -150,7 +150,7 @@ class JournalWriter(Generic[Ticket]):
             self._close(repository, dispatcher)
 
     def _take_requests(self) -> list[WriteRequest[Ticket]]:
-        """Return the next requests, after waiting for them for one interval."""
+        """Return the next requests, after waiting up to one interval for them."""
         try:
             return list(self._requests.get(timeout=TICK_INTERVAL))
         except queue.Empty:

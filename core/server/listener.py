@@ -1,7 +1,7 @@
 """The listener of a server: accepts connections, and makes a protocol for each.
 
 It belongs to the event loop's thread. It replaces asyncio's accept loop, which fills the log and never recovers when
-file descriptors run out: that loop tries once for each place in the backlog, and schedules as many tries again.
+file descriptors run out: that loop tries once for each place in the backlog, and then schedules as many tries again.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ ACCEPT_BACKOFF = Backoff(first=0.02, longest=0.5)
 """The delays while the system has no file descriptor or no memory for a connection."""
 
 LOG_INTERVAL = 60.0
-"""Seconds between two errors about that in the log."""
+"""Seconds between two errors in the log about connections that can't be accepted."""
 
 _log = logging.getLogger("cauce.server")
 

@@ -44,7 +44,7 @@ _log = logging.getLogger("cauce.server")
 
 
 class Server:
-    """A server.
+    """A server process.
 
     Args:
         settings: the values of `options`.
@@ -202,7 +202,7 @@ class Server:
             connection.advance_goaway(now + random.uniform(0.0, REBALANCE_SPREAD))  # noqa: S311 - to spread reconnections
 
     async def _drain(self, handler: RequestHandler, reader: JournalReader[Ticket]) -> None:
-        """Answer the open requests, ask the clients to go to another server, and close the connections."""
+        """Answer the open requests, ask the clients to reconnect to another server, and close the connections."""
         deadline = time.monotonic() + self._settings[options.SHUTDOWN_TIMEOUT]
         for connection in handler.connections:
             connection.send_goaway("this server is shutting down")
@@ -253,6 +253,6 @@ def read_token(settings: Settings) -> str | None:
 
 
 def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Log an error that no request caused as one line."""
+    """Log, as one line, an error that no request caused."""
     error = context.get("exception")
     _log.error("%s: %s", context.get("message"), error, exc_info=error if isinstance(error, Exception) else None)

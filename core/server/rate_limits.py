@@ -1,7 +1,7 @@
 """Limits of one client: requests a second, connections, wrong tokens. Pure: the time is an argument.
 
 A client is identified by its address. Connections from this machine may be any client's, through a balancer on it,
-so each of them counts as a client.
+so each of them counts as a client; only their wrong tokens are counted together.
 """
 
 import ipaddress

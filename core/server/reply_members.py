@@ -46,7 +46,7 @@ def status(task: Task, running_on: str, running: RunningTask | None, note: str) 
 
 
 def result(task: Task, running: RunningTask | None) -> dict[str, object]:
-    """Return the members of the reply to `result`: the state, and the outcome when the task has ended."""
+    """Return the members of the reply to `result`: the state, and the result or the last failure."""
     return {"id": task.id, "state": State.RUNNING if running else task.state, **_outcome(task)}
 
 

@@ -1,7 +1,7 @@
 """TLS between a socket's transport and a connection, which does not know that it is encrypted.
 
 It belongs to the event loop's thread. A client that does not complete the handshake in time is disconnected. One that
-does not speak TLS has an unencrypted error. asyncio's own TLS can't end one direction and keep the other, which a
+does not speak TLS gets an unencrypted error. asyncio's own TLS can't end one direction and keep the other, which a
 server needs to send its last replies.
 """
 

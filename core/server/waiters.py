@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 SLACK = 1000
-"""Deadlines of removed waiters that may stay in the heap, beyond as many as there are waiters."""
+"""The heap may hold the deadlines of this many removed waiters, and of as many more as there are waiters."""
 
 Ticket = TypeVar("Ticket")
 

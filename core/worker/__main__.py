@@ -1,4 +1,4 @@
-"""`python -m core.worker`: a worker in the foreground."""
+"""`python -m core.worker`: run a worker in the foreground."""
 
 import sys
 
@@ -13,7 +13,7 @@ from core.worker.program import Worker
 
 
 def run(settings: Settings) -> int:
-    """Build a worker and run it. Returns the exit code."""
+    """Assemble a worker and run it. Returns the exit code."""
     directory = settings[config.DIRECTORY]
     registry = builtin_registry(settings[options.LAB], [load(name) for name in settings[options.TASKS]])
     garbage_collection.collect_rarely()

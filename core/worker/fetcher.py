@@ -38,7 +38,7 @@ class Fetcher:
         open_repository: opens the journal, in the thread.
         in_flight: the tasks that the worker has.
         on_task: called with each task to run.
-        max_tasks: how many tasks to take in all; 0 for no limit.
+        max_tasks: the number of tasks to take in all; 0 for no limit.
         on_death: called when the thread dies.
     """
 
@@ -63,9 +63,9 @@ class Fetcher:
         self.taken = 0
         self.discarded = 0
         self.idle_since: float | None = None
-        """The monotonic time since which the queue is empty; None while the broker can't be reached."""
+        """The monotonic time since which the queue has been empty; None while messages come or the broker is away."""
         self.away_since: float | None = None
-        """The monotonic time since which the broker can't be reached; None while it can."""
+        """The monotonic time since which the broker has been out of reach; None while it can be reached."""
 
     @property
     def exhausted(self) -> bool:
@@ -77,7 +77,7 @@ class Fetcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread; it takes no more messages."""
+        """Take no more messages, and end the thread."""
         self._stopping.set()
         self._thread.join(10)
 

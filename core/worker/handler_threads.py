@@ -48,7 +48,7 @@ class RunSettings(msgspec.Struct, frozen=True):
 
 
 class Callbacks(msgspec.Struct, frozen=True):
-    """What the threads call for each task."""
+    """The functions that the threads call for each task."""
 
     begin: Callable[[InFlightTask], bool]
     """Marks a task as begun. Returns False when it must not run, because it is delivered again."""
@@ -66,12 +66,12 @@ class TaskRun(msgspec.Struct, eq=False):
     task: InFlightTask
     started_at: float
     deadline: float | None = None
-    """By the monotonic clock."""
+    """A time of the monotonic clock."""
     definition: TaskDefinition | None = None
     result: str | None = None
     error: BaseException | None = None
     checks_left: int | None = None
-    """Checks left before the thread is abandoned; None while the task was not asked to stop."""
+    """Checks left before the thread is abandoned; None until the task is asked to stop."""
     abandoned: bool = False
 
 
@@ -88,7 +88,7 @@ class HandlerThreads:
     """The threads of a worker that run tasks, and the one that checks their deadlines.
 
     Args:
-        concurrency: how many tasks run at once.
+        concurrency: the number of tasks that run at once.
         registry: the kinds that the worker knows.
         settings: the worker's settings for running tasks.
         callbacks: called from the threads.
@@ -118,7 +118,7 @@ class HandlerThreads:
         self._slots = [ThreadSlot() for _ in range(concurrency)]
         self._deadline_thread = vital_thread("deadlines", self._run_deadlines, on_death)
         self.abandoned = 0
-        """How many threads were abandoned to tasks that did not stop."""
+        """The number of threads that were abandoned, because their tasks did not stop."""
 
     def start(self) -> None:
         """Start the threads."""

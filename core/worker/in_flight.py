@@ -43,8 +43,8 @@ class InFlightTasks:
     def add(self, task: InFlightTask) -> Delivery | None:
         """Add an attempt. Returns None for a new one.
 
-        An attempt that is in flight already gets the new message, and the former delivery, which must be
-        acknowledged, is returned.
+        An attempt that is in flight already goes on with the new delivery. Returns the former one, which must be
+        acknowledged.
         """
         with self._lock:
             known = self._tasks.setdefault(_key(task), task)

@@ -1,4 +1,4 @@
-"""The settings of a worker."""
+"""The options of a worker."""
 
 from core import config, worker_options
 from core.config import Option

@@ -13,18 +13,18 @@ MAX_RETRY_DELAY = 3600.0
 """The longest delay before a retry, in seconds."""
 
 PREFETCH_SECONDS = 0.25
-"""Seconds of work that a worker prefetches beside the running tasks, so that it rarely waits for the next one."""
+"""Seconds of work that a worker prefetches in addition to the running tasks, so that it rarely waits for a task."""
 
 MAX_PREFETCH = 1000
 
 
 def is_wanted(reference: Reference, assignment: Assignment | None, generation: int = 0) -> bool:
-    """Return whether to run what a message refers to: the attempt has not ended, and no other message stands for it.
+    """Return whether to run what a message refers to: the attempt has not ended, and no other message replaces it.
 
     Args:
         reference: the content of the message.
-        assignment: the task as the journal has it now; None when it has none.
-        generation: the generation of the queue, by the journal.
+        assignment: the task as the journal has it now, or None.
+        generation: the generation of the queue, as the journal has it.
     """
     if assignment is None or has_ended(reference, assignment):
         return False
@@ -50,7 +50,7 @@ def retry_delay(attempt: int, base: float, chance: float) -> float:
     """Return the seconds to wait before the next attempt, which double with each failure.
 
     Args:
-        attempt: how many attempts had ended before the one that failed.
+        attempt: the number of attempts that had ended before the one that failed.
         base: seconds to wait after the first failure.
         chance: a random number from 0 to 1. It spreads tasks that failed together, by a quarter up and down.
     """
@@ -65,7 +65,7 @@ def may_retry(
     Args:
         definition: the definition of its kind; None when the worker doesn't know the kind.
         error: what the attempt raised.
-        attempt: how many attempts had ended before.
+        attempt: the number of attempts that had ended before.
         retries: the number that the client specified, if any.
         default: the number for kinds that specify none.
     """

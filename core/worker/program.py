@@ -1,4 +1,4 @@
-"""The worker as a whole: its consumer, threads and heartbeat, how it starts and how it stops."""
+"""The worker program: the consumer, the threads and the heartbeat; their start and stop."""
 
 import logging
 import os
@@ -71,7 +71,7 @@ class Worker:
         self.name = settings[options.NAME] or f"w{self._number}"
         self._in_flight = InFlightTasks()
         self._concurrency = settings[options.CONCURRENCY]
-        # As many as run at once, until their duration is known: so other workers get their share of the first tasks.
+        # As many as run at once, until their duration is known, so that other workers get a share of the first tasks.
         self._prefetch = settings[options.PREFETCH] or self._concurrency
         self._recorder = Recorder(journal.open, self._acknowledge, self._events.put)
         broker.on_queue_recreated = self._recorder.redispatch
@@ -136,7 +136,7 @@ class Worker:
                 return 0
 
     def _exit_code(self) -> int | None:
-        """Return the exit code when the worker has nothing more to do, else None."""
+        """Return the exit code when it is time to stop, else None."""
         if self._handlers.abandoned >= self._concurrency:
             _log.error("too many tasks did not stop after their time-outs; stopping, so that a new worker can start")
             return 1

@@ -112,31 +112,31 @@ class Recorder:
         self._thread = vital_thread("recorder", self._run, on_death)
         self.counters = Counters()
         self.trouble = ""
-        """Why the journal can't be written now; empty when it can."""
+        """The reason why the journal can't be written now; empty when it can."""
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def finish(self, task: InFlightTask, outcome: Outcome) -> None:
-        """Store an outcome and acknowledge its message, soon."""
+        """Queue an outcome to be stored. Its message is acknowledged afterwards."""
         self._inbox.put(Finished(task, outcome))
 
     def drop(self, task: InFlightTask) -> None:
-        """Acknowledge the message of an unwanted task, soon."""
+        """Queue an unwanted task, so that its message is acknowledged."""
         self._inbox.put(Dropped(task))
 
     def add_strike(self, task: InFlightTask) -> None:
-        """Store a strike for a suspect that is about to begin. Returns when it is stored.
+        """Store a strike for a suspect that is about to begin. Waits until it is stored.
 
-        A task that has ended meanwhile, since it was delivered elsewhere too, is marked as unwanted instead.
+        A task that has ended meanwhile, because it was delivered elsewhere too, is marked as unwanted instead.
         """
         stored = threading.Event()
         self._inbox.put(Strike(task, stored))
         stored.wait()
 
     def redispatch(self) -> None:
-        """Let all queued tasks be published again, because the queue was lost."""
+        """Queue a redispatch of all queued tasks, because the broker has lost its queue."""
         self._inbox.put(QueueLost())
 
     def remove_strikes(self, seqs: Sequence[int], timeout: float) -> None:

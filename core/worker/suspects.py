@@ -8,7 +8,7 @@ from core.worker.in_flight import InFlightTask
 
 
 class SuspectQueue:
-    """The suspects that wait, of which one at a time begins: when the worker dies, only that one gets a strike.
+    """The suspects that wait. One at a time begins, so that only that one gets a strike when the worker dies.
 
     Args:
         begin: called with the suspect that may begin; must not block.
