@@ -3,7 +3,7 @@
 import msgspec
 
 _DOUBLINGS = 60
-"""Bounds the exponent, which would overflow. The longest wait is reached long before."""
+"""The largest exponent: a larger one would overflow. The longest wait is reached long before."""
 
 
 class Backoff(msgspec.Struct, frozen=True):

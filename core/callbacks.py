@@ -1,4 +1,4 @@
-"""Callbacks for callers that have nothing to do."""
+"""The callback that does nothing, for interfaces that require one."""
 
 
 def ignore(*_: object) -> None:

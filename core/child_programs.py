@@ -1,7 +1,7 @@
-"""How a program of ours starts another one, so that it imports our modules and Python's, wherever it is started.
+"""How one of our programs starts another, so that it imports our modules and Python's, whatever the current directory.
 
-`python -m` looks for modules in the current directory first: a `random.py` or a package `core` of the user's there
-would be taken for Python's or ours.
+`python -m` looks for modules in the current directory first: the user's own `random.py` or package `core` there would
+be taken for Python's or ours.
 """
 
 import os
@@ -13,12 +13,12 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 
 
 def command(module: str, *arguments: str, python: str = sys.executable) -> tuple[str, ...]:
-    """Return the command line that runs a module of ours. Run it with `environment`."""
+    """Return the command line that runs one of our modules. Run it with `environment`."""
     return (python, "-P", "-m", module, *arguments)
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment in which our modules are found, also where they are not installed but run from a clone."""
+    """Return the environment in which our modules are found, even when they are not installed but run from a clone."""
     installed = _ROOT in (sys.path if sys.flags.safe_path else sys.path[1:])
     if installed:
         return dict(inherited)

@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Closeable(ABC):
-    """An object that must be closed. The end of its `with` block does it."""
+    """An object that must be closed, by `close` or by the end of its `with` block."""
 
     @abstractmethod
     def close(self) -> None:

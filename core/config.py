@@ -1,4 +1,4 @@
-"""Settings: a flag wins over the environment, over `cauce.toml`, over the default; each keeps its origin.
+"""Settings: a flag wins over the environment, over `cauce.toml`, over the default; each value keeps its origin.
 
 A program declares its options and builds its settings once, at its start. Nothing else reads the environment.
 An option with the key `worker.concurrency` is `concurrency` in the table `[worker]` of the file
@@ -50,7 +50,7 @@ _log = logging.getLogger("cauce.config")
 
 @dataclass(frozen=True)
 class Option(Generic[T_co]):
-    """A setting that a program has."""
+    """A setting of a program: its names, its parser, its default and its help."""
 
     key: str
     """`name`, or `table.name`."""
@@ -59,7 +59,7 @@ class Option(Generic[T_co]):
     default: T_co
     help: str
     flags: tuple[str, ...] = ()
-    """On the command line. Secrets have none: other users of the machine could read them there."""
+    """The flags on the command line. Secrets have none: other users of the machine could read them there."""
     metavar: str = "VALUE"
     secret: bool = False
     many: bool = False
@@ -107,7 +107,7 @@ class Settings:
         return cast("T", self.values[option.key])
 
     def given(self, option: Option[T]) -> bool:
-        """Return whether the value was given, rather than the default."""
+        """Return whether the value was given, and is not the default."""
         return self.origins[option.key].place != "default"
 
     def describe(self) -> str:
@@ -123,7 +123,7 @@ class Settings:
 
 def mask_password(url: str) -> str:
     """Return a URL, or several separated by commas, with the passwords masked."""
-    # A password may hold a comma. Only a comma that is followed by a URL separates two.
+    # A password may hold a comma. Only a comma that is followed by a URL separates two URLs.
     return ",".join(_mask_one(part) for part in _NEXT_URL.split(url))
 
 
@@ -226,7 +226,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: Iterable[Option[obje
 
 
 def argument_type(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Return a reader of settings as a type for argparse, which shows the text only of its own error."""
+    """Return a parser of option values as a type for argparse, which shows the message only of its own error."""
 
     def read_argument(text: str) -> T:
         try:
@@ -303,7 +303,7 @@ def _find_origin(
 
 
 def _resolved(option: Option[object], given: str, file: Path | None) -> str:
-    """Return the text with absolute paths; they are relative to the file that has them, or the current directory."""
+    """Return the text with its paths made absolute, from the file's directory or from the current directory."""
     if option.resolve is None or not given:
         return given
     return option.resolve(given, _current_directory() / file.parent if file else _current_directory())

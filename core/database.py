@@ -1,8 +1,8 @@
 """Connections to SQLite: our settings, transactions, waiting for locks, and errors by what to do next.
 
-No other module uses SQLite. The library is the one that apsw includes: many systems' own (and so Python's `sqlite3`)
-has a race between checkpoint and commit, which can lose committed rows when several processes write one database
-(https://sqlite.org/wal.html#walresetbug). A library with that race is refused.
+No other module uses SQLite. The library is the one that apsw includes: many systems' own library, which Python's
+`sqlite3` uses, has a race between checkpoint and commit: committed rows can be lost when several processes write one
+database (https://sqlite.org/wal.html#walresetbug). A library with that race is refused.
 """
 
 import os
@@ -52,11 +52,11 @@ class Faults:
 
     def __init__(self, temporary: type[CauceError], permanent: type[CauceError], *, remedy: str = "") -> None:
         self.temporary = temporary
-        """For errors after which the next try may succeed: locked, disk full, I/O error."""
+        """The class of errors after which the next try may succeed: locked, disk full, I/O error."""
         self.permanent = permanent
-        """For errors that a person must mend: not a database, damaged, read-only, refused."""
+        """The class of errors that the operator must mend: not a database, damaged, read-only, refused."""
         self.remedy = remedy
-        """How to mend a damaged file, for the end of the message."""
+        """The end of the message about a damaged file: how to mend it."""
 
 
 class Database(Closeable):
@@ -66,7 +66,7 @@ class Database(Closeable):
         path: the file, which is created, readable by its owner only, unless `readonly`.
         faults: the errors to raise.
         durable: whether a commit survives a power cut (`synchronous=FULL`), and not only the death of processes.
-        readonly: never write.
+        readonly: whether the connection never writes.
         lock_timeout: seconds to wait for another process's write lock.
     """
 
@@ -169,8 +169,8 @@ class Database(Closeable):
     def transaction(self) -> Iterator[None]:
         """Take the write lock at once. Commit at the end of the block, or roll back when it raises.
 
-        Only a lock that is taken at once (`BEGIN IMMEDIATE`) is waited for. SQLite refuses a transaction that reads
-        first and then writes, without waiting, when another connection has written meanwhile.
+        SQLite waits only for a lock that is taken at once (`BEGIN IMMEDIATE`). It refuses, without waiting, a
+        transaction that reads first and then writes, when another connection has written meanwhile.
         """
         self.execute("BEGIN IMMEDIATE")
         try:

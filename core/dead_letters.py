@@ -1,7 +1,7 @@
 """Dead letters: messages that the broker has given up, consumed from their queue and settled in the journal.
 
 Every server consumes them. The journal decides about each task (`Repository.settle_dead_letters`): one that killed its
-workers again and again fails for good, a bystander is published again.
+workers again and again fails for good; a bystander is published again.
 """
 
 import logging
@@ -33,7 +33,7 @@ _decode = msgspec.json.Decoder(Reference).decode
 
 
 class DeadLetters:
-    """Owns the thread that consumes dead letters.
+    """The thread that consumes dead letters.
 
     Args:
         open_consumer: makes the consumer of the dead-letter queue, in the thread.
@@ -84,7 +84,7 @@ class DeadLetters:
 
 
 def parse_dead_letter(body: bytes) -> DeadLetter | None:
-    """Parse a dead letter. Log a foreign message and return None for it."""
+    """Parse a dead letter. Returns None for a foreign message, which is logged."""
     try:
         reference = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

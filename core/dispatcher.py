@@ -21,7 +21,7 @@ from core.model import Dispatch
 from core.repository.base import Repository
 
 CAPACITY = 10_000
-"""Tasks that it owns at most."""
+"""The largest number of tasks that a dispatcher owns."""
 
 CLAIM_INTERVAL = 0.2
 """Seconds between checks for tasks that have become due."""
@@ -33,7 +33,7 @@ CLOCK_STEP = 1.0
 """Seconds that the wall clock must be set back before waiting tasks are rescheduled."""
 
 CLOCK_RECHECK_TIME = 5.0
-"""Seconds after that in which tasks stored meanwhile are rescheduled too."""
+"""Seconds after such a step in which newly stored tasks are rescheduled too."""
 
 RELEASE_DELAY = 2.0
 """Seconds that the broker may be unavailable before its tasks are released to other servers."""
@@ -56,13 +56,13 @@ class _PublishedTask(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """Publishes the tasks of one server from the journal.
+    """The dispatcher of one server, which publishes tasks from the journal.
 
     Args:
         open_publisher: makes the publisher, given the callback for settled messages.
         owner: the server's number in the journal.
         now: the monotonic time.
-        recreations: returns how often the tasks queue was recreated; after each, the queued tasks are redispatched.
+        recreations: returns how often the tasks queue was recreated. Each time the queued tasks are redispatched.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Dispatcher:
 
     @property
     def room(self) -> int:
-        """How many more tasks it can own; 0 while the broker is unavailable."""
+        """The number of tasks that it can still take; 0 while the broker is unavailable."""
         return 0 if self._unavailable_since is not None else max(0, CAPACITY - len(self._owned))
 
     @property
     def owned(self) -> int:
-        """How many tasks it owns."""
+        """The number of tasks that it owns."""
         return len(self._owned)
 
     @property
@@ -127,7 +127,7 @@ class Dispatcher:
 
         Args:
             now: the monotonic time.
-            is_due: returns whether the journal has anything to claim, which is cheaper than to claim.
+            is_due: returns whether the journal has anything to claim. This is cheaper than claiming.
         """
         self._collect_results(now)
         self._observe_publisher(now)
@@ -214,7 +214,7 @@ class Dispatcher:
         self._owned.clear()
 
     def _mark_queued(self, repository: Repository, generation: int) -> None:
-        """Mark the confirmed tasks of this generation as queued by their message: others for them are surplus."""
+        """Mark the confirmed tasks of this generation as queued by their message: any other message is surplus."""
         published: dict[float, list[Dispatch]] = {}
         for sent in self._to_mark:
             if sent.generation == generation:

@@ -125,11 +125,11 @@ def unverified_context() -> ssl.SSLContext:
 
 
 def explain_failure(error: ssl.SSLError, host: str) -> str:
-    """Return what a person must mend after a failed handshake, or an empty string when a retry may succeed.
+    """Return what is wrong and how to mend it, or an empty string when a retry may succeed.
 
     Args:
         error: the error of the handshake.
-        host: the name that the certificate had to be for.
+        host: the name for which the certificate must be valid.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_certificate(error, host)

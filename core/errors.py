@@ -1,6 +1,6 @@
 """The errors that Cauce raises: one root, a class for each subsystem, and leaves named by what to do next.
 
-Each message is a sentence for the person who must act on it.
+Each message is a sentence for the operator or user who must act on it.
 `exit_code` is the exit code of a program that the error ends; core/README.md lists them.
 """
 
@@ -46,7 +46,7 @@ class BrokerUnavailable(BrokerError):
 
 
 class BrokerMisconfigured(BrokerError):
-    """The broker refuses our queues, user name or password: a person must mend it."""
+    """The broker refuses our queues, user name or password: the operator must mend it."""
 
 
 class JournalError(CauceError):
@@ -64,7 +64,7 @@ class JournalMissing(JournalUnavailable):
 
 
 class JournalUnusable(JournalError):
-    """The journal can't be used as it is (too new, damaged, wrong file system): a person must mend it."""
+    """The journal can't be used as it is (too new, damaged, wrong file system): the operator must mend it."""
 
 
 class SearchError(CauceError):
@@ -110,7 +110,7 @@ class ServerUnavailable(ClientError):
 
 
 class ServerUntrusted(ClientError):
-    """The connection to a server can't be encrypted, or its certificate is not trusted: a person must mend it."""
+    """The connection to a server can't be encrypted, or its certificate is not trusted: the user must mend it."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Permissions of files: ours are readable by their owner only, whatever the umask is.
+"""The permissions of our files: only their owner can read them, whatever the umask is.
 
 On Windows a file inherits the permissions of its directory, so there is nothing to check.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def owner_only(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file, readable by its owner only when it is created. For `open(..., opener=owner_only)`."""
+    """Open a file. If that creates it, only its owner can read it. For `open(..., opener=owner_only)`."""
     return os.open(path, flags, 0o600)
 
 

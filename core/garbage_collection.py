@@ -7,7 +7,7 @@ many at each turn, none of them in a cycle, and spends a sixth of its time on th
 import gc
 
 YOUNG_THRESHOLD = 10_000
-"""New objects between two collections of the youngest generation. Cycles that tasks leave stay longer for it."""
+"""New objects between two collections of the youngest generation. In return, cycles left by tasks stay longer."""
 
 
 def collect_rarely() -> None:

@@ -61,7 +61,7 @@ def check(value: Json, depth: int = MAX_DEPTH) -> None:
     """Check that `parse` could have returned the value.
 
     Raises:
-        JsonError: it could not.
+        JsonError: the value is one that `parse` would refuse.
     """
     if isinstance(value, str):
         _check_text(value)

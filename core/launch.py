@@ -20,7 +20,7 @@ def create_parser(module: str, description: str) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Read the command line, first of all: it also makes the standard streams safe to use."""
+    """Read the command line. Call this first: it also makes the standard streams safe to use."""
     standard_streams.prepare()
     try:
         try:

@@ -34,7 +34,7 @@ def set_up(level: str, log_format: str, name: str, stream: TextIO | None = None)
 
 
 class LogThrottle:
-    """A limit on how often a recurring message is logged.
+    """A limit on the rate at which a recurring message is logged.
 
     Args:
         interval: seconds between two messages.

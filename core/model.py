@@ -210,7 +210,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A server or worker, as its heartbeat describes it."""
 
     number: int = 0
-    """Assigned by the journal, and never reused."""
+    """The number that the journal assigned, which is never reused."""
     role: Role
     name: str
     host: str
@@ -220,7 +220,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     started_at: float
     beat: int = 0
-    """Grows with each heartbeat. A process is alive while this changes, whatever the clocks show."""
+    """A number that grows with each heartbeat. A process is alive while it changes, whatever the clocks show."""
     seen_at: float = 0.0
     """The time of the last heartbeat by that process's clock: for display, not for decisions."""
     phase: ProcessPhase = ProcessPhase.STARTING

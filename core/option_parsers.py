@@ -102,7 +102,7 @@ def is_utf8(value: str) -> bool:
 
 
 def absolute_path(value: str, base: Path) -> str:
-    """Return the path, absolute, if it is relative to `base`."""
+    """Return the path made absolute: a relative one starts at `base`."""
     return str(base / value)
 
 

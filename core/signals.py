@@ -32,7 +32,7 @@ def exit_code(stop_signal: signal.Signals) -> int:
 
 
 REBALANCE = getattr(signal, "SIGUSR2", None)
-"""Asks a server to make its clients reconnect, so that new servers get their share. None on other platforms."""
+"""The signal to rebalance: a server makes its clients reconnect. None where the platform lacks it."""
 
 
 def on_rebalance(call: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """Standard input, output and error, made safe to use: closed ones, encodings that lack characters, full disks.
 
 A program prepares them before anything else. A closed descriptor is opened to the null device, so that no other file
-gets its number. Reading a closed input, or writing to a closed or full output, raises an error that says so.
+gets its number. Reading a closed input, or writing to a closed or full output, raises `StreamUnusable`.
 """
 
 import io
@@ -67,10 +67,10 @@ class _ClosedInput(io.RawIOBase):
 
 
 class _Output(io.FileIO):
-    """Standard output, whose failure is an error of ours, raised once: nothing more is written after it.
+    """Standard output. Its failure raises `StreamUnusable` once; afterwards nothing more is written.
 
     Args:
-        closed: it was closed when the program started.
+        closed: whether it was closed when the program started.
     """
 
     def __init__(self, *, closed: bool = False) -> None:
@@ -85,7 +85,7 @@ class _Output(io.FileIO):
             if not self._was_closed:
                 return super().write(data)
         except BrokenPipeError:
-            # Its reader has gone, which is no error for who ends a pipeline early.
+            # The reader has gone, which is no error: a pipeline may end early.
             raise
         except OSError as error:
             self._failed = True

@@ -1,4 +1,4 @@
-"""The settings of a worker that its supervisor has too, and hands on to the workers that it starts.
+"""The options of a worker that its supervisor has too, and passes on to the workers that it starts.
 
 Each program has them in its own table of the settings file.
 """
