@@ -100,7 +100,7 @@ def _members(snapshot: Snapshot) -> dict[str, object]:
 
 
 def render(snapshot: Snapshot) -> RenderableType:
-    """Return the snapshot as text for a terminal. No part of a task reaches it as markup or escape sequence."""
+    """Return the snapshot as text for a terminal. No part of a task reaches it as markup or an escape sequence."""
     parts: list[RenderableType] = [_ledger(snapshot.ledger), _flow(snapshot)]
     if snapshot.trouble:
         parts.append(Text(printable(snapshot.trouble), style="bold yellow"))

@@ -21,7 +21,7 @@ class _ProcessHistory:
 
     def __init__(self, role: Role, max_points: int) -> None:
         self.role = role
-        # Limited, since the points of a process whose clock is ahead are never too old.
+        # Bounded, since the points of a process whose clock is ahead never become too old.
         self.points: deque[tuple[int, int]] = deque(maxlen=max_points)
         """Pairs of a second and the number of tasks handled until then."""
 
@@ -34,7 +34,7 @@ class _ProcessHistory:
             self.points.popleft()
 
     def rates(self, first: int, length: int) -> list[float]:
-        """Return the tasks in each second from `first` on. Seconds without a sample share those between two samples."""
+        """Return the tasks in each second from `first` on. Those between two samples are spread evenly over the gap."""
         rates = [0.0] * length
         before: tuple[int, int] | None = None
         for second, count in self.points:
@@ -69,11 +69,11 @@ class RateHistory:
 
     @property
     def next_second(self) -> int:
-        """The second from which on to read samples: with some overlap, since they do not arrive in order."""
+        """The second to read samples from next. It overlaps what was read, since samples do not arrive in order."""
         return self._last - GAP
 
     def observe(self, samples: Iterable[Sample], now: int) -> None:
-        """Add samples in order of time. Samples that were added before change nothing.
+        """Add samples, in order of time. Those that were added before change nothing.
 
         Args:
             samples: the samples from `next_second` on.

@@ -1,6 +1,6 @@
 """The observer: makes snapshots of the journal.
 
-It reads only, and belongs to one thread. The caller passes in the state of the broker.
+It only reads, and belongs to one thread. The caller passes in the state of the broker.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Observer:
 
     Args:
         open_repository: opens the journal for reading.
-        latest: how many ended tasks a snapshot has.
+        latest: the number of recently ended tasks in a snapshot.
     """
 
     def __init__(self, open_repository: OpenRepository, latest: int = 10) -> None:
@@ -114,7 +114,7 @@ def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
         return Presence.TROUBLED
     if not record.in_hand:
         return Presence.ONLINE
-    # The times of the running tasks and of the heartbeat are by the same clock, that of the process.
+    # The times of the running tasks and of the heartbeat come from one clock, that of the process.
     latest = max(task.since for task in record.in_hand)
     full = len(record.in_hand) >= record.threads
     return Presence.STALLED if full and record.seen_at - latest > STALLED_AFTER else Presence.BUSY

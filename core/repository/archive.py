@@ -1,7 +1,7 @@
 """The archive: the journal as operators use it, to search tasks and to retry or discard those that failed.
 
-It is apart from the repository, which servers and workers depend on.
-An archive is one connection, for one thread; only `interrupt` may be called by others.
+It is separate from the repository, on which servers and workers depend.
+An archive is one connection, for one thread; other threads may call only `interrupt`.
 """
 
 import enum
@@ -74,7 +74,7 @@ class OperationRecord(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     user: str = msgspec.field(name="who")
     tasks: int
-    """How many tasks it moved."""
+    """The number of tasks that it moved."""
     undone_at: float | None = None
 
 
@@ -118,7 +118,7 @@ class Archive(Closeable):
 
     @abstractmethod
     def apply(self, operation: int, action: BulkAction, seqs: Sequence[int], now: float) -> int:
-        """Apply the action to those of these tasks that have failed, to all or to none. Returns how many they are."""
+        """Apply the action to those of these tasks that have failed: all of them or none. Returns their number."""
 
     @abstractmethod
     def tasks_moved_by(self, operation: int) -> "array[int]":
@@ -126,7 +126,7 @@ class Archive(Closeable):
 
     @abstractmethod
     def undo(self, operation: int, seqs: Sequence[int], running: Collection[str], now: float) -> int:
-        """Make failed again, all or none, those of these tasks that have not moved on since.
+        """Mark these tasks as failed again, except those that have moved on since. Stores all changes or none.
 
         Args:
             operation: the number of the operation that moved them.
@@ -135,7 +135,7 @@ class Archive(Closeable):
             now: seconds since the epoch.
 
         Returns:
-            How many tasks have failed again.
+            The number of tasks that are failed again.
         """
 
     @abstractmethod
@@ -148,15 +148,15 @@ class Archive(Closeable):
 
     @abstractmethod
     def operations(self, limit: int) -> Sequence[OperationRecord]:
-        """Return the last `limit` operations, newest first; none for a journal of a version that stored none."""
+        """Return the last `limit` operations, newest first. A journal of an older version has none."""
 
     @abstractmethod
     def limitation(self) -> str:
-        """Return what the journal of an older version can't tell yet, as a sentence; empty when it is up to date."""
+        """Return a sentence on what the journal of an older version lacks, or an empty string when it is up to date."""
 
     @abstractmethod
     def data_version(self) -> int:
-        """Return a number that changes when another connection has committed. Very cheap."""
+        """Return a number that changes when another connection has committed. Reading it is cheap."""
 
     @abstractmethod
     def interrupt(self) -> None:

@@ -118,29 +118,29 @@ class Repository(Closeable):
     def release(self, owner: int) -> int:
         """Take all tasks from `owner`, which can't publish them, so that another server may claim them.
 
-        Returns how many they are.
+        Returns their number.
         """
 
     @abstractmethod
     def release_orphans(self, alive: Collection[int]) -> int:
-        """Take all tasks from owners that are not among `alive`. Returns how many they are."""
+        """Take all tasks from owners that are not among `alive`. Returns their number."""
 
     @abstractmethod
     def cancel(self, task_id: str, now: float) -> State | None:
-        """Cancel a task unless it has ended. Returns its state then, or None when there is no such task."""
+        """Cancel a task unless it has ended. Returns its state afterwards, or None when there is no such task."""
 
     @abstractmethod
     def settle_dead_letters(self, dead_letters: Sequence[DeadLetter], now: float) -> list[State | None]:
-        """Settle dead letters. Returns the state of each task then, or None when there is no such task.
+        """Settle dead letters. Returns the state of each task afterwards, or None when there is no such task.
 
         A task with at least `STRIKE_LIMIT` strikes fails for good, with the failure of the dead letter.
-        Another one was only delivered beside the task that killed its workers. It becomes accepted again, with at
-        least one strike, so that workers treat it as a suspect. A task that has ended is not changed.
+        A task with fewer was only in flight beside the one that killed the workers. It becomes accepted again, with
+        at least one strike, so that workers treat it as a suspect. A task that has ended is not changed.
         """
 
     @abstractmethod
     def redispatch(self) -> int:
-        """Make every queued task accepted again, because the broker has lost its queue. Returns how many they are.
+        """Make every queued task accepted again, because the broker has lost its queue. Returns their number.
 
         A new generation of the queue begins: see `generation`.
         """
@@ -156,7 +156,7 @@ class Repository(Closeable):
     def reschedule(self, now: float) -> int:
         """Correct times that were written by a clock that was ahead and has been set back.
 
-        A task whose wait began in the future waits its whole time from now on. Returns how many such tasks there are.
+        A task whose wait began in the future waits its whole time from now on. Returns the number of such tasks.
         """
 
     # Written by workers.
@@ -180,7 +180,7 @@ class Repository(Closeable):
 
     @abstractmethod
     def register(self, record: ProcessRecord) -> int:
-        """Store a new process. Returns its number. Removes processes that were not seen for a week."""
+        """Store a new process. Returns its number. Removes processes that have not been seen for a week."""
 
     @abstractmethod
     def record_heartbeat(self, record: ProcessRecord) -> None:
@@ -206,18 +206,18 @@ class Repository(Closeable):
 
     @abstractmethod
     def counts(self) -> dict[str, int]:
-        """Return the ledger: the number of tasks in each stored state. As fast for millions of tasks as for none."""
+        """Return the ledger: the number of tasks in each stored state. It is fast for any number of tasks."""
 
     @abstractmethod
     def audit(self) -> Audit:
         """Count all tasks and compare them with the ledger, at one moment.
 
-        Reads only, and reads every row: seconds for some million tasks.
+        It only reads, but reads every row, which takes seconds for some million tasks.
         """
 
     @abstractmethod
     def processes(self) -> list[ProcessRecord]:
-        """Return the processes that have not left, dead ones too, and those that left in the last hour; by number."""
+        """Return the processes that have not left, even if dead, and those that left in the last hour, by number."""
 
     @abstractmethod
     def samples(self, since: int) -> list[Sample]:
@@ -225,7 +225,7 @@ class Repository(Closeable):
 
     @abstractmethod
     def data_version(self) -> int:
-        """Return a number that changes when another connection has committed. Very cheap."""
+        """Return a number that changes when another connection has committed. Reading it is cheap."""
 
 
 OpenRepository = Callable[[], Repository]

@@ -29,7 +29,7 @@ class Journal:
         )
 
     def open(self, *, lock_timeout: float = 10.0) -> Repository:
-        """Open it for changes that must last: a commit is on disk when it returns. Creates a missing journal.
+        """Open the journal for changes that must last: a commit is on disk when it returns. Creates a missing journal.
 
         Args:
             lock_timeout: seconds to wait for another process's lock.
@@ -40,11 +40,11 @@ class Journal:
         return open_sqlite(self.path, lock_timeout=lock_timeout)
 
     def open_heartbeat(self) -> Repository:
-        """Open it for heartbeats: a commit may be lost in a power cut. Creates a missing journal."""
+        """Open the journal for heartbeats: a commit may be lost in a power cut. Creates a missing journal."""
         return open_sqlite(self.path, durable=False)
 
     def open_readonly(self) -> Repository:
-        """Open it for reading.
+        """Open the journal for reading.
 
         Raises:
             JournalMissing: there is no journal yet.
@@ -53,7 +53,7 @@ class Journal:
         return open_sqlite(self.path, readonly=True)
 
     def open_archive(self, *, readonly: bool) -> Archive:
-        """Open it for operators, who search it and, unless `readonly`, retry and discard tasks.
+        """Open the journal for operators, who search it and, unless `readonly`, retry and discard tasks.
 
         Raises:
             JournalMissing: there is no journal yet.

@@ -181,7 +181,7 @@ def process(row: Row) -> ProcessRecord:
 
 
 def process_columns(record: ProcessRecord) -> tuple[Value, ...]:
-    """Return the values of `PROCESS_COLUMNS`, without the first."""
+    """Return the values of `PROCESS_COLUMNS` except the number."""
     return (
         record.role.value,
         record.name,
@@ -199,7 +199,7 @@ def process_columns(record: ProcessRecord) -> tuple[Value, ...]:
 
 
 def counters_column(counters: Counters) -> str:
-    """Return counters as they are stored."""
+    """Return counters as the JSON text that is stored."""
     return _encode(counters).decode()
 
 

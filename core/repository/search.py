@@ -7,7 +7,8 @@ A search is a list of words, all of which must match; `-` before a word means th
     kind:echo worker:w*      equal, with * for any characters
     error:timeout -id:load   contained in that field
     took>500ms waited>2 attempts>=3
-    since:10m before:1h      ended later, or earlier, than that long ago
+    since:10m                ended in the last ten minutes
+    before:1h                ended more than an hour ago
 """
 
 import enum
@@ -21,7 +22,7 @@ from core.model import State
 
 
 class TextField(enum.StrEnum):
-    """A field that a word is searched in."""
+    """A field that is searched for a word."""
 
     ANY = "any"
     ID = "id"
@@ -79,13 +80,13 @@ class Comparison(msgspec.Struct, frozen=True):
 
     field: NumericField
     operator: str
-    """One of `<`, `<=`, `>`, `>=`."""
+    """One of `<`, `<=`, `=`, `>`, `>=`."""
     number: float
     negated: bool = False
 
 
 class Search(msgspec.Struct, frozen=True):
-    """A search for ended tasks: those that match every part of it."""
+    """A search for the ended tasks that match every part of it."""
 
     states: tuple[State, ...] = ()
     """The states to find; all when empty."""
@@ -124,7 +125,7 @@ def parse(text: str, now: float) -> Search:
         now: seconds since the epoch, from which `since:` and `before:` count back.
 
     Raises:
-        SearchError: the text is no search; the message gives an example of what is right.
+        SearchError: the text is not a valid search; the message gives the reason, often with an example.
     """
     if len(text) > MAX_LENGTH:
         raise SearchError(f"a search has at most {MAX_LENGTH} characters")

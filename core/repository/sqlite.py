@@ -1,7 +1,7 @@
 """The journal in SQLite: `resultados.db`.
 
 A method that moves tasks reads their rows within the transaction, decides by the pure rules of `rules`,
-and notes what it moved. The end of the transaction updates the ledger.
+and counts what it moved. The ledger is updated at the end of the transaction.
 """
 
 import json
@@ -28,7 +28,7 @@ PRUNE_INTERVAL = 1000
 """Heartbeats of a process between two removals of old samples."""
 
 CLOCK_TOLERANCE = 1.0
-"""Seconds by which two clocks may disagree, or a clock be set back, without a correction."""
+"""Seconds by which two clocks may differ, or one may be set back, before times are corrected."""
 
 PROCESS_RETENTION = 7 * 24 * 3600
 """Seconds for which a process is kept after its last heartbeat."""
@@ -42,7 +42,7 @@ def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, loc
 
     Args:
         path: the database file.
-        durable: whether commits survive a power cut. Those of heartbeats need not.
+        durable: whether commits survive a power cut; those of heartbeats need not.
         readonly: whether to refuse writing.
         lock_timeout: seconds to wait for another process's write lock.
 

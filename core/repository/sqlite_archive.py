@@ -61,7 +61,7 @@ _OPERATORS = frozenset({"<", "<=", "=", ">", ">="})
 _UNSUCCESSFUL = frozenset({State.FAILED, State.CANCELLED})
 _BLOCK = 64 * 1024
 _MAX_STORE_DELAY = 1.0
-"""Seconds between the end of a task and its storing, usually at most. It is longer when a retry was undone."""
+"""Seconds within which the outcome of a task is usually stored. A longer delay suggests that a retry was undone."""
 
 _OLD_JOURNAL = (
     "an older version wrote this journal: start the system with this version once "
@@ -74,7 +74,7 @@ def open_archive(path: Path, *, readonly: bool = False, lock_timeout: float = 2.
 
     Args:
         path: the database file.
-        readonly: whether to refuse writing, and not to create a missing journal.
+        readonly: whether to refuse writing; a missing journal is then not created.
         lock_timeout: seconds to wait for another process's write lock.
 
     Raises:
@@ -97,7 +97,7 @@ class SqliteArchive(Archive):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._knows_operations = False
-        # Sorting a million results in memory would take more of it than the whole console.
+        # Sorting a million results in memory would take more of it than the whole console takes.
         database.execute("PRAGMA temp_store = file")
 
     def find(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MAX_RESULTS) -> "array[int]":
@@ -189,7 +189,7 @@ class SqliteArchive(Archive):
         return self._numbers("SELECT seq FROM tasks WHERE operation = ? ORDER BY seq", (operation,))
 
     def undo(self, operation: int, seqs: Sequence[int], running: Collection[str], now: float) -> int:
-        """Make failed again those of these tasks that have not moved on since."""
+        """Mark these tasks as failed again, except those that have moved on since."""
         with self._database.transaction():
             found = self._database.execute(
                 "SELECT seq, state FROM tasks WHERE seq IN (SELECT value FROM json_each(?)) AND operation = ?"
@@ -233,8 +233,8 @@ class SqliteArchive(Archive):
         return [_operation(row) for row in found]
 
     def limitation(self) -> str:
-        """Return what the journal of an older version can't tell yet, as a sentence."""
-        # Asked again until the table exists: a system that starts brings the journal up to date.
+        """Return a sentence on what the journal of an older version lacks, or an empty string."""
+        # Checked again until the table exists: a server or worker that starts brings the journal up to date.
         self._knows_operations = self._knows_operations or bool(
             self._database.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'operations'")
         )

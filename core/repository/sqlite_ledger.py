@@ -14,7 +14,7 @@ def read(database: Database) -> dict[str, int]:
 
 
 def update(database: Database, changes: Mapping[State, int]) -> None:
-    """Add to the number of tasks in each state what a transaction has moved there, or away (below 0)."""
+    """Add to the count of each state the tasks that a transaction has moved there, negative when they left it."""
     changed = [(change, state.value) for state, change in changes.items() if change]
     if changed:
         database.execute_many("UPDATE ledger SET tasks = tasks + ? WHERE state = ?", changed)

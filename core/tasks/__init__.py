@@ -1,6 +1,6 @@
-"""Tasks: turns Python functions into kinds of task that a worker can run.
+"""Turns Python functions into kinds of task that a worker can run.
 
-A module with a kind of task:
+A module that defines a kind of task:
 
     from core.tasks import task
 
@@ -9,7 +9,7 @@ A module with a kind of task:
         return f"Hello, {payload}!"
 
 A worker loads it with `--tasks FILE.py` or `--tasks package.module`.
-A function that runs long takes a `TaskContext` as its second parameter, and asks it now and then whether to stop.
+A long-running function takes a `TaskContext` as its second parameter, and calls its `check` now and then.
 A function that raises is retried; one that raises `GiveUp` fails at once.
 """
 

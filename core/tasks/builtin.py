@@ -15,7 +15,7 @@ from core.tasks.context import TaskContext
 from core.tasks.definition import task
 
 DEFAULT_KIND = "simulate"
-"""The kind of a task that names none."""
+"""The kind of a task that is submitted without one."""
 
 MAX_SECONDS = 3600
 """The most seconds that `simulate` and `sleep` take."""
@@ -85,7 +85,7 @@ def primes(payload: Json, context: TaskContext) -> int:
 
 
 def plausible_seconds(text: str) -> float:
-    """Return a time between half a second and two seconds, always the same for a text."""
+    """Return a time between half a second and two seconds, the same for the same text."""
     return round(0.5 + 1.5 * zlib.crc32(text.encode()) / 0xFFFFFFFF, 3)
 
 

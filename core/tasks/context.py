@@ -1,8 +1,8 @@
 """The context of a running task: which task it is, until when it may run, and whether it must stop.
 
-Python can't stop a thread from outside. So a function that runs long calls `wait` instead of `time.sleep`, and
+Python can't stop a thread from outside. So a long-running function calls `wait` instead of `time.sleep`, and
 `check` from time to time in a loop.
-This module knows neither worker nor queue; its creator provides the clock and the interruption.
+This module knows neither worker nor queue: the creator of a context provides its clock and its interruption.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The `task` decorator, and the definition of a kind that it makes of a function.
+"""The `task` decorator, and the definition of a kind that it makes from a function.
 
 `task` checks the function, attaches the definition to it and returns the same function, so that its author can
 call and test it as before. Nothing is registered globally: a registry collects the definitions from modules.
@@ -21,11 +21,11 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 
 class GiveUp(TaskError):
-    """Raised by a task function, itself or a subclass, when a retry would not help: the task fails at once."""
+    """An exception with which a task function fails its task at once, because a retry would not help."""
 
 
 class InvalidPayload(GiveUp):
-    """The payload is not one that this kind of task accepts."""
+    """The kind of the task does not accept its payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class TaskDefinition:
     Attributes:
         kind: the name of the kind.
         function: the function that runs a task.
-        arguments: what the function takes: 0 nothing, 1 the payload, 2 the payload and a `TaskContext`.
+        arguments: how many arguments the function takes: 0, 1 (the payload) or 2 (the payload and a `TaskContext`).
         retries: how often to retry after a failure; None for the worker's default.
         timeout: the seconds that an attempt may take; None for the worker's default.
         permanent: the exceptions after which a task is not retried, besides `GiveUp`.
@@ -76,7 +76,7 @@ def task(
     timeout: float | None = None,
     permanent: tuple[type[BaseException], ...] = (),
 ) -> Function | Callable[[Function], Function]:
-    """Make a function a kind of task. Returns the same function.
+    """Define a kind of task by its function. Returns the same function.
 
     The function takes the payload (the decoded JSON value), or the payload and a `TaskContext`, or nothing.
     It returns a value that JSON can represent. A second parameter with a default value gets the context only

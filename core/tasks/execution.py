@@ -1,6 +1,6 @@
 """Runs a task function on a payload: JSON text in, JSON text out.
 
-It runs in the calling thread, and passes the exceptions of the function on unchanged.
+The function runs in the calling thread, and its exceptions are passed on unchanged.
 The worker handles them; `is_permanent` shows which are not worth a retry.
 """
 
@@ -86,7 +86,7 @@ def _refuse_large(result: object) -> None:
 
 
 def _count(value: object, count: int, depth: int) -> int:
-    """Return `count` plus the number of values in `value`. A list that contains another twice has its members twice."""
+    """Return `count` plus the number of values in `value`. Members of a list that occurs twice count twice."""
     count += 1 + (len(value) // 2 if isinstance(value, str) else 0)
     if count > _MAX_NODES:
         raise _too_large()

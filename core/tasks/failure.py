@@ -1,6 +1,6 @@
 """Describes an exception as a `Failure`: text of bounded size that any database can store.
 
-Exceptions are objects of the user, and any access to them can raise. So each access is guarded.
+Exceptions are the user's objects, and any access to one can raise. So each access is guarded.
 The traceback looks like Python's own, without the frames of Cauce and without the middle of a long text.
 """
 
@@ -29,7 +29,7 @@ _MAX_FRAMES = 20
 """Frames that are shown at each end of an exception's traceback."""
 
 _MAX_CHAIN = 8
-"""Exceptions of a chain that are shown, the last ones."""
+"""Exceptions of a chain that are shown: the last ones."""
 
 _MAX_GROUP_DEPTH = 3
 """Levels of groups within groups that are shown."""
@@ -88,7 +88,7 @@ def _message(error: BaseException) -> str:
 
 def _head(text: str, limit: int) -> str:
     """Return the first `limit` bytes of a text, with escapes for characters that UTF-8 or a database can't store."""
-    # With the methods of `str` itself: the exception may have returned a subclass that overrides them.
+    # Calls the methods of `str` itself: the exception may have returned a subclass that overrides them.
     raw = _escape(str.__getitem__(text, slice(None, limit + 1)))
     if len(raw) <= limit:
         return raw.decode()
@@ -97,7 +97,7 @@ def _head(text: str, limit: int) -> str:
 
 
 def _ends(text: str, limit: int) -> str:
-    """Return the beginning and the end of a text, at most `limit` bytes, like `_head`."""
+    """Return the beginning and the end of a text, at most `limit` bytes, with escapes as in `_head`."""
     raw = _escape(text)
     if len(raw) <= limit:
         return raw.decode()
@@ -113,7 +113,7 @@ def _escape(text: str) -> bytes:
 
 def _signature(error: BaseException) -> str:
     kind = type(error)
-    # Each place once: the depth of a recursion is not the cause.
+    # Each place counts once: the depth of a recursion is not the cause.
     frames = dict.fromkeys(
         (code.co_filename, code.co_qualname) for code, _ in traceback_frames.walk(error.__traceback__)
     )

@@ -1,7 +1,7 @@
 """Opens a file that a task's payload names, if it is in the directory that tasks may read.
 
-The name is not trusted. After all links are followed it must lead to a regular file in the directory. Outside of it,
-a file that exists is refused with the same message as one that does not.
+The name is not trusted. After all links are followed it must lead to a regular file in the directory. Outside it, a
+file that exists is refused with the same message as one that does not.
 """
 
 import errno
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from core.tasks.definition import InvalidPayload
 
-# Do not follow a link nor wait for a writer if the name became a link or a pipe since it was checked.
+# Neither follow a link nor wait for a writer if the name has become a link or a pipe since it was checked.
 # Windows has no such flags and needs none.
 _FLAGS: int = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 

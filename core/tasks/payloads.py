@@ -1,6 +1,6 @@
 """Checks of payloads for the built-in kinds.
 
-Each check returns the value, or raises an `InvalidPayload` whose message says what is wrong with it.
+Each check returns the value, or raises an `InvalidPayload` whose message explains what is wrong with it.
 """
 
 import math
@@ -12,7 +12,7 @@ _NAMES = {type(None): "null", bool: "true or false", int: "a number", float: "a 
 
 
 def type_name(value: Json) -> str:
-    """Return the type of a JSON value, in a word or two."""
+    """Return the type of a JSON value, as messages name it."""
     return _NAMES.get(type(value), "an object")
 
 

@@ -18,7 +18,7 @@ class Registry:
     """The task definitions by kind."""
 
     def __init__(self, definitions: Iterable[TaskDefinition]) -> None:
-        """Collect definitions. One may come twice, as when a module imports a function from another.
+        """Collect definitions. The same one may occur twice, as when a module imports a function from another.
 
         Raises:
             TaskDefinitionError: two functions define the same kind; the message gives both places.

@@ -30,7 +30,7 @@ CREATE TABLE tasks (
 -- For dispatchers. A task leaves this index when it is queued, so it stays small.
 CREATE INDEX tasks_waiting ON tasks (owner, due_at) WHERE state IN ('accepted', 'retrying');
 
--- The results in the order of their storing.
+-- The results, in the order in which they were stored.
 CREATE INDEX tasks_ended ON tasks (stored_at) WHERE stored_at IS NOT NULL;
 
 -- For operators.
@@ -70,7 +70,7 @@ CREATE TABLE samples (
     PRIMARY KEY (second, process)
 ) WITHOUT ROWID;
 
--- For people with the SQLite shell.
+-- For users of the SQLite shell; the second has Spanish names.
 CREATE VIEW results AS
 SELECT
     seq,
