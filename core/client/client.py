@@ -43,11 +43,11 @@ class Client(Closeable):
 
     Args:
         servers: addresses as `host:port` (several separated by commas) or `Address`.
-        token: that the servers require.
-        timeout: seconds for an answer before another server is asked.
+        token: the token that the servers require.
+        timeout: seconds to wait for an answer before another server is asked.
         patience: seconds without a success before a call gives up.
-        spread: use the servers in turn; otherwise always the first that works.
-        connections: most connections for one stream, so that the servers behind a balancer share it.
+        spread: whether to use the servers in turn instead of always the first that works.
+        connections: the most connections for one stream, so that the servers behind a balancer share it.
         tls: the encryption, made with `Encryption.trusting`; None for plain connections.
 
     Raises:
@@ -81,10 +81,10 @@ class Client(Closeable):
         """Submit one task.
 
         Args:
-            kind: of the task; None for the server's default.
+            kind: the kind of the task; None for the server's default.
             payload: the input of the task, any JSON value.
             id: your own id, with which the task can be submitted again without running twice.
-            delay: seconds to wait before it may run.
+            delay: seconds to wait before the task may run.
             retries: how often a failed attempt is repeated; None for the default of the kind.
 
         Raises:
@@ -103,8 +103,8 @@ class Client(Closeable):
         At most a window of tasks is held in memory. The stream must be read to its end.
 
         Args:
-            submissions: the tasks; None when there are no more for now, which sends the tasks so far.
-            window: tasks that may be without an answer.
+            submissions: the tasks. A None among them shows that there are no more for now: the tasks so far are sent.
+            window: the most tasks that may be without an answer.
 
         Raises:
             ServerUnavailable: no server answered; the tasks accepted before are stored.
@@ -121,10 +121,10 @@ class Client(Closeable):
         At most a window of tasks is held in memory.
 
         Args:
-            ids: of the tasks; None when there are no more for now.
+            ids: the ids of the tasks. A None among them shows that there are no more for now.
             timeout: seconds to wait for each task, from its first request on;
                 after that it is yielded with its current state.
-            window: tasks to wait for at once.
+            window: the most tasks to wait for at once.
 
         Raises:
             ServerUnavailable: no server answered.
@@ -211,12 +211,12 @@ class Client(Closeable):
 
 
 class Handle:
-    """A task that was submitted.
+    """A submitted task.
 
     Attributes:
-        id: of the task.
-        state: of the task when the server answered.
-        duplicate: the task had been submitted before.
+        id: the task's id.
+        state: the task's state when the server answered.
+        duplicate: whether the task had been submitted before.
     """
 
     def __init__(self, client: Client, accepted: Accepted) -> None:
@@ -229,19 +229,19 @@ class Handle:
         return f"Handle(id={self.id!r}, state={self.state.value!r}, duplicate={self.duplicate})"
 
     def result(self, timeout: float = RESULT_TIMEOUT) -> Json:
-        """Wait for the result; see `Client.result`."""
+        """Wait for the task's result, and return it; see `Client.result`."""
         return self._client.result(self.id, timeout)
 
     def outcome(self, timeout: float = 0.0) -> TaskOutcome:
-        """Return its outcome; see `Client.outcome`."""
+        """Return the task's outcome or current state; see `Client.outcome`."""
         return self._client.outcome(self.id, timeout)
 
     def status(self) -> TaskStatus:
-        """Return where it is; see `Client.status`."""
+        """Return where the task is; see `Client.status`."""
         return self._client.status(self.id)
 
     def cancel(self) -> None:
-        """Cancel it before it runs; see `Client.cancel`."""
+        """Cancel the task before it runs; see `Client.cancel`."""
         self._client.cancel(self.id)
 
 

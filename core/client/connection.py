@@ -18,7 +18,7 @@ from core.protocol import ClientConnection, Goaway, Ref, Reply
 READ_SIZE = 256 * 1024
 
 _WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""The socket has no input, or accepts no output, at this moment."""
+"""Raised when the socket has no input, or accepts no output, at this moment."""
 
 
 class ConnectionLost(Exception):
@@ -29,16 +29,16 @@ class Connection:
     """A connection to one server.
 
     Args:
-        address: of the server.
+        address: the server's address.
         connected: the socket, which the connection closes.
-        now: time of the monotonic clock.
+        now: the time of the monotonic clock.
 
     Attributes:
         protocol: the client side of the protocol, with the server's limits.
-        draining: the server asked for no new requests on this connection.
-        proven: a request was answered on it.
-        request_count: of all requests sent on it.
-        open_requests: those without a reply, each with the time it was sent, by ref; the oldest first.
+        draining: whether the server asked for no new requests on this connection.
+        proven: whether a request was answered on it.
+        request_count: the number of all requests sent on it.
+        open_requests: the requests without a reply and the times at which they were sent, by ref, oldest first.
     """
 
     def __init__(self, address: Address, connected: socket.socket, now: float) -> None:
@@ -68,8 +68,8 @@ class Connection:
         """Return how many more requests may be sent now.
 
         Args:
-            window: requests that may be open.
-            max_bytes: bytes of requests that may be open.
+            window: the most requests that may be open.
+            max_bytes: the most bytes of requests that may be open.
         """
         if self.draining or self._open_bytes >= max_bytes:
             return 0
@@ -79,7 +79,7 @@ class Connection:
         """Buffer a request for the next `flush`.
 
         Raises:
-            LocalProtocolError: the server would refuse it, or its line is too long; the connection is as before.
+            LocalProtocolError: the server would refuse it, or its line is too long; the connection is unchanged.
         """
         ref = next(self._refs)
         line = request.encode(self.protocol, ref, now, wall_time)
@@ -108,7 +108,7 @@ class Connection:
             raise ConnectionLost(_reason(error)) from error
 
     def read(self) -> bytes | None:
-        """Return received bytes, at most a chunk: None when there are none, empty at the end of the stream.
+        """Return received bytes, at most a chunk. Returns None when there are none, and b"" at the end of the stream.
 
         Raises:
             ConnectionLost: the connection is broken.
@@ -168,14 +168,14 @@ def connect(address: Address, timeout: float, clock: Callable[[], float], tls: E
     """Open a connection.
 
     Args:
-        address: of the server.
+        address: the server's address.
         timeout: seconds for the connection, and again for the TLS handshake.
-        clock: a monotonic one.
+        clock: the monotonic clock.
         tls: the encryption; None for a plain connection.
 
     Raises:
         ConnectionLost: the connection failed.
-        ServerUntrusted: the encryption failed until its configuration is corrected.
+        ServerUntrusted: the encryption fails until its configuration is corrected.
     """
     try:
         connected = socket.create_connection(address.pair, timeout)

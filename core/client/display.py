@@ -35,7 +35,7 @@ def outcome_text(outcome: TaskOutcome) -> str:
 
 
 def status_lines(status: TaskStatus, now: float) -> list[str]:
-    """Return the lines for a task: a sentence on its state, its timeline, and the other facts."""
+    """Return the lines that describe a task: a sentence on its state, its timeline, and the other facts."""
     lines = [f"{status.id} ({printable(status.kind)}) {_state_text(status, now)}"]
     lines += timeline_lines(status.times)
     facts = []
@@ -78,7 +78,7 @@ def _attempts(count: int) -> str:
 
 
 def timeline_lines(times: Times) -> list[str]:
-    """Return a line for each step of a task: its time, and how long after the step before."""
+    """Return a line for each step of a task: its time, and the time since the step before."""
     lines = []
     previous: float | None = None
     for name, moment in msgspec.structs.asdict(times).items():

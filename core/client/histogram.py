@@ -6,10 +6,10 @@ _PER_DOUBLING = 32
 """Buckets per doubling of the latency: the error of a percentile is at most 1.1 per cent."""
 
 _MIN = 1e-6
-"""Seconds: shorter latencies count as this."""
+"""Seconds; shorter latencies count as this one."""
 
 _BUCKETS = 34 * _PER_DOUBLING
-"""They cover a microsecond to more than four hours."""
+"""The number of buckets. They cover latencies from a microsecond to more than four hours."""
 
 
 class Histogram:
@@ -18,7 +18,7 @@ class Histogram:
     Attributes:
         count: the number of latencies.
         max: the longest, in seconds.
-        buckets: the number of latencies in each.
+        buckets: the number of latencies in each bucket.
     """
 
     def __init__(self) -> None:

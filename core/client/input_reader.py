@@ -30,7 +30,7 @@ def read_file(path: Path) -> Iterator[bytes]:
 def read_pipe(descriptor: int) -> Iterator[bytes]:
     """Yield the chunks of a pipe or terminal, and an empty chunk when there is no input for now.
 
-    A daemon thread reads; the process doesn't wait for it at its end.
+    A daemon thread reads, so that the process can end without waiting for input.
 
     Raises:
         ConfigurationError: the input can't be read.

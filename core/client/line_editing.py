@@ -1,4 +1,4 @@
-"""The line being typed at the prompt, and the history of lines, on platforms with `readline`."""
+"""The line being typed at the prompt, and the history of lines, on platforms that have `readline`."""
 
 import importlib
 import os
@@ -34,7 +34,7 @@ def home_directory() -> Path | None:
 
 
 def history_file(environment: Mapping[str, str], home: Path | None, platform: str = sys.platform) -> Path | None:
-    """Return the file of the history, in the platform's directory for user state, or None when there is none."""
+    """Return the file of the history, in the platform's directory for user state, or None for a user without a home."""
     if platform == "win32" and environment.get("LOCALAPPDATA"):
         return Path(environment["LOCALAPPDATA"]) / "cauce" / "client-history"
     state = environment.get("XDG_STATE_HOME", "")

@@ -1,4 +1,4 @@
-"""The sub-command `load`: submits many tasks, as fast as they are accepted or at a steady rate, and measures that.
+"""The sub-command `load`: submits many tasks, as fast as possible or at a steady rate, and measures the throughput.
 
 It uses little processor time, because it shares the machine with what it measures: see `cpu` in its report.
 """
@@ -60,7 +60,7 @@ class LoadReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Processor time of the generator per task."""
     errors: dict[str, int]
     stored: int | None = None
-    """The number of tasks whose outcome was stored; None unless they were waited for."""
+    """The number of tasks whose outcome was stored; None when the command did not wait for them."""
     stored_seconds: float | None = None
     stored_per_second: float | None = None
 
@@ -71,7 +71,7 @@ class LoadCommand:
     Args:
         pool: provides the connections for the load.
         client: reads the statistics and the last results.
-        options: of the command line.
+        options: the options of the command line.
         patience: seconds without a success before giving up.
         progress: shows the progress.
         stop: an event that ends the run early.

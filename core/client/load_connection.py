@@ -47,7 +47,7 @@ class LoadConnection:
     Attributes:
         accepted: the number of accepted tasks.
         errors: the number of errors by code; `lost` counts broken connections.
-        latencies: from submitted to accepted.
+        latencies: the times from submission to acceptance.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The protocol lines of the load generator, made from a template and parsed in batches to cost little. Pure."""
+"""The protocol lines of the load generator, made from a template and parsed in batches to save time. Pure."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ class LoadReply(msgspec.Struct):
 
 
 MIN_DELAY = 0.005
-"""Shortest delay before the next task, in seconds; tasks that are due meanwhile are sent together."""
+"""Shortest delay before the next task, in seconds. Tasks that become due meanwhile are sent together."""
 
 _decode_lines = msgspec.json.Decoder(LoadReply).decode_lines
 
@@ -28,9 +28,9 @@ class SubmitLineTemplate:
     """A template of the lines that submit tasks: task `n` has the ref `n` and the id `PREFIX-n`.
 
     Args:
-        prefix: of the ids.
-        kind: of the tasks.
-        payload: of every task.
+        prefix: the prefix of the ids.
+        kind: the kind of the tasks.
+        payload: the payload of every task.
     """
 
     def __init__(self, prefix: str, kind: str, payload: Json) -> None:

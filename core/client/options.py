@@ -47,7 +47,7 @@ OPTIONS = (
 
 def open_pool(settings: Settings) -> ConnectionPool:
     """Make a connection pool from the settings."""
-    # Of the default addresses, the balancer is preferred, and the first server replaces it only when it is down.
+    # Of the default addresses, the balancer is preferred; the first server replaces it only while it is down.
     spread = settings.given(SERVER)
     return ConnectionPool(
         settings[SERVER],

@@ -28,10 +28,10 @@ class OutputWriter:
     """Writes and counts accepted tasks, refusals and outcomes.
 
     Args:
-        stream: to write to.
-        as_json: write a JSON object per line.
-        quiet: only count.
-        only_outcomes: write no line for an accepted task, because its outcome will follow.
+        stream: the stream to write to.
+        as_json: whether to write a JSON object per line.
+        quiet: whether to count without writing.
+        only_outcomes: whether to write no line for an accepted task, because its outcome will follow.
 
     Attributes:
         accepted: the number of accepted tasks.

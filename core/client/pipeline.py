@@ -26,13 +26,13 @@ MAX_OPEN_BYTES = 4 * 1024 * 1024
 """Bytes of requests that may be open at once: large payloads make the window smaller."""
 
 GATHER_TIMEOUT = 0.02
-"""Seconds to take requests from the source before those taken are sent."""
+"""Seconds for which requests are taken from the source before they are sent."""
 
 IDLE_INTERVAL = 0.02
 """Seconds to wait for replies before a source that had no requests is asked again."""
 
 SELECTOR: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""The cheapest selector for a few sockets and a single call; Windows has only the second."""
+"""The cheapest selector for a single call with few sockets: `poll`, or `select` on Windows, which lacks `poll`."""
 
 Answer: TypeAlias = tuple[ClientRequest, Reply]
 """A request and its final reply."""
@@ -44,9 +44,9 @@ class RequestPipeline:
     Args:
         pool: provides the connections.
         patience: seconds without a success before giving up.
-        window: requests that may be open at once.
-        max_connections: over which to spread the requests, so that several servers behind one address share them.
-            Another one is opened only when the others are full.
+        window: the most requests that may be open at once.
+        max_connections: the most connections to spread the requests over, so that several servers behind one address
+            share them. Another one is opened only when the others are full.
     """
 
     def __init__(self, pool: ConnectionPool, patience: float, window: int = WINDOW, max_connections: int = 1) -> None:
@@ -67,7 +67,7 @@ class RequestPipeline:
         """Send all requests, and yield each with its final reply as it comes.
 
         Args:
-            source: the requests; None when there are no more for now.
+            source: the requests. A None among them shows that there are no more for now.
 
         Raises:
             ServerUnavailable: there was no success for too long.
@@ -141,7 +141,7 @@ class RequestPipeline:
             except LocalProtocolError as error:
                 answers.append((request, Reply(None, error=Error(ErrorCode.INVALID, str(error)))))
             if len(connection.open_requests) == 1:
-                # The source may be slow with the next request: the first is sent at once.
+                # The source may be slow to give the next request: the first is sent at once.
                 return
 
     def _has_room(self, connection: Connection) -> bool:
@@ -211,7 +211,7 @@ class RequestPipeline:
         self._check_deadlines(connections, now)
 
     def _select_timeout(self, connections: list[Connection], now: float) -> float:
-        """Return the seconds for which there is nothing to do unless a reply comes."""
+        """Return the seconds to wait for a reply before something else must be done."""
         wake_at = min((connection.deadline(self._pool.timeout) for connection in connections), default=float("inf"))
         if self._resend or not self._source_exhausted:
             has_room = not self._active or any(self._has_room(connection) for connection in self._active)

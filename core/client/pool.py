@@ -19,7 +19,7 @@ from core.errors import ClientError, RequestRefused
 from core.protocol import Error, ErrorCode, Goaway
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for opening a connection to a server, unless the answer timeout is shorter."""
+"""Seconds to wait for a connection to a server, unless the answer timeout is shorter."""
 
 MAX_IDLE = 8
 """Idle connections to keep."""
@@ -48,11 +48,11 @@ class ConnectionPool(Closeable):
     """Connections to some servers.
 
     Args:
-        addresses: of the servers.
-        token: that the servers require.
-        timeout: seconds for a reply.
-        spread: use the servers in turn; otherwise always the first that works.
-        name: of the client, for the servers' logs.
+        addresses: the addresses of the servers.
+        token: the token that the servers require.
+        timeout: seconds to wait for a reply.
+        spread: whether to use the servers in turn instead of always the first that works.
+        name: the client's name, for the servers' logs.
         tls: the encryption; None for plain connections.
     """
 

@@ -25,7 +25,7 @@ POLL_INTERVAL = 0.02
 """Seconds between checks for new tasks while results are awaited."""
 
 RETRY_DELAY = 1.0
-"""Seconds to wait before the next attempt after no server answered."""
+"""Seconds to wait before the next attempt when no server has answered."""
 
 MAX_SHOWN = 5
 """Ids of unfinished tasks that are printed at the end."""
@@ -38,7 +38,7 @@ class Prompt:
 
     Args:
         client: submits the tasks and waits for them.
-        kind: of the tasks, until another is chosen; None for the server's default.
+        kind: the kind of the tasks, until another is chosen; None for the server's default.
     """
 
     def __init__(self, client: Client, kind: str | None = None) -> None:

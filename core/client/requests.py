@@ -1,4 +1,4 @@
-"""The requests that the client makes, each until its final reply. Opens no socket.
+"""The requests that the client makes, each until its final reply. This module opens no socket.
 
 Every request can be repeated without harm: a submission has its id from the start, the others only read,
 or cancel a task that may already be cancelled.
@@ -19,9 +19,9 @@ class ClientRequest(ABC):
     """A request and its state until the final reply.
 
     Attributes:
-        id: of the task that it concerns; empty when it concerns none.
-        wait: seconds for which the server was asked to hold the reply back.
-        size: of the line last sent, in bytes.
+        id: the id of the task that it concerns; empty when it concerns none.
+        wait: seconds for which the server was asked to hold back the reply.
+        size: the size of the line last sent, in bytes.
     """
 
     __slots__ = ("id", "size", "wait")
@@ -36,9 +36,9 @@ class ClientRequest(ABC):
         """Return the line to send.
 
         Args:
-            protocol: of the connection to send it on.
-            ref: of the request on that connection.
-            now: time of the monotonic clock.
+            protocol: the protocol of the connection to send it on.
+            ref: the ref of the request on that connection.
+            now: the time of the monotonic clock.
             wall_time: seconds since the epoch.
 
         Raises:
@@ -51,7 +51,7 @@ class ClientRequest(ABC):
 
 
 class SubmitRequest(ClientRequest):
-    """Submits a task."""
+    """A request to submit a task."""
 
     __slots__ = ("_sent", "_submission")
 
@@ -61,7 +61,7 @@ class SubmitRequest(ClientRequest):
         self._sent: float | None = None
 
     def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
-        """Return the line. A repeated line has the time of the first."""
+        """Return the line. A repeated line bears the time of the first."""
         if self._sent is None:
             self._sent = wall_time
         task = self._submission
@@ -77,7 +77,7 @@ class SubmitRequest(ClientRequest):
 
 
 class ResultRequest(ClientRequest):
-    """Asks for the outcome of a task, until the task has ended or the timeout has passed."""
+    """A request for the outcome of a task, repeated until the task has ended or the timeout has passed."""
 
     __slots__ = ("_deadline", "_timeout")
 
@@ -87,7 +87,7 @@ class ResultRequest(ClientRequest):
         self._deadline: float | None = None
 
     def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
-        """Return the line. The timeout begins with the first."""
+        """Return the line. The timeout begins with the first line."""
         if self._deadline is None:
             self._deadline = now + self._timeout
         self.wait = max(0.0, min(self._deadline - now, MAX_WAIT, protocol.limits.max_wait))
@@ -101,7 +101,7 @@ class ResultRequest(ClientRequest):
 
 
 class StatusRequest(ClientRequest):
-    """Asks where a task is."""
+    """A request for the status of a task."""
 
     __slots__ = ()
 
@@ -111,7 +111,7 @@ class StatusRequest(ClientRequest):
 
 
 class CancelRequest(ClientRequest):
-    """Cancels a task before it runs."""
+    """A request to cancel a task before it runs."""
 
     __slots__ = ()
 
@@ -121,7 +121,7 @@ class CancelRequest(ClientRequest):
 
 
 class StatsRequest(ClientRequest):
-    """Asks for the statistics."""
+    """A request for the statistics."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Which server to use next, how long to wait before a retry, and when to give up.
+"""Decides which server to use next, how long to wait before a retry, and when to give up.
 
 Pure: the time and random numbers are arguments.
 """
@@ -18,8 +18,8 @@ def retry_delay(failures: int, random: float) -> float:
     """Return the seconds to wait after some failures in a row.
 
     Args:
-        failures: 0 before the first.
-        random: from 0 to 1; it spreads clients that lost the same server over half of the delay.
+        failures: the number of failures; 0 before the first.
+        random: a number from 0 to 1, which spreads clients that lost the same server over half of the delay.
     """
     if failures <= 0:
         return 0.0
@@ -35,9 +35,9 @@ class ServerRotation:
     """The order in which servers are used; a server that failed is skipped for a while.
 
     Args:
-        addresses: of the servers.
-        spread: use the servers in turn; otherwise always the first that works.
-        start: index of the first server to use, so that not every client begins at the same one.
+        addresses: the addresses of the servers.
+        spread: whether to use the servers in turn instead of always the first that works.
+        start: the index of the first server to use, so that not every client begins at the same one.
 
     Raises:
         ConfigurationError: there are no addresses.
@@ -53,7 +53,7 @@ class ServerRotation:
         self._retry_at = dict.fromkeys(self.addresses, 0.0)
 
     def choose(self, now: float) -> tuple[Address, float]:
-        """Return the server to use next, and the seconds to wait before."""
+        """Return the server to use next, and the seconds to wait before using it."""
         count = len(self.addresses)
         candidates = [self.addresses[(self._next + step) % count] for step in range(count)]
         address = min(candidates, key=lambda candidate: max(now, self._retry_at[candidate]))
@@ -96,5 +96,5 @@ class GiveUpTimer:
         self.failures = 0
 
     def remaining(self, now: float) -> float:
-        """Return the seconds left until it is time to give up."""
+        """Return the seconds left before giving up."""
         return self.limit if self._since is None else self.limit - (now - self._since)

@@ -52,7 +52,7 @@ class SubmitCommand:
 
     Args:
         client: submits the tasks and waits for them.
-        options: of the command line.
+        options: the options of the command line.
         output: writes and counts the results.
         progress: shows the progress.
     """

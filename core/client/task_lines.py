@@ -1,4 +1,4 @@
-"""Makes tasks of the lines of a file or pipe, one per line. Pure: bytes in, values out.
+"""Makes tasks from the lines of a file or pipe, one per line. Pure: bytes in, values out.
 
 Lines are numbered, for messages and for ids made with a prefix.
 """
@@ -31,7 +31,7 @@ class TaskTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str | None = None
     id: str | None = None
-    """The id, when there is only one task."""
+    """The task's id, when there is only one task."""
     id_prefix: str | None = None
     """Prefix of ids that end with the line's number: the same input makes the same ids."""
     delay: float = 0.0
@@ -64,8 +64,8 @@ def split_lines(chunks: Iterable[bytes], max_line: int = MAX_LINE) -> Iterator[N
     """Yield the lines of some chunks.
 
     Args:
-        chunks: of the input; an empty one when there is no input for now, for which None is yielded.
-        max_line: bytes of a line.
+        chunks: the chunks of the input. For an empty one, None is yielded: there is no input for now.
+        max_line: the most bytes of a line. For a longer one, None takes its place.
     """
     number = 0
     partial = bytearray()
@@ -91,7 +91,7 @@ def split_lines(chunks: Iterable[bytes], max_line: int = MAX_LINE) -> Iterator[N
 
 
 def task_from_line(number: int, line: bytes | None, template: TaskTemplate) -> NewSubmission | BadLine | None:
-    """Make a task of a line. Returns None when the line is blank and to be skipped."""
+    """Make a task from a line. Returns None for a blank line that is to be skipped."""
     if line is None:
         return BadLine(number, "it is too long for any server")
     line = line.removesuffix(b"\r")
@@ -107,7 +107,7 @@ def task_from_line(number: int, line: bytes | None, template: TaskTemplate) -> N
 
 
 def task_from_text(number: int, text: str, template: TaskTemplate) -> NewSubmission | BadLine:
-    """Make a task of a text."""
+    """Make a task from a text."""
     payload: jsontext.Json = text
     if template.as_json:
         try:

@@ -1,4 +1,4 @@
-"""The arguments and results of the client: frozen values that know nothing of sockets."""
+"""The arguments and results of the client: frozen values, independent of sockets."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -19,7 +19,7 @@ class NewSubmission(msgspec.Struct, frozen=True):
     """None for the server's default."""
     payload: Json = None
     id: str | None = None
-    """Your own id; None to have one made."""
+    """Your own id; None for a new one."""
     delay: float = 0.0
     """Seconds to wait before the task may run."""
     retries: int | None = None
@@ -79,7 +79,7 @@ class TaskStatus(msgspec.Struct, frozen=True):
     due: float | None = None
     """The time before which the task must not run."""
     strikes: int = 0
-    """The number of attempts during which the worker died."""
+    """The number of attempts during which the worker died, or seemed to."""
     result: Json = None
     error: Failure | None = None
     times: Times = Times()
