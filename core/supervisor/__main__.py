@@ -1,7 +1,7 @@
 # PYTHON_ARGCOMPLETE_OK
 """`python -m core.supervisor`: run the whole system on this machine, inspect it, change it, and stop it.
 
-Each command calls what does the work and hands the result to `output`.
+Each command calls the function that does the work, and passes the result to `output`.
 """
 
 import argparse
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    """Run the command of the command line. Returns the exit code."""
+    """Run the command that the command line names. Returns the exit code."""
     parser = arguments.make_parser(_known_names)
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete  # only a shell that completes a command needs it
@@ -76,7 +76,7 @@ def _up(settings: Settings, given: argparse.Namespace) -> int:
             if not given.attach:
                 raise
             report = launching.attach(settings)
-        # Without a report that supervisor has ended meanwhile, and the directory is free.
+        # Without a report, that supervisor has ended meanwhile and the directory is free.
         if report is not None:
             return _follow(settings, report, given)
 
@@ -89,7 +89,7 @@ def _start(settings: Settings, environment: dict[str, str], given: argparse.Name
         return 0
 
     def announce(report: SystemStatus) -> None:
-        # The system goes on when the reader of the output has left.
+        # The system goes on even when the reader of the output has left.
         with contextlib.suppress(OSError):
             output.write_started(report, "Ctrl-C takes everything down", as_json=given.json)
 
@@ -97,7 +97,7 @@ def _start(settings: Settings, environment: dict[str, str], given: argparse.Name
 
 
 def _follow(settings: Settings, report: SystemStatus, given: argparse.Namespace) -> int:
-    """Print how the system of another supervisor is, and wait until it ends unless detached."""
+    """Print the status of another supervisor's system and, unless detached, wait until it ends."""
     if given.detach:
         output.write_started(report, "", as_json=given.json)
         return 0
@@ -189,7 +189,7 @@ def _logs(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _sleep(seconds: float) -> bool:
-    """Wait. Returns false, as only an interrupt ends the command."""
+    """Wait. Returns false, because only an interrupt ends the command."""
     time.sleep(seconds)
     return False
 

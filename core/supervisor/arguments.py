@@ -23,14 +23,14 @@ exit codes: 0 success, 1 failure (status: a process is not ready, or nothing run
 SHELLS = ("bash", "zsh", "fish")
 
 Completer = Callable[..., list[str]]
-"""Returns the words that can complete an argument, called by argcomplete."""
+"""Returns the texts that can complete an argument; argcomplete calls it."""
 
 
 def make_parser(complete_names: Completer) -> argparse.ArgumentParser:
     """Make the parser of the command line.
 
     Args:
-        complete_names: returns the names of processes, for the completion of a shell.
+        complete_names: returns the names of processes, for a shell that completes a command.
     """
     parser = create_parser(MODULE, "Run servers, workers, NGINX and RabbitMQ on this machine, and keep them running.")
     parser.epilog = EXIT_CODES

@@ -95,7 +95,7 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
 
 
 def _adopt(units: Units, records: Mapping[str, ChildRecord], desired: DesiredState, stop_timeout: float) -> None:
-    """Adopt what runs, and keep down what an operator has stopped."""
+    """Adopt the recorded processes, and keep down those that an operator has stopped."""
     for unit in units:
         if unit.name in records:
             unit.adopt(records[unit.name])
@@ -106,7 +106,7 @@ def _adopt(units: Units, records: Mapping[str, ChildRecord], desired: DesiredSta
 
 
 def _desired_state(settings: Settings, home: Home, orphaned: OrphanedSystem) -> tuple[Settings, DesiredState]:
-    """Return what is to run: as asked now, or, if processes are adopted, as operators had changed it."""
+    """Return what is to run: as asked now or, if processes are adopted, as operators had changed it."""
     former = state.load(home.desired_state, DesiredState) if orphaned.records else None
     if former is None:
         stopped = [each.name for each in declared_processes.read(settings, home.directory) if not each.start]
@@ -182,7 +182,7 @@ def _find_nginx() -> Path:
 
 
 def _balancer(settings: Settings, home: Home, choice: PortChoice, program: Path | None) -> Balancer | None:
-    """Write NGINX's configuration. NGINX tests it before anything is started."""
+    """Make the balancer. It writes its configuration, which NGINX tests before anything is started."""
     if choice.layout.listen is None or program is None:
         return None
     max_connections = exposure.connections_per_client(settings, choice.layout.listen)
@@ -237,7 +237,7 @@ def _make_operations(
 
 
 def _prepare_broker(broker: Broker, journal: Journal, *, lenient: bool = False) -> None:
-    """Make sure that the broker can be used. Its failure is an error, unless `lenient`."""
+    """Make sure that the broker can be used. A failure of the broker is an error, unless `lenient`."""
     with contextlib.suppress(*((BrokerError,) if lenient else ())):
         broker.prepare()
     if broker.recreations and journal.path.exists():

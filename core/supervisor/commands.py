@@ -44,7 +44,7 @@ OPERATION_TIMEOUT = 600.0
 POLL_INTERVAL = 0.05
 
 Operation: TypeAlias = Literal["start", "stop", "restart", "kill"]
-"""What can be done to processes that are named."""
+"""An operation on named processes."""
 
 
 def status(home: Home) -> SystemStatus | None:
@@ -64,7 +64,7 @@ def status(home: Home) -> SystemStatus | None:
 
 
 def ask_status(supervisor: SupervisorState) -> SystemStatus | None:
-    """Ask a supervisor for the status of its system. Return None when it doesn't answer."""
+    """Ask a supervisor for the status of its system. Returns None when it doesn't answer."""
     try:
         return _read_status(send_request(supervisor, SystemStatusRequest(), STATUS_TIMEOUT))
     except SupervisorError:
@@ -117,14 +117,14 @@ def operate(
     stop_timeout: float | None = None,
     reply_timeout: float = OPERATION_TIMEOUT,
 ) -> SystemStatus:
-    """Start, stop, restart or kill processes. Returns the status of the system after that.
+    """Start, stop, restart or kill processes. Returns the status of the system afterwards.
 
     Args:
         home: the paths of the data directory.
         operation: what to do.
         names: names of processes; `servers`, `workers`, `declared` and `all` stand for several.
         stop_timeout: seconds until a process that must end is killed; the supervisor's setting when None.
-        reply_timeout: seconds to wait until it is done.
+        reply_timeout: seconds to wait for the end of the operation.
 
     Raises:
         SupervisorError: no supervisor runs, a process doesn't exist, or the operation fails.
@@ -157,7 +157,7 @@ def redispatch(journal: Journal) -> int:
 
 
 def describe_supervisor(home: Home) -> str:
-    """Describe, for people, the supervisor that holds this directory."""
+    """Describe, for users, the supervisor that holds this directory."""
     supervisor = state.load(home.state, SupervisorState)
     report = ask_status(supervisor) if supervisor else None
     if supervisor is None or report is None:
@@ -167,7 +167,7 @@ def describe_supervisor(home: Home) -> str:
 
 
 def force_stop(home: Home, names: Sequence[str] = ()) -> None:
-    """Kill at once what a stop under way still waits for. Returns without waiting for the end.
+    """Kill at once what a stop under way still waits for, without waiting for its end.
 
     Args:
         home: the paths of the data directory.
@@ -216,7 +216,7 @@ def _read_status(reply: bytes) -> SystemStatus:
 
 
 def _find_supervisor(home: Home) -> SupervisorState | None:
-    """Find the supervisor that holds the lock. Return None when it doesn't answer in time, or has ended."""
+    """Find the supervisor that holds the lock. Returns None when it doesn't answer in time, or has ended."""
     deadline = time.monotonic() + CONTACT_TIMEOUT
     while is_held(home.lock):
         # The file may be that of a former supervisor, which was killed.
@@ -230,7 +230,7 @@ def _find_supervisor(home: Home) -> SupervisorState | None:
 
 
 def _end_supervisor(home: Home, timeout: float) -> StopResult:
-    """Have the supervisor take everything down. One that hangs is killed; the caller ends what that leaves."""
+    """Have the supervisor take everything down. One that hangs is killed; the caller ends what it leaves."""
     supervisor = _find_supervisor(home)
     if supervisor is not None:
         with contextlib.suppress(SupervisorError, msgspec.MsgspecError):

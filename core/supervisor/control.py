@@ -1,7 +1,7 @@
 """The supervisor's control channel: a loopback socket with one JSON object per line in each direction.
 
 A caller must send a token, which only the owner of the data directory can read.
-Each connection has its own thread; the supervisor's main thread carries the operations out.
+Each connection has its own thread; the supervisor's main thread carries out the operations.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ from core.supervisor.state import SupervisorState
 from core.threads import OnDeath, vital_thread
 
 MAX_REQUEST = 65_536
-"""Bytes of a request."""
+"""The most bytes that a request may have."""
 
 MAX_REPLY = 4 * 1024 * 1024
-"""Bytes of a reply; its size grows with the number of processes and their notes."""
+"""The most bytes that a reply may have; its size grows with the number of processes and their notes."""
 
 MAX_CONNECTIONS = 32
 
@@ -47,7 +47,7 @@ class _OperationRequest(_ControlRequestBase, frozen=True, kw_only=True):
 
 class _NamedOperation(_OperationRequest, frozen=True, kw_only=True):
     names: tuple[str, ...]
-    """The processes."""
+    """The names of the processes, or of groups of them, as on the command line."""
 
 
 class SystemStatusRequest(_ControlRequestBase, frozen=True, kw_only=True, tag="status"):
@@ -101,7 +101,7 @@ class ControlReply(msgspec.Struct, frozen=True):
 
     ok: msgspec.Raw = msgspec.Raw(b"null")
     error: str | None = None
-    """Why the request failed; `ok` is empty then."""
+    """Why the request failed; then `ok` is null."""
 
 
 RequestHandler: TypeAlias = Callable[[ControlRequest], msgspec.Struct]
@@ -147,7 +147,7 @@ class ControlServer(Closeable):
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                # Time to check `closing`; or the caller left before it was accepted.
+                # Either it is time to check for a close, or the caller left before it was accepted.
                 continue
             if not self._free_places.acquire(blocking=False):
                 connection.close()
@@ -190,7 +190,7 @@ def send_request(state: SupervisorState, request: ControlRequest, timeout: float
     """Send a request to a supervisor. Returns its reply, as JSON.
 
     Args:
-        state: address and token of the supervisor.
+        state: the address and token of the supervisor.
         request: the request; its token is set here.
         timeout: seconds to wait for the reply.
 
@@ -218,7 +218,7 @@ def send_request(state: SupervisorState, request: ControlRequest, timeout: float
 
 
 def _read_line(connection: socket.socket, max_bytes: int) -> bytes | None:
-    """Read one line. Return None when it is too long, or the connection ends before it does."""
+    """Read one line. Returns None when it is too long, or the connection ends before it does."""
     received = bytearray()
     while len(received) <= max_bytes:
         piece = connection.recv(65_536)

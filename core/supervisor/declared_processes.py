@@ -40,9 +40,9 @@ class DeclaredProcess(msgspec.Struct, frozen=True, kw_only=True):
     start: bool = True
     """Whether it is started with the system, not only by `start NAME`."""
     ready: Address | None = None
-    """The address that accepts connections when it is ready."""
+    """The address that accepts connections once it is ready."""
     ready_after: float = READY_AFTER
-    """Seconds of life after which it is ready, without an address."""
+    """Seconds of life after which it counts as ready, when it has no address."""
     stop_timeout: float | None = None
     """Seconds that it has to end before it is killed; the supervisor's setting when None."""
 

@@ -12,7 +12,7 @@ from core.supervisor import options
 from core.supervisor.state import DesiredState
 
 _NOT_STORED = frozenset({config.DIRECTORY.key, config.TOKEN.key})
-"""The directory is where the file lies, and a secret is never stored."""
+"""Settings that are not stored: the file lies in the directory itself, and a token is a secret."""
 
 FORMER = "the former supervisor"
 """The origin of a setting that is taken from the former supervisor."""

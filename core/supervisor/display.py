@@ -23,7 +23,7 @@ def describe_orphans(named: Sequence[tuple[str, int]], others: int) -> str:
 
     Args:
         named: the names and ids of those that the supervisor had started.
-        others: the number of those that were started by these.
+        others: the number of further processes, which those have started.
     """
     texts = [f"{name} (pid {pid})" for name, pid in named]
     if others:

@@ -1,6 +1,6 @@
-"""The guard: a process that ends the system in order when its supervisor is killed, if the settings say so.
+"""The guard: a process that ends the system in order when its supervisor is killed, if the settings ask for it.
 
-It waits for the supervisor's lock. A supervisor that ends in order removes its state file, a killed one does not;
+It waits for the supervisor's lock. A supervisor that ends in order removes its state file. A killed one does not:
 then the guard ends what is left, holding the lock. A new supervisor that takes the lock first adopts the processes,
 and the guard waits for its end.
 """
@@ -31,7 +31,7 @@ _log = logging.getLogger("cauce.supervisor")
 
 @contextlib.contextmanager
 def guarding(home: Home, settings: Settings, environment: Mapping[str, str]) -> Iterator[None]:
-    """Run a guard meanwhile, if the settings ask for one. The caller must hold the lock."""
+    """Run a guard during the block, if the settings ask for one. The caller must hold the lock."""
     if settings[options.WHEN_KILLED] == "keep":
         yield
         return
@@ -72,7 +72,7 @@ def run(home: Home, timeout: float) -> int:
 
 
 def _lock_when_free(home: Home) -> Lock:
-    """Wait for the lock. Without it, the processes of a new supervisor could be taken for orphans."""
+    """Take the lock when it is free. Without it, the processes of a new supervisor could be taken for orphans."""
     while True:
         try:
             return Lock(home.lock)

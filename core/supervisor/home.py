@@ -14,10 +14,10 @@ class Home:
     Attributes:
         directory: the data directory, absolute and without symbolic links.
         path: the supervisor's directory in it.
-        lock: held by the supervisor as long as it lives.
-        state: address and token of the supervisor.
-        children: the processes that it has started.
-        desired_state: what the operator asked to run.
+        lock: the file that the supervisor holds locked while it runs.
+        state: the file with the supervisor's address and token.
+        children: the file with the processes that it has started.
+        desired_state: the file with what the operator asked to run.
         nginx: the directory that NGINX runs in.
         rabbitmq: the directory of the private RabbitMQ node.
     """

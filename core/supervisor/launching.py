@@ -1,4 +1,4 @@
-"""Starts a supervisor, in the foreground or as a background process in its own session.
+"""Starts a supervisor, in the foreground or as a background process with its own session.
 
 Nothing here prints: each function returns a value or raises an error.
 """
@@ -42,7 +42,7 @@ OVERHEAD = 60.0
 """Seconds that a background supervisor may need beyond the timeouts of its processes."""
 
 STAGES = 5
-"""How often the start timeout may apply: once per stage."""
+"""Stages of a start. The start timeout applies to each."""
 
 _log = logging.getLogger("cauce.supervisor")
 
@@ -101,7 +101,7 @@ def up_detached(
     Args:
         settings: the supervisor's settings.
         environment: the environment that the supervisor and its processes inherit.
-        on_progress: called with the status again and again until then.
+        on_progress: called with the status repeatedly until then.
 
     Raises:
         AlreadyRunning: a supervisor runs in this directory, or has started at the same time.
@@ -131,13 +131,13 @@ def up_detached(
         raise
     if report is None:
         raise _failure(process.wait(), log, log_start)
-    # A console runs for long: the supervisor must not remain its zombie.
+    # A console may outlive the supervisor, which must not remain its zombie.
     threading.Thread(target=process.wait, name="supervisor-wait", daemon=True).start()
     return report
 
 
 def attach(settings: Settings) -> SystemStatus | None:
-    """Wait until the supervisor of the directory has everything ready. Return None when it ends before.
+    """Wait until the supervisor of the directory has everything ready. Returns None when it ends first.
 
     Raises:
         AlreadyRunning: it runs with other settings.
@@ -170,7 +170,7 @@ def wait_for_end(settings: Settings) -> None:
 
 
 def _differences(settings: Settings, report: SystemStatus) -> list[str]:
-    """Describe, for people, where a running system differs from the settings that are given here."""
+    """Describe, for users, where a running system differs from the settings given here."""
     differences = []
     sizes = {options.SERVER_COUNT: ProcessKind.SERVER, options.WORKER_COUNT: ProcessKind.WORKER}
     for option, kind in sizes.items():
@@ -196,7 +196,7 @@ def _lock(home: Home) -> Lock:
 
 
 def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with these settings. Flags would show a broker's password to all users."""
+    """Return the environment with these settings. As flags, they would show a broker's password to all users."""
     result = {name: value for name, value in environment.items() if name != MARK}
     for option in settings.options:
         if settings.given(option):
@@ -207,7 +207,7 @@ def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str
 def _wait_until_ready(
     process: "subprocess.Popen[bytes]", home: Home, timeout: float, on_progress: Callable[[SystemStatus], None]
 ) -> SystemStatus | None:
-    """Wait for a background supervisor. Return None when it has ended."""
+    """Wait for a background supervisor. Returns None when it has ended."""
     deadline = time.monotonic() + timeout
     while process.poll() is None:
         supervisor = state.load(home.state, SupervisorState)

@@ -24,12 +24,12 @@ class Lock(Closeable):
             raise SupervisorError(f"can't lock {path}: {error.strerror or error}") from error
 
     def close(self) -> None:
-        """Free the lock. The file stays: without it two processes could lock two files of the same name."""
+        """Free the lock. The file stays: otherwise two processes could lock two files of the same name."""
         self._lock.close()
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a process holds the lock. Makes no file."""
+    """Return whether a process holds the lock. Creates no file."""
     if not path.exists():
         return False
     try:

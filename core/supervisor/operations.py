@@ -23,7 +23,7 @@ RABBITMQ_START_TIMEOUT = 90.0
 """Seconds that a RabbitMQ node has to become ready, at least: it starts slowly."""
 
 MAX_MOVES = 3
-"""How often servers get another port because another program took theirs after it was chosen."""
+"""How often a server gets another port because another program has taken its own since it was chosen."""
 
 _log = logging.getLogger("cauce.supervisor")
 
@@ -78,7 +78,7 @@ class Operations:
         """Start all units that are wanted, stage after stage, and wait until they are ready.
 
         Args:
-            lenient: log a failure and go on: some units run already.
+            lenient: whether to log a failure and go on, because some units run already.
         """
         wanted = [unit for unit in self._units if unit.wanted]
         for stage in START_STAGES:
@@ -104,7 +104,7 @@ class Operations:
         yield from self._stop(self._units.find(names), timeout)
 
     def restart(self, names: Sequence[str], timeout: float | None = None) -> Steps:
-        """Stop and start the named units one after the other, so that the others do the work meanwhile."""
+        """Stop and start the named units one after the other, so that the others go on working."""
         for unit in self._units.find(names):
             self._restarting.add(unit)
             unit.stop(self._stop_timeout_of(unit, timeout), self._clock())
@@ -184,7 +184,7 @@ class Operations:
         return True
 
     def _stop(self, units: Sequence[Unit], timeout: float | None = None) -> Steps:
-        """Stop units stage after stage, after NGINX was told to use only the other servers."""
+        """Stop units stage after stage, once NGINX uses only the other servers."""
         for unit in units:
             unit.wanted = False
             # A restart under way must not start it again.
@@ -204,7 +204,7 @@ class Operations:
             yield
 
     def _update_nginx(self) -> None:
-        """Have NGINX use the servers that are wanted, if there is any."""
+        """Have NGINX use the servers that are wanted, if there are any."""
         servers = self._units.server_addresses
         if self._balancer is None or not servers:
             return

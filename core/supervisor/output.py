@@ -1,6 +1,6 @@
 """What the commands of the supervisor print: the table of processes, JSON, findings, log lines and progress.
 
-It decides nothing and reads no system: it is given values. The texts without a table are in `display`.
+It decides nothing and reads no system: it is given values. The shorter texts are in `display`.
 """
 
 import sys
@@ -35,7 +35,7 @@ VERDICT_STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLE
 LEVEL_STYLES = {Level.DEBUG: "dim", Level.WARNING: "yellow", Level.ERROR: "red", Level.CRITICAL: "bold red"}
 
 FILE_WIDTH = 300
-"""Columns of a table that no terminal shows, so that nothing is cut off."""
+"""Columns of a table that is not shown on a terminal, so that nothing is cut off."""
 
 PROGRESS_INTERVAL = 5.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -62,12 +62,12 @@ class Progress:
             self._live.stop()
 
     def show_starting(self, report: SystemStatus) -> None:
-        """Show what is not ready yet."""
+        """Show which processes are not ready yet."""
         if report.phase is Phase.STARTING:
             self._show(f"starting; waiting for {not_ready(report)}")
 
     def show_stopping(self, report: SystemStatus | None) -> None:
-        """Show what was asked to end and still runs."""
+        """Show which processes were asked to end and still run."""
         if report is not None and report.stopping:
             self._show(f"{waiting_for(report)}; Ctrl-C kills now")
 
@@ -99,7 +99,7 @@ def write_started(report: SystemStatus, last_line: str, *, as_json: bool) -> Non
 
     Args:
         report: the status of the system.
-        last_line: printed last; the command that stops the system when empty.
+        last_line: the last line; when empty, the command that stops the system.
         as_json: print only the report, as JSON.
     """
     write_status(report, as_json=as_json)
@@ -129,7 +129,7 @@ def write_stopped(result: StopResult, *, as_json: bool) -> None:
 
 
 def write_findings(findings: Iterable[Finding], *, as_json: bool) -> list[Finding]:
-    """Print findings, each as soon as it is made unless as one JSON array. Returns all of them."""
+    """Print findings, each as soon as it is made, or all as one JSON array. Returns all of them."""
     if as_json:
         found = list(findings)
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")

@@ -44,7 +44,7 @@ START_STAGES: tuple[tuple[ProcessKind, ...], ...] = (
     (ProcessKind.NGINX,),
     (ProcessKind.DECLARED,),
 )
-"""The kinds that are started together. Each stage starts when the one before is ready."""
+"""The kinds that are started together, stage by stage. Each stage starts when the one before is ready."""
 
 STOP_ORDER: tuple[ProcessKind, ...] = (
     ProcessKind.DECLARED,
@@ -181,7 +181,7 @@ class Planner:
 
 
 def _environment(settings: Settings, home: Home) -> dict[str, str]:
-    """Return the settings of servers and workers. Command lines would show the password in a broker's URL."""
+    """Return the settings of servers and workers as variables: flags would show the password in a broker's URL."""
     variables = {
         MARK: str(home.directory),
         config.DIRECTORY.variable: str(home.directory),

@@ -14,7 +14,7 @@ from core.errors import ConfigurationError, SupervisorError
 from core.supervisor import options
 
 MAX_ATTEMPTS = 200
-"""Ports that are tried, from the wanted one on."""
+"""The number of ports that are tried, from the wanted one on."""
 
 _TITLES = {"nginx": "NGINX"}
 
@@ -40,7 +40,7 @@ class PortChoice(msgspec.Struct, frozen=True):
 
     layout: AddressLayout
     remarks: tuple[str, ...]
-    """Deviations from the settings, with their reasons, for people."""
+    """Deviations from the settings, with their reasons, for users."""
 
 
 class PortAllocator:
@@ -136,7 +136,7 @@ def choose_address(name: str, first: int, taken: Iterable[Address]) -> Address:
     """Choose the address of one more server.
 
     Args:
-        name: name of the server.
+        name: the name of the server.
         first: the first port to try; 0 for any.
         taken: the addresses of the other processes.
 
@@ -186,7 +186,7 @@ def _bound(address: Address) -> socket.socket:
 
 
 def _listener(port: int) -> str:
-    """Name the process that listens on a port. Return an empty string when it is unknown."""
+    """Name the process that listens on a port. Returns an empty string when it is unknown."""
     try:
         for connection in psutil.net_connections("tcp"):
             local = connection.laddr

@@ -47,7 +47,7 @@ from core.supervisor.state import ChildRecord, ChildRecords, DesiredState, Super
 from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState, UnitStatus
 
 POLL_INTERVAL = 0.2
-"""Seconds between two checks whether a process has ended."""
+"""Seconds between two checks of whether a process has ended."""
 
 STOPPING_POLL_INTERVAL = 0.02
 
@@ -66,7 +66,7 @@ class Shutdown(msgspec.Struct, frozen=True):
     timeout: float | None = None
     """Seconds until what still runs is killed; the supervisor's setting when None."""
     reply: "queue.SimpleQueue[StopResult] | None" = None
-    """Takes the result."""
+    """The queue that takes the result."""
 
 
 class PendingOperation(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class PendingOperation(msgspec.Struct, frozen=True):
 
     steps: Steps
     reply: "queue.SimpleQueue[CauceError | None]"
-    """Takes the error, or None when the operation is done."""
+    """The queue that takes the error, or None when the operation has succeeded."""
 
 
 class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +84,9 @@ class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
     operations: Operations
     desired_state: DesiredState
     adopting: bool = False
-    """Whether some units run already: then a failure at the start does not take the system down."""
+    """Whether some units run already; then a failure at the start does not take the system down."""
     broker: str
-    """A description of the broker, for people."""
+    """A description of the broker, for users."""
     remarks: tuple[str, ...] = ()
     nginx_change: Callable[[], str]
     """Returns the last change of NGINX's configuration, as a diff."""
@@ -100,7 +100,7 @@ class Supervisor:
     Args:
         spec: what to run.
         home: the paths of the data directory.
-        make_monitor: makes the health monitor from two callbacks: for each report, and for its death.
+        make_monitor: makes the health monitor from two callbacks: one for each report, one for the death of its thread.
         log_rotation: keeps the logs from growing without end.
         notifier: informs the service manager.
         on_ready: called once, when everything is ready.
@@ -309,7 +309,7 @@ class Supervisor:
         return self._status
 
     def _steps(self, request: OperationRequest) -> Steps:
-        """Carry an operation out. The main thread advances it."""
+        """Carry out an operation. The main thread advances it."""
         operations = self._spec.operations
         match request:
             case StartRequest(names=names):
@@ -338,7 +338,7 @@ class Supervisor:
             state.save(self._home.children, ChildRecords(children))
             state.save(self._home.desired_state, desired)
         except SupervisorError as error:
-            # A full disk must not take the system down; the process table shows the processes without the file too.
+            # A full disk must not take the system down; the process table shows the processes even without the file.
             _log.warning("%s", error)
         self._saved_children, self._saved_desired_state = children, desired
 

@@ -32,7 +32,7 @@ MAX_MEMORY_SHARE = "0.4"
 """Share of the machine's memory above which RabbitMQ accepts no more messages."""
 
 _DIRECTORIES = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin")
-"""Where the server's own scripts are. Debian's wrappers in /usr/sbin require root or the user rabbitmq."""
+"""Where packages install the server's own scripts. Debian's wrappers in /usr/sbin require root or the user rabbitmq."""
 
 _EPMD_DIRECTORIES = ("/usr/bin", "/opt/homebrew/bin", "/usr/local/bin", "/usr/lib/erlang/bin")
 _REFUSED_CHARACTERS = frozenset("*?[]{}^!")
@@ -54,7 +54,7 @@ _SETTINGS = (
     *("USE_LONGNAME", "PLUGINS_DIR", "PLUGINS_EXPAND_DIR", "ENABLED_PLUGINS", "MNESIA_DIR", "QUORUM_DIR", "STREAM_DIR"),
     *("FEATURE_FLAGS_FILE", "PID_FILE", "LOG", "DBG", "SCRIPTS_DIR", "BOOT_MODULE", "NODE_ONLY", "ENV_LOADED"),
 )
-"""Variables that a node reads with the prefix RABBITMQ_ or, where that one is empty, without it."""
+"""Variables that a node reads with the prefix RABBITMQ_ or, when that variable is empty, without it."""
 
 _CLEARED_VARIABLES = (
     *(f"RABBITMQ_{name}" for name in _SETTINGS),
@@ -68,7 +68,7 @@ _ENVIRONMENT_FILE = "unset RABBITMQ_FEATURE_FLAGS FEATURE_FLAGS\n"
 
 
 class RabbitPrograms(msgspec.Struct, frozen=True):
-    """The programs of RabbitMQ and Erlang that are needed."""
+    """The programs of RabbitMQ and Erlang that a node needs."""
 
     server: Path
     epmd: Path
@@ -99,7 +99,7 @@ def find_programs() -> RabbitPrograms:
     """Find the programs of RabbitMQ.
 
     Raises:
-        SupervisorError: a program is missing; the message tells how to install it.
+        SupervisorError: a program is missing; the message explains how to install it.
     """
     server = _find("rabbitmq-server", _DIRECTORIES)
     epmd = _find("epmd", _EPMD_DIRECTORIES)
@@ -114,11 +114,11 @@ def find_programs() -> RabbitPrograms:
 def prepare(directory: Path, *, running: bool) -> RabbitNode:
     """Create the directory of the node, or bring it up to date.
 
-    An existing node keeps its name, its password and its messages. It also keeps its ports, unless it does not run and
-    another program has taken one.
+    An existing node keeps its name, its password and its messages. It also keeps its ports, unless another program has
+    taken one while the node did not run.
 
     Args:
-        directory: of the node.
+        directory: the directory of the node.
         running: whether the node or its port mapper runs.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Notifies the service manager of the operating system, in the way of systemd's sd_notify(3).
+"""Notifies the service manager of the operating system, by systemd's protocol, sd_notify(3).
 
 It never waits and never fails, even when the manager is away.
 launchd has no such channel: it expects a program that stays in the foreground, as `up` does.
@@ -42,15 +42,15 @@ class ServiceNotifier:
         self._extended_at = float("-inf")
 
     def notify_ready(self, text: str) -> None:
-        """Report that everything is ready, with a text for people."""
+        """Report that everything is ready, with a text for users."""
         self._send("READY=1", _status(text))
 
     def notify_stopping(self, text: str) -> None:
-        """Report that everything is being taken down, with a text for people."""
+        """Report that everything is being taken down, with a text for users."""
         self._send("STOPPING=1", _status(text))
 
     def ping_watchdog(self, now: float) -> None:
-        """Send a sign of life when the manager's watchdog needs one.
+        """Send a sign of life when the manager's watchdog is due for one.
 
         Args:
             now: the time of a monotonic clock.
@@ -63,7 +63,7 @@ class ServiceNotifier:
         """Ask for more time for a start or stop that takes long.
 
         Args:
-            text: what it waits for, for people.
+            text: what the start or stop waits for, for users.
             now: the time of a monotonic clock.
         """
         self.ping_watchdog(now)

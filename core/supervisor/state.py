@@ -35,7 +35,7 @@ class ChildRecord(msgspec.Struct, frozen=True, kw_only=True):
     kind: ProcessKind = msgspec.field(name="duty")
     identity: ProcessIdentity
     spawned_at: float
-    """When it was started, in seconds since the epoch, by the supervisor's clock."""
+    """The time at which it was started, in seconds since the epoch, by the supervisor's clock."""
     address: str = ""
     """The address that it listens on, or empty."""
     fingerprint: str = ""
@@ -79,7 +79,7 @@ def save(path: Path, value: msgspec.Struct) -> None:
 
 
 def load(path: Path, struct_type: type[Stored]) -> Stored | None:
-    """Read a file. Return None when it is missing or invalid."""
+    """Read a file. Returns None when it is missing or invalid."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=struct_type)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):

@@ -19,15 +19,15 @@ class UnitState(enum.StrEnum):
     """The state of one unit."""
 
     WAITING = "waiting"
-    """It was not started yet."""
+    """It has not been started yet."""
     STARTING = "starting"
     """It runs, and is not ready yet."""
     READY = "ready"
-    """It works."""
+    """It runs without a problem."""
     TROUBLED = "troubled"
     """It was ready, and now has a problem, which the note describes."""
     RESTARTING = "restarting"
-    """It died, and is started again soon."""
+    """It died, and will be started again soon."""
     CRASHED = "crashed"
     """It died too often, and stays down."""
     STOPPING = "stopping"
@@ -47,7 +47,7 @@ class UnitStatus(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     """The address that it listens on, or empty."""
     started_at: float | None = None
-    """When the present process was started, in seconds since the epoch."""
+    """The time at which the present process was started, in seconds since the epoch."""
     restarts: int = 0
     note: str = ""
     """The problem, or how the last process ended."""

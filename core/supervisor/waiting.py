@@ -1,6 +1,6 @@
 """Waits for work in another thread and handles interrupts from the keyboard meanwhile.
 
-It prints nothing and knows no supervisor: the callers pass what to do.
+It prints nothing and knows no supervisor: the caller passes the functions to call.
 """
 
 import queue
@@ -18,8 +18,8 @@ def wait_for(work: Callable[[], T], on_progress: Callable[[], None], on_interrup
     """Run `work` in its own thread and wait for it. Returns its result, or raises its error.
 
     Args:
-        work: the work. It goes on after a second interrupt.
-        on_progress: called again and again meanwhile.
+        work: the function to run. It goes on after a second interrupt.
+        on_progress: called repeatedly meanwhile.
         on_interrupt: called at the first interrupt from the keyboard.
 
     Raises:

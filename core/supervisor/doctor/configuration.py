@@ -1,4 +1,4 @@
-"""The checks of settings and declared processes: whether they are consistent, and the programs exist."""
+"""The checks of the settings, which must be consistent, and of the declared processes, whose programs must exist."""
 
 import os
 import shutil

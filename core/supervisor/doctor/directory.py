@@ -11,7 +11,7 @@ from core.supervisor.lock import Lock, is_held
 
 
 def check_directory(subject: Subject) -> Findings:
-    """Check whether the data directory, or the nearest above it, can be written, and files can be locked there."""
+    """Check whether the data directory, or the nearest above it, can be written, with files that can be locked."""
     home = subject.home
     place = nearest_existing(home.directory)
     if not place.is_dir():
@@ -36,7 +36,7 @@ def check_directory(subject: Subject) -> Findings:
 
 
 def _write_remedy(written: Path, subject: Subject) -> str:
-    """Return the remedy where this user can't write. Only the system's directory is taken over from another user."""
+    """Return the remedy where this user can't write. Only the supervisor's directory is taken over from its owner."""
     home = subject.home
     if written == home.path:
         return f"{remedies.take_over(subject.platform, written)}, or {ELSEWHERE}"
@@ -46,7 +46,7 @@ def _write_remedy(written: Path, subject: Subject) -> str:
 
 
 def _check_locks(scratch: Path) -> Finding:
-    """Check whether the system refuses a lock to a second holder, and frees it in the end."""
+    """Check whether the system refuses a lock to a second holder, and frees it afterwards."""
     path = scratch / "lock"
     try:
         with Lock(path):

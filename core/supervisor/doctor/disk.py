@@ -11,7 +11,7 @@ from core.supervisor.doctor.finding import Finding, Findings, Subject, ok, probl
 from core.supervisor.doctor.places import ELSEWHERE, ON_THIS_MACHINE, data_paths, nearest_existing
 
 MIN_SPACE = 200_000_000
-"""Free bytes below which the journal soon can't be written."""
+"""Free bytes below which the journal will soon be unwritable."""
 
 ENOUGH_SPACE = 500_000_000
 """Free bytes below which there is a warning."""

@@ -1,4 +1,4 @@
-"""Makes all checks, in the order in which their findings are read. One that fails does not stop the others."""
+"""Makes all checks, in the order in which their findings are read. A check that fails does not stop the others."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -48,9 +48,9 @@ def examine(settings: Settings, environment: Mapping[str, str], home: Home) -> I
     """Check everything that a system in this directory needs.
 
     Args:
-        settings: of the supervisor.
+        settings: the supervisor's settings.
         environment: the variables that its processes would inherit.
-        home: of the data directory, which need not exist.
+        home: the paths of the data directory, which need not exist.
     """
     subject = Subject(settings, environment, home, this_platform())
     for name, check in _CHECKS:

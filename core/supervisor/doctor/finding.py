@@ -1,4 +1,4 @@
-"""What a check is given and what it returns. Values only."""
+"""The values that a check is given, and those that it returns."""
 
 import enum
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ class Finding(msgspec.Struct, frozen=True):
     """The name of the check, one or two words."""
     verdict: Verdict
     text: str
-    """A sentence."""
+    """A sentence for users."""
     remedy: str = ""
     """A command of this platform or an instruction; empty where nothing must be mended."""
 
@@ -40,7 +40,7 @@ class Subject(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     """The variables that the processes would inherit."""
     home: Home
-    """Of the data directory, which need not exist."""
+    """The paths of the data directory, which need not exist."""
     platform: Platform
 
 
@@ -48,7 +48,7 @@ Findings: TypeAlias = Iterator[Finding]
 
 
 def ok(check: str, text: str, remedy: str = "") -> Finding:
-    """Make a finding that all is well. A remedy tells how to install what is not needed now."""
+    """Make a finding that all is well. A remedy explains how to install what is not needed now."""
     return Finding(check, Verdict.OK, text, remedy)
 
 

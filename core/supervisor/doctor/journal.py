@@ -65,7 +65,7 @@ def _check_file(path: Path) -> list[Finding]:
                 return [problem("journal", text, f"use the newer Cauce, or {_ANOTHER_FILE}")]
             unchecked = "" if size <= MAX_CHECKED_SIZE else ", too large to be checked for damage"
             readable = ok("journal", f"{path} can be read ({megabytes(size)}{unchecked})")
-            # While this connection is open: it removes the files that the second one makes beside the journal.
+            # Audited while this connection is open: it removes the files that the second one makes beside the journal.
             return [readable, _audit(path, size, is_current=version == known)]
     except JournalUnavailable as error:
         return [warning("journal", str(error), "run doctor again in a moment")]
@@ -83,7 +83,7 @@ def _audit(path: Path, size: int, *, is_current: bool) -> Finding:
 
 
 def judge_audit(path: Path, audit: Audit) -> Finding:
-    """Judge what counting all tasks of a journal has shown."""
+    """Judge the audit of a journal."""
     if audit.is_consistent:
         return ok("audit", f"the ledger agrees with a count of all tasks ({sum(audit.counted.values()):,})")
     discrepancies = [

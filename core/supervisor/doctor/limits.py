@@ -31,7 +31,7 @@ def judge_open_files(soft: int, hard: int, platform: Platform) -> Finding:
     """Judge the limit of open files.
 
     Args:
-        soft: the limit.
+        soft: the limit in force.
         hard: the highest limit that this user may set.
         platform: this platform.
     """

@@ -12,7 +12,7 @@ _OS_RELEASES = (Path("/etc/os-release"), Path("/usr/lib/os-release"))
 
 
 def this_platform() -> Platform:
-    """Return the platform, for which remedies are written."""
+    """Return the platform that remedies are written for."""
     text = ""
     for path in _OS_RELEASES:
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -34,11 +34,11 @@ else:
     import resource
 
     def user_id() -> int | None:
-        """Return the number of this user. Return None where users have no numbers and files no Unix permissions."""
+        """Return the number of this user. Returns None where users have no numbers and files no Unix permissions."""
         return os.geteuid()
 
     def files_limit() -> tuple[int, int] | None:
-        """Return the limit of open files and the highest that the user may set. Return None without a limit."""
+        """Return the limit of open files and the highest that the user may set. Returns None without a limit."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         return _finite(soft), _finite(hard)
 

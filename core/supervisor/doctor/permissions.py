@@ -56,7 +56,7 @@ def _private_files(subject: Subject) -> Sequence[Path]:
 def _judge_directory(path: Path, platform: Platform) -> Finding:
     """Judge whether the supervisor's directory and its files are accessible to this user only."""
     user = user_id()
-    # A directory of another user can perhaps not be listed.
+    # This user may not be able to list another user's directory.
     found = {path: path.stat()} if path.stat().st_uid != user else _list_files(path)
     foreign = [file for file, status in found.items() if status.st_uid != user]
     exposed = [file for file, status in found.items() if status.st_mode & 0o077]

@@ -35,7 +35,7 @@ def data_paths(subject: Subject) -> list[Path]:
 
 def nearest_existing(path: Path) -> Path:
     """Return the path, or the nearest one above it that exists."""
-    # For `os.path` an unreadable path does not exist: then a readable one above it is taken.
+    # For `os.path` an unreadable path does not exist; then a readable one above it is returned.
     while not os.path.lexists(path) and path != path.parent:
         path = path.parent
     return path

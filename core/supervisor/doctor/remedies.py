@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 ENOUGH_FILES = 4096
-"""Limit of open files to set, where it must be raised."""
+"""The limit of open files to set where it must be raised."""
 
 
 class Family(enum.StrEnum):
@@ -21,7 +21,7 @@ class Family(enum.StrEnum):
     DEBIAN = "Debian"
     FEDORA = "Fedora"
     RED_HAT = "Red Hat"
-    """Has the packages of Fedora, except RabbitMQ."""
+    """The same packages as Fedora, except RabbitMQ."""
     ALPINE = "Alpine"
     ARCH = "Arch"
     MACOS = "macOS"
@@ -93,7 +93,7 @@ _STARTS_OF_RABBITMQ = {
 }
 _PAGES = {(Need.RABBITMQ, Family.RED_HAT): "https://www.rabbitmq.com/docs/install-rpm"}
 _WITHOUT_SUDO = frozenset({Family.MACOS, Family.WINDOWS})
-"""Where packages belong to the user, or `sudo` does not exist."""
+"""Systems where packages belong to the user, or `sudo` does not exist."""
 
 
 def recognise(system: str, os_release: str, *, root: bool) -> Platform:
@@ -192,7 +192,7 @@ def install_python_packages(platform: Platform, python: str, requirements: Seque
     Args:
         platform: this platform.
         python: the interpreter.
-        requirements: as they are declared.
+        requirements: the requirements, as they are declared.
     """
     return command_line(platform, [python, "-m", "pip", "install", "--upgrade", *requirements])
 

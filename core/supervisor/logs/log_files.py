@@ -1,9 +1,9 @@
-"""The log files of the processes: one for each, rotated when it has grown large.
+"""The log files of the processes: one for each process, rotated when it has grown large.
 
 A process appends to its own file, with nothing in between: it never waits for a reader, and goes on when the supervisor
-is gone. The files of one process are bounded: at most `MAX_ROTATED` times `FLOOD_SIZE`, and what is written within a
-second. Of a file that was flooded beyond `FLOOD_SIZE`, only the last `MAX_SIZE` bytes are kept, and no more than that
-of what arrives while they are copied.
+is gone. The files of one process are bounded: at most `MAX_ROTATED` times `FLOOD_SIZE`, plus what is written within a
+second. Of a file that has grown beyond `FLOOD_SIZE`, only the last `MAX_SIZE` bytes are kept, and about as many of
+those that arrive while they are copied.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def last_lines(path: Path, since: int = 0, limit: int = LAST_LINES) -> list[str]
     Args:
         path: the file.
         since: the byte to begin at.
-        limit: lines at most.
+        limit: the most lines to return.
     """
     try:
         with path.open("rb") as stream:
@@ -74,7 +74,7 @@ def rotate_by_renaming(path: Path) -> bool:
         _shift_rotated(path)
         os.replace(path, _rotated_file(path, 1))
     except PermissionError:
-        # On Windows a file that is being read can't be moved. It grows on, and is rotated another time.
+        # On Windows a file that is being read can't be moved. It grows on, and is rotated later.
         return False
     except OSError as error:
         raise SupervisorError(f"can't rotate {path}: {error.strerror or error}") from error
@@ -132,7 +132,7 @@ def _skip_flood(source: RawIOBase, copy: RawIOBase) -> None:
 
 
 def _copy(source: RawIOBase, copy: RawIOBase, limit: int) -> None:
-    """Copy at most `limit` bytes, with what arrives meanwhile: the writer may be faster than this."""
+    """Copy at most `limit` bytes, including those that arrive meanwhile: the writer may be faster than the copy."""
     while limit > 0 and (block := source.read(min(limit, _BLOCK))):
         _write(copy, block)
         limit -= len(block)

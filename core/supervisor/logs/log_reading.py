@@ -22,7 +22,7 @@ MAX_LINE_LENGTH = 4096
 """Characters of a line that are kept."""
 
 MAX_PARTIAL_LINE = 1024 * 1024
-"""Bytes without a line break after which they are taken as a line."""
+"""Bytes beyond which text without a line break is taken as a line."""
 
 MAX_READ = 4 * 1024 * 1024
 """Bytes of one file that are read at once. Older ones are skipped, which a line reports."""
@@ -76,12 +76,12 @@ class LogLineJson(msgspec.Struct, frozen=True):
 
 
 class LogFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects lines."""
+    """A selection of lines."""
 
     min_level: Level = Level.DEBUG
     """A line without a level passes only at the lowest level."""
     containing: str = ""
-    """Text that a line must hold, in any case."""
+    """The text that a line must contain, in upper or lower case."""
     since: float | None = None
     """The earliest time in seconds since the epoch."""
 
@@ -188,9 +188,9 @@ def tail(home: Home, names: Sequence[str] | None, limit: int, log_filter: LogFil
     """Return the last selected lines in the order of time.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         names: the processes; all that have a log when None.
-        limit: lines at most.
+        limit: the most lines to return.
         log_filter: selects the lines.
 
     Raises:
@@ -236,7 +236,7 @@ def _tail_of(path: Path, limit: int, log_filter: LogFilter) -> list[LogLine]:
 
 
 def _read_end(paths: Sequence[Path], size: int) -> tuple[bytes, bool]:
-    """Return the last bytes of consecutive files, and whether these are all bytes."""
+    """Return the last bytes of consecutive files, and whether these are all their bytes."""
     pieces: list[bytes] = []
     for path in reversed(paths):
         try:
@@ -265,7 +265,7 @@ class Follower:
     """Reads the lines that are written from now on. It belongs to one thread.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         names: the processes; all, including later ones, when None.
     """
 
@@ -291,7 +291,7 @@ class _FollowedFile:
         self._offset = 0
         self._partial = b""
         self._before: LogLine | None = None
-        # Before the file itself is read, so that any later rotation is noticed.
+        # Read before the file itself, so that any later rotation is noticed.
         self._newest_inode = self._read_newest_inode()
         if at_end:
             self._inode, self._offset = _inode_and_size(path)
@@ -308,7 +308,7 @@ class _FollowedFile:
         yield from self._read_on(self._path, length)
 
     def _read_rotated(self, *, is_same_file: bool) -> Iterator[LogLine]:
-        """Read the rest of what was rotated; nothing when another program has truncated the file."""
+        """Read the rest of the rotated files, of which there are none when another program has truncated the file."""
         paths = self._rotated_since()
         self._newest_inode = self._read_newest_inode()
         for path in paths:
@@ -319,7 +319,7 @@ class _FollowedFile:
             yield from self._lines(b"\n")
 
     def _rotated_since(self) -> list[Path]:
-        """Return what was rotated since the last time, the oldest first; nothing when that is no longer known."""
+        """Return the files rotated since the last read, oldest first. Returns none when that is no longer known."""
         paths = rotated_files(self._path)
         if not self._newest_inode:
             return paths
@@ -331,7 +331,7 @@ class _FollowedFile:
         return _inode_and_size(paths[-1])[0] if paths else 0
 
     def _read_on(self, path: Path, length: int) -> Iterator[LogLine]:
-        """Read a file from the offset on; of very much, only the end."""
+        """Read a file from the offset on, but at most its last `MAX_READ` bytes."""
         skipped = length - self._offset - MAX_READ
         if skipped > 0:
             self._offset += skipped

@@ -28,7 +28,7 @@ class LogRotation:
         self._has_failed = False
 
     def rotate_if_due(self, now: float) -> None:
-        """Rotate what has grown large, unless the last check was a moment ago."""
+        """Rotate the logs that have grown large, unless the last check was a moment ago."""
         if now - self._checked_at < ROTATION_INTERVAL:
             return
         self._checked_at = now

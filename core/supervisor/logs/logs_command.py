@@ -22,18 +22,18 @@ def show(
     """Write the last lines and, with `follow`, new ones as they come.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         names: the processes; all when None.
-        limit: last lines at most.
+        limit: the most lines to write before new ones.
         follow: whether to go on with new lines.
         log_filter: selects the lines.
         write: called with each line.
-        wait: waits for so many seconds. Returns whether to end.
+        wait: waits for a number of seconds, and returns whether to end.
 
     Raises:
         SupervisorError: a process has no log.
     """
-    # Before the last lines are read, so that what is written meanwhile may be shown twice but is never missed.
+    # Opened before the last lines are read: what is written meanwhile may be shown twice, but is never missed.
     follower = Follower(home, names) if follow else None
     for line in tail(home, names, limit, log_filter):
         write(line)

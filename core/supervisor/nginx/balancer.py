@@ -12,7 +12,7 @@ from core.supervisor.nginx import executable
 from core.supervisor.nginx.configuration import render
 
 UNREAD = "unread"
-"""A file beside the configuration. It exists while the running NGINX may not have read the configuration yet."""
+"""A file beside the configuration, which exists while the running NGINX may not have read the configuration yet."""
 
 _log = logging.getLogger("cauce.supervisor")
 
@@ -24,7 +24,7 @@ class Balancer:
         program: the path of NGINX.
         directory: the prefix directory of NGINX.
         listen: the address for clients.
-        max_per_client: connections that one client address may have; 0 for any number.
+        max_per_client: the most connections that one client address may have; 0 for any number.
     """
 
     def __init__(self, program: Path, directory: Path, listen: Address, max_per_client: int = 0) -> None:
@@ -64,7 +64,7 @@ class Balancer:
         """Let the running NGINX read its configuration, if that has changed since NGINX last read it.
 
         Raises:
-            SupervisorError: NGINX can't be asked. The next call tries again.
+            SupervisorError: NGINX can't be reached. The next call tries again.
         """
         if self._unread.exists():
             executable.control(self._program, self._directory, "reload")

@@ -17,7 +17,7 @@ def render(listen: Address, servers: Sequence[Address], max_per_client: int = 0)
     Args:
         listen: the address for clients.
         servers: the addresses that connections are passed on to.
-        max_per_client: connections that one client address may have; 0 for any number.
+        max_per_client: the most connections that one client address may have; 0 for any number.
 
     Raises:
         ConfigurationError: there is no server, an address is given twice, or a port is 0.

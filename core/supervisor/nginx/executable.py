@@ -1,6 +1,6 @@
-"""NGINX as a program: where it is, how it was built, its directory and its command lines.
+"""NGINX as a program: its path, its build, its prefix directory and its command lines.
 
-It starts and stops no process: the supervisor does. The text of the configuration is in `configuration`.
+This module starts and stops no NGINX: the supervisor does. The text of the configuration is in `configuration`.
 """
 
 import os
@@ -38,7 +38,7 @@ _HINTS = {
 
 
 class NginxBuild(msgspec.Struct, frozen=True):
-    """The version and the stream module of an NGINX."""
+    """The version of an NGINX, and where its stream module is."""
 
     version: str
     stream: bool
@@ -48,7 +48,7 @@ class NginxBuild(msgspec.Struct, frozen=True):
 
 
 def find_nginx() -> Path | None:
-    """Find the program on PATH or where packages install it. Return None when there is none."""
+    """Find the program on PATH or where packages install it. Returns None when there is none."""
     found = shutil.which("nginx")
     for directory in _DIRECTORIES:
         found = found or shutil.which("nginx", path=directory)
@@ -162,7 +162,7 @@ def _run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _link(link: Path, target: Path) -> None:
-    """Create `link` to `target`, or correct where it points."""
+    """Create `link` to `target`, or correct its target."""
     if link.is_symlink():
         if link.readlink() == target:
             return

@@ -49,7 +49,7 @@ class OrphanedSystem(msgspec.Struct, frozen=True):
 
 
 def find_orphaned(home: Home) -> OrphanedSystem:
-    """Find what runs. Call it only while no supervisor runs, with the lock held."""
+    """Find the processes without a supervisor. Call it only while no supervisor runs, with the lock held."""
     found = tuple(orphans.find(home))
     records = state.load(home.children, ChildRecords) or ChildRecords()
     return OrphanedSystem(live_records(records.children, [orphan.identity for orphan in found]), found)

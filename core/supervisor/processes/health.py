@@ -23,7 +23,7 @@ STARTING_INTERVAL = 0.1
 """Seconds between two checks while a process has never been healthy."""
 
 STEADY_INTERVAL = 1.0
-"""Seconds between two checks later, and between two measurements."""
+"""Seconds between two later checks, and between two measurements."""
 
 PROBE_TIMEOUT = 1.0
 """Seconds that a server or a port has to answer."""
@@ -32,7 +32,7 @@ CANARY_TIMEOUT = 3.0
 """Seconds that RabbitMQ has to confirm and deliver a message."""
 
 PROBE_INTERVAL = 15.0
-"""Seconds between two probes of a ready process. Each is a line in NGINX's log or a connection to RabbitMQ."""
+"""Seconds between two probes of a ready process. Each adds a line to NGINX's log or opens a connection to RabbitMQ."""
 
 _PROBED = frozenset({ProcessKind.EPMD, ProcessKind.RABBITMQ, ProcessKind.NGINX, ProcessKind.DECLARED})
 """The kinds that write no heartbeat, and are probed instead."""
@@ -47,7 +47,7 @@ class HealthReport(msgspec.Struct, frozen=True):
 
 
 class HealthMonitor:
-    """Reports how the processes are.
+    """Reports the health of the processes.
 
     Args:
         open_repository: opens the journal read-only.
@@ -55,8 +55,8 @@ class HealthMonitor:
         token: the token that servers require.
         on_report: called in the monitor's thread after each check of a process.
         on_death: called when the thread dies of an error.
-        tls: for probing servers that encrypt. It verifies no certificate, so the token is not sent then; a server that
-            refuses the probe for that is healthy too.
+        tls: the encryption for probing servers that encrypt. It verifies no certificate, so the token is not sent
+            then; a server that refuses the probe for that reason is healthy too.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class HealthMonitor:
         self._probed = {identity: probed for identity, probed in self._probed.items() if identity in living}
 
     def _greet_at_first(self, target: ProbeTarget, condition: Condition) -> Condition:
-        """Return the condition; a server that is ready for the first time by its record must also answer."""
+        """Return the condition. A server whose record shows it ready for the first time must also answer."""
         if condition.ready and target.address is not None and not target.has_been_ready:
             trouble = greet(target.address, self._token, PROBE_TIMEOUT, self._tls)
             if trouble:

@@ -20,10 +20,10 @@ class Orphan:
     """A process without a supervisor.
 
     Args:
-        name: the recorded name, or one made of the process id.
+        name: the recorded name, or one made from the process id.
         kind: the kind of process; None when it is not recorded.
-        identity: the process.
-        home: of the data directory that it works for.
+        identity: its id and start time.
+        home: the paths of the data directory that it works for.
     """
 
     def __init__(self, name: str, kind: ProcessKind | None, identity: ProcessIdentity, home: Home) -> None:
@@ -52,7 +52,7 @@ class Orphan:
 
 
 def find(home: Home) -> list[Orphan]:
-    """Find the processes that work for a directory, those that a supervisor recorded by their names."""
+    """Find the processes that work for a directory. Those that a supervisor recorded have their recorded names."""
     records = state.load(home.children, ChildRecords) or ChildRecords()
     recorded = {record.identity.pid: record for record in records.children}
     found = []
@@ -68,7 +68,7 @@ def sweep(home: Home, timeout: float) -> StopResult:
     """End everything that works for a data directory. Call it only while no supervisor runs, with the lock held.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         timeout: seconds until what still runs is killed.
     """
     orphans = find(home)

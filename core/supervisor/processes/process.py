@@ -1,8 +1,8 @@
 """One process of a unit: how it is started, polled and ended. It belongs to one thread.
 
 A child leads its own session, so that a Ctrl-C at the terminal reaches only the supervisor, and what the child starts
-can be ended with it. It writes its output straight to its log file: it never waits for the supervisor, and goes on when
-the supervisor is killed. The next supervisor then adopts it.
+can be ended with the child. It writes its output straight to its log file: it never waits for the supervisor, and goes
+on when the supervisor is killed. The next supervisor then adopts it.
 """
 
 import subprocess
@@ -24,7 +24,7 @@ if sys.platform == "win32":
     GROUP_FLAGS = subprocess.CREATE_NEW_PROCESS_GROUP
     """Creation flags of a process that Ctrl-C does not reach."""
     HIDDEN_FLAGS = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-    """The same with a hidden console, without which the process could not send Ctrl-Break to its children."""
+    """The same with a hidden console, through which the process can send Ctrl-Break to its children."""
 else:
     GROUP_FLAGS = HIDDEN_FLAGS = 0
 
@@ -38,7 +38,7 @@ class RunningProcess(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in this system."""
+        """The name of the process in this system."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class RunningProcess(Protocol):
         ...
 
     def poll(self) -> int | None:
-        """Return the exit code (negative for a signal) or `UNKNOWN_EXIT`. Return None while the process runs."""
+        """Return the exit code (negative for a signal) or `UNKNOWN_EXIT`. Returns None while the process runs."""
         ...
 
     def terminate(self) -> None:
@@ -86,8 +86,8 @@ class ChildProcess:
 
     Args:
         spec: what to run.
-        home: of the data directory that it works for.
-        environment: of the supervisor.
+        home: the paths of the data directory that it works for.
+        environment: the supervisor's environment.
 
     Raises:
         SupervisorError: the process can't be started.
@@ -116,14 +116,14 @@ class ChildProcess:
                 )
         except OSError as error:
             raise SupervisorError(f"can't start {spec.name}: {error}") from error
-        # A child that has ended already is no longer alive, though the id stays taken until it is waited for.
+        # A child that has ended already can't be identified, though its id stays taken until it is waited for.
         self.identity = process_identity.identify(self._process.pid) or ProcessIdentity(
             self._process.pid, self.spawned_at
         )
 
     @property
     def name(self) -> str:
-        """The name in this system."""
+        """The name of the process in this system."""
         return self.spec.name
 
     @property
@@ -138,7 +138,7 @@ class ChildProcess:
     def terminate(self) -> None:
         """Ask the process to end in good order."""
         if self.poll() is None:
-            # It was not waited for, so no other process can have its id.
+            # It has not been waited for, so no other process can have its id.
             process_identity.terminate_child(self._process.pid, self.spec.kind)
 
     def kill(self) -> None:
@@ -166,7 +166,7 @@ class AdoptedProcess:
 
     Args:
         spec: what it runs.
-        home: of the data directory that it works for.
+        home: the paths of the data directory that it works for.
         record: the former supervisor's record of it.
     """
 
@@ -219,6 +219,6 @@ def describe_exit(code: int) -> str:
 
 
 def _inherited(spec: ProcessSpec, environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The supervisor's environment, for a program of ours with the means to find our modules."""
+    """Return the supervisor's environment, extended for servers and workers so that they find our modules."""
     ours = spec.kind in {ProcessKind.SERVER, ProcessKind.WORKER}
     return child_programs.environment(environment) if ours else environment

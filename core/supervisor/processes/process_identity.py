@@ -1,4 +1,4 @@
-"""Which processes of this machine work for a directory, and the signals that end them. No other process is signalled.
+"""Finds the processes of this machine that work for a directory, and signals them. It signals no other process.
 
 A process is identified by its id and its start time, as the system reuses ids.
 It works for a directory when the mark is in its environment, which its children inherit.
@@ -20,7 +20,7 @@ from core.supervisor.home import Home
 from core.supervisor.plan import MARK, ProcessKind
 
 TOLERANCE = 1.0
-"""Seconds by which two readings of a start time may differ: both are made of the clock, which can be set."""
+"""Seconds by which two readings of a start time may differ: both are computed from the clock, which can be set."""
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Identify the process that has this id now. Return None when there is none, or only a zombie."""
+    """Identify the process that has this id now. Returns None when there is none, or only a zombie."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -65,7 +65,7 @@ def terminate(identity: ProcessIdentity, kind: ProcessKind | None) -> None:
 
 
 def terminate_child(pid: int, kind: ProcessKind) -> None:
-    """Ask a child of this process that was not waited for yet to end in good order."""
+    """Ask a child of this process to end in good order. The child must not have been waited for yet."""
     with _ignore_ended():
         _send_terminate(pid, kind)
 
@@ -92,7 +92,7 @@ def group_members(leader: int, home: Home) -> list[ProcessIdentity]:
 
 
 def kill_tree(leader: int) -> None:
-    """Kill a child of this process that was not waited for yet, with all that belongs to it."""
+    """Kill a child of this process, with all that belongs to it. The child must not have been waited for yet."""
     with _ignore_ended():
         if sys.platform == "win32":
             process = psutil.Process(leader)

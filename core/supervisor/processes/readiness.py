@@ -1,6 +1,6 @@
-"""Judges whether a process does its work: a server when it answers, a worker by its record in the journal.
+"""Judges whether a process does its work, by its record in the journal, its answers or its age.
 
-`judge` is pure; greeting a server and probing a port are the only I/O.
+Judging is pure; greeting a server and probing a port are the only I/O.
 """
 
 import socket
@@ -62,8 +62,8 @@ def judge(target: ProbeTarget, records: Sequence[ProcessRecord], liveness: Liven
     Args:
         target: the process.
         records: all records of the journal.
-        liveness: has observed the records.
-        now: by the clock of `liveness`.
+        liveness: the liveness of the processes; it has observed the records.
+        now: the time by the clock of `liveness`.
     """
     record = next((record for record in reversed(records) if _is_of(record, target)), None)
     if record is None:
@@ -110,10 +110,10 @@ def greet(address: Address, token: str | None, timeout: float, tls: ssl.SSLConte
     A refusal of the token is a reply too: the server works.
 
     Args:
-        address: of the server.
+        address: the server's address.
         token: the token that the server may require.
-        timeout: seconds that the server has.
-        tls: for a server that encrypts.
+        timeout: seconds that the server has to reply.
+        tls: the encryption, for a server that encrypts.
     """
     deadline = time.monotonic() + timeout
     client = ClientConnection()

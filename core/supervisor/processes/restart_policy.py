@@ -2,8 +2,8 @@
 
 The first restart comes after half a second, each further one after twice as long, up to half a minute. Some seconds of
 readiness reset the count. After more than five deaths in a row within a minute, each before the process was ready, it
-is given up: starting what can't run only uses the processor and fills the logs. A process that does get ready is
-restarted without limit, and sooner: a worker may die of one task after another.
+is given up: starting a process that can't run only uses the processor and fills the logs. A process that does get
+ready is restarted without limit, and sooner: a worker may die of one task after another.
 A process that an operator has stopped is never restarted.
 """
 
@@ -31,7 +31,7 @@ JITTER = 0.4
 
 
 class UnexpectedExit(msgspec.Struct, frozen=True):
-    """An exit that the supervisor had not asked for."""
+    """An exit that the supervisor did not ask for."""
 
     at: float
     """The time by a monotonic clock."""
@@ -42,21 +42,21 @@ class UnexpectedExit(msgspec.Struct, frozen=True):
 
 
 class Restart(msgspec.Struct, frozen=True):
-    """Restart the process."""
+    """The decision to restart a process."""
 
     delay: float
     """Seconds to wait before the start."""
 
 
 class StopRestarting(msgspec.Struct, frozen=True):
-    """Give the process up: it can't run."""
+    """The decision to give up a process that can't run."""
 
     deaths: int
     """Deaths within `WINDOW` seconds."""
 
 
 class StayDown(msgspec.Struct, frozen=True):
-    """Leave the process down: it is not wanted."""
+    """The decision to leave down a process that is not wanted."""
 
 
 def decide(
@@ -65,7 +65,7 @@ def decide(
     """Decide what to do after the last of `exits`.
 
     Args:
-        exits: all that are remembered, the oldest first.
+        exits: the remembered exits, the oldest first.
         now: the time by the clock of `exits`.
         jitter: a random number from 0 to 1; 0.5 gives the plain delay.
         wanted: whether the process is to run at all.
@@ -83,7 +83,7 @@ def decide(
 
 
 def _streak(deaths: Sequence[UnexpectedExit]) -> int:
-    """Return how many deaths there were since the process was last healthy."""
+    """Return how many deaths there have been since the process was last healthy."""
     streak = 0
     for each in reversed(deaths):
         streak += 1

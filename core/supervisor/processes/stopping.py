@@ -1,13 +1,13 @@
 """Stops processes stage by stage: asks them to end first, and kills them when their time is over.
 
-It is given its clock and its processes.
+The caller provides the clock and the processes.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 MIN_STAGE_TIME = 2.0
-"""Seconds that each stage has at least, even after a slow one, unless the whole stop has less."""
+"""Seconds that each stage has at least, even after a slow stage, unless the whole stop has less."""
 
 KILL_TIMEOUT = 5.0
 """Seconds to wait for a killed process. One that remains longer is held by the system and can't be ended."""
@@ -73,8 +73,8 @@ def stop_in_order(
     """Stop all processes, one stage after the other. Returns the names of those that had to be killed.
 
     Args:
-        stages: the processes that are stopped at the same time, in order.
-        deadline: after which they are killed.
+        stages: the processes, in groups that are stopped together, in order.
+        deadline: the time at which they are killed.
         pause: waits a little between two checks.
         clock: a monotonic clock.
     """

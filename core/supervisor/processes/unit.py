@@ -1,6 +1,6 @@
 """One process that is kept running: started, watched through reports, and started again when it dies.
 
-A unit belongs to the supervisor's main thread, which calls `tick` again and again.
+A unit belongs to the supervisor's main thread, which calls `tick` regularly.
 """
 
 import logging
@@ -101,7 +101,7 @@ class Unit:
 
     @property
     def start_failure(self) -> str:
-        """How the first process after `start` ended before its start was complete, with its last lines; or empty."""
+        """How the first process after `start` ended before its start was complete, with its last lines, or empty."""
         return self._start_failure
 
     def describe_failure(self, failure: str) -> str:
@@ -116,7 +116,7 @@ class Unit:
     # What operators do.
 
     def start(self) -> None:
-        """Keep it running from now on. Former deaths no longer count.
+        """Keep the process running from now on. Former deaths no longer count.
 
         Raises:
             SupervisorError: the process can't be started.
@@ -133,7 +133,7 @@ class Unit:
         self.state = UnitState.STARTING
 
     def stop(self, timeout: float, now: float) -> None:
-        """Ask it to end, and kill it after `timeout` seconds. A further call can only shorten that time."""
+        """Ask the process to end, and kill it after `timeout` seconds. A further call can only shorten that time."""
         self.wanted = False
         if self._process is None:
             self._mark_stopped()
@@ -146,7 +146,7 @@ class Unit:
             self._stop_deadline.shorten(timeout, now)
 
     def kill(self) -> None:
-        """End its process at once, as a crash would. It is started again, and this doesn't count as a death."""
+        """End the process at once, as a crash would. It is started again, and this doesn't count as a death."""
         if self._process is not None:
             self._killed_by_operator = True
             self._process.kill()
@@ -159,7 +159,7 @@ class Unit:
     # What happens by itself.
 
     def tick(self, now: float) -> None:
-        """Notice an exit, kill what is late or hung, restart what is due."""
+        """Handle an exit, kill a process that is late or hung, or restart one that is due."""
         if self._process is not None:
             code = self._process.poll()
             if code is not None:
@@ -174,7 +174,7 @@ class Unit:
             self._restart(now)
 
     def observe(self, target: ProbeTarget, condition: Condition, now: float, usage: Usage | None = None) -> None:
-        """Take in a report on the process. One on a former process is ignored."""
+        """Take in a report on the process. A report on a former process is ignored."""
         if self._process is None or self._process.spawned_at != target.spawned_at:
             return
         self._usage = usage or self._usage
@@ -206,7 +206,7 @@ class Unit:
     # What others read.
 
     def target(self) -> ProbeTarget | None:
-        """Return what the monitor watches, or None while there is no process."""
+        """Return the target that the monitor watches, or None while there is no process."""
         if self._process is None:
             return None
         return ProbeTarget(
@@ -223,7 +223,7 @@ class Unit:
         )
 
     def record(self) -> ChildRecord | None:
-        """Return what to store on the disk, or None while there is no process."""
+        """Return the record to store on the disk, or None while there is no process."""
         if self._process is None:
             return None
         return ChildRecord(
@@ -236,7 +236,7 @@ class Unit:
         )
 
     def status(self, now: float) -> UnitStatus:
-        """Return the status."""
+        """Return the status that operators see."""
         return UnitStatus(
             name=self.name,
             kind=self.spec.kind,

@@ -49,7 +49,7 @@ class Units:
         return [unit for unit in self._units if unit.spec.kind in kinds]
 
     def find(self, names: Sequence[str]) -> list[Unit]:
-        """Return the named units in order, each once. `servers`, `workers`, `declared` and `all` name several.
+        """Return the named units in order, each once. `servers`, `workers`, `declared` and `all` stand for several.
 
         Raises:
             SupervisorError: no unit has one of the names; the message lists the names that exist.

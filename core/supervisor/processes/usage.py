@@ -1,6 +1,6 @@
 """Measures the processor time and the memory of processes, with all that they have started.
 
-It belongs to one thread.
+A meter belongs to one thread.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class UsageMeter:
-    """Measures what was used since the previous measurement."""
+    """Measures the use of processor and memory since the previous measurement."""
 
     def __init__(self) -> None:
         self._before: dict[ProcessIdentity, tuple[float, float]] = {}
