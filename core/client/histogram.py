@@ -17,7 +17,7 @@ class Histogram:
 
     Attributes:
         count: the number of latencies.
-        max: the longest, in seconds.
+        max: the longest latency, in seconds.
         buckets: the number of latencies in each bucket.
     """
 

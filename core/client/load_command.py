@@ -147,7 +147,7 @@ class LoadCommand:
             self._stop.set()
 
     def _wait(self, ended_before: int, accepted: int) -> int:
-        """Wait until the tasks have ended. Returns how many have.
+        """Wait until the tasks have ended. Returns the number that have.
 
         A request for each task would cost as much as its submission. Instead, the ledger shows when as many tasks have
         ended as were accepted. It also counts the tasks of other clients, so the last tasks of each connection are

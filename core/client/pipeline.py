@@ -2,7 +2,7 @@
 
 Requests are taken from a source while the window has room, sent many at a time, and returned as they are answered.
 A connection that breaks, or whose reply is late, is replaced, and its open requests are sent again.
-A connection that the server wants to close gets no new requests, and is read until none is open on it.
+A connection that the server wants to close gets no new requests, and is read until no request is open on it.
 A pipeline belongs to one thread.
 """
 

@@ -84,14 +84,14 @@ class GiveUpTimer:
         self._since: float | None = None
 
     def record_failure(self, reason: str, since: float) -> None:
-        """Note a failure, and the time from which nothing has succeeded."""
+        """Record a failure, and the time since when nothing has succeeded."""
         self.reason = reason
         self.failures += 1
         if self._since is None:
             self._since = since
 
     def record_success(self) -> None:
-        """Start again with the full time."""
+        """Record a success, which restarts the timer."""
         self._since = None
         self.failures = 0
 
