@@ -23,7 +23,7 @@ class _ProcessHistory:
         self.role = role
         # Bounded, since the points of a process whose clock is ahead never become too old.
         self.points: deque[tuple[int, int]] = deque(maxlen=max_points)
-        """Pairs of a second and the number of tasks handled until then."""
+        """Pairs of a second and the number that `handled` returned then."""
 
     def add(self, second: int, count: int) -> None:
         if not self.points or second > self.points[-1][0]:
@@ -34,7 +34,7 @@ class _ProcessHistory:
             self.points.popleft()
 
     def rates(self, first: int, length: int) -> list[float]:
-        """Return the tasks in each second from `first` on. Those between two samples are spread evenly over the gap."""
+        """Return the rate in each second from `first` on. What was handled between two samples is spread evenly."""
         rates = [0.0] * length
         before: tuple[int, int] | None = None
         for second, count in self.points:
@@ -47,12 +47,12 @@ class _ProcessHistory:
 
 
 class RateSeries(msgspec.Struct, frozen=True):
-    """The tasks of the whole system in each second, oldest first."""
+    """The rates of the whole system in each second, oldest first."""
 
     taken_in: tuple[float, ...] = ()
     """Tasks accepted by servers."""
     ended: tuple[float, ...] = ()
-    """Tasks ended by workers."""
+    """Attempts ended by workers."""
 
 
 class RateHistory:
@@ -91,7 +91,7 @@ class RateHistory:
             process.forget(oldest)
 
     def rates(self, number: int, now: int, length: int) -> tuple[float, ...]:
-        """Return the tasks that a process handled in each of the last complete seconds, oldest first."""
+        """Return the rate of a process in each of the last complete seconds, oldest first."""
         process = self._processes.get(number)
         return tuple(process.rates(now - length - 1, length)) if process else (0.0,) * length
 

@@ -10,7 +10,7 @@ WINDOW = 5
 
 
 def rates(samples: Iterable[Sample], now: int) -> Mapping[int, float]:
-    """Return the tasks per second that servers accepted and workers ended, by process number.
+    """Return the tasks that each server accepted, and the attempts that each worker ended, per second, by number.
 
     Args:
         samples: the samples in order of time; those older than the window are ignored.
@@ -31,7 +31,7 @@ def rates(samples: Iterable[Sample], now: int) -> Mapping[int, float]:
 
 
 def handled(role: Role, counters: Counters) -> int:
-    """Return how many tasks a process has handled since its start."""
+    """Return how many tasks a server has accepted, or how many attempts a worker has ended, since its start."""
     if role is Role.SERVER:
         return counters.accepted
     return counters.done + counters.failed + counters.retried

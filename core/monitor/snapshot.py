@@ -42,7 +42,7 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: float
     counters: Counters
     rate: float
-    """Tasks per second over the last seconds: accepted by a server, or ended by a worker."""
+    """Tasks accepted by a server, or attempts ended by a worker, per second over the last seconds."""
     in_hand: tuple[RunningTask, ...]
 
 
@@ -54,7 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     rate_in: float = 0.0
     """Tasks accepted per second."""
     rate_out: float = 0.0
-    """Tasks ended per second."""
+    """Attempts ended per second."""
     depth: Depth | None = None
     """The broker's depth; None when it is not known."""
     processes: tuple[ProcessView, ...] = ()
