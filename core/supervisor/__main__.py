@@ -246,7 +246,7 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
 
 
 def _with_progress(home: Home, work: Callable[[], T], stopping: Sequence[str]) -> T:
-    """Do `work` and show which processes it waits for; an interrupt kills those in `stopping` at once."""
+    """Do `work` and show which processes it waits for. An interrupt kills those in `stopping` at once."""
     with output.Progress() as progress:
 
         def show() -> None:

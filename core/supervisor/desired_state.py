@@ -36,7 +36,7 @@ def initial(settings: Settings) -> DesiredState:
 def resume(settings: Settings, former: DesiredState) -> tuple[Settings, DesiredState]:
     """Return the effective settings for going on with a system, and its new desired state.
 
-    A setting that is given as it was before, or not at all, keeps its current value; another value changes it.
+    A setting that is given as it was before, or not at all, keeps its current value. Any other value replaces it.
     """
     asked = given_settings(settings)
     changed = {key: text for key, text in asked.items() if former.asked.get(key) != text}

@@ -2,7 +2,7 @@
 
 It waits for the supervisor's lock. A supervisor that ends in order removes its state file. A killed one does not:
 then the guard ends what is left, holding the lock. A new supervisor that takes the lock first adopts the processes,
-and the guard waits for its end.
+and the guard then waits for the end of that supervisor.
 """
 
 import contextlib

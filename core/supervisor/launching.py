@@ -101,7 +101,7 @@ def up_detached(
     Args:
         settings: the supervisor's settings.
         environment: the environment that the supervisor and its processes inherit.
-        on_progress: called with the status repeatedly until then.
+        on_progress: called repeatedly with the status until everything is ready.
 
     Raises:
         AlreadyRunning: a supervisor runs in this directory, or has started at the same time.

@@ -126,7 +126,7 @@ class Operations:
         """Run that many servers and workers: add units and wait until they are ready, or stop the last ones.
 
         NGINX never sends a connection to a server that refuses it: an added server is ready before NGINX uses it,
-        and a surplus one stops after NGINX no longer does.
+        and a surplus one stops once NGINX no longer uses it.
         """
         if servers == 0 and self._balancer is not None:
             raise SupervisorError("NGINX needs at least one server to send connections to")
@@ -173,7 +173,7 @@ class Operations:
         raise SupervisorError(unit.start_failure)
 
     def _move(self, unit: Unit) -> bool:
-        """Start a server on another port when another program holds its own. Returns whether that was so."""
+        """Start a server on another port when another program holds its own. Returns whether it has moved."""
         address = unit.spec.address
         if unit.spec.kind is not ProcessKind.SERVER or address is None or not self._holder_of(address):
             return False

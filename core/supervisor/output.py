@@ -100,7 +100,7 @@ def write_started(report: SystemStatus, last_line: str, *, as_json: bool) -> Non
     Args:
         report: the status of the system.
         last_line: the last line; when empty, the command that stops the system.
-        as_json: print only the report, as JSON.
+        as_json: whether to print only the report, as JSON.
     """
     write_status(report, as_json=as_json)
     if as_json:

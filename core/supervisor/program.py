@@ -95,7 +95,7 @@ class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Supervisor:
-    """Runs one system. The process that makes it must hold the lock of the data directory.
+    """Runs one system. Its process must hold the lock of the data directory.
 
     Args:
         spec: what to run.

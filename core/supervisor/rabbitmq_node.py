@@ -64,7 +64,7 @@ _CLEARED_VARIABLES = (
 """Variables of the user that would change the node. They are set to empty, which counts as unset."""
 
 _ENVIRONMENT_FILE = "unset RABBITMQ_FEATURE_FLAGS FEATURE_FLAGS\n"
-"""Read first by the scripts of the node. An empty variable of this name would disable every feature flag."""
+"""The file that the node's scripts read first. An empty value of these would disable every feature flag."""
 
 
 class RabbitPrograms(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ MAX_NAMED = 5
 """Contradictory tasks that are named."""
 
 _WRITE_AHEAD = b"\x02\x02"
-"""In a database's header: the file is written by way of a write-ahead log."""
+"""The bytes in a database's header that show that the file is written through a write-ahead log."""
 
 _ANOTHER_FILE = "choose another file with --database"
 

@@ -43,7 +43,7 @@ def nearest_existing(path: Path) -> Path:
 
 @contextlib.contextmanager
 def scratch_directory(place: Path) -> Iterator[Path]:
-    """Create a temporary directory with a file in it, and remove it in the end.
+    """Create a temporary directory with a file in it, and remove it afterwards.
 
     Raises:
         OSError: nothing can be written there.

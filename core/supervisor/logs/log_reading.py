@@ -25,7 +25,7 @@ MAX_PARTIAL_LINE = 1024 * 1024
 """Bytes beyond which text without a line break is taken as a line."""
 
 MAX_READ = 4 * 1024 * 1024
-"""Bytes of one file that are read at once. Older ones are skipped, which a line reports."""
+"""Bytes of one file that are read at once. Older ones are skipped, and a line reports that."""
 
 _BLOCK = 256 * 1024
 _MIN_TIME, _MAX_TIME = 86_400.0, 253_370_764_800.0
@@ -155,7 +155,7 @@ def _parse_json(text: str, process: str) -> LogLine | None:
 def _parse_time(text: str) -> float | None:
     """Return seconds since the epoch, or None for a time that can't be parsed or shown.
 
-    A time without a zone is in this machine's.
+    A time without a zone is taken to be in this machine's zone.
     """
     try:
         at = datetime.datetime.fromisoformat(text).timestamp()

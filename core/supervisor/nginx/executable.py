@@ -24,7 +24,7 @@ ACCESS_LOG = Path("logs", "access.log")
 """The log of the connections, relative to the prefix directory."""
 
 PID_FILE = "nginx.pid"
-"""Holds the master's process id, relative to the prefix directory. NGINX writes it once it listens."""
+"""The file with the master's process id, relative to the prefix directory. NGINX writes it once it listens."""
 
 _BOOT_LOG = "logs/boot.log"
 _TIMEOUT = 10.0
@@ -112,7 +112,7 @@ def check(nginx: Path, directory: Path) -> None:
 def command(nginx: Path, directory: Path) -> list[str]:
     """Return the command line that runs NGINX in the foreground.
 
-    Start it as the leader of a new session: when its master is killed, the workers go on and hold the port, so the
+    Start NGINX as the leader of a new session: when the master is killed, the workers go on and hold the port, so the
     whole group must be ended before the next start.
     """
     return [*_base(nginx, directory), "-g", "daemon off;"]

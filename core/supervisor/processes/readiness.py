@@ -35,7 +35,7 @@ class ProbeTarget(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     """This machine's name in the journal."""
     spawned_at: float
-    """Seconds since the epoch. An older record belongs to another process."""
+    """The start time in seconds since the epoch. An older record belongs to another process."""
     identity: ProcessIdentity
     address: Address | None = None
     ready_after: float | None = None

@@ -203,7 +203,7 @@ class Unit:
         if condition.note or self.state is UnitState.READY:
             self._note = condition.note
 
-    # What others read.
+    # What other modules read.
 
     def target(self) -> ProbeTarget | None:
         """Return the target that the monitor watches, or None while there is no process."""
