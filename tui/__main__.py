@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def run(settings: Settings) -> int:
-    """Show the console, serve it to a browser, or dump its view."""
+    """Show the console, serve it to a browser, or dump its view. Returns the exit code."""
     if settings[options.DUMP]:
         return _dump(settings)
     if settings[options.WEB]:
@@ -109,7 +109,7 @@ def _start(settings: Settings) -> None:
 
 
 def _starter(settings: Settings) -> "Start | None":
-    """Return the start that the console runs and shows; None when the system is running as requested."""
+    """Return the function that starts the system, or None when the system is running as requested."""
     from tui import system_start
 
     environment = dict(os.environ)
@@ -174,7 +174,7 @@ def _exit_anyway(code: int) -> None:
 
 
 def _editor() -> list[str]:
-    """Return the command of the person's editor."""
+    """Return the command of the user's editor."""
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
     try:
         return shlex.split(command)
@@ -192,7 +192,7 @@ def _kinds(settings: Settings) -> dict[str, str]:
 
 
 def _log_to_file(settings: Settings) -> Path:
-    """Send the log to a file beside the others: only the console may write to the terminal. Returns its path."""
+    """Write the log to a file, because only the console may write to the terminal. Returns the path of the file."""
     home = Home(settings[config.DIRECTORY])
     home.create()
     from core.supervisor.logs.log_files import open_log

@@ -32,7 +32,7 @@ from tui.system_start import Start
 from tui.translations import Translations
 
 IDLE_SECONDS = 1.0
-"""Seconds without a key after which the console is idle."""
+"""Seconds without input after which the console is idle."""
 
 _log = logging.getLogger("cauce.tui")
 _STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -42,22 +42,23 @@ class Console(App[None]):
     """The console.
 
     Args:
-        source: of the system.
+        source: reads and controls the system.
         tr: translates the texts of the console.
-        tabs: label and factory of each tab, by its id.
+        tabs: the label and the factory of each tab, by its id.
         first: the id of the tab to open.
-        theme: its name.
+        theme: the name of the theme.
         compact: whether to draw with less space.
-        encoding: to which the drawing is limited; empty for a terminal that has every glyph.
-        keymap: the person's keys, by the ids of commands.
-        on_change: takes name and value of a choice: theme, density, and at the end what the tabs remember.
-        editor: the command of the person's editor.
+        encoding: the encoding to which the drawing is limited; empty for a terminal that has every glyph.
+        keymap: the user's keys, by the ids of commands.
+        on_change: takes the name and the value of a choice to restore the next time: theme and density when they
+            change, those of the tabs at the end.
+        editor: the command of the user's editor.
         clock: gives the time, in seconds since the epoch.
-        start: starts the system, when the console is to do so at once.
+        start: starts the system as soon as the console is open; None starts nothing.
         on_ready: called once when the console is on the screen.
-        when_idle: called now and then while no key is pressed.
-        on_exit: takes the exit code before the terminal is restored, which may block for ever: when everything is
-            closed, and at once when a signal ends the console.
+        when_idle: called now and then while there is no input.
+        on_exit: takes the exit code before the terminal is restored, which may block for ever. Called when everything
+            is closed, and also at once when a signal ends the console.
     """
 
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
@@ -120,15 +121,15 @@ class Console(App[None]):
         return binding.key if self._glyph_filter.enabled and not shown.isascii() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Return none: the palette shows our commands only."""
+        """Return no commands: the palette shows only our own."""
         return ()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Return the colour that other themes lack: of less important text."""
+        """Return the colour of less important text, which Textual's own themes lack."""
         return {"dim": "#84959e"}
 
     def on_mount(self) -> None:
-        """Start, or exit when a signal came before."""
+        """Prepare the console, or exit when a signal has already come."""
         self._event_loop = asyncio.get_running_loop()
         if self._signal_exit_code:
             self.call_after_refresh(self.exit, return_code=self._signal_exit_code)
@@ -150,7 +151,7 @@ class Console(App[None]):
             self._when_idle()
 
     def on_unmount(self) -> None:
-        """Store what the tabs remember."""
+        """Store the choices of the tabs, and call `on_exit`."""
         for name, value in self._main.remembered.items():
             self._changed(name, value)
         if self._on_exit is not None:
@@ -158,7 +159,7 @@ class Console(App[None]):
 
     @on(EditRequested)
     def _edit(self, event: EditRequested) -> None:
-        """Lend the terminal to the person's editor, and take the edited text."""
+        """Suspend the console while the user's editor runs, and take the edited text."""
         if not self._editor:
             self._main.show_notification(self.tr("Set $EDITOR to your editor."), trouble=True)
             return
@@ -167,7 +168,7 @@ class Console(App[None]):
             file.write_text(event.text, "utf-8")
             try:
                 with self.suspend():
-                    code = subprocess.run([*self._editor, str(file)], check=False).returncode  # noqa: S603 - the person's own choice
+                    code = subprocess.run([*self._editor, str(file)], check=False).returncode  # noqa: S603 - the user's own choice
                 text = file.read_text("utf-8").removesuffix("\n")
             except (OSError, UnicodeDecodeError, SuspendNotSupported) as error:
                 self._main.show_notification(f"{self._editor[0]}: {error}", trouble=True)
@@ -176,7 +177,7 @@ class Console(App[None]):
             event.done(text)
 
     def _fatal_error(self) -> None:
-        """End after a fault, and log it. Textual would print it with the values of all variables."""
+        """Log a fault and end the console. Textual would print the fault with the values of all variables."""
         _log.error("the console broke down", exc_info=True)
         self._close_messages_no_wait()
 
@@ -184,7 +185,7 @@ class Console(App[None]):
     def stopped_by_signals(self) -> Iterator[None]:
         """Restore the terminal when a signal ends the console.
 
-        The handlers are not the event loop's, which a terminal that accepts no more output may block.
+        The event loop does not run the handlers: a terminal that accepts no more output may block it.
         """
         former_handlers = {number: signal.signal(number, self._stop_by_signal) for number in _STOP_SIGNALS}
         try:

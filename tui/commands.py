@@ -31,7 +31,7 @@ class Scope(enum.StrEnum):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that a person can give."""
+    """A command of the console."""
 
     id: str
     """The name by which `cauce.toml` assigns another key."""
@@ -39,17 +39,17 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """One or several keys, separated by commas."""
     label: str
-    """A word or two."""
+    """The name of the command in the footer and the palette: a word or two."""
     help: str
-    """A sentence."""
+    """One sentence that describes the effect."""
     action: str
-    """The method and its arguments."""
+    """The name of the method, with its arguments."""
     changes_system: bool = False
     """Whether it changes the system, or prepares a change: a read-only console lacks it."""
     footer: bool = False
     """Whether the footer shows it."""
     line: str = ""
-    """The command line that does the same."""
+    """The shell command that does the same; empty when there is none."""
 
     @property
     def binding(self) -> Binding:
@@ -593,11 +593,11 @@ def bindings(commands: Iterable[Command]) -> list[BindingType]:
 
 
 def keymap(wanted: Mapping[str, object], file: str) -> dict[str, str]:
-    """Check the person's keys. Returns them by the ids of commands.
+    """Check the user's keys. Returns them by the ids of commands.
 
     Args:
-        wanted: from the settings file.
-        file: its name.
+        wanted: the keys in the settings file, by the ids of commands.
+        file: the name of the settings file.
 
     Raises:
         ConfigurationError: the command is unknown, or the key is invalid; the message names the file and the entry.
@@ -618,7 +618,7 @@ _KEY = re.compile(r"(?:(?:ctrl|shift|alt)\+)*[A-Za-z0-9_]+")
 
 
 def is_allowed(action: str, *, read_only: bool) -> bool:
-    """Return whether an action, the name of a method, is allowed: a read-only console changes nothing."""
+    """Return whether an action method may run. In a read-only console, those that change the system may not."""
     return not (read_only and action in _CHANGING)
 
 

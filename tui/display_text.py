@@ -26,8 +26,8 @@ def sparkline(values: tuple[float, ...], width: int, most: float | None = None) 
     """Draw the last values as bars from zero.
 
     Args:
-        values: the oldest first.
-        width: in characters; each stands for the mean of several values.
+        values: the values, the oldest first.
+        width: the number of characters; each stands for the mean of several values.
         most: the value of a full bar; None takes the largest.
     """
     if width <= 0:

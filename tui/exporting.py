@@ -26,7 +26,7 @@ PROGRESS_TASKS = 500
 """Tasks between two reports of the progress."""
 
 NO_LIMIT = 2**62
-"""More than any journal holds: unlike a table, a file gets all results."""
+"""A number larger than any journal: unlike a table, a file gets all results."""
 
 _COLUMNS = ("number", "id", "kind", "state", "attempts", "worker", "payload", "result", "error", "accepted", "ended")
 _NAME_KEPT = 100
@@ -39,7 +39,7 @@ class Exported(msgspec.Struct, frozen=True):
     written: int
     total: int
     cancelled: bool = False
-    """Whether it was cancelled; no file is left then."""
+    """Whether the export was cancelled, and left no file."""
 
 
 class _Cancelled(Exception):
@@ -61,10 +61,10 @@ def export(
     """Write the tasks that a search matches to a new file. An existing file is not overwritten.
 
     Args:
-        archive: of the journal.
-        search: which tasks.
-        order: in which order.
-        path: of the file: CSV when its name ends in .csv, JSON lines otherwise.
+        archive: the archive to read.
+        search: the search that the tasks match.
+        order: the order of the tasks in the file.
+        path: the file: CSV when its name ends in .csv, JSON lines otherwise.
         on_progress: takes the number of tasks written, now and then.
         cancelled: when set, ends the export and leaves no file.
 
@@ -87,7 +87,7 @@ def export(
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[IO[str]]:
-    """Open a file that gets its name on success, unless the name is taken by then; on failure it is removed."""
+    """Open a new file. On success it gets its name, unless the name is taken by then; on failure it is removed."""
     if path.exists():
         raise FileExistsError
     unfinished = path.with_name(f"{path.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.part")

@@ -1,4 +1,4 @@
-"""The lines of a file of any length, and the share of it that was read."""
+"""The lines of a file of any length, and the share of the file that was read."""
 
 import io
 import os
@@ -15,7 +15,7 @@ class FileLines:
     """Reads a file once.
 
     Args:
-        path: of the file.
+        path: the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +25,7 @@ class FileLines:
 
     @property
     def share(self) -> float | None:
-        """The share that was read, between 0 and 1; None when the length is unknown. Any thread may ask."""
+        """The share that was read, between 0 and 1; None when the length is unknown. Any thread may read it."""
         return min(1.0, self._read / self._size) if self._size else None
 
     def __iter__(self) -> Iterator[str]:

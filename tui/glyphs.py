@@ -14,7 +14,7 @@ from textual.filter import LineFilter
 AUTO, UNICODE, ASCII = "auto", "unicode", "ascii"
 _LIMITED_TERMINALS = frozenset({"", "linux", "dumb", "ansi", "unknown", "cons25", "wsvt25", "sun"})
 _WESTERN = "latin-1"
-"""What a limited terminal has beside ASCII when it takes UTF-8: the letters of western Europe."""
+"""The encoding for a limited terminal that takes UTF-8: besides ASCII, it has the characters of western Europe."""
 
 
 def encoding_for(wanted: str, encoding: str | None, terminal: str) -> str:
@@ -22,8 +22,8 @@ def encoding_for(wanted: str, encoding: str | None, terminal: str) -> str:
 
     Args:
         wanted: `auto`, `unicode` or `ascii`.
-        encoding: of the output to the terminal.
-        terminal: its name, from `TERM`.
+        encoding: the encoding of the output to the terminal.
+        terminal: the name of the terminal, from `TERM`.
     """
     universal = _is_universal(encoding)
     limited = terminal in _LIMITED_TERMINALS or terminal.startswith("vt")
@@ -102,7 +102,8 @@ class GlyphFilter(LineFilter):
     Keep one instance: Textual caches lines by the filters that were applied.
 
     Args:
-        encoding: whose characters stay; those without a replacement become question marks. Empty disables the filter.
+        encoding: the encoding of the terminal; empty disables the filter. Characters that have no replacement and are
+            not in the encoding become question marks.
     """
 
     def __init__(self, encoding: str = "") -> None:

@@ -40,7 +40,7 @@ class ScreenCall(Message):
 
 
 class Notify(Protocol):
-    """Shows a notification to the person."""
+    """Shows a notification to the user."""
 
     def __call__(self, text: str, *, trouble: bool = False) -> None:
         """Show the text, as an error when it is trouble."""
@@ -50,7 +50,7 @@ class Job(Generic[T]):
     """Work in a thread of its own, which starts at once.
 
     Args:
-        name: of the thread.
+        name: the name of the thread.
         post: posts a message to the screen, from any thread.
         work: runs in the thread.
         on_done: takes the result, in the screen's thread.
@@ -82,7 +82,7 @@ class Job(Generic[T]):
         except CauceError as error:
             reason = str(error)
             self._post(ScreenCall(lambda: self._on_failed(reason)))
-        except Exception as error:  # noqa: BLE001 - the person waits for an answer, whatever went wrong
+        except Exception as error:  # noqa: BLE001 - the user waits for an answer, whatever went wrong
             _log.exception("%s failed", threading.current_thread().name)
             fault = f"{type(error).__name__}: {error}"
             self._post(ScreenCall(lambda: self._on_failed(fault)))
@@ -94,7 +94,7 @@ class ProgressReporter:
     """Reports a job's progress to the screen's thread, once an interval at most. It is called in the job's thread.
 
     Args:
-        total: number of tasks; None when it is unknown.
+        total: the number of tasks; None when it is unknown.
         on_progress: takes the progress, in the screen's thread.
         call_in_screen: makes a call in the screen's thread.
         share: gives the share that is done, between 0 and 1, when it is known although the total is not.
@@ -133,14 +133,14 @@ class _Running:
 
 
 class Jobs:
-    """The jobs of one screen. It belongs to the screen's thread; only what it is given runs in others.
+    """The jobs of one screen. It belongs to the screen's thread; only the work of the jobs runs in others.
 
     Args:
         tr: translates the texts of the console.
         post: posts a message to the screen, from any thread.
-        notify: shows a notification to the person.
-        refresh: has the system looked at again, after a job.
-        show_progress: shows the progress of the cancellable jobs; an empty text when there is none.
+        notify: shows a notification to the user.
+        refresh: requests a new view of the system, after a job.
+        show_progress: shows the progress of the cancellable jobs, an empty text when there is none.
     """
 
     def __init__(
@@ -170,11 +170,11 @@ class Jobs:
         """Start a job.
 
         Args:
-            name: of the thread.
+            name: the name of the thread.
             work: runs in the thread.
             on_done: takes the result.
             on_failed: takes the reason of a failure; by default it is shown as a notification.
-            refresh: whether to look at the system again afterwards.
+            refresh: whether to request a new view afterwards.
         """
 
         def done(result: T) -> None:
@@ -202,7 +202,7 @@ class Jobs:
         """Start a long job, unless one of the same name is running.
 
         Args:
-            name: of this kind of job.
+            name: the name of this kind of job.
             work: runs in the thread, and ends early when the event is set.
             on_done: takes the result, and whether the job was cancelled.
             on_failed: takes the reason of a failure; by default it is shown as a notification.
@@ -257,7 +257,7 @@ class Jobs:
         self._show_progress(" · ".join(job.progress for job in self._running.values() if job.progress))
 
     def cancel_last(self) -> None:
-        """Cancel the job that was started last; what it has done stays done."""
+        """Cancel the job that was started last. What it has done stays done."""
         for job in reversed(self._running.values()):
             if not job.cancelled.is_set():
                 job.cancelled.set()
@@ -266,7 +266,7 @@ class Jobs:
         self._notify(self._tr("There is nothing to cancel."))
 
     def cancel_all(self) -> None:
-        """Cancel all jobs and let them clean up: the console is being left."""
+        """Cancel all jobs and let them clean up, before the console ends."""
         for job in self._running.values():
             job.cancelled.set()
         deadline = time.monotonic() + CLEANUP_TIMEOUT

@@ -21,13 +21,13 @@ RETRY_INTERVAL = 1.0
 
 
 class LogBatch(msgspec.Struct, frozen=True):
-    """Log lines."""
+    """Log lines that were read at the same time."""
 
     number: int
-    """Of the choice of processes that they belong to."""
+    """The number of the choice of processes that they belong to."""
     lines: tuple[LogLine, ...]
     anew: bool
-    """Whether they are the first of a choice and replace the lines shown."""
+    """Whether they are the first of a choice, which replace the lines shown."""
     trouble: str = ""
 
 
@@ -35,7 +35,7 @@ class LogFeed:
     """The thread that reads the logs.
 
     Args:
-        home: of the data directory.
+        home: the paths of the data directory.
         hand_over: takes the lines; called from the thread.
     """
 

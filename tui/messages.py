@@ -1,4 +1,4 @@
-"""The messages of the tabs and widgets to the screen. They only ask: the screen is the one place that acts."""
+"""The messages to the screen. Tabs and widgets only ask: the screen is the one place that acts."""
 
 from collections.abc import Callable, Sequence
 
@@ -83,7 +83,7 @@ class SubmitRequested(Message):
 
 
 class BulkSubmitRequested(Message):
-    """The form asks to submit each line as a task: of the text, or of a file that the person will name."""
+    """The form asks to submit each line of the text as a task; without a text, of a file that the user will name."""
 
     def __init__(self, task: NewSubmission, *, text: str | None = None, as_text: bool = False) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class LoadRequested(Message):
 
 
 class EditRequested(Message):
-    """The form asks to edit a text in the person's editor."""
+    """The form asks to edit a text in the user's editor."""
 
     def __init__(self, text: str, done: Callable[[str], None]) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class BulkActionRequested(Message):
         self.action = action
         self.seqs = seqs
         self.matching = matching
-        """How many tasks the filter matches."""
+        """The number of tasks that the filter matches."""
 
 
 class UndoRequested(Message):
@@ -163,7 +163,7 @@ class CopyRequested(Message):
 
 
 class WorkerSelected(Message):
-    """The person has selected a worker, whose results are to be shown; empty for all workers."""
+    """The user has selected a worker to see its results; an empty name means all workers."""
 
     def __init__(self, name: str) -> None:
         super().__init__()

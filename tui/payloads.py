@@ -1,4 +1,4 @@
-"""Payloads and tasks from the text that a person has written. Pure."""
+"""Payloads and tasks from the text that a user has written. Pure."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ MAX_LINE = 1024 * 1024
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of the form."""
+    """The contents of the fields of the form."""
 
     kind: str = ""
     payload: str = ""
@@ -21,7 +21,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     delay: str = ""
     retries: str = ""
     as_text: bool = False
-    """Whether the payload is a text even if it is JSON."""
+    """Whether the payload is sent as a text even if it is JSON."""
 
 
 class DraftError(ValueError):
@@ -29,7 +29,7 @@ class DraftError(ValueError):
 
 
 def payload_of(text: str, *, as_text: bool) -> tuple[Json, bool]:
-    """Return the payload and whether it is JSON."""
+    """Return the payload that a text stands for, and whether the text was read as JSON."""
     if as_text:
         return text, False
     try:
@@ -66,7 +66,7 @@ def task_of(draft: Draft, tr: Translations) -> NewSubmission:
 
 
 def tasks_of_lines(lines: Iterator[str], draft: NewSubmission, *, as_text: bool) -> Iterator[NewSubmission]:
-    """Make a task for each line that is not blank. Its id is the draft's id and the number of the line."""
+    """Make a task for each line that is not blank. Its id is the draft's, if any, and the line number."""
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if text.strip():

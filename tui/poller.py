@@ -1,7 +1,6 @@
 """The poller: a thread that builds views of the system and hands them over.
 
-It builds no view before the screen has requested the next one: when the screen is late, views are skipped and none
-queue up.
+It builds no view before the screen has requested it: when the screen is late, views are skipped, and none queue up.
 """
 
 import logging
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from tui.view import View
 
 IDLE_FACTOR = 2
-"""How many intervals pass between two views while no task moves."""
+"""Intervals between two views while no task moves."""
 
 _log = logging.getLogger("cauce.tui")
 
@@ -49,15 +48,15 @@ class Poller:
         self._thread.start()
 
     def look_now(self) -> None:
-        """Build a view now: something has just been done."""
+        """Build a view now, because something has just been done."""
         self._wake.set()
 
     def request_next(self) -> None:
-        """Allow the next view: the last one has been received."""
+        """Allow the next view, because the last one has been received."""
         self._next_requested.set()
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End the thread. Wait at most `timeout` seconds for a view that is being built."""
+        """End the thread. Waits at most `timeout` seconds for a view that is being built."""
         self._stopping = True
         self._next_requested.set()
         self._wake.set()
@@ -94,5 +93,5 @@ class Poller:
 
 
 def interval_factor(former: View | None, view: View) -> int:
-    """Return how many intervals pass until the next view: more while no task moves."""
+    """Return the number of intervals until the next view: more while no task moves."""
     return IDLE_FACTOR if former is not None and view.ledger == former.ledger else 1

@@ -1,4 +1,4 @@
-"""The person's choices that are restored the next time: theme, density, tab. They are state, not settings."""
+"""The user's choices that are restored the next time: theme, density, tab. They are state, not settings."""
 
 import contextlib
 import os

@@ -22,8 +22,8 @@ class ProcessActions:
     """Runs the actions on processes.
 
     Args:
-        screen: that holds these actions.
-        jobs: of the screen.
+        screen: the screen that holds these actions.
+        jobs: the jobs of the screen.
         show_start: shows the progress of a start of the system.
         leave: ends the console.
     """
@@ -118,7 +118,7 @@ class ProcessActions:
                 on_failed(self._tr("It ended before it was ready."))
                 return
             self._is_starting = False
-            # The header shows that the system is ready; a notification would only cover what is done next.
+            # The header shows that the system is ready; a notification would only cover a part of the screen.
             self._show_start(StartView())
 
         def on_failed(reason: str) -> None:
@@ -132,7 +132,7 @@ class ProcessActions:
             self._show_start(start)
 
     def stop_system(self) -> None:
-        """Stop the whole system, when the person confirms it."""
+        """Stop the whole system, when the user confirms it."""
         control = self._screen.require_control()
         if control is None:
             return
@@ -151,7 +151,7 @@ class ProcessActions:
         self._jobs.start("down", lambda: control.down(STOP_TIMEOUT), on_done)
 
     def ask_to_leave(self) -> None:
-        """Ask what becomes of the running system, and leave the console."""
+        """Ask whether to stop the running system too, and leave the console unless the user stays."""
         control, report = self._screen.require_control(), self._screen.view.report
         if control is None or report is None:
             return

@@ -1,4 +1,4 @@
-"""The screen: the one place that handles the messages of the tabs and hands them what they show."""
+"""The screen: the one place that handles the messages of the tabs, and gives the tabs what they show."""
 
 import logging
 import time
@@ -51,7 +51,7 @@ COLLECT_DELAY = 0.1
 """Seconds from the closing of a dialog to the garbage collection: the screen has been drawn by then."""
 
 NOTIFICATION_SECONDS, TROUBLE_SECONDS = 4, 8
-"""How long a notification is shown."""
+"""Seconds for which a notification is shown, and one of trouble."""
 
 _log = logging.getLogger("cauce.tui")
 TabFactory = Callable[[Translations], Tab]
@@ -62,12 +62,12 @@ class MainScreen(Screen[None]):
     """The main screen: header, ledger, tabs and keys.
 
     Args:
-        source: of the system.
+        source: reads and controls the system.
         tr: translates the texts of the console.
-        tabs: label and factory of each, by its id.
+        tabs: the label and the factory of each tab, by its id.
         first: the id of the tab to open.
         clock: gives the time, in seconds since the epoch.
-        start: starts the system, when the console is to do so at once.
+        start: starts the system as soon as the console is open; None starts nothing.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.GLOBAL)
@@ -152,7 +152,7 @@ class MainScreen(Screen[None]):
 
     @property
     def _is_paused(self) -> bool:
-        """Whether new views, tasks and lines are not shown now."""
+        """Whether the tabs show nothing new now."""
         return self._frozen or self._covered
 
     @property
@@ -251,7 +251,7 @@ class MainScreen(Screen[None]):
         if self._logs is not None:
             self._logs.follow(active.reads_logs and not self._is_paused)
 
-    # What tabs ask to read.
+    # What tabs ask the screen to read.
 
     def _feed(self, name: str) -> TaskFeed:
         feed = self._feeds.get(name)
@@ -313,17 +313,17 @@ class MainScreen(Screen[None]):
         return self._source.control is None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable the commands that change something in a read-only console."""
+        """In a read-only console, disable the commands that change the system."""
         return commands.is_allowed(action, read_only=self.read_only)
 
     def require_control(self) -> SystemControl | None:
-        """Return the control of the system. A read-only console has none: notify the person and return None."""
+        """Return the control of the system. A read-only console has none: notify the user and return None."""
         if self._source.control is None:
             self.show_notification(self.tr("This console is read-only (--read-only)."), trouble=True)
         return self._source.control
 
     def show_dialog(self, dialog: Screen[R], on_result: Callable[[R | None], None]) -> None:
-        """Show a dialog and hand over its result."""
+        """Show a dialog, and pass its result to `on_result`."""
         self.app.push_screen(dialog, on_result)
 
     def show_notification(self, text: str, *, trouble: bool = False) -> None:
@@ -341,7 +341,7 @@ class MainScreen(Screen[None]):
         self._poller.look_now()
 
     def show_submission(self, event: SubmissionEvent) -> None:
-        """Show what has become of a submission."""
+        """Show the progress or the end of a submission."""
         for tab in self._tabs.values():
             self._call_tab(tab, lambda tab: tab.show_submission(event))
 
@@ -358,7 +358,7 @@ class MainScreen(Screen[None]):
         event.stop()
         event.call()
 
-    # What tabs ask to be done.
+    # What tabs ask the screen to do.
 
     @on(SubmitRequested)
     def _submit(self, event: SubmitRequested) -> None:
@@ -445,7 +445,7 @@ class MainScreen(Screen[None]):
         self._process_actions.stop_system()
 
     def action_leave(self) -> None:
-        """Leave the console. Ask first what becomes of the system that runs here."""
+        """Leave the console. Asks first whether to stop the system that runs here."""
         if self.view.report is None or self.read_only:
             self.app.exit()
         else:

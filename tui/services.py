@@ -25,11 +25,11 @@ from tui.view_builder import ViewBuilder
 
 
 class LocalSource:
-    """The system of the directory that the settings name.
+    """Reads and controls the system of the directory that the settings name.
 
     Args:
-        settings: of the console.
-        environment: inherited by the processes that the console starts.
+        settings: the settings of the console.
+        environment: the environment that the processes started by the console inherit.
     """
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
@@ -60,7 +60,7 @@ class LocalSource:
         return JournalTaskFeed(partial(self._journal.open_archive, readonly=True), hand_over, f"tasks-{name}")
 
     def task(self, seq: int) -> Task | None:
-        """Read everything about one task. Its own connection does not wait for a search or a feed."""
+        """Read everything about one task, over its own connection, so that it waits for no search and no feed."""
         with self._journal.open_archive(readonly=True) as archive:
             return archive.task(seq)
 
@@ -81,7 +81,7 @@ class LocalSource:
             return self._settings[config.BROKER]
 
     def _open_gauge(self, report: SystemStatus | None) -> DepthWatch | None:
-        """Return the watch on the depth of the queue of the running system; None when the broker is not known here."""
+        """Return the watch on the depth of the queue, or None when the broker is not known or has no queue yet."""
         for url in dict.fromkeys((self._settings[config.BROKER], LOCAL)):
             try:
                 broker = open_broker(url, self._home.directory)
@@ -92,7 +92,7 @@ class LocalSource:
         return None
 
     def _exists(self, url: str) -> bool:
-        """Return whether the queue exists. To open an embedded queue would create it."""
+        """Return whether the queue exists: opening an embedded queue would create it."""
         if not url.startswith("embedded"):
             return True
         name = url.partition(":")[2] or str(Path(".cauce") / "queue.db")

@@ -1,4 +1,4 @@
-"""The interfaces between the console and the system. Programs pass real ones, tests pass values."""
+"""The interfaces between the console and the system, so that tests need no system."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -30,23 +30,23 @@ class ViewPoller(Protocol):
     """Polls the system, and hands over views."""
 
     def start(self) -> None:
-        """Start."""
+        """Start polling."""
 
     def look_now(self) -> None:
         """Build a view now."""
 
     def request_next(self) -> None:
-        """Allow the next view: the last one has been received."""
+        """Allow the next view, because the last one has been received."""
 
     def stop(self) -> None:
-        """Stop."""
+        """Stop polling."""
 
 
 class TaskFeed(Protocol):
     """Reads the tasks of one table."""
 
     def start(self) -> None:
-        """Start."""
+        """Start reading."""
 
     def search_for(self, search: Search, order: SortOrder) -> int:
         """Replace the search. Returns its number."""
@@ -55,20 +55,20 @@ class TaskFeed(Protocol):
         """Read these rows, and read them again when they change."""
 
     def read_rows_by_id(self, ids: Sequence[str]) -> None:
-        """Do the same by the ids of the tasks."""
+        """Read the rows of the tasks with these ids, and read them again when they change."""
 
     def follow(self, following: bool) -> None:
         """Follow new results, or pause."""
 
     def stop(self) -> None:
-        """Stop."""
+        """Stop reading."""
 
 
 class LogSource(Protocol):
-    """Reads logs."""
+    """Reads the logs of processes."""
 
     def start(self) -> None:
-        """Start."""
+        """Start reading."""
 
     def choose(self, names: Sequence[str] | None) -> int:
         """Read the logs of these processes; None means all. Returns the number of this choice."""
@@ -77,7 +77,7 @@ class LogSource(Protocol):
         """Go on reading, or pause."""
 
     def stop(self) -> None:
-        """Stop."""
+        """Stop reading."""
 
 
 class SystemControl(Protocol):
@@ -106,7 +106,7 @@ class SystemControl(Protocol):
         """Start, stop, restart or kill processes."""
 
     def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
-        """Run this number of servers and workers."""
+        """Run this number of servers and of workers; None leaves a number as it is."""
 
     def apply(
         self, action: BulkAction, seqs: Sequence[int], on_progress: OnProgress, cancelled: threading.Event
@@ -124,7 +124,7 @@ class SystemControl(Protocol):
         """Write the tasks that a search matches to a file."""
 
     def close(self) -> None:
-        """Close connections."""
+        """Close the connections."""
 
 
 class Source(Protocol):
@@ -144,7 +144,7 @@ class Source(Protocol):
         """
 
     def logs(self, hand_over: Callable[[LogBatch], object]) -> LogSource:
-        """Make the source of the logs."""
+        """Make the feed of the logs."""
 
     @property
     def control(self) -> SystemControl | None:

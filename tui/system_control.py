@@ -1,6 +1,6 @@
 """The control of one system: submits tasks, runs processes, retries, discards and exports tasks.
 
-Every call blocks, so that it is made in a thread of its own and never by a widget.
+Every call blocks: jobs make the calls in their threads, and widgets never do.
 """
 
 import getpass
@@ -37,7 +37,7 @@ CONNECT_TIMEOUT = 8.0
 """Seconds to find a server."""
 
 BATCH_SIZE = 1000
-"""Tasks moved in one transaction: between two of them, others can write."""
+"""Tasks moved in one transaction: between two transactions, other processes can write."""
 
 OnProgress = Callable[[int], None]
 """Takes the number of tasks done so far; called from any thread."""
@@ -49,13 +49,13 @@ Operation = Literal["start", "stop", "restart", "kill"]
 
 
 class SubmitResult(msgspec.Struct, frozen=True):
-    """A task was accepted."""
+    """The result of the submission of one task."""
 
     id: str
     state: State
     duplicate: bool
     seconds: float
-    """From the submission to the reply."""
+    """Seconds from the submission to the reply."""
 
 
 class BulkSubmitResult(msgspec.Struct, frozen=True):
@@ -70,17 +70,17 @@ class BulkSubmitResult(msgspec.Struct, frozen=True):
 
 
 class BulkProgress(msgspec.Struct, frozen=True):
-    """How far an operation on many tasks came."""
+    """The progress of an operation on many tasks, when it has ended."""
 
     moved: int
     total: int
     cancelled: bool = False
     trouble: str = ""
-    """Why it could not continue."""
+    """The reason why the operation could not continue; empty when there is none."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether it was completed."""
+        """Whether the operation reached its end."""
         return not self.cancelled and not self.trouble
 
 
@@ -96,13 +96,13 @@ class LocalSystemControl:
     """Controls the system of one directory.
 
     Args:
-        settings: of the console, and of what it starts.
-        environment: inherited by the processes that it starts.
-        journal: of the system.
-        home: of its directory.
-        token: that servers require.
-        servers: their addresses, when the address of the system is unknown.
-        tls: the encryption; None for none.
+        settings: the settings of the console and of the system that it starts.
+        environment: the environment that the processes of the system inherit.
+        journal: the journal of the system.
+        home: the paths of its data directory.
+        token: the token that servers require.
+        servers: the addresses to use when the address of the system is unknown.
+        tls: the encryption of the connections to servers; None for none.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class LocalSystemControl:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close connections."""
+        """Close the connections."""
         with self._lock:
             if self._client is not None:
                 self._client[1].close()
@@ -142,7 +142,7 @@ class LocalSystemControl:
             listen: the address of the system; empty when it is unknown.
 
         Raises:
-            CauceError: it was not accepted.
+            CauceError: the task was not accepted.
         """
         client = self._client_for(listen)
         began = time.perf_counter()
@@ -183,7 +183,7 @@ class LocalSystemControl:
         ending = threading.Event()
 
         def step(accepted: int) -> None:
-            # The load sets `ending` at its end too, so that it can't be the person's event.
+            # The load sets `ending` at its own end too, so it can't be the event that the user sets.
             if cancelled.is_set():
                 ending.set()
             on_progress(accepted)
@@ -244,15 +244,15 @@ class LocalSystemControl:
         """Start, stop, restart or kill processes.
 
         Raises:
-            SupervisorError: it can't be done.
+            SupervisorError: no supervisor runs, or the operation fails.
         """
         return commands.operate(self._home, operation, names)
 
     def scale(self, servers: int | None, workers: int | None) -> SystemStatus:
-        """Run this number of servers and workers.
+        """Run this number of servers and of workers; None leaves a number as it is.
 
         Raises:
-            SupervisorError: it can't be done.
+            SupervisorError: no supervisor runs, or the operation fails.
         """
         return commands.scale(self._home, servers=servers, workers=workers)
 

@@ -14,7 +14,7 @@ from core.supervisor.home import Home
 from core.supervisor.status import Phase, SystemStatus
 
 Start = Callable[[Callable[[SystemStatus], None]], SystemStatus | None]
-"""Starts the system, reports its status repeatedly, and returns when it is ready; None when it ended before."""
+"""Starts the system and reports its status repeatedly. Returns when it is ready, or None when it ended before."""
 
 
 def is_needed(settings: Settings) -> bool:
@@ -45,14 +45,16 @@ def start(
 ) -> SystemStatus | None:
     """Start the system in the background, or wait for a start that is under way.
 
+    Returns the status when the system is ready, or None when it ended before.
+
     Args:
-        settings: of the supervisor.
-        environment: inherited by the supervisor and its processes.
+        settings: the settings of the supervisor.
+        environment: the environment that the supervisor and its processes inherit.
         on_progress: takes the status, repeatedly until the system is ready.
 
     Raises:
         AlreadyRunning: it is running with other settings.
-        SupervisorError: a process can't be started; nothing is left running.
+        SupervisorError: a process can't be started; no process is left running.
     """
     try:
         return launching.up_detached(settings, environment, on_progress)

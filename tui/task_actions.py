@@ -32,11 +32,11 @@ class TaskActions:
     """Runs the actions on tasks.
 
     Args:
-        screen: that holds these actions.
-        jobs: of the screen.
+        screen: the screen that holds these actions.
+        jobs: the jobs of the screen.
         clock: gives the time, in seconds since the epoch.
-        on_submission: takes what becomes of a submission.
-        on_bulk_action_done: called when failed tasks were retried, discarded or restored.
+        on_submission: takes the events of a submission.
+        on_bulk_action_done: called after a retry, a discard or an undo.
     """
 
     def __init__(
@@ -127,12 +127,12 @@ class TaskActions:
     # Retry, discard, undo.
 
     def ask_for_bulk_action(self, action: BulkAction, seqs: Sequence[int], matching: int) -> None:
-        """Retry or discard failed tasks, when the person confirms it.
+        """Retry or discard failed tasks, when the user confirms it.
 
         Args:
-            action: which of the two.
-            seqs: numbers of the tasks.
-            matching: how many tasks the filter matches.
+            action: whether to retry or discard.
+            seqs: the numbers of the tasks.
+            matching: the number of tasks that the filter matches.
         """
         control = self._screen.require_control()
         if control is None or not len(seqs):
@@ -172,7 +172,7 @@ class TaskActions:
         )
 
     def _describe_partial(self, outcome: BulkProgress, text: str) -> str:
-        """Describe how far an operation came that ended early, and why it ended."""
+        """Describe an operation that ended early: how far it came, and why it ended."""
         count, total = formatting.count(outcome.moved), formatting.count(outcome.total)
         came = self._tr(text, count=count, total=total)
         if outcome.cancelled:
@@ -204,7 +204,7 @@ class TaskActions:
         )
 
     def _last_operation(self) -> tuple[int, int] | None:
-        """Return the number and size of the last operation that can be undone. This console's own come first."""
+        """Return the number and size of the last operation that can be undone; those of this console come first."""
         operations = self._screen.view.operations
         undone = {operation.number for operation in operations if operation.undone_at is not None}
         sizes = {result.operation: result.progress.moved for result in self._bulk_results}
@@ -228,9 +228,9 @@ class TaskActions:
         """Ask for a file, and write the tasks that a search finds to it.
 
         Args:
-            search: which tasks.
-            order: in which order.
-            count: how many there are.
+            search: the search that the tasks match.
+            order: the order of the tasks in the file.
+            count: the number of tasks.
         """
         control = self._screen.require_control()
         if control is None:
@@ -259,7 +259,7 @@ class TaskActions:
 
 
 def _expand(name: str) -> Path:
-    """Return the path of a file's name, with the home directory in place of `~`, unless the user has none."""
+    """Return the path of a file, with `~` replaced by the home directory, if the user has one."""
     try:
         return Path(name).expanduser()
     except RuntimeError:

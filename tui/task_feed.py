@@ -26,18 +26,20 @@ FIRST_ROWS = 200
 """Tasks listed at once, before the whole list is read."""
 
 NEW_ROWS = 80
-"""Rows of the first tasks that are read along, so that they can be drawn at once."""
+"""Rows read together with a list, so that the first tasks can be drawn at once."""
 
 FOLLOW_INTERVAL = 0.25
 """Seconds between two checks for new results."""
 
 UNSETTLED_SECONDS = 2.0
-"""Seconds for which the newest results may still change their order: workers store concurrently."""
+"""Seconds for which the order of the newest results may still change, because workers store concurrently."""
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two reads of the visible rows, when the journal has changed."""
 
 RETRY_INTERVAL = 1.0
+"""Seconds between two attempts to open a journal that could not be read."""
+
 
 JOURNAL_CHECK_INTERVAL = 0.1
 """Seconds between two attempts to open a journal that does not exist yet."""
@@ -63,9 +65,9 @@ class TasksListed(msgspec.Struct, frozen=True):
     number: int
     seqs: "array[int]"
     rows: Mapping[int, TaskRow]
-    """The rows that are shown first."""
+    """The rows that are in view first."""
     complete: bool
-    """Whether these are all. Otherwise the whole list follows."""
+    """Whether these are all the tasks; otherwise the whole list follows."""
 
 
 class ListGrown(msgspec.Struct, frozen=True):
@@ -76,7 +78,7 @@ class ListGrown(msgspec.Struct, frozen=True):
     seqs: "array[int]"
     rows: Mapping[int, TaskRow]
     again: frozenset[int] = frozenset()
-    """Those of them that may have ended before and so be listed already."""
+    """Those of `seqs` that may be listed already, because they may have ended before."""
 
 
 class RowsRead(msgspec.Struct, frozen=True):
@@ -104,9 +106,9 @@ class JournalTaskFeed:
     """The thread that reads the tasks of one table.
 
     Args:
-        open_archive: opens the journal, in the thread.
+        open_archive: opens the archive, in the thread.
         hand_over: takes the results; called from the thread.
-        name: of the thread.
+        name: the name of the thread.
     """
 
     def __init__(self, open_archive: OpenArchive, hand_over: Callable[[News], object], name: str) -> None:
@@ -135,7 +137,7 @@ class JournalTaskFeed:
         self._thread.start()
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End the thread, also in the middle of a search."""
+        """End the thread, even in the middle of a search."""
         self._stopping = True
         self._stopped.set()
         self._requests.put(None)
@@ -156,7 +158,7 @@ class JournalTaskFeed:
         self._requests.put(lambda archive: self._read(archive, wanted))
 
     def read_rows_by_id(self, ids: Sequence[str]) -> None:
-        """Do the same by the ids of the tasks."""
+        """Read the rows of the tasks with these ids, and read them again when they change."""
         wanted = tuple(ids)
         self._requests.put(lambda archive: self._read_ids(archive, wanted))
 
@@ -201,14 +203,14 @@ class JournalTaskFeed:
             archive.close()
 
     def _begin(self) -> None:
-        """Restart the current search: the journal may be another one."""
+        """Start the current search again, because the journal may be another one."""
         query, self._listed, self._tail = self._query, None, None
         self._version, self._stale = -1, True
         if query.number:
             self._requests.put(lambda archive: self._list(archive, query))
 
     def _publish_no_journal(self) -> None:
-        """Publish an empty list: there is no journal yet."""
+        """Publish an empty list, because there is no journal yet."""
         self._publish_trouble("")
         query = self._query
         if query.number and query is not self._listed:
@@ -317,7 +319,7 @@ class _Tail(msgspec.Struct, frozen=True):
 
     query: TaskQuery
     horizon: float
-    """The time from which they ended."""
+    """The time at which the earliest of them may have ended."""
     seqs: "array[int]"
 
 
@@ -327,21 +329,21 @@ def _before(search: Search, moment: float) -> Search:
 
 
 def _end_from(found: "array[int]", unsettled: "array[int]") -> "array[int]":
-    """Return the end of a list from its first unsettled task. Tasks that ended since may not be in the list."""
+    """Return the end of a list from its first unsettled task. Those that ended since may not be in the list."""
     known = set(found)
     first = next((seq for seq in unsettled if seq in known), None)
     return array("q") if first is None else found[found.index(first) :]
 
 
 def places_of(seqs: "array[int]", wanted: Collection[int], end: int | None = None) -> list[int]:
-    """Return the places of these numbers among the first `end`, in order. Fast for long lists and no numbers."""
+    """Return the places of the wanted numbers among the first `end`, in order. Fast even for millions of numbers."""
     if not wanted:
         return []
     return list(itertools.compress(itertools.count(), map(wanted.__contains__, itertools.islice(seqs, end))))
 
 
 def without(seqs: "array[int]", places: Sequence[int]) -> "array[int]":
-    """Return the numbers without those at these places, which must be in order."""
+    """Return the numbers without those at these places. The places must be in order."""
     if not places:
         return seqs
     kept = array("q")

@@ -112,7 +112,7 @@ def resolve(name: str, colours: str | None = None) -> str:
     """Return the name of a known theme: the given one, or the default for the colours of the terminal.
 
     Args:
-        name: of the theme; may be empty or unknown.
+        name: the name of a theme; may be empty or unknown.
         colours: Rich's name for the colours of the terminal.
     """
     if any(theme.name == name for theme in THEMES):

@@ -1,4 +1,4 @@
-"""The texts of the console in the language of the person who uses it.
+"""The texts of the console in the language of the user.
 
 The English text in the code is the key. A catalogue, a TOML file in `locales/` named by its language, maps it to
 another language; a text that it lacks is shown in English. `{name}` in a text is filled in when it is shown. When one
@@ -19,7 +19,7 @@ class Translations:
     """The texts of one language.
 
     Args:
-        language: its two-letter code.
+        language: the two-letter code of the language.
         catalogue: translations by English text.
     """
 
@@ -48,11 +48,11 @@ def translations_for(wanted: str, environment: Mapping[str, str]) -> Translation
     """Return the texts of a language.
 
     Args:
-        wanted: the two-letter code; empty for the language of the environment.
-        environment: of the process.
+        wanted: the two-letter code of the language; empty for the language of the environment.
+        environment: the environment of the process.
 
     Raises:
-        ConfigurationError: there is no catalogue of the language.
+        ConfigurationError: there is no catalogue for the language.
     """
     known = languages()
     if wanted and wanted not in known:

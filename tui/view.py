@@ -1,6 +1,6 @@
 """The view: everything that the console shows of one moment, as one value. Widgets are functions of it.
 
-The poller's thread builds it. It knows nothing of widgets.
+The poller's thread builds it. This module knows nothing of widgets.
 """
 
 import enum
@@ -17,7 +17,7 @@ from core.repository.archive import OperationRecord
 from core.supervisor.status import Phase, SystemStatus, UnitStatus
 
 CHART_SECONDS = 300
-"""Seconds that the charts cover."""
+"""Seconds that the chart covers."""
 
 
 class Health(enum.StrEnum):
@@ -29,7 +29,7 @@ class Health(enum.StrEnum):
     TROUBLED = "trouble"
     STOPPING = "stopping"
     UNKNOWN = "looking"
-    """No view was built yet."""
+    """No view has been built yet."""
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks in each of the last seconds, the oldest first."""
     delays: Delays | None = None
     part: UnitStatus | None = None
-    """Its status, when the local supervisor runs it."""
+    """The status of the process, when the local supervisor runs it."""
 
 
 class StartView(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class StartView(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[UnitStatus, ...] = ()
     """The processes, as far as they are known."""
     trouble: str = ""
-    """Why it failed."""
+    """The reason why the start failed; empty otherwise."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +63,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     workers: tuple[WorkerRow, ...] = ()
     servers: tuple[WorkerRow, ...] = ()
     delays: Delays | None = None
-    """Of all workers together."""
+    """The delays of all workers together."""
     report: SystemStatus | None = None
     """None when no supervisor runs in this directory."""
     supervisor_trouble: str = ""
-    """Why the supervisor does not reply."""
+    """The reason why the supervisor does not reply; empty otherwise."""
     broker: str = ""
     """The address of the broker, without a password."""
     directory: str = ""
@@ -75,7 +75,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     kinds: tuple[str, ...] = ()
     """Kinds of task that were submitted recently."""
     operations: tuple[OperationRecord, ...] = ()
-    """Recent retries and discards, the last first."""
+    """The recent retries and discards, the last first."""
     lacks: str = ""
     """What the journal lacks because an older version wrote it."""
 
@@ -99,7 +99,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alive(self) -> bool:
-        """Whether any server or worker is alive, started by any supervisor."""
+        """Whether any server or worker is alive, whichever supervisor started it."""
         return any(process.presence not in _GONE for process in self.snapshot.processes)
 
     @property
@@ -115,7 +115,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What is wrong, and what the journal lacks, in sentences."""
+        """Sentences about what is wrong, and what the journal lacks."""
         return (*self._system_troubles, self.lacks) if self.lacks else self._system_troubles
 
     @property
@@ -154,10 +154,10 @@ def rows_of(
     """Combine what is known of each process of a role.
 
     Args:
-        snapshot: the processes.
-        role: of the processes.
-        histories: rates by process number.
-        delays: by worker's name.
+        snapshot: the snapshot that has the processes.
+        role: the role of the processes.
+        histories: the rates by the number of the process.
+        delays: the delays by the name of the worker.
         report: the status of the local system.
     """
     # By the name too: a process on another machine may have the same PID.

@@ -1,6 +1,6 @@
 """Builds views of one system from the journal, the depth of the queue and the supervisor's status.
 
-It belongs to one thread, and only reads.
+A builder belongs to one thread, and only reads.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,17 +32,17 @@ KINDS_INTERVAL = 5.0
 """Seconds between two reads of the kinds of task, which hardly change."""
 
 OpenGauge = Callable[[SystemStatus | None], DepthWatch | None]
-"""Opens the watch on the depth of the queue of the running system; gives None when the depth can't be known."""
+"""Opens the watch on the depth of the queue of the running system; gives None when the depth can't be read."""
 
 
 class ViewBuilder(Closeable):
     """Builds the views of the system of one directory.
 
     Args:
-        journal: of the system.
-        home: of its directory.
+        journal: the journal of the system.
+        home: the paths of its data directory.
         open_gauge: opens the watch on the depth of the queue.
-        broker: the address to show when no supervisor is running.
+        broker: the address of the broker to show when no supervisor is running.
         broker_timeout: seconds to wait for the first reply of the broker.
     """
 
@@ -65,8 +65,8 @@ class ViewBuilder(Closeable):
         """Build the view of this moment.
 
         Args:
-            now: the monotonic time.
-            wall: seconds since the epoch.
+            now: the monotonic time, in seconds.
+            wall: the time, in seconds since the epoch.
         """
         self._number += 1
         report, trouble = self._ask_supervisor()
@@ -100,7 +100,7 @@ class ViewBuilder(Closeable):
         )
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the journal and the watch on the queue."""
         self._observer.close()
         self._close_reader()
         if self._gauge is not None:
@@ -114,7 +114,7 @@ class ViewBuilder(Closeable):
             return None, str(error)
 
     def _watch_queue(self, report: SystemStatus | None) -> DepthWatch | None:
-        """Return the watch on the queue of the running system. Another broker gets a new one."""
+        """Return the watch on the queue of the running system. It is replaced when the broker is another."""
         broker = report.broker if report else self._broker
         # A queue that did not exist may exist by now.
         if broker != self._gauge_broker or self._gauge is None:
@@ -143,7 +143,7 @@ class ViewBuilder(Closeable):
 
 
 class _JournalContents(msgspec.Struct, frozen=True):
-    """What a view reads of the journal beside the observer; empty when the journal can't be read."""
+    """What a view needs of the journal besides the snapshot; empty when the journal can't be read."""
 
     samples: Sequence[Sample] = ()
     timings: Sequence[Timing] = ()
@@ -181,5 +181,5 @@ class _JournalReader(Closeable):
 
 
 def _short(path: Path, directory: Path) -> str:
-    """Return the name of a file, as a path when it is in another directory."""
+    """Return the name of a file, or its path when it is in another directory."""
     return path.name if path.parent.resolve() == directory else str(path)

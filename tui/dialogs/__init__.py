@@ -1,1 +1,1 @@
-"""Questions and sheets that lie over the tabs. They give back a value, and do nothing themselves."""
+"""Dialogs over the tabs: questions and sheets of text. They return a value, and change nothing themselves."""

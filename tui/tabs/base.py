@@ -36,12 +36,12 @@ class Tab(Vertical):
         self.view = EMPTY
 
     def on_mount(self) -> None:
-        """Tell the panels whether the console is read-only."""
+        """Pass `read_only` on to the panels."""
         for panel in self.query(Panel):
             panel.read_only = self.read_only
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable the commands that change something in a read-only console."""
+        """In a read-only console, disable the commands that change the system."""
         return commands.is_allowed(action, read_only=self.read_only)
 
     def show(self, view: View) -> None:

@@ -10,7 +10,7 @@ from tui.widgets.panel import Panel
 
 
 class DiagramTab(Tab):
-    """The diagram in a panel."""
+    """A tab with the diagram in a panel."""
 
     def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(tr, id=id)
@@ -26,7 +26,7 @@ class DiagramTab(Tab):
 
     @property
     def first_focus(self) -> Panel:
-        """The panel: with a focus, the global keys work."""
+        """The panel: the global keys work only when a widget has the focus."""
         return self.query_one("#picture", Panel)
 
     def show(self, view: View) -> None:

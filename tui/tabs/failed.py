@@ -19,7 +19,7 @@ FEED = "failed"
 
 
 class Failures(TaskBrowser, inherit_bindings=False):
-    """The failed tasks, which can be marked, retried and discarded."""
+    """The panel of the failed tasks, which can be marked, retried and discarded."""
 
     BINDINGS: ClassVar = commands.bindings(commands.FAILED)
 
@@ -59,7 +59,7 @@ class Failures(TaskBrowser, inherit_bindings=False):
 
 
 class FailedTab(Tab):
-    """The failed tasks."""
+    """A tab with the panel of the failed tasks."""
 
     feeds = (FEED,)
 

@@ -23,7 +23,7 @@ FEED = "results"
 
 
 class MonitorTab(Tab):
-    """Workers above, results below.
+    """A tab with the workers above and the results below.
 
     Args:
         tr: The translations.
@@ -85,7 +85,7 @@ class MonitorTab(Tab):
 
     @on(WorkerSelected)
     def _show_results_of(self, event: WorkerSelected) -> None:
-        """Show the results of a worker, the slowest first, so that the next Enter shows why."""
+        """Show the results of a worker, the slowest first, so that the next Enter opens the slowest."""
         event.stop()
         if event.name:
             quoted = f'"{event.name}"' if " " in event.name else event.name

@@ -14,7 +14,7 @@ from tui.widgets.process_panel import ProcessPanel
 
 
 class ProcessesTab(Tab):
-    """Processes above, logs below."""
+    """A tab with the processes above and their logs below."""
 
     reads_logs = True
 

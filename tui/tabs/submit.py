@@ -39,7 +39,7 @@ FEED = "submitted"
 
 
 class SubmitTab(Tab):
-    """The form, the progress of a long submission, and the tasks that were submitted."""
+    """A tab with the form, the progress of a long submission, and the tasks that were submitted."""
 
     BINDINGS: ClassVar = commands.bindings(commands.SUBMIT)
     feeds = (FEED,)
@@ -73,7 +73,7 @@ class SubmitTab(Tab):
         return self._form.payload
 
     def show(self, view: View) -> None:
-        """Offer the kinds that were submitted of late, by any client."""
+        """Offer the kinds that any client has submitted recently."""
         super().show(view)
         self._form.add_kinds(view.kinds)
 
@@ -196,7 +196,7 @@ class SubmitTab(Tab):
             self.post_message(LoadRequested(task))
 
     def action_edit(self) -> None:
-        """Edit the payload in the user's own editor."""
+        """Edit the payload in the user's editor."""
         self.post_message(EditRequested(self._form.payload.text, self._edited))
 
     def _edited(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The driver of a console in a browser: Textual's own, but the console ends when the server that reads it has gone."""
+"""The driver of a console in a browser: Textual's own, but the console ends when the server that reads it is gone."""
 
 import os
 from functools import partial
@@ -9,7 +9,7 @@ from textual.drivers.web_driver import WebDriver
 
 
 class ServedDriver(WebDriver):
-    """Writes to one pipe, and reads keys from another.
+    """Draws the console to one pipe, and reads keys from another.
 
     Args:
         app: the console.

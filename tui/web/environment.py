@@ -5,15 +5,15 @@ from collections.abc import Collection, Mapping
 from core.config import Option, Settings
 
 DRIVER = "tui.web.driver:ServedDriver"
-"""Draws a console that is shown in a browser."""
+"""The driver of a console that is shown in a browser."""
 
 
 def environment_for(settings: Settings, off: Collection[Option[bool]] = ()) -> dict[str, str]:
-    """Return the environment that gives a console these settings. Flags would show passwords to all local users.
+    """Return the environment that gives a console these settings. Flags would show passwords to other local users.
 
     Args:
-        settings: of the program that serves.
-        off: switches that the consoles must not take over.
+        settings: the settings of the program that serves.
+        off: the switches that are off in the consoles.
     """
     environment = {"CAUCE_CONFIG": settings.file} if settings.file else {}
     for option in settings.options:

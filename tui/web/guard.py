@@ -49,12 +49,12 @@ class Guard:
     """Decides which requests are admitted.
 
     Args:
-        port: where the console is served.
+        port: the port on which the console is served.
 
     Attributes:
-        token: admits one request.
-        cookie_name: of the cookie that admits all others.
-        cookie: its value.
+        token: the token that admits one request.
+        cookie_name: the name of the cookie that admits all other requests.
+        cookie: the value of the cookie.
     """
 
     def __init__(self, port: int) -> None:
@@ -97,5 +97,5 @@ class Guard:
 
 
 def _are_equal(given: str, expected: str) -> bool:
-    """Compare in constant time."""
+    """Compare two secrets in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

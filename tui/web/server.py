@@ -1,7 +1,7 @@
 """The HTTP server of the console in a browser: textual-serve behind our guard.
 
 Only this module imports textual-serve and aiohttp. The library talks to the browser and to each console. We replace its
-page, which loads a font from another host, and its shell, through which it starts consoles. It prints nothing.
+page, which loads a font from another host, and its shell, through which it starts consoles. We let it print nothing.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ END_TIMEOUT = 5.0
 """Seconds that a console has to end when it is asked to."""
 
 MAX_SIDE = 1000
-"""Most columns or rows of a console."""
+"""The largest number of columns or rows of a console."""
 
 _MAX_ERROR_BYTES = 4096
 _PAGES = Path(__file__).parent / "pages"
@@ -51,8 +51,8 @@ class ServedConsole(AppService):
     """The process of the console of one browser tab.
 
     Args:
-        command: starts it.
-        environment: of the process, on top of our own.
+        command: the command that starts the process.
+        environment: the variables that the process gets besides our own.
         downloads: brings files to the browser.
         browser: the websocket of the tab.
     """
@@ -89,7 +89,7 @@ class ServedConsole(AppService):
         assert process.stderr is not None
         self._process, self._stdin = process, process.stdin
         self._error_log = asyncio.create_task(_log_last_line(process.stderr))
-        # The library would copy the process's errors to our terminal, unfiltered.
+        # The library would copy the process's standard error to our terminal, unfiltered.
         process.stderr = asyncio.StreamReader()
         process.stderr.feed_eof()
         return process
@@ -141,7 +141,7 @@ class ServedConsole(AppService):
 
 
 async def _log_last_line(stream: asyncio.StreamReader) -> None:
-    """Log the last line that a console writes to its errors; the log escapes control characters.
+    """Log the last line that a console writes to its standard error. The log escapes control characters.
 
     The lines before may be a traceback with the values of variables, which do not belong on a terminal.
     """
@@ -157,10 +157,10 @@ class ConsoleServer(Server):
     """Serves a console to each browser tab that the guard admits.
 
     Args:
-        command: starts the console of one tab.
+        command: the command that starts the console of one tab.
         guard: decides which requests are admitted.
-        address: where it listens.
-        environment: of the consoles, on top of our own.
+        address: the address of the listening socket.
+        environment: the variables that the consoles get besides our own.
     """
 
     def __init__(self, command: Sequence[str], guard: Guard, address: Address, environment: Mapping[str, str]) -> None:
@@ -227,7 +227,7 @@ class ConsoleServer(Server):
         """Do nothing: the library would print here."""
 
     async def on_shutdown(self, app: web.Application) -> None:
-        """End every console, and so every websocket."""
+        """End every console, which closes every websocket."""
         await asyncio.gather(*(console.end() for console in self._consoles))
 
     @web.middleware
@@ -240,7 +240,7 @@ class ConsoleServer(Server):
             return web.Response(status=403, text=REFUSAL)
         if decision is GuardDecision.ADMIT:
             return await handler(request)
-        # A page that reloads itself, instead of a redirect: a browser does not send a strict cookie along a navigation
+        # A page that reloads itself, instead of a redirect: a browser sends no strict cookie with a navigation
         # that a link of another site has started.
         welcome = web.Response(text=_WELCOME, content_type="text/html")
         welcome.set_cookie(self._guard.cookie_name, self._guard.cookie, path="/", httponly=True, samesite="Strict")

@@ -16,7 +16,7 @@ from core.signals import on_stop
 from tui.web.guard import Guard
 
 COMMAND = child_programs.command("tui")
-"""Starts the console of one browser tab."""
+"""The command that starts the console of one browser tab."""
 
 _LIBRARY = "textual_serve"
 
@@ -65,10 +65,10 @@ def serve(
     """Serve the console until Ctrl-C or another stop signal, then end all consoles; a second signal kills them.
 
     Args:
-        address: where to listen; port 0 takes a free one.
-        environment: of the consoles, on top of our own.
+        address: the address to listen on; port 0 takes a free one.
+        environment: the variables that the consoles get besides our own.
         on_listening: takes the address for the browser, with its token, once it can be opened.
-        command: starts the console of one browser tab.
+        command: the command that starts the console of one browser tab.
 
     Raises:
         ConfigurationError: the library is missing, or the address can't be used.

@@ -1,4 +1,4 @@
-"""The log of one process, or of all in the order of time: coloured, filtered, searched, followed to the end."""
+"""The log of one process, or of all in the order of time. It can be filtered, searched and followed."""
 
 from collections import deque
 from typing import ClassVar
@@ -35,7 +35,7 @@ _NAMES = {
 _LEVELS = (Level.DEBUG, Level.WARNING, Level.ERROR)
 MAX_LINE_LENGTH = 2000
 MAX_COPIED = 2000
-"""Lines that are copied, the last ones."""
+"""The number of lines that are copied, counted from the end."""
 
 
 class LogPanel(Panel):
@@ -72,7 +72,7 @@ class LogPanel(Panel):
         self._update_title()
 
     def show_log_of(self, name: str) -> None:
-        """Clear the panel for the log of another process; of all when empty."""
+        """Clear the panel for the log of another process, or for all logs when the name is empty."""
         self._process = name
         self._lines.clear()
         self.text.show([])

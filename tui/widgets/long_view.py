@@ -1,4 +1,4 @@
-"""The base of widgets that show a part of something long, which may grow all the time."""
+"""The base of widgets that show a part of a long content, which may grow all the time."""
 
 from textual.geometry import Size
 from textual.scroll_view import ScrollView

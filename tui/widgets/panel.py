@@ -14,7 +14,7 @@ class Panel(Vertical):
     _shown_titles = ("", "")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable the commands that change something in a read-only console."""
+        """In a read-only console, disable the commands that change the system."""
         return commands.is_allowed(action, read_only=self.read_only)
 
     def set_title(self, title: str, *, subtitle: str = "") -> None:

@@ -149,7 +149,7 @@ class ProcessPanel(Panel):
         self.post_message(OperationRequested(operation, ["all"]))
 
     def action_scale(self, change: int) -> None:
-        """Run more processes of this kind, or fewer when negative."""
+        """Run `change` more processes of this kind, or fewer when it is negative."""
         unit, report = self.selected, self.view.report
         if unit is None or report is None or unit.kind not in {ProcessKind.SERVER, ProcessKind.WORKER}:
             self.post_message(NotificationRequested(self.tr("Only servers and workers can be scaled."), trouble=True))

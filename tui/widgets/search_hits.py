@@ -1,6 +1,7 @@
-"""Which lines contain a text, while lines are added at the end and dropped at the beginning. Knows no widget.
+"""The lines that contain a text, while lines are added at the end and dropped at the beginning.
 
 A hit is a line that contains the text, once or more often. Each line is searched once, when it is added.
+This module knows no widget.
 """
 
 import re
@@ -31,7 +32,7 @@ class SearchHits:
 
     @property
     def lines_searched(self) -> int:
-        """The number of lines searched so far, with those dropped since."""
+        """The number of lines searched so far, including those dropped since."""
         return self._end
 
     @property
@@ -63,7 +64,7 @@ class SearchHits:
         """Return the beginning and end of each occurrence in a line."""
         return [match.span() for match in self._pattern.finditer(line)] if self.text else []
 
-    # Each of these makes a hit the current one. They return its index, or -1 when there are no hits.
+    # Each of these methods makes a hit the current one, and returns its index, or -1 when there are no hits.
 
     def select_nearest(self, index: int) -> int:
         """Select the first hit from a line on; the last hit when there is none."""

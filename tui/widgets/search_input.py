@@ -20,7 +20,7 @@ class SearchInput(TextInput):
     """
 
     class HitsChanged(Message):
-        """Posted when there are other hits, or another one is current."""
+        """Posted when the hits have changed, or another hit is current."""
 
     def __init__(self, tr: Translations, view: TextView) -> None:
         super().__init__(placeholder=tr("search for this text"), compact=True, classes="search")
@@ -48,7 +48,7 @@ class SearchInput(TextInput):
         return f"{display_text.clean(hits.text, 24)}: {status}"
 
     def start_search(self) -> None:
-        """Show the field, to type what to search for."""
+        """Show the field, with its text selected."""
         self.display = True
         self.focus()
         self.select_all()

@@ -12,7 +12,7 @@ from tui.translations import Translations
 from tui.view import StartView
 
 MAX_REASON_LINES = 6
-"""Lines of the reason that are shown: the last ones, which are the most telling."""
+"""Lines of the reason that are shown: the last ones, which are the most specific."""
 
 _SIGNS = {
     UnitState.WAITING: ("○", "start--waiting"),

@@ -20,7 +20,7 @@ from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
 from tui.widgets.task_rows import state_cell
 
 MAX_SUBMISSIONS = 200
-"""Submissions that are listed, the newest ones."""
+"""The number of submissions that are listed; older ones are dropped."""
 
 
 class SubmissionHistory(Panel):
@@ -71,7 +71,7 @@ class SubmissionHistory(Panel):
         return self._rows.get(selected.submitted.id) if selected else None
 
     def add(self, accepted: SubmissionAccepted) -> None:
-        """List a submission, at the top."""
+        """List a submission at the top."""
         self._submissions[accepted.submitted.id] = accepted
         self._submissions.move_to_end(accepted.submitted.id)
         while len(self._submissions) > MAX_SUBMISSIONS:

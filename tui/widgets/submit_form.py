@@ -1,4 +1,4 @@
-"""The form of a task to submit."""
+"""The form with the fields of a task, and the editor of its payload."""
 
 from collections.abc import Mapping
 

@@ -94,7 +94,7 @@ class Table(LongView, can_focus=True):
             return self.table
 
     class ViewportChanged(Message):
-        """Posted when other rows are in view, or rows that are not known yet: from index `first` up to `end`."""
+        """Posted when other rows are in view, or rows whose cells are not known: those from `first` up to `end`."""
 
         def __init__(self, table: "Table", first: int, end: int) -> None:
             super().__init__()
@@ -121,7 +121,7 @@ class Table(LongView, can_focus=True):
     # Content.
 
     def show(self, model: TableModel, *, cursor_key: Hashable | None = None) -> None:
-        """Show other rows, with the cursor on the same key as before, or on `cursor_key`; else at the same index."""
+        """Show other rows. The cursor goes to `cursor_key`, by default its present key, if a row has it."""
         if cursor_key is None and self._redraw_changed(model):
             return
         key_before, index_before = self.cursor_key, self.cursor
@@ -137,7 +137,7 @@ class Table(LongView, can_focus=True):
         self._report_viewport()
 
     def _redraw_changed(self, model: TableModel) -> bool:
-        """Redraw only the rows whose cells changed. Returns False, with nothing done, when the rows themselves did."""
+        """Redraw only the rows whose cells changed. When the rows themselves changed, do nothing and return False."""
         changed = model.rows_changed_since(self.model)
         if changed is None:
             return False
@@ -165,7 +165,7 @@ class Table(LongView, can_focus=True):
         self._report_viewport()
 
     def show_order(self, column: str, *, descending: bool) -> None:
-        """Show in the headings which column the rows are ordered by."""
+        """Mark the heading of the column by which the rows are ordered."""
         self.sorted_by = column
         self.descending = descending
         self._strips.clear()
@@ -178,7 +178,7 @@ class Table(LongView, can_focus=True):
 
     @property
     def rows_in_view(self) -> tuple[int, int]:
-        """The index of the first row in view, and that after the last."""
+        """The index of the first row in view, and the index after the last."""
         first = self.scroll_offset.y
         return first, min(len(self.model), first + self._page_rows)
 
@@ -297,7 +297,7 @@ class Table(LongView, can_focus=True):
         return strip
 
     def _report_viewport(self) -> None:
-        """Post which rows are in view, once for each turn of the event loop."""
+        """Post which rows are in view, at most once in a turn of the event loop."""
         if not self._report_scheduled and self.is_attached:
             self._report_scheduled = True
             self.call_later(self._post_viewport)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 MIN_WIDE = 100
-"""Characters from which a table has two blanks between columns; a narrower one has one."""
+"""The width, in characters, from which a table has two blanks between columns instead of one."""
 
 
 class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Cell(msgspec.Struct, frozen=True):
     """The text at one place of a table."""
 
     text: str
-    """Clean, drawn as it is."""
+    """The clean text, which is drawn as it is."""
     style: str = ""
     """`good`, `bad`, `warn`, `dim` or `accent`; empty for plain."""
 
@@ -94,7 +94,7 @@ class ListModel(TableModel):
         return self.rows[index][0]
 
     def index_of(self, key: Hashable) -> int | None:
-        """Return the index of the row with this key, None when there is none."""
+        """Return the index of the row with this key, or None when there is none."""
         return self._indices.get(key)
 
     def cells(self, index: int) -> Cells | None:
@@ -108,7 +108,7 @@ class ColumnLayout(msgspec.Struct, frozen=True):
     gap: int
     """Blanks between two columns."""
     columns: tuple[tuple[int, TableColumn, int], ...]
-    """Of each: its index among all columns, the column, and its width."""
+    """For each: its index among all columns, the column, and its width."""
 
     @property
     def width(self) -> int:

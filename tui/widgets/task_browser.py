@@ -245,7 +245,7 @@ class TaskBrowser(Panel):
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
-        """Search a moment after the last key."""
+        """Search a moment after the last change."""
         event.stop()
         if event.value != self._text:
             self._text = event.value

@@ -20,13 +20,13 @@ StyledLine: TypeAlias = tuple[str, str]
 
 MAX_LINES = 20_000
 _SLACK = 2_000
-"""Lines above the limit at which the oldest are dropped, all in one go."""
+"""Lines above the limit at which the oldest are dropped, all at once."""
 
 _MAX_STRIPS = 512
 
 
 class _ScreenLine(NamedTuple):
-    """What is drawn on one line of the screen: a line of the text, or a part of one that is wrapped."""
+    """One line of the screen: a line of the text, or a part of a line that is wrapped."""
 
     text: str
     style: str
@@ -140,7 +140,7 @@ class TextView(LongView, can_focus=True):
             self._scroll_to_end()
 
     def watch_show_vertical_scrollbar(self) -> None:
-        """Wrap the lines again: they have another width, though the widget has not."""
+        """Wrap the lines again, because their width has changed although the widget's has not."""
         self.call_later(self.on_resize)
 
     def render_line(self, y: int) -> Strip:
