@@ -185,7 +185,7 @@ class Console(App[None]):
     def stopped_by_signals(self) -> Iterator[None]:
         """Restore the terminal when a signal ends the console.
 
-        The event loop does not run the handlers: a terminal that accepts no more output may block it.
+        The event loop does not run the handlers: a terminal that accepts no more output may block the loop.
         """
         former_handlers = {number: signal.signal(number, self._stop_by_signal) for number in _STOP_SIGNALS}
         try:

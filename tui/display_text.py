@@ -1,4 +1,4 @@
-"""Text as the console draws it: untrusted text made harmless, sparklines, indented JSON. Pure."""
+"""Text as the console draws it: untrusted text made harmless, sparklines, indented JSON. All functions are pure."""
 
 import json
 

@@ -37,7 +37,7 @@ def collect_if_due() -> None:
 def collect() -> None:
     """Collect the reference cycles of a closed dialog, which are too old to be collected soon.
 
-    To collect those of some dozens of dialogs at once would stop the console for a quarter of a second.
+    Collecting those of some dozens of dialogs at once would stop the console for a quarter of a second.
     """
     gc.collect()
 

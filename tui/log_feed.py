@@ -21,7 +21,7 @@ RETRY_INTERVAL = 1.0
 
 
 class LogBatch(msgspec.Struct, frozen=True):
-    """Log lines that were read at the same time."""
+    """Log lines that were read together."""
 
     number: int
     """The number of the choice of processes that they belong to."""

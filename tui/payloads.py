@@ -1,4 +1,4 @@
-"""Payloads and tasks from the text that a user has written. Pure."""
+"""Payloads and tasks from the text that a user has written. All functions are pure."""
 
 from collections.abc import Iterator
 
@@ -66,7 +66,7 @@ def task_of(draft: Draft, tr: Translations) -> NewSubmission:
 
 
 def tasks_of_lines(lines: Iterator[str], draft: NewSubmission, *, as_text: bool) -> Iterator[NewSubmission]:
-    """Make a task for each line that is not blank. Its id is the draft's, if any, and the line number."""
+    """Make a task for each line that is not blank. Its id is the draft's id, if any, followed by the line number."""
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if text.strip():

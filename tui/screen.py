@@ -51,7 +51,7 @@ COLLECT_DELAY = 0.1
 """Seconds from the closing of a dialog to the garbage collection: the screen has been drawn by then."""
 
 NOTIFICATION_SECONDS, TROUBLE_SECONDS = 4, 8
-"""Seconds for which a notification is shown, and one of trouble."""
+"""Seconds for which a notification is shown; longer when it reports trouble."""
 
 _log = logging.getLogger("cauce.tui")
 TabFactory = Callable[[Translations], Tab]
@@ -152,7 +152,7 @@ class MainScreen(Screen[None]):
 
     @property
     def _is_paused(self) -> bool:
-        """Whether the tabs show nothing new now."""
+        """Whether the tabs show nothing new, because they are frozen or covered by a dialog."""
         return self._frozen or self._covered
 
     @property

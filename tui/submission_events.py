@@ -1,4 +1,4 @@
-"""The events of a submission that the screen passes to the tabs. Values."""
+"""The events of a submission, which the screen passes to the tabs as values."""
 
 from typing import TypeAlias
 

@@ -1,6 +1,6 @@
 """The control of one system: submits tasks, runs processes, retries, discards and exports tasks.
 
-Every call blocks: jobs make the calls in their threads, and widgets never do.
+Every call blocks, so calls are made in the threads of jobs and never by a widget.
 """
 
 import getpass
@@ -70,7 +70,7 @@ class BulkSubmitResult(msgspec.Struct, frozen=True):
 
 
 class BulkProgress(msgspec.Struct, frozen=True):
-    """The progress of an operation on many tasks, when it has ended."""
+    """How many of its tasks an operation has moved, and why it ended."""
 
     moved: int
     total: int

@@ -319,7 +319,7 @@ class _Tail(msgspec.Struct, frozen=True):
 
     query: TaskQuery
     horizon: float
-    """The time at which the earliest of them may have ended."""
+    """The earliest time at which they may have ended."""
     seqs: "array[int]"
 
 

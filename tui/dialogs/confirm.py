@@ -17,10 +17,10 @@ class ChoiceDialog(ModalScreen[str]):
     """A question. Its result is the id of the chosen answer, which is empty when the user cancels.
 
     Args:
-        tr: The translations.
-        question: The question, with the number or the names of its subjects.
-        answers: The id, the label and the CSS class of each; first the safe one, whose id is empty.
-        more: What else the user should know.
+        tr: translates the texts of the console.
+        question: the question, with the number or the names of its subjects.
+        answers: the id, the label and the CSS class of each; first the safe one, whose id is empty.
+        more: what else the user should know.
     """
 
     BINDINGS: ClassVar = [

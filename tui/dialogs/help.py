@@ -33,8 +33,8 @@ class HelpDialog(ModalScreen[None]):
     """The sheet with the keys and what they do.
 
     Args:
-        tr: The translations.
-        sections: The title and the commands of each part of the screen, with the keys that they have now.
+        tr: translates the texts of the console.
+        sections: the title and the commands of each part of the screen, with the keys that they have now.
     """
 
     BINDINGS: ClassVar = [Binding("escape,q,question_mark,f1", "close", "Close")]

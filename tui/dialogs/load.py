@@ -25,8 +25,8 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
     """The options of a load. Its result is None when the user cancels.
 
     Args:
-        tr: The translations.
-        task: The task to submit many times.
+        tr: translates the texts of the console.
+        task: the task to submit many times.
     """
 
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", show=False)]

@@ -25,7 +25,7 @@ class TaskDetail(ModalScreen[None]):
     """The sheet of a task. One is kept for all tasks, because making a sheet takes longer than drawing it.
 
     Args:
-        tr: The translations.
+        tr: translates the texts of the console.
     """
 
     NAME = "task"

@@ -17,9 +17,9 @@ class TextPrompt(ModalScreen[str]):
     """A question. Its result is the text, which is empty when the user cancels.
 
     Args:
-        tr: The translations.
-        question: The question.
-        default: The text that the field contains at first.
+        tr: translates the texts of the console.
+        question: the text of the question.
+        default: the text that the field contains at first.
     """
 
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", show=False)]

@@ -19,9 +19,9 @@ def all_tabs(
     """Return the label and the factory of each tab by its id, in order.
 
     Args:
-        tr: The translations.
-        kinds: The descriptions of the kinds of task known from the start, by name.
-        remembered: The user's choices of the last time, by name.
+        tr: translates the texts of the console.
+        kinds: the descriptions of the kinds of task known from the start, by name.
+        remembered: the user's choices of the last time, by name.
     """
     return {
         "submit": (tr("Submit"), lambda tr: SubmitTab(tr, kinds, id="submit")),

@@ -19,8 +19,8 @@ class Tab(Vertical):
     """One tab.
 
     Args:
-        tr: The translations.
-        id: The id of the tab.
+        tr: translates the texts of the console.
+        id: the id of the tab.
     """
 
     feeds: tuple[str, ...] = ()

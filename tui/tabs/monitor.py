@@ -26,9 +26,9 @@ class MonitorTab(Tab):
     """A tab with the workers above and the results below.
 
     Args:
-        tr: The translations.
-        remembered: The filter and the order of the last time.
-        id: The id of the tab.
+        tr: translates the texts of the console.
+        remembered: the filter and the order of the last time.
+        id: the id of the tab.
     """
 
     feeds = (FEED,)

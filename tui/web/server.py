@@ -1,7 +1,7 @@
 """The HTTP server of the console in a browser: textual-serve behind our guard.
 
 Only this module imports textual-serve and aiohttp. The library talks to the browser and to each console. We replace its
-page, which loads a font from another host, and its shell, through which it starts consoles. We let it print nothing.
+page, which loads a font from another host, and its shell, through which it starts consoles. We keep it from printing.
 """
 
 import asyncio

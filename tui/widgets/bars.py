@@ -157,8 +157,8 @@ class TabBar(Widget):
     """The tabs by number.
 
     Args:
-        tabs: The id and the label of each tab.
-        id: The id of the widget.
+        tabs: the id and the label of each tab.
+        id: the id of the widget.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"tabs--tab", "tabs--active", "tabs--number", "tabs--count"}

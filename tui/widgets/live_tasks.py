@@ -17,10 +17,10 @@ class LiveTasks(TaskModel):
         """Replace the last `cut` numbers. Returns the former indices of the tasks that were removed further down.
 
         Args:
-            cut: How many numbers are replaced.
-            seqs: The numbers that replace them.
-            rows: The rows of some of these.
-            again: Those of `seqs` that may be listed further down already. The whole list is searched for them, once,
+            cut: how many numbers are replaced.
+            seqs: the numbers that replace them.
+            rows: the rows of some of these.
+            again: those of `seqs` that may be listed further down already. The whole list is searched for them, once,
                 and only when there are any.
         """
         size = len(self._seqs)

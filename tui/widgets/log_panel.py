@@ -42,8 +42,8 @@ class LogPanel(Panel):
     """A panel of log lines.
 
     Args:
-        tr: The translations.
-        id: The id of the widget.
+        tr: translates the texts of the console.
+        id: the id of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.LOGS)

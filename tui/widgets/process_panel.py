@@ -49,8 +49,8 @@ class ProcessPanel(Panel):
     """A panel with a row for each process.
 
     Args:
-        tr: The translations.
-        id: The id of the widget.
+        tr: translates the texts of the console.
+        id: the id of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.PROCESSES)

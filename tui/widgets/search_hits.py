@@ -13,8 +13,8 @@ class SearchHits:
     """The hits of a text, by the index of their lines, and which of them is current.
 
     Args:
-        text: The text; its case matters when any of it is upper case. Nothing is searched when it is empty.
-        lines: The lines to begin with.
+        text: the text to search for; its case matters when any of it is upper case. Nothing is searched when it is empty.
+        lines: the lines to begin with.
     """
 
     def __init__(self, text: str = "", lines: Iterable[str] = ()) -> None:

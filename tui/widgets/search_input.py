@@ -15,8 +15,8 @@ class SearchInput(TextInput):
     """A search field, hidden until it is opened.
 
     Args:
-        tr: The translations.
-        view: The text to search.
+        tr: translates the texts of the console.
+        view: the widget with the text to search.
     """
 
     class HitsChanged(Message):

@@ -27,9 +27,9 @@ class StartLine(Widget):
     """The progress of a start, shown while it is under way and after it has failed.
 
     Args:
-        tr: The translations.
-        read_only: Whether this console cannot start the system again.
-        id: The id of the widget.
+        tr: translates the texts of the console.
+        read_only: whether this console cannot start the system again.
+        id: the id of the widget.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

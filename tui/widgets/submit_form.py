@@ -44,9 +44,9 @@ class SubmitForm(Panel):
     """The form of a task to submit.
 
     Args:
-        tr: The translations.
-        kinds: The descriptions of the kinds known from the start, by name.
-        id: The id of the widget.
+        tr: translates the texts of the console.
+        kinds: the descriptions of the kinds known from the start, by name.
+        id: the id of the widget.
     """
 
     def __init__(self, tr: Translations, kinds: Mapping[str, str], *, id: str) -> None:

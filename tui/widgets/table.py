@@ -23,8 +23,8 @@ class Table(LongView, can_focus=True):
     """A table with a cursor on one of its rows.
 
     Args:
-        columns: The columns, from left to right.
-        id: The id of the widget.
+        columns: the columns, from left to right.
+        id: the id of the widget.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

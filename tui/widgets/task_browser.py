@@ -36,15 +36,15 @@ class TaskBrowser(Panel):
     """A panel of the tasks that a feed finds.
 
     Args:
-        tr: The translations.
-        feed: The name of the feed.
-        title: The title of the panel.
-        columns: The columns of the table.
-        states: The states of the tasks to show; all when empty.
-        empty: The note when there are no tasks at all.
-        text: The filter to begin with.
-        order: The order to begin with.
-        id: The id of the widget.
+        tr: translates the texts of the console.
+        feed: the name of the feed.
+        title: the title of the panel.
+        columns: the columns of the table.
+        states: the states of the tasks to show; all when empty.
+        empty: the note when there are no tasks at all.
+        text: the filter to begin with.
+        order: the order to begin with.
+        id: the id of the widget.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.RESULTS)
@@ -111,7 +111,7 @@ class TaskBrowser(Panel):
         """The search that the filter describes.
 
         Raises:
-            SearchError: The filter is not valid.
+            SearchError: the filter is not valid.
         """
         parsed = search.parse(self._text, time.time())
         return Search(self._states, parsed.terms, parsed.comparisons)

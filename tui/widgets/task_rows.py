@@ -91,8 +91,8 @@ class TaskModel(TableModel):
     """The numbers of all tasks of a list, and the rows of those that were read.
 
     Args:
-        columns: The columns of the table.
-        tr: The translations.
+        columns: the columns of the table.
+        tr: translates the texts of the console.
     """
 
     def __init__(self, columns: Sequence[TableColumn], tr: Translations) -> None:

@@ -40,10 +40,10 @@ class TextView(LongView, can_focus=True):
     """A scrollable, searchable text.
 
     Args:
-        follow: Whether to stay at the end when lines are added, until the user scrolls up.
-        wrap: Whether to wrap long lines; otherwise they are cut, and can be scrolled sideways.
-        max_lines: The number of lines that are kept.
-        id: The id of the widget.
+        follow: whether to stay at the end when lines are added, until the user scrolls up.
+        wrap: whether to wrap long lines; otherwise they are cut, and can be scrolled sideways.
+        max_lines: the number of lines that are kept.
+        id: the id of the widget.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
