@@ -40,12 +40,11 @@ REFRESH_INTERVAL = 1.0
 RETRY_INTERVAL = 1.0
 """Seconds between two attempts to open a journal that could not be read."""
 
-
 JOURNAL_CHECK_INTERVAL = 0.1
 """Seconds between two attempts to open a journal that does not exist yet."""
 
 MAX_INTERRUPTIONS = 3
-"""Attempts of a request that newer searches interrupt, before the last one."""
+"""Attempts of a request that newer searches may interrupt, before the last attempt."""
 
 _log = logging.getLogger("cauce.tui")
 

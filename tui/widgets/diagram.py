@@ -16,7 +16,7 @@ from tui.view import View
 from tui.widgets.text_view import StyledLine, TextView
 
 DiagramLine: TypeAlias = tuple[StyledLine, ...]
-"""Texts beside each other, each in its own style, because one box may be troubled and the next not."""
+"""Texts beside each other, each in its own style: of two boxes, only one may be troubled."""
 
 MAX_BOXES = 4
 BOX_WIDTH = 18

@@ -13,7 +13,7 @@ class SearchHits:
     """The hits of a text, by the index of their lines, and which of them is current.
 
     Args:
-        text: the text to search for; its case matters when any of it is upper case. Nothing is searched when it is empty.
+        text: the text to search for; empty for none. Its case matters when any of it is upper case.
         lines: the lines to begin with.
     """
 
