@@ -135,7 +135,7 @@ def _mask_one(url: str) -> str:
 # The options that every program has.
 
 DIRECTORY = Option(
-    "directory", Path, Path(), "directory of the system's files; other paths are relative to it", ("-d", "--dir")
+    "directory", Path, Path(), "directory of the system's files: journal, queue, logs and cauce.toml", ("-d", "--dir")
 )
 BROKER = Option(
     "broker",

@@ -404,7 +404,7 @@ class MainScreen(Screen[None]):
         self._process_actions.scale(event.servers, event.workers)
 
     @on(NotificationRequested)
-    def _notify_person(self, event: NotificationRequested) -> None:
+    def _notify_user(self, event: NotificationRequested) -> None:
         event.stop()
         self.show_notification(event.text, trouble=event.trouble)
 

@@ -8,7 +8,11 @@ SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "numb
 WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "number of workers", ("--workers",), "N")
 CONCURRENCY = worker_options.concurrency("supervisor")
 NGINX = Option(
-    "supervisor.nginx", config.switch, False, "run NGINX before the servers, to balance the connections", ("--nginx",)
+    "supervisor.nginx",
+    config.switch,
+    False,
+    "run NGINX in front of the servers, to balance the connections",
+    ("--nginx",),
 )
 LISTEN = Option(
     "supervisor.listen",

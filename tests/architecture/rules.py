@@ -10,7 +10,6 @@ _SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b")
 _EXPLAINED = re.compile(r"#\s*(noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z-]+(,\s*[a-z-]+)*\])\W+\w+\s+\w+")
 _OWNED = {"Thread", "Timer", "Process"}
 _CLOCKS = {"monotonic", "perf_counter"}
-_CLOCKS = {"monotonic", "perf_counter"}
 _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
 
 

@@ -19,7 +19,7 @@ TOKEN = "contraseña"  # noqa: S105 - it is a test's
         (["--listen", "nowhere"], "--listen: 'nowhere' 'nowhere' is not an address"),
         (["--listen", "0.0.0.0:0"], "listening on 0.0.0.0:0 lets other machines connect: give a token"),
         (["--listen", "[::]:0"], "listening on [::]:0 lets other machines connect"),
-        (["--token-file", "nothing.here"], "token-file: nothing.here can't be read"),
+        (["--token-file", "nothing.here"], "nothing.here can't be read"),
         (["--token-file", "/dev/null"], "token-file: the first line of /dev/null is empty"),
         (["--max-line", "10"], "--max-line: '10' must be from 1024"),
         (["--shutdown-timeout", "nan"], "--shutdown-timeout: 'nan' must be"),

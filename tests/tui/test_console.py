@@ -306,6 +306,17 @@ def test_a_task_that_is_opened_twice_is_one_dialog() -> None:
     run_scenario(scenario, FakeSource())
 
 
+def test_a_task_that_is_opened_can_be_copied() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
+        await pilot.press("y")
+        await wait_for(pilot, lambda: "worker" in app.clipboard, "the copy")
+        await wait_for(pilot, lambda: any("Copied" in each for each in notifications(app)), "the notification")
+
+    run_scenario(scenario, FakeSource())
+
+
 def test_a_filter_is_applied_and_removed() -> None:
     source = FakeSource()
 

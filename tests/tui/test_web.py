@@ -387,7 +387,7 @@ def test_a_tab_shows_the_console_and_leaves_no_process(tmp_path: Path) -> None:
             await tab.wait_for("nothing runs")
             serving.wait_for_consoles(1)
             (console,) = serving.consoles
-            assert console.cmdline()[1:] == ["-m", "tui"]
+            assert console.cmdline()[1:] == ["-P", "-m", "tui"]
             assert console.environ()["CAUCE_DIRECTORY"] == str(tmp_path)
             assert secret.items() <= console.environ().items()
             assert console.environ()["CAUCE_TUI_WEB"] == "false"

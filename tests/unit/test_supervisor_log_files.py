@@ -114,7 +114,8 @@ def test_a_rotation_loses_only_what_is_written_at_the_truncation(
     # No line is there twice or out of order, and none is missing or damaged except at a truncation.
     assert all(before < after for before, after in pairwise(found))
     assert sum(after > before + 1 for before, after in pairwise(found)) <= rotations
-    assert content.count(b"\n") - len(found) <= rotations
+    # Beside the line that is cut, a truncation may leave a note: the writer was faster than the copy.
+    assert content.count(b"\n") - len(found) <= 2 * rotations
 
 
 def test_a_writer_that_is_faster_than_the_copy_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

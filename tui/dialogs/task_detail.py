@@ -13,7 +13,6 @@ from textual.widgets import Static
 from core import formatting
 from core.model import Task
 from tui import display_text
-from tui.messages import CopyRequested
 from tui.translations import Translations
 from tui.widgets.search_input import SearchInput
 from tui.widgets.text_view import StyledLine, TextView
@@ -110,7 +109,9 @@ class TaskDetail(ModalScreen[None]):
     def action_copy(self) -> None:
         """Copy the whole text."""
         text = "\n".join(text for text, _ in self._text.lines)
-        self.app.post_message(CopyRequested(text, self.tr("the task")))
+        # A dialog's messages go to the app and not to the screen below it.
+        self.app.copy_to_clipboard(text)
+        self.notify(self.tr("Copied {what}, if the terminal allows it.", what=self.tr("the task")), markup=False)
 
 
 def detail_lines(task: Task, tr: Translations) -> list[StyledLine]:
