@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"gate: {error}", file=sys.stderr)
         return 1
     failed = [] if arguments and not quick else run_checks(python)
-    in_parallel = ["-n", str(TEST_PROCESSES), "--dist", "loadfile"]
+    in_parallel = ["-n", str(TEST_PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder"]
     options = [*in_parallel, *QUICK_TESTS] if quick else arguments or in_parallel
     # Last, so that pytest's summary is at the end of the output.
     return 1 if not run_pytest(python, options) or failed else 0
