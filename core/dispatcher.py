@@ -113,7 +113,7 @@ class Dispatcher:
 
     @property
     def trouble(self) -> str:
-        """The reason why nothing can be published now; empty when it can."""
+        """The reason why nothing can be published now, or an empty string when it can."""
         return self._publisher.trouble
 
     def add(self, tasks: Iterable[Dispatch]) -> None:

@@ -49,7 +49,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     footer: bool = False
     """Whether the footer shows it."""
     line: str = ""
-    """The shell command that does the same; empty when there is none."""
+    """The shell command that does the same, or an empty string when there is none."""
 
     @property
     def binding(self) -> Binding:

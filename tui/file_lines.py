@@ -25,7 +25,7 @@ class FileLines:
 
     @property
     def share(self) -> float | None:
-        """The share that was read, between 0 and 1; None when the length is unknown. Any thread may read it."""
+        """The share that was read, between 0 and 1, or None when the length is unknown. Any thread may read it."""
         return min(1.0, self._read / self._size) if self._size else None
 
     def __iter__(self) -> Iterator[str]:

@@ -94,7 +94,7 @@ class ProgressReporter:
     """Reports a job's progress to the screen's thread, once an interval at most. It is called in the job's thread.
 
     Args:
-        total: the number of tasks; None when it is unknown.
+        total: the number of tasks, or None when it is unknown.
         on_progress: takes the progress, in the screen's thread.
         call_in_screen: makes a call in the screen's thread.
         share: gives the share that is done, between 0 and 1, when it is known although the total is not.

@@ -27,7 +27,7 @@ class SubmissionProgress(msgspec.Struct, frozen=True):
 
     count: int
     total: int | None
-    """The number of tasks; None when it is unknown."""
+    """The number of tasks, or None when it is unknown."""
     seconds: float
     share: float | None = None
     """The share that is done, between 0 and 1, when it is known although the total is not."""

@@ -76,7 +76,7 @@ class BulkProgress(msgspec.Struct, frozen=True):
     total: int
     cancelled: bool = False
     trouble: str = ""
-    """The reason why the operation could not continue; empty when there is none."""
+    """The reason why the operation could not continue, or an empty string when there is none."""
 
     @property
     def is_complete(self) -> bool:
@@ -139,7 +139,7 @@ class LocalSystemControl:
 
         Args:
             task: the task.
-            listen: the address of the system; empty when it is unknown.
+            listen: the address of the system, or an empty string when it is unknown.
 
         Raises:
             CauceError: the task was not accepted.

@@ -93,7 +93,7 @@ class RowsReadById(msgspec.Struct, frozen=True):
 
 
 class FeedTrouble(msgspec.Struct, frozen=True):
-    """The reason why the journal can't be read; empty when it can be read again."""
+    """The reason why the journal can't be read. `text` is empty when it can be read again."""
 
     text: str
 

@@ -91,7 +91,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def listen(self) -> str:
-        """The address for clients; empty when nothing listens."""
+        """The address for clients, or an empty string when nothing listens."""
         if self.report is not None:
             return self.report.listen
         alive = (row.process for row in self.servers if row.process.presence not in _GONE)

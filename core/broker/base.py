@@ -99,7 +99,7 @@ class Publisher(Closeable):
     @property
     @abstractmethod
     def trouble(self) -> str:
-        """The reason why it is not available, as a sentence for people; empty when it is."""
+        """The reason why it is not available, as a sentence for people, or an empty string when it is."""
 
     @abstractmethod
     def send(self, messages: Sequence[Message]) -> None:
@@ -121,7 +121,7 @@ class Consumer(Closeable):
     @property
     @abstractmethod
     def trouble(self) -> str:
-        """The reason why nothing can be received now, as a sentence for people; empty when messages can come."""
+        """The reason why no message can be received now, as a sentence for people, or an empty string when one can."""
 
     @abstractmethod
     def receive(self, limit: int, timeout: float) -> list[Delivery]:

@@ -28,7 +28,7 @@ class ProgressLine:
     """A progress bar on standard error; shown on a terminal only.
 
     Args:
-        total: the number of tasks; None when it is unknown.
+        total: the number of tasks, or None when it is unknown.
         enabled: whether to show the bar.
     """
 

@@ -28,7 +28,7 @@ def failure_text(failure: Failure | None) -> str:
 
 
 def outcome_text(outcome: TaskOutcome) -> str:
-    """Return the result or failure of a task in one line; empty when there is neither."""
+    """Return the result or failure of a task in one line, or an empty string when there is neither."""
     if outcome.state is State.DONE:
         return value_text(outcome.result)
     return failure_text(outcome.error) if outcome.state is State.FAILED else ""

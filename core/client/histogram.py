@@ -40,7 +40,7 @@ class Histogram:
         self.max = max(self.max, other.max)
 
     def percentile(self, fraction: float) -> float:
-        """Return the latency in seconds that this fraction (0 to 1) did not exceed; 0 when nothing was counted."""
+        """Return the latency in seconds that this fraction (0 to 1) did not exceed, or 0 when nothing was counted."""
         if not self.count:
             return 0.0
         rank = max(1, math.ceil(fraction * self.count))

@@ -20,7 +20,7 @@ def _readline() -> ModuleType | None:
 
 
 def current_line() -> str:
-    """Return the text typed so far; empty when it is unknown."""
+    """Return the text typed so far, or an empty string when it is unknown."""
     readline = _readline()
     return str(readline.get_line_buffer()) if readline is not None else ""
 

@@ -60,7 +60,7 @@ class LoadReport(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Processor time of the generator per task."""
     errors: dict[str, int]
     stored: int | None = None
-    """The number of tasks whose outcome was stored; None when the command did not wait for them."""
+    """The number of tasks whose outcome was stored, or None when the command did not wait for them."""
     stored_seconds: float | None = None
     stored_per_second: float | None = None
 

@@ -34,7 +34,7 @@ class NoServer(Exception):
     """No connection is available at this moment.
 
     Attributes:
-        reason: what failed; empty when nothing was tried, because every server failed a short time ago.
+        reason: what failed, or an empty string when nothing was tried, because every server failed a short time ago.
         delay: seconds to wait before the next attempt.
     """
 

@@ -19,7 +19,7 @@ class ClientRequest(ABC):
     """A request and its state until the final reply.
 
     Attributes:
-        id: the id of the task that it concerns; empty when it concerns none.
+        id: the id of the task that it concerns, or an empty string when it concerns none.
         wait: seconds for which the server was asked to hold back the reply.
         size: the size of the line last sent, in bytes.
     """

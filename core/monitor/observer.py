@@ -40,7 +40,7 @@ class Observer:
             now: the monotonic time.
             wall: seconds since the epoch.
             depth: the broker's depth, if it is known.
-            trouble: why the broker can't be reached; empty when it can.
+            trouble: why the broker can't be reached, or an empty string when it can.
         """
         try:
             if self._repository is None:

@@ -56,12 +56,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     rate_out: float = 0.0
     """Attempts ended per second."""
     depth: Depth | None = None
-    """The broker's depth; None when it is not known."""
+    """The broker's depth, or None when it is not known."""
     processes: tuple[ProcessView, ...] = ()
     latest: tuple[Task, ...] = ()
     """The tasks that ended last, newest first."""
     trouble: str = ""
-    """Why the snapshot is incomplete; empty when it is complete."""
+    """Why the snapshot is incomplete, or an empty string when it is complete."""
 
 
 EMPTY = Snapshot()

@@ -31,7 +31,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: State
     attempts: int
     worker: str
-    """The worker of the last attempt; empty when there was none."""
+    """The worker of the last attempt, or an empty string when there was none."""
     payload: str
     """The first `PREVIEW_LENGTH` characters of the payload's JSON text."""
     outcome: str

@@ -54,9 +54,9 @@ class UnitStatus(msgspec.Struct, frozen=True, kw_only=True):
     kill_in: float | None = None
     """Seconds until it is killed, while it is stopping."""
     cpu: float | None = None
-    """Recent processor use with all child processes, 1.0 for one whole processor; None when unknown."""
+    """Recent processor use with all child processes, 1.0 for one whole processor, or None when unknown."""
     memory: int | None = None
-    """Resident bytes with all child processes; None when unknown."""
+    """Resident bytes with all child processes, or None when unknown."""
 
 
 class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
         kind: the task's kind.
         attempt: the number of this attempt, 1 for the first.
         deadline: the time at which the attempt must have ended, by `clock`; None for no limit.
-        files_root: the directory whose files tasks may read; None when they may read none.
+        files_root: the directory whose files tasks may read, or None when they may read none.
         interruption: the signal that the worker must stop at once.
         clock: returns the present time in seconds.
     """

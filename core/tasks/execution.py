@@ -99,7 +99,7 @@ def _count(value: object, count: int, depth: int) -> int:
 
 
 def _where(result: Json) -> str:
-    """Return the place of the first value in `result` that can't be stored; empty when it is the result itself."""
+    """Return the place of the first value that can't be stored, or an empty string when it is `result` itself."""
     place = ""
     value = result
     for depth in range(jsontext.MAX_DEPTH - 1, -1, -1):

@@ -23,7 +23,7 @@ def open_inside(root: Path | None, name: str) -> BinaryIO:
     """Open a file for reading.
 
     Args:
-        root: the directory that tasks may read; None when there is none.
+        root: the directory that tasks may read, or None when there is none.
         name: the path of the file, relative to `root`.
 
     Raises:

@@ -63,7 +63,7 @@ def may_retry(
     """Return whether to retry a task after a failed attempt.
 
     Args:
-        definition: the definition of its kind; None when the worker doesn't know the kind.
+        definition: the definition of its kind, or None when the worker doesn't know the kind.
         error: what the attempt raised.
         attempt: the number of attempts that had ended before.
         retries: the number that the client specified, if any.

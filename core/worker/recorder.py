@@ -112,7 +112,7 @@ class Recorder:
         self._thread = vital_thread("recorder", self._run, on_death)
         self.counters = Counters()
         self.trouble = ""
-        """The reason why the journal can't be written now; empty when it can."""
+        """The reason why the journal can't be written now, or an empty string when it can."""
 
     def start(self) -> None:
         """Start the thread."""

@@ -31,7 +31,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None
     """The ratio to the ceiling's rate: the median of the ratios within each round, measured on the same machine."""
     fastest_peer: str | None = None
-    """The peer with the highest rate; None when no peer was measured."""
+    """The peer with the highest rate, or None when no peer was measured."""
     over_peers: float | None = None
     """The ratio to that peer's rate, in the same way."""
     cpu: dict[Group, float]

@@ -33,7 +33,7 @@ class Attained(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     place: Place
     against: Place | None
-    """The fastest of the others; None when none was measured."""
+    """The fastest of the others, or None when none was measured."""
     wanted: float
     ratio: float | None
     """None when one side was not measured."""

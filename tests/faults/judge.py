@@ -14,7 +14,7 @@ MAX_EXAMPLES = 5
 """Ids that a finding names."""
 
 Expected = Callable[[str], str | None]
-"""Returns the JSON text of a task's result by its id; None when the result is not checked."""
+"""Returns the JSON text of a task's result by its id, or None when the result is not checked."""
 
 
 class Allowance(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ class RawClient(Closeable):
 
     Args:
         address: of the server.
-        more: returns the next bytes when everything before is sent; None when there are none for now.
+        more: returns the next bytes when everything before is sent, or None when there are none for now.
         reads: whether the client reads.
         room: bytes of the receive buffer; 0 for the default of the system.
 

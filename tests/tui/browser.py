@@ -19,7 +19,7 @@ _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 
 def browser_program() -> str | None:
-    """Return the browser of this machine; None when there is none."""
+    """Return the browser of this machine, or None when there is none."""
     return next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
 
 

@@ -42,7 +42,7 @@ class SearchHits:
 
     @property
     def rank(self) -> int:
-        """The position of the current hit among all, from 1; 0 when there is none."""
+        """The position of the current hit among all, from 1, or 0 when there is none."""
         return bisect_right(self._numbers, self._current) if self.current >= 0 else 0
 
     def extend(self, lines: Iterable[str]) -> None:

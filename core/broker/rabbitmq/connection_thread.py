@@ -118,7 +118,7 @@ class ConnectionThread(SetupOwner):
 
     @property
     def trouble(self) -> str:
-        """The reason why it is not ready, as a sentence; empty when it is."""
+        """The reason why it is not ready, as a sentence, or an empty string when it is."""
         if self._connected:
             return self._blocked_reason
         return str(self._failure or f"{self._address.place}: connecting")

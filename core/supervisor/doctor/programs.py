@@ -81,7 +81,7 @@ def judge_nginx(build: NginxBuild | None, platform: Platform, *, loadable: bool,
     """Judge an NGINX.
 
     Args:
-        build: its version and modules; None when NGINX is not installed.
+        build: its version and modules, or None when NGINX is not installed.
         platform: this platform.
         loadable: whether the stream module exists, where it must be loaded.
         needed: whether NGINX is to be run.

@@ -44,7 +44,7 @@ class NginxBuild(msgspec.Struct, frozen=True):
     stream: bool
     """Whether it was built with the stream module."""
     modules: Path | None
-    """The directory of the loadable stream module; None when the module is compiled in or missing."""
+    """The directory of the loadable stream module, or None when the module is compiled in or missing."""
 
 
 def find_nginx() -> Path | None:

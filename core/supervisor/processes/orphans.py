@@ -21,7 +21,7 @@ class Orphan:
 
     Args:
         name: the recorded name, or one made from the process id.
-        kind: the kind of process; None when it is not recorded.
+        kind: the kind of process, or None when it is not recorded.
         identity: its id and start time.
         home: the paths of the data directory that it works for.
     """

@@ -36,7 +36,7 @@ class UnexpectedExit(msgspec.Struct, frozen=True):
     at: float
     """The time by a monotonic clock."""
     ready_for: float
-    """Seconds for which the process had been ready; 0 when it never was."""
+    """Seconds for which the process had been ready, or 0 when it never was."""
     deliberate: bool = False
     """Whether the process ended with exit code 0 or an operator killed it, so that this is no death."""
 

@@ -34,7 +34,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     tasks: int = 0
     """Fewest tasks to be accepted."""
     expected: Invariant | None = Invariant.NO_LOSS
-    """The invariant that the judge must find broken; None when it must find nothing."""
+    """The invariant that the judge must find broken, or None when it must find nothing."""
 
 
 class _FaultySystem:
