@@ -30,6 +30,8 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     except StreamUnusable as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(_drop_output())
 
 
 def launch(module: str, description: str, options: Sequence[Option[object]], run: Callable[[Settings], int]) -> int:
@@ -90,7 +92,12 @@ def report_errors(module: str, work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of the output has gone. Without this Python reports it once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return _drop_output()
     return code
+
+
+def _drop_output() -> int:
+    """Send the rest of the output nowhere, because its reader has gone. Returns the exit code."""
+    # Otherwise Python would report the broken pipe once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

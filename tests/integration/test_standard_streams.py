@@ -1,5 +1,6 @@
 """Programs whose standard streams are closed, full, or of an encoding that lacks characters."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from tests.integration.programs import clean_environment
 from tests.services.system import LocalSystem
 
 STREAM_UNUSABLE = 74
+READER_GONE = 141
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the shell's redirections are POSIX")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
@@ -76,6 +78,17 @@ def test_a_closed_output_is_named_by_every_program(module: str) -> None:
     ended = shell(module, "--help >&-")
     assert (ended.code, "Traceback" in ended.errors) == (STREAM_UNUSABLE, False), ended.errors
     assert "standard output is closed" in ended.errors
+
+
+@posix
+@pytest.mark.parametrize("module", ["core.client", "core.monitor", "core.supervisor", "core.server", "core.worker"])
+def test_every_program_ends_quietly_when_the_reader_of_its_help_has_gone(module: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        command = [sys.executable, "-m", module, "--help"]
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (READER_GONE, b"")
 
 
 @posix
