@@ -9,7 +9,7 @@ from collections.abc import Iterator
 _SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b")
 _EXPLAINED = re.compile(r"#\s*(noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z-]+(,\s*[a-z-]+)*\])\W+\w+\s+\w+")
 _OWNED = {"Thread", "Timer", "Process"}
-_CLOCKS = {"monotonic", "perf_counter"}
+_CLOCKS = {"monotonic", "perf_counter", "time"}
 _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
 
 

@@ -125,6 +125,7 @@ def test_nothing_is_mocked() -> None:
     ("rule", "source"),
     [
         (elapsed_time_assertions, "import time\nassert time.monotonic() - began < 5"),
+        (elapsed_time_assertions, "import time\nassert all(0 <= time.time() - each.since < 5 for each in running)"),
         (elapsed_time_assertions, "from time import perf_counter\nassert 0.1 < (perf_counter() - began) / 20 < 0.2"),
         (thread_subclasses, "import threading\nclass Poller(threading.Thread): ..."),
         (thread_subclasses, "from threading import Thread\nclass Poller(object, Thread): ..."),

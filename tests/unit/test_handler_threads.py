@@ -373,13 +373,14 @@ def _as_kind(assignment: Assignment, kind: str) -> Assignment:
 
 def test_what_runs_can_be_seen(make_bench: MakeBench) -> None:
     bench = make_bench(2)
+    began = time.time()
     bench.add(1, "held", '"a"')
     bench.add(2, "held", '"b"')
     bench.add(3, "held", '"c"')
     wait_until(lambda: len(bench.kinds.going) == 2, "two tasks to run")
     running = bench.handlers.running
-    assert [(each.id, each.kind) for each in running] == [("t1", "held"), ("t2", "held")]
-    assert all(0 <= time.time() - each.since < 5 for each in running)
+    assert {(each.id, each.kind) for each in running} == {("t1", "held"), ("t2", "held")}
+    assert all(began <= each.since <= time.time() for each in running)
     bench.kinds.go.set()
     bench.ended(3)
 
