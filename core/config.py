@@ -9,13 +9,14 @@ import argparse
 import difflib
 import logging
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
+from core.broker_urls import broker_setting
+from core.broker_urls import mask_password as mask_password
 from core.errors import ConfigurationError
 from core.file_permissions import readable_by_others
 from core.option_parsers import absolute_path as absolute_path
@@ -35,8 +36,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 FILE_NAME = "cauce.toml"
-_NEXT_URL = re.compile(r",(?=\s*[A-Za-z][A-Za-z0-9+.-]*://)")
-_CREDENTIALS = re.compile(r"(?P<user>(?:[^:]*://)?+[^:]*):.*@", re.DOTALL)
 PROCESS_TABLE = "process"
 """The table of declared processes, one table each. Only the supervisor reads it."""
 
@@ -121,17 +120,6 @@ class Settings:
         return "\n".join(lines)
 
 
-def mask_password(url: str) -> str:
-    """Return a URL, or several separated by commas, with the passwords masked."""
-    # A password may hold a comma. Only a comma that is followed by a URL separates two URLs.
-    return ",".join(_mask_one(part) for part in _NEXT_URL.split(url))
-
-
-def _mask_one(url: str) -> str:
-    match = _CREDENTIALS.match(url)
-    return f"{match['user']}:********@{url[match.end() :]}" if match else url
-
-
 # The options that every program has.
 
 DIRECTORY = Option(
@@ -139,7 +127,7 @@ DIRECTORY = Option(
 )
 BROKER = Option(
     "broker",
-    text,
+    broker_setting,
     "embedded",
     "embedded, embedded:FILE, local (a private RabbitMQ node, which the supervisor runs), or "
     "amqp://USER:PASSWORD@HOST:PORT/VHOST (several nodes of one cluster, separated by commas)",
@@ -170,7 +158,7 @@ TOKEN_FILE = Option(
 
 COMMON = (DIRECTORY, BROKER, DATABASE, LOG_LEVEL, LOG_FORMAT)
 
-_SHARED = frozenset(option.key for option in (*COMMON, TOKEN, TOKEN_FILE))
+_SHARED = frozenset(option.key for option in (*COMMON, TOKEN, TOKEN_FILE)) - {DIRECTORY.key}
 """The keys that are allowed at the top level of the file, whichever program reads it."""
 
 
@@ -355,7 +343,12 @@ def _read_tables(file: Path) -> dict[str, object]:
 
 def _read_texts(file: Path, content: Mapping[str, object], options: Sequence[Option[object]]) -> dict[str, str]:
     """Return the file's values as text, by key, without the tables of other programs."""
-    known = {option.key for option in options}
+    if DIRECTORY.key in content:
+        raise ConfigurationError(
+            f"{file}: {DIRECTORY.key!r} can't be set here, because the directory decides which file is read: "
+            f"use --dir or {DIRECTORY.variable}"
+        )
+    known = {option.key for option in options} - {DIRECTORY.key}
     own_tables = {option.key.partition(".")[0] for option in options if "." in option.key and not option.borrowed}
     values: dict[str, object] = {}
     for name, value in content.items():

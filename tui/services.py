@@ -77,8 +77,9 @@ class LocalSource:
         try:
             return open_broker(self._settings[config.BROKER], self._home.directory).description
         except ConfigurationError:
-            # A private RabbitMQ node that was never started has no address yet.
-            return self._settings[config.BROKER]
+            if self._settings[config.BROKER] != LOCAL:
+                raise  # a URL would show its password
+            return LOCAL  # a private RabbitMQ node that was never started has no address yet
 
     def _open_gauge(self, report: SystemStatus | None) -> DepthWatch | None:
         """Return the watch on the depth of the queue, or None when the broker is not known or has no queue yet."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from core import broker_urls
 from core.broker.base import Broker
 from core.errors import ConfigurationError
 
@@ -32,7 +33,7 @@ def open_broker(url: str, directory: Path) -> Broker:
         from core.broker.rabbitmq import RabbitBroker, quiet_pika
 
         quiet_pika()
-        return RabbitBroker([each.strip() for each in url.split(",") if each.strip()])
+        return RabbitBroker(broker_urls.split(url))
     raise ConfigurationError(f"broker: {scheme!r} is not one of embedded, embedded:FILE, local, amqp://… and amqps://…")
 
 

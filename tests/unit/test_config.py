@@ -144,6 +144,16 @@ def test_a_common_setting_that_this_program_lacks_is_ignored(tmp_path: Path) -> 
     assert found[DIRECTORY] == Path(place)
 
 
+@pytest.mark.parametrize("options", [OPTIONS, (LOG_LEVEL,)])
+def test_the_directory_can_not_be_set_in_its_own_file(tmp_path: Path, options: tuple[Option[object], ...]) -> None:
+    file = tmp_path / "cauce.toml"
+    file.write_text('directory = "elsewhere"\n', "utf-8")
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, options)
+    with pytest.raises(ConfigurationError, match=r"'directory' can't be set here.*--dir or CAUCE_DIRECTORY"):
+        load(options, parser.parse_args(["--config", str(file)]), {})
+
+
 # Descriptions of values.
 
 

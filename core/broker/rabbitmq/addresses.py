@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pika
 
+from core import broker_urls
 from core.errors import ConfigurationError
 
 SOCKET_TIMEOUT = 3
@@ -31,7 +32,7 @@ class BrokerAddress:
         except Exception:  # noqa: BLE001  an error of pika may quote the URL, so it is not passed on
             parameters = None
         if parameters is None:
-            raise ConfigurationError("not a broker URL: use the form amqp://USER:PASSWORD@HOST:PORT/VHOST")
+            raise ConfigurationError(f"not a broker URL: {broker_urls.FORM}")
         self.place = f"RabbitMQ at {parameters.host}:{parameters.port}"
         if parameters.virtual_host != "/":
             self.place += f"/{parameters.virtual_host}"
