@@ -107,21 +107,36 @@ def absolute_path(value: str, base: Path) -> str:
 
 
 def task_modules(value: str) -> tuple[str, ...]:
-    """Return the modules separated by commas. The name of an existing file may hold commas."""
+    """Return the modules separated by commas. The name of an existing file or directory may hold commas."""
     return tuple(_split_modules(value, Path()))
 
 
 def absolute_task_modules(value: str, base: Path) -> str:
-    """Return the modules separated by commas, with absolute paths of files. Dotted names stay as they are."""
-    modules = _split_modules(value, base)
-    return ",".join(str(base / module) if module.endswith(".py") else module for module in modules)
+    """Return the modules separated by commas, each with the directory that it was given in.
+
+    A file has an absolute path; a dotted name becomes `DIRECTORY:NAME`, for it is searched in that directory first.
+    """
+    return ",".join(_absolute_module(module, base) for module in _split_modules(value, base))
+
+
+def _absolute_module(module: str, base: Path) -> str:
+    if module.endswith(".py"):
+        return str(base / module)
+    directory, _, name = module.rpartition(":")
+    return f"{base / directory}:{name}"
 
 
 def _split_modules(value: str, base: Path) -> Iterator[str]:
     parts = value.split(",")
     while parts:
         candidates = ((count, ",".join(parts[:count]).strip()) for count in range(len(parts), 1, -1))
-        count, module = next((found for found in candidates if (base / found[1]).is_file()), (1, parts[0].strip()))
+        count, module = next((found for found in candidates if _has_comma(found[1], base)), (1, parts[0].strip()))
         del parts[:count]
         if module:
             yield module
+
+
+def _has_comma(candidate: str, base: Path) -> bool:
+    """Return whether a text with a comma is one module: an existing file, or a name in an existing directory."""
+    directory, colon, name = candidate.rpartition(":")
+    return (base / candidate).is_file() or (bool(colon) and "," not in name and (base / directory).is_dir())

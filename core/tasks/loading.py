@@ -20,10 +20,10 @@ _THIS_FILE = __file__
 
 
 def load(name: str) -> ModuleType:
-    """Load a module, given as `package.module` or as a path that ends in `.py`.
+    """Load a module, given as `package.module`, as `DIRECTORY:package.module`, or as a path that ends in `.py`.
 
-    A dotted name is searched in the current directory first, as by `python -m`. A file can import the modules beside
-    it, as with `python file.py`. Loading the same module again returns the same object.
+    A dotted name is searched in the directory first, which is the current one by default, as by `python -m`. A file can
+    import the modules beside it, as with `python file.py`. Loading the same module again returns the same object.
 
     Raises:
         TaskDefinitionError: the module can't be found or loaded; the message gives the place of the error.
@@ -31,15 +31,15 @@ def load(name: str) -> ModuleType:
     path = Path(name)
     if path.suffix == ".py":
         return _load_file(path)
-    if all(part.isidentifier() for part in name.split(".")):
-        return _load_dotted(name)
-    if path.is_dir():
-        raise TaskDefinitionError(f"{name} is a directory: name a file in it, or the package by its dotted name")
-    raise TaskDefinitionError(f"{name}: neither a Python file (.py) nor the dotted name of a module")
+    directory, colon, dotted = name.rpartition(":")
+    if all(part.isidentifier() for part in dotted.split(".")):
+        return _load_dotted(dotted, Path(directory) if colon else Path.cwd())
+    if Path(directory, dotted).is_dir():
+        raise TaskDefinitionError(f"{dotted} is a directory: name a file in it, or the package by its dotted name")
+    raise TaskDefinitionError(f"{dotted}: neither a Python file (.py) nor the dotted name of a module")
 
 
-def _load_dotted(name: str) -> ModuleType:
-    directory = Path.cwd()
+def _load_dotted(name: str, directory: Path) -> ModuleType:
     _search_first(directory)
     importlib.invalidate_caches()
     try:

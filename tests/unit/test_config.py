@@ -311,24 +311,50 @@ def test_paths_are_absolute_from_where_they_are_given(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert by_file[config.DIRECTORY] == here / "../elsewhere"
     assert by_file[config.TOKEN_FILE] == str(here / "../elsewhere/token")
-    assert by_file[tasks] == ("mine", str(here / "../elsewhere/a.py"))
+    assert by_file[tasks] == (f"{here / '../elsewhere'}:mine", str(here / "../elsewhere/a.py"))
     by_flag = config.load(options, parser.parse_args(["--token-file", "token", "--tasks", "b.py"]), {})
     assert by_flag[config.TOKEN_FILE] == str(tmp_path / "token")
     assert by_flag[tasks] == (str(tmp_path / "b.py"),)
     by_variable = config.load(options, parser.parse_args([]), {"CAUCE_WORKER_TASKS": "mine,c.py"})
-    assert by_variable[tasks] == ("mine", str(tmp_path / "c.py"))
+    assert by_variable[tasks] == (f"{tmp_path}:mine", str(tmp_path / "c.py"))
 
 
 def test_the_name_of_a_task_file_may_hold_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("a,b.py", "c.py"):
         (tmp_path / name).touch()
+    (tmp_path / "d,e").mkdir()
     tasks = worker_options.tasks("worker")
     parser = argparse.ArgumentParser()
     config.add_arguments(parser, [tasks])
     arguments = parser.parse_args(["--tasks", "mine", "--tasks", "a,b.py", "--tasks", "c.py,yours"])
     settings = config.load([tasks], arguments, {})
-    assert settings[tasks] == ("mine", str(tmp_path / "a,b.py"), str(tmp_path / "c.py"), "yours")
+    assert settings[tasks] == (
+        f"{tmp_path}:mine",
+        str(tmp_path / "a,b.py"),
+        str(tmp_path / "c.py"),
+        f"{tmp_path}:yours",
+    )
+    arguments = parser.parse_args(["--tasks", f"{tmp_path / 'd,e'}:one,{tmp_path / 'd,e'}:two", "--tasks", "a,b.py"])
+    monkeypatch.chdir(tmp_path / "d,e")
+    settings = config.load([tasks], arguments, {})
+    assert settings[tasks][:2] == (f"{tmp_path / 'd,e'}:one", f"{tmp_path / 'd,e'}:two")
+
+
+def test_a_module_keeps_the_directory_that_it_was_given_in_when_it_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = worker_options.tasks("worker")
+    parser = argparse.ArgumentParser()
+    config.add_arguments(parser, [tasks])
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    monkeypatch.chdir(first)
+    given = config.load([tasks], parser.parse_args(["--tasks", "mine.tasks"]), {})
+    monkeypatch.chdir(second)
+    again = config.load([tasks], parser.parse_args([]), {"CAUCE_WORKER_TASKS": given.origins[tasks.key].text})
+    assert given[tasks] == again[tasks] == (f"{first}:mine.tasks",)
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")], ids=["directory", "dangling"])

@@ -128,7 +128,7 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     assert list(server.command) == [PYTHON, "-P", "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
     assert list(worker.command) == [
         *(PYTHON, "-P", "-m", "core.worker", "--name", "w1", "--concurrency", "8"),
-        *("--tasks", "mine", "--tasks", str(Path("b.py").absolute()), "--lab"),
+        *("--tasks", f"{Path.cwd()}:mine", "--tasks", str(Path("b.py").absolute()), "--lab"),
     ]
     assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in (server, worker, nginx))
     assert nginx.directory == home.nginx

@@ -64,6 +64,14 @@ def test_a_dotted_name_is_searched_in_the_current_directory() -> None:
     assert [d.kind for d in builtin_registry(modules=[load("shop_package.orders")]).definitions if d.kind == "one"]
 
 
+def test_a_dotted_name_is_searched_in_the_directory_that_is_given_with_it(folder: Path) -> None:
+    write("given_shop/orders_there.py", GOOD.format(kind="there"))
+    module = load(f"{folder / 'given_shop'}:orders_there")
+    assert builtin_registry(modules=[module]).get("there").kind == "there"
+    with pytest.raises(TaskDefinitionError, match="missing_there: no such module, neither in .*given_shop nor"):
+        load(f"{folder / 'given_shop'}:missing_there")
+
+
 def test_a_module_has_the_task_functions_that_it_imports() -> None:
     write("first_shop.py", GOOD.format(kind="one"))
     write("second_shop.py", "from first_shop import function\n" + GOOD.format(kind="two").replace("def f", "def g"))
