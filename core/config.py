@@ -1,4 +1,4 @@
-"""Settings: a flag wins over the environment, over `cauce.toml`, over the default; each value keeps its origin.
+"""Settings: a flag wins over the environment, the running system, `cauce.toml` and the default; each has its origin.
 
 A program declares its options and builds its settings once, at its start. Nothing else reads the environment.
 An option with the key `worker.concurrency` is `concurrency` in the table `[worker]` of the file
@@ -7,6 +7,7 @@ and `CAUCE_WORKER_CONCURRENCY` in the environment.
 
 import argparse
 import difflib
+import enum
 import logging
 import os
 import tomllib
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
+from core import running_system
 from core.broker_urls import broker_setting
 from core.broker_urls import mask_password as mask_password
 from core.errors import ConfigurationError
@@ -31,6 +33,7 @@ from core.option_parsers import switch as switch
 from core.option_parsers import task_modules as task_modules
 from core.option_parsers import text as text
 from core.option_parsers import whole_number as whole_number
+from core.running_system import RunningSystem
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -79,13 +82,25 @@ class Option(Generic[T_co]):
         return self.key.replace(".", "_").replace("-", "_")
 
 
+class Source(enum.Enum):
+    """The kind of place that a value came from."""
+
+    FLAG = enum.auto()
+    ENVIRONMENT = enum.auto()
+    SYSTEM = enum.auto()
+    """The system that runs in the directory."""
+    FILE = enum.auto()
+    DEFAULT = enum.auto()
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a value came from."""
 
     text: str
     place: str
-    """A flag, a variable, a file's key, or `default`."""
+    """A flag, a variable, a file's key, the running system, or `default`: for users."""
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -106,8 +121,8 @@ class Settings:
         return cast("T", self.values[option.key])
 
     def given(self, option: Option[T]) -> bool:
-        """Return whether the value was given, and is not the default."""
-        return self.origins[option.key].place != "default"
+        """Return whether the user gave the value: it is neither the default nor that of the running system."""
+        return self.origins[option.key].source not in {Source.DEFAULT, Source.SYSTEM}
 
     def describe(self) -> str:
         """Return one line for each option: its key, its value and where that came from. Secrets are masked."""
@@ -169,7 +184,8 @@ def read_token(settings: Settings) -> str | None:
         ConfigurationError: the file can't be read, or its first line is empty.
     """
     file = settings[TOKEN_FILE]
-    if not file:
+    sources = [settings.origins[option.key].source for option in (TOKEN, TOKEN_FILE)]
+    if not file or sources == [Source.ENVIRONMENT, Source.SYSTEM]:
         return settings[TOKEN] or None
     try:
         with open(file, encoding="utf-8") as stream:
@@ -225,13 +241,20 @@ def argument_type(read: Callable[[str], T]) -> Callable[[str], T]:
     return read_argument
 
 
-def load(options: Sequence[Option[object]], arguments: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
+def load(
+    options: Sequence[Option[object]],
+    arguments: argparse.Namespace,
+    environment: Mapping[str, str],
+    *,
+    ask_system: bool = False,
+) -> Settings:
     """Find the value of each option.
 
     Args:
         options: the options of the program.
         arguments: the result of a parser that `add_arguments` prepared.
         environment: the environment variables of the process.
+        ask_system: whether the system that runs in the directory tells its settings.
 
     Raises:
         ConfigurationError: a value is invalid, or the file has an unknown setting.
@@ -246,20 +269,39 @@ def load(options: Sequence[Option[object]], arguments: argparse.Namespace, envir
     if not isinstance(keys, dict):
         raise ConfigurationError(f'{file}: keys must be a table, such as [{KEYS_TABLE}] with "app.quit" = "f10"')
     content = _read_texts(file, tables, options) if file else {}
+    given = _given_origins(options, arguments, environment, content, file)
+    told = _told_origins(running_system.find(directory) if ask_system else running_system.NONE, given, directory)
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     for option in options:
-        origin = _find_origin(option, arguments, environment, content, file)
+        origin = _first(given.get(option.key), told.get(option.key), _default(option))
         origins[option.key] = origin
         values[option.key] = directory if option is DIRECTORY else _value(option, origin)
     return Settings(values, origins, options, str(file or ""), processes, keys)
 
 
+def _first(given: Origin | None, told: Origin | None, default: Origin) -> Origin:
+    """Return the origin that counts: what was told, unless a flag or the environment gives something else."""
+    if given is not None and (told is None or given.source in {Source.FLAG, Source.ENVIRONMENT}):
+        return given
+    return told or default
+
+
+def _told_origins(system: RunningSystem, given: Mapping[str, Origin], directory: Path) -> dict[str, Origin]:
+    """Return what the running system tells, by key."""
+    told = dict(system.settings)
+    for group in system.access:
+        if not group.keys().isdisjoint(given):
+            break
+        told.update(group)
+    place = f"from the system running in {directory}"
+    return {key: Origin(text, place, Source.SYSTEM) for key, text in told.items()}
+
+
 def _find_directory(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Path:
     """Return the data directory, absolute: a task may change the current directory."""
-    directory = _current_directory() / cast(
-        "Path", _value(DIRECTORY, _find_origin(DIRECTORY, arguments, environment, {}, None))
-    )
+    origin = _given_origin(DIRECTORY, arguments, environment, {}, None) or _default(DIRECTORY)
+    directory = _current_directory() / cast("Path", _value(DIRECTORY, origin))
     if not is_utf8(str(directory)):
         raise ConfigurationError(f"the directory {directory} has a name that is not UTF-8: use another one (--dir)")
     return directory
@@ -272,22 +314,38 @@ def _current_directory() -> Path:
         raise ConfigurationError(f"the current directory can't be used: {error.strerror or error}") from error
 
 
-def _find_origin(
+def _given_origins(
+    options: Sequence[Option[object]],
+    arguments: argparse.Namespace,
+    environment: Mapping[str, str],
+    content: Mapping[str, str],
+    file: Path | None,
+) -> dict[str, Origin]:
+    """Return the origins of the values that the user gave, by key."""
+    found = {option.key: _given_origin(option, arguments, environment, content, file) for option in options}
+    return {key: origin for key, origin in found.items() if origin is not None}
+
+
+def _given_origin(
     option: Option[object],
     arguments: argparse.Namespace,
     environment: Mapping[str, str],
     content: Mapping[str, str],
     file: Path | None,
-) -> Origin:
+) -> Origin | None:
     argument = getattr(arguments, option.destination, None)
     if argument is not None:
         given = ",".join(argument) if isinstance(argument, list) else str(argument)
-        return Origin(_resolved(option, given, None), option.flags[-1] if option.flags else "given")
+        return Origin(_resolved(option, given, None), option.flags[-1] if option.flags else "given", Source.FLAG)
     if option.variable in environment:
-        return Origin(_resolved(option, environment[option.variable], None), option.variable)
+        return Origin(_resolved(option, environment[option.variable], None), option.variable, Source.ENVIRONMENT)
     if option.key in content:
-        return Origin(_resolved(option, content[option.key], file), f"{option.key} in {file}")
-    return Origin(_default_text(option), "default")
+        return Origin(_resolved(option, content[option.key], file), f"{option.key} in {file}", Source.FILE)
+    return None
+
+
+def _default(option: Option[object]) -> Origin:
+    return Origin(_default_text(option), "default", Source.DEFAULT)
 
 
 def _resolved(option: Option[object], given: str, file: Path | None) -> str:
@@ -307,7 +365,7 @@ def _default_text(option: Option[object]) -> str:
 
 
 def _value(option: Option[object], origin: Origin) -> object:
-    if origin.place == "default":
+    if origin.source is Source.DEFAULT:
         return option.default
     if not is_utf8(origin.text):
         raise ConfigurationError(f"{origin.place}: the value must be UTF-8")

@@ -3,6 +3,7 @@
 This module opens no connection. The owner of a socket wraps it.
 """
 
+import contextlib
 import ssl
 from dataclasses import dataclass
 from typing import NoReturn
@@ -24,7 +25,7 @@ TLS_CA = Option(
     "client.tls-ca",
     config.optional_text,
     "",
-    "encrypt, and accept only servers whose certificate is signed by the authority in this PEM file",
+    "encrypt, and accept only servers whose certificate is signed by the authority in this PEM file, or in it",
     ("--tls-ca",),
     "FILE",
     resolve=config.absolute_path,
@@ -76,6 +77,8 @@ class Encryption:
         except OSError as error:
             raise ConfigurationError(f"client.tls-ca: {ca} can't be read: {error.strerror or error}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if ca:
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the file may hold the server's certificate itself
         return cls(context, name)
 
 
@@ -113,6 +116,38 @@ def for_server(settings: Settings) -> ssl.SSLContext | None:
     except ssl.SSLError as error:
         raise ConfigurationError(_explain_pair(error, certificate, key)) from error
     return context
+
+
+def certificate_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names and IP addresses that a server's certificate is for; none if it is not valid now.
+
+    Raises:
+        ConfigurationError: a file can't be used.
+    """
+    server = for_server(settings)
+    if server is None:
+        return ()
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(settings[TLS_CERTIFICATE])
+    try:
+        return _names_by_handshake(client, server)
+    except ssl.SSLError:
+        return ()
+
+
+def _names_by_handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[str, ...]:
+    """Connect two contexts in memory: Python decodes only the certificate of a peer. Returns the names in it."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server)
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    for end in (ours, theirs, ours, theirs):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    certificate = ours.getpeercert() or {}
+    names = [str(name[1]) for name in certificate.get("subjectAltName", ())]
+    return tuple(name.replace("*", "any", 1) for name in names)
 
 
 def unverified_context() -> ssl.SSLContext:

@@ -61,7 +61,7 @@ def run_with_settings(
     """
 
     def work() -> int:
-        settings = config.load(options, arguments, os.environ)
+        settings = config.load(options, arguments, os.environ, ask_system=True)
         if arguments.show_config:
             sys.stdout.write(f"{settings.describe()}\n")
             return 0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from core import config, encryption
+from core import config, encryption, running_system
 from core.broker.factory import open_broker
 from core.config import Settings
 from core.errors import CauceError, ConfigurationError
@@ -83,7 +83,9 @@ class LocalSource:
 
     def _open_gauge(self, report: SystemStatus | None) -> DepthWatch | None:
         """Return the watch on the depth of the queue, or None when the broker is not known or has no queue yet."""
-        for url in dict.fromkeys((self._settings[config.BROKER], LOCAL)):
+        # The system may have been started after this console, on another broker.
+        told = running_system.find(self._home.directory).settings.get(config.BROKER.key, LOCAL)
+        for url in dict.fromkeys((self._settings[config.BROKER], told, LOCAL)):
             try:
                 broker = open_broker(url, self._home.directory)
             except CauceError:

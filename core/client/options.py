@@ -34,6 +34,7 @@ PATIENCE = Option(
 )
 
 OPTIONS = (
+    config.DIRECTORY,
     SERVER,
     config.TOKEN,
     config.TOKEN_FILE,

@@ -34,6 +34,10 @@ from core.supervisor.waiting import wait_for
 T = TypeVar("T")
 
 
+STARTING = frozenset({"up", "doctor", "nginx-conf"})
+"""The commands for a system that is to start. The others take the settings of the one that runs."""
+
+
 def main() -> int:
     """Run the command that the command line names. Returns the exit code."""
     parser = arguments.make_parser(_known_names)
@@ -53,7 +57,7 @@ def run() -> None:
 def _run(given: argparse.Namespace) -> int:
     if given.command == "completion":
         return _completion(given.shell)
-    settings = config.load(options.OPTIONS, given, os.environ)
+    settings = config.load(options.OPTIONS, given, os.environ, ask_system=given.command not in STARTING)
     if given.show_config:
         sys.stdout.write(f"{settings.describe()}\n")
         return 0

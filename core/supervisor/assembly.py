@@ -18,7 +18,7 @@ from core.callbacks import ignore
 from core.config import Settings
 from core.errors import BrokerError, JournalError, SupervisorError
 from core.repository.journal import Journal
-from core.supervisor import declared_processes, desired_state, options, ports, rabbitmq_node, state
+from core.supervisor import access, declared_processes, desired_state, options, ports, rabbitmq_node, state
 from core.supervisor.home import Home
 from core.supervisor.nginx import executable
 from core.supervisor.nginx.balancer import Balancer
@@ -87,6 +87,8 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
         adopting=bool(records),
         broker=broker.description,
         remarks=choice.remarks,
+        shared_settings=access.shared_settings(settings),
+        encrypted=access.Encrypted(settings),
         nginx_change=lambda: balancer.change if balancer is not None else "",
         start_timeout=settings[options.START_TIMEOUT],
         stop_timeout=settings[options.STOP_TIMEOUT],

@@ -104,6 +104,7 @@ def sweep(home: Home, timeout: float) -> StopResult:
     if swept.left:
         raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, swept.left))}")
     state.remove(home.state)
+    state.remove(home.system)
     state.remove(home.children)
     state.remove(home.desired_state)
     return swept

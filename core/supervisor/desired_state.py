@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from core import config
-from core.config import Origin, Settings
+from core.config import Origin, Settings, Source
 from core.supervisor import options
 from core.supervisor.state import DesiredState
 
@@ -67,5 +67,5 @@ def with_texts(settings: Settings, texts: Mapping[str, str]) -> Settings:
             values[option.key] = option.read(text)
         except ValueError:
             continue  # written by another version
-        origins[option.key] = Origin(text, FORMER)
+        origins[option.key] = Origin(text, FORMER, Source.FLAG)
     return replace(settings, values=values, origins=origins)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from core import running_system
 from core.errors import SupervisorError
 
 NAME = ".cauce"
@@ -18,6 +19,7 @@ class Home:
         state: the file with the supervisor's address and token.
         children: the file with the processes that it has started.
         desired_state: the file with what the operator asked to run.
+        system: the file with what the programs in the directory must know of the running system.
         nginx: the directory that NGINX runs in.
         rabbitmq: the directory of the private RabbitMQ node.
     """
@@ -29,6 +31,7 @@ class Home:
         self.state = self.path / "supervisor.json"
         self.children = self.path / "children.json"
         self.desired_state = self.path / "intention.json"
+        self.system = self.directory / running_system.FILE
         self.nginx = self.path / "nginx"
         self.rabbitmq = self.path / "rabbitmq"
         self._logs = self.path / "logs"

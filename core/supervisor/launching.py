@@ -13,7 +13,7 @@ from pathlib import Path
 from core import child_programs, config, encryption
 from core.broker.factory import open_broker
 from core.callbacks import ignore
-from core.config import Settings
+from core.config import Settings, Source
 from core.errors import AlreadyRunning, SupervisorError
 from core.repository.journal import Journal
 from core.supervisor import commands, options, plan, service_manager, state
@@ -198,9 +198,13 @@ def _lock(home: Home) -> Lock:
 def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with these settings. As flags, they would show a broker's password to all users."""
     result = {name: value for name, value in environment.items() if name != MARK}
+    if settings.file and Path(settings.file) != settings[config.DIRECTORY] / config.FILE_NAME:
+        result["CAUCE_CONFIG"] = str(Path(settings.file).absolute())
     for option in settings.options:
-        if settings.given(option):
-            result[option.variable] = settings.origins[option.key].text
+        origin = settings.origins[option.key]
+        # The supervisor reads the file itself.
+        if origin.source not in {Source.FILE, Source.DEFAULT}:
+            result[option.variable] = origin.text
     return result
 
 

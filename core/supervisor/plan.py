@@ -187,8 +187,10 @@ def _environment(settings: Settings, home: Home) -> dict[str, str]:
         config.DIRECTORY.variable: str(home.directory),
         "PYTHONUNBUFFERED": "1",  # the log has the output of a task as soon as the task prints it
     }
-    common = (config.BROKER, config.DATABASE, config.LOG_LEVEL, config.LOG_FORMAT, config.TOKEN_FILE)
-    for option in (*common, *exposure.OPTIONS):
+    for each in (config.BROKER, config.DATABASE):
+        # Also by default: a process that starts later must not follow a settings file that has changed meanwhile.
+        variables[each.variable] = settings.origins[each.key].text
+    for option in (config.LOG_LEVEL, config.LOG_FORMAT, config.TOKEN_FILE, *exposure.OPTIONS):
         if settings.given(option):
             variables[option.variable] = settings.origins[option.key].text
     rate = exposure.rate_limit(settings, settings[options.LISTEN])

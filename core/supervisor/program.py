@@ -10,15 +10,17 @@ import queue
 import secrets
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
 
 from core.errors import CauceError, SupervisorError
+from core.running_system import RunningSystem
 from core.signals import on_stop
 from core.supervisor import desired_state, state
+from core.supervisor.access import Encrypted, client_access
 from core.supervisor.control import (
     ControlRequest,
     ControlServer,
@@ -40,10 +42,11 @@ from core.supervisor.plan import STOP_ORDER, ProcessKind
 from core.supervisor.processes import orphans, process_identity
 from core.supervisor.processes.health import HealthMonitor, HealthReport
 from core.supervisor.processes.process import RunningProcess
+from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.processes.stopping import StopDeadline, stop_in_order
 from core.supervisor.processes.units import Units
 from core.supervisor.service_manager import ServiceNotifier
-from core.supervisor.state import ChildRecord, ChildRecords, DesiredState, SupervisorState
+from core.supervisor.state import ChildRecords, DesiredState, SupervisorState
 from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState, UnitStatus
 
 POLL_INTERVAL = 0.2
@@ -88,6 +91,10 @@ class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
     broker: str
     """A description of the broker, for users."""
     remarks: tuple[str, ...] = ()
+    shared_settings: Mapping[str, str]
+    """The settings that the programs in the directory share, as texts by key."""
+    encrypted: Encrypted
+    """How clients check the servers' certificate."""
     nginx_change: Callable[[], str]
     """Returns the last change of NGINX's configuration, as a diff."""
     start_timeout: float
@@ -129,8 +136,8 @@ class Supervisor:
         self._stop_deadline: StopDeadline | None = None
         self._stop_replies: list[queue.SimpleQueue[StopResult]] = []
         self._operations: list[PendingOperation] = []
-        self._saved_children: tuple[ChildRecord, ...] | None = None
-        self._saved_desired_state: DesiredState | None = None
+        self._identity: ProcessIdentity | None = None
+        self._saved: tuple[ChildRecords, DesiredState, RunningSystem] | None = None
         self._countdown_at = 0.0
         self._status = self._make_status()
 
@@ -156,6 +163,7 @@ class Supervisor:
                     reply.put(stopped)
                 state.remove(self._home.state)
                 if not stopped.left:
+                    state.remove(self._home.system)
                     state.remove(self._home.children)
                     state.remove(self._home.desired_state)
         if stopped.left:
@@ -167,6 +175,8 @@ class Supervisor:
         if identity is None:
             raise SupervisorError("the operating system doesn't tell when this process was started")
         state.save(self._home.state, SupervisorState(identity, str(control.address), token))
+        self._identity = identity
+        self._publish()
 
     def _run_until_shutdown(self) -> int:
         """Start everything and keep it running until a shutdown is requested. Returns the exit code."""
@@ -330,17 +340,28 @@ class Supervisor:
         """Bring the status, the monitor's targets and the files up to date."""
         self._status = self._make_status()
         self._monitor.watch([target for unit in self._units if (target := unit.target())])
-        children = tuple(record for unit in self._units if (record := unit.record()))
-        desired = self._desired_state()
-        if children == self._saved_children and desired == self._saved_desired_state:
+        children = ChildRecords(tuple(record for unit in self._units if (record := unit.record())))
+        saved = (children, self._desired_state(), self._running_system(children))
+        if saved == self._saved:
             return
         try:
-            state.save(self._home.children, ChildRecords(children))
-            state.save(self._home.desired_state, desired)
+            for path, value in zip(
+                (self._home.children, self._home.desired_state, self._home.system), saved, strict=True
+            ):
+                state.save(path, value)
         except SupervisorError as error:
             # A full disk must not take the system down; the process table shows the processes even without the file.
             _log.warning("%s", error)
-        self._saved_children, self._saved_desired_state = children, desired
+        self._saved = saved
+
+    def _running_system(self, children: ChildRecords) -> RunningSystem:
+        """Return what the programs in the directory must know."""
+        own = (self._identity,) if self._identity is not None else ()
+        return RunningSystem(
+            processes=(*own, *(child.identity for child in children.children)),
+            settings=self._spec.shared_settings,
+            access=client_access(self._units.client_address, self._units.server_addresses, self._spec.encrypted),
+        )
 
     def _desired_state(self) -> DesiredState:
         """Return the desired state, with what operators have changed since the start."""

@@ -163,7 +163,13 @@ def test_a_path_that_is_not_utf8_has_a_fingerprint(tmp_path: Path) -> None:
 def test_options_not_given_are_left_to_the_workers_settings(tmp_path: Path) -> None:
     spec = Planner(settings_of(tmp_path), Home(tmp_path), PYTHON).worker(2)
     assert spec.command == (PYTHON, "-P", "-m", "core.worker", "--name", "w2")
-    assert set(spec.environment) == {MARK, "CAUCE_DIRECTORY", "PYTHONUNBUFFERED"}
+    names = {MARK, "CAUCE_DIRECTORY", "CAUCE_BROKER", "CAUCE_DATABASE", "PYTHONUNBUFFERED"}
+    assert set(spec.environment) == names
+
+
+def test_processes_get_the_broker_and_journal_even_by_default(tmp_path: Path) -> None:
+    environment = Planner(settings_of(tmp_path), Home(tmp_path), PYTHON).worker(1).environment
+    assert (environment["CAUCE_BROKER"], environment["CAUCE_DATABASE"]) == ("embedded", "resultados.db")
 
 
 def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_dotted_name_is_searched_in_the_directory_that_is_given_with_it(folder
     write("given_shop/orders_there.py", GOOD.format(kind="there"))
     module = load(f"{folder / 'given_shop'}:orders_there")
     assert builtin_registry(modules=[module]).get("there").kind == "there"
-    with pytest.raises(TaskDefinitionError, match="missing_there: no such module, neither in .*given_shop nor"):
+    with pytest.raises(TaskDefinitionError, match=r"missing_there: no such module, neither in .*given_shop nor"):
         load(f"{folder / 'given_shop'}:missing_there")
 
 

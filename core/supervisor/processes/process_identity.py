@@ -1,7 +1,6 @@
 """Finds the processes of this machine that work for a directory, and signals them. It signals no other process.
 
-A process is identified by its id and its start time, as the system reuses ids.
-It works for a directory when the mark is in its environment, which its children inherit.
+A process works for a directory when the mark is in its environment, which its children inherit.
 NGINX clears its environment, and is identified by its name and its working directory, which no other process has.
 """
 
@@ -12,39 +11,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import psutil
 
+from core.process_identity import TOLERANCE as TOLERANCE
+from core.process_identity import ProcessIdentity as ProcessIdentity
+from core.process_identity import identify as identify
+from core.process_identity import is_alive as is_alive
 from core.signals import REBALANCE
 from core.supervisor.home import Home
 from core.supervisor.plan import MARK, ProcessKind
-
-TOLERANCE = 1.0
-"""Seconds by which two readings of a start time may differ: both are computed from the clock, which can be set."""
-
-
-class ProcessIdentity(msgspec.Struct, frozen=True):
-    """One process, distinguished from a later one with the same id."""
-
-    pid: int
-    started: float
-
-
-def identify(pid: int) -> ProcessIdentity | None:
-    """Identify the process that has this id now. Returns None when there is none, or only a zombie."""
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return ProcessIdentity(pid, process.create_time())
-    except psutil.Error:
-        return None
-
-
-def is_alive(identity: ProcessIdentity) -> bool:
-    """Return whether this very process still runs."""
-    now = identify(identity.pid)
-    return now is not None and abs(now.started - identity.started) <= TOLERANCE
 
 
 def processes_of(home: Home) -> list[ProcessIdentity]:
