@@ -186,6 +186,15 @@ class Repository(Closeable):
     def record_heartbeat(self, record: ProcessRecord) -> None:
         """Store the record of the process `record.number`, and once a second a sample of its counters."""
 
+    # Written by supervisors.
+
+    @abstractmethod
+    def mark_left(self, host: str, names: Collection[str]) -> int:
+        """Note that the processes of these names have ended on a host, as was wanted. Returns how many had not left.
+
+        A process that is killed can't write so itself. One that runs all the same comes back with its next heartbeat.
+        """
+
     # Reading.
 
     @abstractmethod

@@ -319,6 +319,16 @@ class SqliteRepository(Repository):
         if record.beat % PRUNE_INTERVAL == 1:
             self._database.execute("DELETE FROM samples WHERE second < ?", (int(record.seen_at - SAMPLE_RETENTION),))
 
+    # Written by supervisors.
+
+    def mark_left(self, host: str, names: Collection[str]) -> int:
+        """Note that the processes of these names have ended."""
+        return self._database.execute_many(
+            "UPDATE processes SET status = 'left', in_hand = '[]'"
+            " WHERE host = ? AND status <> 'left' AND name IN (SELECT value FROM json_each(?))",
+            [(host, json.dumps(list(names)))],
+        )
+
     # Reading.
 
     def assignments(self, seqs: Collection[int]) -> dict[int, Assignment]:

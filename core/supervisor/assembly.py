@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,9 @@ from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units
 from core.supervisor.program import SystemSpec
 from core.supervisor.state import ChildRecord, DesiredState
+
+JOURNAL_TIMEOUT = 0.5
+"""Seconds to wait for the journal's lock before the end of a process is not noted: nothing depends on it."""
 
 _log = logging.getLogger("cauce.supervisor")
 
@@ -80,9 +84,10 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
         units.add(spec)
     _adopt(units, records, desired, settings[options.STOP_TIMEOUT])
     prepare_broker = partial(_prepare_broker, broker, journal) if local else ignore
+    on_stopped = partial(_mark_left, journal)
     system = SystemSpec(
         units=units,
-        operations=_make_operations(settings, units, planner, balancer, prepare_broker),
+        operations=_make_operations(settings, units, planner, balancer, prepare_broker, on_stopped),
         desired_state=desired,
         adopting=bool(records),
         broker=broker.description,
@@ -90,6 +95,7 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
         shared_settings=access.shared_settings(settings),
         encrypted=access.Encrypted(settings),
         nginx_change=lambda: balancer.change if balancer is not None else "",
+        on_stopped=on_stopped,
         start_timeout=settings[options.START_TIMEOUT],
         stop_timeout=settings[options.STOP_TIMEOUT],
     )
@@ -204,6 +210,18 @@ def _was_ready(journal: Journal, target: ProbeTarget) -> bool:
         return False
 
 
+def _mark_left(journal: Journal, units: Sequence[Unit]) -> None:
+    """Note in the journal that units were stopped: a process that was killed, or died before, can't do so itself."""
+    names = [unit.name for unit in units if unit.spec.kind in {ProcessKind.SERVER, ProcessKind.WORKER}]
+    if not names or not journal.path.exists():
+        return
+    try:
+        with journal.open(lock_timeout=JOURNAL_TIMEOUT) as repository, repository.transaction():
+            repository.mark_left(socket.gethostname(), names)
+    except JournalError as error:
+        _log.warning("the journal may show processes as lost that were stopped: %s", error)
+
+
 def _make_units(
     settings: Settings,
     environment: Mapping[str, str],
@@ -219,7 +237,12 @@ def _make_units(
 
 
 def _make_operations(
-    settings: Settings, units: Units, planner: Planner, balancer: Balancer | None, prepare_broker: Callable[[], None]
+    settings: Settings,
+    units: Units,
+    planner: Planner,
+    balancer: Balancer | None,
+    prepare_broker: Callable[[], None],
+    on_stopped: Callable[[Sequence[Unit]], None],
 ) -> Operations:
     first = settings[options.SERVER_PORT]
 
@@ -233,6 +256,7 @@ def _make_operations(
         choose_address=choose_address,
         holder_of=ports.holder_of,
         prepare_broker=prepare_broker,
+        on_stopped=on_stopped,
         start_timeout=settings[options.START_TIMEOUT],
         stop_timeout=settings[options.STOP_TIMEOUT],
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias
 
 from core.addresses import Address
+from core.callbacks import ignore
 from core.errors import CauceError, SupervisorError
 from core.supervisor.nginx.balancer import Balancer
 from core.supervisor.plan import START_STAGES, STOP_ORDER, Planner, ProcessKind, number_of
@@ -40,6 +41,7 @@ class Operations:
         choose_address: returns an address for a server, given its name and the addresses that are taken.
         holder_of: returns which process holds an address, or an empty string when it is free.
         prepare_broker: makes the queues, once the private broker is ready.
+        on_stopped: called when units have been stopped.
         start_timeout: seconds that units started together have to become ready.
         stop_timeout: seconds that a process has to end before it is killed.
         clock: a monotonic clock.
@@ -54,6 +56,7 @@ class Operations:
         choose_address: Callable[[str, Sequence[Address]], Address],
         holder_of: Callable[[Address], str],
         prepare_broker: Callable[[], None],
+        on_stopped: Callable[[Sequence[Unit]], None] = ignore,
         start_timeout: float,
         stop_timeout: float,
         clock: Callable[[], float] = time.monotonic,
@@ -64,6 +67,7 @@ class Operations:
         self._choose_address = choose_address
         self._holder_of = holder_of
         self._prepare_broker = prepare_broker
+        self._on_stopped = on_stopped
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._clock = clock
@@ -195,6 +199,7 @@ class Operations:
             for unit in stage:
                 unit.stop(self._stop_timeout_of(unit, timeout), self._clock())
             yield from self._wait_until_down(stage)
+        self._on_stopped(units)
 
     def _wait_until_down(self, units: Sequence[Unit]) -> Steps:
         while not all(unit.process is None and unit.state in _DOWN for unit in units):

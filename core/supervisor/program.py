@@ -10,12 +10,13 @@ import queue
 import secrets
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
 
+from core.callbacks import ignore
 from core.errors import CauceError, SupervisorError
 from core.running_system import RunningSystem
 from core.signals import on_stop
@@ -44,6 +45,7 @@ from core.supervisor.processes.health import HealthMonitor, HealthReport
 from core.supervisor.processes.process import RunningProcess
 from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.processes.stopping import StopDeadline, stop_in_order
+from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units
 from core.supervisor.service_manager import ServiceNotifier
 from core.supervisor.state import ChildRecords, DesiredState, SupervisorState
@@ -97,6 +99,8 @@ class SystemSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How clients check the servers' certificate."""
     nginx_change: Callable[[], str]
     """Returns the last change of NGINX's configuration, as a diff."""
+    on_stopped: Callable[[Sequence[Unit]], None] = ignore
+    """Called when units have been stopped."""
     start_timeout: float
     stop_timeout: float
 
@@ -266,6 +270,7 @@ class Supervisor:
         killed = stop_in_order(stages, deadline, self._while_stopping, time.monotonic)
         names = [process.name for stage in stages for process in stage if process.has_ended()]
         left = orphans.kill_rest(self._home)
+        self._spec.on_stopped(list(self._units))
         for name in killed:
             _log.warning("%s had to be killed", name)
         _log.info("everything has ended")

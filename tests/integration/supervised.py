@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,10 @@ import psutil
 from core.addresses import Address
 from core.closeable import Closeable
 from core.jsontext import Json
+from core.monitor.observer import Observer
+from core.monitor.snapshot import Presence
 from core.protocol import ClientConnection, Reply
+from core.repository.journal import Journal
 from core.supervisor import state
 from core.supervisor.home import Home
 from core.supervisor.processes import process_identity
@@ -160,6 +164,14 @@ def pid_of(report: SystemStatus | None, name: str) -> int | None:
     """Return the process id of one unit, or None when it has no process."""
     found = [unit.pid for unit in report.processes if unit.name == name] if report else []
     return found[0] if found else None
+
+
+def presences(system: Supervised) -> dict[str, Presence]:
+    """Return what a view that is opened now shows of each process, by name: of the last one with that name."""
+    journal = Journal("resultados.db", system.home.directory)
+    with contextlib.closing(Observer(journal.open_readonly)) as observer:
+        snapshot = observer.take_snapshot(time.monotonic(), time.time(), None)
+    return {process.name: process.presence for process in snapshot.processes}
 
 
 def kill(pid: int | None) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from core.monitor.snapshot import Presence
 from core.repository.journal import Journal
 from core.supervisor.lock import is_held
 from core.supervisor.processes import process_identity
 from core.supervisor.status import Phase, SystemStatus, UnitState
-from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.integration.supervised import Supervised, kill, pid_of, presences, settled, submit
 from tests.services.waiting import wait_until
 
 RESTART_TIMEOUT = 30.0
@@ -85,6 +86,7 @@ def test_a_process_that_hangs_appears_in_the_status(system: Supervised) -> None:
     stopped = system.down("--timeout", "3")
     assert stopped.killed == ("w1",)
     system.assert_nothing_left(report)
+    assert presences(system) == {"s1": Presence.LEFT, "w1": Presence.LEFT}
 
 
 @pytest.mark.nginx

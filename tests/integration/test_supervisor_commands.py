@@ -8,13 +8,14 @@ import psutil
 import pytest
 
 from core.addresses import Address
+from core.monitor.snapshot import Presence
 from core.supervisor import commands
 from core.supervisor.processes import process_identity
 from core.supervisor.status import SystemStatus, UnitState, UnitStatus
 from tests.integration import kinds
 from tests.integration.commanding import Command
 from tests.integration.programs import find
-from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.integration.supervised import Supervised, kill, pid_of, presences, settled, submit
 from tests.integration.wire import once
 from tests.services.ports import free_port
 from tests.services.waiting import wait_until
@@ -148,6 +149,7 @@ def test_a_stop_beats_a_restart_that_is_due(system: Supervised) -> None:
     wait_until(becomes(system, "w1", UnitState.RESTARTING), "the death to be noticed", PATIENCE)
     now = commands.operate(system.home, "stop", ["w1"])
     assert pids(now)["w1"] is None
+    assert presences(system)["w1"] is Presence.LEFT
     # By now it would have been restarted.
     for _ in range(2):
         commands.operate(system.home, "restart", ["s1"])
@@ -226,6 +228,8 @@ def test_an_interrupt_kills_only_what_is_to_stop(system: Supervised, held: Gated
     assert {name: pid for name, pid in pids(now).items() if pid is not None} == {"s1": pid_of(report, "s1")}
     assert settled(now)
     assert [identity.pid for identity in process_identity.processes_of(system.home)] == [pid_of(report, "s1")]
+    # It could not write so itself.
+    assert presences(system)["w1"] is Presence.LEFT
 
 
 # What users declare.
