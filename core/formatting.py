@@ -19,6 +19,12 @@ def short(number: int) -> str:
     return f"{number:,}"
 
 
+def ordinal(number: int) -> str:
+    """Return an ordinal number: `1st`, `2nd`, `11th`."""
+    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
+
+
 def rate(number: float) -> str:
     """Return a rate with one decimal below ten."""
     if number >= 9.95 or number == 0:

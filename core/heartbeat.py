@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+import msgspec
 from msgspec.structs import replace
 
 from core.errors import JournalError
@@ -37,15 +38,11 @@ class Liveness:
 
     def __init__(self, timeout: float = LIVENESS_TIMEOUT) -> None:
         self._timeout = timeout
-        self._moved: dict[int, tuple[int, float]] = {}
+        self._seen: dict[int, _Beat] = {}
 
     def observe(self, records: Iterable[ProcessRecord], now: float) -> None:
         """Take the records as they are at `now`, a time of the monotonic clock."""
-        beats = {record.number: record.beat for record in records}
-        self._moved = {
-            number: self._moved[number] if self._moved.get(number, (-1, 0.0))[0] == beat else (beat, now)
-            for number, beat in beats.items()
-        }
+        self._seen = {record.number: self._beat_of(record, now) for record in records}
 
     def is_alive(self, record: ProcessRecord, now: float) -> bool:
         """Return whether the process has written a heartbeat lately and has not left.
@@ -54,8 +51,32 @@ class Liveness:
         """
         if record.phase is ProcessPhase.LEFT:
             return False
-        _, moved = self._moved.get(record.number, (record.beat, now))
-        return now - moved < self._timeout
+        seen = self._seen.get(record.number)
+        return seen is None or now - seen.since < self._timeout
+
+    def silence(self, record: ProcessRecord, now: float) -> float | None:
+        """Return the seconds since the process's last heartbeat, or None when none was seen yet.
+
+        A record that is observed for the first time proves nothing: its process may have died long ago.
+        """
+        seen = self._seen.get(record.number)
+        return now - seen.since if seen is not None and seen.has_moved else None
+
+    def _beat_of(self, record: ProcessRecord, now: float) -> "_Beat":
+        seen = self._seen.get(record.number)
+        if seen is not None and seen.number == record.beat:
+            return seen
+        return _Beat(record.beat, now, has_moved=seen is not None)
+
+
+class _Beat(msgspec.Struct, frozen=True):
+    """The last beat of a process."""
+
+    number: int
+    since: float
+    """The time at which it was first observed."""
+    has_moved: bool
+    """Whether another beat was observed before it."""
 
 
 class Heartbeat:

@@ -211,6 +211,8 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int = 0
     """The number that the journal assigned, which is never reused."""
+    life: int = 1
+    """Counts the processes of this role, name and host that the journal remembers, up to this one."""
     role: Role
     name: str
     host: str

@@ -59,11 +59,12 @@ def run(settings: Settings) -> int:
 
 
 def _dump(settings: Settings) -> int:
-    from tui.services import LocalSource  # imported here because not every mode needs it
+    from core.monitor.observer import look_until_certain  # imported here because not every mode needs them
+    from tui.services import LocalSource
 
     with LocalSource(settings, os.environ).view_builder(BROKER_TIMEOUT) as builder:
         builder.build(time.monotonic(), time.time())
-        view = builder.build(time.monotonic(), time.time())
+        view = look_until_certain(lambda: builder.build(time.monotonic(), time.time()), lambda view: view.snapshot)
     sys.stdout.write(msgspec.json.encode(view).decode() + "\n")
     return 0
 

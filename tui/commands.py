@@ -280,6 +280,14 @@ WORKERS = (
         help="Show the results of all workers again.",
         action="show_all_results",
     ),
+    Command(
+        id="workers.ended",
+        where=Scope.WORKERS,
+        key="d",
+        label="Ended",
+        help="Show or hide the workers that have ended.",
+        action="toggle_ended",
+    ),
 )
 
 

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 
+from core import formatting
 from core.errors import ConfigurationError
 
 ENGLISH = "en"
@@ -35,6 +36,10 @@ class Translations:
     def count(self, number: int, one: str, many: str, /, **values: object) -> str:
         """Return the singular or the plural text, with the number filled in as `{count}`."""
         return self(one if number == 1 else many, count=f"{number:,}", **values)
+
+    def ordinal(self, number: int) -> str:
+        """Return an ordinal number, as it stands after a masculine noun."""
+        return formatting.ordinal(number) if self.language == ENGLISH else f"{number:,}.º"
 
 
 def languages() -> tuple[str, ...]:

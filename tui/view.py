@@ -4,11 +4,11 @@ The poller's thread builds it. This module knows nothing of widgets.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from core.model import Ledger, Role
+from core.model import Ledger
 from core.monitor.delays import Delays
 from core.monitor.history import RateSeries
 from core.monitor.snapshot import EMPTY as NOTHING_SEEN
@@ -29,7 +29,7 @@ class Health(enum.StrEnum):
     TROUBLED = "trouble"
     STOPPING = "stopping"
     UNKNOWN = "looking"
-    """No view has been built yet."""
+    """No view has been built yet, or it is not known yet whether anything is alive."""
 
 
 class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class WorkerRow(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[float, ...] = ()
     """Tasks in each of the last seconds, the oldest first."""
     delays: Delays | None = None
-    part: UnitStatus | None = None
+    unit: UnitStatus | None = None
     """The status of the process, when the local supervisor runs it."""
 
 
@@ -61,6 +61,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot = NOTHING_SEEN
     chart: RateSeries = RateSeries()
     workers: tuple[WorkerRow, ...] = ()
+    """One row for each name."""
+    ended_workers: tuple[WorkerRow, ...] = ()
+    """Workers that have ended, the last first."""
     servers: tuple[WorkerRow, ...] = ()
     delays: Delays | None = None
     """The delays of all workers together."""
@@ -94,13 +97,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         """The address for clients, or an empty string when nothing listens."""
         if self.report is not None:
             return self.report.listen
-        alive = (row.process for row in self.servers if row.process.presence not in _GONE)
+        alive = (row.process for row in self.servers if not row.process.presence.gone)
         return next((process.address for process in alive if process.address), "")
 
     @property
     def alive(self) -> bool:
         """Whether any server or worker is alive, whichever supervisor started it."""
-        return any(process.presence not in _GONE for process in self.snapshot.processes)
+        return any(process.presence.alive for process in self.snapshot.processes)
 
     @property
     def light(self) -> Health:
@@ -110,7 +113,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         if self.report is not None and self.report.phase is not Phase.RUNNING:
             return Health.STARTING if self.report.phase is Phase.STARTING else Health.STOPPING
         if self.report is None and not self.alive and not self.supervisor_trouble:
-            return Health.EMPTY
+            return Health.EMPTY if self.snapshot.is_certain else Health.UNKNOWN
         return Health.TROUBLED if self._system_troubles else Health.READY
 
     @property
@@ -139,23 +142,19 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset(task.id for process in self.snapshot.processes for task in process.in_hand)
 
 
-_GONE = frozenset({Presence.LOST, Presence.LEFT})
-
 EMPTY = View()
 
 
 def rows_of(
-    snapshot: Snapshot,
-    role: Role,
+    processes: Iterable[ProcessView],
     histories: Mapping[int, tuple[float, ...]],
     delays: Mapping[str, Delays],
     report: SystemStatus | None,
 ) -> tuple[WorkerRow, ...]:
-    """Combine what is known of each process of a role.
+    """Combine what is known of each process.
 
     Args:
-        snapshot: the snapshot that has the processes.
-        role: the role of the processes.
+        processes: the processes.
         histories: the rates by the number of the process.
         delays: the delays by the name of the worker.
         report: the status of the local system.
@@ -167,8 +166,7 @@ def rows_of(
             process=process,
             history=histories.get(process.number, ()),
             delays=delays.get(process.name),
-            part=units.get((process.name, process.pid)),
+            unit=units.get((process.name, process.pid)),
         )
-        for process in snapshot.processes
-        if process.role is role and process.presence is not Presence.LEFT
+        for process in processes
     )

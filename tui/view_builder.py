@@ -3,7 +3,7 @@
 A builder belongs to one thread, and only reads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from core.monitor.delays import by_worker
 from core.monitor.depth import DepthWatch
 from core.monitor.history import RateHistory
 from core.monitor.observer import Observer
+from core.monitor.snapshot import ProcessView
 from core.repository.archive import Archive, OperationRecord, Timing
 from core.repository.base import Repository, Sample
 from core.repository.journal import Journal
@@ -72,7 +73,8 @@ class ViewBuilder(Closeable):
         report, trouble = self._ask_supervisor()
         gauge = self._watch_queue(report)
         depth, queue_trouble = (gauge.depth, gauge.trouble) if gauge else (None, "")
-        snapshot = self._observer.take_snapshot(now, wall, depth, queue_trouble)
+        supervised = {(unit.name, unit.pid) for unit in report.processes if unit.pid is not None} if report else set()
+        snapshot = self._observer.take_snapshot(now, wall, depth, queue_trouble, supervised)
         if not self._journal.path.exists():
             # Nothing has run here yet, which is no trouble.
             snapshot = msgspec.structs.replace(snapshot, trouble="")
@@ -86,8 +88,9 @@ class ViewBuilder(Closeable):
             number=self._number,
             snapshot=snapshot,
             chart=self._history.chart(second, CHART_SECONDS),
-            workers=rows_of(snapshot, Role.WORKER, histories, delays, report),
-            servers=rows_of(snapshot, Role.SERVER, histories, {}, report),
+            workers=rows_of(_of(Role.WORKER, snapshot.listed), histories, delays, report),
+            ended_workers=rows_of(_of(Role.WORKER, reversed(snapshot.ended)), {}, {}, None),
+            servers=rows_of(_of(Role.SERVER, snapshot.listed), histories, {}, report),
             delays=delays.get(""),
             report=report,
             supervisor_trouble=trouble,
@@ -140,6 +143,10 @@ class ViewBuilder(Closeable):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _of(role: Role, processes: Iterable[ProcessView]) -> Iterable[ProcessView]:
+    return (process for process in processes if process.role is role)
 
 
 class _JournalContents(msgspec.Struct, frozen=True):

@@ -14,11 +14,12 @@ from core import config
 from core.broker.factory import open_broker
 from core.config import Option, Settings
 from core.errors import JournalUnusable
+from core.formatting import ordinal
 from core.launch import launch
 from core.logs import printable
 from core.model import Ledger, Role, Task
 from core.monitor.depth import DepthWatch
-from core.monitor.observer import Observer
+from core.monitor.observer import Observer, look_until_certain
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.journal import Journal
 
@@ -43,6 +44,7 @@ STYLES = {
     Presence.STARTING: "yellow",
     Presence.DRAINING: "yellow",
     Presence.TROUBLED: "yellow",
+    Presence.UNKNOWN: "yellow",
     Presence.LOST: "bold red",
     Presence.LEFT: "dim",
 }
@@ -61,7 +63,7 @@ def run(settings: Settings) -> int:
 
     try:
         if settings[ONCE]:
-            return _once(take_snapshot(), as_json=settings[JSON])
+            return _once(look_until_certain(take_snapshot, lambda snapshot: snapshot), as_json=settings[JSON])
         if settings[JSON] or not sys.stdout.isatty():
             while True:
                 _write(take_snapshot(), as_json=settings[JSON])
@@ -126,15 +128,14 @@ def _flow(snapshot: Snapshot) -> Text:
 
 
 def _processes(snapshot: Snapshot) -> RenderableType:
-    shown = [view for view in snapshot.processes if view.presence is not Presence.LEFT]
-    if not shown:
-        return Text("No server or worker has started yet: python -m core.supervisor up", style="yellow")
+    if not snapshot.listed:
+        return Text("No server or worker is running: python -m core.supervisor up", style="yellow")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("", "state", "tasks/s", "accepted", "done", "failed", "retried", "in hand", "pid", "where"):
         table.add_column(name, justify="left" if name in {"", "state", "where"} else "right")
-    for view in shown:
+    for view in snapshot.listed:
         table.add_row(*_cells(view, snapshot.taken_at))
-    return table
+    return Group(table, Text(f"{len(snapshot.ended):,} ended", style="dim")) if snapshot.ended else table
 
 
 def _cells(view: ProcessView, now: float) -> list[Text]:
@@ -146,7 +147,7 @@ def _cells(view: ProcessView, now: float) -> list[Text]:
     elif view.presence is Presence.TROUBLED:
         state = "; ".join(view.troubles)
     return [
-        Text(printable(view.name, 20)),
+        Text(printable(view.name, 20) + (f", {ordinal(view.life)}" if view.life > 1 else "")),
         Text(printable(state, 40), style=STYLES[view.presence]),
         Text(f"{view.rate:,.1f}"),
         Text(f"{counters.accepted:,}" if server else ""),

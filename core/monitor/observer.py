@@ -3,11 +3,14 @@
 It only reads, and belongs to one thread. The caller passes in the state of the broker.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
 
 from core.errors import JournalError
-from core.heartbeat import Liveness
+from core.heartbeat import HEARTBEAT_INTERVAL, Liveness
 from core.model import Depth, Ledger, ProcessPhase, ProcessRecord, Role
+from core.monitor.process_table import ProcessTable
 from core.monitor.rates import WINDOW, rates
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.base import OpenRepository, Repository
@@ -17,6 +20,17 @@ STALLED_AFTER = 60.0
 
 LOST_SHOWN = 3600.0
 """Seconds for which a lost process is shown."""
+
+SILENT_AFTER = 3 * HEARTBEAT_INTERVAL
+"""Seconds without a heartbeat after which nobody knows whether a process is alive.
+
+This is only shown. What is decided, such as who may take its tasks, waits for the timeout of `Liveness`.
+"""
+
+MAX_SECOND_LOOKS = 20
+"""Looks at a system, at most, until it is known of each process whether it is alive: two seconds of looking."""
+
+T = TypeVar("T")
 
 
 class Observer:
@@ -32,8 +46,16 @@ class Observer:
         self._latest = latest
         self._repository: Repository | None = None
         self._liveness = Liveness()
+        self._table = ProcessTable()
 
-    def take_snapshot(self, now: float, wall: float, depth: Depth | None, trouble: str = "") -> Snapshot:
+    def take_snapshot(
+        self,
+        now: float,
+        wall: float,
+        depth: Depth | None,
+        trouble: str = "",
+        supervised: Collection[tuple[str, int]] = frozenset(),
+    ) -> Snapshot:
         """Make a snapshot of this moment.
 
         Args:
@@ -41,11 +63,12 @@ class Observer:
             wall: seconds since the epoch.
             depth: the broker's depth, if it is known.
             trouble: why the broker can't be reached, or an empty string when it can.
+            supervised: the names and ids of the processes that the supervisor of this machine runs.
         """
         try:
             if self._repository is None:
                 self._repository = self._open()
-            return self._read(self._repository, now, wall, depth, trouble)
+            return self._read(self._repository, now, wall, depth, trouble, supervised)
         except JournalError as error:
             self.close()
             return Snapshot(taken_at=wall, depth=depth, trouble=str(error))
@@ -56,56 +79,93 @@ class Observer:
             self._repository.close()
             self._repository = None
 
-    def _read(self, repository: Repository, now: float, wall: float, depth: Depth | None, trouble: str) -> Snapshot:
+    def _read(
+        self,
+        repository: Repository,
+        now: float,
+        wall: float,
+        depth: Depth | None,
+        trouble: str,
+        supervised: Collection[tuple[str, int]],
+    ) -> Snapshot:
         records = sorted(repository.processes(), key=lambda record: (record.role, record.name, record.number))
         self._liveness.observe(records, now)
+        ended = self._table.find_ended(records)
         by_number = rates(repository.samples(int(wall) - WINDOW - 1), int(wall))
-        views = tuple(
-            view
-            for view in (self._view(record, by_number, now) for record in records)
-            if view.presence is not Presence.LOST or wall - view.seen_at < LOST_SHOWN
-        )
-        running = sum(len(view.in_hand) for view in views)
+        views = [_view(record, self._is_alive(record, now, ended, supervised), by_number) for record in records]
+        shown = [view for view in views if view.presence is not Presence.LOST or wall - view.seen_at < LOST_SHOWN]
+        running = sum(len(view.in_hand) for view in shown)
         return Snapshot(
             taken_at=wall,
             ledger=Ledger.of(repository.counts(), running),
-            rate_in=sum(view.rate for view in views if view.role is Role.SERVER),
-            rate_out=sum(view.rate for view in views if view.role is Role.WORKER),
+            rate_in=sum(view.rate for view in shown if view.role is Role.SERVER),
+            rate_out=sum(view.rate for view in shown if view.role is Role.WORKER),
             depth=depth,
-            processes=views,
+            processes=tuple(shown),
             latest=tuple(repository.latest(self._latest)),
             trouble=trouble,
         )
 
-    def _view(self, record: ProcessRecord, by_number: Mapping[int, float], now: float) -> ProcessView:
-        presence = presence_of(record, alive=self._liveness.is_alive(record, now))
-        gone = presence in {Presence.LOST, Presence.LEFT}
-        return ProcessView(
-            number=record.number,
-            role=record.role,
-            name=record.name,
-            host=record.host,
-            pid=record.pid,
-            address=record.address,
-            threads=record.threads,
-            presence=presence,
-            troubles=record.troubles,
-            seen_at=record.seen_at,
-            counters=record.counters,
-            rate=0.0 if gone else by_number.get(record.number, 0.0),
-            in_hand=() if gone else record.in_hand,
-        )
+    def _is_alive(
+        self, record: ProcessRecord, now: float, ended: Collection[int], supervised: Collection[tuple[str, int]]
+    ) -> bool | None:
+        """Return whether a process is alive, or None when nobody knows."""
+        if record.number in ended or not self._liveness.is_alive(record, now):
+            return False
+        if record.host == self._table.host and (record.name, record.pid) in supervised:
+            return True
+        silence = self._liveness.silence(record, now)
+        return None if silence is None or silence >= SILENT_AFTER else True
 
 
-def presence_of(record: ProcessRecord, *, alive: bool) -> Presence:
+def look_until_certain(look: Callable[[], T], snapshot_of: Callable[[T], Snapshot]) -> T:
+    """Look at a system again until it is known of each process whether it is alive, but only for a short time.
+
+    Args:
+        look: looks once.
+        snapshot_of: returns the snapshot that a look has made.
+    """
+    seen = look()
+    for _ in range(MAX_SECOND_LOOKS):
+        if snapshot_of(seen).is_certain:
+            break
+        time.sleep(HEARTBEAT_INTERVAL / 5)
+        seen = look()
+    return seen
+
+
+def _view(record: ProcessRecord, alive: bool | None, by_number: Mapping[int, float]) -> ProcessView:
+    presence = presence_of(record, alive=alive)
+    return ProcessView(
+        number=record.number,
+        life=record.life,
+        role=record.role,
+        name=record.name,
+        host=record.host,
+        pid=record.pid,
+        address=record.address,
+        threads=record.threads,
+        presence=presence,
+        troubles=record.troubles,
+        seen_at=record.seen_at,
+        counters=record.counters,
+        rate=0.0 if presence.gone else by_number.get(record.number, 0.0),
+        # A task whose worker may be alive counts as running, as it does for the servers.
+        in_hand=() if presence.gone else record.in_hand,
+    )
+
+
+def presence_of(record: ProcessRecord, *, alive: bool | None) -> Presence:
     """Return the presence of a process.
 
     Args:
         record: the record that its heartbeat wrote.
-        alive: whether the heartbeat continues.
+        alive: whether it is alive; None when nobody knows.
     """
     if record.phase is ProcessPhase.LEFT:
         return Presence.LEFT
+    if alive is None:
+        return Presence.UNKNOWN
     if not alive:
         return Presence.LOST
     if record.phase is not ProcessPhase.READY:

@@ -160,7 +160,7 @@ def outcome_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
 
 
 def process(row: Row) -> ProcessRecord:
-    """Convert a row of `PROCESS_COLUMNS`."""
+    """Convert a row of `PROCESS_COLUMNS` and `life`."""
     phase, *troubles = text(row[10]).split("; ")
     return ProcessRecord(
         number=integer(row[0]),
@@ -177,6 +177,7 @@ def process(row: Row) -> ProcessRecord:
         troubles=tuple(troubles),
         counters=_decode_counters(text(row[11])),
         in_hand=_decode_in_hand(text(row[12])),
+        life=integer(row[-1]),
     )
 
 

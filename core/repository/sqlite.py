@@ -381,7 +381,8 @@ class SqliteRepository(Repository):
     def processes(self) -> list[ProcessRecord]:
         """Return the processes that have not left, and those that left in the last hour."""
         found = self._database.execute(
-            f"SELECT {rows.PROCESS_COLUMNS} FROM processes"
+            f"SELECT {rows.PROCESS_COLUMNS}, life FROM (SELECT *, row_number()"
+            " OVER (PARTITION BY role, host, name ORDER BY number) AS life FROM processes)"
             " WHERE status <> 'left' OR seen_at >= (SELECT max(seen_at) FROM processes) - ? ORDER BY number",
             (LEFT_PROCESSES_SHOWN,),
         )

@@ -78,6 +78,37 @@ def test_a_process_that_left_more_than_an_hour_ago_is_not_listed(journal: Reposi
     assert [record.number for record in journal.processes()] == [fresh]
 
 
+def test_each_process_has_its_place_among_those_of_its_name_and_host(journal: Repository) -> None:
+    for name in ("w1", "w2", "w1"):
+        register(journal, name, NOW)
+    elsewhere = replace(process("w1", started_at=NOW), host="elsewhere")
+    with journal.transaction():
+        journal.register(elsewhere)
+        journal.record_heartbeat(process("w1", number=1, beat=2, phase=ProcessPhase.LEFT, at=NOW))
+    register(journal, "w1", NOW + 3601)
+    # The first has left too long ago to be listed, and counts all the same.
+    assert [(record.number, record.name, record.life) for record in journal.processes()] == [
+        (2, "w2", 1),
+        (3, "w1", 2),
+        (4, "w1", 1),
+        (5, "w1", 3),
+    ]
+
+
+def test_processes_that_were_stopped_have_left_until_they_beat_again(journal: Repository) -> None:
+    host = process().host
+    numbers = [register(journal, name) for name in ("w1", "w2", "w1")]
+    with journal.transaction():
+        journal.record_heartbeat(process("w1", number=numbers[0], in_hand=(RunningTask("a", "echo", NOW),), at=NOW))
+        assert journal.mark_left("elsewhere", ["w1"]) == 0
+        assert journal.mark_left(host, ["w1", "w3"]) == 2
+        assert journal.mark_left(host, ["w1"]) == 0
+    left = [record for record in journal.processes() if record.phase is ProcessPhase.LEFT]
+    assert [(record.number, record.in_hand) for record in left] == [(numbers[0], ()), (numbers[2], ())]
+    record_heartbeat(journal, numbers[2], 5, NOW)
+    assert [record.phase for record in journal.processes()].count(ProcessPhase.LEFT) == 1
+
+
 def test_a_clock_that_is_ahead_hides_no_process(journal: Repository) -> None:
     numbers = [register(journal, "right", NOW), register(journal, "ahead", NOW + 7200)]
     assert [record.number for record in journal.processes()] == numbers

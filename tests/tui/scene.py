@@ -27,11 +27,12 @@ _KINDS = ("wordcount", "import-orders", "echo", "simulate")
 _MiB = 2**20
 
 
-def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int = 0) -> WorkerRow:
+def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int = 0, life: int = 1) -> WorkerRow:
     """Return the row of a worker."""
     history = tuple(max(0.0, rate * (1 + 0.4 * math.sin((second + number * 20) / 9))) for second in range(120))
     view = ProcessView(
         number=number,
+        life=life,
         role=Role.WORKER,
         name=name,
         host="forge",
@@ -46,11 +47,11 @@ def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int
         in_hand=tuple(RunningTask(f"order-{each}", "import-orders", NOW - each) for each in range(busy)),
     )
     slow = 8.0 if name == "w3" else 1.0
-    part = None
-    if presence is not Presence.LOST:
-        part = part_of(name, ProcessKind.WORKER, 4000 + number, cpu=0.11 * number, memory=(30 + number) * _MiB)
+    unit = None
+    if presence.alive:
+        unit = part_of(name, ProcessKind.WORKER, 4000 + number, cpu=0.11 * number, memory=(30 + number) * _MiB)
     delays = Delays(0.0021, 0.012 * slow, 0.0145 * slow, 0.231 * slow) if rate else None
-    return WorkerRow(process=view, history=history, delays=delays, part=part)
+    return WorkerRow(process=view, history=history, delays=delays, unit=unit)
 
 
 def server(name: str, number: int, rate: float) -> WorkerRow:
@@ -127,10 +128,11 @@ def view() -> View:
     """Return the view of a busy system on RabbitMQ behind NGINX, with one worker in trouble and one lost."""
     workers = (
         worker("w1", 1, Presence.BUSY, 412.0, busy=5),
-        worker("w2", 2, Presence.BUSY, 388.5, busy=4),
+        worker("w2", 2, Presence.BUSY, 388.5, busy=4, life=3),
         worker("w3", 3, Presence.TROUBLED, 3.2, busy=8),
         worker("w4", 4, Presence.LOST, 0.0),
     )
+    ended = tuple(worker("w2", 6 - life, Presence.LOST, 0.0, life=life) for life in (2, 1))
     servers = (server("s1", 1, 280.0), server("s2", 2, 275.0), server("s3", 3, 251.0))
     waves = range(CHART_SECONDS)
     return View(
@@ -141,13 +143,14 @@ def view() -> View:
             rate_in=806.0,
             rate_out=803.7,
             depth=Depth(ready=2024, dead=0),
-            processes=tuple(row.process for row in (*servers, *workers)),
+            processes=tuple(row.process for row in (*servers, *workers, *ended)),
         ),
         chart=RateSeries(
             tuple(800 + 300 * math.sin(second / 23) for second in waves),
             tuple(760 + 260 * math.sin((second - 12) / 23) for second in waves),
         ),
         workers=workers,
+        ended_workers=ended,
         servers=servers,
         delays=Delays(0.0021, 0.02, 0.0151, 0.31),
         report=report(),

@@ -16,6 +16,7 @@ from textual.widgets import Button, Input, ProgressBar, TextArea
 
 from core.client import NewSubmission
 from core.errors import ConfigurationError
+from core.monitor.snapshot import Presence
 from core.repository.search import SortColumn, SortOrder, Term, TextField
 from core.supervisor.logs.log_reading import Level, LogLine
 from core.supervisor.status import Phase
@@ -38,6 +39,7 @@ from tui.tabs.processes import ProcessesTab
 from tui.translations import Translations
 from tui.view import View
 from tui.widgets.task_browser import TaskBrowser
+from tui.widgets.worker_panel import WorkerPanel
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
 
@@ -271,6 +273,84 @@ def test_three_keys_lead_from_a_slow_worker_to_the_task_and_its_reason() -> None
         await pilot.press("enter")
         await wait_for(pilot, lambda: isinstance(app.screen, TaskDetail), "the task")
         assert "worker      w3" in text(app)
+
+    run_scenario(scenario, source)
+
+
+def workers_shown(app: Console) -> list[list[str]]:
+    """Return the texts of the rows of workers."""
+    model = main(app).query_one(WorkerPanel).table.model
+    return [[cell.text for cell in model.cells(index) or ()] for index in range(len(model))]
+
+
+def test_workers_that_ended_are_counted_and_a_key_lists_them() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        names = ["w1", "w2, 3rd", "w3", "w4", "all"]
+        panel = main(app).query_one(WorkerPanel)
+        assert [cells[0] for cells in workers_shown(app)] == names
+        assert str(panel.border_subtitle).replace("\\", "") == "3 workers · 3 servers · 2 ended [d]"
+        await pilot.press("shift+tab", "d")
+        assert [cells[0] for cells in workers_shown(app)] == [*names, "w2, 2nd", "w2"]
+        await pilot.press("d")
+        assert [cells[0] for cells in workers_shown(app)] == names
+
+    run_scenario(scenario)
+
+
+def test_a_worker_of_whom_nothing_is_known_counts_as_nobody() -> None:
+    view = scene.view()
+    unknown = replace(view.workers[0], process=replace(view.workers[0].process, presence=Presence.UNKNOWN))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        assert workers_shown(app)[0][1] == "? unknown"
+        assert str(main(app).query_one(WorkerPanel).border_subtitle).startswith("2 workers · 3 servers")
+
+    run_scenario(scenario, FakeSource(replace(view, workers=(unknown, *view.workers[1:]))))
+
+
+def test_the_totals_are_those_of_all_tasks_and_do_not_fall_with_a_worker() -> None:
+    source = FakeSource()
+    view = scene.view()
+    lost = replace(view.workers[0], process=replace(view.workers[0].process, presence=Presence.LOST))
+
+    def totals(app: Console) -> list[str]:
+        return workers_shown(app)[-1][4:6]
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        assert totals(app) == ["1.20M", "312"]
+        source.pollers[0].show(replace(view, number=8, workers=(lost, *view.workers[1:])))
+        await wait_for(pilot, lambda: "lost" in workers_shown(app)[0][1], "the loss")
+        assert totals(app) == ["1.20M", "312"]
+
+    run_scenario(scenario, source)
+
+
+def test_the_results_of_a_worker_are_found_by_its_whole_name() -> None:
+    """A name that is too long for its cell, or drawn otherwise than it is, or followed by its life."""
+    source = FakeSource()
+    view = scene.view()
+    name = "worker-of-the\u00a0night-shift-" + "9" * 40
+    named = replace(view.workers[0], process=replace(view.workers[0].process, name=name, life=2))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        source.pollers[0].show(replace(view, workers=(named, *view.workers[1:])))
+        await pilot.press("shift+tab", "enter")
+        await wait_for(pilot, lambda: len(source.feeds["results"].searches) == 2, "the search")
+        assert source.feeds["results"].searches[-1][0].terms == (Term(name, TextField.WORKER),)
+
+    run_scenario(scenario, source)
+
+
+def test_the_cursor_stays_on_a_worker_that_is_replaced() -> None:
+    source = FakeSource()
+    view = scene.view()
+    replaced = replace(view.workers[1], process=replace(view.workers[1].process, number=99, life=4))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("shift+tab", "down")
+        source.pollers[0].show(replace(view, number=8, workers=(replaced, view.workers[0], *view.workers[2:])))
+        await wait_for(pilot, lambda: workers_shown(app)[0][0] == "w2, 4th", "the successor")
+        assert main(app).query_one(WorkerPanel).table.cursor == 0
 
     run_scenario(scenario, source)
 

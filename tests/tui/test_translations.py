@@ -36,6 +36,13 @@ def test_a_number_chooses_between_singular_and_plural() -> None:
     assert tr.count(2, "one on {place}", "{count} on {place}", place="w1") == "2 on w1"
 
 
+def test_ordinal_numbers_follow_the_language() -> None:
+    numbers = (1, 2, 3, 4, 11, 12, 13, 21, 22, 23, 101, 111, 1003)
+    english = ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "23rd", "101st", "111th", "1,003rd"]
+    assert [Translations().ordinal(number) for number in numbers] == english
+    assert [Translations("es", SPANISH).ordinal(number) for number in (2, 11)] == ["2.º", "11.º"]
+
+
 def test_english_comes_first_and_every_language_once() -> None:
     known = translations.languages()
     assert known[0] == "en"

@@ -75,6 +75,11 @@ LIGHTS: dict[str, tuple[View, Health]] = {
     "busy": (view(process_view("w1", Presence.BUSY)), Health.READY),
     "a worker without the broker": (view(process_view("w1", Presence.TROUBLED, troubles=AWAY)), Health.TROUBLED),
     "the broker is away": (view(process_view("w1"), trouble="broker away"), Health.TROUBLED),
+    "nothing is known yet": (view(process_view("w1", Presence.UNKNOWN)), Health.UNKNOWN),
+    "one is not known yet, others live": (
+        view(process_view("w1", Presence.UNKNOWN), process_view("w2", pid=8)),
+        Health.READY,
+    ),
     "one was lost, others live": (view(process_view("w1", Presence.LOST), process_view("w2", pid=8)), Health.READY),
     "a supervisor without processes": (view(report=status()), Health.READY),
     "starting": (view(report=status(unit("w1", UnitState.STARTING), phase=Phase.STARTING)), Health.STARTING),
@@ -147,18 +152,10 @@ def test_the_tasks_in_flight_are_those_of_all_workers() -> None:
 
 def test_a_row_combines_what_is_known_of_a_process() -> None:
     known = Delays(1.0, 2.0, 3.0, 4.0)
-    snapshot = Snapshot(
-        processes=(
-            process_view("s1", pid=1),
-            process_view("w1", pid=2),
-            process_view("w2", pid=3),
-            process_view("w3", Presence.LEFT, pid=4),
-        )
-    )
+    processes = (process_view("w1", pid=2), process_view("w2", pid=3))
     report = status(unit("w1", pid=2), unit("w4", pid=3), unit("w5", pid=None))
-    rows = rows_of(snapshot, Role.WORKER, {2: (1.0, 2.0)}, {"w1": known}, report)
-    assert [row.process.name for row in rows] == ["w1", "w2"]
-    assert (rows[0].history, rows[0].delays, rows[0].part) == ((1.0, 2.0), known, report.processes[0])
+    rows = rows_of(processes, {2: (1.0, 2.0)}, {"w1": known}, report)
+    assert tuple(row.process for row in rows) == processes
+    assert (rows[0].history, rows[0].delays, rows[0].unit) == ((1.0, 2.0), known, report.processes[0])
     # The supervisor's w4 has the number that w2 has on another machine.
-    assert (rows[1].history, rows[1].delays, rows[1].part) == ((), None, None)
-    assert [row.process.name for row in rows_of(snapshot, Role.SERVER, {}, {}, None)] == ["s1"]
+    assert (rows[1].history, rows[1].delays, rows[1].unit) == ((), None, None)

@@ -11,6 +11,7 @@ from core.broker.factory import open_broker
 from core.database import Database
 from core.model import Counters, Depth, ProcessPhase, Role
 from core.monitor.depth import DepthWatch
+from core.monitor.snapshot import Presence
 from core.repository.archive import BulkAction
 from core.repository.base import Repository
 from core.repository.journal import Journal
@@ -68,7 +69,33 @@ def test_what_an_older_journal_lacks_is_shown_without_alarm(old: Repository, tmp
     view = build(tmp_path)
     [trouble] = view.troubles
     assert trouble.startswith("an older version wrote this journal: start the system with this version once")
-    assert view.light is Health.READY
+    assert view.light is not Health.TROUBLED
+
+
+def test_a_name_has_one_row_and_those_that_ended_have_theirs_apart(tmp_path: Path) -> None:
+    now = time.time()
+    journal = Journal("resultados.db", tmp_path)
+    with journal.open() as repository, repository.transaction():
+        for name, phase, role in (
+            ("w1", ProcessPhase.LEFT, Role.WORKER),
+            ("w1", ProcessPhase.READY, Role.WORKER),
+            ("s1", ProcessPhase.LEFT, Role.SERVER),
+            ("w1", ProcessPhase.READY, Role.WORKER),
+            ("s1", ProcessPhase.READY, Role.SERVER),
+            ("w2", ProcessPhase.LEFT, Role.WORKER),
+        ):
+            repository.register(replace(process(name, at=now, phase=phase), role=role, started_at=now))
+    with ViewBuilder(journal, Home(tmp_path), lambda _: None, "none") as builder:
+        builder.build(time.monotonic(), time.time())
+        with journal.open_heartbeat() as repository, repository.transaction():
+            (record,) = [record for record in repository.processes() if record.number == 4]
+            repository.record_heartbeat(replace(record, beat=1, seen_at=now))
+        view = builder.build(time.monotonic(), time.time())
+    assert [(row.process.name, row.process.life, row.process.presence) for row in view.workers] == [
+        ("w1", 3, Presence.ONLINE)
+    ]
+    assert [(row.process.name, row.process.life) for row in view.servers] == [("s1", 2)]
+    assert [(row.process.name, row.process.life) for row in view.ended_workers] == [("w2", 1), ("w1", 2), ("w1", 1)]
 
 
 def test_a_migrated_journal_lacks_nothing(old: Repository, tmp_path: Path) -> None:

@@ -73,6 +73,25 @@ def test_a_process_that_is_not_listed_any_more_is_forgotten() -> None:
     assert liveness.is_alive(record(1, beat=1), 5.0)
 
 
+@pytest.mark.parametrize(
+    ("seen", "now", "silence"),
+    [
+        ([], 9.0, None),
+        ([(0, 7)], 9.0, None),  # it may have died long ago
+        ([(0, 7), (1, 7)], 9.0, None),
+        ([(0, 7), (1, 8)], 1.0, 0.0),
+        ([(0, 7), (1, 8), (4, 8)], 9.0, 8.0),
+        ([(0, 7), (1, 8), (9, 9)], 9.0, 0.0),
+    ],
+)
+def test_nothing_is_known_of_a_process_before_its_second_beat(seen: Moments, now: float, silence: float | None) -> None:
+    liveness = Liveness()
+    last = 0
+    for at, last in seen:
+        liveness.observe([record(beat=last)], at)
+    assert liveness.silence(record(beat=last), now) == silence
+
+
 # Heartbeat.
 
 

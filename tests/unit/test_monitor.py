@@ -2,19 +2,27 @@
 
 import io
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from core.callbacks import ignore
+from core.heartbeat import LIVENESS_TIMEOUT, Heartbeat
 from core.model import Counters, Depth, Failure, NewTask, Outcome, ProcessPhase, ProcessRecord, Role, RunningTask, State
 from core.monitor.__main__ import render
-from core.monitor.observer import Observer, presence_of
+from core.monitor.observer import MAX_SECOND_LOOKS, SILENT_AFTER, Observer, look_until_certain, presence_of
 from core.monitor.rates import rates
-from core.monitor.snapshot import EMPTY, Presence
+from core.monitor.snapshot import EMPTY, LOST_LISTED, Presence, ProcessView, Snapshot
 from core.repository.base import Sample
 from core.repository.journal import Journal
 
@@ -85,11 +93,14 @@ def test_nothing_recent_is_no_rate(samples: list[Sample]) -> None:
         ("starting", True, False, Presence.STARTING),
         ("draining; broker: away", True, False, Presence.DRAINING),
         ("ready", False, True, Presence.LOST),
+        ("ready; broker: away", None, True, Presence.UNKNOWN),
+        ("starting", None, False, Presence.UNKNOWN),
+        ("left", None, False, Presence.LEFT),
         ("left", True, False, Presence.LEFT),
         ("left", False, False, Presence.LEFT),
     ],
 )
-def test_presence(status: str, alive: bool, busy: bool, expected: Presence) -> None:
+def test_presence(status: str, alive: bool | None, busy: bool, expected: Presence) -> None:
     in_hand = (RunningTask("t", "echo", NOW),) if busy else ()
     assert presence_of(record(status=status, in_hand=in_hand), alive=alive) is expected
 
@@ -139,7 +150,145 @@ def test_a_snapshot_has_the_ledger_the_processes_and_the_latest(journal: Journal
     assert (snapshot.ledger.total, snapshot.ledger.done, snapshot.ledger.failed) == (3, 1, 1)
     assert snapshot.ledger.running == 1
     assert [task.id for task in snapshot.latest] == ["b", "a"]
-    assert [view.presence for view in snapshot.processes] == [Presence.BUSY]
+    assert [view.name for view in snapshot.processes] == ["w1"]
+
+
+def beat(journal: Journal, *records: ProcessRecord) -> None:
+    """Write heartbeats."""
+    with journal.open_heartbeat() as repository, repository.transaction():
+        for each in records:
+            repository.record_heartbeat(each)
+
+
+def seen(observer: Observer, now: float, supervised: Collection[tuple[str, int]] = ()) -> list[Presence]:
+    """Return the presence of each process at a moment."""
+    return [view.presence for view in observer.take_snapshot(now, NOW + now, None, "", supervised).processes]
+
+
+def test_nothing_is_known_of_a_process_until_its_second_heartbeat(journal: Journal) -> None:
+    with closing(Observer(journal.open_readonly)) as observer:
+        assert seen(observer, 1.0) == [Presence.UNKNOWN]
+        assert seen(observer, 1.4) == [Presence.UNKNOWN]
+        beat(journal, replace(record(), number=1, beat=2))
+        assert seen(observer, 1.5) == [Presence.ONLINE]
+        assert seen(observer, 1.5 + SILENT_AFTER - 0.1) == [Presence.ONLINE]
+        assert seen(observer, 1.5 + SILENT_AFTER) == [Presence.UNKNOWN]
+        beat(journal, replace(record(), number=1, beat=3))
+        assert seen(observer, 1.6 + SILENT_AFTER) == [Presence.ONLINE]
+        assert seen(observer, 1.6 + SILENT_AFTER + LIVENESS_TIMEOUT) == [Presence.LOST]
+
+
+def test_the_tasks_of_a_worker_that_may_be_alive_are_running(journal: Journal) -> None:
+    with closing(Observer(journal.open_readonly)) as observer:
+        snapshot = observer.take_snapshot(1.0, NOW, None)
+    assert not snapshot.is_certain
+    assert (snapshot.ledger.running, [len(view.in_hand) for view in snapshot.processes]) == (1, [1])
+
+
+@pytest.fixture
+def here() -> ProcessRecord:
+    """The record of a worker that is this very process."""
+    return replace(
+        record(), number=1, beat=2, host=socket.gethostname(), pid=os.getpid(), started_at=time.time(), name="w1"
+    )
+
+
+def test_the_supervisor_of_this_machine_tells_which_processes_run(journal: Journal, here: ProcessRecord) -> None:
+    beat(journal, here, replace(here, number=2, host="elsewhere"), replace(here, number=3, name="w3"))
+    with closing(Observer(journal.open_readonly)) as observer:
+        supervised = {("w1", here.pid)}
+        assert seen(observer, 1.0, supervised) == [Presence.ONLINE, Presence.UNKNOWN, Presence.UNKNOWN]
+        # One that hangs is lost, although it runs.
+        assert seen(observer, 1.0 + LIVENESS_TIMEOUT, supervised)[0] is Presence.LOST
+
+
+def test_a_process_of_this_machine_is_lost_as_soon_as_it_has_ended(journal: Journal, here: ProcessRecord) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    while psutil.Process(ended.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    later = replace(here, number=3, started_at=time.time() - 3600)
+    beat(journal, here, replace(here, number=2, pid=ended.pid), later)
+    with closing(Observer(journal.open_readonly)) as observer:
+        # The supervisor may not have noticed yet. The third has the id of a process that was started after it.
+        assert seen(observer, 1.0, {("w1", ended.pid)}) == [Presence.UNKNOWN, Presence.LOST, Presence.LOST]
+        ended.wait()
+        assert seen(observer, 1.1) == [Presence.UNKNOWN, Presence.LOST, Presence.LOST]
+
+
+def test_a_process_in_a_container_of_this_machine_is_alive_while_it_beats(
+    journal: Journal, here: ProcessRecord
+) -> None:
+    hidden = replace(here, started_at=0.0)  # so that the process of its id is another one
+    with closing(Observer(journal.open_readonly)) as observer:
+        presences = []
+        for number in range(2, 6):
+            beat(journal, replace(hidden, beat=number))
+            presences += seen(observer, number / 2)
+        assert presences == [Presence.LOST, Presence.LOST, Presence.ONLINE, Presence.ONLINE]
+        assert seen(observer, 2.5 + SILENT_AFTER) == [Presence.UNKNOWN]
+
+
+def view(number: int, presence: Presence, *, life: int = 1, name: str = "w1", host: str = "here") -> ProcessView:
+    """A worker, as a snapshot has it."""
+    return ProcessView(
+        number=number,
+        life=life,
+        role=Role.WORKER,
+        name=name,
+        host=host,
+        pid=number,
+        address="",
+        threads=1,
+        presence=presence,
+        seen_at=NOW - 10,
+        counters=Counters(),
+        rate=0.0,
+        in_hand=(),
+    )
+
+
+LISTED: dict[str, tuple[list[ProcessView], list[int]]] = {
+    "the last of a name": ([view(1, Presence.LOST), view(2, Presence.LOST), view(3, Presence.ONLINE)], [3]),
+    "the one that is alive": ([view(1, Presence.BUSY), view(2, Presence.LOST)], [1]),
+    "not one of which nothing is known": ([view(1, Presence.UNKNOWN), view(2, Presence.STARTING)], [2]),
+    "one on each host": ([view(1, Presence.ONLINE), view(2, Presence.ONLINE, host="there")], [1, 2]),
+    "each name": ([view(1, Presence.ONLINE), view(2, Presence.ONLINE, name="w2")], [1, 2]),
+    "none that has left": ([view(1, Presence.LOST), view(2, Presence.LEFT)], []),
+    "one that was lost lately": ([view(1, Presence.LOST), view(2, Presence.LOST)], [2]),
+    "none that was lost long ago": ([replace(view(1, Presence.LOST), seen_at=NOW - LOST_LISTED)], []),
+}
+
+
+@pytest.mark.parametrize(("processes", "numbers"), LISTED.values(), ids=LISTED)
+def test_a_name_is_listed_once(processes: list[ProcessView], numbers: list[int]) -> None:
+    snapshot = Snapshot(taken_at=NOW, processes=tuple(processes))
+    assert [process.number for process in snapshot.listed] == numbers
+    others = [process.number for process in processes if process.number not in numbers]
+    assert [process.number for process in snapshot.ended] == others
+
+
+def test_a_name_is_printed_once_with_its_life_and_those_that_ended_are_counted() -> None:
+    processes = (*(view(number, Presence.LOST, life=number) for number in (1, 2)), view(3, Presence.ONLINE, life=3))
+    stream = io.StringIO()
+    Console(file=stream, width=160).print(render(Snapshot(taken_at=NOW, processes=processes)))
+    lines = stream.getvalue().splitlines()
+    assert [line.split("  ")[0] for line in lines if line.startswith("w1")] == ["w1, 3rd"]
+    assert lines[-1].strip() == "2 ended"
+
+
+def test_a_system_is_looked_at_until_each_process_is_known() -> None:
+    looks = iter([Presence.UNKNOWN, Presence.UNKNOWN, Presence.ONLINE])
+    found = look_until_certain(lambda: Snapshot(processes=(view(1, next(looks)),)), lambda snapshot: snapshot)
+    assert [process.presence for process in found.processes] == [Presence.ONLINE]
+    count = 0
+
+    def look() -> Snapshot:
+        nonlocal count
+        count += 1
+        return Snapshot(processes=(view(1, Presence.UNKNOWN),))
+
+    assert not look_until_certain(look, lambda snapshot: snapshot).is_certain
+    assert count == 1 + MAX_SECOND_LOOKS
 
 
 def test_a_worker_without_a_heartbeat_is_lost_and_runs_nothing(journal: Journal) -> None:
@@ -177,16 +326,24 @@ def test_an_empty_system_shows_how_to_start() -> None:
     assert "python -m core.supervisor up" in stream.getvalue()
 
 
-def test_one_snapshot_as_json_and_none_without_a_journal(journal: Journal, tmp_path: Path) -> None:
+def test_one_snapshot_as_json_and_none_without_a_journal(journal: Journal, tmp_path: Path, here: ProcessRecord) -> None:
+    remote = replace(here, number=2, host="elsewhere")
+    beat(journal, replace(here, started_at=0.0, seen_at=time.time()), remote)
+    heartbeat = Heartbeat(journal.open_heartbeat, lambda: remote, 2, ignore)
+
     def snapshot_of(directory: Path) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core.monitor", "--once", "--json", "--dir", str(directory)]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=TOP, check=False)
 
+    heartbeat.start()
     printed_once = snapshot_of(journal.path.parent)
+    heartbeat.stop()
     assert printed_once.returncode == 0, printed_once.stderr
     snapshot = json.loads(printed_once.stdout)
     assert (snapshot["ledger"]["accepted"], snapshot["ledger"]["failed"]) == (3, 1)
     assert [task["id"] for task in snapshot["latest"]] == ["b", "a"]
+    # The first has ended on this machine; the other is on another, and was looked at until it had beaten twice.
+    assert [(process["presence"], process["life"]) for process in snapshot["processes"]] == [("lost", 1), ("online", 1)]
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     failed = snapshot_of(nothing)

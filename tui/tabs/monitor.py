@@ -88,7 +88,7 @@ class MonitorTab(Tab):
         """Show the results of a worker, the slowest first, so that the next Enter opens the slowest."""
         event.stop()
         if event.name:
-            quoted = f'"{event.name}"' if " " in event.name else event.name
+            quoted = f'"{event.name}"' if any(map(str.isspace, event.name)) else event.name
             self.results.search_for(f"worker:{quoted}", SortOrder(SortColumn.TOOK))
         else:
             self.results.search_for("", NEWEST_FIRST)

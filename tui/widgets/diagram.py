@@ -25,7 +25,12 @@ BOX_WIDTH = 18
 _GAP = " "
 """The gap between two boxes, with which four of them fit into 80 columns."""
 
-_TROUBLED = {Presence.LOST: "bad", Presence.TROUBLED: "warn", Presence.STALLED: "warn"}
+_TROUBLED = {
+    Presence.LOST: "bad",
+    Presence.TROUBLED: "warn",
+    Presence.STALLED: "warn",
+    Presence.UNKNOWN: "warn",
+}
 _SIGNS = {
     Presence.ONLINE: "●",
     Presence.BUSY: "●",
@@ -33,6 +38,7 @@ _SIGNS = {
     Presence.STARTING: "◐",
     Presence.DRAINING: "◑",
     Presence.TROUBLED: "▲",
+    Presence.UNKNOWN: "?",
     Presence.LOST: "✖",
     Presence.LEFT: "○",
 }

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 
 from core import formatting
 from core.monitor.delays import Delays
-from core.monitor.snapshot import Presence
+from core.monitor.snapshot import Presence, ProcessView
 from tui import commands, display_text
 from tui.messages import WorkerSelected
 from tui.translations import Translations
@@ -20,6 +20,8 @@ from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
 
 SPARKLINE_SECONDS = 120
 SPARKLINE_WIDTH = 10
+_ALL = ""
+"""The key of the row of all workers together."""
 
 _SIGNS = {
     Presence.ONLINE: ("●", "good"),
@@ -28,6 +30,7 @@ _SIGNS = {
     Presence.STARTING: ("◐", "warn"),
     Presence.DRAINING: ("◑", "warn"),
     Presence.TROUBLED: ("▲", "warn"),
+    Presence.UNKNOWN: ("?", "warn"),
     Presence.LOST: ("✖", "bad"),
     Presence.LEFT: ("○", "dim"),
 }
@@ -60,6 +63,9 @@ class WorkerPanel(Panel):
         self.tr = tr
         self.table = Table(_columns(tr))
         self._note = MessageLine()
+        self._view = View()
+        self._shows_ended = False
+        self._names: dict[Hashable, str] = {}
 
     def compose(self) -> ComposeResult:
         """Compose a note and the table."""
@@ -68,16 +74,28 @@ class WorkerPanel(Panel):
 
     def show(self, view: View) -> None:
         """Show the workers of a view."""
-        rows: list[tuple[Hashable, Cells]] = [(row.process.number, self._cells(row, view.now)) for row in view.workers]
+        self._view = view
+        # A row keeps its place, and the cursor, when its worker is replaced by another of its name.
+        present = [((row.process.host, row.process.name), row) for row in view.workers]
+        ended = [(row.process.number, row) for row in view.ended_workers] if self._shows_ended else []
+        self._names = {key: row.process.name for key, row in (*present, *ended)}
+        rows: list[tuple[Hashable, Cells]] = [(key, self._cells(row, view.now)) for key, row in present]
         if len(rows) > 1:
-            rows.append(("", self._total_cells(view)))
+            rows.append((_ALL, self._total_cells(view)))
+        rows += [(key, self._cells(row, view.now)) for key, row in ended]
         self.table.show(ListModel(rows))
-        self._note.show_text("" if rows or view.number <= 0 else self._empty_note(view))
-        alive = sum(row.process.presence is not Presence.LOST for row in view.workers)
-        count = self.tr.count(alive, "{count} worker", "{count} workers")
-        servers = sum(row.process.presence is not Presence.LOST for row in view.servers)
-        server_count = self.tr.count(servers, "{count} server", "{count} servers")
-        self.set_title(self.tr("Workers"), subtitle=f"{count} · {server_count}")
+        self._note.show_text("" if view.workers or view.number <= 0 else self._empty_note(view))
+        self.set_title(self.tr("Workers"), subtitle=self._counts(view))
+
+    def _counts(self, view: View) -> str:
+        workers, servers = (sum(row.process.presence.alive for row in rows) for rows in (view.workers, view.servers))
+        counts = [
+            self.tr.count(workers, "{count} worker", "{count} workers"),
+            self.tr.count(servers, "{count} server", "{count} servers"),
+        ]
+        if view.ended_workers:
+            counts.append(self.tr.count(len(view.ended_workers), "{count} ended [d]", "{count} ended [d]|several"))
+        return " · ".join(counts)
 
     def _empty_note(self, view: View) -> str:
         if view.light is Health.STARTING:
@@ -85,11 +103,11 @@ class WorkerPanel(Panel):
         return self.tr("No worker is running. Press u to start the system.")
 
     def _cells(self, row: WorkerRow, now: float) -> Cells:
-        process, unit, delays = row.process, row.part, row.delays
+        process, unit, delays = row.process, row.unit, row.delays
         counters = process.counters
         failed = counters.failed
         return [
-            Cell(display_text.clean(process.name, 40)),
+            self._name_cell(process),
             self._state_cell(row, now),
             Cell(formatting.rate(process.rate), "" if process.rate else "dim"),
             Cell(display_text.sparkline(row.history[-SPARKLINE_SECONDS:], SPARKLINE_WIDTH), "accent"),
@@ -103,6 +121,10 @@ class WorkerPanel(Panel):
             Cell(display_text.clean(process.host, 40), "dim"),
         ]
 
+    def _name_cell(self, process: ProcessView) -> Cell:
+        name = display_text.clean(process.name, 40)
+        return Cell(f"{name}, {self.tr.ordinal(process.life)}" if process.life > 1 else name)
+
     def _state_cell(self, row: WorkerRow, now: float) -> Cell:
         process = row.process
         sign, style = _SIGNS[process.presence]
@@ -114,21 +136,21 @@ class WorkerPanel(Panel):
         return Cell(f"{sign} {text}", style)
 
     def _total_cells(self, view: View) -> Cells:
-        rows = [row for row in view.workers if row.process.presence is not Presence.LOST]
+        rows = [row for row in view.workers if row.process.presence.alive]
         sums = [sum(column) for column in zip(*(row.history[-SPARKLINE_SECONDS:] for row in rows), strict=False)]
         processes = [row.process for row in rows]
-        units = [row.part for row in rows if row.part is not None]
+        units = [row.unit for row in rows if row.unit is not None]
         delays = view.delays
         cpu = [unit.cpu for unit in units if unit.cpu is not None]
         memory = [unit.memory for unit in units if unit.memory is not None]
-        failed = sum(process.counters.failed for process in processes)
         return [
             Cell(self.tr("all"), "dim"),
             Cell(""),
             Cell(formatting.rate(sum(process.rate for process in processes)), "accent"),
             Cell(display_text.sparkline(tuple(sums), SPARKLINE_WIDTH), "accent"),
-            Cell(formatting.short(sum(process.counters.done for process in processes)), "dim"),
-            Cell(formatting.short(failed), "dim"),
+            # Of all tasks, not only of those that these processes have run since they were started.
+            Cell(formatting.short(view.ledger.done), "dim"),
+            Cell(formatting.short(view.ledger.failed), "dim"),
             Cell(f"{sum(len(p.in_hand) for p in processes)}/{sum(p.threads for p in processes)}", "dim"),
             Cell(_waited(delays), "dim"),
             Cell(_took(delays), "dim"),
@@ -149,14 +171,18 @@ class WorkerPanel(Panel):
 
     def action_show_results(self) -> None:
         """Show the results of this worker."""
-        cells = self.table.model.cells(self.table.cursor) if len(self.table.model) else None
-        if cells is not None:
-            name = "" if self.table.cursor_key == "" else cells[0].text
-            self.post_message(WorkerSelected(name))
+        key = self.table.cursor_key
+        if key is not None:
+            self.post_message(WorkerSelected(self._names.get(key, "")))
 
     def action_show_all_results(self) -> None:
         """Show the results of all workers."""
         self.post_message(WorkerSelected(""))
+
+    def action_toggle_ended(self) -> None:
+        """Show or hide the workers that have ended."""
+        self._shows_ended = not self._shows_ended
+        self.show(self._view)
 
 
 def _waited(delays: Delays | None) -> str:
