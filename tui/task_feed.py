@@ -5,22 +5,20 @@ interrupts the one before. Results are handed over as values, marked with the nu
 """
 
 import contextlib
-import itertools
 import logging
 import queue
 import threading
 import time
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
 from core.callbacks import ignore
 from core.errors import CauceError, JournalError, JournalMissing
 from core.repository.archive import MAX_RESULTS, Archive, OpenArchive, TaskRow
-from core.repository.search import Comparison, NumericField, Search, SortOrder
+from core.repository.search import Search, SortOrder
 
 FIRST_ROWS = 200
 """Tasks listed at once, before the whole list is read."""
@@ -31,8 +29,8 @@ NEW_ROWS = 80
 FOLLOW_INTERVAL = 0.25
 """Seconds between two checks for new results."""
 
-UNSETTLED_SECONDS = 2.0
-"""Seconds for which the order of the newest results may still change, because workers store concurrently."""
+RELIST_INTERVAL = 1.0
+"""Seconds, at least, between two readings of a whole live list. Those of a slow search take half of the time."""
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two reads of the visible rows, when the journal has changed."""
@@ -70,14 +68,11 @@ class TasksListed(msgspec.Struct, frozen=True):
 
 
 class ListGrown(msgspec.Struct, frozen=True):
-    """New results for a live list: `seqs` replaces its last `cut` numbers."""
+    """New results for a live list, in the order in which they were committed. None of them is listed already."""
 
     number: int
-    cut: int
     seqs: "array[int]"
     rows: Mapping[int, TaskRow]
-    again: frozenset[int] = frozenset()
-    """Those of `seqs` that may be listed already, because they may have ended before."""
 
 
 class RowsRead(msgspec.Struct, frozen=True):
@@ -116,7 +111,7 @@ class JournalTaskFeed:
         self._archive: Archive | None = None
         self._requests: queue.SimpleQueue[Callable[[Archive], None] | None] = queue.SimpleQueue()
         self._query = TaskQuery()
-        self._tail: _Tail | None = None
+        self._live: _Live | None = None
         self._visible: tuple[int, ...] = ()
         self._visible_ids: tuple[str, ...] = ()
         self._listed: TaskQuery | None = None
@@ -124,6 +119,9 @@ class JournalTaskFeed:
         self._following = False
         self._next_check_at = 0.0
         self._version = -1
+        self._behind = False
+        """Whether the live list lacks what the journal has."""
+        self._relist_at = 0.0
         self._stale = False
         self._refreshed_at = 0.0
         self._trouble = ""
@@ -203,7 +201,7 @@ class JournalTaskFeed:
 
     def _begin(self) -> None:
         """Start the current search again, because the journal may be another one."""
-        query, self._listed, self._tail = self._query, None, None
+        query, self._listed, self._live = self._query, None, None
         self._version, self._stale = -1, True
         if query.number:
             self._requests.put(lambda archive: self._list(archive, query))
@@ -236,7 +234,8 @@ class JournalTaskFeed:
         """Follow new results and refresh the visible rows, if the journal has changed."""
         version = archive.data_version()
         if version != self._version:
-            self._version, self._stale = version, True
+            self._version, self._stale, self._behind = version, True, True
+        if self._behind:
             self._run_request(archive, self._follow)
         if self._stale and time.monotonic() - self._refreshed_at > REFRESH_INTERVAL:
             self._refreshed_at, self._stale = time.monotonic(), False
@@ -261,42 +260,42 @@ class JournalTaskFeed:
     def _list(self, archive: Archive, query: TaskQuery) -> None:
         if query is not self._query or query is self._listed:
             return
-        self._tail = None
+        self._live = None
         live = query.order.is_live
         first = archive.find(query.search, query.order, FIRST_ROWS)
         rows = archive.rows(first[:NEW_ROWS])
-        whole = len(first) < FIRST_ROWS
-        self._publish(TasksListed(query.number, first[::-1] if live else first, rows, whole and not live))
+        whole = len(first) < FIRST_ROWS and not live
+        self._publish(TasksListed(query.number, first[::-1] if live else first, rows, whole))
         if live:
-            horizon = time.time() - UNSETTLED_SECONDS
-            settled = archive.find(_before(query.search, horizon), query.order, MAX_RESULTS)
-            tail = archive.find_since(query.search, horizon)
-            self._tail = _Tail(query, horizon, tail)
-            # Between the two reads, a task may have ended once more.
-            settled = without(settled, places_of(settled, archive.reopened(tail)))
-            self._publish(TasksListed(query.number, settled[::-1] + tail, rows, True))
+            self._list_live(archive, query)
         elif not whole:
             self._publish(TasksListed(query.number, archive.find(query.search, query.order, MAX_RESULTS), rows, True))
         self._listed = query
 
+    def _list_live(self, archive: Archive, query: TaskQuery) -> None:
+        """Publish a whole live list, which new results are added to from now on."""
+        began = time.monotonic()
+        found = archive.find_live(query.search)
+        self._publish(TasksListed(query.number, found.seqs, archive.rows(found.seqs[-NEW_ROWS:]), True))
+        self._live = _Live(query, found.position)
+        now = time.monotonic()
+        self._relist_at = now + max(RELIST_INTERVAL, now - began)
+
     def _follow(self, archive: Archive) -> None:
-        """Publish new results. Those of the last seconds stay in the tail, as their order may still change."""
-        tail = self._tail
-        if tail is None or tail.query is not self._query:
+        """Publish new results, or the whole list once more when they can't be told."""
+        live = self._live
+        if live is None or live.query is not self._query:
             return
-        found = archive.find_since(tail.query.search, tail.horizon)
-        if found == tail.seqs:
-            return
-        rows = archive.rows(found[-NEW_ROWS:])
-        again = archive.reopened(set(found).difference(tail.seqs))
-        horizon = time.time() - UNSETTLED_SECONDS
-        next_horizon = tail.horizon
-        unsettled = found
-        if horizon - tail.horizon >= UNSETTLED_SECONDS:
-            next_horizon = horizon
-            unsettled = archive.find_since(tail.query.search, horizon)
-        self._publish(ListGrown(tail.query.number, len(tail.seqs), found, rows, again))
-        self._tail = _Tail(tail.query, next_horizon, _end_from(found, unsettled))
+        grown = archive.ended_after(live.query.search, live.position)
+        if grown is not None:
+            if grown.seqs:
+                rows = archive.rows(grown.seqs[-NEW_ROWS:])
+                self._publish(ListGrown(live.query.number, grown.seqs, rows))
+            self._live = _Live(live.query, grown.position)
+            self._behind = False
+        elif time.monotonic() >= self._relist_at:
+            self._list_live(archive, live.query)
+            self._behind = False
 
     def _refresh(self, archive: Archive) -> None:
         self._read(archive, self._visible)
@@ -313,42 +312,9 @@ class JournalTaskFeed:
             self._publish(RowsRead(archive.rows(seqs)))
 
 
-class _Tail(msgspec.Struct, frozen=True):
-    """The newest results of a live list, whose order may still change."""
+class _Live(msgspec.Struct, frozen=True):
+    """The live list that is shown."""
 
     query: TaskQuery
-    horizon: float
-    """The earliest time at which they may have ended."""
-    seqs: "array[int]"
-
-
-def _before(search: Search, moment: float) -> Search:
-    """Limit a search to tasks that ended before a moment."""
-    return replace(search, comparisons=(*search.comparisons, Comparison(NumericField.ENDED, "<", moment)))
-
-
-def _end_from(found: "array[int]", unsettled: "array[int]") -> "array[int]":
-    """Return the end of a list from its first unsettled task. Those that ended since may not be in the list."""
-    known = set(found)
-    first = next((seq for seq in unsettled if seq in known), None)
-    return array("q") if first is None else found[found.index(first) :]
-
-
-def places_of(seqs: "array[int]", wanted: Collection[int], end: int | None = None) -> list[int]:
-    """Return the places of the wanted numbers among the first `end`, in order. Fast even for millions of numbers."""
-    if not wanted:
-        return []
-    return list(itertools.compress(itertools.count(), map(wanted.__contains__, itertools.islice(seqs, end))))
-
-
-def without(seqs: "array[int]", places: Sequence[int]) -> "array[int]":
-    """Return the numbers without those at these places. The places must be in order."""
-    if not places:
-        return seqs
-    kept = array("q")
-    start = 0
-    for place in places:
-        kept.extend(seqs[start:place])
-        start = place + 1
-    kept.extend(seqs[start:])
-    return kept
+    position: int
+    """The place of the last commit that it includes."""

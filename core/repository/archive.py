@@ -49,6 +49,14 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return None if self.started is None or self.finished is None else self.finished - self.started
 
 
+class LiveList(msgspec.Struct, frozen=True):
+    """Ended tasks, the last one at the end."""
+
+    seqs: "array[int]"
+    position: int
+    """The place, among all commits, of the last one that the list includes."""
+
+
 class Timing(msgspec.Struct, frozen=True):
     """Seconds that one task waited for a worker, and ran."""
 
@@ -86,10 +94,19 @@ class Archive(Closeable):
         """Return the numbers of the ended tasks that match, the first `limit` in order."""
 
     @abstractmethod
-    def find_since(self, search: Search, moment: float) -> "array[int]":
-        """Return the numbers of the matching tasks that ended at `moment` or later, oldest first.
+    def find_live(self, search: Search, limit: int = MAX_RESULTS) -> LiveList:
+        """Return the matching tasks that ended last, at most `limit`."""
 
-        Workers that store at nearly the same time may commit in either order: let calls overlap by some seconds.
+    @abstractmethod
+    def ended_after(self, search: Search, position: int) -> LiveList | None:
+        """Return the matching tasks that have ended since a list was read: all of them, whatever their times are.
+
+        They are in the order in which they were committed. Returns None when the list must be read anew, because
+        operators have moved tasks that had ended, or because it was read too long ago, or by an older version.
+
+        Args:
+            search: the search of the list.
+            position: the position of the list.
         """
 
     @abstractmethod
@@ -141,10 +158,6 @@ class Archive(Closeable):
     @abstractmethod
     def mark_undone(self, operation: int, now: float) -> None:
         """Record that an operation was undone, as far as possible."""
-
-    @abstractmethod
-    def reopened(self, seqs: Collection[int]) -> frozenset[int]:
-        """Return those of these ended tasks that may have ended before: they were retried, or a retry was undone."""
 
     @abstractmethod
     def operations(self, limit: int) -> Sequence[OperationRecord]:

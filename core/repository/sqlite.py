@@ -1,7 +1,7 @@
 """The journal in SQLite: `resultados.db`.
 
 A method that moves tasks reads their rows within the transaction, decides by the pure rules of `rules`,
-and counts what it moved. The ledger is updated at the end of the transaction.
+and counts what it moved. The ledger and the endings are written at the end of the transaction.
 """
 
 import json
@@ -16,7 +16,7 @@ import msgspec
 from core.database import Database, Faults, Row, Value
 from core.errors import JournalUnavailable, JournalUnusable
 from core.model import AcceptResult, Assignment, Dispatch, NewTask, Outcome, ProcessRecord, State, Task
-from core.repository import rows, rules, sqlite_ledger
+from core.repository import rows, rules, sqlite_endings, sqlite_ledger
 from core.repository.base import MAX_CONTRADICTORY, Audit, DeadLetter, Repository, Sample
 
 FAULTS = Faults(temporary=JournalUnavailable, permanent=JournalUnusable)
@@ -72,14 +72,17 @@ class SqliteRepository(Repository):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._moved: Counter[State] = Counter()
+        self._ended: list[int] = []
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Begin to write. Updates the ledger before the commit."""
+        """Begin to write. Updates the ledger and records the endings before the commit."""
         self._moved.clear()
+        self._ended.clear()
         with self._database.transaction():
             yield
             sqlite_ledger.update(self._database, self._moved)
+            sqlite_endings.record(self._database, self._ended)
 
     # Written by servers.
 
@@ -190,14 +193,14 @@ class SqliteRepository(Repository):
         found = self._database.execute("SELECT seq, state FROM tasks WHERE id = ?", (task_id,))
         if not found:
             return None
-        seq, before = found[0]
-        state = State(rows.text(before))
+        seq, state = rows.integer(found[0][0]), rows.state(found[0][1])
         after = rules.after_cancelling(state)
         if after is not state:
             self._database.execute(
                 "UPDATE tasks SET state = ?, owner = NULL, stored_at = ? WHERE seq = ?", (after.value, now, seq)
             )
             self._move(state, after)
+            self._ended.append(seq)
         return after
 
     def settle_dead_letters(self, dead_letters: Sequence[DeadLetter], now: float) -> list[State | None]:
@@ -229,6 +232,8 @@ class SqliteRepository(Repository):
                 ),
             )
             self._move(task.state, after)
+            if after.ended:
+                self._ended.append(task.seq)
             tasks[task.seq] = msgspec.structs.replace(task, state=after)
         return states
 
@@ -284,6 +289,8 @@ class SqliteRepository(Repository):
                 chosen.append(rows.outcome_columns(outcome, now))
                 stored[outcome.seq] = (outcome.state, outcome.attempt + 1)
                 self._move(state, outcome.state)
+                if outcome.state.ended:
+                    self._ended.append(outcome.seq)
         self._database.execute_many(
             "UPDATE tasks SET state = ?, owner = NULL, due_at = ?, attempts = ?, worker = ?, result = ?,"
             " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ?,"

@@ -7,8 +7,17 @@ from pathlib import Path
 
 from core.database import Database, Row, Value
 from core.model import State, Task
-from core.repository import rows, sqlite_ledger
-from core.repository.archive import MAX_RESULTS, PREVIEW_LENGTH, Archive, BulkAction, OperationRecord, TaskRow, Timing
+from core.repository import rows, sqlite_endings, sqlite_ledger
+from core.repository.archive import (
+    MAX_RESULTS,
+    PREVIEW_LENGTH,
+    Archive,
+    BulkAction,
+    LiveList,
+    OperationRecord,
+    TaskRow,
+    Timing,
+)
 from core.repository.search import (
     NEWEST_FIRST,
     Comparison,
@@ -60,13 +69,15 @@ _SORT_COLUMNS = {
 _OPERATORS = frozenset({"<", "<=", "=", ">", ">="})
 _UNSUCCESSFUL = frozenset({State.FAILED, State.CANCELLED})
 _BLOCK = 64 * 1024
-_MAX_STORE_DELAY = 1.0
-"""Seconds within which the outcome of a task is usually stored. A longer delay suggests that a retry was undone."""
+_NO_POSITION = -1
+"""The position of a list when the journal, of an older version, knows none."""
 
-_OLD_JOURNAL = (
-    "an older version wrote this journal: start the system with this version once "
-    "to see which tasks were retried or discarded"
-)
+_OLD_JOURNAL = "an older version wrote this journal: start the system with this version once"
+_PURPOSES = {
+    "operations": "to see which tasks were retried or discarded",
+    "endings": "to see each result as soon as it is stored",
+}
+"""What each table that an older version did not have is for."""
 
 
 def open_archive(path: Path, *, readonly: bool = False, lock_timeout: float = 2.0) -> Archive:
@@ -96,7 +107,8 @@ class SqliteArchive(Archive):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._knows_operations = False
+        self._tables: set[str] = set()
+        """Tables that are known to exist."""
         # Sorting a million results in memory would take more of it than the whole console takes.
         database.execute("PRAGMA temp_store = file")
 
@@ -110,12 +122,28 @@ class SqliteArchive(Archive):
             (*values, limit),
         )
 
-    def find_since(self, search: Search, moment: float) -> "array[int]":
-        """Return the numbers of the matching tasks that ended at `moment` or later, oldest first."""
+    def find_live(self, search: Search, limit: int = MAX_RESULTS) -> LiveList:
+        """Return the matching tasks that ended last."""
+        with self._database.snapshot():
+            position = sqlite_endings.last(self._database) if self._has_table("endings") else _NO_POSITION
+            return LiveList(self.find(search, NEWEST_FIRST, limit)[::-1], position)
+
+    def ended_after(self, search: Search, position: int) -> LiveList | None:
+        """Return the matching tasks that have ended since a list was read."""
+        if position == _NO_POSITION:
+            return None
         where, values = _where(search)
-        return self._numbers(
-            f"SELECT seq FROM tasks WHERE stored_at >= ? AND {where} ORDER BY stored_at, seq", (moment, *values)
-        )
+        with self._database.snapshot():
+            last = sqlite_endings.last_after(self._database, position)
+            if last is None:
+                return None
+            # The endings come first: SQLite might read all tasks otherwise.
+            ended = self._numbers(
+                f"SELECT seq FROM ({sqlite_endings.SELECT}) CROSS JOIN tasks ON seq = ended WHERE {where}"
+                " ORDER BY number, place",
+                (position, *values),
+            )
+            return LiveList(ended, last)
 
     def _numbers(self, statement: str, values: Sequence[Value]) -> "array[int]":
         """Return the numbers that a statement selects.
@@ -182,6 +210,8 @@ class SqliteArchive(Archive):
             )
             sqlite_ledger.update(self._database, {State.FAILED: -moved, after: moved})
             self._database.execute("UPDATE operations SET tasks = tasks + ? WHERE number = ?", (moved, operation))
+            if moved:
+                sqlite_endings.record_moved(self._database)
         return moved
 
     def tasks_moved_by(self, operation: int) -> "array[int]":
@@ -203,29 +233,20 @@ class SqliteArchive(Archive):
             )
             changes = {State.FAILED: len(found)}
             for _, state in found:
-                before = State(rows.text(state))
+                before = rows.state(state)
                 changes[before] = changes.get(before, 0) - 1
             sqlite_ledger.update(self._database, changes)
+            if found:
+                sqlite_endings.record_moved(self._database)
         return len(found)
 
     def mark_undone(self, operation: int, now: float) -> None:
         """Record that an operation was undone."""
         self._database.execute("UPDATE operations SET undone_at = ? WHERE number = ?", (now, operation))
 
-    def reopened(self, seqs: Collection[int]) -> frozenset[int]:
-        """Return those that an operation has moved, or that were stored long after they had finished."""
-        if not seqs or self.limitation():
-            return frozenset()
-        found = self._database.execute(
-            "SELECT seq FROM tasks WHERE seq IN (SELECT value FROM json_each(?))"
-            " AND (operation IS NOT NULL OR coalesce(stored_at - finished_at, 1e9) > ?)",
-            (json.dumps(list(seqs)), _MAX_STORE_DELAY),
-        )
-        return frozenset(rows.integer(row[0]) for row in found)
-
     def operations(self, limit: int) -> Sequence[OperationRecord]:
         """Return the last operations, newest first."""
-        if self.limitation():
+        if not self._has_table("operations"):
             return []
         found = self._database.execute(
             "SELECT number, kind, at, who, tasks, undone_at FROM operations ORDER BY number DESC LIMIT ?", (limit,)
@@ -234,11 +255,16 @@ class SqliteArchive(Archive):
 
     def limitation(self) -> str:
         """Return a sentence on what the journal of an older version lacks, or an empty string."""
+        lacking = [purpose for table, purpose in _PURPOSES.items() if not self._has_table(table)]
+        return f"{_OLD_JOURNAL} {' and '.join(lacking)}" if lacking else ""
+
+    def _has_table(self, name: str) -> bool:
         # Checked again until the table exists: a server or worker that starts brings the journal up to date.
-        self._knows_operations = self._knows_operations or bool(
-            self._database.number("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'operations'")
-        )
-        return "" if self._knows_operations else _OLD_JOURNAL
+        if name not in self._tables and self._database.number(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?", (name,)
+        ):
+            self._tables.add(name)
+        return name in self._tables
 
     def data_version(self) -> int:
         """Return a number that changes when another connection has committed."""

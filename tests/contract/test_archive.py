@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from core.errors import JournalError
 from core.model import Failure, RunningTask, State
 from core.repository.archive import Archive, BulkAction
-from core.repository.base import Repository
+from core.repository.base import STRIKE_LIMIT, DeadLetter, Repository
 from core.repository.search import Search, SortColumn, SortOrder, parse
 from tests.contract.repositories import (
     NOW,
@@ -57,13 +57,6 @@ def test_ended_tasks_are_found_newest_first(journal: Repository, archive: Archiv
     end(journal, "b", "c", now=NOW + 8)
     assert found(archive, "") == ["c", "b", "a"]
     assert len(archive.find(Search(), limit=2)) == 2
-
-
-def test_results_are_found_from_a_moment_on(journal: Repository, archive: Archive) -> None:
-    end(journal, "a", now=NOW + 7)
-    second, third = end(journal, "b", now=NOW + 8), end(journal, "c", now=NOW + 9)
-    assert list(archive.find_since(Search(), NOW + 8)) == [*second, *third]
-    assert list(archive.find_since(parse("id:b", NOW), NOW)) == second
 
 
 def test_a_row_is_a_task_with_shortened_texts(journal: Repository, archive: Archive) -> None:
@@ -249,20 +242,6 @@ def test_an_operation_can_be_undone_some_at_a_time(journal: Repository, archive:
     assert journal.audit().is_consistent
 
 
-def test_tasks_that_may_have_ended_before_are_reopened(journal: Repository, archive: Archive) -> None:
-    seqs = fail(journal, "again", "undone", "discarded", "never")
-    ended = end(journal, "done")
-    assert archive.reopened([*seqs, *ended]) == frozenset()
-    apply(archive, BulkAction.RETRY, seqs[:1])
-    mark(journal, seqs[:1], attempt=1)
-    store_outcomes(journal, outcome(seqs[0], 1))
-    number, _ = apply(archive, BulkAction.RETRY, seqs[1:2])
-    undo(archive, number, NOW + 30)
-    assert archive.reopened([*seqs, *ended]) == frozenset(seqs[:2])
-    assert archive.reopened(seqs[1:]) == frozenset(seqs[1:2])
-    assert archive.reopened([]) == frozenset()
-
-
 def test_an_operation_that_cannot_be_written_moves_nothing(openers: Openers, journal: Repository) -> None:
     seqs = fail(journal, "a")
     archive = openers.archive()
@@ -271,3 +250,123 @@ def test_an_operation_that_cannot_be_written_moves_nothing(openers: Openers, jou
     with pytest.raises(JournalError):
         archive.apply(number, BulkAction.RETRY, seqs, NOW)
     assert totals(journal) == {"failed": 1}
+
+
+# Live lists.
+
+
+class Follower:
+    """A live list that is followed, and read anew when it must be."""
+
+    def __init__(self, archive: Archive, text: str = "") -> None:
+        self._archive = archive
+        self._search = parse(text, NOW)
+        self.reads = 0
+        self.seqs: list[int] = []
+        self._read()
+
+    def _read(self) -> None:
+        self.reads += 1
+        found = self._archive.find_live(self._search)
+        self.seqs, self._position = list(found.seqs), found.position
+
+    def follow(self) -> list[int]:
+        """Return the list as it is now."""
+        grown = self._archive.ended_after(self._search, self._position)
+        if grown is None:
+            self._read()
+        else:
+            self.seqs += grown.seqs
+            self._position = grown.position
+        return self.seqs
+
+
+def test_a_live_list_ends_with_what_ended_last(journal: Repository, archive: Archive) -> None:
+    first, second = end(journal, "a", now=NOW + 7), end(journal, "b", "c", now=NOW + 8)
+    enter(journal, "open")
+    assert list(archive.find_live(Search()).seqs) == [*first, *second]
+    assert list(archive.find_live(Search(), limit=2).seqs) == second
+    assert list(archive.find_live(parse("id:a", NOW)).seqs) == first
+
+
+def test_an_empty_journal_can_be_followed(journal: Repository, archive: Archive) -> None:
+    list_ = Follower(archive)
+    assert list_.follow() == []
+    seqs = end(journal, "a")
+    assert list_.follow() == seqs
+    assert list_.reads == 1
+
+
+def test_every_way_to_end_is_followed_in_the_order_of_the_commits(journal: Repository, archive: Archive) -> None:
+    list_ = Follower(archive)
+    done, cancelled, killer, waits = queue(journal, "done", "cancelled", "killer", "waits")
+    store_outcomes(journal, outcome(waits, state=State.RETRYING, due_at=NOW + 50))
+    assert list_.follow() == []
+    with journal.transaction():
+        journal.cancel("cancelled", NOW + 9)
+        assert journal.cancel("cancelled", NOW + 10) is State.CANCELLED
+    with journal.transaction():
+        for _ in range(STRIKE_LIMIT):
+            journal.add_strikes([killer])
+        letter = DeadLetter(killer, "killer", BROKEN)
+        assert journal.settle_dead_letters([letter, letter], NOW + 10) == [State.FAILED, State.FAILED]
+    assert store_outcomes(journal, outcome(done), outcome(done)) == [True, False]
+    assert list_.follow() == [cancelled, killer, done]
+    assert store_outcomes(journal, outcome(waits, 1)) == [True]
+    assert list_.follow() == [cancelled, killer, done, waits]
+    assert list_.reads == 1
+
+
+def test_what_commits_late_is_followed_however_early_its_time_is(journal: Repository, archive: Archive) -> None:
+    late, early = queue(journal, "late", "early")
+    list_ = Follower(archive)
+    store_outcomes(journal, outcome(early), now=NOW + 3600)
+    assert list_.follow() == [early]
+    # It was stamped long before the other, and had to wait for the write lock.
+    store_outcomes(journal, outcome(late), now=NOW)
+    assert list_.follow() == [early, late]
+    assert list_.reads == 1
+
+
+def test_only_what_matches_is_followed(journal: Repository, archive: Archive) -> None:
+    list_ = Follower(archive, "state:failed -id:no")
+    end(journal, "good")
+    fail(journal, "no")
+    bad = fail(journal, "bad")
+    assert list_.follow() == bad
+
+
+def test_a_transaction_that_stores_nothing_is_not_followed(journal: Repository, archive: Archive) -> None:
+    [seq] = queue(journal, "a")
+    list_ = Follower(archive)
+    with pytest.raises(RuntimeError), journal.transaction():
+        raise RuntimeError(journal.store_outcomes([outcome(seq)], NOW))
+    assert list_.follow() == []
+    store_outcomes(journal, outcome(seq))
+    assert list_.follow() == [seq]
+
+
+def test_a_list_is_read_anew_after_operators_moved_tasks(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "a", "b", "c")
+    list_ = Follower(archive, "state:failed")
+    number, _ = apply(archive, BulkAction.RETRY, seqs[:1])
+    assert list_.follow() == seqs[1:]
+    apply(archive, BulkAction.DISCARD, seqs[2:])
+    assert list_.follow() == seqs[1:2]
+    undo(archive, number, NOW + 30)
+    assert list_.follow() == [seqs[1], seqs[0]]
+    reads = list_.reads
+    # What changes nothing costs nothing.
+    apply(archive, BulkAction.RETRY, [999])
+    undo(archive, number, NOW + 31)
+    assert list_.follow() == [seqs[1], seqs[0]]
+    assert list_.reads == reads
+
+
+def test_a_task_that_ends_again_is_listed_once(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "a", "b")
+    list_ = Follower(archive)
+    apply(archive, BulkAction.RETRY, seqs[:1])
+    mark(journal, seqs[:1], attempt=1)
+    store_outcomes(journal, outcome(seqs[0], 1), now=NOW + 25)
+    assert list_.follow() == [seqs[1], seqs[0]]

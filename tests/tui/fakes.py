@@ -94,10 +94,14 @@ class FakeFeed:
             self._hand_over(TasksListed(self.number, array("q", found), rows, True))
         return self.number
 
-    def grow(self, *tasks: Task, again: frozenset[int] = frozenset()) -> None:
+    def grow(self, *tasks: Task) -> None:
         """Hand over new results."""
         rows = {task.seq: scene.row(task) for task in tasks}
-        self._hand_over(ListGrown(self.number, 0, array("q", rows), rows, again))
+        self._hand_over(ListGrown(self.number, array("q", rows), rows))
+
+    def list_again(self, seqs: "array[int]") -> None:
+        """Hand over a whole list that was read anew."""
+        self._hand_over(TasksListed(self.number, seqs, {}, True))
 
     def read_rows(self, seqs: Sequence[int]) -> None:
         """Read rows."""

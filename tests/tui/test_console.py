@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -38,7 +39,6 @@ from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
 from tui.translations import Translations
 from tui.view import View
-from tui.widgets.task_browser import TaskBrowser
 from tui.widgets.worker_panel import WorkerPanel
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
@@ -450,19 +450,24 @@ def test_the_order_can_be_changed(keys: list[str], column: SortColumn) -> None:
     run_scenario(scenario, source)
 
 
-def test_a_task_that_ends_again_is_listed_once_and_the_cursor_stays() -> None:
+def test_a_list_that_is_read_anew_moves_neither_the_view_nor_the_cursor() -> None:
     source = FakeSource()
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        browser = app.screen.query_one("#results", TaskBrowser)
+        browser = monitor(app).results
         await wait_for(pilot, lambda: browser.matching == 1000, "the results")
-        await pilot.press("down", "down", "down")
-        assert browser.table.cursor_key == 997
-        source.feeds["results"].grow(scene.task(998), scene.task(10), again=frozenset({998, 10}))
-        await wait_for(pilot, lambda: browser.model.key(0) == 10, "what has ended once more")
-        assert browser.matching == 1000
-        assert [browser.model.key(place) for place in range(4)] == [10, 998, 1000, 999]
-        assert browser.table.cursor_key == 997
+        browser.table.move_cursor(500)
+        await pilot.pause()
+        key, (first, _) = browser.table.cursor_key, browser.table.rows_in_view
+        listed = array("q", [*(seq for seq in range(1, 1001) if seq != 998), 2001, 2002, 2003])
+        source.feeds["results"].list_again(listed)
+        await wait_for(pilot, lambda: browser.matching == 1002, "the list")
+        assert browser.table.cursor_key == key
+        assert browser.table.rows_in_view[0] == first + 2
+        # When the task under the cursor has left, the cursor stays in its place.
+        source.feeds["results"].list_again(array("q", [1, 2, 3]))
+        await wait_for(pilot, lambda: browser.matching == 3, "the list")
+        assert browser.table.cursor_key == 1
 
     run_scenario(scenario, source)
 

@@ -6,6 +6,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,10 +15,10 @@ import pytest
 from core.database import Database
 from core.errors import JournalUnavailable
 from core.model import State
-from core.repository.archive import MAX_RESULTS, Archive, BulkAction
+from core.repository.archive import MAX_RESULTS, Archive, BulkAction, LiveList
 from core.repository.journal import Journal
 from core.repository.search import Search, SortColumn, SortOrder, parse
-from core.repository.sqlite import FAULTS
+from core.repository.sqlite import FAULTS, schema
 from core.repository.sqlite_archive import SqliteArchive
 from tests.contract.repositories import mark, outcome, store_outcomes
 from tests.services.waiting import wait_until
@@ -31,8 +32,6 @@ from tui.task_feed import (
     RowsRead,
     RowsReadById,
     TasksListed,
-    places_of,
-    without,
 )
 
 N = TypeVar("N")
@@ -101,8 +100,6 @@ class Reader:
             case TasksListed(number=number) if number == self.number:
                 self.seqs = array("q", news.seqs)
             case ListGrown(number=number) if number == self.number:
-                del self.seqs[max(0, len(self.seqs) - news.cut) :]
-                self.seqs = without(self.seqs, places_of(self.seqs, news.again))
                 self.seqs.extend(news.seqs)
 
 
@@ -200,56 +197,49 @@ def test_a_list_that_is_not_live_does_not_grow(journal: JournalWriter, reader: R
     assert list(reader.seqs) == seqs
 
 
-def test_a_result_stored_out_of_order_finds_its_place(journal: JournalWriter, reader: Reader) -> None:
-    late, early = journal.enter("late", "early")
+def test_a_result_that_was_committed_late_is_listed(journal: JournalWriter, reader: Reader) -> None:
+    """Its worker stamped it, and then had to wait for the write lock for longer than anybody looks back."""
+    late, early, last = journal.enter("late", "early", "last")
     seqs = journal.end("old", ago=60)
     assert reader.whole() == seqs
     reader.feed.follow(True)
-    journal.finish([late])
-    reader.wait_for([*seqs, late])
-    # Another worker began its commit earlier and was slower.
-    journal.finish([early], ago=feeds.UNSETTLED_SECONDS / 2)
-    reader.wait_for([*seqs, early, late])
+    journal.finish([early])
+    reader.wait_for([*seqs, early])
+    journal.finish([late], ago=3600)
+    journal.finish([last])
+    reader.wait_for([*seqs, early, late, last])
 
 
-def test_a_list_that_follows_for_long_lists_each_task_once(journal: JournalWriter, reader: Reader) -> None:
-    """The tail is shortened repeatedly meanwhile, and never loses or repeats a task."""
-    seqs = journal.end(*(f"old-{number}" for number in range(300)), ago=60)
-    stop = threading.Event()
-    began = time.monotonic()
+HURRIED = 60
+"""Transactions of each of the writers that compete."""
 
-    def write() -> None:
+
+def test_a_list_that_follows_writers_that_compete_has_each_task_once(journal: JournalWriter, reader: Reader) -> None:
+    """Each writer stamps its outcomes before it waits for the write lock, some of them long before."""
+    journal.end(*(f"old-{number}" for number in range(300)), ago=60)
+
+    def write(name: int) -> None:
         writer = JournalWriter(journal.journal.path.parent)
-        number = 0
-        while not stop.is_set() and time.monotonic() - began < 2.5 * feeds.UNSETTLED_SECONDS:
-            number += 1
-            found = writer.end(*(f"new-{number}-{each}" for each in range(5)), ago=0.3 if number % 7 == 0 else 0.0)
-            seqs.extend(found)
-            stop.wait(0.02)
+        for number in range(HURRIED):
+            writer.end(*(f"{name}-{number}-{each}" for each in range(5)), ago=10.0 * (number % 7))
         writer.close()
 
-    writing = threading.Thread(target=write)
-    writing.start()
-    try:
-        reader.feed.follow(True)
-        reader.search_for()
-        reader.until(TasksListed, lambda news: news.complete)
-        while writing.is_alive():
-            reader.until(ListGrown)
-    except queue.Empty:
-        pass
-    finally:
-        stop.set()
-        writing.join()
-    with journal.archive() as archive:
-        expected = list(archive.find(Search(), OLDEST))
-    assert sorted(expected) == sorted(seqs)
-    reader.wait_for(expected)
-    cuts = [news.cut for news in reader.seen if isinstance(news, ListGrown)]
-    assert max(cuts) < len(expected) - 300, "the tail keeps growing"
+    writers = [threading.Thread(target=write, args=(name,)) for name in range(3)]
+    reader.feed.follow(True)
+    reader.search_for()
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join()
+    expected = 300 + 3 * HURRIED * 5
+    reader.until(ListGrown, lambda _: len(reader.seqs) >= expected)
+    assert len(reader.seqs) == len(set(reader.seqs)) == expected == journal.repository.counts()["done"]
 
 
-def test_a_task_that_ends_again_is_listed_once_and_on_top(journal: JournalWriter, reader: Reader) -> None:
+def test_a_task_that_ends_again_is_listed_once_and_on_top(
+    journal: JournalWriter, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "RELIST_INTERVAL", 0.0)
     first, second, third = journal.fail("a", ago=100), journal.fail("b", ago=90), journal.fail("c", ago=80)
     ended = journal.end("d", ago=70)
     reader.feed.follow(True)
@@ -257,32 +247,50 @@ def test_a_task_that_ends_again_is_listed_once_and_on_top(journal: JournalWriter
     with journal.archive() as archive:
         number = archive.begin_operation(BulkAction.RETRY, "ana", time.time())
         assert archive.apply(number, BulkAction.RETRY, [*first, *second], time.time()) == 2
+        reader.wait_for([*third, *ended])
         mark(journal.repository, first, attempt=1, now=time.time())
         store_outcomes(journal.repository, outcome(first[0], 1), now=time.time())
-        reader.wait_for([*second, *third, *ended, *first])
+        reader.wait_for([*third, *ended, *first])
         # An undone retry has failed again, at the time of the undo.
         assert archive.undo(number, archive.tasks_moved_by(number), [], time.time()) == 1
         reader.wait_for([*third, *ended, *first, *second])
 
 
-class GrowingArchive(SqliteArchive):
-    """An archive in which one more task ends with every read."""
+def test_what_operators_do_elsewhere_is_followed(
+    journal: JournalWriter, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "RELIST_INTERVAL", 0.0)
+    seqs = journal.fail("a", "b", "c")
+    reader.feed.follow(True)
+    assert reader.whole("state:failed") == seqs
+    with journal.archive() as archive:
+        number = archive.begin_operation(BulkAction.DISCARD, "ana", time.time())
+        archive.apply(number, BulkAction.DISCARD, seqs[:2], time.time())
+        reader.wait_for(seqs[2:])
+        archive.undo(number, seqs, [], time.time())
+        reader.wait_for(seqs)
+
+
+class CountingArchive(SqliteArchive):
+    """An archive that counts how often a whole live list is read, and after whose reading one more task ends."""
 
     def __init__(self, journal: JournalWriter) -> None:
         super().__init__(Database(journal.journal.path, FAULTS, readonly=True))
         self._writer = JournalWriter(journal.journal.path.parent)
         self.ended: list[int] = []
+        self.lists = 0
 
-    def find(self, search: Search, order: SortOrder = NEWEST, limit: int = MAX_RESULTS) -> "array[int]":
-        """Search, and then end one more task."""
-        found = super().find(search, order, limit)
-        self._add_task()
+    def find_live(self, search: Search, limit: int = MAX_RESULTS) -> LiveList:
+        """Read the list, and then end one more task."""
+        self.lists += 1
+        found = super().find_live(search, limit)
+        self._end_one()
         return found
 
-    def find_since(self, search: Search, moment: float) -> "array[int]":
-        """Search, and then end one more task."""
-        found = super().find_since(search, moment)
-        self._add_task()
+    def ended_after(self, search: Search, position: int) -> LiveList | None:
+        """Read on, and then end one more task."""
+        found = super().ended_after(search, position)
+        self._end_one()
         return found
 
     def close(self) -> None:
@@ -290,33 +298,65 @@ class GrowingArchive(SqliteArchive):
         self._writer.close()
         super().close()
 
-    def _add_task(self) -> None:
-        if len(self.ended) < 40:
+    def _end_one(self) -> None:
+        if len(self.ended) < 20:
             self.ended += self._writer.end(f"more-{len(self.ended)}")
 
 
-def test_results_between_two_reads_are_handed_over_once_and_the_tail_stays_short(
+def test_results_between_two_reads_are_handed_over_once_and_the_list_is_read_once(
     journal: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "UNSETTLED_SECONDS", 0.3)
+    monkeypatch.setattr(feeds, "FOLLOW_INTERVAL", 0.01)
     seqs = journal.end(*(f"old-{number}" for number in range(300)), ago=60)
-    archives: list[GrowingArchive] = []
+    archives: list[CountingArchive] = []
 
     def open_archive() -> Archive:
-        archives.append(GrowingArchive(journal))
+        archives.append(CountingArchive(journal))
         return archives[-1]
 
     reader = Reader(open_archive)
     try:
         reader.feed.follow(True)
-        assert reader.whole()[:300] == seqs
-        assert len(set(reader.seqs)) == len(reader.seqs)
-        reader.until(ListGrown, lambda news: len(reader.seqs) >= 335)
-        assert list(reader.seqs) == [*seqs, *archives[0].ended[: len(reader.seqs) - 300]]
-        cuts = [news.cut for news in reader.seen if isinstance(news, ListGrown)]
-        assert max(cuts) < 20
+        assert reader.whole() == seqs
+        reader.until(ListGrown, lambda _: len(reader.seqs) >= 320)
+        assert list(reader.seqs) == [*seqs, *archives[0].ended]
+        assert archives[0].lists == 1
     finally:
         reader.feed.stop()
+
+
+def test_a_list_that_must_be_read_anew_is_read_once_an_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal of an older version has no order of commits; a system of that version still writes it."""
+    monkeypatch.setattr(feeds, "RELIST_INTERVAL", 0.0)
+    path = tmp_path / "resultados.db"
+    with Database(path, FAULTS) as database:
+        database.migrate(list(takewhile(lambda script: "endings" not in script, schema())))
+        reader = Reader(partial(Journal("resultados.db", tmp_path).open_archive, readonly=True))
+        try:
+            reader.feed.follow(True)
+            assert reader.whole() == []
+            end_without_record(database, 1)
+            reader.wait_for([1])
+            monkeypatch.setattr(feeds, "RELIST_INTERVAL", NEVER)
+            end_without_record(database, 2)
+            reader.wait_for([1, 2])
+            end_without_record(database, 3)
+            reader.feed.read_rows([3])
+            reader.until(RowsRead, lambda news: 3 in news.rows)
+            assert list(reader.seqs) == [1, 2]
+        finally:
+            reader.feed.stop()
+
+
+def end_without_record(database: Database, seq: int) -> None:
+    """End a task as the first version did."""
+    database.execute(
+        "INSERT INTO tasks (seq, id, kind, payload, state, received_at, accepted_at, attempts, result, stored_at)"
+        " VALUES (?, 't' || ?, 'echo', '1', 'done', 1, 1, 1, '1', ?)",
+        (seq, seq, time.time()),
+    )
 
 
 def test_a_newer_search_interrupts_the_older_one(journal: JournalWriter, reader: Reader) -> None:

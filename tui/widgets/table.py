@@ -155,7 +155,7 @@ class Table(LongView, can_focus=True):
         self.refresh()
 
     def show_added(self, above: int) -> None:
-        """Show the rows that the model has gained, `above` of them at the top, without moving the rows in view."""
+        """Show the rows that the model has gained, `above` of them above the cursor; those in view do not move."""
         self._strips.clear()
         self._lay_out()
         if above and (self.cursor > 0 or self.scroll_offset.y > 0):

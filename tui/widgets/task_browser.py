@@ -25,11 +25,11 @@ from tui.messages import (
 )
 from tui.task_feed import FeedTrouble, ListGrown, News, RowsRead, TasksListed
 from tui.translations import Translations
-from tui.widgets.live_tasks import LiveTasks
 from tui.widgets.message_line import MessageLine
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
 from tui.widgets.table_model import TableColumn
+from tui.widgets.task_rows import TaskModel
 
 
 class TaskBrowser(Panel):
@@ -68,7 +68,7 @@ class TaskBrowser(Panel):
         self._title = title
         self._states = states
         self._empty = empty
-        self.model = LiveTasks(columns, tr)
+        self.model = TaskModel(columns, tr)
         self.table = Table(columns)
         self._input = Input(
             placeholder=tr("words  kind:echo  worker:w1  -state:done  error:text  took>500ms  since:10m")
@@ -166,20 +166,22 @@ class TaskBrowser(Panel):
     def _show_list(self, news: TasksListed) -> None:
         self._is_complete = news.complete
         to_top = not news.complete or self.table.at_top
-        key = _NO_ROW if to_top else self.table.cursor_key
+        key, before = self.table.cursor_key, self.table.cursor
         self.model.replace_all(news.seqs, news.rows, is_reversed=self._order.is_live)
-        self.table.show(self.model, cursor_key=key)
+        index = None if to_top else self.model.index_of(key)
+        if index is None:
+            self.table.show(self.model, cursor_key=_NO_ROW)
+        else:
+            self.table.show_added(index - before)
         if to_top:
             self.table.move_cursor(0)
         self._update_title()
 
     def _show_growth(self, news: ListGrown) -> None:
-        away = not self.table.at_top
-        cursor = self.table.cursor
-        removed = self.model.update_end(news.cut, news.seqs, news.rows, news.again)
-        above = len(news.seqs) - news.cut
-        self.table.show_added(above - sum(index < cursor for index in removed) if away else 0)
-        self._new_count = self._new_count + max(0, above) if away else 0
+        added = 0 if self.table.at_top else len(news.seqs)
+        self.model.append(news.seqs, news.rows)
+        self.table.show_added(added)
+        self._new_count = self._new_count + added if added else 0
         self._update_title()
 
     def _update_title(self) -> None:

@@ -111,13 +111,10 @@ class TaskModel(TableModel):
         self._is_reversed = is_reversed
         self.store_rows(rows)
 
-    def replace_end(self, cut: int, seqs: "array[int]", rows: Mapping[int, TaskRow]) -> int:
-        """Replace the last `cut` numbers. Returns by how many the list has grown."""
-        before = len(self._seqs)
-        del self._seqs[max(0, before - cut) :]
+    def append(self, seqs: "array[int]", rows: Mapping[int, TaskRow]) -> None:
+        """Add tasks at the end: in a reversed list they become the first rows."""
         self._seqs.extend(seqs)
         self.store_rows(rows)
-        return len(self._seqs) - before
 
     def store_rows(self, rows: Mapping[int, TaskRow]) -> bool:
         """Keep rows that were read. Returns whether any of them is new or has changed."""
@@ -156,12 +153,13 @@ class TaskModel(TableModel):
         return self._seqs[-1 - index] if self._is_reversed else self._seqs[index]
 
     def index_of(self, key: Hashable) -> int | None:
-        """Return the index of a task. Only both ends are searched, because a list may be very long."""
+        """Return the index of a task. Both ends are searched first, because a list may be very long."""
         if not isinstance(key, int):
             return None
         size, reach = len(self._seqs), 20_000
-        ends = [(0, reach), (max(reach, size - reach), size)]
-        for first, end in reversed(ends) if self._is_reversed else ends:
+        after = max(reach, size - reach)
+        ends = [(0, reach), (after, size)]
+        for first, end in (*(reversed(ends) if self._is_reversed else ends), (reach, after)):
             with contextlib.suppress(ValueError):
                 found = self._seqs.index(key, first, end)
                 return size - 1 - found if self._is_reversed else found
