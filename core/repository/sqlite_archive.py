@@ -221,9 +221,11 @@ class SqliteArchive(Archive):
     def undo(self, operation: int, seqs: Sequence[int], running: Collection[str], now: float) -> int:
         """Mark these tasks as failed again, except those that have moved on since."""
         with self._database.transaction():
+            # A task that was retried and is cancelled was cancelled by a client since.
             found = self._database.execute(
                 "SELECT seq, state FROM tasks WHERE seq IN (SELECT value FROM json_each(?)) AND operation = ?"
-                " AND state IN ('accepted', 'queued', 'cancelled') AND id NOT IN (SELECT value FROM json_each(?))",
+                " AND state IN ('accepted', 'queued', 'cancelled') AND id NOT IN (SELECT value FROM json_each(?))"
+                " AND (state = 'cancelled') = (SELECT kind = 'discard' FROM operations WHERE number = operation)",
                 (json.dumps(list(seqs)), operation, json.dumps(list(running))),
             )
             self._database.execute(

@@ -242,6 +242,16 @@ def test_an_operation_can_be_undone_some_at_a_time(journal: Repository, archive:
     assert journal.audit().is_consistent
 
 
+def test_a_task_that_a_client_cancelled_since_its_retry_is_not_undone(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "cancelled", "waits")
+    number, _ = apply(archive, BulkAction.RETRY, seqs)
+    with journal.transaction():
+        assert journal.cancel("cancelled", NOW + 25) is State.CANCELLED
+    assert undo(archive, number, NOW + 30) == 1
+    assert totals(journal) == {"cancelled": 1, "failed": 1}
+    assert journal.audit().is_consistent
+
+
 def test_an_operation_that_cannot_be_written_moves_nothing(openers: Openers, journal: Repository) -> None:
     seqs = fail(journal, "a")
     archive = openers.archive()
