@@ -19,7 +19,7 @@ from typing import Generic, TypeVar, cast
 from core import running_system
 from core.broker_urls import broker_setting
 from core.broker_urls import mask_password as mask_password
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, reason_of
 from core.file_permissions import readable_by_others
 from core.option_parsers import absolute_path as absolute_path
 from core.option_parsers import absolute_task_modules as absolute_task_modules
@@ -191,7 +191,7 @@ def read_token(settings: Settings) -> str | None:
         with open(file, encoding="utf-8") as stream:
             token = stream.readline().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"token-file: {file} can't be read: {error}") from error
+        raise ConfigurationError(f"token-file: {file} can't be read: {reason_of(error)}") from error
     if not token:
         raise ConfigurationError(f"token-file: the first line of {file} is empty")
     if readable_by_others(file):
@@ -396,7 +396,7 @@ def _read_tables(file: Path) -> dict[str, object]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{file} can't be read: {error}") from error
+        raise ConfigurationError(f"{file} can't be read: {reason_of(error)}") from error
 
 
 def _read_texts(file: Path, content: Mapping[str, object], options: Sequence[Option[object]]) -> dict[str, str]:

@@ -4,6 +4,15 @@ Each message is a sentence for the operator or user who must act on it.
 `exit_code` is the exit code of a program that the error ends; core/README.md lists them.
 """
 
+import re
+
+_NUMBER = re.compile(r"^\[(?:Errno|WinError) -?\d+\] ")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error of the operating system or a library says, without a number that only programs need."""
+    return _NUMBER.sub("", str(error)) or type(error).__name__
+
 
 class CauceError(Exception):
     """The root of all errors that Cauce raises itself."""

@@ -7,6 +7,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from core.errors import reason_of
+
 _log = logging.getLogger("cauce.threads")
 
 OnDeath = Callable[[BaseException], None]
@@ -20,7 +22,7 @@ def vital_thread(name: str, run: Callable[[], None], on_death: OnDeath) -> threa
         try:
             run()
         except BaseException as error:  # noqa: BLE001 - nothing else would report it
-            _log.critical("thread %s died: %s", name, error, exc_info=True)
+            _log.critical("thread %s died: %s", name, reason_of(error), exc_info=True)
             on_death(error)
 
     return threading.Thread(target=guarded, name=name, daemon=True)

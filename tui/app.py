@@ -19,6 +19,7 @@ from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from core.errors import reason_of
 from tui import themes
 from tui.commands import BY_ID, Command, Scope
 from tui.control_filter import ControlFilter
@@ -171,7 +172,7 @@ class Console(App[None]):
                     code = subprocess.run([*self._editor, str(file)], check=False).returncode  # noqa: S603 - the user's own choice
                 text = file.read_text("utf-8").removesuffix("\n")
             except (OSError, UnicodeDecodeError, SuspendNotSupported) as error:
-                self._main.show_notification(f"{self._editor[0]}: {error}", trouble=True)
+                self._main.show_notification(f"{self._editor[0]}: {reason_of(error)}", trouble=True)
                 return
         if code == 0:
             event.done(text)

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from textual.message import Message
 
 from core import formatting
-from core.errors import CauceError
+from core.errors import CauceError, reason_of
 from tui.submission_events import SubmissionProgress
 from tui.translations import Translations
 
@@ -84,7 +84,7 @@ class Job(Generic[T]):
             self._post(ScreenCall(lambda: self._on_failed(reason)))
         except Exception as error:  # noqa: BLE001 - the user waits for an answer, whatever went wrong
             _log.exception("%s failed", threading.current_thread().name)
-            fault = f"{type(error).__name__}: {error}"
+            fault = f"{type(error).__name__}: {reason_of(error)}"
             self._post(ScreenCall(lambda: self._on_failed(fault)))
         else:
             self._post(ScreenCall(lambda: self._on_done(result)))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from core.errors import reason_of
 from tui.view import View
 
 IDLE_FACTOR = 2
@@ -85,7 +86,8 @@ class Poller:
         except Exception as error:  # noqa: BLE001 - a console that shows nothing new is worse than one that shows why
             _log.exception("no view could be built")
             view = View(
-                number=-1, supervisor_trouble=f"the state of the system can't be read: {type(error).__name__}: {error}"
+                number=-1,
+                supervisor_trouble=f"the state of the system can't be read: {type(error).__name__}: {reason_of(error)}",
             )
         if not self._stopping:
             self._hand_over(view)

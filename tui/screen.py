@@ -12,6 +12,7 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Static
 
+from core.errors import reason_of
 from core.model import Task
 from core.supervisor.status import Phase
 from tui import commands, display_text, garbage_collection
@@ -222,7 +223,10 @@ class MainScreen(Screen[None]):
             call(tab)
         except Exception as error:  # noqa: BLE001 - a fault in one tab must not end the others
             _log.exception("the tab %s is broken", tab.id)
-            text = self.tr("This tab has a fault: {error}. The log of the console has more.", error=repr(error))
+            text = self.tr(
+                "This tab has a fault: {error}. The log of the console has more.",
+                error=f"{type(error).__name__}: {reason_of(error)}",
+            )
             tab.show_fault(display_text.clean(text))
 
     async def _open(self, name: str) -> None:

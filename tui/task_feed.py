@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 
 from core.callbacks import ignore
-from core.errors import CauceError, JournalError, JournalMissing
+from core.errors import CauceError, JournalError, JournalMissing, reason_of
 from core.repository.archive import MAX_RESULTS, Archive, OpenArchive, TaskRow
 from core.repository.search import Search, SortOrder
 
@@ -189,7 +189,7 @@ class JournalTaskFeed:
                 self._publish_trouble(str(error))
             except Exception as error:  # noqa: BLE001 - a table that stays empty without a reason would be worse
                 _log.exception("the tasks could not be read")
-                self._publish_trouble(f"{type(error).__name__}: {error}")
+                self._publish_trouble(f"{type(error).__name__}: {reason_of(error)}")
             finally:
                 self._close()
             self._stopped.wait(pause)

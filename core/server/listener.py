@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from core.backoff import Backoff, RetryTimer
+from core.errors import reason_of
 from core.logs import LogThrottle
 
 BACKLOG = 4096
@@ -98,7 +99,7 @@ class Listener:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol_factory, accepted)
         except OSError as error:
             accepted.close()
-            _log.debug("an accepted connection failed: %s", error)
+            _log.debug("an accepted connection failed: %s", reason_of(error))
 
     def _log_failure(self, error: OSError, now: float) -> None:
         if self._log_throttle.is_due(now):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 _SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b")
 _EXPLAINED = re.compile(r"#\s*(noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z-]+(,\s*[a-z-]+)*\])\W+\w+\s+\w+")
+_LOG_METHODS = {"debug", "info", "warning", "error", "critical"}
+_SYSTEM_ERRORS = {"OSError", "ConnectionError", "FileNotFoundError", "PermissionError", "Exception", "BaseException"}
 _OWNED = {"Thread", "Timer", "Process"}
 _CLOCKS = {"monotonic", "perf_counter", "time"}
 _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
@@ -74,6 +76,34 @@ def elapsed_time_assertions(source: str) -> list[int]:
             for compared in ast.walk(node.test)
         )
     ]
+
+
+def numbered_errors(source: str) -> list[int]:
+    """Return the texts with an error of the operating system as Python writes it: people need no `[Errno 111]`."""
+    return [
+        written.lineno
+        for handler in ast.walk(ast.parse(source))
+        if isinstance(handler, ast.ExceptHandler) and handler.name and _catches_system_errors(handler)
+        for node in ast.walk(handler)
+        for written in _written(node)
+        if isinstance(written, ast.Name) and written.id == handler.name
+    ]
+
+
+def _catches_system_errors(handler: ast.ExceptHandler) -> bool:
+    caught = [] if handler.type is None else ast.walk(handler.type)
+    return any(isinstance(node, ast.Name) and node.id in _SYSTEM_ERRORS for node in caught)
+
+
+def _written(node: ast.AST) -> list[ast.expr]:
+    """Return the expressions that a node makes a text of."""
+    if isinstance(node, ast.FormattedValue):
+        return [node.value]
+    if not isinstance(node, ast.Call):
+        return []
+    is_text = isinstance(node.func, ast.Name) and node.func.id in {"str", "repr"}
+    is_log = isinstance(node.func, ast.Attribute) and node.func.attr in _LOG_METHODS
+    return node.args if is_text or is_log else []
 
 
 def _is_elapsed_time(node: ast.AST) -> bool:

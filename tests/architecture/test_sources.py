@@ -12,6 +12,7 @@ from tests.architecture.rules import (
     elapsed_time_assertions,
     environment_readers,
     imports,
+    numbered_errors,
     public_classes,
     relative_imports,
     thread_subclasses,
@@ -80,6 +81,10 @@ def test_no_test_asserts_on_elapsed_time() -> None:
     assert broken(elapsed_time_assertions, tests) == []
 
 
+def test_no_user_reads_the_number_of_an_error() -> None:
+    assert broken(numbered_errors, [path for path in ALL if not path.is_relative_to(TOP / "tests")]) == []
+
+
 def test_modules_are_imported_by_their_full_name() -> None:
     assert broken(relative_imports, ALL) == []
 
@@ -136,6 +141,9 @@ def test_nothing_is_mocked() -> None:
         (unexplained_silencers, "\nx = 1  # noqa: S101"),
         (unexplained_silencers, "\nx = 1  # type: ignore"),
         (unexplained_silencers, "\nx = 1  # type: ignore[misc]"),
+        (numbered_errors, "try: connect()\nexcept OSError as error: raise Lost(f'away: {error}') from error"),
+        (numbered_errors, "try: connect()\nexcept (OSError, ValueError) as error: log.error('away: %s', error)"),
+        (numbered_errors, "try: connect()\nexcept Exception as error: show(str(error))"),
         (relative_imports, "\nfrom . import errors"),
         (relative_imports, "\nfrom .errors import CauceError"),
     ],
@@ -152,6 +160,11 @@ def test_each_rule_finds_what_breaks_it(rule: Rule, source: str) -> None:
         (environment_readers, "def load(environment): return environment['HOME']"),
         (unexplained_silencers, "x = 1  # noqa: S101, B904 - it is a constant"),
         (unexplained_silencers, "x = 1  # type: ignore[misc, arg-type]  # pika has no types"),
+        (
+            numbered_errors,
+            "try: connect()\nexcept OSError as error: raise Lost(f'away: {reason_of(error)}') from error",
+        ),
+        (numbered_errors, "try: parse()\nexcept ValueError as error: show(str(error))"),
         (relative_imports, "from core import errors"),
     ],
 )

@@ -136,6 +136,11 @@ def test_all_its_listeners_are_on_the_loopback_address_and_only_those_that_it_ne
     assert names_at(node.epmd_port) == f"name {node.name.split('@')[0]} at port {node.distribution_port}\n"
 
 
+def test_the_port_mapper_finds_no_fault_in_the_probes_of_its_health(system: Supervised) -> None:
+    # It counts as ready only after a probe.
+    assert "partial packet" not in system.home.log("epmd").read_text("utf-8")
+
+
 @pytest.mark.parametrize(("user", "password"), [("guest", "guest"), ("cauce", ""), ("", "")])
 def test_the_default_users_of_rabbitmq_are_refused(system: Supervised, user: str, password: str) -> None:
     url = f"amqp://{user}:{password}@127.0.0.1:{node_of(system).port}/%2F"

@@ -11,7 +11,16 @@ from core.heartbeat import LIVENESS_TIMEOUT, Liveness
 from core.model import ProcessPhase, ProcessRecord, Role
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
-from core.supervisor.processes.readiness import Condition, ProbeTarget, greet, judge, judge_age, probe_port, was_ready
+from core.supervisor.processes.readiness import (
+    Condition,
+    ProbeTarget,
+    ask_port_mapper,
+    greet,
+    judge,
+    judge_age,
+    probe_port,
+    was_ready,
+)
 
 TARGET = ProbeTarget(
     name="w1",
@@ -107,7 +116,36 @@ def test_a_port_that_listens_and_one_that_does_not() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = Address("127.0.0.1", listener.getsockname()[1])
         assert probe_port(address, 5.0) == ""
-    assert f"{address} takes no connection" in probe_port(address, 5.0)
+    assert probe_port(address, 5.0) == f"{address} takes no connection: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [(b"\0\0\x11\x11name a at port 5\n", ""), (b"\0\0\x11\x11", ""), (b"", "closes the connection without an answer")],
+)
+def test_a_port_mapper_is_asked_for_its_names(answer: bytes, trouble: str) -> None:
+    asked = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                asked.append(connection.recv(1000))
+                connection.sendall(answer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        error = ask_port_mapper(Address("127.0.0.1", listener.getsockname()[1]), 5.0)
+        serving.join()
+    assert asked == [b"\0\1n"]
+    assert trouble in error
+    assert bool(error) == bool(trouble)
+
+
+def test_a_port_mapper_that_is_away_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = Address("127.0.0.1", listener.getsockname()[1])
+    assert ask_port_mapper(address, 5.0) == f"{address} doesn't answer: Connection refused"
 
 
 @pytest.mark.parametrize(

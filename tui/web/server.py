@@ -22,6 +22,7 @@ from textual_serve.server import Server, to_int
 
 from core import child_programs
 from core.addresses import Address
+from core.errors import reason_of
 from tui.web.environment import DRIVER
 from tui.web.guard import REFUSAL, BrowserRequest, Guard, GuardDecision
 
@@ -269,7 +270,7 @@ class ConsoleServer(Server):
             await console.start(_side(request, "width", 80), _side(request, "height", 24))
             await self._process_messages(browser, console)
         except OSError as error:
-            _log.error("a console could not be started: %s", error)
+            _log.error("a console could not be started: %s", reason_of(error))
         except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             _log.warning("a browser sent an invalid message: %s", type(error).__name__)
         finally:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from core import config
 from core.config import Settings
-from core.errors import CauceError
+from core.errors import CauceError, reason_of
 from core.logs import printable
 from core.supervisor.doctor.configuration import check_declared, check_settings
 from core.supervisor.doctor.directory import check_directory
@@ -65,8 +65,8 @@ def _run_check(name: str, check: Callable[[Subject], Findings], subject: Subject
     except CauceError as error:
         yield problem(name, str(error), _MEND)
     except OSError as error:
-        yield problem(name, f"can't be checked: {error}", _MEND)
+        yield problem(name, f"can't be checked: {reason_of(error)}", _MEND)
     except Exception as error:  # noqa: BLE001 - the other checks must still be made
         # The error may quote anything, even the URL of a broker.
-        text = config.mask_password(f"can't be checked: {type(error).__name__}: {error}")
+        text = config.mask_password(f"can't be checked: {type(error).__name__}: {reason_of(error)}")
         yield problem(name, text, "this is an error in doctor; please report it with this text")

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from core.errors import SupervisorError
+from core.errors import SupervisorError, reason_of
 from core.supervisor.logs.log_files import rotate_by_renaming
 
 Control = Literal["reload", "reopen", "quit", "stop"]
@@ -93,7 +93,7 @@ def prepare_prefix(nginx: Path, directory: Path, configuration: str) -> None:
             _link(directory / "modules", modules)
         _replace(directory / CONFIGURATION, configuration)
     except OSError as error:
-        raise SupervisorError(f"can't prepare {directory} for NGINX: {error}") from error
+        raise SupervisorError(f"can't prepare {directory} for NGINX: {reason_of(error)}") from error
 
 
 def check(nginx: Path, directory: Path) -> None:
@@ -156,7 +156,7 @@ def _run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
             check=False,
         )
     except OSError as error:
-        raise SupervisorError(f"can't run {arguments[0]}: {error}") from error
+        raise SupervisorError(f"can't run {arguments[0]}: {reason_of(error)}") from error
     except subprocess.TimeoutExpired as error:
         raise SupervisorError(f"{shlex.join(arguments)} did not end within {_TIMEOUT:g} seconds") from error
 

@@ -15,7 +15,15 @@ from core.model import ProcessRecord
 from core.repository.base import OpenRepository, Repository
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
-from core.supervisor.processes.readiness import Condition, ProbeTarget, greet, judge, judge_age, probe_port
+from core.supervisor.processes.readiness import (
+    Condition,
+    ProbeTarget,
+    ask_port_mapper,
+    greet,
+    judge,
+    judge_age,
+    probe_port,
+)
 from core.supervisor.processes.usage import Usage, UsageMeter
 from core.threads import OnDeath, vital_thread
 
@@ -162,6 +170,8 @@ class HealthMonitor:
     def _connect(self, target: ProbeTarget, address: Address) -> str:
         if target.kind is ProcessKind.NGINX:
             return greet(address, self._token, PROBE_TIMEOUT, self._tls)
+        if target.kind is ProcessKind.EPMD:
+            return ask_port_mapper(address, PROBE_TIMEOUT)
         return probe_port(address, PROBE_TIMEOUT)
 
     def _read_records(self) -> tuple[list[ProcessRecord], str]:

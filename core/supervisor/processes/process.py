@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from core import child_programs
-from core.errors import SupervisorError
+from core.errors import SupervisorError, reason_of
 from core.supervisor.home import Home
 from core.supervisor.logs.log_files import last_lines, open_log
 from core.supervisor.plan import ProcessKind, ProcessSpec
@@ -115,7 +115,7 @@ class ChildProcess:
                     creationflags=GROUP_FLAGS,
                 )
         except OSError as error:
-            raise SupervisorError(f"can't start {spec.name}: {error}") from error
+            raise SupervisorError(f"can't start {spec.name}: {reason_of(error)}") from error
         # A child that has ended already can't be identified, though its id stays taken until it is waited for.
         self.identity = process_identity.identify(self._process.pid) or ProcessIdentity(
             self._process.pid, self.spawned_at

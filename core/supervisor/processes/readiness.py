@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.addresses import Address
-from core.errors import ProtocolError
+from core.errors import ProtocolError, reason_of
 from core.heartbeat import Liveness
 from core.model import ProcessPhase, ProcessRecord
 from core.protocol import ClientConnection, Reply
@@ -23,6 +23,11 @@ CLOCK_SLACK = 2.0
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 _CHUNK = 65_536
+
+_NAMES_REQUEST = b"\0\1n"
+"""The request NAMES of Erlang's port mapper, after its length. The reply begins with a port, then come the names."""
+
+_PORT_BYTES = 4
 
 
 class ProbeTarget(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +94,22 @@ def probe_port(address: Address, timeout: float) -> str:
     try:
         socket.create_connection(_reachable(address).pair, timeout).close()
     except OSError as error:
-        return f"{address} takes no connection: {error}"
+        return f"{address} takes no connection: {reason_of(error)}"
     return ""
+
+
+def ask_port_mapper(address: Address, timeout: float) -> str:
+    """Ask Erlang's port mapper for the names of its nodes. Returns what went wrong, or an empty string.
+
+    It takes a connection that is closed without a request for an error, and logs it.
+    """
+    try:
+        with _connected(_reachable(address), timeout, None) as stream:
+            stream.sendall(_NAMES_REQUEST)
+            answer = stream.makefile("rb").read(_CHUNK)
+    except OSError as error:
+        return f"{address} doesn't answer: {reason_of(error)}"
+    return "" if len(answer) >= _PORT_BYTES else f"{address} closes the connection without an answer"
 
 
 def judge_age(target: ProbeTarget, wall: float) -> Condition:
@@ -128,7 +147,7 @@ def greet(address: Address, token: str | None, timeout: float, tls: ssl.SSLConte
                 if any(isinstance(event, Reply) for event in client.receive(received)):
                     return ""
     except (OSError, ProtocolError) as error:
-        return f"{address} doesn't answer: {error}"
+        return f"{address} doesn't answer: {reason_of(error)}"
 
 
 def _connected(address: Address, timeout: float, tls: ssl.SSLContext | None) -> socket.socket:
