@@ -7,6 +7,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Iterable
+from typing import NoReturn
 
 from core import jsontext
 from core.jsontext import Json
@@ -28,9 +29,15 @@ _CHUNK = 1 << 20
 _SEGMENT = 1 << 22
 
 
+class SimulatedFailure(Exception):
+    """The failure that a task of the kind `simulate` asked for."""
+
+
 @task("simulate", timeout=_TIMEOUT)
 def simulate(payload: Json, context: TaskContext) -> dict[str, Json]:
-    """Take about a second, as real work would; a number or {"seconds": n} takes exactly that long."""
+    """Take about a second; {"seconds": n} takes n seconds, {"fail": "why"} fails."""
+    if isinstance(payload, dict) and "fail" in payload:
+        return _fail(dict(payload), context)
     if isinstance(payload, dict) or (isinstance(payload, int | float) and not isinstance(payload, bool)):
         seconds = payloads.number(payloads.member(payload, "seconds"), MAX_SECONDS, "seconds")
     else:
@@ -38,6 +45,13 @@ def simulate(payload: Json, context: TaskContext) -> dict[str, Json]:
     context.wait(seconds)
     text = _as_text(payload)
     return {"text": text if len(text) <= 200 else f"{text[:199]}…", "seconds": seconds}
+
+
+def _fail(payload: dict[str, Json], context: TaskContext) -> NoReturn:
+    message = payloads.text(payload.pop("fail"), "fail")
+    if payload:
+        context.wait(payloads.number(payloads.member(payload, "seconds"), MAX_SECONDS, "seconds"))
+    raise SimulatedFailure(message)
 
 
 @task("echo")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from core import jsontext
 from core.errors import TaskInterrupted, TaskTimeout
 from core.tasks import DEFAULT_KIND, InvalidPayload, TaskContext, builtin_registry, is_permanent, run
-from core.tasks.builtin import count_primes, plausible_seconds
+from core.tasks.builtin import SimulatedFailure, count_primes, plausible_seconds
 from core.tasks.lab import CRASH_STATUS
 
 REGISTRY = builtin_registry(lab_kinds=True)
@@ -59,6 +59,13 @@ def test_wordcount_counts_as_python_splits(text: str) -> None:
 def test_sha256_of_text(text: str) -> None:
     raw = text.encode()
     assert call("sha256", text) == {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+
+
+@pytest.mark.parametrize("payload", [{"fail": "out of paper"}, {"fail": "out of paper", "seconds": 3}])
+def test_simulate_fails_when_it_is_told_to_and_may_be_retried(payload: object) -> None:
+    with pytest.raises(SimulatedFailure, match=r"^out of paper$") as caught:
+        call("simulate", payload)
+    assert not is_permanent(REGISTRY.get("simulate"), caught.value)
 
 
 @given(TEXT)
@@ -144,6 +151,8 @@ def test_primes_stop_at_the_deadline_and_when_the_worker_stops() -> None:
         ("simulate", {"seconds": "1"}, "must be a number"),
         ("simulate", -0.5, "from 0 to"),
         ("simulate", {"text": "a"}, "'text'"),
+        ("simulate", {"fail": 1}, "fail must be text"),
+        ("simulate", {"fail": "a", "second": 1}, "'second'"),
         ("wordcount", 5, "must be text, not a number"),
         ("wordcount", None, "must be text, not null"),
         ("wordcount", ["a"], "must be text, not a list"),
