@@ -131,7 +131,7 @@ def _processes(snapshot: Snapshot) -> RenderableType:
     if not snapshot.listed:
         return Text("No server or worker is running: python -m core.supervisor up", style="yellow")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("", "state", "tasks/s", "accepted", "done", "failed", "retried", "in hand", "pid", "where"):
+    for name in ("", "state", "tasks/s", "accepted", "done", "failed", "retried", "running", "pid", "where"):
         table.add_column(name, justify="left" if name in {"", "state", "where"} else "right")
     for view in snapshot.listed:
         table.add_row(*_cells(view, snapshot.taken_at))

@@ -1,4 +1,4 @@
-"""How long the last tasks of each worker waited and ran. Pure."""
+"""How long the last tasks of each worker waited before they ran, and how long they ran. Pure."""
 
 from collections.abc import Iterable, Mapping
 

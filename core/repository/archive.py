@@ -41,7 +41,7 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finished: float | None
     stored: float | None
     waited: float | None
-    """Seconds between the last publication to the broker and the beginning of the attempt."""
+    """Seconds from the moment when the task was accepted, or due again, to the beginning of the last attempt."""
 
     @property
     def took(self) -> float | None:
@@ -58,7 +58,7 @@ class LiveList(msgspec.Struct, frozen=True):
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Seconds that one task waited for a worker, and ran."""
+    """Seconds that one task waited until its last attempt began, and that this attempt ran."""
 
     worker: str
     waited: float

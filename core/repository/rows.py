@@ -98,16 +98,17 @@ def assignment(row: Row) -> Assignment:
 def task(row: Row) -> Task:
     """Convert a row of `TASK_COLUMNS`."""
     times = [number_or_none(value) for value in row[15:23]]
+    current = State(text(row[4]))
     return Task(
         seq=integer(row[0]),
         id=text(row[1]),
         kind=text(row[2]),
         payload=text(row[3]),
-        state=State(text(row[4])),
+        state=current,
         attempts=integer(row[5]),
         strikes=integer(row[6]),
         retries=integer_or_none(row[7]),
-        due_at=number(row[8]) or None,
+        due_at=None if current.ended else number(row[8]) or None,
         worker=text_or_none(row[9]),
         result=text_or_none(row[10]),
         failure=_failure(row[11:15]),
@@ -143,7 +144,8 @@ def outcome_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
     """Return the columns that an outcome sets, in the order of the statement that stores it."""
     return (
         outcome.state.value,
-        outcome.due_at or 0,
+        # At the end the time stays: the task waited from then on.
+        None if outcome.state.ended else outcome.due_at or 0,
         outcome.attempt + 1,
         outcome.worker,
         outcome.result,

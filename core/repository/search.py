@@ -40,7 +40,7 @@ class NumericField(enum.StrEnum):
     TOOK = "took"
     """Seconds that the last attempt ran."""
     WAITED = "waited"
-    """Seconds that the last attempt waited for a worker."""
+    """Seconds from the moment when the task was accepted, or due again, to the beginning of the last attempt."""
     ATTEMPTS = "attempts"
     ENDED = "ended"
     """The time at which the task ended, in seconds since the epoch."""

@@ -292,7 +292,8 @@ class SqliteRepository(Repository):
                 if outcome.state.ended:
                     self._ended.append(outcome.seq)
         self._database.execute_many(
-            "UPDATE tasks SET state = ?, owner = NULL, due_at = ?, attempts = ?, worker = ?, result = ?,"
+            "UPDATE tasks SET state = ?, owner = NULL, due_at = coalesce(?, due_at), attempts = ?, worker = ?,"
+            " result = ?,"
             " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ?,"
             " queued_at = coalesce(?, queued_at), taken_at = ?, started_at = ?, finished_at = ?, stored_at = ?,"
             " strikes = strikes * ?"

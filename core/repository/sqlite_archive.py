@@ -30,7 +30,10 @@ from core.repository.search import (
 )
 from core.repository.sqlite import FAULTS, schema
 
-_WAITED = "(started_at - coalesce(queued_at, accepted_at))"
+# When an attempt became due is not known after an operator's retry, nor in journals of older versions.
+_READY = "CASE WHEN due_at = 0 AND attempts > 1 THEN coalesce(queued_at, accepted_at) ELSE max(due_at, accepted_at) END"
+# The times are of different attempts when another attempt has not begun yet, or its retry was undone.
+_WAITED = f"(CASE WHEN started_at >= {_READY} THEN started_at - {_READY} END)"
 _TOOK = "(finished_at - started_at)"
 _OUTCOME = "coalesce(result, error_type || ': ' || error_message, '')"
 _ROW_COLUMNS = (
@@ -183,7 +186,7 @@ class SqliteArchive(Archive):
             " AND started_at IS NOT NULL AND finished_at IS NOT NULL ORDER BY stored_at DESC LIMIT ?",
             (since, limit),
         )
-        return [Timing(rows.text(row[0]), max(0.0, rows.number(row[1])), rows.number(row[2])) for row in found]
+        return [Timing(rows.text(row[0]), rows.number_or_none(row[1]) or 0.0, rows.number(row[2])) for row in found]
 
     def kinds(self, limit: int = 1000) -> Sequence[str]:
         """Return the kinds of the last tasks."""
@@ -201,10 +204,12 @@ class SqliteArchive(Archive):
 
     def apply(self, operation: int, action: BulkAction, seqs: Sequence[int], now: float) -> int:
         """Apply the action to those of these tasks that have failed."""
-        after, stored = (State.ACCEPTED, "NULL") if action is BulkAction.RETRY else (State.CANCELLED, "stored_at")
+        after, stored = (
+            (State.ACCEPTED, "NULL, due_at = 0") if action is BulkAction.RETRY else (State.CANCELLED, "stored_at")
+        )
         with self._database.transaction():
             moved = self._database.execute_many(
-                f"UPDATE tasks SET state = ?, stored_at = {stored}, owner = NULL, due_at = 0, strikes = 0,"
+                f"UPDATE tasks SET state = ?, stored_at = {stored}, owner = NULL, strikes = 0,"
                 " operation = ? WHERE state = 'failed' AND seq IN (SELECT value FROM json_each(?))",
                 [(after.value, operation, json.dumps(list(seqs)))],
             )

@@ -68,11 +68,54 @@ def test_a_row_is_a_task_with_shortened_texts(journal: Repository, archive: Arch
     assert (row.id, row.kind, row.state, row.worker, row.attempts) == ("long", "echo", State.DONE, "w1", 1)
     assert (len(row.payload), len(row.outcome)) == (200, 200)
     assert (row.accepted, row.stored) == (NOW, NOW + 7)
-    assert (row.waited, row.took) == (3.0, 1.0)
+    assert (row.waited, row.took) == (5.0, 1.0)
     assert archive.rows_by_id(["long", "unknown"]) == {"long": row}
     whole = archive.task(receipt.seq)
     assert whole is not None
     assert len(whole.payload) == 1002
+
+
+@pytest.mark.parametrize("due", [None, NOW + 3])
+def test_the_wait_is_from_accepted_or_due_until_the_attempt_began(
+    journal: Repository, archive: Archive, due: float | None
+) -> None:
+    with journal.transaction():
+        [receipt] = journal.accept([new_task("a", due_at=due)], None, NOW)
+    # It was published late, which is a part of the wait.
+    mark(journal, [receipt.seq], now=NOW + 4.9)
+    store_outcomes(journal, outcome(receipt.seq, queued_at=NOW + 4.9))
+    wait = NOW + 5 - (due or NOW)
+    assert archive.rows([receipt.seq])[receipt.seq].waited == wait
+    assert [timing.waited for timing in archive.timings(NOW, 10)] == [wait]
+    assert found(archive, f"waited>={wait}s waited<={wait}s") == ["a"]
+    assert find(journal, "a").due_at is None
+
+
+def test_the_wait_before_another_attempt_begins_when_it_is_due(journal: Repository, archive: Archive) -> None:
+    [seq] = queue(journal, "a")
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 60))
+    # This attempt has not begun yet.
+    assert archive.rows([seq])[seq].waited is None
+    mark(journal, [seq], attempt=1, now=NOW + 61)
+    store_outcomes(journal, replace(outcome(seq, 1), started_at=NOW + 62, finished_at=NOW + 63))
+    assert archive.rows([seq])[seq].waited == 2.0
+
+
+def test_a_retry_that_was_undone_is_no_wait(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "a")
+    number, _ = apply(archive, BulkAction.RETRY, seqs)
+    mark(journal, seqs, attempt=1, now=NOW + 30)
+    assert archive.undo(number, seqs, (), NOW + 31) == 1
+    assert archive.rows(seqs)[seqs[0]].waited == 5.0
+
+
+def test_a_discarded_task_keeps_its_wait(journal: Repository, archive: Archive) -> None:
+    with journal.transaction():
+        [receipt] = journal.accept([new_task("a", due_at=NOW + 3)], None, NOW)
+    mark(journal, [receipt.seq])
+    store_outcomes(journal, outcome(receipt.seq, state=State.FAILED, failure=BROKEN))
+    apply(archive, BulkAction.DISCARD, [receipt.seq])
+    assert archive.rows([receipt.seq])[receipt.seq].waited == 2.0
 
 
 def test_a_row_of_an_open_task_has_no_outcome(journal: Repository, archive: Archive) -> None:
