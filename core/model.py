@@ -206,6 +206,33 @@ class ProcessPhase(enum.StrEnum):
     """Ended normally."""
 
 
+class Part(enum.StrEnum):
+    """A part of the system that can be in trouble."""
+
+    BROKER = "broker"
+    JOURNAL = "journal"
+    BALANCER = "balancer"
+    SUPERVISOR = "supervisor"
+    PROCESS = "process"
+    """A server, a worker or a declared program."""
+    CONSOLE = "console"
+    """The program that shows the system."""
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Something that does not work, and why."""
+
+    part: Part
+    reason: str
+    process: str = ""
+    """The process that is in trouble itself, or that can't use the part; empty when the reader of the system can't."""
+
+    def __str__(self) -> str:
+        """Return a text for people: `w1: broker: connection refused`."""
+        part = "" if self.part is Part.PROCESS else self.part
+        return ": ".join(text for text in (self.process, part, self.reason) if text)
+
+
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A server or worker, as its heartbeat describes it."""
 
@@ -226,15 +253,15 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: float = 0.0
     """The time of the last heartbeat by that process's clock: for display, not for decisions."""
     phase: ProcessPhase = ProcessPhase.STARTING
-    troubles: tuple[str, ...] = ()
-    """What prevents it from working, each as `part: reason`."""
+    troubles: tuple[Trouble, ...] = ()
+    """What prevents it from working."""
     counters: Counters = Counters()
     in_hand: tuple[RunningTask, ...] = ()
 
     @property
     def status(self) -> str:
         """The phase and the troubles as one text for people: `ready; broker: connection refused`."""
-        return "; ".join([self.phase, *self.troubles])
+        return "; ".join([self.phase, *map(str, self.troubles)])
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,10 @@
 
 import json
 
+from rich.cells import cell_len, set_cell_size
+
 from core.logs import printable
+from tui.translations import Translations
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _VARIATION_SELECTORS = {0xFE0E: None, 0xFE0F: None}
@@ -15,11 +18,17 @@ def clean(text: str, longest: int = LONGEST) -> str:
     return printable(text.translate(_VARIATION_SELECTORS), longest)
 
 
-def clean_lines(text: str, most: int = 5000, longest: int = 4000) -> list[str]:
+def cut(text: str, width: int) -> str:
+    """Return the text, or as much of it as fits into `width` cells, with `…` at its end."""
+    return text if cell_len(text) <= width else f"{set_cell_size(text, max(0, width - 1))}…"
+
+
+def clean_lines(text: str, tr: Translations, most: int = 5000, longest: int = 4000) -> list[str]:
     """Return untrusted text line by line, without anything that a terminal takes for a command."""
     lines = text.expandtabs(4).split("\n")
     shown = [clean(line.rstrip("\r"), longest) for line in lines[:most]]
-    return [*shown, f"… {len(lines) - most:,} more lines"] if len(lines) > most else shown
+    left = len(lines) - most
+    return [*shown, tr.count(left, "… {count} more line", "… {count} more lines")] if left > 0 else shown
 
 
 def sparkline(values: tuple[float, ...], width: int, most: float | None = None) -> str:

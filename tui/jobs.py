@@ -13,7 +13,6 @@ from typing import Generic, Protocol, TypeVar
 
 from textual.message import Message
 
-from core import formatting
 from core.errors import CauceError, reason_of
 from tui.submission_events import SubmissionProgress
 from tui.translations import Translations
@@ -242,7 +241,7 @@ class Jobs:
         """Make a reporter for a cancellable job whose reports go to `show_progress`."""
 
         def on_progress(progress: SubmissionProgress) -> None:
-            count, of = formatting.count(progress.count), formatting.count(total)
+            count, of = self._tr.amount(progress.count), self._tr.amount(total)
             self.set_progress(name, self._tr("{count} of {total} · F8 cancels", count=count, total=of))
 
         return self.reporter(total, on_progress)

@@ -44,7 +44,7 @@ def describe(text: str, tr: Translations, *, as_text: bool) -> str:
         return tr("an empty text")
     value, is_json = payload_of(text, as_text=as_text)
     if not is_json:
-        return tr("a text of {count} characters", count=f"{len(text):,}")
+        return tr("a text of {count} characters", count=tr.amount(len(text)))
     names = {dict: "a JSON object", list: "a JSON array", str: "a JSON string", bool: "a JSON boolean"}
     return tr(names.get(type(value), "a JSON number" if value is not None else "JSON null"))
 

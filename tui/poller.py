@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from core.errors import reason_of
+from core.model import Part, Trouble
 from tui.view import View
 
 IDLE_FACTOR = 2
@@ -85,10 +86,8 @@ class Poller:
             view = self._build(now, time.time())
         except Exception as error:  # noqa: BLE001 - a console that shows nothing new is worse than one that shows why
             _log.exception("no view could be built")
-            view = View(
-                number=-1,
-                supervisor_trouble=f"the state of the system can't be read: {type(error).__name__}: {reason_of(error)}",
-            )
+            reason = f"the state of the system can't be read: {type(error).__name__}: {reason_of(error)}"
+            view = View(number=-1, troubles_seen=(Trouble(Part.CONSOLE, reason),))
         if not self._stopping:
             self._hand_over(view)
         return view

@@ -15,7 +15,7 @@ from textual.widgets import ContentSwitcher, Static
 from core.errors import reason_of
 from core.model import Task
 from core.supervisor.status import Phase
-from tui import commands, display_text, garbage_collection
+from tui import commands, core_texts, display_text, garbage_collection
 from tui.dialogs.task_detail import TaskDetail
 from tui.jobs import Jobs, ScreenCall
 from tui.messages import (
@@ -182,10 +182,10 @@ class MainScreen(Screen[None]):
         in_header = view
         if self._process_actions.is_starting:
             # A system that is being started has no journal yet, which is no trouble.
-            in_header = replace(view, snapshot=replace(view.snapshot, trouble=""))
+            in_header = replace(view, snapshot=replace(view.snapshot, troubles=()))
         self.header.show(in_header)
         self.ledger.show(view)
-        self.bar.set_count("failed", view.ledger.failed)
+        self.bar.set_count("failed", self.tr.short(view.ledger.failed) if view.ledger.failed else "")
         self._call_tab(self.tab, lambda tab: tab.show(view))
 
     def on_screen_suspend(self) -> None:
@@ -333,7 +333,7 @@ class MainScreen(Screen[None]):
     def show_notification(self, text: str, *, trouble: bool = False) -> None:
         """Show a notification, as an error when it is trouble."""
         self.notify(
-            display_text.clean(text, 600),
+            display_text.clean(core_texts.translate(text, self.tr), 600),
             severity="error" if trouble else "information",
             timeout=TROUBLE_SECONDS if trouble else NOTIFICATION_SECONDS,
             markup=False,

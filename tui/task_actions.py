@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Event
 
-from core import formatting
 from core.client import NewSubmission
 from core.client.load_command import LoadOptions
 from core.repository.archive import BulkAction
@@ -138,7 +137,7 @@ class TaskActions:
         if control is None or not len(seqs):
             return
         count, tr = len(seqs), self._tr
-        more = tr("{count} match the filter.", count=formatting.count(matching))
+        more = tr("{count} match the filter.", count=self._tr.amount(matching))
         if action is BulkAction.RETRY:
             question = tr.count(count, "Retry this task?", "Retry {count} tasks?")
             yes = tr("Retry")
@@ -173,7 +172,7 @@ class TaskActions:
 
     def _describe_partial(self, outcome: BulkProgress, text: str) -> str:
         """Describe an operation that ended early: how far it came, and why it ended."""
-        count, total = formatting.count(outcome.moved), formatting.count(outcome.total)
+        count, total = self._tr.amount(outcome.moved), self._tr.amount(outcome.total)
         came = self._tr(text, count=count, total=total)
         if outcome.cancelled:
             return self._tr("{came}, then cancelled. z undoes what was done.", came=came)
@@ -216,7 +215,7 @@ class TaskActions:
         tr = self._tr
         if outcome.is_complete:
             return tr.count(outcome.moved, "{count} task is failed again", "{count} tasks are failed again")
-        count, total = formatting.count(outcome.moved), formatting.count(outcome.total)
+        count, total = self._tr.amount(outcome.moved), self._tr.amount(outcome.total)
         came = tr("{count} of {total} are failed again", count=count, total=total)
         if outcome.cancelled:
             return tr("{came}, then cancelled. z undoes the rest.", came=came)
@@ -235,7 +234,7 @@ class TaskActions:
         control = self._screen.require_control()
         if control is None:
             return
-        question = self._tr("Write {count} tasks to which new file? (.jsonl or .csv)", count=formatting.count(count))
+        question = self._tr("Write {count} tasks to which new file? (.jsonl or .csv)", count=self._tr.amount(count))
 
         def on_name(name: str | None) -> None:
             if name:
@@ -245,7 +244,7 @@ class TaskActions:
 
     def _export(self, control: SystemControl, search: Search, order: SortOrder, count: int, path: Path) -> None:
         def on_done(exported: Exported, _: bool) -> None:
-            written, total = formatting.count(exported.written), formatting.count(exported.total)
+            written, total = self._tr.amount(exported.written), self._tr.amount(exported.total)
             if exported.cancelled:
                 text = self._tr("Cancelled after {count} of {total}: no file was written.", count=written, total=total)
             else:

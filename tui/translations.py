@@ -13,6 +13,9 @@ from core import formatting
 from core.errors import ConfigurationError
 
 ENGLISH = "en"
+NUMBER = "1,234.5"
+"""A number whose translation shows the separators of a language."""
+
 _ENDING = ".toml"
 
 
@@ -27,15 +30,37 @@ class Translations:
     def __init__(self, language: str = ENGLISH, catalogue: Mapping[str, str] | None = None) -> None:
         self.language = language
         self._catalogue = catalogue or {}
+        sample = self._catalogue.get(NUMBER, NUMBER)
+        self._separators = str.maketrans({NUMBER[1]: sample[1], NUMBER[-2]: sample[-2]})
 
     def __call__(self, text: str, /, **values: object) -> str:
         """Return the text in this language, with the values filled in."""
         translated = self._catalogue.get(text) or text.partition("|")[0]
         return translated.format(**values) if values else translated
 
+    def number(self, text: str) -> str:
+        """Return a number, or a text with numbers as English writes them, with the separators of this language."""
+        return text.translate(self._separators)
+
+    def amount(self, number: float) -> str:
+        """Return a number with thousands separators."""
+        return self.number(formatting.count(number))
+
+    def short(self, number: int) -> str:
+        """Return a number in at most six characters."""
+        return self.number(formatting.short(number))
+
+    def rate(self, number: float) -> str:
+        """Return a rate, with one decimal below ten."""
+        return self.number(formatting.rate(number))
+
+    def duration(self, seconds: float | None) -> str:
+        """Return a duration in at most seven characters, or nothing for None."""
+        return self.number(formatting.compact_duration(seconds))
+
     def count(self, number: int, one: str, many: str, /, **values: object) -> str:
         """Return the singular or the plural text, with the number filled in as `{count}`."""
-        return self(one if number == 1 else many, count=f"{number:,}", **values)
+        return self(one if number == 1 else many, count=self.amount(number), **values)
 
     def ordinal(self, number: int) -> str:
         """Return an ordinal number, as it stands after a masculine noun."""

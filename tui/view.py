@@ -4,17 +4,19 @@ The poller's thread builds it. This module knows nothing of widgets.
 """
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
-from core.model import Ledger
+from core.model import Ledger, Part, Trouble
 from core.monitor.delays import Delays
 from core.monitor.history import RateSeries
 from core.monitor.snapshot import EMPTY as NOTHING_SEEN
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.archive import OperationRecord
-from core.supervisor.status import Phase, SystemStatus, UnitStatus
+from core.supervisor.plan import ProcessKind
+from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
 
 CHART_SECONDS = 300
 """Seconds that the chart covers."""
@@ -69,8 +71,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """The delays of all workers together."""
     report: SystemStatus | None = None
     """None when no supervisor runs in this directory."""
-    supervisor_trouble: str = ""
-    """The reason why the supervisor does not reply; empty otherwise."""
+    troubles_seen: tuple[Trouble, ...] = ()
+    """The troubles that the console has itself, such as with a supervisor that does not reply."""
     broker: str = ""
     """The address of the broker, without a password."""
     directory: str = ""
@@ -112,35 +114,46 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return Health.UNKNOWN
         if self.report is not None and self.report.phase is not Phase.RUNNING:
             return Health.STARTING if self.report.phase is Phase.STARTING else Health.STOPPING
-        if self.report is None and not self.alive and not self.supervisor_trouble:
+        if self.report is None and not self.alive and not self.troubles_seen:
             return Health.EMPTY if self.snapshot.is_certain else Health.UNKNOWN
-        return Health.TROUBLED if self._system_troubles else Health.READY
+        return Health.TROUBLED if self.system_troubles else Health.READY
 
     @property
-    def troubles(self) -> tuple[str, ...]:
-        """Sentences about what is wrong, and what the journal lacks."""
-        return (*self._system_troubles, self.lacks) if self.lacks else self._system_troubles
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is wrong, and what the journal lacks."""
+        lacks = (Trouble(Part.JOURNAL, self.lacks),) if self.lacks else ()
+        return (*self.system_troubles, *lacks)
 
     @property
-    def _system_troubles(self) -> tuple[str, ...]:
-        texts = [self.snapshot.trouble, self.supervisor_trouble]
-        if self.report is not None:
-            texts += [
-                f"{unit.name}: {unit.note or unit.state}"
-                for unit in self.report.processes
-                if unit.state in {"troubled", "restarting", "crashed"}
-            ]
-        known = {(unit.name, unit.pid) for unit in self.report.processes} if self.report else set()
+    def system_troubles(self) -> tuple[Trouble, ...]:
+        """What is wrong, each once: what the console noticed, then the supervisor, then processes elsewhere."""
+        troubles = [*self.snapshot.troubles, *self.troubles_seen]
+        units = self.report.processes if self.report else ()
+        for unit in units:
+            troubles += _troubles_of(unit)
+        known = {(unit.name, unit.pid) for unit in units}
         for process in self.snapshot.processes:
             if process.presence is Presence.TROUBLED and (process.name, process.pid) not in known:
-                texts.append(f"{process.name}: {'; '.join(process.troubles)}")
-        return tuple(dict.fromkeys(text for text in texts if text))
+                troubles += [replace(trouble, process=process.name) for trouble in process.troubles]
+        return tuple(dict.fromkeys(troubles))
 
     @property
     def running_ids(self) -> frozenset[str]:
         """The ids of the tasks in flight."""
         return frozenset(task.id for process in self.snapshot.processes for task in process.in_hand)
 
+
+def _troubles_of(unit: UnitStatus) -> Sequence[Trouble]:
+    """Return the troubles of a unit: with the parts that it can't use, or else its own."""
+    if unit.state not in {UnitState.TROUBLED, UnitState.RESTARTING, UnitState.CRASHED}:
+        return ()
+    if unit.troubles:
+        return [replace(trouble, process=unit.name) for trouble in unit.troubles]
+    return (Trouble(_PARTS.get(unit.kind, Part.PROCESS), unit.note or unit.state, unit.name),)
+
+
+_PARTS = {ProcessKind.NGINX: Part.BALANCER, ProcessKind.RABBITMQ: Part.BROKER, ProcessKind.EPMD: Part.BROKER}
+"""The parts of the system that are units of their own."""
 
 EMPTY = View()
 

@@ -10,7 +10,7 @@ import msgspec
 
 from core.closeable import Closeable
 from core.errors import CauceError, JournalError, SupervisorError
-from core.model import Role
+from core.model import Part, Role, Trouble
 from core.monitor.delays import by_worker
 from core.monitor.depth import DepthWatch
 from core.monitor.history import RateHistory
@@ -70,14 +70,14 @@ class ViewBuilder(Closeable):
             wall: the time, in seconds since the epoch.
         """
         self._number += 1
-        report, trouble = self._ask_supervisor()
+        report, troubles_seen = self._ask_supervisor()
         gauge = self._watch_queue(report)
-        depth, queue_trouble = (gauge.depth, gauge.trouble) if gauge else (None, "")
+        depth, queue_troubles = (gauge.depth, gauge.troubles) if gauge else (None, ())
         supervised = {(unit.name, unit.pid) for unit in report.processes if unit.pid is not None} if report else set()
-        snapshot = self._observer.take_snapshot(now, wall, depth, queue_trouble, supervised)
+        snapshot = self._observer.take_snapshot(now, wall, depth, queue_troubles, supervised)
         if not self._journal.path.exists():
             # Nothing has run here yet, which is no trouble.
-            snapshot = msgspec.structs.replace(snapshot, trouble="")
+            snapshot = msgspec.structs.replace(snapshot, troubles=())
         read = self._read_journal(now, wall)
         self._history.observe(read.samples, int(wall))
         second = int(wall)
@@ -93,7 +93,7 @@ class ViewBuilder(Closeable):
             servers=rows_of(_of(Role.SERVER, snapshot.listed), histories, {}, report),
             delays=delays.get(""),
             report=report,
-            supervisor_trouble=trouble,
+            troubles_seen=troubles_seen,
             broker=report.broker if report else self._broker,
             directory=str(self._home.directory),
             database=_short(self._journal.path, self._home.directory),
@@ -110,11 +110,11 @@ class ViewBuilder(Closeable):
             self._gauge.stop()
             self._gauge = None
 
-    def _ask_supervisor(self) -> tuple[SystemStatus | None, str]:
+    def _ask_supervisor(self) -> tuple[SystemStatus | None, tuple[Trouble, ...]]:
         try:
-            return commands.status(self._home), ""
+            return commands.status(self._home), ()
         except SupervisorError as error:
-            return None, str(error)
+            return None, (Trouble(Part.SUPERVISOR, str(error)),)
 
     def _watch_queue(self, report: SystemStatus | None) -> DepthWatch | None:
         """Return the watch on the queue of the running system. It is replaced when the broker is another."""

@@ -17,7 +17,7 @@ from core.errors import JournalUnusable
 from core.formatting import ordinal
 from core.launch import launch
 from core.logs import printable
-from core.model import Ledger, Role, Task
+from core.model import Ledger, Part, Role, Task
 from core.monitor.depth import DepthWatch
 from core.monitor.observer import Observer, look_until_certain
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
@@ -59,7 +59,7 @@ def run(settings: Settings) -> int:
     depth.start(FIRST_DEPTH_TIMEOUT)
 
     def take_snapshot() -> Snapshot:
-        return observer.take_snapshot(time.monotonic(), time.time(), depth.depth, depth.trouble)
+        return observer.take_snapshot(time.monotonic(), time.time(), depth.depth, depth.troubles)
 
     try:
         if settings[ONCE]:
@@ -80,8 +80,9 @@ def run(settings: Settings) -> int:
 
 
 def _once(snapshot: Snapshot, *, as_json: bool) -> int:
-    if snapshot.trouble and not snapshot.ledger.total and not snapshot.processes:
-        raise JournalUnusable(f"{snapshot.trouble}; is this the system's directory? (--dir)")
+    unread = next((trouble.reason for trouble in snapshot.troubles if trouble.part is Part.JOURNAL), "")
+    if unread:
+        raise JournalUnusable(f"{unread}; is this the system's directory? (--dir)")
     _write(snapshot, as_json=as_json)
     return 0
 
@@ -104,8 +105,7 @@ def _members(snapshot: Snapshot) -> dict[str, object]:
 def render(snapshot: Snapshot) -> RenderableType:
     """Return the snapshot as text for a terminal. No part of a task reaches it as markup or an escape sequence."""
     parts: list[RenderableType] = [_ledger(snapshot.ledger), _flow(snapshot)]
-    if snapshot.trouble:
-        parts.append(Text(printable(snapshot.trouble), style="bold yellow"))
+    parts += [Text(printable(str(trouble)), style="bold yellow") for trouble in snapshot.troubles]
     parts.append(_processes(snapshot))
     if snapshot.latest:
         parts.append(_results(snapshot.latest))
@@ -145,7 +145,7 @@ def _cells(view: ProcessView, now: float) -> list[Text]:
     if view.presence is Presence.LOST:
         state = f"lost {max(0.0, now - view.seen_at):.0f} s ago"
     elif view.presence is Presence.TROUBLED:
-        state = "; ".join(view.troubles)
+        state = "; ".join(map(str, view.troubles))
     return [
         Text(printable(view.name, 20) + (f", {ordinal(view.life)}" if view.life > 1 else "")),
         Text(printable(state, 40), style=STYLES[view.presence]),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from core.broker.base import DepthGauge
 from core.errors import BrokerError
-from core.model import Depth
+from core.model import Depth, Part, Trouble
 
 INTERVAL = 1.0
 """Seconds between two readings."""
@@ -24,7 +24,7 @@ class DepthWatch:
         self._first_read = threading.Event()
         self._thread = threading.Thread(target=self._run, name="depth", daemon=True)
         self.depth: Depth | None = None
-        self.trouble = ""
+        self.troubles: tuple[Trouble, ...] = ()
 
     def start(self, timeout: float) -> None:
         """Start the thread, and wait up to `timeout` seconds for the first reading."""
@@ -41,9 +41,9 @@ class DepthWatch:
             while not self._stopping.is_set():
                 try:
                     self.depth = gauge.read()
-                    self.trouble = ""
+                    self.troubles = ()
                 except BrokerError as error:
                     self.depth = None
-                    self.trouble = str(error)
+                    self.troubles = (Trouble(Part.BROKER, str(error)),)
                 self._first_read.set()
                 self._stopping.wait(INTERVAL)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from core.errors import JournalError
 from core.heartbeat import HEARTBEAT_INTERVAL, Liveness
-from core.model import Depth, Ledger, ProcessPhase, ProcessRecord, Role
+from core.model import Depth, Ledger, Part, ProcessPhase, ProcessRecord, Role, Trouble
 from core.monitor.process_table import ProcessTable
 from core.monitor.rates import WINDOW, rates
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
@@ -53,7 +53,7 @@ class Observer:
         now: float,
         wall: float,
         depth: Depth | None,
-        trouble: str = "",
+        troubles: tuple[Trouble, ...] = (),
         supervised: Collection[tuple[str, int]] = frozenset(),
     ) -> Snapshot:
         """Make a snapshot of this moment.
@@ -62,16 +62,16 @@ class Observer:
             now: the monotonic time.
             wall: seconds since the epoch.
             depth: the broker's depth, if it is known.
-            trouble: why the broker can't be reached, or an empty string when it can.
+            troubles: why the broker can't be reached; empty when it can.
             supervised: the names and ids of the processes that the supervisor of this machine runs.
         """
         try:
             if self._repository is None:
                 self._repository = self._open()
-            return self._read(self._repository, now, wall, depth, trouble, supervised)
+            return self._read(self._repository, now, wall, depth, troubles, supervised)
         except JournalError as error:
             self.close()
-            return Snapshot(taken_at=wall, depth=depth, trouble=str(error))
+            return Snapshot(taken_at=wall, depth=depth, troubles=(Trouble(Part.JOURNAL, str(error)), *troubles))
 
     def close(self) -> None:
         """Close the journal if it is open."""
@@ -85,7 +85,7 @@ class Observer:
         now: float,
         wall: float,
         depth: Depth | None,
-        trouble: str,
+        troubles: tuple[Trouble, ...],
         supervised: Collection[tuple[str, int]],
     ) -> Snapshot:
         records = sorted(repository.processes(), key=lambda record: (record.role, record.name, record.number))
@@ -103,7 +103,7 @@ class Observer:
             depth=depth,
             processes=tuple(shown),
             latest=tuple(repository.latest(self._latest)),
-            trouble=trouble,
+            troubles=troubles,
         )
 
     def _is_alive(

@@ -4,7 +4,7 @@ import enum
 
 import msgspec
 
-from core.model import Counters, Depth, Ledger, Role, RunningTask, Task
+from core.model import Counters, Depth, Ledger, Role, RunningTask, Task, Trouble
 
 LOST_LISTED = 60.0
 """Seconds for which a process that was lost is listed among those that run."""
@@ -59,7 +59,7 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     threads: int
     presence: Presence
-    troubles: tuple[str, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
     seen_at: float
     counters: Counters
     rate: float
@@ -82,8 +82,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The servers and workers by role and name, with those that have ended in the last hour."""
     latest: tuple[Task, ...] = ()
     """The tasks that ended last, newest first."""
-    trouble: str = ""
-    """Why the snapshot is incomplete, or an empty string when it is complete."""
+    troubles: tuple[Trouble, ...] = ()
+    """Why the snapshot is incomplete; empty when it is complete."""
 
     @property
     def is_certain(self) -> bool:

@@ -8,6 +8,9 @@ from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
 from core.repository.sqlite_archive import open_archive
 
+CHECK_TIMEOUT = 0.5
+"""Seconds for which a check waits for another process's lock."""
+
 
 class Journal:
     """A configured journal.
@@ -42,6 +45,16 @@ class Journal:
     def open_heartbeat(self) -> Repository:
         """Open the journal for heartbeats: a commit may be lost in a power cut. Creates a missing journal."""
         return open_sqlite(self.path, durable=False)
+
+    def check_writable(self) -> None:
+        """Take the write lock for a moment.
+
+        Raises:
+            JournalError: the journal can't be changed now.
+        """
+        self._require_existing()
+        with open_sqlite(self.path, durable=False, lock_timeout=CHECK_TIMEOUT) as repository, repository.transaction():
+            pass
 
     def open_readonly(self) -> Repository:
         """Open the journal for reading.

@@ -1,5 +1,7 @@
 """Conversion of database rows to values and back. Pure."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from core.database import Row, Value
@@ -9,6 +11,7 @@ from core.model import (
     Dispatch,
     Failure,
     Outcome,
+    Part,
     ProcessPhase,
     ProcessRecord,
     Role,
@@ -16,6 +19,7 @@ from core.model import (
     State,
     Task,
     Times,
+    Trouble,
 )
 from core.repository.base import Sample
 
@@ -32,6 +36,9 @@ PROCESS_COLUMNS = (
 _encode = msgspec.json.Encoder().encode
 _STATES: dict[Value, State] = {state.value: state for state in State}
 _PHASES: dict[str, ProcessPhase] = {phase.value: phase for phase in ProcessPhase}
+_PARTS: dict[str, Part] = {part.value: part for part in Part}
+_SEPARATOR = "; "
+"""What separates the phase and the troubles of a process in its status."""
 _decode_counters = msgspec.json.Decoder(Counters).decode
 _decode_in_hand = msgspec.json.Decoder(tuple[RunningTask, ...]).decode
 
@@ -163,7 +170,7 @@ def outcome_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
 
 def process(row: Row) -> ProcessRecord:
     """Convert a row of `PROCESS_COLUMNS` and `life`."""
-    phase, *troubles = text(row[10]).split("; ")
+    phase, *troubles = text(row[10]).split(_SEPARATOR)
     return ProcessRecord(
         number=integer(row[0]),
         role=Role(text(row[1])),
@@ -176,11 +183,26 @@ def process(row: Row) -> ProcessRecord:
         beat=integer(row[8]),
         seen_at=number(row[9]),
         phase=_PHASES.get(phase, ProcessPhase.READY),
-        troubles=tuple(troubles),
+        troubles=_troubles(troubles),
         counters=_decode_counters(text(row[11])),
         in_hand=_decode_in_hand(text(row[12])),
         life=integer(row[-1]),
     )
+
+
+def _troubles(texts: Sequence[str]) -> tuple[Trouble, ...]:
+    """Convert the texts between the separators of a status. A reason may contain separators, too."""
+    troubles: list[Trouble] = []
+    for each in texts:
+        part, mark, reason = each.partition(": ")
+        if mark and part in _PARTS:
+            troubles.append(Trouble(_PARTS[part], reason))
+        elif troubles:
+            last = troubles.pop()
+            troubles.append(Trouble(last.part, f"{last.reason}{_SEPARATOR}{each}"))
+        else:
+            troubles.append(Trouble(Part.PROCESS, each))
+    return tuple(troubles)
 
 
 def process_columns(record: ProcessRecord) -> tuple[Value, ...]:

@@ -17,7 +17,7 @@ from core.dead_letters import DeadLetters
 from core.dispatcher import Dispatcher
 from core.errors import SupervisorError
 from core.heartbeat import Heartbeat
-from core.model import Counters, ProcessPhase, ProcessRecord, Role
+from core.model import Counters, Part, ProcessPhase, ProcessRecord, Role, Trouble
 from core.protocol import Limits
 from core.repository.journal import Journal
 from core.server import options
@@ -219,7 +219,6 @@ class Server:
 
     def _describe(self) -> ProcessRecord:
         writer = self._writer
-        troubles = [f"{name}: {text}" for name, text in self._troubles() if text]
         return ProcessRecord(
             number=self._number,
             role=Role.SERVER,
@@ -230,13 +229,14 @@ class Server:
             started_at=self._started_at,
             seen_at=time.time(),
             phase=self._phase,
-            troubles=tuple(troubles),
+            troubles=self._troubles(),
             counters=Counters(accepted=writer.accepted, published=writer.published) if writer else Counters(),
         )
 
-    def _troubles(self) -> list[tuple[str, str]]:
+    def _troubles(self) -> tuple[Trouble, ...]:
         writer = self._writer
-        return [("broker", writer.broker_trouble), ("journal", writer.trouble)] if writer else []
+        reasons = [(Part.BROKER, writer.broker_trouble), (Part.JOURNAL, writer.trouble)] if writer else []
+        return tuple(Trouble(part, reason) for part, reason in reasons if reason)
 
 
 def read_token(settings: Settings) -> str | None:

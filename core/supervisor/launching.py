@@ -76,9 +76,8 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
         local = system.settings[config.BROKER] == LOCAL
 
         def make_monitor(on_report: Callable[[HealthReport], None], on_death: OnDeath) -> HealthMonitor:
-            return HealthMonitor(
-                journal.open_readonly, system.broker if local else None, token, on_report, on_death, tls
-            )
+            broker = system.broker if local else None
+            return HealthMonitor(journal.open_readonly, journal.check_writable, broker, token, on_report, on_death, tls)
 
         rotate_access_log = system.balancer.rotate if system.balancer is not None else ignore
         supervisor = Supervisor(

@@ -4,6 +4,7 @@ import enum
 
 import msgspec
 
+from core.model import Trouble
 from core.supervisor.plan import ProcessKind, number_of
 
 
@@ -51,6 +52,8 @@ class UnitStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int = 0
     note: str = ""
     """The problem, or how the last process ended."""
+    troubles: tuple[Trouble, ...] = ()
+    """What the process can't use: other parts that don't work. The note describes them too."""
     kill_in: float | None = None
     """Seconds until it is killed, while it is stopping."""
     cpu: float | None = None

@@ -16,7 +16,7 @@ from core.broker.base import Broker, Consumer, Queue
 from core.config import Settings
 from core.errors import BrokerUnavailable
 from core.heartbeat import Heartbeat
-from core.model import Counters, ProcessPhase, ProcessRecord, Role, RunningTask
+from core.model import Counters, Part, ProcessPhase, ProcessRecord, Role, RunningTask, Trouble
 from core.repository.journal import Journal
 from core.signals import exit_code, on_stop
 from core.tasks import Registry
@@ -229,15 +229,15 @@ class Worker:
             in_hand=tuple(self._handlers.running),
         )
 
-    def _troubles(self) -> tuple[str, ...]:
-        troubles = (("broker", self._consumer.trouble), ("journal", self._recorder.trouble))
-        return tuple(f"{name}: {trouble}" for name, trouble in troubles if trouble)
+    def _troubles(self) -> tuple[Trouble, ...]:
+        reasons = ((Part.BROKER, self._consumer.trouble), (Part.JOURNAL, self._recorder.trouble))
+        return tuple(Trouble(part, reason) for part, reason in reasons if reason)
 
     def _record(
         self,
         counters: Counters,
         phase: ProcessPhase = ProcessPhase.STARTING,
-        troubles: tuple[str, ...] = (),
+        troubles: tuple[Trouble, ...] = (),
         in_hand: tuple[RunningTask, ...] = (),
     ) -> ProcessRecord:
         return ProcessRecord(

@@ -19,14 +19,16 @@ from core.broker.factory import open_broker
 from core.broker.rabbitmq import RabbitBroker
 from core.client import Client
 from core.errors import BrokerMisconfigured, BrokerUnavailable
-from core.model import State
+from core.model import Part, State
 from core.repository.journal import Journal
 from core.supervisor import rabbitmq_node, state
 from core.supervisor.home import Home
 from core.supervisor.processes import process_identity
 from core.supervisor.rabbitmq_node import RabbitNode
-from tests.integration.supervised import Supervised, pid_of, settled, submit
+from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
 from tests.services.waiting import wait_until
+from tests.tui.watching import broken, look, red, watching
+from tui.view import Health
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -215,6 +217,25 @@ def test_a_node_that_hangs_is_noticed_in_time_by_checks_and_by_the_supervisor(sy
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: settled(system.status()), "everything to be ready again", PATIENCE)
     assert pid_of(system.status(), "rabbitmq") == pid
+
+
+def test_a_killed_node_is_red_in_the_console_and_nothing_else_is(system: Supervised) -> None:
+    with watching(system.home.directory, "local") as builder:
+        wait_until(lambda: look(builder).light is Health.READY, "everything to be ready", PATIENCE)
+        kill(pid_of(system.status(), "rabbitmq"))
+        seen: list[set[Part]] = []
+
+        def is_broken() -> bool:
+            seen.append(broken(look(builder)))
+            return bool(seen[-1])
+
+        wait_until(is_broken, "the broker to be red", PATIENCE)
+        shown = red(look(builder))
+        assert "✖ broker RabbitMQ" in shown
+        assert not {"s1", "w1", "journal"} & set(shown.split())
+        wait_until(lambda: settled(system.status()), "everything to be ready again", PATIENCE)
+        wait_until(lambda: not is_broken(), "the broker to be no longer red", PATIENCE)
+        assert set().union(*seen) == {Part.BROKER}
 
 
 def test_down_leaves_nothing_running_and_up_delivers_the_messages_that_were_waiting(system: Supervised) -> None:

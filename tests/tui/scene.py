@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.model import Counters, Depth, Failure, Ledger, Role, RunningTask, State, Task, Times
+from core.model import Counters, Depth, Failure, Ledger, Part, Role, RunningTask, State, Task, Times, Trouble
 from core.monitor.delays import Delays
 from core.monitor.history import RateSeries
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
@@ -25,6 +25,7 @@ KINDS = {
 _PAYLOADS = ('"uno dos tres"', '{"path": "/data/inbox/17.csv", "rows": 48210}', '"naïve café — ☕"', "42")
 _KINDS = ("wordcount", "import-orders", "echo", "simulate")
 _MiB = 2**20
+AWAY = (Trouble(Part.BROKER, "away"),)
 
 
 def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int = 0, life: int = 1) -> WorkerRow:
@@ -40,7 +41,7 @@ def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int
         address="",
         threads=8,
         presence=presence,
-        troubles=("broker away",) if presence is Presence.TROUBLED else (),
+        troubles=AWAY if presence is Presence.TROUBLED else (),
         seen_at=NOW - (42 if presence is Presence.LOST else 0.3),
         counters=Counters(done=120_000 + number * 7001, failed=number * 3, retried=number, busy_seconds=900.0),
         rate=rate,
@@ -82,6 +83,7 @@ def part_of(
     address: str = "",
     restarts: int = 0,
     note: str = "",
+    troubles: tuple[Trouble, ...] = (),
     cpu: float | None = 0.05,
     memory: int | None = 31 * _MiB,
 ) -> UnitStatus:
@@ -95,6 +97,7 @@ def part_of(
         started_at=None if pid is None else NOW - 5025,
         restarts=restarts,
         note=note,
+        troubles=troubles,
         cpu=cpu if pid is not None else None,
         memory=memory if pid is not None else None,
     )
@@ -115,7 +118,7 @@ def report(phase: Phase = Phase.RUNNING) -> SystemStatus:
             *(part_of(f"s{n}", ProcessKind.SERVER, 3000 + n, address=f"127.0.0.1:710{n}", cpu=0.2) for n in (1, 2, 3)),
             part_of("w1", ProcessKind.WORKER, 4001, cpu=0.42),
             part_of("w2", ProcessKind.WORKER, 4002, cpu=0.40, restarts=2),
-            part_of("w3", ProcessKind.WORKER, 4003, UnitState.TROUBLED, note="it can't reach the broker", cpu=0.02),
+            part_of("w3", ProcessKind.WORKER, 4003, UnitState.TROUBLED, note="broker: away", troubles=AWAY, cpu=0.02),
             part_of(
                 "w4", ProcessKind.WORKER, None, UnitState.CRASHED, restarts=5, note="died 6 times within 60 seconds"
             ),

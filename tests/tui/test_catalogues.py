@@ -12,10 +12,11 @@ from core.model import State
 from core.monitor.snapshot import Presence
 from core.supervisor.status import UnitState
 from core.tasks.registry import builtin_registry
-from tui import commands
+from tui import commands, core_texts
 from tui.dialogs import help, task_detail
 from tui.translations import ENGLISH, languages, load
 from tui.view import Health
+from tui.widgets import log_panel
 
 TOP = Path(tui.__file__).parent
 OTHER_LANGUAGES = [language for language in languages() if language != ENGLISH]
@@ -33,6 +34,8 @@ def texts_shown() -> Iterator[str]:
         yield from (value.value for value in values)
     yield from (definition.description for definition in builtin_registry(lab_kinds=True).definitions)
     yield from task_detail.TIMELINE
+    yield from log_panel.LEVEL_NAMES.values()
+    yield from core_texts.SENTENCES
     yield from (what for _, what in help.MOVES)
 
 

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from core import formatting
 from tui import display_text
+from tui.translations import Translations
+
+TR = Translations()
 
 HOSTILE = {
     "colour": "\x1b[31mred\x1b[0m",
@@ -58,13 +61,13 @@ def test_a_clean_text_is_clean_whatever_it_was(text: str, longest: int) -> None:
 
 
 def test_lines_are_parted_by_line_breaks_alone() -> None:
-    assert display_text.clean_lines("a\r\nb\x0bc\n\n\td\x1b[2J") == ["a", "b\\x0bc", "", "    d\\x1b[2J"]
+    assert display_text.clean_lines("a\r\nb\x0bc\n\n\td\x1b[2J", TR) == ["a", "b\\x0bc", "", "    d\\x1b[2J"]
 
 
 def test_very_many_lines_are_cut_and_counted() -> None:
-    lines = display_text.clean_lines("x\n" * 1_000_000, most=3)
+    lines = display_text.clean_lines("x\n" * 1_000_000, TR, most=3)
     assert lines == ["x", "x", "x", "… 999,998 more lines"]
-    assert display_text.clean_lines("y" * 100, longest=5) == ["yyyy…"]
+    assert display_text.clean_lines("y" * 100, TR, longest=5) == ["yyyy…"]
 
 
 @pytest.mark.parametrize(

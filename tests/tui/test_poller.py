@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core.model import Ledger
+from core.model import Ledger, Part, Trouble
 from core.monitor.snapshot import Snapshot
 from tests.services.waiting import wait_until
 from tui.poller import IDLE_FACTOR, Poller, interval_factor
@@ -134,13 +134,13 @@ def test_an_error_is_shown_and_the_next_view_is_built(bench: PollerBench, caplog
     with caplog.at_level(logging.ERROR, "cauce.tui"):
         poller = bench.poller(0.01)
         view = bench.next()
-    assert view.supervisor_trouble == "the state of the system can't be read: RuntimeError: boom"
+    assert view.troubles_seen == (Trouble(Part.CONSOLE, "the state of the system can't be read: RuntimeError: boom"),)
     assert view.light is Health.TROUBLED
     assert "boom" in caplog.text
     bench.before = lambda: None
     poller.request_next()
     after = bench.next()
-    assert (after.number, after.supervisor_trouble) == (2, "")
+    assert (after.number, after.troubles_seen) == (2, ())
 
 
 def test_it_stops_at_once_and_closes_in_its_own_thread(bench: PollerBench) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from core.model import Counters, Role, RunningTask
+from core.model import Counters, Part, Role, RunningTask, Trouble
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.supervisor.plan import ProcessKind
@@ -12,7 +12,7 @@ from tui.view import EMPTY, Health, View, WorkerRow, rows_of
 
 
 def process_view(
-    name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, troubles: tuple[str, ...] = ()
+    name: str, presence: Presence = Presence.ONLINE, *, pid: int = 7, troubles: tuple[Trouble, ...] = ()
 ) -> ProcessView:
     """A process as the journal tells of it."""
     return ProcessView(
@@ -32,9 +32,17 @@ def process_view(
     )
 
 
-def unit(name: str, state: UnitState = UnitState.READY, *, pid: int | None = 7, note: str = "") -> UnitStatus:
+def unit(
+    name: str,
+    state: UnitState = UnitState.READY,
+    *,
+    pid: int | None = 7,
+    note: str = "",
+    kind: ProcessKind = ProcessKind.WORKER,
+    troubles: tuple[Trouble, ...] = (),
+) -> UnitStatus:
     """A process as the supervisor tells of it."""
-    return UnitStatus(name=name, kind=ProcessKind.WORKER, state=state, pid=pid, note=note)
+    return UnitStatus(name=name, kind=kind, state=state, pid=pid, note=note, troubles=troubles)
 
 
 def status(*parts: UnitStatus, phase: Phase = Phase.RUNNING) -> SystemStatus:
@@ -47,7 +55,8 @@ def status(*parts: UnitStatus, phase: Phase = Phase.RUNNING) -> SystemStatus:
 def view(
     *processes: ProcessView,
     report: SystemStatus | None = None,
-    trouble: str = "",
+    journal: str = "",
+    broker: str = "",
     supervisor: str = "",
     number: int = 1,
 ) -> View:
@@ -55,26 +64,32 @@ def view(
     rows = tuple(WorkerRow(process=each) for each in processes if each.role is Role.SERVER)
     return View(
         number=number,
-        snapshot=Snapshot(processes=processes, trouble=trouble),
+        snapshot=Snapshot(
+            processes=processes, troubles=(*_trouble(Part.JOURNAL, journal), *_trouble(Part.BROKER, broker))
+        ),
         servers=rows,
         report=report,
-        supervisor_trouble=supervisor,
+        troubles_seen=_trouble(Part.SUPERVISOR, supervisor),
     )
 
 
-AWAY = ("broker away",)
+def _trouble(part: Part, reason: str) -> tuple[Trouble, ...]:
+    return (Trouble(part, reason),) if reason else ()
+
+
+AWAY = (Trouble(Part.BROKER, "away"),)
 
 LIGHTS: dict[str, tuple[View, Health]] = {
     "nothing was looked at": (EMPTY, Health.UNKNOWN),
     "nothing was ever here": (view(), Health.EMPTY),
-    "there is no journal": (view(trouble="there is no journal"), Health.EMPTY),
+    "there is no journal": (view(journal="there is no journal"), Health.EMPTY),
     "everything has left": (view(process_view("w1", Presence.LEFT), process_view("w2", Presence.LOST)), Health.EMPTY),
     "the look itself failed": (view(supervisor="it can't be looked at", number=-1), Health.TROUBLED),
     "the supervisor does not answer": (view(supervisor="no answer"), Health.TROUBLED),
     "started by another supervisor": (view(process_view("w1")), Health.READY),
     "busy": (view(process_view("w1", Presence.BUSY)), Health.READY),
     "a worker without the broker": (view(process_view("w1", Presence.TROUBLED, troubles=AWAY)), Health.TROUBLED),
-    "the broker is away": (view(process_view("w1"), trouble="broker away"), Health.TROUBLED),
+    "the broker is away": (view(process_view("w1"), broker="away"), Health.TROUBLED),
     "nothing is known yet": (view(process_view("w1", Presence.UNKNOWN)), Health.UNKNOWN),
     "one is not known yet, others live": (
         view(process_view("w1", Presence.UNKNOWN), process_view("w2", pid=8)),
@@ -104,37 +119,50 @@ def test_the_light_shows_the_state_of_the_system(shown: View, light: Health) -> 
 
 TROUBLES: dict[str, tuple[View, tuple[str, ...]]] = {
     "none": (view(process_view("w1"), report=status(unit("w1"))), ()),
-    "the journal": (view(trouble="locked"), ("locked",)),
-    "both": (view(trouble="locked", supervisor="no answer"), ("locked", "no answer")),
-    "the same twice": (view(trouble="away", supervisor="away"), ("away",)),
+    "the journal": (view(journal="locked"), ("journal: locked",)),
+    "the broker": (view(broker="refused"), ("broker: refused",)),
+    "two parts": (view(broker="away", supervisor="no answer"), ("broker: away", "supervisor: no answer")),
     "a unit with a note": (view(report=status(unit("w1", UnitState.CRASHED, note="died"))), ("w1: died",)),
     "a unit without one": (view(report=status(unit("w1", UnitState.RESTARTING))), ("w1: restarting",)),
+    "parts that are units": (
+        view(
+            report=status(
+                unit("rabbitmq", UnitState.RESTARTING, note="killed", kind=ProcessKind.RABBITMQ),
+                unit("nginx", UnitState.CRASHED, note="died", kind=ProcessKind.NGINX),
+            )
+        ),
+        ("rabbitmq: broker: killed", "nginx: balancer: died"),
+    ),
+    "a unit that can't use another part": (
+        view(report=status(unit("w1", UnitState.TROUBLED, note="broker: away", troubles=AWAY))),
+        ("w1: broker: away",),
+    ),
     "parts that are on their way": (
         view(report=status(*(unit("w1", state) for state in (UnitState.WAITING, UnitState.STARTING)))),
         (),
     ),
-    "a process of another machine": (view(process_view("w1", Presence.TROUBLED, troubles=AWAY)), ("w1: broker away",)),
+    "a process of another machine": (view(process_view("w1", Presence.TROUBLED, troubles=AWAY)), ("w1: broker: away",)),
     "one that the supervisor tells of already": (
         view(
             process_view("w1", Presence.TROUBLED, troubles=AWAY),
-            report=status(unit("w1", UnitState.TROUBLED, note="away")),
+            report=status(unit("w1", UnitState.TROUBLED, note="broker: away", troubles=AWAY)),
         ),
-        ("w1: away",),
+        ("w1: broker: away",),
     ),
     "a process of another machine with the PID of ours": (
         view(process_view("w9", Presence.TROUBLED, troubles=AWAY), report=status(unit("w1"))),
-        ("w9: broker away",),
+        ("w9: broker: away",),
     ),
     "two things at once": (
-        view(process_view("w1", Presence.TROUBLED, troubles=("broker away", "journal away"))),
-        ("w1: broker away; journal away",),
+        view(process_view("w1", Presence.TROUBLED, troubles=(*AWAY, Trouble(Part.JOURNAL, "locked")))),
+        ("w1: broker: away", "w1: journal: locked"),
     ),
 }
 
 
 @pytest.mark.parametrize(("shown", "troubles"), TROUBLES.values(), ids=TROUBLES)
 def test_each_trouble_is_listed_once(shown: View, troubles: tuple[str, ...]) -> None:
-    assert shown.troubles == troubles
+    assert tuple(map(str, shown.troubles)) == troubles
 
 
 def test_clients_connect_to_the_supervisors_address_or_to_a_live_server() -> None:

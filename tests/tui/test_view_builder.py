@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.broker.factory import open_broker
 from core.database import Database
-from core.model import Counters, Depth, ProcessPhase, Role
+from core.model import Counters, Depth, Part, ProcessPhase, Role
 from core.monitor.depth import DepthWatch
 from core.monitor.snapshot import Presence
 from core.repository.archive import BulkAction
@@ -19,6 +19,9 @@ from core.repository.sqlite import FAULTS, SqliteRepository, schema
 from core.supervisor.home import Home
 from core.supervisor.status import SystemStatus
 from tests.contract.repositories import mark, new_task, outcome, process, store_outcomes
+from tests.services.ports import free_ports
+from tests.services.waiting import wait_until
+from tui.part_states import PartState, state_of
 from tui.view import Health, View
 from tui.view_builder import ViewBuilder
 
@@ -70,8 +73,9 @@ def test_what_an_older_journal_lacks_is_shown_without_alarm(old: Repository, tmp
     work(old)
     view = build(tmp_path)
     [trouble] = view.troubles
-    assert trouble.startswith("an older version wrote this journal: start the system with this version once")
-    assert view.light is not Health.TROUBLED
+    assert trouble.part is Part.JOURNAL
+    assert trouble.reason.startswith("an older version wrote this journal: start the system with this version once")
+    assert view.light is Health.READY
 
 
 def test_a_name_has_one_row_and_those_that_ended_have_theirs_apart(tmp_path: Path) -> None:
@@ -126,7 +130,29 @@ def test_a_queue_that_is_created_later_is_shown(tmp_path: Path) -> None:
         assert builder.build(time.monotonic(), time.time()).snapshot.depth == Depth(ready=0, dead=0)
 
 
+def test_a_damaged_journal_is_the_trouble_of_the_journal_and_of_no_other_part(tmp_path: Path) -> None:
+    broker = open_broker("embedded", tmp_path)
+    broker.prepare()
+    (tmp_path / "resultados.db").write_bytes(b"not a database" * 1000)
+    journal = Journal("resultados.db", tmp_path)
+    with ViewBuilder(journal, Home(tmp_path), lambda _: DepthWatch(broker.gauge), "none", broker_timeout=10) as builder:
+        view = builder.build(time.monotonic(), time.time())
+    assert [trouble.part for trouble in view.troubles] == [Part.JOURNAL]
+    assert (state_of(view, Part.JOURNAL), state_of(view, Part.BROKER)) == (PartState.BROKEN, PartState.WORKS)
+
+
+def test_a_broker_that_is_away_is_the_trouble_of_the_broker_and_of_no_other_part(tmp_path: Path) -> None:
+    with Journal("resultados.db", tmp_path).open():
+        broker = open_broker(f"amqp://127.0.0.1:{free_ports(1)[0]}", tmp_path)
+        journal = Journal("resultados.db", tmp_path)
+        with ViewBuilder(journal, Home(tmp_path), lambda _: DepthWatch(broker.gauge), "none", 10) as builder:
+            wait_until(lambda: bool(builder.build(time.monotonic(), time.time()).troubles), "the trouble")
+            view = builder.build(time.monotonic(), time.time())
+    assert [trouble.part for trouble in view.troubles] == [Part.BROKER]
+    assert (state_of(view, Part.JOURNAL), state_of(view, Part.BROKER)) == (PartState.WORKS, PartState.BROKEN)
+
+
 def test_a_directory_where_nothing_has_run_has_no_trouble(tmp_path: Path) -> None:
     view = build(tmp_path)
-    assert (view.light, view.snapshot.trouble, view.troubles) == (Health.EMPTY, "", ())
+    assert (view.light, view.snapshot.troubles, view.troubles) == (Health.EMPTY, (), ())
     assert not (tmp_path / "resultados.db").exists()

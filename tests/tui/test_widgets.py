@@ -927,7 +927,7 @@ def test_a_chart_is_drawn_with_its_scale() -> None:
         assert set(drawn[-1][7:]) == {"⣀"}
         assert set("".join(each[7:] for each in drawn[1:-1])) == {"⠀"}
 
-    chart = RateChart()
+    chart = RateChart(Translations())
     run(chart, steps)
 
 
@@ -940,7 +940,7 @@ def test_the_newest_value_is_at_the_right() -> None:
         assert set(drawn[2][7:-1]) == {"⠀"}
         assert drawn[-1][7 : 7 + 27] == "⠀" * 27
 
-    chart = RateChart()
+    chart = RateChart(Translations())
     run(chart, steps)
 
 
@@ -955,7 +955,7 @@ def test_a_chart_without_values_or_without_room_is_blank() -> None:
         await pilot.pause()
         assert lines(chart)[0].startswith("     2│")
 
-    chart = RateChart()
+    chart = RateChart(Translations())
     run(chart, steps)
 
 
@@ -967,5 +967,5 @@ def test_two_lines_at_one_place_have_a_colour_of_their_own() -> None:
         alone = list(chart.render_line(0))[-1].style
         assert both != alone
 
-    chart = RateChart()
+    chart = RateChart(Translations())
     run(chart, steps)

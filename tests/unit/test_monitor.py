@@ -18,7 +18,20 @@ from rich.console import Console
 
 from core.callbacks import ignore
 from core.heartbeat import LIVENESS_TIMEOUT, Heartbeat
-from core.model import Counters, Depth, Failure, NewTask, Outcome, ProcessPhase, ProcessRecord, Role, RunningTask, State
+from core.model import (
+    Counters,
+    Depth,
+    Failure,
+    NewTask,
+    Outcome,
+    Part,
+    ProcessPhase,
+    ProcessRecord,
+    Role,
+    RunningTask,
+    State,
+    Trouble,
+)
 from core.monitor.__main__ import render
 from core.monitor.observer import MAX_SECOND_LOOKS, SILENT_AFTER, Observer, look_until_certain, presence_of
 from core.monitor.rates import rates
@@ -36,7 +49,7 @@ def sample(second: int, number: int, done: int = 0, accepted: int = 0, role: Rol
 
 
 def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[RunningTask, ...] = ()) -> ProcessRecord:
-    phase, *troubles = status.split("; ")
+    phase, *reasons = status.split("; ")
     return ProcessRecord(
         role=role,
         name="w1",
@@ -46,7 +59,7 @@ def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[Runni
         started_at=NOW,
         seen_at=NOW,
         phase=ProcessPhase(phase),
-        troubles=tuple(troubles),
+        troubles=tuple(Trouble(Part.BROKER, reason) for reason in reasons),
         in_hand=in_hand,
     )
 
@@ -162,7 +175,7 @@ def beat(journal: Journal, *records: ProcessRecord) -> None:
 
 def seen(observer: Observer, now: float, supervised: Collection[tuple[str, int]] = ()) -> list[Presence]:
     """Return the presence of each process at a moment."""
-    return [view.presence for view in observer.take_snapshot(now, NOW + now, None, "", supervised).processes]
+    return [view.presence for view in observer.take_snapshot(now, NOW + now, None, (), supervised).processes]
 
 
 def test_nothing_is_known_of_a_process_until_its_second_heartbeat(journal: Journal) -> None:
@@ -304,9 +317,11 @@ def test_a_worker_without_a_heartbeat_is_lost_and_runs_nothing(journal: Journal)
 def test_a_journal_may_be_created_later(tmp_path: Path) -> None:
     observer = Observer(Journal("resultados.db", tmp_path).open_readonly)
     missing = observer.take_snapshot(1.0, NOW, None)
-    assert "there is no journal" in missing.trouble
+    [trouble] = missing.troubles
+    assert trouble.part is Part.JOURNAL
+    assert "there is no journal" in trouble.reason
     with Journal("resultados.db", tmp_path).open():
-        assert observer.take_snapshot(2.0, NOW + 1, None).trouble == ""
+        assert observer.take_snapshot(2.0, NOW + 1, None).troubles == ()
     observer.close()
 
 

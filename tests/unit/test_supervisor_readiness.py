@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from core.addresses import Address
 from core.heartbeat import LIVENESS_TIMEOUT, Liveness
-from core.model import ProcessPhase, ProcessRecord, Role
+from core.model import Part, ProcessPhase, ProcessRecord, Role, Trouble
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.processes.readiness import (
@@ -33,6 +33,7 @@ TARGET = ProbeTarget(
 RECORD = ProcessRecord(
     number=7, role=Role.WORKER, name="w1", host="here", pid=42, started_at=100.5, beat=1, phase=ProcessPhase.READY
 )
+AWAY = (Trouble(Part.BROKER, "away"),)
 ABSENT = Condition(False, "not in the journal yet")
 SILENT = Condition(False, "silent: it writes no heartbeat", silent=True)
 
@@ -44,10 +45,10 @@ SILENT = Condition(False, "silent: it writes no heartbeat", silent=True)
         ([RECORD], Condition(True)),
         ([replace(RECORD, phase=ProcessPhase.STARTING)], Condition(False, "starting")),
         (
-            [replace(RECORD, phase=ProcessPhase.DRAINING, troubles=("broker: away",))],
-            Condition(False, "draining; broker: away"),
+            [replace(RECORD, phase=ProcessPhase.DRAINING, troubles=AWAY)],
+            Condition(False, "draining; broker: away", troubles=AWAY),
         ),
-        ([replace(RECORD, phase=ProcessPhase.READY, troubles=("broker: away",))], Condition(True, "broker: away")),
+        ([replace(RECORD, phase=ProcessPhase.READY, troubles=AWAY)], Condition(True, "broker: away", troubles=AWAY)),
         ([replace(RECORD, phase=ProcessPhase.LEFT)], SILENT),
         ([replace(RECORD, pid=43)], ABSENT),
         ([replace(RECORD, host="there")], ABSENT),
@@ -64,7 +65,7 @@ def test_the_health_by_a_record(records: list[ProcessRecord], expected: Conditio
     [
         ([], False),
         ([RECORD], True),
-        ([replace(RECORD, phase=ProcessPhase.READY, troubles=("broker: away",))], True),
+        ([replace(RECORD, phase=ProcessPhase.READY, troubles=AWAY)], True),
         ([replace(RECORD, phase=ProcessPhase.STARTING)], False),
         ([replace(RECORD, pid=43)], False),
         ([replace(RECORD, started_at=90.0)], False),

@@ -85,8 +85,8 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
         error = self.tr(
             "{name} must be a whole number from {minimum} to {maximum}",
             name=self.tr(name),
-            minimum=f"{minimum:,}",
-            maximum=f"{maximum:,}",
+            minimum=self.tr.amount(minimum),
+            maximum=self.tr.amount(maximum),
         )
         self._error.update(error)
         return None

@@ -119,8 +119,8 @@ def detail_lines(task: Task, tr: Translations) -> list[StyledLine]:
     return [
         *_summary(task, tr),
         *_timeline(task, tr),
-        *_section(tr("Payload"), display_text.pretty(task.payload)),
-        *(_section(tr("Result"), display_text.pretty(task.result)) if task.result is not None else []),
+        *_section(tr("Payload"), display_text.pretty(task.payload), tr),
+        *(_section(tr("Result"), display_text.pretty(task.result), tr) if task.result is not None else []),
         *_failure(task, tr),
     ]
 
@@ -149,14 +149,14 @@ def _timeline(task: Task, tr: Translations) -> list[StyledLine]:
         moment: float | None = getattr(task.times, name)
         if moment is None:
             continue
-        since = "" if before is None else f"+{formatting.compact_duration(moment - before)}"
+        since = "" if before is None else f"+{tr.duration(moment - before)}"
         lines.append((f"  {tr(name):<12}{formatting.timestamp(moment)}  {since}", ""))
         before = moment
     return lines
 
 
-def _section(title: str, text: str) -> list[StyledLine]:
-    return [("", ""), (title, "heading"), *((f"  {line}", "") for line in display_text.clean_lines(text))]
+def _section(title: str, text: str, tr: Translations) -> list[StyledLine]:
+    return [("", ""), (title, "heading"), *((f"  {line}", "") for line in display_text.clean_lines(text, tr))]
 
 
 def _failure(task: Task, tr: Translations) -> list[StyledLine]:
@@ -164,8 +164,8 @@ def _failure(task: Task, tr: Translations) -> list[StyledLine]:
     if failure is None:
         return []
     lines: list[StyledLine] = [("", ""), (tr("Error"), "heading")]
-    lines += [(f"  {line}", "bad") for line in display_text.clean_lines(f"{failure.type}: {failure.message}")]
+    lines += [(f"  {line}", "bad") for line in display_text.clean_lines(f"{failure.type}: {failure.message}", tr)]
     if failure.traceback:
         lines += [("", ""), (tr("Traceback"), "heading")]
-        lines += [(f"  {line}", "dim") for line in display_text.clean_lines(failure.traceback)]
+        lines += [(f"  {line}", "dim") for line in display_text.clean_lines(failure.traceback, tr)]
     return lines

@@ -36,7 +36,7 @@ class MonitorTab(Tab):
     def __init__(self, tr: Translations, remembered: Mapping[str, object], *, id: str) -> None:
         super().__init__(tr, id=id)
         self._workers = WorkerPanel(tr, id="workers")
-        self.chart = RateChart(id="chart")
+        self.chart = RateChart(tr, id="chart")
         self.results = TaskBrowser(
             tr,
             FEED,

@@ -9,9 +9,8 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input, ProgressBar, Static
 
-from core import formatting
 from core.client import NewSubmission
-from tui import commands, display_text, payloads
+from tui import commands, core_texts, display_text, payloads
 from tui.messages import (
     BulkSubmitRequested,
     EditRequested,
@@ -95,15 +94,15 @@ class SubmitTab(Tab):
             case SubmissionFinished():
                 self._show_tally(event)
             case SubmissionRefused(reason=reason):
-                self._status.update(display_text.clean(reason, 300))
+                self._status.update(display_text.clean(core_texts.translate(reason, self.tr), 300))
                 self._status.set_class(True, "-bad")
                 self._progress.display = True
                 self._bar.display = False
 
     def _show_progress(self, progress: SubmissionProgress) -> None:
         tr, count, total, share = self.tr, progress.count, progress.total, progress.share
-        rate = formatting.rate(count / progress.seconds) if progress.seconds > 0 else "0"
-        count_text = formatting.count(count)
+        rate = tr.rate(count / progress.seconds) if progress.seconds > 0 else "0"
+        count_text = tr.amount(count)
         if total is None and share is not None:
             self._bar.update(total=1.0, progress=share)
             text = tr(
@@ -114,7 +113,7 @@ class SubmitTab(Tab):
             )
         else:
             self._bar.update(total=total, progress=count)
-            of = tr(" of {total}", total=formatting.count(total)) if total is not None else ""
+            of = tr(" of {total}", total=tr.amount(total)) if total is not None else ""
             text = tr("{count}{of} answered · {rate}/s · F8 cancels", count=count_text, of=of, rate=rate)
         self._progress.display = True
         self._bar.display = total is not None or share is not None
@@ -123,17 +122,17 @@ class SubmitTab(Tab):
 
     def _show_tally(self, finished: SubmissionFinished) -> None:
         tr, tally = self.tr, finished.tally
-        rate = formatting.rate(tally.accepted / tally.seconds) if tally.seconds > 0 else "0"
+        rate = tr.rate(tally.accepted / tally.seconds) if tally.seconds > 0 else "0"
         parts = [
             tr(
                 "{count} accepted in {span} ({rate}/s)",
-                count=formatting.count(tally.accepted),
-                span=formatting.compact_duration(tally.seconds),
+                count=tr.amount(tally.accepted),
+                span=tr.duration(tally.seconds),
                 rate=rate,
             )
         ]
         if tally.latency_p50 is not None:
-            p50, p99 = map(formatting.compact_duration, (tally.latency_p50, tally.latency_p99))
+            p50, p99 = map(tr.duration, (tally.latency_p50, tally.latency_p99))
             parts.append(f"p50 {p50}, p99 {p99}")
         if tally.refused:
             parts.append(

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from core import __version__, formatting
-from tui import display_text
+from tui import core_texts, display_text
 from tui.commands import BY_ID
 from tui.translations import Translations
 from tui.view import EMPTY, Health, View
@@ -80,7 +80,8 @@ class Header(_ViewLine):
         if self.note:
             left.append((f"  {self.note}", "header--frozen"))
         if view.troubles:
-            left.append((f"  {display_text.clean(view.troubles[0], 200)}", "light--trouble"))
+            trouble = core_texts.describe(view.troubles[0], tr)
+            left.append((f"  {display_text.clean(trouble, 200)}", "light--trouble"))
         if self.frozen:
             left.append((f"  {tr('FROZEN')}", "header--frozen"))
         if self.read_only:
@@ -89,7 +90,8 @@ class Header(_ViewLine):
 
     def _location(self) -> list[str]:
         view = self.view
-        return [display_text.clean(text, 60) for text in (view.broker, view.database, view.directory) if text]
+        broker = core_texts.translate(view.broker, self.tr)
+        return [display_text.clean(text, 60) for text in (broker, view.database, view.directory) if text]
 
     def _justified(self, left: Sequence[tuple[str, str]], right: list[str]) -> Content:
         clock = formatting.time_of_day(self.view.now) if self.view.now else ""
@@ -123,7 +125,7 @@ class LedgerLine(_ViewLine):
         ledger, snapshot = view.ledger, view.snapshot
         label, number = self.get_visual_style("ledger--label"), self.get_visual_style("ledger--number")
         failed, rate = self.get_visual_style("ledger--failed"), self.get_visual_style("ledger--rate")
-        number_format = formatting.count if brevity == 0 else formatting.short
+        number_format = tr.amount if brevity == 0 else tr.short
         waiting = ledger.waiting + ledger.queued + ledger.retrying
         counts = [
             (ledger.total, tr("accepted"), number),
@@ -144,12 +146,12 @@ class LedgerLine(_ViewLine):
             return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
         parts += [
             ("   ↓" if brevity < 2 else "  ↓", label),
-            (f"{formatting.rate(snapshot.rate_in)}/s", rate),
+            (f"{tr.rate(snapshot.rate_in)}/s", rate),
             (" ↑", label),
-            (f"{formatting.rate(snapshot.rate_out)}/s", rate),
+            (f"{tr.rate(snapshot.rate_out)}/s", rate),
         ]
         if brevity == 0 and snapshot.depth is not None and snapshot.depth.dead:
-            parts += [("  ", label), (f"{snapshot.depth.dead:,}", failed), (f" {tr('dead letters')}", label)]
+            parts += [("  ", label), (tr.amount(snapshot.depth.dead), failed), (f" {tr('dead letters')}", label)]
         return Content.assemble(*parts)  # type: ignore[arg-type]  # pairs of text and style
 
 
@@ -173,7 +175,7 @@ class TabBar(Widget):
     def __init__(self, tabs: Sequence[tuple[str, str]], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._tabs = tuple(tabs)
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, str] = {}
         self._active = tabs[0][0]
 
     def show(self, active: str) -> None:
@@ -181,10 +183,10 @@ class TabBar(Widget):
         self._active = active
         self.refresh()
 
-    def set_count(self, tab: str, number: int) -> None:
-        """Show a number beside the label of a tab, unless it is 0."""
-        if self._counts.get(tab, 0) != number:
-            self._counts[tab] = number
+    def set_count(self, tab: str, count: str) -> None:
+        """Show a number beside the label of a tab, or nothing when it is empty."""
+        if self._counts.get(tab, "") != count:
+            self._counts[tab] = count
             self.refresh()
 
     def render(self) -> Content:
@@ -194,11 +196,11 @@ class TabBar(Widget):
             active = tab == self._active
             name = self.get_visual_style("tabs--active" if active else "tabs--tab")
             sign = self.get_visual_style("tabs--active" if active else "tabs--number")
-            count = self._counts.get(tab, 0)
+            count = self._counts.get(tab, "")
             texts = [Content.styled(f" {number} ", sign), Content.styled(f"{label} ", name)]
             if count:
                 style = self.get_visual_style("tabs--active" if active else "tabs--count")
-                texts.append(Content.styled(f"{formatting.short(count)} ", style))
+                texts.append(Content.styled(f"{count} ", style))
             parts.append(Content("").join(texts))
         return Content(" ").join([Content(""), *parts])
 
@@ -206,8 +208,8 @@ class TabBar(Widget):
         """Open the tab that was clicked."""
         end = 1
         for tab, label in self._tabs:
-            count = self._counts.get(tab, 0)
-            end += cell_len(f" 1 {label} ") + (cell_len(formatting.short(count)) + 1 if count else 0) + 1
+            count = self._counts.get(tab, "")
+            end += cell_len(f" 1 {label} ") + (cell_len(count) + 1 if count else 0) + 1
             if event.x < end:
                 self.post_message(self.TabSelected(tab))
                 return

@@ -8,6 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from core import formatting
+from tui.translations import Translations
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 _BRAILLE = 0x2800
@@ -18,12 +19,18 @@ _STEPS = (1, 2, 5, 10)
 
 
 class RateChart(Widget):
-    """A chart of the tasks that were taken in and those that ended, from zero up, the newest at the right."""
+    """A chart of the tasks that were taken in and those that ended, from zero up, the newest at the right.
+
+    Args:
+        tr: writes the numbers of the scale.
+        id: the id of the widget.
+    """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"chart--in", "chart--out", "chart--both", "chart--axis"}
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, tr: Translations, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._tr = tr
         self._lines: tuple[Sequence[float], Sequence[float]] = ((), ())
         self._drawn: tuple[tuple[int, int], list[Strip]] | None = None
 
@@ -55,7 +62,8 @@ class RateChart(Widget):
         grids = [_plot(line, room, height, top) for line in points]
         axis = self.get_component_rich_style("chart--axis")
         styles = [self.get_component_rich_style(f"chart--{name}") for name in ("in", "out", "both")]
-        labels = {height - 1: "0", height // 2: _label(top * (1 - (height // 2) / max(1, height - 1))), 0: _label(top)}
+        middle = top * (1 - (height // 2) / max(1, height - 1))
+        labels = {height - 1: "0", height // 2: self._tr.number(_label(middle)), 0: self._tr.number(_label(top))}
         strips = []
         for y in range(height):
             scale = labels.get(y, "")

@@ -1,18 +1,21 @@
 """The diagram of the system: a function that draws a view as lines of styled text, and the widget that shows them."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.strip import Strip
 
-from core import formatting
+from core.model import Part
 from core.monitor.snapshot import Presence, ProcessView
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import UnitState, UnitStatus
-from tui import display_text
+from tui import core_texts, display_text
+from tui.part_states import PartState, state_of
 from tui.translations import Translations
-from tui.view import View
+from tui.view import View, WorkerRow
 from tui.widgets.text_view import StyledLine, TextView
 
 DiagramLine: TypeAlias = tuple[StyledLine, ...]
@@ -20,11 +23,15 @@ DiagramLine: TypeAlias = tuple[StyledLine, ...]
 
 MAX_BOXES = 4
 BOX_WIDTH = 18
-"""Characters of a box, with its edges."""
+"""Cells of a box, with its edges."""
 
 _GAP = " "
 """The gap between two boxes, with which four of them fit into 80 columns."""
 
+REASON_WIDTH, REASON_LINES = 60, 3
+"""The size of the text in a box that tells why a part does not work."""
+
+_PART_SIGNS = {PartState.WORKS: ("", ""), PartState.DOUBTFUL: ("▲ ", "warn"), PartState.BROKEN: ("✖ ", "bad")}
 _TROUBLED = {
     Presence.LOST: "bad",
     Presence.TROUBLED: "warn",
@@ -87,47 +94,60 @@ def draw(view: View, tr: Translations) -> list[DiagramLine]:
 
 
 def _servers(view: View, tr: Translations) -> list[DiagramLine]:
-    rate = f"{formatting.rate(view.snapshot.rate_in)}/s"
+    rate = f"{tr.rate(view.snapshot.rate_in)}/s"
     lines = _arrow(tr("submitted {rate}", rate=rate), "accent")
     balancer = _unit(view, ProcessKind.NGINX)
     if balancer is not None:
-        ready = balancer.state is UnitState.READY
-        lines += _box([f"{'●' if ready else '▲'} nginx {balancer.address}"], "" if ready else "warn")
+        sign, style = _PART_SIGNS[state_of(view, Part.BALANCER)]
+        if not sign:
+            ready = balancer.state is UnitState.READY
+            sign, style = ("● ", "") if ready else ("▲ ", "warn")
+        lines += _box([f"{sign}nginx {balancer.address}"], style)
         lines += _arrow(tr("to the server with the fewest connections"), "dim")
-    return [*lines, *_boxes([row.process for row in view.servers], tr("no server"), _server_texts)]
+    return [*lines, *_boxes(view.servers, tr("no server"), _server_texts, tr)]
 
 
 def _journal(view: View, tr: Translations) -> list[DiagramLine]:
     ledger = view.ledger
     text = tr(
         "① committed: {count} accepted, {waiting} waiting",
-        count=formatting.count(ledger.total),
-        waiting=formatting.count(ledger.waiting + ledger.retrying),
+        count=tr.amount(ledger.total),
+        waiting=tr.amount(ledger.waiting + ledger.retrying),
     )
-    style = "bad" if view.snapshot.trouble else "good"
-    return [*_arrow(text, "good"), *_box([f"{tr('journal')} {display_text.clean(view.database, 40)}"], style)]
+    sign, style = _PART_SIGNS[state_of(view, Part.JOURNAL)]
+    name = f"{sign}{tr('journal')} {display_text.clean(view.database, 40)}"
+    return [*_arrow(text, "good"), *_box([name, *_reason(view, Part.JOURNAL, tr)], style or "good")]
 
 
 def _broker(view: View, tr: Translations) -> list[DiagramLine]:
     depth = view.snapshot.depth
-    messages = tr("depth unknown") if depth is None else tr("{count} messages", count=formatting.count(depth.ready))
+    sign, style = _PART_SIGNS[state_of(view, Part.BROKER)]
+    messages = tr("depth unknown") if depth is None else tr("{count} messages", count=tr.amount(depth.ready))
     if depth is not None and depth.dead:
-        messages += f" · {depth.dead:,} {tr('dead letters')}"
-    published = tr("② published, confirmed: {count} queued", count=formatting.count(view.ledger.queued))
-    style = "bad" if depth is not None and depth.dead else ""
-    return [*_arrow(published, ""), *_box([f"{tr('broker')} {display_text.clean(view.broker, 60)}", messages], style)]
+        messages += f" · {tr.amount(depth.dead)} {tr('dead letters')}"
+        style = style or "warn"
+    published = tr("② published, confirmed: {count} queued", count=tr.amount(view.ledger.queued))
+    name = f"{sign}{tr('broker')} {display_text.clean(core_texts.translate(view.broker, tr), 60)}"
+    return [*_arrow(published, ""), *_box([name, messages, *_reason(view, Part.BROKER, tr)], style)]
+
+
+def _reason(view: View, part: Part, tr: Translations) -> list[str]:
+    """Return the lines that tell why a part does not work; none when it works."""
+    reasons = (trouble.reason for trouble in view.system_troubles if trouble.part is part)
+    text = display_text.clean(core_texts.translate(next(reasons, ""), tr))
+    return textwrap.wrap(text, REASON_WIDTH, max_lines=REASON_LINES, placeholder="…")
 
 
 def _workers(view: View, tr: Translations) -> list[DiagramLine]:
     ledger = view.ledger
-    rate = f"{formatting.rate(view.snapshot.rate_out)}/s"
-    done = tr("{count} done", count=formatting.count(ledger.done))
-    failed = tr("{count} failed", count=formatting.count(ledger.failed))
+    rate = f"{tr.rate(view.snapshot.rate_out)}/s"
+    done = tr("{count} done", count=tr.amount(ledger.done))
+    failed = tr("{count} failed", count=tr.amount(ledger.failed))
     return [
-        *_arrow(tr("③ delivered: {count} in flight", count=formatting.count(ledger.running)), ""),
-        *_boxes([row.process for row in view.workers], tr("no worker"), _worker_texts),
+        *_arrow(tr("③ delivered: {count} in flight", count=tr.amount(ledger.running)), ""),
+        *_boxes(view.workers, tr("no worker"), _worker_texts, tr),
         *_arrow(tr("④ outcome committed, then acknowledged: {rate}", rate=rate), "accent"),
-        *_box([f"{tr('results')} {done} · {failed}"], "bad" if ledger.failed else "good"),
+        *_box([f"{tr('results')} {done} · {failed}"], "warn" if ledger.failed else "good"),
     ]
 
 
@@ -137,13 +157,19 @@ def _unit(view: View, kind: ProcessKind) -> UnitStatus | None:
 
 
 def _box(texts: Sequence[str], style: str) -> list[DiagramLine]:
-    width = max(BOX_WIDTH, *(len(text) + 4 for text in texts))
+    width = max(BOX_WIDTH, *(cell_len(text) + 4 for text in texts))
     return [(("  ", ""), (text, style)) for text in _framed([text for text in texts if text], width)]
 
 
 def _framed(texts: Sequence[str], width: int) -> list[str]:
     inner = width - 2
-    return [f"╭{'─' * inner}╮", *(f"│{text[:inner]:^{inner}}│" for text in texts), f"╰{'─' * inner}╯"]
+    return [f"╭{'─' * inner}╮", *(f"│{_centred(text, inner)}│" for text in texts), f"╰{'─' * inner}╯"]
+
+
+def _centred(text: str, width: int) -> str:
+    shown = display_text.cut(text, width)
+    spare = width - cell_len(shown)
+    return f"{'':{spare // 2}}{shown}{'':{spare - spare // 2}}"
 
 
 def _arrow(text: str, style: str) -> list[DiagramLine]:
@@ -151,13 +177,12 @@ def _arrow(text: str, style: str) -> list[DiagramLine]:
 
 
 def _boxes(
-    processes: Sequence[ProcessView], empty: str, texts_of: Callable[[ProcessView], Sequence[str]]
+    rows: Sequence[WorkerRow], empty: str, texts_of: Callable[[ProcessView], Sequence[str]], tr: Translations
 ) -> list[DiagramLine]:
     """Draw boxes beside each other. Those that don't fit are counted, with the sign of the worst of them."""
-    if not processes:
+    if not rows:
         return _box([empty], "dim")
-    shown, others = processes[:MAX_BOXES], processes[MAX_BOXES:]
-    boxes = [(_framed(texts_of(process), BOX_WIDTH), _TROUBLED.get(process.presence, "")) for process in shown]
+    boxes = [_process_box(row, texts_of, tr) for row in rows[:MAX_BOXES]]
     lines = []
     for row in range(len(boxes[0][0])):
         line = [("  ", "")]
@@ -165,29 +190,36 @@ def _boxes(
             line += [(_GAP, "")] if number else []
             line.append((box[row], style))
         lines.append(tuple(line))
-    return [*lines, *_others(others)]
+    return [*lines, *_others([_presence(row) for row in rows[MAX_BOXES:]])]
 
 
-def _others(processes: Sequence[ProcessView]) -> list[DiagramLine]:
-    if not processes:
+def _process_box(
+    row: WorkerRow, texts_of: Callable[[ProcessView], Sequence[str]], tr: Translations
+) -> tuple[list[str], str]:
+    """Return the lines of a box and their style."""
+    process, presence = row.process, _presence(row)
+    name = f"{_SIGNS[presence]} {display_text.clean(process.name)}"
+    return _framed([name, *texts_of(process), f"{tr.rate(process.rate)}/s"], BOX_WIDTH), _TROUBLED.get(presence, "")
+
+
+def _presence(row: WorkerRow) -> Presence:
+    """Return the presence of a process. One that writes no heartbeat, but runs by the supervisor, is not lost."""
+    presence = row.process.presence
+    return Presence.TROUBLED if presence is Presence.LOST and row.unit is not None else presence
+
+
+def _others(presences: Sequence[Presence]) -> list[DiagramLine]:
+    if not presences:
         return []
-    presences = {process.presence for process in processes}
     worst = next((presence for presence in _TROUBLED if presence in presences), None)
-    count = f"   + {len(processes)}"
+    count = f"   + {len(presences)}"
     return [((count, ""), (f" {_SIGNS[worst]}", _TROUBLED[worst])) if worst is not None else ((count, ""),)]
 
 
 def _server_texts(process: ProcessView) -> list[str]:
-    return [
-        f"{_SIGNS[process.presence]} {display_text.clean(process.name, 12)}",
-        display_text.clean(process.address, 15),
-        f"{formatting.rate(process.rate)}/s",
-    ]
+    return [display_text.clean(process.address)]
 
 
 def _worker_texts(process: ProcessView) -> list[str]:
-    return [
-        f"{_SIGNS[process.presence]} {display_text.clean(process.name, 12)}",
-        f"{'▪' * min(len(process.in_hand), 8)}{'·' * max(0, min(process.threads, 8) - len(process.in_hand))}",
-        f"{formatting.rate(process.rate)}/s",
-    ]
+    in_hand = len(process.in_hand)
+    return [f"{'▪' * min(in_hand, 8)}{'·' * max(0, min(process.threads, 8) - in_hand)}"]

@@ -9,7 +9,7 @@ from textual.widgets import Input
 
 from core import formatting
 from core.supervisor.logs.log_reading import Level, LogFilter, LogLine
-from tui import commands, display_text
+from tui import commands, core_texts, display_text
 from tui.log_feed import LogBatch
 from tui.messages import CopyRequested
 from tui.translations import Translations
@@ -25,13 +25,16 @@ _STYLES = {
     Level.ERROR: "bad",
     Level.CRITICAL: "bad",
 }
-_NAMES = {
+LEVEL_NAMES = {
     Level.DEBUG: "DEBUG",
     Level.INFO: "INFO",
     Level.WARNING: "WARN",
     Level.ERROR: "ERROR",
     Level.CRITICAL: "FATAL",
 }
+"""The names of levels, in at most `LEVEL_WIDTH` cells."""
+
+LEVEL_WIDTH = 5
 _LEVELS = (Level.DEBUG, Level.WARNING, Level.ERROR)
 MAX_LINE_LENGTH = 2000
 MAX_COPIED = 2000
@@ -102,25 +105,24 @@ class LogPanel(Panel):
 
     def _line(self, line: LogLine) -> StyledLine:
         process = "" if self._process else f"{display_text.clean(line.process, 12):<10} "
-        level = _NAMES.get(line.level, "") if line.level is not None else ""
-        text = (
-            f"{formatting.time_of_day(line.at):8} {level:5} {process}{display_text.clean(line.text, MAX_LINE_LENGTH)}"
-        )
-        return text, _STYLES.get(line.level, "") if line.level is not None else "dim"
+        level = self.tr(LEVEL_NAMES[line.level]) if line.level in LEVEL_NAMES else ""
+        text = display_text.clean(line.text, MAX_LINE_LENGTH)
+        shown = f"{formatting.time_of_day(line.at):8} {level:{LEVEL_WIDTH}} {process}{text}"
+        return shown, _STYLES.get(line.level, "") if line.level is not None else "dim"
 
     def _update_title(self) -> None:
         tr = self.tr
         title = tr("Log of {name}", name=self._process) if self._process else tr("All logs")
         parts = [tr.count(len(self.text.lines), "{count} line", "{count} lines")]
         if self._filter.min_level > Level.DEBUG:
-            parts.append(tr("{level} and above", level=self._filter.min_level.name.lower()))
+            parts.append(tr("{level} and above", level=tr(LEVEL_NAMES[self._filter.min_level])))
         if self._filter.containing:
             parts.append(tr("filtered"))
         if self._search.status:
             parts.append(self._search.status)
         parts.append(tr("FOLLOWING") if self.text.follow else tr("paused, f follows"))
         if self._trouble:
-            parts = [display_text.clean(self._trouble, 200)]
+            parts = [display_text.clean(core_texts.translate(self._trouble, tr), 200)]
         self.set_title(title, subtitle=" · ".join(parts))
 
     # Actions of the commands.

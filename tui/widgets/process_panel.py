@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from core import formatting
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import UnitState, UnitStatus
-from tui import commands, display_text
+from tui import commands, core_texts, display_text
 from tui.messages import LogsRequested, NotificationRequested, OperationRequested, ScaleRequested
 from tui.system_control import Operation
 from tui.translations import Translations
@@ -83,9 +83,10 @@ class ProcessPanel(Panel):
 
     def _note_text(self, view: View) -> str:
         if view.report is not None:
-            return "\n".join(display_text.clean(remark, 300) for remark in view.report.remarks)
-        if view.supervisor_trouble:
-            return display_text.clean(view.supervisor_trouble)
+            remarks = (core_texts.translate(remark, self.tr) for remark in view.report.remarks)
+            return "\n".join(display_text.clean(remark, 300) for remark in remarks)
+        if view.troubles_seen:
+            return display_text.clean(core_texts.describe(view.troubles_seen[0], self.tr))
         if view.alive:
             return self.tr("The system was not started by a supervisor of this directory.")
         return self.tr("Nothing runs here. Press u to start the system.")
@@ -93,18 +94,20 @@ class ProcessPanel(Panel):
     def _cells(self, unit: UnitStatus, now: float) -> Cells:
         sign, style = _SIGNS[unit.state]
         text = self.tr(unit.state.value)
+        note = core_texts.translate(unit.note, self.tr)
         if unit.kill_in is not None:
-            text = self.tr("killed in {span}", span=formatting.compact_duration(unit.kill_in))
+            span = self.tr.duration(unit.kill_in)
+            text = self.tr("killed in {span}", span=span)
         return [
             Cell(display_text.clean(unit.name, 40)),
             Cell(f"{sign} {text}", style),
             Cell("" if unit.pid is None else str(unit.pid), "dim"),
             Cell(unit.address),
-            Cell("" if unit.started_at is None else formatting.compact_duration(now - unit.started_at)),
+            Cell("" if unit.started_at is None else self.tr.duration(now - unit.started_at)),
             Cell(str(unit.restarts or ""), "warn"),
             Cell(formatting.processor_share(unit.cpu)),
-            Cell(formatting.memory(unit.memory)),
-            Cell(display_text.clean(unit.note, 200), "warn" if unit.state is not UnitState.STOPPED else "dim"),
+            Cell(self.tr.number(formatting.memory(unit.memory))),
+            Cell(display_text.clean(note, 200), "warn" if unit.state is not UnitState.STOPPED else "dim"),
         ]
 
     @property

@@ -4,7 +4,6 @@ from textual import on
 from textual.message import Message
 from textual.widgets import Input
 
-from core import formatting
 from tui import display_text
 from tui.translations import Translations
 from tui.widgets.text_input import TextInput
@@ -42,7 +41,7 @@ class SearchInput(TextInput):
         if not len(hits):
             status = tr("no hits")
         elif hits.rank:
-            status = tr("hit {place} of {count}", place=formatting.count(hits.rank), count=formatting.count(len(hits)))
+            status = tr("hit {place} of {count}", place=tr.amount(hits.rank), count=tr.amount(len(hits)))
         else:
             status = tr.count(len(hits), "{count} hit", "{count} hits")
         return f"{display_text.clean(hits.text, 24)}: {status}"

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from core.supervisor.status import UnitState, UnitStatus
-from tui import display_text
+from tui import core_texts, display_text
 from tui.translations import Translations
 from tui.view import StartView
 
@@ -71,7 +71,7 @@ class StartLine(Widget):
         lines = [
             self._styled(f"◐ {head}", "start--head"),
             Content("  ").join(self._sign(unit) for unit in units),
-            self._styled(_notes(late), "start--waiting"),
+            self._styled(self._notes(late), "start--waiting"),
         ]
         return Content("\n").join(line.truncate(self.content_size.width, ellipsis=True) for line in lines)
 
@@ -81,7 +81,8 @@ class StartLine(Widget):
 
     def _failure(self) -> Content:
         tr = self.tr
-        reason = display_text.clean_lines(self.start.trouble, longest=300)[-MAX_REASON_LINES:]
+        reason = core_texts.translate(self.start.trouble, tr)
+        lines = display_text.clean_lines(reason, tr, longest=300)[-MAX_REASON_LINES:]
         if self._read_only:
             advice = tr("Fix this, then start the system again.")
         else:
@@ -89,10 +90,18 @@ class StartLine(Widget):
         return Content("\n").join(
             [
                 self._styled(f"▲ {tr('The system could not be started:')}", "start--bad"),
-                *(self._styled(line, "start--head") for line in reason),
+                *(self._styled(line, "start--head") for line in lines),
                 self._styled(advice, "start--waiting"),
             ]
         )
+
+    def _notes(self, units: Sequence[UnitStatus]) -> str:
+        """Return the notes of the units, each once, with the names of all that have it."""
+        texts = []
+        for note in dict.fromkeys(unit.note for unit in units if unit.note not in {"", unit.state}):
+            names = _names_of(unit for unit in units if unit.note == note)
+            texts.append(f"{names}: {display_text.clean(core_texts.translate(note, self.tr), 200)}")
+        return " · ".join(texts)
 
     def _styled(self, text: str, style: str) -> Content:
         return Content.styled(text, self.get_visual_style(style))
@@ -100,11 +109,3 @@ class StartLine(Widget):
 
 def _names_of(units: Iterable[UnitStatus]) -> str:
     return ", ".join(display_text.clean(unit.name, 20) for unit in units)
-
-
-def _notes(units: Sequence[UnitStatus]) -> str:
-    """Return the notes of the units, each once, with the names of all that have it."""
-    notes = dict.fromkeys(unit.note for unit in units if unit.note not in {"", unit.state})
-    return " · ".join(
-        f"{_names_of(unit for unit in units if unit.note == note)}: {display_text.clean(note, 200)}" for note in notes
-    )

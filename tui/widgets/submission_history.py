@@ -106,7 +106,7 @@ class SubmissionHistory(Panel):
             Cell(formatting.time_of_day(sent.at), "dim"),
             Cell(display_text.clean(sent.task.kind or "simulate", 40), "accent"),
             Cell(display_text.clean(text, 200), "dim"),
-            Cell(formatting.compact_duration(sent.submitted.seconds)),
+            Cell(self.tr.duration(sent.submitted.seconds)),
             state_cell(state, self.tr),
             Cell(outcome, "bad" if state is State.FAILED else ""),
             Cell(display_text.clean(sent.submitted.id, 64), "dim"),

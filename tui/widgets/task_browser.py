@@ -8,13 +8,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
-from core import formatting
 from core.errors import SearchError
 from core.model import State
 from core.repository import search
 from core.repository.archive import MAX_RESULTS
 from core.repository.search import NEWEST_FIRST, Search, SortColumn, SortOrder
-from tui import commands, display_text
+from tui import commands, core_texts, display_text
 from tui.messages import (
     CopyRequested,
     DetailRequested,
@@ -135,7 +134,7 @@ class TaskBrowser(Panel):
         try:
             query = self.search_query
         except SearchError as error:
-            self._show_note(str(error), bad=True)
+            self._show_note(core_texts.translate(str(error), self.tr), bad=True)
             return
         self._is_complete = False
         self._new_count = 0
@@ -195,15 +194,15 @@ class TaskBrowser(Panel):
         if not self._order.is_live:
             parts.append(tr("not live"))
         if self._new_count:
-            parts.append(tr("▲ {count} new", count=formatting.count(self._new_count)))
+            parts.append(tr("▲ {count} new", count=tr.amount(self._new_count)))
         if self.model.marks:
-            parts.append(tr("{count} marked", count=formatting.count(len(self.model.marks))))
+            parts.append(tr("{count} marked", count=tr.amount(len(self.model.marks))))
         self.set_title(self._title, subtitle=" · ".join(parts))
         self._update_note()
 
     def _update_note(self) -> None:
         if self._trouble:
-            self._show_note(display_text.clean(self._trouble), bad=True)
+            self._show_note(display_text.clean(core_texts.translate(self._trouble, self.tr)), bad=True)
         elif self._is_complete and not self.matching:
             self._show_note(
                 self.tr("No task matches. Press Escape to clear the filter.") if self._text else self._empty

@@ -69,21 +69,21 @@ def state_cell(state: State, tr: Translations) -> Cell:
 
 
 def _cell(row: TaskRow, column: str, tr: Translations) -> Cell:
-    return state_cell(row.state, tr) if column == SortColumn.STATE else _CELLS[column](row)
+    return state_cell(row.state, tr) if column == SortColumn.STATE else _CELLS[column](row, tr)
 
 
-_CELLS: Mapping[str, Callable[[TaskRow], Cell]] = {
-    SortColumn.ENDED: lambda row: Cell(formatting.time_of_day(row.stored), "dim"),
-    SortColumn.ID: lambda row: Cell(display_text.clean(row.id, 64)),
-    SortColumn.KIND: lambda row: Cell(display_text.clean(row.kind, 64), "accent"),
-    SortColumn.PAYLOAD: lambda row: Cell(display_text.clean(row.payload, 200), "dim"),
-    SortColumn.OUTCOME: lambda row: Cell(
+_CELLS: Mapping[str, Callable[[TaskRow, Translations], Cell]] = {
+    SortColumn.ENDED: lambda row, _: Cell(formatting.time_of_day(row.stored), "dim"),
+    SortColumn.ID: lambda row, _: Cell(display_text.clean(row.id, 64)),
+    SortColumn.KIND: lambda row, _: Cell(display_text.clean(row.kind, 64), "accent"),
+    SortColumn.PAYLOAD: lambda row, _: Cell(display_text.clean(row.payload, 200), "dim"),
+    SortColumn.OUTCOME: lambda row, _: Cell(
         display_text.clean(row.outcome, 200), "bad" if row.state is State.FAILED else ""
     ),
-    SortColumn.WORKER: lambda row: Cell(display_text.clean(row.worker, 64)),
-    SortColumn.ATTEMPTS: lambda row: Cell(str(row.attempts), "warn" if row.attempts > 1 else "dim"),
-    SortColumn.WAITED: lambda row: Cell(formatting.compact_duration(row.waited), "dim"),
-    SortColumn.TOOK: lambda row: Cell(formatting.compact_duration(row.took)),
+    SortColumn.WORKER: lambda row, _: Cell(display_text.clean(row.worker, 64)),
+    SortColumn.ATTEMPTS: lambda row, _: Cell(str(row.attempts), "warn" if row.attempts > 1 else "dim"),
+    SortColumn.WAITED: lambda row, tr: Cell(tr.duration(row.waited), "dim"),
+    SortColumn.TOOK: lambda row, tr: Cell(tr.duration(row.took)),
 }
 
 

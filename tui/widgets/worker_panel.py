@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from core import formatting
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence, ProcessView
-from tui import commands, display_text
+from tui import commands, core_texts, display_text
 from tui.messages import WorkerSelected
 from tui.translations import Translations
 from tui.view import Health, View, WorkerRow
@@ -109,15 +109,15 @@ class WorkerPanel(Panel):
         return [
             self._name_cell(process),
             self._state_cell(row, now),
-            Cell(formatting.rate(process.rate), "" if process.rate else "dim"),
+            Cell(self.tr.rate(process.rate), "" if process.rate else "dim"),
             Cell(display_text.sparkline(row.history[-SPARKLINE_SECONDS:], SPARKLINE_WIDTH), "accent"),
-            Cell(formatting.short(counters.done)),
-            Cell(formatting.short(failed), "bad" if failed else "dim"),
+            Cell(self.tr.short(counters.done)),
+            Cell(self.tr.short(failed), "bad" if failed else "dim"),
             Cell(f"{len(process.in_hand)}/{process.threads}", "" if process.in_hand else "dim"),
-            Cell(_waited(delays)),
-            Cell(_took(delays)),
+            Cell(_waited(delays, self.tr)),
+            Cell(_took(delays, self.tr)),
             Cell(formatting.processor_share(unit.cpu if unit else None), "dim"),
-            Cell(formatting.memory(unit.memory if unit else None), "dim"),
+            Cell(self.tr.number(formatting.memory(unit.memory if unit else None)), "dim"),
             Cell(display_text.clean(process.host, 40), "dim"),
         ]
 
@@ -130,9 +130,10 @@ class WorkerPanel(Panel):
         sign, style = _SIGNS[process.presence]
         text = self.tr(process.presence.value)
         if process.presence is Presence.LOST:
-            text = self.tr("lost {span}", span=formatting.compact_duration(now - process.seen_at))
+            text = self.tr("lost {span}", span=self.tr.duration(now - process.seen_at))
         elif process.presence is Presence.TROUBLED:
-            text = display_text.clean("; ".join(process.troubles), 40)
+            text = "; ".join(core_texts.describe(trouble, self.tr) for trouble in process.troubles)
+            text = display_text.clean(text, 40)
         return Cell(f"{sign} {text}", style)
 
     def _total_cells(self, view: View) -> Cells:
@@ -146,16 +147,16 @@ class WorkerPanel(Panel):
         return [
             Cell(self.tr("all"), "dim"),
             Cell(""),
-            Cell(formatting.rate(sum(process.rate for process in processes)), "accent"),
+            Cell(self.tr.rate(sum(process.rate for process in processes)), "accent"),
             Cell(display_text.sparkline(tuple(sums), SPARKLINE_WIDTH), "accent"),
             # Of all tasks, not only of those that these processes have run since they were started.
-            Cell(formatting.short(view.ledger.done), "dim"),
-            Cell(formatting.short(view.ledger.failed), "dim"),
+            Cell(self.tr.short(view.ledger.done), "dim"),
+            Cell(self.tr.short(view.ledger.failed), "dim"),
             Cell(f"{sum(len(p.in_hand) for p in processes)}/{sum(p.threads for p in processes)}", "dim"),
-            Cell(_waited(delays), "dim"),
-            Cell(_took(delays), "dim"),
+            Cell(_waited(delays, self.tr), "dim"),
+            Cell(_took(delays, self.tr), "dim"),
             Cell(formatting.processor_share(sum(cpu)) if cpu else "", "dim"),
-            Cell(formatting.memory(sum(memory)) if memory else "", "dim"),
+            Cell(self.tr.number(formatting.memory(sum(memory))) if memory else "", "dim"),
             Cell(""),
         ]
 
@@ -185,13 +186,13 @@ class WorkerPanel(Panel):
         self.show(self._view)
 
 
-def _waited(delays: Delays | None) -> str:
-    return _pair(delays.waited_p50, delays.waited_p95) if delays else ""
+def _waited(delays: Delays | None, tr: Translations) -> str:
+    return _pair(delays.waited_p50, delays.waited_p95, tr) if delays else ""
 
 
-def _took(delays: Delays | None) -> str:
-    return _pair(delays.took_p50, delays.took_p95) if delays else ""
+def _took(delays: Delays | None, tr: Translations) -> str:
+    return _pair(delays.took_p50, delays.took_p95, tr) if delays else ""
 
 
-def _pair(p50: float, p95: float) -> str:
-    return f"{formatting.compact_duration(p50)} / {formatting.compact_duration(p95)}"
+def _pair(p50: float, p95: float, tr: Translations) -> str:
+    return f"{tr.duration(p50)} / {tr.duration(p95)}"

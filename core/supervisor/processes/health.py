@@ -11,7 +11,7 @@ from core.addresses import Address
 from core.broker.base import Broker
 from core.errors import BrokerError, JournalError
 from core.heartbeat import Liveness
-from core.model import ProcessRecord
+from core.model import Part, ProcessRecord, Trouble
 from core.repository.base import OpenRepository, Repository
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
@@ -59,6 +59,7 @@ class HealthMonitor:
 
     Args:
         open_repository: opens the journal read-only.
+        check_journal: raises `JournalError` when the journal takes no changes. Called when a process is silent.
         broker: the broker of the private node, if there is one.
         token: the token that servers require.
         on_report: called in the monitor's thread after each check of a process.
@@ -70,6 +71,7 @@ class HealthMonitor:
     def __init__(
         self,
         open_repository: OpenRepository,
+        check_journal: Callable[[], None],
         broker: Broker | None,
         token: str | None,
         on_report: Callable[[HealthReport], None],
@@ -77,6 +79,7 @@ class HealthMonitor:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._open = open_repository
+        self._check_journal = check_journal
         self._broker = broker
         self._token = token if tls is None else None
         self._tls = tls
@@ -135,12 +138,23 @@ class HealthMonitor:
             if target.kind in _PROBED:
                 condition = self._probe_when_due(target, now)
             elif trouble:
-                condition = Condition(False, f"journal: {trouble}")
+                condition = _without_journal(trouble)
             else:
-                condition = self._greet_at_first(target, judge(target, records, self._liveness, now))
+                condition = self._judge(target, records, now)
             self._on_report(HealthReport(target, condition, self._usage.get(target.identity)))
         living = {target.identity for target in targets}
         self._probed = {identity: probed for identity, probed in self._probed.items() if identity in living}
+
+    def _judge(self, target: ProbeTarget, records: Sequence[ProcessRecord], now: float) -> Condition:
+        """Judge a process by its record. One that can't write its heartbeat because of the journal is not silent."""
+        condition = judge(target, records, self._liveness, now)
+        if not condition.silent:
+            return self._greet_at_first(target, condition)
+        try:
+            self._check_journal()
+        except JournalError as error:
+            return _without_journal(str(error))
+        return condition
 
     def _greet_at_first(self, target: ProbeTarget, condition: Condition) -> Condition:
         """Return the condition. A server whose record shows it ready for the first time must also answer."""
@@ -188,6 +202,11 @@ class HealthMonitor:
         if self._repository is not None:
             self._repository.close()
             self._repository = None
+
+
+def _without_journal(reason: str) -> Condition:
+    trouble = Trouble(Part.JOURNAL, reason)
+    return Condition(False, str(trouble), troubles=(trouble,))
 
 
 def _canary(broker: Broker) -> Condition:

@@ -13,7 +13,7 @@ import msgspec
 from core.addresses import Address
 from core.errors import ProtocolError, reason_of
 from core.heartbeat import Liveness
-from core.model import ProcessPhase, ProcessRecord
+from core.model import ProcessPhase, ProcessRecord, Trouble
 from core.protocol import ClientConnection, Reply
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
@@ -59,6 +59,8 @@ class Condition(msgspec.Struct, frozen=True):
     """What is wrong or not ready yet; empty when all is well."""
     silent: bool = False
     """Whether the process has shown no sign of life for a while."""
+    troubles: tuple[Trouble, ...] = ()
+    """What the process can't use; the note describes it too."""
 
 
 def judge(target: ProbeTarget, records: Sequence[ProcessRecord], liveness: Liveness, now: float) -> Condition:
@@ -76,7 +78,8 @@ def judge(target: ProbeTarget, records: Sequence[ProcessRecord], liveness: Liven
     if not liveness.is_alive(record, now):
         return Condition(False, "silent: it writes no heartbeat", silent=True)
     ready = record.phase is ProcessPhase.READY
-    return Condition(ready, "; ".join(record.troubles) if ready else record.status)
+    note = "; ".join(map(str, record.troubles)) if ready else record.status
+    return Condition(ready, note, troubles=record.troubles)
 
 
 def was_ready(target: ProbeTarget, records: Sequence[ProcessRecord]) -> bool:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from core.callbacks import ignore
 from core.errors import SupervisorError
+from core.model import Trouble
 from core.supervisor.home import Home
 from core.supervisor.plan import ProcessKind, ProcessSpec
 from core.supervisor.processes import process_identity, restart_policy
@@ -73,6 +74,7 @@ class Unit:
         self._process: RunningProcess | None = None
         self._restarts = 0
         self._note = ""
+        self._troubles: tuple[Trouble, ...] = ()
         self._start_failure = ""
         self._exits: deque[UnexpectedExit] = deque(maxlen=MAX_EXITS)
         self._ready_since: float | None = None
@@ -202,6 +204,7 @@ class Unit:
             self.state = UnitState.TROUBLED
         if condition.note or self.state is UnitState.READY:
             self._note = condition.note
+        self._troubles = condition.troubles
 
     # What other modules read.
 
@@ -246,6 +249,7 @@ class Unit:
             started_at=self._process.spawned_at if self._process else None,
             restarts=self._restarts,
             note=self._note,
+            troubles=self._troubles,
             kill_in=self._stop_deadline.remaining(self._stop_began, now) if self._stop_deadline else None,
             cpu=self._usage.cpu if self._usage else None,
             memory=self._usage.memory if self._usage else None,
@@ -263,6 +267,7 @@ class Unit:
         self._start_completed = False
         self._stop_deadline = None
         self._killed_by_operator = False
+        self._troubles = ()
         self._usage = None
 
     def _restart(self, now: float) -> None:
