@@ -137,7 +137,7 @@ def no_heartbeats(view: View) -> View:
     assert view.report is not None
     servers, workers = (
         tuple(
-            replace(row, process=replace(row.process, presence=Presence.LOST), part=view.report.processes[2])
+            replace(row, process=replace(row.process, presence=Presence.LOST), unit=view.report.processes[2])
             for row in rows
         )
         for rows in (view.servers, view.workers)
