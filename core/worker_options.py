@@ -1,6 +1,6 @@
 """The options of a worker that its supervisor has too, and passes on to the workers that it starts.
 
-Each program has them in its own table of the settings file.
+Each program has them in its own table of the settings file, except the time that a worker has to stop.
 """
 
 from core import config
@@ -31,6 +31,16 @@ def tasks(table: str) -> Option[tuple[str, ...]]:
         many=True,
         resolve=config.absolute_task_modules,
     )
+
+
+SHUTDOWN_TIMEOUT = Option(
+    "worker.shutdown-timeout",
+    config.seconds(0, 86_400),
+    30.0,
+    "how long to wait for running tasks when the worker stops",
+    ("--shutdown-timeout",),
+    "SECONDS",
+)
 
 
 def lab(table: str) -> Option[bool]:

@@ -14,7 +14,6 @@ from tui.system_control import Operation
 from tui.system_start import Start
 from tui.view import StartView
 
-STOP_TIMEOUT = 60.0
 """Seconds the system has to stop before the remaining processes are killed."""
 
 
@@ -148,7 +147,7 @@ class ProcessActions:
                 on_stopped()
 
         self._screen.show_notification(self._tr("Stopping the system …"))
-        self._jobs.start("down", lambda: control.down(STOP_TIMEOUT), on_done)
+        self._jobs.start("down", lambda: control.down(), on_done)
 
     def ask_to_leave(self) -> None:
         """Ask whether to stop the running system too, and leave the console unless the user stays."""

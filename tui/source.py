@@ -99,7 +99,7 @@ class SystemControl(Protocol):
     def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus | None:
         """Start the system in the background. Returns None when it ended before it was ready."""
 
-    def down(self, timeout: float) -> StopResult:
+    def down(self) -> StopResult:
         """Stop the system."""
 
     def operate(self, operation: Operation, names: Sequence[str]) -> SystemStatus:

@@ -26,6 +26,7 @@ from core.repository.journal import Journal
 from core.repository.search import Search, SortOrder
 from core.supervisor import commands
 from core.supervisor.home import Home
+from core.supervisor.options import STOP_TIMEOUT
 from core.supervisor.status import StopResult, SystemStatus
 from tui import exporting, system_start
 from tui.exporting import Exported
@@ -232,13 +233,14 @@ class LocalSystemControl:
         """
         return system_start.start(self._settings, self._environment, on_progress)
 
-    def down(self, timeout: float) -> StopResult:
-        """Stop the system.
+    def down(self) -> StopResult:
+        """Stop the system, in the time that the settings give, or else those that it was started with.
 
         Raises:
             SupervisorError: a process can't be ended.
         """
-        return commands.down(self._home, timeout)
+        given = self._settings.given(STOP_TIMEOUT)
+        return commands.down(self._home, self._settings[STOP_TIMEOUT] if given else None)
 
     def operate(self, operation: Operation, names: Sequence[str]) -> SystemStatus:
         """Start, stop, restart or kill processes.

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from core import config, logs
 from core.addresses import LOOPBACK, SERVERS, Address
-from core.config import Settings
+from core.config import Settings, Source
 from core.errors import AlreadyRunning, SupervisorError
 from core.launch import parse, report_errors
 from core.repository.journal import Journal
@@ -28,6 +28,7 @@ from core.supervisor.logs import logs_command
 from core.supervisor.logs.log_reading import Level, LogFilter
 from core.supervisor.nginx import configuration
 from core.supervisor.processes import orphans
+from core.supervisor.processes.stopping import StopTimeout
 from core.supervisor.status import SystemStatus
 from core.supervisor.waiting import wait_for
 
@@ -114,7 +115,7 @@ def _follow(settings: Settings, report: SystemStatus, given: argparse.Namespace)
 
 def _down(settings: Settings, given: argparse.Namespace) -> int:
     home = Home(settings[config.DIRECTORY])
-    timeout = settings[options.STOP_TIMEOUT]
+    timeout = settings[options.STOP_TIMEOUT] if settings.given(options.STOP_TIMEOUT) else None
     result = _with_progress(home, lambda: commands.down(home, timeout), ())
     output.write_stopped(result, as_json=given.json)
     return 0
@@ -122,13 +123,20 @@ def _down(settings: Settings, given: argparse.Namespace) -> int:
 
 def _operate(settings: Settings, given: argparse.Namespace) -> int:
     home = Home(settings[config.DIRECTORY])
-    is_given = getattr(given, options.STOP_TIMEOUT.destination, None) is not None
-    timeout = settings[options.STOP_TIMEOUT] if is_given else None
+    timeout = _stop_timeout(settings)
     report = _with_progress(
         home, lambda: commands.operate(home, given.command, given.names, stop_timeout=timeout), given.names
     )
     output.write_status(report, as_json=given.json)
     return 0
+
+
+def _stop_timeout(settings: Settings) -> StopTimeout | None:
+    """Return the time that processes have to end, or None when it is left to the supervisor."""
+    if not settings.given(options.STOP_TIMEOUT):
+        return None
+    for_all = settings.origins[options.STOP_TIMEOUT.key].source is Source.FLAG
+    return StopTimeout(settings[options.STOP_TIMEOUT], for_all=for_all)
 
 
 def _scale(settings: Settings, given: argparse.Namespace) -> int:

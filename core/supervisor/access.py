@@ -17,8 +17,9 @@ def shared_settings(settings: Settings) -> dict[str, str]:
     """Return the settings that the other programs share, as texts by key."""
     told = {option.key: settings.origins[option.key].text for option in _SHARED}
     stop_timeout = settings.origins[options.STOP_TIMEOUT.key]
-    if stop_timeout.source not in {Source.FILE, Source.DEFAULT}:
-        # What the file says may change until the stop.
+    own_file = settings.file == str(settings[config.DIRECTORY] / config.FILE_NAME)
+    if stop_timeout.source is not Source.DEFAULT and not (stop_timeout.source is Source.FILE and own_file):
+        # What the directory's own file says may change until the stop.
         told[options.STOP_TIMEOUT.key] = stop_timeout.text
     return told
 

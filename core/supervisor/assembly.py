@@ -87,7 +87,7 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     on_stopped = partial(_mark_left, journal)
     system = SystemSpec(
         units=units,
-        operations=_make_operations(settings, units, planner, balancer, prepare_broker, on_stopped),
+        operations=_make_operations(settings, choice, units, planner, balancer, prepare_broker, on_stopped),
         desired_state=desired,
         adopting=bool(records),
         broker=broker.description,
@@ -238,6 +238,7 @@ def _make_units(
 
 def _make_operations(
     settings: Settings,
+    choice: PortChoice,
     units: Units,
     planner: Planner,
     balancer: Balancer | None,
@@ -247,7 +248,7 @@ def _make_operations(
     first = settings[options.SERVER_PORT]
 
     def choose_address(name: str, taken: Sequence[Address]) -> Address:
-        return ports.choose_address(name, first, taken)
+        return ports.choose_address(name, first, taken, choice.fixed)
 
     return Operations(
         units,

@@ -12,7 +12,7 @@ import msgspec
 
 from core.errors import AlreadyRunning, ConfigurationError, SupervisorError
 from core.repository.journal import Journal
-from core.supervisor import state
+from core.supervisor import options, state
 from core.supervisor.control import (
     DownRequest,
     KillRequest,
@@ -27,7 +27,8 @@ from core.supervisor.control import (
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held
 from core.supervisor.processes import orphans, process_identity
-from core.supervisor.state import SupervisorState
+from core.supervisor.processes.stopping import StopTimeout
+from core.supervisor.state import DesiredState, SupervisorState
 from core.supervisor.status import StopResult, SystemStatus
 
 CONTACT_TIMEOUT = 5.0
@@ -71,18 +72,20 @@ def ask_status(supervisor: SupervisorState) -> SystemStatus | None:
         return None
 
 
-def down(home: Home, timeout: float) -> StopResult:
+def down(home: Home, timeout: float | None = None) -> StopResult:
     """End the system, even if its supervisor was killed or hangs, and make sure that nothing is left.
 
     Args:
         home: the paths of the data directory.
-        timeout: seconds until what still runs is killed.
+        timeout: seconds until what still runs is killed; those that the system was started with when None.
 
     Raises:
         SupervisorError: a process can't be ended.
     """
     if not home.path.is_dir():
         return StopResult()
+    if timeout is None:
+        timeout = _stop_timeout(home)
     supervisor = state.load(home.state, SupervisorState)
     stopped = _end_supervisor(home, timeout) if is_held(home.lock) else StopResult()
     with _lock_when_free(home, EXIT_TIMEOUT):
@@ -92,6 +95,16 @@ def down(home: Home, timeout: float) -> StopResult:
     while supervisor is not None and process_identity.is_alive(supervisor.identity) and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL)
     return StopResult(stopped=stopped.stopped + swept.stopped, killed=stopped.killed + swept.killed)
+
+
+def _stop_timeout(home: Home) -> float:
+    """Return the stop timeout that the system was started with, or the default."""
+    started = state.load(home.desired_state, DesiredState)
+    text = started.current.get(options.STOP_TIMEOUT.key) if started is not None else None
+    try:
+        return options.STOP_TIMEOUT.default if text is None else options.STOP_TIMEOUT.read(text)
+    except ValueError:  # written by another version
+        return options.STOP_TIMEOUT.default
 
 
 def sweep(home: Home, timeout: float) -> StopResult:
@@ -115,7 +128,7 @@ def operate(
     operation: Operation,
     names: Sequence[str],
     *,
-    stop_timeout: float | None = None,
+    stop_timeout: StopTimeout | None = None,
     reply_timeout: float = OPERATION_TIMEOUT,
 ) -> SystemStatus:
     """Start, stop, restart or kill processes. Returns the status of the system afterwards.
@@ -124,7 +137,7 @@ def operate(
         home: the paths of the data directory.
         operation: what to do.
         names: names of processes; `servers`, `workers`, `declared` and `all` stand for several.
-        stop_timeout: seconds until a process that must end is killed; the supervisor's setting when None.
+        stop_timeout: the time until a process that must end is killed; that of the supervisor's settings when None.
         reply_timeout: seconds to wait for the end of the operation.
 
     Raises:
@@ -178,14 +191,16 @@ def force_stop(home: Home, names: Sequence[str] = ()) -> None:
     if supervisor is None:
         return
     request = (
-        StopRequest(names=tuple(names), stop_timeout=0.0, reply_timeout=0.0) if names else DownRequest(stop_timeout=0.0)
+        StopRequest(names=tuple(names), stop_timeout=StopTimeout(0.0), reply_timeout=0.0)
+        if names
+        else DownRequest(stop_timeout=0.0)
     )
     with contextlib.suppress(SupervisorError):
         send_request(supervisor, request, STATUS_TIMEOUT)
 
 
 def _operation_request(
-    operation: Operation, names: tuple[str, ...], stop_timeout: float | None, reply_timeout: float
+    operation: Operation, names: tuple[str, ...], stop_timeout: StopTimeout | None, reply_timeout: float
 ) -> OperationRequest:
     match operation:
         case "start":

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from core.addresses import LOOPBACK, Address
 from core.closeable import Closeable
 from core.errors import CauceError, SupervisorError, reason_of
+from core.supervisor.processes.stopping import StopTimeout
 from core.supervisor.state import SupervisorState
 from core.threads import OnDeath, vital_thread
 
@@ -68,15 +69,15 @@ class StartRequest(_NamedOperation, frozen=True, kw_only=True, tag="start"):
 class StopRequest(_NamedOperation, frozen=True, kw_only=True, tag="stop"):
     """A request to stop processes."""
 
-    stop_timeout: float | None = msgspec.field(default=None, name="timeout")
-    """Seconds until each is killed; the supervisor's setting when None."""
+    stop_timeout: StopTimeout | None = msgspec.field(default=None, name="timeout")
+    """The time until each is killed; that of the supervisor's settings when None."""
 
 
 class RestartRequest(_NamedOperation, frozen=True, kw_only=True, tag="restart"):
     """A request to restart processes, one after the other."""
 
-    stop_timeout: float | None = msgspec.field(default=None, name="timeout")
-    """Seconds until each is killed; the supervisor's setting when None."""
+    stop_timeout: StopTimeout | None = msgspec.field(default=None, name="timeout")
+    """The time until each is killed; that of the supervisor's settings when None."""
 
 
 class KillRequest(_NamedOperation, frozen=True, kw_only=True, tag="kill"):

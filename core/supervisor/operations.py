@@ -14,6 +14,7 @@ from core.callbacks import ignore
 from core.errors import CauceError, SupervisorError
 from core.supervisor.nginx.balancer import Balancer
 from core.supervisor.plan import START_STAGES, STOP_ORDER, Planner, ProcessKind, number_of
+from core.supervisor.processes.stopping import StopTimeout
 from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units, addresses
 from core.supervisor.status import UnitState
@@ -103,11 +104,11 @@ class Operations:
             if ProcessKind.SERVER in stage:
                 self._update_nginx()
 
-    def stop(self, names: Sequence[str], timeout: float | None = None) -> Steps:
-        """Stop the named units. What still runs after `timeout` seconds is killed."""
+    def stop(self, names: Sequence[str], timeout: StopTimeout | None = None) -> Steps:
+        """Stop the named units. What still runs when its time is over is killed."""
         yield from self._stop(self._units.find(names), timeout)
 
-    def restart(self, names: Sequence[str], timeout: float | None = None) -> Steps:
+    def restart(self, names: Sequence[str], timeout: StopTimeout | None = None) -> Steps:
         """Stop and start the named units one after the other, so that the others go on working."""
         for unit in self._units.find(names):
             self._restarting.add(unit)
@@ -187,7 +188,7 @@ class Operations:
         unit.start()
         return True
 
-    def _stop(self, units: Sequence[Unit], timeout: float | None = None) -> Steps:
+    def _stop(self, units: Sequence[Unit], timeout: StopTimeout | None = None) -> Steps:
         """Stop units stage after stage, once NGINX uses only the other servers."""
         for unit in units:
             unit.wanted = False
@@ -236,10 +237,11 @@ class Operations:
     def _surplus(self, kind: ProcessKind, count: int | None) -> list[Unit]:
         return [] if count is None else [unit for unit in self._units.of(kind) if number_of(unit.name) > count]
 
-    def _stop_timeout_of(self, unit: Unit, timeout: float | None) -> float:
-        if timeout is not None:
-            return timeout
-        return self._stop_timeout if unit.spec.stop_timeout is None else unit.spec.stop_timeout
+    def _stop_timeout_of(self, unit: Unit, timeout: StopTimeout | None) -> float:
+        own = unit.spec.stop_timeout
+        if timeout is not None and (timeout.for_all or own is None):
+            return timeout.seconds
+        return self._stop_timeout if own is None else own
 
     def _start_timeout_of(self, unit: Unit) -> float:
         if unit.spec.kind is ProcessKind.RABBITMQ:

@@ -1,5 +1,7 @@
 """The settings of the supervisor and of the processes that it starts."""
 
+from dataclasses import replace
+
 from core import config, exposure, worker_options
 from core.addresses import BALANCER, SERVERS
 from core.config import Option
@@ -33,6 +35,7 @@ SERVER_PORT = Option(
 )
 TASKS = worker_options.tasks("supervisor")
 LAB = worker_options.lab("supervisor")
+WORKER_SHUTDOWN_TIMEOUT = replace(worker_options.SHUTDOWN_TIMEOUT, flags=())
 START_TIMEOUT = Option(
     "supervisor.start-timeout",
     config.seconds(1, 3600),
@@ -45,7 +48,7 @@ STOP_TIMEOUT = Option(
     "supervisor.stop-timeout",
     config.seconds(0, 86_400),
     60.0,
-    "time after which a stop kills what still runs",
+    "time after which a stop kills what still runs; workers finish their tasks until shortly before",
     ("--stop-timeout",),
     "SECONDS",
 )
@@ -83,5 +86,5 @@ OPTIONS = (
     WHEN_KILLED,
     config.TOKEN,
     config.TOKEN_FILE,
-    *config.borrow(exposure.OPTIONS),
+    *config.borrow((*exposure.OPTIONS, WORKER_SHUTDOWN_TIMEOUT)),
 )

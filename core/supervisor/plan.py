@@ -24,6 +24,10 @@ LOCAL = "local"
 """The setting for a private RabbitMQ node as broker."""
 
 
+MAX_STOP_MARGIN = 5.0
+"""Seconds between the time at which a worker gives up its tasks and the time at which it is killed, at most."""
+
+
 class ProcessKind(enum.StrEnum):
     """The kind of a supervised process."""
 
@@ -209,4 +213,11 @@ def _worker_flags(settings: Settings) -> list[str]:
         flags += ["--tasks", module]
     if settings[options.LAB]:
         flags += ["--lab"]
+    if settings.given(options.STOP_TIMEOUT) and not settings.given(options.WORKER_SHUTDOWN_TIMEOUT):
+        flags += ["--shutdown-timeout", f"{_shutdown_timeout(settings[options.STOP_TIMEOUT]):g}"]
     return flags
+
+
+def _shutdown_timeout(stop_timeout: float) -> float:
+    """Return the time that a worker has for its tasks, so that it can still give back the rest before it is killed."""
+    return stop_timeout - min(MAX_STOP_MARGIN, stop_timeout / 5)

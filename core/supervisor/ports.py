@@ -35,12 +35,18 @@ class AddressLayout(msgspec.Struct, frozen=True):
         return self.listen or (self.servers[0] if self.servers else None)
 
 
+def _other(name: str, flag: str) -> str:
+    return f"choose another address for {name} with {flag}"
+
+
 class PortChoice(msgspec.Struct, frozen=True):
     """The chosen addresses."""
 
     layout: AddressLayout
     remarks: tuple[str, ...]
     """Deviations from the settings, with their reasons, for users."""
+    fixed: Mapping[str, Address] = {}
+    """The addresses that the user gave, by the names of the processes: they listen there and nowhere else."""
 
 
 class PortAllocator:
@@ -63,29 +69,34 @@ class PortAllocator:
         self._allocated = {address.port for address in taken}
         self.remarks: list[str] = []
 
-    def allocate(self, name: str, wanted: Address, *, required: bool = False) -> Address:
+    def allocate(self, name: str, wanted: Address, flag: str = "") -> Address:
         """Allocate an address for a process: the wanted one, or the next free port on the same host.
 
+        Args:
+            name: the name of the process.
+            wanted: the address to begin with.
+            flag: the flag that gave this very address; empty when another one will do.
+
         Raises:
-            SupervisorError: the wanted address is taken and `required`, or no port is free.
+            SupervisorError: the wanted address is taken and no other will do, or no port is free.
         """
         if wanted.port == 0:
             return self._take(Address(wanted.host, self._find_free_port(wanted.host)))
         reason = ""
         for port in range(wanted.port, min(wanted.port + MAX_ATTEMPTS, 65_536)):
-            if port in self._allocated:
-                continue
             address = Address(wanted.host, port)
+            if port in self._allocated:
+                if flag:
+                    raise SupervisorError(f"{address} is for another process of this system; {_other(name, flag)}")
+                continue
             holder = self._find_holder(address)
             if not holder:
                 if reason:
                     self.remarks.append(f"{reason}: {name} listens on {address}")
                 return self._take(address)
             reason = reason or f"{address} is held by {holder}"
-            if required:
-                raise SupervisorError(
-                    f"{reason}; stop that process, or choose another address for {name} with --listen"
-                )
+            if flag:
+                raise SupervisorError(f"{reason}; stop that process, or {_other(name, flag)}")
         raise SupervisorError(f"{reason or wanted}, and no port after it is free; choose others with --server-port")
 
     def _take(self, address: Address) -> Address:
@@ -113,37 +124,48 @@ def choose(
     """
     kept = kept or {}
     allocator = PortAllocator(find_holder or holder_of, find_free_port or free_port, kept.values())
-    listen = settings[options.LISTEN]
-    listen_given = settings.given(options.LISTEN)
+    fixed: dict[str, Address] = {}
 
-    def choose_one(name: str, wanted: Address, *, required: bool = False) -> Address:
+    def choose_one(name: str, wanted: Address, flag: str) -> Address:
+        if flag and wanted.port:
+            fixed[name] = wanted
         current = kept.get(name)
-        if current is not None and (not required or wanted.port == 0 or current == wanted):
+        if current is not None and (name not in fixed or current == wanted):
             return current
-        return allocator.allocate(_TITLES.get(name, name), wanted, required=required)
+        return allocator.allocate(_TITLES.get(name, name), wanted, flag)
 
-    balancer = choose_one("nginx", listen, required=listen_given) if settings[options.NGINX] else None
-    servers = [
-        choose_one("s1", listen, required=True)
-        if number == 1 and listen_given and balancer is None
-        else choose_one(f"s{number}", Address(LOOPBACK, settings[options.SERVER_PORT]))
-        for number in range(1, settings[options.SERVER_COUNT] + 1)
-    ]
-    return PortChoice(AddressLayout(balancer, tuple(servers)), tuple(allocator.remarks))
+    listen = settings[options.LISTEN]
+    listen_flag = options.LISTEN.flags[0] if settings.given(options.LISTEN) else ""
+    port_flag = options.SERVER_PORT.flags[0] if settings.given(options.SERVER_PORT) else ""
+    balancer = choose_one("nginx", listen, listen_flag) if settings[options.NGINX] else None
+    servers: list[Address] = []
+    for number in range(1, settings[options.SERVER_COUNT] + 1):
+        if number == 1 and listen_flag and balancer is None:
+            servers.append(choose_one("s1", listen, listen_flag))
+            continue
+        servers.append(choose_one(f"s{number}", Address(LOOPBACK, settings[options.SERVER_PORT]), port_flag))
+        port_flag = ""  # the others take the ports after it
+    return PortChoice(AddressLayout(balancer, tuple(servers)), tuple(allocator.remarks), fixed)
 
 
-def choose_address(name: str, first: int, taken: Iterable[Address]) -> Address:
-    """Choose the address of one more server.
+def choose_address(name: str, first: int, taken: Iterable[Address], fixed: Mapping[str, Address]) -> Address:
+    """Choose the address of one more server, or of one whose address another program has taken.
 
     Args:
         name: the name of the server.
         first: the first port to try; 0 for any.
         taken: the addresses of the other processes.
+        fixed: the addresses that the user gave, by name.
 
     Raises:
-        SupervisorError: no port is free.
+        SupervisorError: no port is free, or the one that the user gave is not.
     """
-    return PortAllocator(holder_of, free_port, taken).allocate(name, Address(LOOPBACK, first))
+    wanted = fixed.get(name)
+    if wanted is None:
+        return PortAllocator(holder_of, free_port, taken).allocate(name, Address(LOOPBACK, first))
+    others = [address for address in taken if address != wanted]
+    flags = f"{options.LISTEN.flags[0]} or {options.SERVER_PORT.flags[0]}"
+    return PortAllocator(holder_of, free_port, others).allocate(name, wanted, flags)
 
 
 def holder_of(address: Address) -> str:

@@ -20,14 +20,7 @@ BURST = Option("worker.burst", config.switch, False, "stop when the queue is emp
 MAX_TASKS = Option(
     "worker.max-tasks", config.whole_number(0, 2**53), 0, "stop after this many tasks; 0: never", ("--max-tasks",), "N"
 )
-SHUTDOWN_TIMEOUT = Option(
-    "worker.shutdown-timeout",
-    config.seconds(0, 86_400),
-    30.0,
-    "how long to wait for running tasks when the worker stops",
-    ("--shutdown-timeout",),
-    "SECONDS",
-)
+SHUTDOWN_TIMEOUT = worker_options.SHUTDOWN_TIMEOUT
 RETRIES = Option(
     "worker.retries",
     config.whole_number(0, 100),

@@ -201,7 +201,7 @@ class FakeControl:
         self._record("up")
         return scene.report()
 
-    def down(self, timeout: float) -> StopResult:
+    def down(self) -> StopResult:
         """Stop the system."""
         self._record("down")
         return StopResult()

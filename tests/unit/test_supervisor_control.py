@@ -25,6 +25,7 @@ from core.supervisor.control import (
     send_request,
 )
 from core.supervisor.processes.process_identity import ProcessIdentity
+from core.supervisor.processes.stopping import StopTimeout
 from core.supervisor.state import SupervisorState
 from core.supervisor.status import StopResult
 
@@ -98,7 +99,10 @@ def test_an_invalid_sentis_refused(line: bytes) -> None:
         (SystemStatusRequest(), {}),
         (DownRequest(stop_timeout=3.5), {"timeout": 3.5}),
         (StartRequest(names=("w1",)), {"names": ["w1"], "patience": 600.0}),
-        (StopRequest(names=("w1",), stop_timeout=2.0), {"names": ["w1"], "timeout": 2.0, "patience": 600.0}),
+        (
+            StopRequest(names=("w1",), stop_timeout=StopTimeout(2.0)),
+            {"names": ["w1"], "timeout": {"seconds": 2.0, "for_all": True}, "patience": 600.0},
+        ),
         (RestartRequest(names=("w1",)), {"names": ["w1"], "timeout": None, "patience": 600.0}),
         (KillRequest(names=("w1",), reply_timeout=9.0), {"names": ["w1"], "patience": 9.0}),
         (ScaleRequest(workers=3), {"servers": None, "workers": 3, "patience": 600.0}),

@@ -23,6 +23,7 @@ from core.supervisor.plan import MARK, Planner, ProcessKind, ProcessSpec
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.readiness import Condition
 from core.supervisor.processes.restart_policy import MAX_DEATHS
+from core.supervisor.processes.stopping import StopTimeout
 from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units
 from core.supervisor.status import UnitState
@@ -86,6 +87,7 @@ class _System:
         self.prepare_broker: Callable[[], None] = lambda: None
         self.holder_of: ports.FindHolder = ports.holder_of
         self.unready: set[str] = set()
+        self.fixed: dict[str, Address] = {}
         self.operations = self.make_operations()
 
     def make_operations(self, balancer: Balancer | None = None) -> Operations:
@@ -93,7 +95,7 @@ class _System:
             self.units,
             self.planner,
             balancer,
-            choose_address=lambda name, taken: ports.choose_address(name, 0, taken),
+            choose_address=lambda name, taken: ports.choose_address(name, 0, taken, self.fixed),
             holder_of=lambda address: self.holder_of(address),
             prepare_broker=lambda: self.prepare_broker(),
             start_timeout=START_TIMEOUT,
@@ -401,7 +403,7 @@ def test_servers_end_before_workers(system: _System) -> None:
 def test_what_ignores_the_signal_is_killed_with_its_group_when_its_time_is_over(system: _System) -> None:
     brought_up(system, "w1", program=STUBBORN_WITH_A_CHILD)
     wait_until(lambda: system.output("w1").count("here") == 2, "the child's child")
-    steps = system.operations.stop(["w1"], 10.0)
+    steps = system.operations.stop(["w1"], StopTimeout(10.0))
     assert not system.step(steps)
     assert system.unit("w1").status(system.now).kill_in == pytest.approx(10.0)
     system.now += 4.0
@@ -419,7 +421,7 @@ def test_what_ignores_the_signal_is_killed_with_its_group_when_its_time_is_over(
 @posix
 def test_a_second_stop_with_timeout_zero_kills_at_once(system: _System) -> None:
     brought_up(system, "w1", program=STUBBORN)
-    first, second = system.operations.stop(["w1"], 100.0), system.operations.stop(["w1"], 0.0)
+    first, second = system.operations.stop(["w1"], StopTimeout(100.0)), system.operations.stop(["w1"], StopTimeout(0.0))
     assert not system.step(first)
     system.step(second)
     system.follow(first)
@@ -431,10 +433,12 @@ def test_a_unit_has_the_time_to_stop_that_it_was_given(system: _System) -> None:
     unit = system.add("w1", STUBBORN)
     unit.spec = replace(unit.spec, stop_timeout=3.0)
     system.follow(system.operations.bring_up())
-    steps = system.operations.stop(["w1"])
+    steps = system.operations.stop(["w1"], StopTimeout(50.0, for_all=False))
     assert not system.step(steps)
     assert unit.status(system.now).kill_in == pytest.approx(3.0)
-    system.now += 3.0
+    system.step(system.operations.stop(["w1"], StopTimeout(2.0)))
+    assert unit.status(system.now).kill_in == pytest.approx(2.0)
+    system.now += 2.0
     system.follow(steps)
 
 

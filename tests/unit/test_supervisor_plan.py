@@ -60,6 +60,35 @@ def test_taken_ports_are_skipped_and_their_holder_is_named(tmp_path: Path) -> No
     )
 
 
+def test_an_explicit_port_of_the_first_server_that_is_taken_is_an_error(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "--server-port", "7400")
+    with pytest.raises(SupervisorError, match=r"7400 is held by redis \(pid 7400\); .* for s1 with --server-port"):
+        choose(settings, holding(7400), no_port)
+    # It is for the first server only; the others take what is free after it.
+    assert choose(settings, holding(7401), no_port).layout.servers == (at(7400), at(7402))
+    listening = settings_of(tmp_path, "--listen", "127.0.0.1:7300", "--server-port", "7400", "--servers", "3")
+    assert choose(listening, holding(7401), no_port).layout.servers == (at(7300), at(7400), at(7402))
+    with pytest.raises(SupervisorError, match="for s2 with --server-port"):
+        choose(listening, holding(7400), no_port)
+
+
+def test_two_explicit_addresses_may_not_be_the_same(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "--nginx", "--listen", "127.0.0.1:7400", "--server-port", "7400")
+    with pytest.raises(SupervisorError, match=r"is for another process of this system; .* for s1 with --server-port"):
+        choose(settings, holding(), no_port)
+
+
+def test_a_server_that_comes_back_takes_the_address_that_the_user_gave_it(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "--listen", "127.0.0.1:7300", "--server-port", "0")
+    fixed = choose(settings, holding(), lambda _: 41001).fixed
+    assert fixed == {"s1": at(7300)}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held = at(listener.getsockname()[1])
+        with pytest.raises(SupervisorError, match=r"is held by .*with --listen or --server-port"):
+            choose_address("s1", 0, [held], {"s1": held})
+    assert choose_address("s1", 0, [], {"s1": held}) == held
+
+
 @pytest.mark.parametrize("flags", [(), ("--nginx",)])
 def test_an_explicit_address_that_is_taken_is_an_error(tmp_path: Path, flags: tuple[str, ...]) -> None:
     settings = settings_of(tmp_path, "--listen", "127.0.0.1:7300", *flags)
@@ -111,9 +140,9 @@ def test_an_adopted_process_gives_way_to_an_explicit_address(tmp_path: Path) -> 
 def test_one_more_server_takes_a_free_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
-        chosen = choose_address("s3", taken, [at(taken + 1)])
+        chosen = choose_address("s3", taken, [at(taken + 1)], {})
     assert chosen.port not in {taken, taken + 1}
-    assert choose_address("s3", 0, []).port > 0
+    assert choose_address("s3", 0, [], {}).port > 0
 
 
 def test_the_specifications_of_each_process(tmp_path: Path) -> None:
@@ -145,7 +174,7 @@ def test_a_different_command_or_environment_changes_the_fingerprint(tmp_path: Pa
         return [planner.server(1, at(7101)).fingerprint, planner.worker(1).fingerprint]
 
     plain = fingerprints()
-    assert fingerprints("--servers", "5", "--stop-timeout", "3") == plain
+    assert fingerprints("--servers", "5", "--start-timeout", "3") == plain
     more = fingerprints("-c", "9")
     assert more[0] == plain[0]
     assert more[1] != plain[1]
@@ -165,6 +194,23 @@ def test_options_not_given_are_left_to_the_workers_settings(tmp_path: Path) -> N
     assert spec.command == (PYTHON, "-P", "-m", "core.worker", "--name", "w2")
     names = {MARK, "CAUCE_DIRECTORY", "CAUCE_BROKER", "CAUCE_DATABASE", "PYTHONUNBUFFERED"}
     assert set(spec.environment) == names
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "expected"),
+    [
+        ((), {}, []),
+        (("--stop-timeout", "300"), {}, ["--shutdown-timeout", "295"]),
+        (("--stop-timeout", "2"), {}, ["--shutdown-timeout", "1.6"]),
+        (("--stop-timeout", "0"), {}, ["--shutdown-timeout", "0"]),
+        (("--stop-timeout", "300"), {"CAUCE_WORKER_SHUTDOWN_TIMEOUT": "9"}, []),
+    ],
+)
+def test_workers_have_nearly_the_whole_stop_timeout_for_their_tasks(
+    tmp_path: Path, flags: tuple[str, ...], environment: dict[str, str], expected: list[str]
+) -> None:
+    spec = Planner(settings_of(tmp_path, *flags, environment=environment), Home(tmp_path), PYTHON).worker(1)
+    assert list(spec.command)[6:] == expected
 
 
 def test_processes_get_the_broker_and_journal_even_by_default(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def check_ports(subject: Subject) -> Findings:
     try:
         choice = ports.choose(subject.settings, holder, kept=own)
     except SupervisorError as error:
-        remedy = f"{_end_remedy(str(error), subject.platform)}, or choose another address with --listen"
+        remedy = f"{_end_remedy(str(error), subject.platform)}, or choose another address"
         yield problem("ports", str(error), remedy)
         return
     except ConfigurationError as error:

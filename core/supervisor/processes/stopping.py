@@ -6,11 +6,21 @@ The caller provides the clock and the processes.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 MIN_STAGE_TIME = 2.0
 """Seconds that each stage has at least, even after a slow stage, unless the whole stop has less."""
 
 KILL_TIMEOUT = 5.0
 """Seconds to wait for a killed process. One that remains longer is held by the system and can't be ended."""
+
+
+class StopTimeout(msgspec.Struct, frozen=True):
+    """The time that an operator gives processes to end before they are killed."""
+
+    seconds: float
+    for_all: bool = True
+    """Whether it is also for processes that have a stop timeout of their own."""
 
 
 class Stoppable(Protocol):
