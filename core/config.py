@@ -221,7 +221,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: Iterable[Option[obje
                 dest=option.destination,
                 metavar=option.metavar,
                 action="append" if option.many else "store",
-                help=f"{text_of_help} (default: {_default_text(option) or 'none'})",
+                help=f"{text_of_help} (default: {default_text(option) or 'none'})",
             )
     group.add_argument(
         "--config", metavar="FILE", help=f"settings file to read instead of {FILE_NAME} in the directory"
@@ -345,7 +345,7 @@ def _given_origin(
 
 
 def _default(option: Option[object]) -> Origin:
-    return Origin(_default_text(option), "default", Source.DEFAULT)
+    return Origin(default_text(option), "default", Source.DEFAULT)
 
 
 def _resolved(option: Option[object], given: str, file: Path | None) -> str:
@@ -355,7 +355,8 @@ def _resolved(option: Option[object], given: str, file: Path | None) -> str:
     return option.resolve(given, _current_directory() / file.parent if file else _current_directory())
 
 
-def _default_text(option: Option[object]) -> str:
+def default_text(option: Option[object]) -> str:
+    """Return the text of an option's default."""
     default = option.default
     if default is None:
         return ""

@@ -63,6 +63,7 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
     """
     orphaned = adoption.find_orphaned(home)
     settings, desired = _desired_state(settings, home, orphaned)
+    desired = desired_state.with_token(desired, config.read_token(settings))
     choice = ports.choose(settings, kept=orphaned.addresses)
     for remark in choice.remarks:
         _log.warning("%s", remark)

@@ -3,8 +3,11 @@
 All functions are pure.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+
+import msgspec
 
 from core import config
 from core.config import Origin, Settings, Source
@@ -41,19 +44,29 @@ def resume(settings: Settings, former: DesiredState) -> tuple[Settings, DesiredS
     asked = given_settings(settings)
     changed = {key: text for key, text in asked.items() if former.asked.get(key) != text}
     current = {**former.current, **changed}
-    desired = DesiredState(asked={**former.asked, **asked}, current=current, stopped=former.stopped)
+    desired = msgspec.structs.replace(former, asked={**former.asked, **asked}, current=current)
     return with_texts(settings, current), desired
 
 
 def with_sizes(former: DesiredState, servers: int, workers: int) -> DesiredState:
     """Return the desired state with that many servers and workers."""
     sizes = {options.SERVER_COUNT.key: str(servers), options.WORKER_COUNT.key: str(workers)}
-    return DesiredState(asked=former.asked, current={**former.current, **sizes}, stopped=former.stopped)
+    return msgspec.structs.replace(former, current={**former.current, **sizes})
 
 
 def with_stopped(former: DesiredState, stopped: Iterable[str]) -> DesiredState:
     """Return the desired state with these units stopped by an operator."""
-    return DesiredState(asked=former.asked, current=former.current, stopped=tuple(stopped))
+    return msgspec.structs.replace(former, stopped=tuple(stopped))
+
+
+def with_token(former: DesiredState, token: str | None) -> DesiredState:
+    """Return the desired state with this token, of which only a digest is kept; None when clients need none."""
+    return msgspec.structs.replace(former, token_digest=token_digest(token))
+
+
+def token_digest(token: str | None) -> str:
+    """Return a digest of the token that clients must send; an empty string when they need none."""
+    return hashlib.blake2s(token.encode(), person=b"token").hexdigest() if token else ""
 
 
 def with_texts(settings: Settings, texts: Mapping[str, str]) -> Settings:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core import child_programs, config, encryption
-from core.broker.factory import open_broker
 from core.callbacks import ignore
 from core.config import Settings, Source
 from core.errors import AlreadyRunning, SupervisorError
 from core.repository.journal import Journal
-from core.supervisor import commands, options, plan, service_manager, state
+from core.supervisor import commands, differences, options, plan, service_manager, state
 from core.supervisor.arguments import MODULE
 from core.supervisor.assembly import assemble
 from core.supervisor.guard import guarding
@@ -24,13 +23,13 @@ from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held
 from core.supervisor.logs.log_files import last_lines, open_log
 from core.supervisor.logs.log_rotation import LogRotation
-from core.supervisor.plan import LOCAL, MARK, ProcessKind
+from core.supervisor.plan import LOCAL, MARK
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.health import HealthMonitor, HealthReport
 from core.supervisor.processes.process import HIDDEN_FLAGS
 from core.supervisor.program import Supervisor
 from core.supervisor.service_manager import ServiceNotifier
-from core.supervisor.state import SupervisorState
+from core.supervisor.state import DesiredState, SupervisorState
 from core.supervisor.status import Phase, SystemStatus
 from core.threads import OnDeath
 
@@ -153,11 +152,10 @@ def attach(settings: Settings) -> SystemStatus | None:
         if time.monotonic() > deadline:
             raise SupervisorError(f"the supervisor (pid {report.pid}) was not ready in time; look at `status`")
         time.sleep(POLL_INTERVAL)
-    differences = _differences(settings, report)
-    if differences:
-        raise AlreadyRunning(
-            f"{commands.describe_supervisor(home)}; it runs with other settings: {', '.join(differences)}"
-        )
+    started = state.load(home.desired_state, DesiredState) or DesiredState(asked={}, current={})
+    found = differences.describe(settings, report, started)
+    if found:
+        raise AlreadyRunning(f"{commands.describe_supervisor(home)}; {found}")
     return report
 
 
@@ -166,25 +164,6 @@ def wait_for_end(settings: Settings) -> None:
     home = Home(settings[config.DIRECTORY])
     while is_held(home.lock):
         time.sleep(END_POLL_INTERVAL)
-
-
-def _differences(settings: Settings, report: SystemStatus) -> list[str]:
-    """Describe, for users, where a running system differs from the settings given here."""
-    differences = []
-    sizes = {options.SERVER_COUNT: ProcessKind.SERVER, options.WORKER_COUNT: ProcessKind.WORKER}
-    for option, kind in sizes.items():
-        runs = sum(1 for unit in report.processes if unit.kind is kind)
-        if settings.given(option) and settings[option] != runs:
-            wanted = f"{kind}s={settings[option]}"
-            differences.append(f"{kind}s={runs} instead of {wanted} (`scale {wanted}` changes that)")
-    has_nginx = any(unit.kind is ProcessKind.NGINX for unit in report.processes)
-    if settings.given(options.NGINX) and settings[options.NGINX] != has_nginx:
-        differences.append("with NGINX" if has_nginx else "without NGINX")
-    if settings.given(config.BROKER):
-        broker = open_broker(settings[config.BROKER], Path(report.directory)).description
-        if broker != report.broker:
-            differences.append(f"broker {report.broker} instead of {broker}")
-    return differences
 
 
 def _lock(home: Home) -> Lock:

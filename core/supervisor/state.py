@@ -57,6 +57,8 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     """The same with the later changes by operators."""
     stopped: tuple[str, ...] = ()
     """The names of the units that an operator has stopped."""
+    token_digest: str | None = None
+    """A digest of the token that clients must send, empty when they need none; None when it is not known."""
 
 
 def save(path: Path, value: msgspec.Struct) -> None:

@@ -130,7 +130,7 @@ def test_an_up_with_other_settings_is_an_error_that_names_the_differences(system
     assert ended.code == 4
     assert f"pid {report.pid}" in ended.errors
     assert report.listen in ended.errors
-    assert "servers=1 instead of servers=2 (`scale servers=2` changes that)" in ended.errors
+    assert "--servers: 1 runs, 2 was asked for (`cauce scale servers=2` changes that)" in ended.errors
     assert settled(system.status())
 
 

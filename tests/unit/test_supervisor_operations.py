@@ -348,6 +348,19 @@ def test_a_server_whose_port_was_taken_meanwhile_moves(system: _System) -> None:
     socket.create_connection(second.pair, 10.0).close()
 
 
+def test_a_server_whose_own_address_was_taken_meanwhile_moves_nowhere(system: _System) -> None:
+    unit = system.add("s1", LISTENS)
+    address = unit.spec.address
+    assert address is not None
+    system.fixed = {"s1": address}
+    with (
+        socket.create_server(address.pair),
+        pytest.raises(SupervisorError, match=rf"{address} is held by .*with --listen or --server-port"),
+    ):
+        system.follow(system.operations.bring_up())
+    assert unit.spec.address == address
+
+
 def test_a_server_that_dies_for_another_reason_does_not_move(system: _System) -> None:
     unit = system.add("s1", PRINTS_AND_DIES)
     first = unit.spec.address
