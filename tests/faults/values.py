@@ -35,6 +35,8 @@ class Invariant(enum.StrEnum):
     """Each request is answered, or its connection closed, in time."""
     HARMLESS = "I9"
     """Untrusted input is not interpreted, and no program dies of it."""
+    SHOWN = "I10"
+    """What the console shows is what is."""
 
 
 class Finding(msgspec.Struct, frozen=True):

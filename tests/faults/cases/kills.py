@@ -6,6 +6,7 @@ from core.addresses import Address
 from core.supervisor.processes import process_identity
 from core.supervisor.status import SystemStatus
 from tests.faults.case import Case
+from tests.faults.console_check import ConsoleCheck
 from tests.faults.context import CaseContext
 from tests.faults.driver import Driver, Pace
 from tests.faults.judge import Allowance
@@ -37,16 +38,20 @@ def storm(context: CaseContext, flags: Flags) -> Outcome:
     with Supervised(context.system) as system:
         report = system.up(2, 3, *flags)
         driver = context.driver(Address.parse(report.listen), pace=Pace(rate=RATE), seconds=WORK)
-        driver.start()
-        try:
-            _kill_each(context, system, report, flags, kills, driver)
-            wait_until(lambda: driver.accepted >= tasks or driver.over, "enough tasks", tasks / RATE + RECOVERY_TIMEOUT)
-        finally:
-            driver.end()
-        context.drain()
+        check = ConsoleCheck(context.system)
+        with check.watching():
+            driver.start()
+            try:
+                _kill_each(context, system, report, flags, kills, driver)
+                enough = tasks / RATE + RECOVERY_TIMEOUT
+                wait_until(lambda: driver.accepted >= tasks or driver.over, "enough tasks", enough)
+            finally:
+                driver.end()
+            context.drain()
         system.down()
         system.assert_nothing_left(report)
-    return context.judge(driver, Allowance(run_twice=RUN_TWICE), faults=kills)
+        check.open_anew(after_down=True)
+    return check.added_to(context.judge(driver, Allowance(run_twice=RUN_TWICE), faults=kills))
 
 
 def _kill_each(
@@ -84,6 +89,7 @@ def everything_at_once(context: CaseContext) -> Outcome:
     with Supervised(context.system) as system:
         report = system.up(2, 2, *flags)
         driver = context.driver(Address.parse(report.listen), pace=Pace(rate=RATE), seconds=WORK)
+        check = ConsoleCheck(context.system)
         driver.start()
         try:
             for number in range(rounds):
@@ -94,14 +100,16 @@ def everything_at_once(context: CaseContext) -> Outcome:
                 wait_until(
                     lambda: not process_identity.processes_of(system.home), "everything to die", RECOVERY_TIMEOUT
                 )
+                check.open_anew()
                 system.up(2, 2, *flags, "--listen", report.listen)
+                check.open_anew()
                 context.show_progress(f"{number + 1} of {rounds} power cuts, {driver.accepted:,} tasks")
         finally:
             driver.end()
         context.drain()
         system.down()
         system.assert_nothing_left(report)
-    return context.judge(driver, faults=rounds)
+    return check.added_to(context.judge(driver, faults=rounds))
 
 
 STORM = "10,000 tasks, 100 kills of every process: none lost, at most 2 % run twice"
