@@ -100,6 +100,11 @@ class Page:
             while await self.evaluate(expression) is not True:
                 await asyncio.sleep(0.02)
 
+    async def press(self, key: str) -> None:
+        """Press a key that writes a character, where the focus is."""
+        await self.do("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
+        await self.do("Input.dispatchKeyEvent", type="keyUp", key=key)
+
     def _record(self, method: str, parameters: dict[str, dict[str, str]]) -> None:
         if method == "Network.requestWillBeSent" and not parameters["request"]["url"].startswith("data:"):
             self.addresses.append(parameters["request"]["url"])

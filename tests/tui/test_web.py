@@ -572,6 +572,14 @@ def test_a_browser_shows_the_console_and_contacts_no_other_host(serving: Serving
                 assert f"ws://{serving.host}/ws" in {url.partition("?")[0] for url in page.addresses}
                 assert {URL(url).authority for url in page.addresses} == {serving.host}
                 assert page.errors == []
+                for _ in range(2):
+                    # Without a click, at first and when the page is opened again.
+                    await page.wait_for("document.activeElement.classList.contains('xterm-helper-textarea')")
+                    await page.do("Page.reload")
+                    await page.wait_for("document.body.classList.contains('-first-byte')")
+                await page.press("q")
+                await page.wait_for("document.body.classList.contains('-closed')")
+                await page.wait_for("document.activeElement.id === 'again'")
 
     asyncio.run(act())
     serving.wait_for_consoles(0)
