@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -16,9 +17,11 @@ from tui.commands import Command
 from tui.translations import Translations
 from tui.widgets.text_view import StyledLine, TextView
 
-_KEY = 16
-_LABEL = 14
-"""Characters of the columns of keys and labels."""
+_GAP = 2
+"""Blanks after a column."""
+
+_LEAST_TEXT = 20
+"""Cells that a sentence has at least."""
 
 MOVES = (
     ("↑ ↓  j k", "Move up or down."),
@@ -44,6 +47,10 @@ class HelpDialog(ModalScreen[None]):
         self.tr = tr
         self._sections = sections
         self._text = TextView(id="text")
+        entries = [entry for _, commands in sections for entry in commands]
+        keys = [*(key for key, _ in entries), *(keys for keys, _ in MOVES)]
+        self._key_width = _GAP + max(map(cell_len, keys))
+        self._label_width = _GAP + max((cell_len(tr(command.label)) for _, command in entries), default=0)
 
     def compose(self) -> ComposeResult:
         """Compose the text, and the key that closes it."""
@@ -59,12 +66,13 @@ class HelpDialog(ModalScreen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Write the text for this width."""
         lines: list[StyledLine] = []
+        start = "".ljust(2 + self._key_width + self._label_width)
         for title, commands in self._sections:
             lines += [("", ""), (self.tr(title), "heading")]
             for key, command in commands:
                 lines += self._entry(key, self.tr(command.label), self.tr(command.help))
                 if command.line:
-                    lines.append((f"{'':<{_KEY + _LABEL + 2}}$ {command.line}", "dim"))
+                    lines.append((f"{start}$ {command.line}", "dim"))
         lines += [("", ""), (self.tr("In every table"), "heading")]
         for keys, effect in MOVES:
             lines += self._entry(keys, "", self.tr(effect))
@@ -72,10 +80,10 @@ class HelpDialog(ModalScreen[None]):
 
     def _entry(self, key: str, label: str, text: str) -> list[StyledLine]:
         """Return the lines of a command: its key, its label, and the wrapped sentence."""
-        start = f"  {key:<{_KEY}}{label:<{_LABEL - 1}} " if label else f"  {key:<{_KEY + _LABEL}}"
-        width = max(20, self._text.scrollable_content_region.width - len(start) - 1)
+        start = f"  {set_cell_size(key, self._key_width)}{set_cell_size(label, self._label_width)}"
+        width = max(_LEAST_TEXT, self._text.scrollable_content_region.width - cell_len(start) - 1)
         first, *rest = textwrap.wrap(text, width) or [""]
-        return [(f"{start}{first}", ""), *((f"{'':<{len(start)}}{line}", "") for line in rest)]
+        return [(f"{start}{first}", ""), *((f"{'':<{cell_len(start)}}{line}", "") for line in rest)]
 
     def action_close(self) -> None:
         """Close the sheet."""
