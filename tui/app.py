@@ -126,8 +126,8 @@ class Console(App[None]):
         return ()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Return the colour of less important text, which Textual's own themes lack."""
-        return {"dim": "#84959e"}
+        """Return the colours that some themes lack: of less important text, and of every other row of a table."""
+        return {name: themes.DARK.variables[name] for name in ("dim", "stripe")}
 
     def on_mount(self) -> None:
         """Prepare the console, or exit when a signal has already come."""

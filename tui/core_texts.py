@@ -43,7 +43,7 @@ SENTENCES = (
     "another process of Cauce is creating the queues now",
     # The journal.
     "{path} can't be used now: {reason}",
-    "{path} can't be used: {reason}",
+    "{path} can't be used: {reason}{remedy}",
     "{path} can't be used: this user has no permission to write it",
     "{path} can't be created: {reason}",
     "there is no journal {path} yet: servers and workers create it",

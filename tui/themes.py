@@ -17,6 +17,7 @@ DARK = Theme(
     warning="#e3b862",
     error="#ef7a78",
     variables={
+        "stripe": "#1a252c59",
         "dim": "#84959e",
         "block-cursor-background": "#1f5f5b",
         "block-cursor-foreground": "#ffffff",
@@ -42,6 +43,7 @@ LIGHT = Theme(
     warning="#9a6700",
     error="#c62828",
     variables={
+        "stripe": "#e3e9e759",
         "dim": "#62727a",
         "block-cursor-background": "#00796b",
         "block-cursor-foreground": "#ffffff",
@@ -67,6 +69,7 @@ CONTRAST = Theme(
     warning="#ffff00",
     error="#ff6060",
     variables={
+        "stripe": "#1c1c1c59",
         "dim": "#c8c8c8",
         "block-cursor-background": "#ffff00",
         "block-cursor-foreground": "#000000",
@@ -94,6 +97,7 @@ SIXTEEN = Theme(
     variables={
         "dim": "#aaaaaa",
         "boost": "#0000aa",
+        "stripe": "#000000",
         "block-cursor-background": "#00aaaa",
         "block-cursor-foreground": "#000000",
         "footer-key-foreground": "#ffff55",

@@ -15,8 +15,8 @@ from tests.integration.supervised import Supervised
 from tests.tui.terminal import Terminal
 from tui import themes
 
-MAY_BE_INVISIBLE = " \u2800X"
-"""Characters that may be invisible: blanks, also in braille, and the cross of a box that is not ticked."""
+MAY_BE_INVISIBLE = " \u2800"
+"""Characters that may be invisible: blanks, also in braille."""
 
 
 class Look(NamedTuple):
@@ -139,6 +139,10 @@ def _number(palette: Palette, colour: str) -> int | None:
     parsed = Parsed.parse(colour)
     number = palette.match((parsed.r, parsed.g, parsed.b))
     return number if palette[number] == Color.from_rgb(parsed.r, parsed.g, parsed.b).triplet else None
+
+
+def test_with_sixteen_colours_every_row_of_a_table_has_the_background() -> None:
+    assert themes.SIXTEEN.variables["stripe"] == themes.SIXTEEN.background
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import signal
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,7 @@ from tui.dialogs.confirm import ChoiceDialog
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.task_detail import TaskDetail
 from tui.messages import DetailRequested
+from tui.palette import CommandProvider, CommandRunner
 from tui.screen import MainScreen
 from tui.submission_events import SubmissionProgress
 from tui.tabs import all_tabs
@@ -37,8 +39,9 @@ from tui.tabs.base import Tab
 from tui.tabs.failed import FailedTab
 from tui.tabs.monitor import MonitorTab
 from tui.tabs.processes import ProcessesTab
-from tui.translations import Translations
+from tui.translations import Translations, translations_for
 from tui.view import View
+from tui.widgets.text_view import TextView
 from tui.widgets.worker_panel import WorkerPanel
 
 Scenario = Callable[[Console, Pilot[None]], Awaitable[None]]
@@ -50,9 +53,10 @@ def run_scenario(
     tab: str = "monitor",
     size: tuple[int, int] = (120, 40),
     start: FakeStart | None = None,
+    tr: Translations | None = None,
 ) -> Console:
     """Run a scenario in a console. Returns the console after its end."""
-    app = console(source or FakeSource(), tab, start=start)
+    app = console(source or FakeSource(), tab, start=start, tr=tr)
 
     async def run() -> None:
         async with app.run_test(size=size, notifications=True) as pilot:
@@ -212,6 +216,62 @@ def test_the_palette_runs_commands() -> None:
         await wait_for(pilot, lambda: main(app).tab_name == "diagram", "the tab")
 
     run_scenario(scenario, source)
+
+
+@pytest.mark.parametrize("tab", ["submit", "monitor", "processes", "failed", "diagram"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_palette_offers_the_commands_of_all_parts_of_the_tab(tab: str, *, read_only: bool) -> None:
+    parts = {
+        "submit": {Scope.SUBMIT, Scope.HISTORY},
+        "monitor": {Scope.WORKERS, Scope.RESULTS},
+        "processes": {Scope.PROCESSES, Scope.LOGS},
+        "failed": {Scope.FAILED},
+        "diagram": {Scope.DIAGRAM},
+    }[tab] | {Scope.EVERYWHERE}
+    wanted = {each.id for each in ALL if each.where in parts and not (read_only and each.changes_system)}
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        for opened in ("processes", "failed", tab):
+            await main(app).action_show_tab(opened)
+        await pilot.pause()
+        provider = CommandProvider(app.screen)
+        runners = [hit.command async for hit in provider.discover()]
+        offered = [runner.command for runner in runners if isinstance(runner, CommandRunner)]
+        assert {command.id for command in offered} == wanted
+        assert len(offered) == len(wanted)
+
+    run_scenario(scenario, FakeSource(read_only=read_only))
+
+
+def test_the_palette_runs_a_command_of_another_part() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        monitor(app).results.table.focus()
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        await pilot.press(*"all results")
+        await wait_for(pilot, lambda: "Workers: All results" in text(app), "the command")
+        monitor(app).results.search_for("worker:w1", SortOrder())
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: monitor(app).results.text == "", "the results of all workers")
+
+    run_scenario(scenario)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("tab", ["submit", "monitor", "processes", "failed"])
+def test_the_columns_of_the_spanish_help_do_not_touch(tab: str, size: tuple[int, int]) -> None:
+    tr = translations_for("es", {})
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await app.run_action("app.help")
+        await wait_for(pilot, lambda: isinstance(app.screen, HelpDialog) and tr("Help") in text(app), "the help")
+        lines = [line for line, _ in app.screen.query_one(TextView).lines]
+        entries = [line for line in lines[: lines.index(tr("In every table"))] if re.match(r"  \S", line)]
+        labels = "|".join(re.escape(tr(command.label)) for command in ALL)
+        assert len(entries) > 10
+        assert [line for line in entries if not re.match(rf"  \S.*?  ({labels})  +\S", line)] == []
+
+    run_scenario(scenario, tab=tab, size=size, tr=tr)
 
 
 def test_choices_are_handed_over_to_be_stored() -> None:

@@ -6,7 +6,7 @@ from core.errors import ConfigurationError
 from tui import translations
 from tui.translations import Translations
 
-SPANISH = {"Submit": "Enviar", "{count} task": "{count} tarea", "{count} tasks": "{count} tareas"}
+SPANISH = {"1,234.5": "1.234,5", "Submit": "Enviar", "{count} task": "{count} tarea", "{count} tasks": "{count} tareas"}
 
 
 def test_a_text_is_its_own_translation_into_english() -> None:
@@ -32,7 +32,7 @@ def test_what_is_filled_in_is_not_filled_in_again() -> None:
 def test_a_number_chooses_between_singular_and_plural() -> None:
     tr = Translations("es", SPANISH)
     translated = [tr.count(number, "{count} task", "{count} tasks") for number in (0, 1, 2, 12_345)]
-    assert translated == ["0 tareas", "1 tarea", "2 tareas", "12,345 tareas"]
+    assert translated == ["0 tareas", "1 tarea", "2 tareas", "12.345 tareas"]
     assert tr.count(2, "one on {place}", "{count} on {place}", place="w1") == "2 on w1"
 
 
@@ -41,6 +41,13 @@ def test_ordinal_numbers_follow_the_language() -> None:
     english = ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "23rd", "101st", "111th", "1,003rd"]
     assert [Translations().ordinal(number) for number in numbers] == english
     assert [Translations("es", SPANISH).ordinal(number) for number in (2, 11)] == ["2.º", "11.º"]
+
+
+def test_numbers_have_the_separators_of_the_language() -> None:
+    english, spanish = Translations(), translations.translations_for("es", {})
+    for tr, shown in ((english, "1,234,567 8.3 1.23M 2.5 s"), (spanish, "1.234.567 8,3 1,23M 2,5 s")):
+        assert f"{tr.amount(1_234_567)} {tr.rate(8.3)} {tr.short(1_234_567)} {tr.duration(2.5)}" == shown
+    assert spanish.number("2,048 MiB") == "2.048 MiB"
 
 
 def test_english_comes_first_and_every_language_once() -> None:

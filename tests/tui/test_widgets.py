@@ -18,6 +18,7 @@ from core.model import State
 from tests.tui import scene
 from tui.translations import Translations
 from tui.widgets.chart import RateChart, ceiling
+from tui.widgets.check_box import CheckBox
 from tui.widgets.message_line import MessageLine
 from tui.widgets.table import Table
 from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn, TableModel
@@ -399,6 +400,28 @@ def test_the_headings_show_the_order() -> None:
 
     table = Table(COLUMNS)
     run(table, steps)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(8, "worker ▼"), (7, "worker▼"), (6, "work…▼"), (2, "…▼")])
+def test_a_narrow_heading_keeps_its_arrow(width: int, shown: str) -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        table.show(rows("a"))
+        table.show_order("name", descending=True)
+        assert line(table, 0).rstrip() == shown
+
+    table = Table([TableColumn(key="name", label="worker", width=width)])
+    run(table, steps)
+
+
+def test_a_box_that_is_not_ticked_is_empty() -> None:
+    async def steps(pilot: Pilot[None], bench: Bench) -> None:
+        assert "X" not in box.render().plain
+        await pilot.press("tab", "space")
+        assert box.value
+        assert "X" in box.render().plain
+
+    box = CheckBox("as text")
+    run(box, steps)
 
 
 class Growing(TableModel):

@@ -12,6 +12,7 @@ from core.client import NewSubmission
 from tui import display_text, payloads
 from tui.payloads import Draft
 from tui.translations import Translations
+from tui.widgets.check_box import CheckBox
 from tui.widgets.panel import Panel
 from tui.widgets.text_input import TextInput
 
@@ -64,7 +65,7 @@ class SubmitForm(Panel):
         self._delay = TextInput(placeholder="0", id="delay", compact=True)
         self._retries = TextInput(placeholder=tr("default"), id="retries", compact=True)
         self._task_id = TextInput(placeholder=tr("automatic"), id="task-id", compact=True)
-        self._as_text = Checkbox(tr("always as text"), id="as-text", compact=True)
+        self._as_text = CheckBox(tr("always as text"), id="as-text", compact=True)
         self._kind_note = Static(id="about-kind", markup=False)
         self._payload_note = Static(id="about-payload", markup=False)
 

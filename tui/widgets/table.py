@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from tui import display_text
 from tui.widgets.long_view import LongView
 from tui.widgets.table_model import EMPTY_CELL, Cells, ListModel, TableColumn, TableModel, lay_out
 
@@ -236,15 +237,23 @@ class Table(LongView, can_focus=True):
         sorted_style = self.get_component_rich_style("table--sorted")
         segments = []
         for number, (_, column, width) in enumerate(self._column_layout.columns):
-            label = column.label
-            if column.key == self.sorted_by:
-                label = f"{label} {'▼' if self.descending else '▲'}"
             style = sorted_style if column.key == self.sorted_by else plain
             meta = Style(meta={"column": column.key}) if column.sortable else Style()
-            segments.append(Segment(self._fit(label, column, width), style + meta))
+            segments.append(Segment(self._fit(self._heading(column, width), column, width), style + meta))
             if number + 1 < len(self._column_layout.columns):
                 segments.append(Segment(" " * self._column_layout.gap, plain))
         return Strip(segments).extend_cell_length(self.scrollable_content_region.width, plain)
+
+    def _heading(self, column: TableColumn, width: int) -> str:
+        """Return the label of a column. In a narrow one the label is cut, and the arrow of the order stays."""
+        if column.key != self.sorted_by:
+            return column.label
+        arrow = "▼" if self.descending else "▲"
+        return (
+            f"{column.label} {arrow}"
+            if cell_len(column.label) + 2 <= width
+            else (f"{display_text.cut(column.label, width - 1)}{arrow}")
+        )
 
     def _draw_row(self, row: int) -> Strip:
         on_cursor = row == self.cursor
@@ -282,10 +291,8 @@ class Table(LongView, can_focus=True):
 
     @staticmethod
     def _fit(text: str, column: TableColumn, width: int) -> str:
-        length = cell_len(text)
-        if length > width:
-            return set_cell_size(text, max(0, width - 1)) + "…"
-        blank = " " * (width - length)
+        text = display_text.cut(text, width)
+        blank = " " * (width - cell_len(text))
         return blank + text if column.right else text + blank
 
     def _cached(self, look: Hashable, draw: Callable[[], Strip]) -> Strip:
