@@ -30,7 +30,7 @@ FOLLOW_INTERVAL = 0.25
 """Seconds between two checks for new results."""
 
 RELIST_INTERVAL = 1.0
-"""Seconds, at least, between two readings of a whole live list. Those of a slow search take half of the time."""
+"""Seconds between two readings of a whole live list, unless the last one took longer: then as many as it took."""
 
 REFRESH_INTERVAL = 1.0
 """Seconds between two reads of the visible rows, when the journal has changed."""
