@@ -55,7 +55,7 @@ def export(
     search: Search,
     order: SortOrder,
     path: Path,
-    on_progress: Callable[[int], None],
+    reporter: Callable[[int], Callable[[int], None]],
     cancelled: threading.Event,
 ) -> Exported:
     """Write the tasks that a search matches to a new file. An existing file is not overwritten.
@@ -65,7 +65,7 @@ def export(
         search: the search that the tasks match.
         order: the order of the tasks in the file.
         path: the file: CSV when its name ends in .csv, JSON lines otherwise.
-        on_progress: takes the number of tasks written, now and then.
+        reporter: takes the number of tasks found, and returns what takes the number of tasks written, now and then.
         cancelled: when set, ends the export and leaves no file.
 
     Raises:
@@ -73,6 +73,7 @@ def export(
         ConfigurationError: the file can't be written.
     """
     seqs = archive.find(search, order, NO_LIMIT)
+    on_progress = reporter(len(seqs))
     try:
         with _new_file(path) as out:
             written = _write(archive, seqs, out, path.suffix.lower() == ".csv", on_progress, cancelled)

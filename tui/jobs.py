@@ -238,7 +238,7 @@ class Jobs:
         return ProgressReporter(total, on_progress, self.call_in_screen, share)
 
     def header_reporter(self, name: str, total: int) -> ProgressReporter:
-        """Make a reporter for a cancellable job whose reports go to `show_progress`."""
+        """Make a reporter for a cancellable job whose reports go to `show_progress`. Any thread may call this."""
 
         def on_progress(progress: SubmissionProgress) -> None:
             count, of = self._tr.amount(progress.count), self._tr.amount(total)

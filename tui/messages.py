@@ -130,12 +130,12 @@ class ScaleRequested(Message):
 class BulkActionRequested(Message):
     """A table asks to retry or discard failed tasks."""
 
-    def __init__(self, action: BulkAction, seqs: Sequence[int], matching: int) -> None:
+    def __init__(self, action: BulkAction, seqs: Sequence[int], scope: str) -> None:
         super().__init__()
         self.action = action
         self.seqs = seqs
-        self.matching = matching
-        """The number of tasks that the filter matches."""
+        self.scope = scope
+        """A sentence on what the tasks are chosen from, or an empty text."""
 
 
 class UndoRequested(Message):
@@ -145,11 +145,10 @@ class UndoRequested(Message):
 class ExportRequested(Message):
     """A table asks to write the tasks of a search to a file."""
 
-    def __init__(self, search: Search, order: SortOrder, count: int) -> None:
+    def __init__(self, search: Search, order: SortOrder) -> None:
         super().__init__()
         self.search = search
         self.order = order
-        self.count = count
 
 
 class CopyRequested(Message):

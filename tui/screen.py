@@ -385,7 +385,7 @@ class MainScreen(Screen[None]):
     @on(BulkActionRequested)
     def _retry_or_discard(self, event: BulkActionRequested) -> None:
         event.stop()
-        self._task_actions.ask_for_bulk_action(event.action, event.seqs, event.matching)
+        self._task_actions.ask_for_bulk_action(event.action, event.seqs, event.scope)
 
     @on(UndoRequested)
     def _undo(self, event: UndoRequested) -> None:
@@ -395,7 +395,7 @@ class MainScreen(Screen[None]):
     @on(ExportRequested)
     def _export(self, event: ExportRequested) -> None:
         event.stop()
-        self._task_actions.ask_for_export(event.search, event.order, event.count)
+        self._task_actions.ask_for_export(event.search, event.order)
 
     @on(OperationRequested)
     def _operate(self, event: OperationRequested) -> None:

@@ -19,6 +19,7 @@ from tui.system_control import (
     BulkSubmitResult,
     OnProgress,
     Operation,
+    Reporter,
     RunningIds,
     SubmitResult,
 )
@@ -109,17 +110,15 @@ class SystemControl(Protocol):
         """Run this number of servers and of workers; None leaves a number as it is."""
 
     def apply(
-        self, action: BulkAction, seqs: Sequence[int], on_progress: OnProgress, cancelled: threading.Event
+        self, action: BulkAction, seqs: Sequence[int], reporter: Reporter, cancelled: threading.Event
     ) -> BulkActionResult:
         """Retry or discard failed tasks."""
 
-    def undo(
-        self, operation: int, running: RunningIds, on_progress: OnProgress, cancelled: threading.Event
-    ) -> BulkProgress:
+    def undo(self, operation: int, running: RunningIds, reporter: Reporter, cancelled: threading.Event) -> BulkProgress:
         """Undo a retry or discard."""
 
     def export(
-        self, search: Search, order: SortOrder, path: Path, on_progress: OnProgress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, reporter: Reporter, cancelled: threading.Event
     ) -> Exported:
         """Write the tasks that a search matches to a file."""
 

@@ -43,6 +43,9 @@ BATCH_SIZE = 1000
 OnProgress = Callable[[int], None]
 """Takes the number of tasks done so far; called from any thread."""
 
+Reporter = Callable[[int], OnProgress]
+"""Takes the number of tasks to do, once it is known, and returns what takes the progress; called from any thread."""
+
 RunningIds = Callable[[], Collection[str]]
 """Gives the ids of the tasks in flight; called from any thread."""
 
@@ -261,7 +264,7 @@ class LocalSystemControl:
     # Failed tasks.
 
     def apply(
-        self, action: BulkAction, seqs: Sequence[int], on_progress: OnProgress, cancelled: threading.Event
+        self, action: BulkAction, seqs: Sequence[int], reporter: Reporter, cancelled: threading.Event
     ) -> BulkActionResult:
         """Retry or discard failed tasks, in batches.
 
@@ -271,13 +274,11 @@ class LocalSystemControl:
         with self._archive() as archive:
             operation = archive.begin_operation(action, _user_name(), time.time())
             progress = _in_batches(
-                seqs, lambda batch: archive.apply(operation, action, batch, time.time()), on_progress, cancelled
+                seqs, lambda batch: archive.apply(operation, action, batch, time.time()), reporter, cancelled
             )
         return BulkActionResult(action, operation, progress)
 
-    def undo(
-        self, operation: int, running: RunningIds, on_progress: OnProgress, cancelled: threading.Event
-    ) -> BulkProgress:
+    def undo(self, operation: int, running: RunningIds, reporter: Reporter, cancelled: threading.Event) -> BulkProgress:
         """Undo a retry or discard, in batches, for the tasks that have not changed since.
 
         The rest of a cancelled undo can be undone later.
@@ -289,7 +290,7 @@ class LocalSystemControl:
             progress = _in_batches(
                 archive.tasks_moved_by(operation),
                 lambda batch: archive.undo(operation, batch, running(), time.time()),
-                on_progress,
+                reporter,
                 cancelled,
             )
             if progress.is_complete:
@@ -304,7 +305,7 @@ class LocalSystemControl:
     # Export.
 
     def export(
-        self, search: Search, order: SortOrder, path: Path, on_progress: OnProgress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, reporter: Reporter, cancelled: threading.Event
     ) -> Exported:
         """Write the tasks that a search matches to a new file: CSV when its name ends in .csv, else JSON lines.
 
@@ -313,11 +314,11 @@ class LocalSystemControl:
             ConfigurationError: the file can't be written.
         """
         with self._journal.open_archive(readonly=True) as archive:
-            return exporting.export(archive, search, order, path, on_progress, cancelled)
+            return exporting.export(archive, search, order, path, reporter, cancelled)
 
 
 def _in_batches(
-    seqs: Sequence[int], move: Callable[[Sequence[int]], int], on_progress: OnProgress, cancelled: threading.Event
+    seqs: Sequence[int], move: Callable[[Sequence[int]], int], reporter: Reporter, cancelled: threading.Event
 ) -> BulkProgress:
     """Move tasks, each batch in its own transaction. What was moved stays moved when it ends early.
 
@@ -325,6 +326,7 @@ def _in_batches(
         JournalError: no task could be moved.
     """
     moved = 0
+    on_progress = reporter(len(seqs))
     for place in range(0, len(seqs), BATCH_SIZE):
         if cancelled.is_set():
             return BulkProgress(moved, len(seqs), cancelled=True)

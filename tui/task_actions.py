@@ -4,6 +4,7 @@ Nothing here draws. Slow work is a job; what can't simply be undone is confirmed
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -11,7 +12,7 @@ from core.client import NewSubmission
 from core.client.load_command import LoadOptions
 from core.repository.archive import BulkAction
 from core.repository.search import Search, SortOrder
-from tui import payloads
+from tui import bulk_texts, payloads
 from tui.action_screen import ActionScreen, confirm_first
 from tui.dialogs.load import LoadDialog
 from tui.dialogs.text_prompt import TextPrompt
@@ -52,7 +53,8 @@ class TaskActions:
         self._clock = clock
         self._on_submission = on_submission
         self._on_bulk_action_done = on_bulk_action_done
-        self._bulk_results: list[BulkActionResult] = []
+        self._operations: set[int] = set()
+        """Numbers of the retries and discards of this console that were not undone."""
 
     # Submit.
 
@@ -125,124 +127,86 @@ class TaskActions:
 
     # Retry, discard, undo.
 
-    def ask_for_bulk_action(self, action: BulkAction, seqs: Sequence[int], matching: int) -> None:
+    def ask_for_bulk_action(self, action: BulkAction, seqs: Sequence[int], scope: str) -> None:
         """Retry or discard failed tasks, when the user confirms it.
 
         Args:
             action: whether to retry or discard.
             seqs: the numbers of the tasks.
-            matching: the number of tasks that the filter matches.
+            scope: a sentence on what the tasks are chosen from, or an empty text.
         """
         control = self._screen.require_control()
         if control is None or not len(seqs):
             return
-        count, tr = len(seqs), self._tr
-        more = tr("{count} match the filter.", count=self._tr.amount(matching))
-        if action is BulkAction.RETRY:
-            question = tr.count(count, "Retry this task?", "Retry {count} tasks?")
-            yes = tr("Retry")
-        else:
-            question = tr.count(count, "Discard this task?", "Discard {count} tasks?")
-            yes = tr("Discard")
-        more = f"{more} {tr('z undoes it.')}"
+        question, yes, undo = bulk_texts.question(self._tr, action, len(seqs))
+        more = f"{scope} {undo}".strip()
         confirm_first(self._screen, question, yes, lambda: self._apply(control, action, seqs), more=more)
 
     def _apply(self, control: SystemControl, action: BulkAction, seqs: Sequence[int]) -> None:
         def on_done(result: BulkActionResult, _: bool) -> None:
             if result.progress.moved:
-                self._bulk_results.append(result)
-            self._screen.show_notification(self._describe_result(result), trouble=bool(result.progress.trouble))
+                self._operations.add(result.operation)
+            self._screen.show_notification(
+                bulk_texts.describe_result(self._tr, result), trouble=bool(result.progress.trouble)
+            )
             self._on_bulk_action_done()
 
-        progress = self._jobs.header_reporter(BULK_JOB, len(seqs))
+        reporter = partial(self._jobs.header_reporter, BULK_JOB)
         self._jobs.start_cancellable(
-            BULK_JOB, lambda cancelled: control.apply(action, seqs, progress, cancelled), on_done
+            BULK_JOB, lambda cancelled: control.apply(action, seqs, reporter, cancelled), on_done
         )
-
-    def _describe_result(self, result: BulkActionResult) -> str:
-        outcome, retried = result.progress, result.action is BulkAction.RETRY
-        if outcome.is_complete:
-            texts = ("{count} task runs again", "{count} tasks run again")
-            if not retried:
-                texts = ("{count} task discarded", "{count} tasks discarded")
-            return self._tr.count(outcome.moved, *texts)
-        return self._describe_partial(
-            outcome, "{count} of {total} retried" if retried else "{count} of {total} discarded"
-        )
-
-    def _describe_partial(self, outcome: BulkProgress, text: str) -> str:
-        """Describe an operation that ended early: how far it came, and why it ended."""
-        count, total = self._tr.amount(outcome.moved), self._tr.amount(outcome.total)
-        came = self._tr(text, count=count, total=total)
-        if outcome.cancelled:
-            return self._tr("{came}, then cancelled. z undoes what was done.", came=came)
-        return self._tr("{came}, then: {reason}", came=came, reason=outcome.trouble)
 
     def undo(self) -> None:
         """Undo the last retry or discard."""
         control = self._screen.require_control()
         if control is None:
             return
-        last = self._last_operation()
-        if last is None:
+        operation = self._last_operation()
+        if operation is None:
             self._screen.show_notification(self._tr("There is nothing to undo."))
             return
-        operation, total = last
 
         def on_done(outcome: BulkProgress, _: bool) -> None:
             if outcome.is_complete:
-                self._bulk_results = [each for each in self._bulk_results if each.operation != operation]
-            self._screen.show_notification(self._describe_undo(outcome), trouble=bool(outcome.trouble))
+                self._operations.discard(operation)
+            self._screen.show_notification(bulk_texts.describe_undo(self._tr, outcome), trouble=bool(outcome.trouble))
             self._on_bulk_action_done()
 
-        progress = self._jobs.header_reporter(BULK_JOB, total)
+        reporter = partial(self._jobs.header_reporter, BULK_JOB)
         self._jobs.start_cancellable(
             BULK_JOB,
-            lambda cancelled: control.undo(operation, lambda: self._screen.view.running_ids, progress, cancelled),
+            lambda cancelled: control.undo(operation, lambda: self._screen.view.running_ids, reporter, cancelled),
             on_done,
         )
 
-    def _last_operation(self) -> tuple[int, int] | None:
-        """Return the number and size of the last operation that can be undone; those of this console come first."""
+    def _last_operation(self) -> int | None:
+        """Return the number of the last operation that can be undone; those of this console come first."""
         operations = self._screen.view.operations
         undone = {operation.number for operation in operations if operation.undone_at is not None}
-        sizes = {result.operation: result.progress.moved for result in self._bulk_results}
-        sizes = sizes or {each.number: each.tasks for each in operations if each.tasks}
-        open_ones = sorted(number for number in sizes if number not in undone)
-        return (open_ones[-1], sizes[open_ones[-1]]) if open_ones else None
-
-    def _describe_undo(self, outcome: BulkProgress) -> str:
-        tr = self._tr
-        if outcome.is_complete:
-            return tr.count(outcome.moved, "{count} task is failed again", "{count} tasks are failed again")
-        count, total = self._tr.amount(outcome.moved), self._tr.amount(outcome.total)
-        came = tr("{count} of {total} are failed again", count=count, total=total)
-        if outcome.cancelled:
-            return tr("{came}, then cancelled. z undoes the rest.", came=came)
-        return tr("{came}, then: {reason}", came=came, reason=outcome.trouble)
+        numbers = self._operations or {each.number for each in operations if each.tasks}
+        return max(numbers - undone, default=None)
 
     # Export.
 
-    def ask_for_export(self, search: Search, order: SortOrder, count: int) -> None:
+    def ask_for_export(self, search: Search, order: SortOrder) -> None:
         """Ask for a file, and write the tasks that a search finds to it.
 
         Args:
             search: the search that the tasks match.
             order: the order of the tasks in the file.
-            count: the number of tasks.
         """
         control = self._screen.require_control()
         if control is None:
             return
-        question = self._tr("Write {count} tasks to which new file? (.jsonl or .csv)", count=self._tr.amount(count))
+        question = self._tr("Write all tasks found to which new file? (.jsonl or .csv)")
 
         def on_name(name: str | None) -> None:
             if name:
-                self._export(control, search, order, count, _expand(name))
+                self._export(control, search, order, _expand(name))
 
         self._screen.show_dialog(TextPrompt(self._tr, question, "results.jsonl"), on_name)
 
-    def _export(self, control: SystemControl, search: Search, order: SortOrder, count: int, path: Path) -> None:
+    def _export(self, control: SystemControl, search: Search, order: SortOrder, path: Path) -> None:
         def on_done(exported: Exported, _: bool) -> None:
             written, total = self._tr.amount(exported.written), self._tr.amount(exported.total)
             if exported.cancelled:
@@ -251,9 +215,9 @@ class TaskActions:
                 text = self._tr("{count} tasks written to {path}", count=written, path=str(path))
             self._screen.show_notification(text)
 
-        progress = self._jobs.header_reporter(EXPORT_JOB, count)
+        reporter = partial(self._jobs.header_reporter, EXPORT_JOB)
         self._jobs.start_cancellable(
-            EXPORT_JOB, lambda cancelled: control.export(search, order, path, progress, cancelled), on_done
+            EXPORT_JOB, lambda cancelled: control.export(search, order, path, reporter, cancelled), on_done
         )
 
 

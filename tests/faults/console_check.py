@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from tui.widgets.live_tasks import LiveTasks
 
 from core import config
 from core.repository.journal import Journal
@@ -24,7 +25,6 @@ from tui.services import LocalSource
 from tui.task_feed import ListGrown, News, TasksListed
 from tui.translations import Translations
 from tui.view_builder import ViewBuilder
-from tui.widgets.live_tasks import LiveTasks
 from tui.widgets.task_rows import result_columns
 
 FEED = "results"

@@ -26,6 +26,7 @@ from tui.system_control import (
     BulkSubmitResult,
     OnProgress,
     Operation,
+    Reporter,
     RunningIds,
     SubmitResult,
 )
@@ -217,35 +218,34 @@ class FakeControl:
         return scene.report()
 
     def apply(
-        self, action: BulkAction, seqs: Sequence[int], progress: OnProgress, cancelled: threading.Event
+        self, action: BulkAction, seqs: Sequence[int], reporter: Reporter, cancelled: threading.Event
     ) -> BulkActionResult:
         """Retry or discard."""
         self._record(action.value, *seqs)
-        done = self._until_cancelled(progress, cancelled, len(seqs))
+        done = self._until_cancelled(reporter, cancelled, len(seqs))
         return BulkActionResult(action, 5, BulkProgress(done, len(seqs), cancelled=cancelled.is_set()))
 
-    def undo(
-        self, operation: int, running: RunningIds, progress: OnProgress, cancelled: threading.Event
-    ) -> BulkProgress:
+    def undo(self, operation: int, running: RunningIds, reporter: Reporter, cancelled: threading.Event) -> BulkProgress:
         """Undo a bulk action."""
         self._record("undo", operation)
-        done = self._until_cancelled(progress, cancelled, 4)
+        done = self._until_cancelled(reporter, cancelled, 4)
         return BulkProgress(done, 4, cancelled=cancelled.is_set())
 
     def export(
-        self, search: Search, order: SortOrder, path: Path, progress: OnProgress, cancelled: threading.Event
+        self, search: Search, order: SortOrder, path: Path, reporter: Reporter, cancelled: threading.Event
     ) -> Exported:
         """Write to a file."""
         self._record("export", path)
-        done = self._until_cancelled(progress, cancelled, 12)
+        done = self._until_cancelled(reporter, cancelled, 12)
         return Exported(done, 12, cancelled=cancelled.is_set())
 
-    def _until_cancelled(self, progress: OnProgress, cancelled: threading.Event, count: int) -> int:
+    def _until_cancelled(self, reporter: Reporter, cancelled: threading.Event, count: int) -> int:
         """Return at once, or when `takes_long`, report half of the tasks and wait for the cancellation."""
         if not self.takes_long:
             return count
+        on_progress = reporter(count)
         while not cancelled.wait(0.05):
-            progress(count // 2)
+            on_progress(count // 2)
         return count // 2
 
     def close(self) -> None:

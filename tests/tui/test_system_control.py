@@ -62,10 +62,16 @@ class Steps:
     """Records the progress, and makes a call at every step."""
 
     def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        self.totals: list[int] = []
         self.reported: list[int] = []
         self._then = then
 
-    def __call__(self, number: int) -> None:
+    def __call__(self, total: int) -> Callable[[int], None]:
+        """Record the number of tasks. Returns what records the steps."""
+        self.totals.append(total)
+        return self.step
+
+    def step(self, number: int) -> None:
         """Record a step."""
         self.reported.append(number)
         self._then()
@@ -111,6 +117,14 @@ def test_tasks_that_run_or_have_ended_are_not_undone(journal: JournalWriter, con
         State.DONE,
         State.FAILED,
     ]
+
+
+def test_an_undo_tells_that_every_task_has_ended_since(journal: JournalWriter, control: LocalSystemControl) -> None:
+    seqs = journal.fail("a", "b")
+    settled = control.apply(BulkAction.RETRY, seqs, Steps(), not_cancelled())
+    mark(journal.repository, seqs, attempt=1)
+    store_outcomes(journal.repository, *[outcome(seq, 1) for seq in seqs])
+    assert control.undo(settled.operation, tuple, Steps(), not_cancelled()) == BulkProgress(0, 2)
 
 
 def test_many_tasks_are_moved_in_batches_with_progress(journal: JournalWriter, control: LocalSystemControl) -> None:
@@ -353,7 +367,7 @@ def test_an_export_reports_its_progress(journal: JournalWriter, control: LocalSy
     journal.end(*(f"t{number}" for number in range(count)))
     steps = Steps()
     assert control.export(EVERYTHING, NEWEST, tmp_path / "out.csv", steps, not_cancelled()) == Exported(count, count)
-    assert steps.reported == [PROGRESS_TASKS, 2 * PROGRESS_TASKS, count]
+    assert (steps.totals, steps.reported) == ([count], [PROGRESS_TASKS, 2 * PROGRESS_TASKS, count])
 
 
 def test_without_a_journal_nothing_is_written(control: LocalSystemControl, tmp_path: Path) -> None:
@@ -419,7 +433,7 @@ def test_many_tasks_are_submitted_and_refusals_are_counted(system: LocalSystem, 
     tasks = [NewSubmission("echo", number, f"many-{number}") for number in range(500)]
     tasks.insert(250, NewSubmission("echo", "another", "many-0"))
     steps = Steps()
-    tally = submitter.submit_many(iter(tasks), listen(system), steps, not_cancelled())
+    tally = submitter.submit_many(iter(tasks), listen(system), steps.step, not_cancelled())
     assert (tally.accepted, tally.refused) == (500, 1)
     assert tally.first_refusal.startswith("many-0: ")
     assert steps.reported == list(range(1, 502))
@@ -434,14 +448,14 @@ def test_a_cancelled_submission_keeps_the_accepted_tasks(system: LocalSystem, su
             number += 1
             yield NewSubmission("echo", number, f"endless-{number}")
 
-    tally = submitter.submit_many(endless(), listen(system), Steps(cancelled.set), cancelled)
+    tally = submitter.submit_many(endless(), listen(system), Steps(cancelled.set).step, cancelled)
     assert tally.accepted > 0
     assert system.task("endless-1") is not None
 
 
 def test_a_load_returns_its_figures(system: LocalSystem, submitter: LocalSystemControl) -> None:
     order = LoadOptions(tasks=200, connections=2, window=50, rate=None, kind="echo", payload=1, wait=False)
-    tally = submitter.load(order, listen(system), Steps(), not_cancelled())
+    tally = submitter.load(order, listen(system), Steps().step, not_cancelled())
     assert (tally.accepted, tally.refused, tally.first_refusal) == (200, 0, "")
     assert tally.latency_p50 is not None
     assert tally.latency_p99 is not None
@@ -451,7 +465,7 @@ def test_a_load_returns_its_figures(system: LocalSystem, submitter: LocalSystemC
 def test_a_cancelled_load_ends_early(system: LocalSystem, submitter: LocalSystemControl) -> None:
     cancelled = threading.Event()
     order = LoadOptions(tasks=1_000_000, connections=1, window=10, rate=50.0, kind="echo", payload=1, wait=False)
-    tally = submitter.load(order, listen(system), Steps(cancelled.set), cancelled)
+    tally = submitter.load(order, listen(system), Steps(cancelled.set).step, cancelled)
     assert tally.accepted < 1000
 
 

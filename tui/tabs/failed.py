@@ -47,7 +47,7 @@ class Failures(TaskBrowser, inherit_bindings=False):
         key = self.table.cursor_key
         seqs = sorted(self.model.marks) or ([key] if isinstance(key, int) else [])
         if seqs:
-            self.post_message(BulkActionRequested(BulkAction(action), seqs, self.matching))
+            self.post_message(BulkActionRequested(BulkAction(action), seqs, self.scope if len(seqs) > 1 else ""))
 
     def action_undo(self) -> None:
         """Undo the last retry or discard."""

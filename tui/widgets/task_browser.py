@@ -130,6 +130,17 @@ class TaskBrowser(Panel):
         """The number of tasks found."""
         return len(self.model)
 
+    @property
+    def scope(self) -> str:
+        """A sentence on how many tasks the filter matches, or an empty text without a filter."""
+        if not self._text:
+            return ""
+        exact = self._is_complete and self.matching < MAX_RESULTS
+        return self.tr(
+            "{count} match the filter." if exact else "At least {count} match the filter.",
+            count=self.tr.amount(self.matching),
+        )
+
     def _search(self) -> None:
         try:
             query = self.search_query
@@ -290,7 +301,7 @@ class TaskBrowser(Panel):
     def action_export(self) -> None:
         """Export the tasks that match the filter to a file."""
         try:
-            self.post_message(ExportRequested(self.search_query, self._order, self.matching))
+            self.post_message(ExportRequested(self.search_query, self._order))
         except SearchError as error:
             self.post_message(NotificationRequested(str(error), trouble=True))
 
