@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from tui.widgets.live_tasks import LiveTasks
 
 from core import config
 from core.repository.journal import Journal
@@ -25,7 +24,7 @@ from tui.services import LocalSource
 from tui.task_feed import ListGrown, News, TasksListed
 from tui.translations import Translations
 from tui.view_builder import ViewBuilder
-from tui.widgets.task_rows import result_columns
+from tui.widgets.task_rows import TaskModel, result_columns
 
 FEED = "results"
 TIMEOUT = 60.0
@@ -48,7 +47,7 @@ class ConsoleCheck:
         self._journal = directory / "resultados.db"
         self._bystander = Bystander(self._journal)
         self._comparison = Comparison()
-        self._list = LiveTasks(result_columns(Translations()), Translations())
+        self._list = TaskModel(result_columns(Translations()), Translations())
         self._ending = threading.Event()
         self._pause = threading.Event()
         self._faults: list[BaseException] = []
@@ -123,4 +122,4 @@ class ConsoleCheck:
             case TasksListed():
                 self._list.replace_all(news.seqs, news.rows, is_reversed=True)
             case ListGrown():
-                self._list.update_end(news.cut, news.seqs, news.rows, news.again)
+                self._list.append(news.seqs, news.rows)
