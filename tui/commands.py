@@ -21,6 +21,7 @@ class Scope(enum.StrEnum):
     EVERYWHERE = "Everywhere"
     SUBMIT = "Submit"
     HISTORY = "Submitted here"
+    MONITOR = "Monitor"
     WORKERS = "Workers"
     RESULTS = "Results"
     PROCESSES = "Processes"
@@ -280,9 +281,13 @@ WORKERS = (
         help="Show the results of all workers again.",
         action="show_all_results",
     ),
+)
+
+
+MONITOR = (
     Command(
-        id="workers.ended",
-        where=Scope.WORKERS,
+        id="monitor.ended",
+        where=Scope.MONITOR,
         key="d",
         label="Ended",
         help="Show or hide the workers that have ended.",
@@ -591,7 +596,7 @@ LOGS = (
 
 DIAGRAM: tuple[Command, ...] = ()
 
-ALL = (*GLOBAL, *SUBMIT, *HISTORY, *WORKERS, *RESULTS, *PROCESSES, *LOGS, *FAILED, *DIAGRAM)
+ALL = (*GLOBAL, *SUBMIT, *HISTORY, *MONITOR, *WORKERS, *RESULTS, *PROCESSES, *LOGS, *FAILED, *DIAGRAM)
 BY_ID = {command.id: command for command in ALL}
 
 

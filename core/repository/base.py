@@ -190,7 +190,7 @@ class Repository(Closeable):
 
     @abstractmethod
     def mark_left(self, host: str, names: Collection[str]) -> int:
-        """Note that the processes of these names have ended on a host, as was wanted. Returns how many had not left.
+        """Note that the last process of each of these names has ended on a host. Returns how many had not left.
 
         A process that is killed can't write so itself. One that runs all the same comes back with its next heartbeat.
         """

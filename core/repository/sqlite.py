@@ -330,10 +330,11 @@ class SqliteRepository(Repository):
     # Written by supervisors.
 
     def mark_left(self, host: str, names: Collection[str]) -> int:
-        """Note that the processes of these names have ended."""
+        """Note that the last process of each of these names has ended."""
         return self._database.execute_many(
-            "UPDATE processes SET status = 'left', in_hand = '[]'"
-            " WHERE host = ? AND status <> 'left' AND name IN (SELECT value FROM json_each(?))",
+            "UPDATE processes SET status = 'left', in_hand = '[]' WHERE status <> 'left' AND number IN ("
+            "SELECT max(number) FROM processes WHERE host = ? AND name IN (SELECT value FROM json_each(?))"
+            " GROUP BY role, name)",
             [(host, json.dumps(list(names)))],
         )
 

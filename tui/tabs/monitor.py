@@ -1,6 +1,7 @@
 """The tab that shows the work: the workers, a chart of tasks in and out, and the results."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -8,6 +9,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 
 from core.repository.search import NEWEST_FIRST, SortColumn, SortOrder
+from tui import commands
 from tui.messages import WorkerSelected
 from tui.tabs.base import Tab
 from tui.task_feed import News
@@ -31,6 +33,7 @@ class MonitorTab(Tab):
         id: the id of the tab.
     """
 
+    BINDINGS: ClassVar = commands.bindings(commands.MONITOR)
     feeds = (FEED,)
 
     def __init__(self, tr: Translations, remembered: Mapping[str, object], *, id: str) -> None:
@@ -74,6 +77,10 @@ class MonitorTab(Tab):
         super().show(view)
         self._workers.show(view)
         self.chart.show(view.chart.taken_in, view.chart.ended)
+
+    def action_toggle_ended(self) -> None:
+        """Show or hide the workers that have ended."""
+        self._workers.toggle_ended()
 
     def update_from(self, feed: str, news: News) -> None:
         """Show what the feed has found."""

@@ -130,7 +130,7 @@ class WorkerPanel(Panel):
         sign, style = _SIGNS[process.presence]
         text = self.tr(process.presence.value)
         if process.presence is Presence.LOST:
-            text = self.tr("lost {span}", span=self.tr.duration(now - process.seen_at))
+            text = self.tr("lost {span}", span=self.tr.number(formatting.coarse_duration(now - process.seen_at)))
         elif process.presence is Presence.TROUBLED:
             text = "; ".join(core_texts.describe(trouble, self.tr) for trouble in process.troubles)
             text = display_text.clean(text, 40)
@@ -180,10 +180,12 @@ class WorkerPanel(Panel):
         """Show the results of all workers."""
         self.post_message(WorkerSelected(""))
 
-    def action_toggle_ended(self) -> None:
-        """Show or hide the workers that have ended."""
+    def toggle_ended(self) -> None:
+        """Show or hide the workers that have ended. They are below the others, where the cursor goes."""
         self._shows_ended = not self._shows_ended
         self.show(self._view)
+        ended = len(self._view.ended_workers) if self._shows_ended else 0
+        self.table.move_cursor(len(self.table.model) - ended if ended else 0)
 
 
 def _waited(delays: Delays | None, tr: Translations) -> str:
