@@ -32,6 +32,9 @@ OPERATIONS = 20
 KINDS_INTERVAL = 5.0
 """Seconds between two reads of the kinds of task, which hardly change."""
 
+SUPERVISOR_TIMEOUT = 1.0
+"""Seconds that the supervisor has to answer. What else a view shows must not become old while it hangs or starts."""
+
 OpenGauge = Callable[[SystemStatus | None], DepthWatch | None]
 """Opens the watch on the depth of the queue of the running system; gives None when the depth can't be read."""
 
@@ -112,7 +115,7 @@ class ViewBuilder(Closeable):
 
     def _ask_supervisor(self) -> tuple[SystemStatus | None, tuple[Trouble, ...]]:
         try:
-            return commands.status(self._home), ()
+            return commands.status(self._home, SUPERVISOR_TIMEOUT), ()
         except SupervisorError as error:
             return None, (Trouble(Part.SUPERVISOR, str(error)),)
 

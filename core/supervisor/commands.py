@@ -48,26 +48,30 @@ Operation: TypeAlias = Literal["start", "stop", "restart", "kill"]
 """An operation on named processes."""
 
 
-def status(home: Home) -> SystemStatus | None:
+def status(home: Home, timeout: float = CONTACT_TIMEOUT) -> SystemStatus | None:
     """Return the status of the system, or None when no supervisor runs.
+
+    Args:
+        home: the paths of the data directory.
+        timeout: seconds to wait for a supervisor that is starting, or hangs.
 
     Raises:
         SupervisorError: a supervisor runs and doesn't answer.
     """
     if not is_held(home.lock):
         return None
-    supervisor = _find_supervisor(home)
+    supervisor = _find_supervisor(home, timeout)
     if supervisor is not None:
-        return _read_status(send_request(supervisor, SystemStatusRequest(), STATUS_TIMEOUT))
+        return _read_status(send_request(supervisor, SystemStatusRequest(), timeout))
     if is_held(home.lock):
         raise SupervisorError(f"a supervisor runs in {home.directory}, but can't be reached; try again")
     return None
 
 
-def ask_status(supervisor: SupervisorState) -> SystemStatus | None:
+def ask_status(supervisor: SupervisorState, timeout: float = STATUS_TIMEOUT) -> SystemStatus | None:
     """Ask a supervisor for the status of its system. Returns None when it doesn't answer."""
     try:
-        return _read_status(send_request(supervisor, SystemStatusRequest(), STATUS_TIMEOUT))
+        return _read_status(send_request(supervisor, SystemStatusRequest(), timeout))
     except SupervisorError:
         return None
 
@@ -231,13 +235,13 @@ def _read_status(reply: bytes) -> SystemStatus:
         raise SupervisorError(f"the supervisor is of another version: {error}; end it with `down`") from error
 
 
-def _find_supervisor(home: Home) -> SupervisorState | None:
+def _find_supervisor(home: Home, timeout: float = CONTACT_TIMEOUT) -> SupervisorState | None:
     """Find the supervisor that holds the lock. Returns None when it doesn't answer in time, or has ended."""
-    deadline = time.monotonic() + CONTACT_TIMEOUT
+    deadline = time.monotonic() + timeout
     while is_held(home.lock):
         # The file may be that of a former supervisor, which was killed.
         supervisor = state.load(home.state, SupervisorState)
-        if supervisor is not None and ask_status(supervisor) is not None:
+        if supervisor is not None and ask_status(supervisor, timeout) is not None:
             return supervisor
         if time.monotonic() > deadline:
             return None

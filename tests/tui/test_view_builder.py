@@ -1,5 +1,9 @@
 """What the console sees of a real journal: whole, from the start, and of one that an older version has written."""
 
+import contextlib
+import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +20,12 @@ from core.repository.archive import BulkAction
 from core.repository.base import Repository
 from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS, SqliteRepository, schema
+from core.supervisor import state
+from core.supervisor.commands import CONTACT_TIMEOUT
 from core.supervisor.home import Home
+from core.supervisor.lock import Lock
+from core.supervisor.processes.process_identity import ProcessIdentity
+from core.supervisor.state import SupervisorState
 from core.supervisor.status import SystemStatus
 from tests.contract.repositories import mark, new_task, outcome, process, store_outcomes
 from tests.services.ports import free_ports
@@ -150,6 +159,36 @@ def test_a_broker_that_is_away_is_the_trouble_of_the_broker_and_of_no_other_part
             view = builder.build(time.monotonic(), time.time())
     assert [trouble.part for trouble in view.troubles] == [Part.BROKER]
     assert (state_of(view, Part.JOURNAL), state_of(view, Part.BROKER)) == (PartState.WORKS, PartState.BROKEN)
+
+
+def test_a_supervisor_that_hangs_does_not_keep_the_rest_from_being_shown(old: Repository, tmp_path: Path) -> None:
+    work(old)
+    home = Home(tmp_path)
+    home.create()
+    gave_up = []
+
+    def hang(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            # Less than the time for which a command waits.
+            connection.settimeout(CONTACT_TIMEOUT - 1.0)
+            with contextlib.suppress(TimeoutError):
+                while connection.recv(4096):
+                    pass
+                gave_up.append(True)
+
+    with Lock(home.lock), socket.create_server(("127.0.0.1", 0)) as listener:
+        identity = ProcessIdentity(os.getpid(), 0.0)
+        state.save(home.state, SupervisorState(identity, f"127.0.0.1:{listener.getsockname()[1]}", "token"))
+        hanging = threading.Thread(target=hang, args=(listener,))
+        hanging.start()
+        view = build(tmp_path)
+        hanging.join()
+    assert gave_up == [True]
+    assert (view.ledger.done, [row.process.name for row in view.workers]) == (1, ["w1"])
+    [trouble] = view.troubles_seen
+    assert trouble.part is Part.SUPERVISOR
+    assert "can't be reached" in trouble.reason
 
 
 def test_a_directory_where_nothing_has_run_has_no_trouble(tmp_path: Path) -> None:
