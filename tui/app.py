@@ -16,6 +16,7 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding
+from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -34,6 +35,9 @@ from tui.translations import Translations
 
 IDLE_SECONDS = 1.0
 """Seconds without input after which the console is idle."""
+
+KEY_NAMES = frozenset({"space", "enter"})
+"""Names of keys that differ between languages."""
 
 _log = logging.getLogger("cauce.tui")
 _STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -119,6 +123,7 @@ class Console(App[None]):
     def get_key_display(self, binding: Binding) -> str:
         """Return the sign of a key, or its name when the terminal lacks the sign."""
         shown = super().get_key_display(binding)
+        shown = self.tr(shown) if shown in KEY_NAMES else shown
         return binding.key if self._glyph_filter.enabled and not shown.isascii() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -204,6 +209,11 @@ class Console(App[None]):
             with contextlib.suppress(RuntimeError):
                 self._event_loop.call_soon_threadsafe(partial(self.exit, return_code=self._signal_exit_code))
 
+    def action_command_palette(self) -> None:
+        """Show the command palette."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder=self.tr("Search for commands …")))
+
     def action_help(self) -> None:
         """Show the keys that work at the focus."""
         available: dict[Scope, list[tuple[str, Command]]] = {}
@@ -219,7 +229,8 @@ class Console(App[None]):
     def _keys_of(self, command: Command) -> str:
         keys = self._keymap.get(command.id, command.key)
         signs = {"question_mark": "?", "colon": ":", "slash": "/", "plus": "+", "minus": "-", "equals_sign": "="}
-        return " ".join(signs.get(key.strip(), key.strip()) for key in keys.split(","))
+        names = (signs.get(key.strip(), key.strip()) for key in keys.split(","))
+        return " ".join(self.tr(name) if name in KEY_NAMES else name for name in names)
 
     def action_next_theme(self) -> None:
         """Change to the next theme."""

@@ -155,6 +155,9 @@ def _troubles_of(unit: UnitStatus) -> Sequence[Trouble]:
 _PARTS = {ProcessKind.NGINX: Part.BALANCER, ProcessKind.RABBITMQ: Part.BROKER, ProcessKind.EPMD: Part.BROKER}
 """The parts of the system that are units of their own."""
 
+_SILENT = Trouble(Part.PROCESS, "silent: it writes no heartbeat")
+"""The trouble of a process of which the supervisor has not noticed anything yet."""
+
 EMPTY = View()
 
 
@@ -176,10 +179,18 @@ def rows_of(
     units = {(unit.name, unit.pid): unit for unit in report.processes if unit.pid is not None} if report else {}
     return tuple(
         WorkerRow(
-            process=process,
+            process=_unless_alive(process, units.get((process.name, process.pid))),
             history=histories.get(process.number, ()),
             delays=delays.get(process.name),
             unit=units.get((process.name, process.pid)),
         )
         for process in processes
     )
+
+
+def _unless_alive(process: ProcessView, unit: UnitStatus | None) -> ProcessView:
+    """Return the process: in trouble, not lost, when it writes no heartbeat but runs by the supervisor."""
+    if process.presence is not Presence.LOST or unit is None:
+        return process
+    troubles = [replace(trouble, process="") for trouble in _troubles_of(unit)]
+    return replace(process, presence=Presence.TROUBLED, troubles=tuple(troubles or [_SILENT]))

@@ -13,6 +13,7 @@ from core.monitor.snapshot import Presence
 from core.supervisor.status import UnitState
 from core.tasks.registry import builtin_registry
 from tui import commands, core_texts
+from tui.app import KEY_NAMES
 from tui.dialogs import help, task_detail
 from tui.translations import ENGLISH, languages, load
 from tui.view import Health
@@ -36,6 +37,7 @@ def texts_shown() -> Iterator[str]:
     yield from task_detail.TIMELINE
     yield from log_panel.LEVEL_NAMES.values()
     yield from core_texts.SENTENCES
+    yield from KEY_NAMES
     yield from (what for _, what in help.MOVES)
 
 

@@ -6,13 +6,13 @@ import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
 
-from core.model import Depth, Part, Trouble
+from core.model import Depth, Part, Role, Trouble
 from core.monitor.snapshot import Presence, ProcessView
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import UnitState
 from tests.tui import scene
 from tui.translations import Translations, translations_for
-from tui.view import View, WorkerRow
+from tui.view import View, WorkerRow, rows_of
 from tui.widgets.diagram import DiagramLine, draw
 
 
@@ -135,24 +135,21 @@ def unread(view: View, *troubles: Trouble, depth: Depth | None = None) -> View:
 def no_heartbeats(view: View) -> View:
     """Return the view when no process can write its heartbeat, and the supervisor knows why."""
     assert view.report is not None
-    servers, workers = (
-        tuple(
-            replace(row, process=replace(row.process, presence=Presence.LOST), unit=view.report.processes[2])
-            for row in rows
-        )
-        for rows in (view.servers, view.workers)
-    )
-    ours = {ProcessKind.SERVER, ProcessKind.WORKER}
+    lost = tuple(replace(process, presence=Presence.LOST) for process in view.snapshot.processes)
+    pids = {process.name: process.pid for process in lost}
     units = tuple(
-        replace(unit, state=UnitState.TROUBLED, note=str(LOCKED), troubles=(LOCKED,)) if unit.kind in ours else unit
+        replace(unit, state=UnitState.TROUBLED, note=str(LOCKED), troubles=(LOCKED,), pid=pids[unit.name])
+        if unit.name in pids
+        else unit
         for unit in view.report.processes
     )
+    snapshot, report = replace(view.snapshot, processes=lost), replace(view.report, processes=units)
     return replace(
         view,
-        servers=servers,
-        workers=workers,
-        snapshot=replace(view.snapshot, processes=tuple(row.process for row in (*servers, *workers))),
-        report=replace(view.report, processes=units),
+        servers=rows_of([each for each in lost if each.role is Role.SERVER], {}, {}, report),
+        workers=rows_of([each for each in lost if each.role is Role.WORKER], {}, {}, report),
+        snapshot=snapshot,
+        report=report,
     )
 
 
@@ -181,9 +178,7 @@ PARTS: dict[str, tuple[View, dict[str, str]]] = {
     ),
     "only the console can't read the journal": (unread(healthy(), LOCKED, depth=Depth(1, 0)), {"journal": "warn"}),
     "the journal is damaged": (
-        replace(
-            complaining(unread(healthy(), LOCKED, depth=Depth(1, 0)), LOCKED),
-        ),
+        complaining(unread(healthy(), LOCKED, depth=Depth(1, 0)), LOCKED),
         {"journal": "bad", "servers": "warn", "workers": "warn"},
     ),
     "NGINX was killed": (with_unit(healthy(), ProcessKind.NGINX, UnitState.RESTARTING, pid=None), {"nginx": "bad"}),

@@ -1,10 +1,14 @@
 """The texts of the console in several languages."""
 
 import pytest
+from rich.cells import cell_len
 
 from core.errors import ConfigurationError
 from tui import translations
 from tui.translations import Translations
+from tui.widgets.process_panel import ProcessPanel
+from tui.widgets.task_rows import failed_columns, result_columns
+from tui.widgets.worker_panel import WorkerPanel
 
 SPANISH = {"1,234.5": "1.234,5", "Submit": "Enviar", "{count} task": "{count} tarea", "{count} tasks": "{count} tareas"}
 
@@ -48,6 +52,14 @@ def test_numbers_have_the_separators_of_the_language() -> None:
     for tr, shown in ((english, "1,234,567 8.3 1.23M 2.5 s"), (spanish, "1.234.567 8,3 1,23M 2,5 s")):
         assert f"{tr.amount(1_234_567)} {tr.rate(8.3)} {tr.short(1_234_567)} {tr.duration(2.5)}" == shown
     assert spanish.number("2,048 MiB") == "2.048 MiB"
+
+
+@pytest.mark.parametrize("language", translations.languages())
+def test_no_heading_of_a_table_is_cut(language: str) -> None:
+    tr = translations.translations_for(language, {})
+    panels = (WorkerPanel(tr, id="w").table.columns, ProcessPanel(tr, id="p").table.columns)
+    for columns in (*panels, result_columns(tr), failed_columns(tr)):
+        assert [column.label for column in columns if cell_len(column.label) > column.width] == []
 
 
 def test_english_comes_first_and_every_language_once() -> None:

@@ -187,3 +187,12 @@ def test_a_row_combines_what_is_known_of_a_process() -> None:
     assert (rows[0].history, rows[0].delays, rows[0].unit) == ((1.0, 2.0), known, report.processes[0])
     # The supervisor's w4 has the number that w2 has on another machine.
     assert (rows[1].history, rows[1].delays, rows[1].unit) == ((), None, None)
+
+
+def test_a_process_without_a_heartbeat_is_not_lost_while_the_supervisor_runs_it() -> None:
+    processes = (process_view("w1", Presence.LOST, pid=2), process_view("w2", Presence.LOST, pid=3))
+    locked = Trouble(Part.JOURNAL, "database is locked")
+    report = status(unit("w1", UnitState.TROUBLED, pid=2, troubles=(locked,)), unit("w2", UnitState.STARTING, pid=9))
+    first, second = (row.process for row in rows_of(processes, {}, {}, report))
+    assert (first.presence, [each.reason for each in first.troubles]) == (Presence.TROUBLED, ["database is locked"])
+    assert second.presence is Presence.LOST

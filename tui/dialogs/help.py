@@ -48,7 +48,7 @@ class HelpDialog(ModalScreen[None]):
         self._sections = sections
         self._text = TextView(id="text")
         entries = [entry for _, commands in sections for entry in commands]
-        keys = [*(key for key, _ in entries), *(keys for keys, _ in MOVES)]
+        keys = [*(key for key, _ in entries), *(tr(keys) for keys, _ in MOVES)]
         self._key_width = _GAP + max(map(cell_len, keys))
         self._label_width = _GAP + max((cell_len(tr(command.label)) for _, command in entries), default=0)
 
@@ -75,7 +75,7 @@ class HelpDialog(ModalScreen[None]):
                     lines.append((f"{start}$ {command.line}", "dim"))
         lines += [("", ""), (self.tr("In every table"), "heading")]
         for keys, effect in MOVES:
-            lines += self._entry(keys, "", self.tr(effect))
+            lines += self._entry(self.tr(keys), "", self.tr(effect))
         self._text.show(lines[1:])
 
     def _entry(self, key: str, label: str, text: str) -> list[StyledLine]:

@@ -190,22 +190,17 @@ def _boxes(
             line += [(_GAP, "")] if number else []
             line.append((box[row], style))
         lines.append(tuple(line))
-    return [*lines, *_others([_presence(row) for row in rows[MAX_BOXES:]])]
+    return [*lines, *_others([row.process.presence for row in rows[MAX_BOXES:]])]
 
 
 def _process_box(
     row: WorkerRow, texts_of: Callable[[ProcessView], Sequence[str]], tr: Translations
 ) -> tuple[list[str], str]:
     """Return the lines of a box and their style."""
-    process, presence = row.process, _presence(row)
-    name = f"{_SIGNS[presence]} {display_text.clean(process.name)}"
-    return _framed([name, *texts_of(process), f"{tr.rate(process.rate)}/s"], BOX_WIDTH), _TROUBLED.get(presence, "")
-
-
-def _presence(row: WorkerRow) -> Presence:
-    """Return the presence of a process. One that writes no heartbeat, but runs by the supervisor, is not lost."""
-    presence = row.process.presence
-    return Presence.TROUBLED if presence is Presence.LOST and row.unit is not None else presence
+    process = row.process
+    name = f"{_SIGNS[process.presence]} {display_text.clean(process.name)}"
+    lines = [name, *texts_of(process), f"{tr.rate(process.rate)}/s"]
+    return _framed(lines, BOX_WIDTH), _TROUBLED.get(process.presence, "")
 
 
 def _others(presences: Sequence[Presence]) -> list[DiagramLine]:

@@ -36,7 +36,7 @@ def result_columns(tr: Translations) -> tuple[TableColumn, ...]:
         TableColumn(key=SortColumn.KIND, label=tr("kind"), width=9, grow=1),
         TableColumn(key=SortColumn.PAYLOAD, label=tr("payload"), width=14, grow=3, rank=3),
         TableColumn(key=SortColumn.OUTCOME, label=tr("result"), width=16, grow=4),
-        TableColumn(key=SortColumn.WORKER, label=tr("worker"), width=6),
+        TableColumn(key=SortColumn.WORKER, label=tr("worker|heading"), width=6),
         TableColumn(key=SortColumn.ATTEMPTS, label=tr("tries"), width=5, right=True, rank=4),
         TableColumn(key=SortColumn.WAITED, label=tr("waited"), width=7, right=True, rank=2),
         TableColumn(key=SortColumn.TOOK, label=tr("took"), width=7, right=True),
@@ -51,7 +51,7 @@ def failed_columns(tr: Translations) -> tuple[TableColumn, ...]:
         TableColumn(key=SortColumn.KIND, label=tr("kind"), width=9, grow=1),
         TableColumn(key=SortColumn.OUTCOME, label=tr("error"), width=24, grow=6),
         TableColumn(key=SortColumn.PAYLOAD, label=tr("payload"), width=14, grow=2, rank=3),
-        TableColumn(key=SortColumn.WORKER, label=tr("worker"), width=6, rank=1),
+        TableColumn(key=SortColumn.WORKER, label=tr("worker|heading"), width=6, rank=1),
         TableColumn(key=SortColumn.ATTEMPTS, label=tr("tries"), width=5, right=True),
         TableColumn(key=SortColumn.TOOK, label=tr("took"), width=7, right=True, rank=2),
     )

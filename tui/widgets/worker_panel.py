@@ -38,12 +38,12 @@ _SIGNS = {
 
 def _columns(tr: Translations) -> tuple[TableColumn, ...]:
     return (
-        TableColumn(key="name", label=tr("worker"), width=6, grow=1, sortable=False),
+        TableColumn(key="name", label=tr("worker|heading"), width=6, grow=1, sortable=False),
         TableColumn(key="state", label=tr("state"), width=9, grow=2, sortable=False),
         TableColumn(key="rate", label=tr("tasks/s"), width=7, right=True, sortable=False),
         TableColumn(key="history", label=tr("2 minutes"), width=SPARKLINE_WIDTH, sortable=False, rank=1),
         TableColumn(key="done", label=tr("done"), width=6, right=True, sortable=False),
-        TableColumn(key="failed", label=tr("failed"), width=6, right=True, sortable=False),
+        TableColumn(key="failed", label=tr("failed|heading"), width=6, right=True, sortable=False),
         TableColumn(key="hand", label=tr("running|heading"), width=7, right=True, sortable=False),
         TableColumn(key="waited", label=tr("waited p50/p95"), width=15, right=True, sortable=False, rank=4),
         TableColumn(key="took", label=tr("took p50/p95"), width=15, right=True, sortable=False),
