@@ -123,7 +123,11 @@ def _ledger(ledger: Ledger) -> Text:
 
 def _flow(snapshot: Snapshot) -> Text:
     depth = snapshot.depth
-    queue = "broker away" if depth is None else f"{depth.ready:,} in the queue, {depth.dead:,} dead letters"
+    if depth is not None:
+        queue = f"{depth.ready:,} in the queue, {depth.dead:,} dead letters"
+    else:
+        away = any(trouble.part is Part.BROKER for trouble in snapshot.troubles)
+        queue = "broker away" if away else "depth unknown"
     return Text(f"in {snapshot.rate_in:,.0f}/s   out {snapshot.rate_out:,.0f}/s   {queue}")
 
 

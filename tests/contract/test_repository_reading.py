@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from core.model import ENDED, Counters, ProcessPhase, Role, RunningTask, State
+from core.model import ENDED, Counters, Part, ProcessPhase, Role, RunningTask, State, Trouble
 from core.repository.base import MAX_CONTRADICTORY, OpenRepository, Repository
 from core.repository.journal import Journal
 from tests.contract.repositories import (
@@ -58,6 +58,8 @@ def test_a_heartbeat_is_the_whole_record(journal: Repository) -> None:
         counters=Counters(accepted=1, published=2, done=3, failed=4, retried=5, discarded=6, busy_seconds=7.5),
         in_hand=(RunningTask("a", "echo", NOW), RunningTask("b", "sum", NOW + 1)),
     )
+    troubles = (Trouble(Part.BROKER, "refused: 403; try again; or not"), Trouble(Part.JOURNAL, "database: locked"))
+    record = replace(record, phase=ProcessPhase.READY, troubles=troubles)
     with journal.transaction():
         journal.record_heartbeat(record)
     assert journal.processes() == [record]

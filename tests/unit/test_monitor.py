@@ -335,6 +335,14 @@ def test_no_part_of_a_task_reaches_the_terminal_as_a_command(journal: Journal) -
     assert "3 in the queue, 1 dead letters" in text
 
 
+def test_the_broker_is_away_only_when_it_is_the_broker_that_is_in_trouble() -> None:
+    for part, shown in ((Part.BROKER, "broker away"), (Part.JOURNAL, "depth unknown")):
+        stream = io.StringIO()
+        Console(file=stream, width=160).print(render(replace(EMPTY, troubles=(Trouble(part, "it is so"),))))
+        assert shown in stream.getvalue()
+        assert f"{part}: it is so" in stream.getvalue()
+
+
 def test_an_empty_system_shows_how_to_start() -> None:
     stream = io.StringIO()
     Console(file=stream, width=160).print(render(EMPTY))
@@ -359,6 +367,8 @@ def test_one_snapshot_as_json_and_none_without_a_journal(journal: Journal, tmp_p
     assert [task["id"] for task in snapshot["latest"]] == ["b", "a"]
     # The first has ended on this machine; the other is on another, and was looked at until it had beaten twice.
     assert [(process["presence"], process["life"]) for process in snapshot["processes"]] == [("lost", 1), ("online", 1)]
+    # The journal is readable, and no queue was ever created.
+    assert [trouble["part"] for trouble in snapshot["troubles"]] == ["broker"]
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     failed = snapshot_of(nothing)
