@@ -195,6 +195,10 @@ class Counters(msgspec.Struct, frozen=True):
     """Seconds spent in task functions, over all threads."""
 
 
+MAX_KINDS = 256
+"""How many kinds of task a worker tells: its heartbeat must stay small."""
+
+
 class ProcessPhase(enum.StrEnum):
     """The phase of a process's life, as it reports itself."""
 
@@ -257,6 +261,8 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What prevents it from working."""
     counters: Counters = Counters()
     in_hand: tuple[RunningTask, ...] = ()
+    kinds: tuple[str, ...] = ()
+    """The kinds of task that a worker runs, at most `MAX_KINDS`; empty when they are not known."""
 
     @property
     def status(self) -> str:

@@ -18,7 +18,6 @@ from core.addresses import LOOPBACK, Address
 from core.config import Settings
 from core.errors import ConfigurationError
 from core.launch import create_parser, parse, run_with_settings
-from core.supervisor import options as supervisor
 from core.supervisor.home import Home
 from tui import options
 from tui.web import serving
@@ -137,7 +136,7 @@ def _show(settings: Settings) -> int:
     app = Console(
         LocalSource(settings, os.environ),
         tr,
-        all_tabs(tr, _kinds(settings), preferences.values),
+        all_tabs(tr, _descriptions(), preferences.values),
         first=preferences.text("tab", "monitor"),
         start=start,
         theme=settings[options.THEME] or preferences.text("theme", ""),
@@ -183,12 +182,12 @@ def _editor() -> list[str]:
         raise ConfigurationError(f"the editor in $VISUAL or $EDITOR can't be read: {error}") from error
 
 
-def _kinds(settings: Settings) -> dict[str, str]:
-    """Return the descriptions of the built-in kinds by name, the default kind first."""
+def _descriptions() -> dict[str, str]:
+    """Return the descriptions of Cauce's own kinds by name, the default kind first. Workers tell which they run."""
     from core.tasks.builtin import DEFAULT_KIND
     from core.tasks.registry import builtin_registry
 
-    descriptions = {each.kind: each.description for each in builtin_registry(settings[supervisor.LAB]).definitions}
+    descriptions = {each.kind: each.description for each in builtin_registry(lab_kinds=True).definitions}
     return {DEFAULT_KIND: descriptions.pop(DEFAULT_KIND), **descriptions}
 
 

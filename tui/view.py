@@ -4,12 +4,12 @@ The poller's thread builds it. This module knows nothing of widgets.
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
-from core.model import Ledger, Part, Trouble
+from core.model import MAX_KINDS, Ledger, Part, Role, Trouble
 from core.monitor.delays import Delays
 from core.monitor.history import RateSeries
 from core.monitor.snapshot import EMPTY as NOTHING_SEEN
@@ -78,7 +78,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     directory: str = ""
     database: str = ""
     kinds: tuple[str, ...] = ()
-    """Kinds of task that were submitted recently."""
+    """The kinds of task to offer."""
     operations: tuple[OperationRecord, ...] = ()
     """The recent retries and discards, the last first."""
     lacks: str = ""
@@ -159,6 +159,19 @@ _SILENT = Trouble(Part.PROCESS, "silent: it writes no heartbeat")
 """The trouble of a process of which the supervisor has not noticed anything yet."""
 
 EMPTY = View()
+
+
+def offered_kinds(snapshot: Snapshot, otherwise: Collection[str]) -> tuple[str, ...]:
+    """Return the kinds of task that live workers run, in alphabetical order.
+
+    Args:
+        snapshot: the snapshot that has the workers.
+        otherwise: the kinds to offer too, as long as some worker does not tell all of its own, or none is alive.
+    """
+    workers = [process for process in snapshot.processes if process.role is Role.WORKER and not process.presence.gone]
+    told = {kind for process in workers for kind in process.kinds}
+    is_complete = workers and all(0 < len(process.kinds) < MAX_KINDS for process in workers)
+    return tuple(sorted(told if is_complete else told.union(otherwise)))
 
 
 def rows_of(

@@ -22,7 +22,8 @@ from core.repository.journal import Journal
 from core.supervisor import commands
 from core.supervisor.home import Home
 from core.supervisor.status import SystemStatus
-from tui.view import CHART_SECONDS, View, rows_of
+from core.tasks.registry import builtin_registry
+from tui.view import CHART_SECONDS, View, offered_kinds, rows_of
 
 DELAYS_SECONDS = 30.0
 """Seconds of results from which the delays of workers are computed."""
@@ -34,6 +35,8 @@ KINDS_INTERVAL = 5.0
 
 SUPERVISOR_TIMEOUT = 1.0
 """Seconds that the supervisor has to answer. What else a view shows must not become old while it hangs or starts."""
+
+_EVERY_WORKERS_KINDS = builtin_registry().kinds
 
 OpenGauge = Callable[[SystemStatus | None], DepthWatch | None]
 """Opens the watch on the depth of the queue of the running system; gives None when the depth can't be read."""
@@ -100,7 +103,7 @@ class ViewBuilder(Closeable):
             broker=report.broker if report else self._broker,
             directory=str(self._home.directory),
             database=_short(self._journal.path, self._home.directory),
-            kinds=tuple(read.kinds),
+            kinds=offered_kinds(snapshot, {*read.kinds, *_EVERY_WORKERS_KINDS}),
             operations=tuple(read.operations),
             lacks=read.lacks,
         )

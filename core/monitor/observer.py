@@ -152,6 +152,7 @@ def _view(record: ProcessRecord, alive: bool | None, by_number: Mapping[int, flo
         rate=0.0 if presence.gone else by_number.get(record.number, 0.0),
         # A task whose worker may be alive counts as running, as it does for the servers.
         in_hand=() if presence.gone else record.in_hand,
+        kinds=record.kinds,
     )
 
 

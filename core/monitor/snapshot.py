@@ -65,6 +65,8 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     """Tasks accepted by a server, or attempts ended by a worker, per second over the last seconds."""
     in_hand: tuple[RunningTask, ...]
+    kinds: tuple[str, ...] = ()
+    """The kinds of task that a worker runs; empty when they are not known."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

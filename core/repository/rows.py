@@ -30,8 +30,9 @@ TASK_COLUMNS = (
 )
 ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at, queued_at"
 PROCESS_COLUMNS = (
-    "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand"
+    "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand, kinds"
 )
+"""Without the last one in a journal of an older version."""
 
 _encode = msgspec.json.Encoder().encode
 _STATES: dict[Value, State] = {state.value: state for state in State}
@@ -41,6 +42,7 @@ _SEPARATOR = "; "
 """What separates the phase and the troubles of a process in its status."""
 _decode_counters = msgspec.json.Decoder(Counters).decode
 _decode_in_hand = msgspec.json.Decoder(tuple[RunningTask, ...]).decode
+_decode_kinds = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def integer(value: Value) -> int:
@@ -187,6 +189,7 @@ def process(row: Row) -> ProcessRecord:
         counters=_decode_counters(text(row[11])),
         in_hand=_decode_in_hand(text(row[12])),
         life=integer(row[-1]),
+        kinds=_decode_kinds(text(row[13])),
     )
 
 
@@ -220,6 +223,7 @@ def process_columns(record: ProcessRecord) -> tuple[Value, ...]:
         record.status,
         counters_column(record.counters),
         _encode(record.in_hand).decode(),
+        _encode(record.kinds).decode(),
     )
 
 

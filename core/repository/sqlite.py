@@ -73,6 +73,7 @@ class SqliteRepository(Repository):
         self._database = database
         self._moved: Counter[State] = Counter()
         self._ended: list[int] = []
+        self._knows_kinds = False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -308,7 +309,7 @@ class SqliteRepository(Repository):
         """Store a new process."""
         self._database.execute("DELETE FROM processes WHERE seen_at < ?", (record.started_at - PROCESS_RETENTION,))
         created = self._database.execute(
-            f"INSERT INTO processes ({rows.PROCESS_COLUMNS}) VALUES (NULL{', ?' * 12}) RETURNING number",
+            f"INSERT INTO processes ({rows.PROCESS_COLUMNS}) VALUES (NULL{', ?' * 13}) RETURNING number",
             rows.process_columns(msgspec.structs.replace(record, seen_at=max(record.seen_at, record.started_at))),
         )
         return rows.integer(created[0][0])
@@ -316,7 +317,7 @@ class SqliteRepository(Repository):
     def record_heartbeat(self, record: ProcessRecord) -> None:
         """Store a process's record, and a sample of its counters."""
         self._database.execute(
-            f"INSERT OR REPLACE INTO processes ({rows.PROCESS_COLUMNS}) VALUES (?{', ?' * 12})",
+            f"INSERT OR REPLACE INTO processes ({rows.PROCESS_COLUMNS}) VALUES (?{', ?' * 13})",
             (record.number, *rows.process_columns(record)),
         )
         self._database.execute(
@@ -389,8 +390,13 @@ class SqliteRepository(Repository):
 
     def processes(self) -> list[ProcessRecord]:
         """Return the processes that have not left, and those that left in the last hour."""
+        # Checked again until the column exists: a server or worker that starts brings the journal up to date.
+        self._knows_kinds = self._knows_kinds or bool(
+            self._database.number("SELECT count(*) FROM pragma_table_info('processes') WHERE name = 'kinds'")
+        )
+        columns = rows.PROCESS_COLUMNS if self._knows_kinds else rows.PROCESS_COLUMNS.replace("kinds", "'[]'")
         found = self._database.execute(
-            f"SELECT {rows.PROCESS_COLUMNS}, life FROM (SELECT *, row_number()"
+            f"SELECT {columns}, life FROM (SELECT *, row_number()"
             " OVER (PARTITION BY role, host, name ORDER BY number) AS life FROM processes)"
             " WHERE status <> 'left' OR seen_at >= (SELECT max(seen_at) FROM processes) - ? ORDER BY number",
             (LEFT_PROCESSES_SHOWN,),

@@ -16,7 +16,7 @@ from core.broker.base import Broker, Consumer, Queue
 from core.config import Settings
 from core.errors import BrokerUnavailable
 from core.heartbeat import Heartbeat
-from core.model import Counters, Part, ProcessPhase, ProcessRecord, Role, RunningTask, Trouble
+from core.model import MAX_KINDS, Counters, Part, ProcessPhase, ProcessRecord, Role, RunningTask, Trouble
 from core.repository.journal import Journal
 from core.signals import exit_code, on_stop
 from core.tasks import Registry
@@ -62,6 +62,7 @@ class Worker:
         self._broker = broker
         self._journal = journal
         self._started_at = time.time()
+        self._kinds = registry.kinds[:MAX_KINDS]
         self._phase = ProcessPhase.STARTING
         self._events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
         self._number = 0
@@ -252,4 +253,5 @@ class Worker:
             troubles=troubles,
             counters=counters,
             in_hand=in_hand,
+            kinds=self._kinds,
         )

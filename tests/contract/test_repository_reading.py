@@ -59,7 +59,7 @@ def test_a_heartbeat_is_the_whole_record(journal: Repository) -> None:
         in_hand=(RunningTask("a", "echo", NOW), RunningTask("b", "sum", NOW + 1)),
     )
     troubles = (Trouble(Part.BROKER, "refused: 403; try again; or not"), Trouble(Part.JOURNAL, "database: locked"))
-    record = replace(record, phase=ProcessPhase.READY, troubles=troubles)
+    record = replace(record, phase=ProcessPhase.READY, troubles=troubles, kinds=("echo", "mine"))
     with journal.transaction():
         journal.record_heartbeat(record)
     assert journal.processes() == [record]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from textual.binding import Binding, BindingType
 from textual.pilot import Pilot
 from textual.strip import Strip
-from textual.widgets import Button, Input, ProgressBar, TextArea
+from textual.widgets import Button, Input, ProgressBar, Select, TextArea
 
 from core.client import NewSubmission
 from core.errors import ConfigurationError
@@ -581,6 +581,34 @@ def test_enter_submits_and_the_outcome_is_followed() -> None:
         await wait_for(pilot, lambda: source.feeds["submitted"].ids == ("order-48901",), "the outcome to be asked for")
         await wait_for(pilot, lambda: "✓ done" in text(app), "the outcome")
         assert "2.3 ms" in text(app)
+
+    run_scenario(scenario, source, "submit")
+
+
+def test_the_kinds_that_workers_run_are_offered_and_the_selected_one_stays() -> None:
+    source = FakeSource(view=replace(scene.view(), kinds=("echo", "simulate")))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        kind: Select[str] = main(app).query_one("#kind", Select)
+
+        async def offer(*kinds: str) -> None:
+            source.pollers[0].show(replace(scene.view(), kinds=kinds))
+            await wait_for(pilot, lambda: main(app).view.kinds == kinds, "the view")
+            await pilot.pause()
+
+        def offered() -> list[str]:
+            return [str(value) for _, value in kind._options]  # noqa: SLF001 - the widget tells them in no other way
+
+        await wait_for(pilot, lambda: offered() == ["simulate", "echo"], "the first view")
+        await offer("echo", "fail", "simulate")
+        assert offered() == ["simulate", "echo", "fail"]
+        kind.value = "fail"
+        await offer("echo", "simulate")
+        assert offered() == ["simulate", "echo", "fail"]
+        assert kind.value == "fail"
+        kind.value = "echo"
+        await offer("echo", "import-orders", "simulate")
+        assert offered() == ["simulate", "echo", "import-orders"]
 
     run_scenario(scenario, source, "submit")
 

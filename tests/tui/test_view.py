@@ -3,12 +3,12 @@
 import pytest
 from msgspec.structs import replace
 
-from core.model import Counters, Part, Role, RunningTask, Trouble
+from core.model import MAX_KINDS, Counters, Part, Role, RunningTask, Trouble
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
-from tui.view import EMPTY, Health, View, WorkerRow, rows_of
+from tui.view import EMPTY, Health, View, WorkerRow, offered_kinds, rows_of
 
 
 def process_view(
@@ -196,3 +196,25 @@ def test_a_process_without_a_heartbeat_is_not_lost_while_the_supervisor_runs_it(
     first, second = (row.process for row in rows_of(processes, {}, {}, report))
     assert (first.presence, [each.reason for each in first.troubles]) == (Presence.TROUBLED, ["database is locked"])
     assert second.presence is Presence.LOST
+
+
+def offered(*workers: tuple[Presence, tuple[str, ...]]) -> tuple[str, ...]:
+    """The kinds that are offered beside a server and these workers; `fail` was submitted some time ago."""
+    processes = [
+        replace(process_view(f"w{number}", presence, pid=number), kinds=kinds)
+        for number, (presence, kinds) in enumerate(workers)
+    ]
+    return offered_kinds(Snapshot(processes=(process_view("s1"), *processes)), ("fail",))
+
+
+def test_the_kinds_of_all_live_workers_are_offered_and_no_others() -> None:
+    assert offered((Presence.BUSY, ("echo", "mine")), (Presence.STARTING, ("echo", "a"))) == ("a", "echo", "mine")
+    assert offered((Presence.ONLINE, ("echo",)), (Presence.LOST, ("mine",)), (Presence.LEFT, ("b",))) == ("echo",)
+
+
+def test_kinds_that_were_submitted_are_offered_while_workers_do_not_tell_all_of_theirs() -> None:
+    assert offered() == ("fail",)
+    assert offered((Presence.LOST, ("mine",))) == ("fail",)
+    assert offered((Presence.ONLINE, ("mine",)), (Presence.ONLINE, ())) == ("fail", "mine")
+    many = tuple(f"k{number}" for number in range(MAX_KINDS))
+    assert "fail" in offered((Presence.ONLINE, many))

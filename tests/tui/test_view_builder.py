@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from core.broker.factory import open_broker
 from core.database import Database
-from core.model import Counters, Depth, Part, ProcessPhase, Role
+from core.model import Counters, Depth, Part, ProcessPhase, ProcessRecord, Role
 from core.monitor.depth import DepthWatch
 from core.monitor.snapshot import Presence
+from core.repository import rows
 from core.repository.archive import BulkAction
 from core.repository.base import Repository
 from core.repository.journal import Journal
@@ -27,12 +28,36 @@ from core.supervisor.lock import Lock
 from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import SupervisorState
 from core.supervisor.status import SystemStatus
+from core.tasks.registry import builtin_registry
 from tests.contract.repositories import mark, new_task, outcome, process, store_outcomes
 from tests.services.ports import free_ports
 from tests.services.waiting import wait_until
 from tui.part_states import PartState, state_of
 from tui.view import Health, View
 from tui.view_builder import ViewBuilder
+
+
+class _FirstVersion(SqliteRepository):
+    """Writes heartbeats as the first version did."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._first = database
+
+    def register(self, record: ProcessRecord) -> int:
+        self.record_heartbeat(replace(record, number=1))
+        return 1
+
+    def record_heartbeat(self, record: ProcessRecord) -> None:
+        self._first.execute(
+            "INSERT OR REPLACE INTO processes (number, role, name, host, pid, address, threads, started_at, beat,"
+            " seen_at, status, counters, in_hand) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (record.number, *rows.process_columns(record)[:12]),
+        )
+        self._first.execute(
+            "INSERT INTO samples (second, process, counters, in_hand) VALUES (?, ?, ?, 0)",
+            (int(record.seen_at), record.number, rows.counters_column(record.counters)),
+        )
 
 
 @pytest.fixture
@@ -42,7 +67,7 @@ def old(tmp_path: Path) -> Iterator[Repository]:
     database.migrate(schema()[:1])
     # What this version's repository writes besides, no other connection sees.
     database.execute("CREATE TEMP TABLE endings (number INTEGER PRIMARY KEY, seqs TEXT)")
-    with SqliteRepository(database) as repository:
+    with _FirstVersion(database) as repository:
         yield repository
 
 
@@ -74,7 +99,8 @@ def test_an_older_journal_is_shown_as_far_as_it_goes(old: Repository, tmp_path: 
     assert view.delays is not None
     assert view.delays.took_p50 == pytest.approx(0.3, abs=0.01)
     assert max(view.chart.ended) == 7.0
-    assert view.kinds == ("echo",)
+    assert view.kinds == builtin_registry().kinds
+    assert view.workers[0].process.kinds == ()
     assert view.operations == ()
 
 

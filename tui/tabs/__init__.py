@@ -20,7 +20,7 @@ def all_tabs(
 
     Args:
         tr: translates the texts of the console.
-        kinds: the descriptions of the kinds of task known from the start, by name.
+        kinds: the descriptions of Cauce's own kinds of task by name, the default kind first.
         remembered: the user's choices of the last time, by name.
     """
     return {

@@ -72,9 +72,9 @@ class SubmitTab(Tab):
         return self._form.payload
 
     def show(self, view: View) -> None:
-        """Offer the kinds that any client has submitted recently."""
+        """Offer the kinds that workers run."""
         super().show(view)
-        self._form.add_kinds(view.kinds)
+        self._form.offer(view.kinds)
 
     def update_from(self, feed: str, news: News) -> None:
         """Show the outcomes that the feed has read."""

@@ -1,6 +1,6 @@
 """The form with the fields of a task, and the editor of its payload."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -46,16 +46,17 @@ class SubmitForm(Panel):
 
     Args:
         tr: translates the texts of the console.
-        kinds: the descriptions of the kinds known from the start, by name.
+        kinds: the descriptions of Cauce's own kinds by name, the default kind first.
         id: the id of the widget.
     """
 
     def __init__(self, tr: Translations, kinds: Mapping[str, str], *, id: str) -> None:
         super().__init__(id=id)
         self.tr = tr
-        self._kinds = dict(kinds)
-        first = next(iter(self._kinds), "")
-        self._kind: Select[str] = Select(self._options(), value=first, allow_blank=False, id="kind", compact=True)
+        self._descriptions = kinds
+        first = next(iter(kinds), "")
+        self._offered: tuple[str, ...] = (first,)
+        self._kind: Select[str] = Select(self._options(first), value=first, allow_blank=False, id="kind", compact=True)
         self.payload = PayloadEditor(
             soft_wrap=True,
             show_line_numbers=False,
@@ -108,25 +109,27 @@ class SubmitForm(Panel):
     def fill(self, task: NewSubmission, text: str) -> None:
         """Fill the form with an earlier submission, except its id, because it will be another task."""
         if task.kind:
-            self.add_kinds([task.kind])
-            self._kind.value = task.kind
+            self._select(task.kind)
         self.payload.text = text
         self.payload.move_cursor(self.payload.document.end)
         self._delay.value = f"{task.delay:g}" if task.delay else ""
         self._retries.value = "" if task.retries is None else str(task.retries)
         self._task_id.value = ""
 
-    def add_kinds(self, kinds: "tuple[str, ...] | list[str]") -> None:
-        """Offer these kinds too."""
-        new = [kind for kind in kinds if kind not in self._kinds]
-        if new:
-            selected = self._kind.value
-            self._kinds.update(dict.fromkeys(new, ""))
-            self._kind.set_options(self._options())
-            self._kind.value = selected
+    def offer(self, kinds: Collection[str]) -> None:
+        """Offer these kinds, the default kind first. The selected one stays."""
+        first = next(iter(self._descriptions), "")
+        offered = tuple(sorted(kinds, key=lambda kind: kind != first))
+        if offered and offered != self._offered:
+            self._offered = offered
+            self._select(self.draft.kind)
 
-    def _options(self) -> list[tuple[str, str]]:
-        return [(display_text.clean(kind, 40), kind) for kind in self._kinds]
+    def _select(self, kind: str) -> None:
+        self._kind.set_options(self._options(kind))
+        self._kind.value = kind
+
+    def _options(self, selected: str) -> list[tuple[str, str]]:
+        return [(display_text.clean(kind, 40), kind) for kind in dict.fromkeys((*self._offered, selected))]
 
     @on(Select.Changed)
     @on(TextArea.Changed)
@@ -136,6 +139,6 @@ class SubmitForm(Panel):
 
     def _update_notes(self) -> None:
         draft = self.draft
-        self._kind_note.update(self.tr(self._kinds.get(draft.kind, "")), layout=False)
+        self._kind_note.update(self.tr(self._descriptions.get(draft.kind, "")), layout=False)
         payload = payloads.describe(draft.payload, self.tr, as_text=draft.as_text)
         self._payload_note.update(self.tr("payload: {what}", what=payload), layout=False)
