@@ -60,6 +60,8 @@ class Supervised(Closeable):
     def __init__(self, directory: Path) -> None:
         self.home = Home(directory)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CAUCE_")}
+        self.current_directory = _TOP
+        """Where its commands are run."""
         self._foreground: subprocess.Popen[str] | None = None
 
     def run(self, command: str, *flags: str) -> Ended:
@@ -70,7 +72,7 @@ class Supervised(Closeable):
             capture_output=True,
             encoding="utf-8",
             env=self.environment,
-            cwd=_TOP,
+            cwd=self.current_directory,
             timeout=PATIENCE,
             check=False,
         )
@@ -135,6 +137,7 @@ class Supervised(Closeable):
             with socket.socket() as probe:
                 assert probe.connect_ex(Address.parse(text).pair) != 0, text
         assert not self.home.state.exists()
+        assert not self.home.system.exists()
         assert not self.home.children.exists()
 
     def sizes(self, servers: int, workers: int) -> list[str]:

@@ -18,6 +18,7 @@ from core.supervisor.lock import is_held
 from core.supervisor.processes import process_identity
 from core.supervisor.status import Phase, SystemStatus, UnitState
 from tests.integration.supervised import Supervised, kill, pid_of, presences, settled, submit
+from tests.services.ports import free_port
 from tests.services.waiting import wait_until
 
 RESTART_TIMEOUT = 30.0
@@ -131,6 +132,11 @@ def test_an_up_with_other_settings_is_an_error_that_names_the_differences(system
     assert f"pid {report.pid}" in ended.errors
     assert report.listen in ended.errors
     assert "--servers: 1 runs, 2 was asked for (`cauce scale servers=2` changes that)" in ended.errors
+    assert system.run("up", *system.sizes(1, 0), "--no-lab", *flags, "--detach").code == 0
+    ended = system.run("up", *system.sizes(1, 0), "--lab", *flags)
+    assert ended.code == 4
+    assert "--lab: off runs, on was asked for" in ended.errors
+    assert "then `cauce up --workers 0 --concurrency 2 --listen 127.0.0.1:0" in ended.errors
     assert settled(system.status())
 
 
@@ -167,24 +173,36 @@ def race(system: Supervised, *flags: str) -> set[int]:
 
 
 def test_a_taken_port_is_skipped_and_its_holder_named(system: Supervised) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = listener.getsockname()[1]
-        ended = system.run("up", "--detach", "--json", "--servers", "1", "--workers", "0", "--server-port", str(taken))
+    first, taken = neighbouring_ports()
+    with socket.create_server(("127.0.0.1", taken)):
+        flags = ("--detach", "--json", "--servers", "2", "--workers", "0", "--server-port", str(first))
+        ended = system.run("up", *flags)
         assert ended.code == 0, ended.errors
         report = ended.report
-    assert str(taken) not in report.servers[0]
+    assert report.servers[0] == f"127.0.0.1:{first}"
+    assert str(taken) not in report.servers[1]
     assert f"127.0.0.1:{taken} is held by" in report.remarks[0]
     assert f"(pid {os.getpid()})" in report.remarks[0]
 
 
+def neighbouring_ports() -> tuple[int, int]:
+    """Return a free port, and the one after it, which is free too."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port, port + 1
+
+
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
-def test_a_taken_port_that_was_given_is_an_error(system: Supervised, flags: list[str]) -> None:
+@pytest.mark.parametrize("how", ["--listen", "--server-port"])
+def test_a_taken_port_that_was_given_is_an_error(system: Supervised, how: str, flags: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listen = f"127.0.0.1:{listener.getsockname()[1]}"
-        ended = system.run("up", "--listen", listen, *flags)
+        port = listener.getsockname()[1]
+        ended = system.run("up", how, f"127.0.0.1:{port}" if how == "--listen" else str(port), *flags)
     assert ended.code == 1
-    assert f"{listen} is held by" in ended.errors
+    assert f"127.0.0.1:{port} is held by" in ended.errors
     assert f"(pid {os.getpid()})" in ended.errors
+    assert how in ended.errors
     assert process_identity.processes_of(system.home) == []
 
 

@@ -11,7 +11,7 @@ from core.addresses import Address
 from core.monitor.snapshot import Presence
 from core.supervisor import commands
 from core.supervisor.processes import process_identity
-from core.supervisor.status import SystemStatus, UnitState, UnitStatus
+from core.supervisor.status import StopResult, SystemStatus, UnitState, UnitStatus
 from tests.integration import kinds
 from tests.integration.commanding import Command
 from tests.integration.programs import find
@@ -215,6 +215,26 @@ def test_an_interrupt_of_down_skips_the_waiting_and_nothing_is_left(system: Supe
     system.assert_nothing_left(report)
     # The task waits for another worker.
     assert held.state in {"queued", "running"}
+
+
+def test_the_stop_timeout_is_that_of_the_system_or_of_the_commands_settings(
+    system: Supervised, held: GatedTask
+) -> None:
+    system.up(1, 1, "--tasks", kinds.__name__, "--stop-timeout", "3600")
+    report = system.status()
+    assert report is not None
+    held.start(report)
+    system.environment["CAUCE_SUPERVISOR_STOP_TIMEOUT"] = "1800"
+    with Command(system, "stop", "w1") as stopping:
+        wait_until(becomes(system, "w1", UnitState.STOPPING), "the worker to be asked to end", PATIENCE)
+        assert PATIENCE < kill_in(system) <= 1800.0
+        del system.environment["CAUCE_SUPERVISOR_STOP_TIMEOUT"]
+        with Command(system, "down", "--json") as down:
+            wait_until(lambda: kill_in(system) > 1800.0, "the system's own timeout", PATIENCE)
+            held.open_gate()
+            assert down.end().stopped == StopResult(stopped=("s1", "w1"))
+        assert stopping.end().code == 1
+    assert held.state == "done"
 
 
 @pytest.mark.parametrize("command", [("stop", "w1"), ("scale", "workers=0")], ids=["stop", "scale"])
