@@ -23,8 +23,17 @@ class _World:
 class _Process:
     """Takes `slow` seconds to end, or never ends when that is None; may also survive a kill."""
 
-    def __init__(self, world: _World, name: str, slow: float | None = 0.0, *, mortal: bool = True) -> None:
+    def __init__(
+        self,
+        world: _World,
+        name: str,
+        slow: float | None = 0.0,
+        *,
+        mortal: bool = True,
+        stop_timeout: float | None = None,
+    ) -> None:
         self.name = name
+        self.stop_timeout = stop_timeout
         self._world = world
         self._slow = slow
         self._mortal = mortal
@@ -62,6 +71,20 @@ def test_a_process_that_does_not_end_in_time_is_killed() -> None:
     stages = [[_Process(world, "s1", None), _Process(world, "s2", 1.0)]]
     assert stop_in_order(stages, StopDeadline(10, world.now), world.pause, world.clock) == ["s1"]
     assert world.now == 1010.0
+
+
+def test_a_process_with_a_stop_timeout_of_its_own_is_killed_after_that() -> None:
+    world = _World()
+    own = _Process(world, "website", None, stop_timeout=3.0)
+    patient = _Process(world, "reports", 8.0, stop_timeout=100.0)
+    assert stop_in_order([[own, patient]], StopDeadline(10, world.now), world.pause, world.clock) == ["website"]
+    assert world.now == 1008.0
+    own, patient = (_Process(world, name, None, stop_timeout=100.0) for name in ("website", "reports"))
+    assert stop_in_order([[own, patient]], StopDeadline(10, world.now), world.pause, world.clock) == [
+        "website",
+        "reports",
+    ]
+    assert world.now == 1018.0
 
 
 def test_a_slow_stage_does_not_cost_the_next_one_everything() -> None:

@@ -30,6 +30,7 @@ class Orphan:
         self.name = name
         self.kind = kind
         self.identity = identity
+        self.stop_timeout: float | None = None
         self._home = home
 
     def terminate(self) -> None:

@@ -42,6 +42,11 @@ class RunningProcess(Protocol):
         ...
 
     @property
+    def stop_timeout(self) -> float | None:
+        """Seconds that it has to end at most, or None when it has as many as the whole stop."""
+        ...
+
+    @property
     def identity(self) -> ProcessIdentity:
         """The process's id and start time."""
         ...
@@ -127,6 +132,11 @@ class ChildProcess:
         return self.spec.name
 
     @property
+    def stop_timeout(self) -> float | None:
+        """Seconds that it has to end at most, or None when it has as many as the whole stop."""
+        return self.spec.stop_timeout
+
+    @property
     def pids(self) -> frozenset[int]:
         """The ids that the process may report as its own."""
         return process_identity.pids_of(self._process.pid)
@@ -172,6 +182,7 @@ class AdoptedProcess:
 
     def __init__(self, spec: ProcessSpec, home: Home, record: ChildRecord) -> None:
         self.name = spec.name
+        self.stop_timeout = spec.stop_timeout
         self.identity = record.identity
         self.spawned_at = record.spawned_at
         self._kind = spec.kind

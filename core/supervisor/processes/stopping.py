@@ -31,6 +31,11 @@ class Stoppable(Protocol):
         """The name of the process."""
         ...
 
+    @property
+    def stop_timeout(self) -> float | None:
+        """Seconds that it has to end at most, or None when it has as many as the whole stop."""
+        ...
+
     def terminate(self) -> None:
         """Ask the process to end in good order."""
         ...
@@ -93,11 +98,15 @@ def stop_in_order(
         began = clock()
         for each in stage:
             each.terminate()
-        while not all(each.has_ended() for each in stage) and not deadline.has_passed(began, clock()):
-            pause()
-        late = [each for each in stage if not each.has_ended()]
-        for each in late:
-            each.kill()
+        late: list[Stoppable] = []
+        while running := [each for each in stage if each not in late and not each.has_ended()]:
+            now = clock()
+            over = [each for each in running if deadline.has_passed(began, now) or _is_over(each, began, now)]
+            for each in over:
+                each.kill()
+            late += over
+            if len(over) < len(running):
+                pause()
         killed += [each.name for each in late]
         began = clock()
         while not all(each.has_ended() for each in late) and clock() - began < KILL_TIMEOUT:
@@ -105,3 +114,8 @@ def stop_in_order(
         for each in stage:
             each.kill_leftovers()
     return killed
+
+
+def _is_over(process: Stoppable, began: float, now: float) -> bool:
+    """Return whether the time of a process itself is over."""
+    return process.stop_timeout is not None and now - began >= process.stop_timeout
