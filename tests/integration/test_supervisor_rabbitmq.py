@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -25,6 +26,7 @@ from core.supervisor import rabbitmq_node, state
 from core.supervisor.home import Home
 from core.supervisor.processes import process_identity
 from core.supervisor.rabbitmq_node import RabbitNode
+from tests.integration.programs import run
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
 from tests.services.waiting import wait_until
 from tests.tui.watching import broken, look, red, watching
@@ -124,6 +126,22 @@ def assert_free(ports: set[tuple[str, int]]) -> None:
     for host, port in ports:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             assert probe.connect_ex((host, port)) != 0, (host, port)
+
+
+def test_the_monitor_knows_the_broker_of_its_directory(system: Supervised) -> None:
+    ended = run("core.monitor", "--once", "--json", "--dir", str(system.home.directory))
+    snapshot = msgspec.json.decode(ended.output)
+    assert snapshot["trouble"] == ""
+    assert snapshot["depth"]["ready"] == 0
+
+
+def test_programs_of_its_directory_show_no_password_of_a_broker(system: Supervised) -> None:
+    node = node_of(system)
+    url = f"amqp://{node.user}:{node.password}@127.0.0.1:{node.port}/%2F"
+    ended = system.run("up", *system.sizes(1, 1), "--broker", url, "--detach")
+    assert ended.code == 4
+    assert "--broker: local runs, amqp://" in ended.errors
+    assert node.password not in ended.errors
 
 
 # Who can reach it.
