@@ -18,9 +18,23 @@ def clean(text: str, longest: int = LONGEST) -> str:
     return printable(text.translate(_VARIATION_SELECTORS), longest)
 
 
-def cut(text: str, width: int) -> str:
-    """Return the text, or as much of it as fits into `width` cells, with `…` at its end."""
-    return text if cell_len(text) <= width else f"{set_cell_size(text, max(0, width - 1))}…"
+def cut(text: str, width: int, *, keeps_end: bool = False) -> str:
+    """Return the text, or as much of it as fits into `width` cells, with `…` where some is left out.
+
+    Args:
+        text: the text, without control characters.
+        width: the number of cells.
+        keeps_end: whether the end tells more than the middle, as that of a task's id does.
+    """
+    if cell_len(text) <= width:
+        return text
+    if not keeps_end or width < 4:
+        return f"{set_cell_size(text, max(0, width - 1))}…"
+    head = set_cell_size(text, (width - 1) // 3)
+    end = text
+    while cell_len(end) > width - 1 - cell_len(head):
+        end = end[1:]
+    return f"{head}…{end}"
 
 
 def clean_lines(text: str, tr: Translations, most: int = 5000, longest: int = 4000) -> list[str]:

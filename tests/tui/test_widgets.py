@@ -16,12 +16,13 @@ from textual.widget import Widget
 
 from core.model import State
 from tests.tui import scene
+from tui import display_text
 from tui.translations import Translations
 from tui.widgets.chart import RateChart, ceiling
 from tui.widgets.check_box import CheckBox
 from tui.widgets.message_line import MessageLine
 from tui.widgets.table import Table
-from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn, TableModel
+from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn, TableModel, lay_out
 from tui.widgets.task_rows import MAX_ROWS, TaskModel, failed_columns, result_columns, state_cell, task_cells
 from tui.widgets.text_view import StyledLine, TextView
 
@@ -113,6 +114,52 @@ def rows(*names: str, note: str = "-") -> ListModel:
 def names(count: int, first: int = 0) -> tuple[str, ...]:
     """Return names of rows."""
     return tuple(f"r{number}" for number in range(first, first + count))
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "end", "head"),
+    [
+        ("load-a8602587f01c-12345", 13, "load…1c-12345", "load-a860258…"),
+        ("load-a", 13, "load-a", "load-a"),
+        ("一二三四五六七", 9, "一…五六七", "一二三四…"),
+        ("abcdef", 3, "ab…", "ab…"),
+    ],
+)
+def test_a_long_text_is_cut_where_it_tells_least(text: str, width: int, end: str, head: str) -> None:
+    assert (display_text.shortened(text, width, keeps_end=True), display_text.shortened(text, width)) == (end, head)
+
+
+@pytest.mark.parametrize("width", [76, 78, 116, 118])
+@pytest.mark.parametrize("columns", [result_columns(Translations()), failed_columns(Translations())])
+def test_the_outcome_has_the_widest_column(columns: Sequence[TableColumn], width: int) -> None:
+    """Beside a scrollbar, too, in windows of 80 and 120 columns; with texts that all need more than there is."""
+    laid_out = lay_out(columns, width, [100] * len(columns))
+    widths = {column.key: width for _, column, width in laid_out.columns}
+    assert laid_out.width <= width
+    assert widths["outcome"] >= 28
+    assert widths["outcome"] == max(widths.values())
+
+
+WIDE = (
+    TableColumn(key="at", label="at", width=8),
+    TableColumn(key="payload", label="payload", width=14, grow=3),
+    TableColumn(key="error", label="error", width=16, grow=4),
+)
+
+
+@pytest.mark.parametrize(
+    ("needs", "widths"),
+    [
+        ((), [8, 26, 33]),
+        # An empty column leaves its width to the one that needs it.
+        ([8, 0, 60], [8, 9, 51]),
+        ([8, 20, 20], [8, 28, 31]),
+        ([8, 60, 60], [8, 26, 33]),
+        ([8, 30, 20], [8, 34, 25]),
+    ],
+)
+def test_the_spare_width_goes_to_the_columns_that_need_it(needs: Sequence[int], widths: Sequence[int]) -> None:
+    assert [width for _, _, width in lay_out(WIDE, 70, needs).columns] == widths
 
 
 def shown_table(model: TableModel, columns: Sequence[TableColumn] = COLUMNS) -> Table:

@@ -35,11 +35,11 @@ class SubmissionHistory(Panel):
             (
                 TableColumn(key="at", label=tr("at"), width=8, sortable=False),
                 TableColumn(key="kind", label=tr("kind"), width=9, grow=1, sortable=False),
-                TableColumn(key="payload", label=tr("payload"), width=12, grow=3, sortable=False, rank=2),
+                TableColumn(key="payload", label=tr("payload"), width=12, grow=3, sortable=False, rank=1),
                 TableColumn(key="answer", label=tr("reply time"), width=11, right=True, sortable=False),
                 TableColumn(key="state", label=tr("state"), width=11, sortable=False),
-                TableColumn(key="result", label=tr("result"), width=14, grow=4, sortable=False),
-                TableColumn(key="id", label=tr("task"), width=12, grow=2, sortable=False, rank=1),
+                TableColumn(key="result", label=tr("result"), width=20, grow=4, sortable=False),
+                TableColumn(key="id", label=tr("task"), width=12, grow=1, sortable=False, rank=2, keeps_end=True),
             )
         )
         self._submissions: OrderedDict[str, SubmissionAccepted] = OrderedDict()

@@ -116,6 +116,8 @@ class Table(LongView, can_focus=True):
         self.descending = True
         self._column_layout = lay_out((), 0)
         self._layout_width = -1
+        self._needs = [0] * len(self.columns)
+        self._measures = any(column.grow for column in self.columns)
         self._strips: dict[Hashable, Strip] = {}
         self._report_scheduled = False
 
@@ -145,6 +147,9 @@ class Table(LongView, can_focus=True):
         self.model = model
         self._strips.clear()
         width, top = self.scrollable_content_region.width, self.scroll_offset.y
+        if self._lay_out_again():
+            self.refresh()
+            return True
         for index in changed:
             if index >= top:
                 self.refresh(Region(0, index + 1 - top, width, 1))
@@ -153,6 +158,7 @@ class Table(LongView, can_focus=True):
     def redraw(self) -> None:
         """Draw all rows again, because some have become known or have changed."""
         self._strips.clear()
+        self._lay_out_again()
         self.refresh()
 
     def show_added(self, above: int) -> None:
@@ -169,6 +175,7 @@ class Table(LongView, can_focus=True):
         """Mark the heading of the column by which the rows are ordered."""
         self.sorted_by = column
         self.descending = descending
+        self._needs = [0] * len(self.columns)
         self._strips.clear()
         self.refresh()
 
@@ -229,8 +236,29 @@ class Table(LongView, can_focus=True):
         width = self.scrollable_content_region.width
         self._layout_width = width
         self._strips.clear()
-        self._column_layout = lay_out(self.columns, width)
+        self._measure()
+        self._column_layout = lay_out(self.columns, width, self._needs if any(self._needs) else ())
         self.set_content_size(Size(max(width, self._column_layout.width), len(self.model) + 1))
+
+    def _lay_out_again(self) -> bool:
+        """Lay the columns out for the rows in view. Returns whether their widths have changed."""
+        before = self._column_layout
+        if self._measure():
+            self._lay_out()
+        return self._column_layout != before
+
+    def _measure(self) -> bool:
+        """Note the width that the cells in view need. Returns whether it has grown.
+
+        It only grows while rows come and go, so that the columns stay where they are; another order begins anew.
+        """
+        needs = list(self._needs)
+        for row in range(*self.rows_in_view) if self._measures else ():
+            widths = [cell_len(cell.text) for cell in self.model.cells(row) or ()]
+            needs[: len(widths)] = map(max, needs, widths)
+        grown = needs != self._needs
+        self._needs = needs
+        return grown
 
     def _draw_heading(self) -> Strip:
         plain = self.get_component_rich_style("table--header")
@@ -291,7 +319,7 @@ class Table(LongView, can_focus=True):
 
     @staticmethod
     def _fit(text: str, column: TableColumn, width: int) -> str:
-        text = display_text.cut(text, width)
+        text = display_text.cut(text, width, keeps_end=column.keeps_end)
         blank = " " * (width - cell_len(text))
         return blank + text if column.right else text + blank
 
@@ -332,6 +360,7 @@ class Table(LongView, can_focus=True):
         """Report the rows that are in view now."""
         super().watch_scroll_y(old, new)
         if round(old) != round(new):
+            self._lay_out_again()
             self._report_viewport()
 
     def watch_has_focus(self, focused: bool) -> None:

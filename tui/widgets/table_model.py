@@ -4,10 +4,11 @@ A model knows how many rows there are, the key of each, and its cells, which may
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
+from rich.cells import cell_len
 
 MIN_WIDE = 100
 """The width, in characters, from which a table has two blanks between columns instead of one."""
@@ -19,7 +20,7 @@ class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     label: str
     width: int
-    """The least width, in characters."""
+    """The least width, in characters; a column that grows is narrower when its cells and its label are."""
     right: bool = False
     """Whether its texts are aligned to the right."""
     grow: int = 0
@@ -27,6 +28,8 @@ class TableColumn(msgspec.Struct, frozen=True, kw_only=True):
     rank: int = 0
     """Columns of the highest rank are left out first when the table is too narrow; those of rank 0 never are."""
     sortable: bool = True
+    keeps_end: bool = False
+    """Whether a text that is too long is cut in the middle, because its end tells more than its beginning."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -116,17 +119,46 @@ class ColumnLayout(msgspec.Struct, frozen=True):
         return sum(width + self.gap for _, _, width in self.columns) - self.gap
 
 
-def lay_out(columns: Sequence[TableColumn], width: int) -> ColumnLayout:
-    """Choose the columns that fit a width, and share the spare width among those that grow."""
+def lay_out(columns: Sequence[TableColumn], width: int, needs: Sequence[int] = ()) -> ColumnLayout:
+    """Choose the columns that fit a width, and share the spare width among those that grow.
+
+    Args:
+        columns: the columns.
+        width: the width of the table.
+        needs: the width that the cells of each column need. A column that grows gets no more while others need it;
+            without needs, all grow.
+    """
     gap = 2 if width >= MIN_WIDE else 1
     fitting = _fitting_columns(columns, width, gap)
-    spare = width - sum(column.width + gap for _, column in fitting) + gap
-    shares = sum(column.grow for _, column in fitting)
-    laid_out = []
-    for index, column in fitting:
-        extra = spare * column.grow // shares if shares and spare > 0 else 0
-        laid_out.append((index, column, column.width + extra))
-    return ColumnLayout(gap, tuple(laid_out))
+    widths = {index: _least_width(column, needs[index] if needs else None) for index, column in fitting}
+    spare = width - sum(widths.values()) - gap * (len(fitting) - 1)
+    shares = {index: column.grow for index, column in fitting if column.grow}
+    if needs:
+        spare = _fill_needs(widths, shares, needs, spare)
+    total = sum(shares.values())
+    for index, share in shares.items():
+        widths[index] += max(0, spare) * share // total
+    return ColumnLayout(gap, tuple((index, column, widths[index]) for index, column in fitting))
+
+
+def _least_width(column: TableColumn, need: int | None) -> int:
+    if need is None or not column.grow:
+        return column.width
+    # Beside the label is room for the sign of the order.
+    return min(column.width, max(need, cell_len(column.label) + 2))
+
+
+def _fill_needs(widths: dict[int, int], shares: Mapping[int, int], needs: Sequence[int], spare: int) -> int:
+    """Widen the columns that need it, in proportion to their shares. Returns the width that is left."""
+    while True:
+        lacking = {index: share for index, share in shares.items() if widths[index] < needs[index]}
+        total = sum(lacking.values())
+        if not lacking or spare < total:
+            return spare
+        given = {index: min(spare * share // total, needs[index] - widths[index]) for index, share in lacking.items()}
+        for index, more in given.items():
+            widths[index] += more
+        spare -= sum(given.values())
 
 
 def _fitting_columns(columns: Sequence[TableColumn], width: int, gap: int) -> list[tuple[int, TableColumn]]:

@@ -32,10 +32,10 @@ def result_columns(tr: Translations) -> tuple[TableColumn, ...]:
     return (
         TableColumn(key=SortColumn.ENDED, label=tr("ended"), width=8),
         TableColumn(key=SortColumn.STATE, label=tr("state"), width=9),
-        TableColumn(key=SortColumn.ID, label=tr("task"), width=13, grow=2),
-        TableColumn(key=SortColumn.KIND, label=tr("kind"), width=9, grow=1),
-        TableColumn(key=SortColumn.PAYLOAD, label=tr("payload"), width=14, grow=3, rank=3),
-        TableColumn(key=SortColumn.OUTCOME, label=tr("result"), width=16, grow=4),
+        TableColumn(key=SortColumn.ID, label=tr("task"), width=13, grow=1, keeps_end=True),
+        TableColumn(key=SortColumn.KIND, label=tr("kind"), width=9, grow=1, rank=1),
+        TableColumn(key=SortColumn.PAYLOAD, label=tr("payload"), width=10, grow=3, rank=3),
+        TableColumn(key=SortColumn.OUTCOME, label=tr("result"), width=28, grow=6),
         TableColumn(key=SortColumn.WORKER, label=tr("worker|heading"), width=6),
         TableColumn(key=SortColumn.ATTEMPTS, label=tr("tries"), width=5, right=True, rank=4),
         TableColumn(key=SortColumn.WAITED, label=tr("waited"), width=7, right=True, rank=2),
@@ -47,9 +47,9 @@ def failed_columns(tr: Translations) -> tuple[TableColumn, ...]:
     """Return the columns of the failed tasks, where the error is the widest."""
     return (
         TableColumn(key=SortColumn.ENDED, label=tr("ended"), width=8),
-        TableColumn(key=SortColumn.ID, label=tr("task"), width=13, grow=2),
+        TableColumn(key=SortColumn.ID, label=tr("task"), width=13, grow=1, keeps_end=True),
         TableColumn(key=SortColumn.KIND, label=tr("kind"), width=9, grow=1),
-        TableColumn(key=SortColumn.OUTCOME, label=tr("error"), width=24, grow=6),
+        TableColumn(key=SortColumn.OUTCOME, label=tr("error"), width=36, grow=6),
         TableColumn(key=SortColumn.PAYLOAD, label=tr("payload"), width=14, grow=2, rank=3),
         TableColumn(key=SortColumn.WORKER, label=tr("worker|heading"), width=6, rank=1),
         TableColumn(key=SortColumn.ATTEMPTS, label=tr("tries"), width=5, right=True),
