@@ -16,7 +16,7 @@ import msgspec
 from core import config, logs
 from core.addresses import LOOPBACK, Address
 from core.config import Settings
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, SupervisorError
 from core.launch import create_parser, parse, run_with_settings
 from core.supervisor.home import Home
 from tui import options
@@ -25,6 +25,7 @@ from tui.web.environment import environment_for, is_served
 
 if TYPE_CHECKING:
     from tui.system_start import Start
+    from tui.translations import Translations
 
 MODULE = "tui"
 NOT_A_TERMINAL = 2
@@ -136,7 +137,7 @@ def _show(settings: Settings) -> int:
     app = Console(
         LocalSource(settings, os.environ),
         tr,
-        all_tabs(tr, _descriptions(), preferences.values),
+        all_tabs(tr, _descriptions()),
         first=preferences.text("tab", "monitor"),
         start=start,
         theme=settings[options.THEME] or preferences.text("theme", ""),
@@ -158,7 +159,35 @@ def _show(settings: Settings) -> int:
         return 1
     if app.return_code == 1:
         sys.stderr.write(f"python -m {MODULE}: the console broke down; see {log}\n")
+    if not app.return_code and not is_served(os.environ):
+        sys.stdout.write(_what_runs(Home(settings[config.DIRECTORY]), tr))
     return app.return_code or 0
+
+
+def _what_runs(home: Home, tr: "Translations") -> str:
+    """Return lines on the system that goes on without the console, or an empty text when none does."""
+    from core.supervisor import commands
+
+    try:
+        report = commands.status(home)
+    except SupervisorError:
+        return ""
+    if report is None:
+        return ""
+    names = ", ".join(unit.name for unit in report.processes if unit.pid is not None)
+    flags = "" if home.directory == Path.cwd() else f" --dir {shlex.quote(str(home.directory))}"
+    return (
+        tr(
+            "Still running in {directory}: {names}.",
+            directory=logs.printable(str(home.directory), 300),
+            names=logs.printable(names, 300),
+        )
+        + "\n"
+        + tr("Open the console again: {command}", command=f"python -m {MODULE}{flags}")
+        + "\n"
+        + tr("Stop the system: {command}", command=f"python -m core.supervisor down{flags}")
+        + "\n"
+    )
 
 
 def _terminal() -> tuple[str | None, str]:

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -22,7 +24,7 @@ from textual.screen import Screen
 
 from core.errors import reason_of
 from tui import themes
-from tui.commands import BY_ID, Command, Scope
+from tui.commands import APP, BY_ID, Command, Scope, bindings
 from tui.control_filter import ControlFilter
 from tui.dialogs.help import HelpDialog
 from tui.glyphs import GlyphFilter
@@ -39,8 +41,14 @@ IDLE_SECONDS = 1.0
 KEY_NAMES = frozenset({"space", "enter"})
 """Names of keys that differ between languages."""
 
+_FUNCTION_KEY = re.compile(r"f\d+")
 _log = logging.getLogger("cauce.tui")
 _STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def _has_shell() -> bool:
+    """Return whether a shell with job control has started the console: only such a shell makes a group of its own."""
+    return os.name == "posix" and os.getpgrp() != os.getsid(0)
 
 
 class Console(App[None]):
@@ -56,7 +64,7 @@ class Console(App[None]):
         encoding: the encoding to which the drawing is limited; empty for a terminal that has every glyph.
         keymap: the user's keys, by the ids of commands.
         on_change: takes the name and the value of a choice to restore the next time: theme and density when they
-            change, those of the tabs at the end.
+            change, the open tab at the end.
         editor: the command of the user's editor.
         clock: gives the time, in seconds since the epoch.
         start: starts the system as soon as the console is open; None starts nothing.
@@ -66,6 +74,7 @@ class Console(App[None]):
             is closed, and also at once when a signal ends the console.
     """
 
+    BINDINGS: ClassVar = bindings(APP)
     CSS_PATH: ClassVar = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
     COMMANDS: ClassVar = {CommandProvider}
     TITLE = "Cauce"
@@ -124,6 +133,8 @@ class Console(App[None]):
         """Return the sign of a key, or its name when the terminal lacks the sign."""
         shown = super().get_key_display(binding)
         shown = self.tr(shown) if shown in KEY_NAMES else shown
+        if _FUNCTION_KEY.fullmatch(shown):
+            return shown.upper()
         return binding.key if self._glyph_filter.enabled and not shown.isascii() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
@@ -137,6 +148,8 @@ class Console(App[None]):
     def on_mount(self) -> None:
         """Prepare the console, or exit when a signal has already come."""
         self._event_loop = asyncio.get_running_loop()
+        # The terminal is empty after a suspension.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         if self._signal_exit_code:
             self.call_after_refresh(self.exit, return_code=self._signal_exit_code)
         self.set_class(self._compact, "-compact")
@@ -157,9 +170,8 @@ class Console(App[None]):
             self._when_idle()
 
     def on_unmount(self) -> None:
-        """Store the choices of the tabs, and call `on_exit`."""
-        for name, value in self._main.remembered.items():
-            self._changed(name, value)
+        """Store which tab is open, and call `on_exit`."""
+        self._changed("tab", self._main.tab_name)
         if self._on_exit is not None:
             self._on_exit(self.return_code or 0)
 
@@ -213,6 +225,23 @@ class Console(App[None]):
         """Show the command palette."""
         if not isinstance(self.screen, CommandPalette):
             self.push_screen(CommandPalette(placeholder=self.tr("Search for commands …")))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Disable the suspension where nothing could continue the console."""
+        if action == "suspend":
+            return self._driver is not None and self._driver.can_suspend and _has_shell()
+        return super().check_action(action, parameters)
+
+    def action_suspend(self) -> None:
+        """Suspend the console and the programs around it, such as `make`, as Ctrl+Z does to other programs.
+
+        Not during a job: it could hold the journal's lock, for which the whole system would wait.
+        """
+        if self._main.is_busy:
+            self._main.show_notification(self.tr("A job is running: suspend later, or F8 cancels it."), trouble=True)
+            return
+        self.app_suspend_signal.publish(self)
+        os.kill(0, signal.SIGTSTP)
 
     def action_help(self) -> None:
         """Show the keys that work at the focus."""

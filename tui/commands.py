@@ -51,11 +51,13 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the footer shows it."""
     line: str = ""
     """The shell command that does the same, or an empty string when there is none."""
+    comes_first: bool = False
+    """Whether the key has this effect in a field of text too, which would use it otherwise."""
 
     @property
     def binding(self) -> Binding:
         """The command as a key binding."""
-        return Binding(self.key, self.action, self.label, show=self.footer, id=self.id)
+        return Binding(self.key, self.action, self.label, show=self.footer, id=self.id, priority=self.comes_first)
 
 
 GLOBAL = (
@@ -180,6 +182,19 @@ GLOBAL = (
     ),
 )
 
+APP = (
+    Command(
+        id="app.suspend",
+        where=Scope.EVERYWHERE,
+        key="ctrl+z",
+        label="Suspend",
+        help="Return to the shell; `fg` there continues the console. The system goes on.",
+        action="app.suspend",
+        comes_first=True,
+    ),
+)
+"""The commands that work in dialogs too."""
+
 SUBMIT = (
     Command(
         id="submit.send",
@@ -235,8 +250,8 @@ SUBMIT = (
         id="submit.leave",
         where=Scope.SUBMIT,
         key="escape",
-        label="Leave",
-        help="Leave the form, so that single keys work: 1 to 5 change the tab.",
+        label="To the list",
+        help="Go to the list of submitted tasks, where single keys work: 1 to 5 change the tab.",
         action="leave_form",
         footer=True,
     ),
@@ -596,7 +611,7 @@ LOGS = (
 
 DIAGRAM: tuple[Command, ...] = ()
 
-ALL = (*GLOBAL, *SUBMIT, *HISTORY, *MONITOR, *WORKERS, *RESULTS, *PROCESSES, *LOGS, *FAILED, *DIAGRAM)
+ALL = (*GLOBAL, *APP, *SUBMIT, *HISTORY, *MONITOR, *WORKERS, *RESULTS, *PROCESSES, *LOGS, *FAILED, *DIAGRAM)
 BY_ID = {command.id: command for command in ALL}
 
 

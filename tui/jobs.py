@@ -255,6 +255,11 @@ class Jobs:
     def _show_all_progress(self) -> None:
         self._show_progress(" · ".join(job.progress for job in self._running.values() if job.progress))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a cancellable job is running."""
+        return bool(self._running)
+
     def cancel_last(self) -> None:
         """Cancel the job that was started last. What it has done stays done."""
         for job in reversed(self._running.values()):

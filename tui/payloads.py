@@ -41,10 +41,10 @@ def payload_of(text: str, *, as_text: bool) -> tuple[Json, bool]:
 def describe(text: str, tr: Translations, *, as_text: bool) -> str:
     """Describe how a payload will be sent."""
     if not text:
-        return tr("an empty text")
+        return tr("nothing yet")
     value, is_json = payload_of(text, as_text=as_text)
     if not is_json:
-        return tr("a text of {count} characters", count=tr.amount(len(text)))
+        return tr.count(len(text), "a text of {count} character", "a text of {count} characters")
     names = {dict: "a JSON object", list: "a JSON array", str: "a JSON string", bool: "a JSON boolean"}
     return tr(names.get(type(value), "a JSON number" if value is not None else "JSON null"))
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,11 +21,6 @@ class Preferences:
         self._values: dict[str, object] = {}
         with contextlib.suppress(OSError, ValueError, RecursionError):
             self._values = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
-
-    @property
-    def values(self) -> Mapping[str, object]:
-        """All choices by name."""
-        return self._values
 
     def text(self, name: str, default: str) -> str:
         """Return a choice that is a text."""

@@ -156,14 +156,6 @@ class MainScreen(Screen[None]):
         """Whether the tabs show nothing new, because they are frozen or covered by a dialog."""
         return self._frozen or self._covered
 
-    @property
-    def remembered(self) -> Mapping[str, object]:
-        """The choices to restore the next time, by name."""
-        choices: dict[str, object] = {"tab": self._opened}
-        for tab in self._tabs.values():
-            choices |= tab.remembered
-        return choices
-
     @on(ViewTaken)
     def _show_view(self, event: ViewTaken) -> None:
         event.stop()
@@ -315,6 +307,11 @@ class MainScreen(Screen[None]):
     def read_only(self) -> bool:
         """Whether this console changes nothing."""
         return self._source.control is None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a long job is running."""
+        return self._jobs.is_busy
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """In a read-only console, disable the commands that change the system."""

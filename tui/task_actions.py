@@ -3,6 +3,7 @@
 Nothing here draws. Slow work is a job; what can't simply be undone is confirmed first.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -81,11 +82,12 @@ class TaskActions:
 
         def on_name(name: str | None) -> None:
             if name:
-                lines = FileLines(_expand(name))
+                lines = FileLines(self._path_of(name))
                 progress = self._jobs.reporter(None, self._on_submission, lambda: lines.share)
                 self._submit_lines(draft, lines, progress, as_text=as_text)
 
-        self._screen.show_dialog(TextPrompt(self._tr, self._tr("Submit each line of which file?")), on_name)
+        question = self._tr("Submit each line of which file?")
+        self._screen.show_dialog(TextPrompt(self._tr, question, more=self._base_note()), on_name)
 
     def _submit_lines(self, draft: NewSubmission, lines: Iterable[str], progress: OnProgress, *, as_text: bool) -> None:
         control = self._screen.require_control()
@@ -202,9 +204,9 @@ class TaskActions:
 
         def on_name(name: str | None) -> None:
             if name:
-                self._export(control, search, order, _expand(name))
+                self._export(control, search, order, self._path_of(name))
 
-        self._screen.show_dialog(TextPrompt(self._tr, question, "results.jsonl"), on_name)
+        self._screen.show_dialog(TextPrompt(self._tr, question, "results.jsonl", more=self._base_note()), on_name)
 
     def _export(self, control: SystemControl, search: Search, order: SortOrder, path: Path) -> None:
         def on_done(exported: Exported, _: bool) -> None:
@@ -220,10 +222,21 @@ class TaskActions:
             EXPORT_JOB, lambda cancelled: control.export(search, order, path, reporter, cancelled), on_done
         )
 
+    # The names of files.
 
-def _expand(name: str) -> Path:
-    """Return the path of a file, with `~` replaced by the home directory, if the user has one."""
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:
-        return Path(name)
+    def _base_note(self) -> str:
+        """Say what the name of a file is relative to."""
+        return self._tr("in {directory}, unless you give another directory", directory=str(self._directory))
+
+    def _path_of(self, name: str) -> Path:
+        """Return the path that a user means: relative to the system's directory, with `~` for the home directory."""
+        path = Path(name)
+        # Without a home directory, the name stays as it is.
+        with contextlib.suppress(RuntimeError):
+            path = path.expanduser()
+        return self._directory / path
+
+    @property
+    def _directory(self) -> Path:
+        """The system's directory; the current one as long as there is no view of the system."""
+        return Path(self._screen.view.directory).absolute()

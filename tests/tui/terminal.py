@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ class Terminal(Closeable):
         directory: where it runs.
         size: columns and lines.
         environment: more variables.
+        job_control: whether the shell takes the terminal back when the program is suspended. It then writes SUSPENDED,
+            and continues the program after Enter.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Terminal(Closeable):
         *,
         size: tuple[int, int] = (120, 40),
         environment: Mapping[str, str] | None = None,
+        job_control: bool = False,
     ) -> None:
         tmux = shutil.which("tmux")
         if tmux is None:
@@ -53,6 +57,13 @@ class Terminal(Closeable):
         command = f"cd {shlex.quote(str(directory))} && env -u COLUMNS -u LINES {assignments} {program}"
         code = shlex.quote(str(self._code))
         # The shell stays, so that the screen can be read after the program has ended.
+        if job_control:
+            suspended = 128 + signal.SIGTSTP, 128 + signal.SIGSTOP
+            test = " -o ".join(f"$code -eq {each}" for each in suspended)
+            command = (
+                f"set -m; {command}; code=$?;"
+                f" while [ {test} ]; do echo SUSPENDED; read -r _; fg; code=$?; done; (exit $code)"
+            )
         script = f"read -r _; {command}; echo $? > {code}.new; mv {code}.new {code}; read -r _"
         self._run(
             *("-f", "/dev/null", "new-session", "-d", "-x", str(size[0]), "-y", str(size[1])),

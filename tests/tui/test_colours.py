@@ -113,7 +113,7 @@ def test_with_few_colours_everything_is_readable_and_cursor_and_tab_are_visible(
             terminal.keys("1")
             terminal.wait_for("Type a task")
             assert list(invisible(looks(terminal.colours()))) == [], environment
-            terminal.leave("Leave")
+            terminal.leave("To the list")
             terminal.keys("3")
             terminal.wait_for(r"(?s)s1 .*[●o] ready.*w1 .*[●o] ready")
             terminal.keys("Home")

@@ -69,7 +69,7 @@ def test_one_command_starts_the_system_and_keys_do_the_rest(system: Supervised) 
         assert "1 of 1 have ended" in terminal.screen()
 
         # Kill a worker, and see that it comes back and that work goes on.
-        terminal.leave("Leave")
+        terminal.leave("To the list")
         terminal.keys("3")
         terminal.wait_for(r"w2 .*● ready")
         terminal.keys("End", "X")
@@ -82,7 +82,7 @@ def test_one_command_starts_the_system_and_keys_do_the_rest(system: Supervised) 
         terminal.type("still works")
         terminal.keys("Enter")
         terminal.wait_for(r"still works.*✓ done")
-        terminal.leave("Leave")
+        terminal.leave("To the list")
         terminal.keys("2")
         terminal.wait_for(r"2 done")
         terminal.wait_for("─ Results ─")
@@ -164,12 +164,83 @@ def test_a_payload_is_edited_in_the_persons_editor(system: Supervised, tmp_path:
         terminal.wait_for("unchanged")
         terminal.keys("Enter")
         terminal.wait_for(r"unchanged.*✓ done")
-        terminal.leave("Leave")
+        terminal.leave("To the list")
         terminal.keys("q")
         terminal.wait_for("Leave it running")
         terminal.keys("Right")
         terminal.keys("Enter")
         assert terminal.wait_for_end() == 0
+
+
+def test_ctrl_z_returns_to_the_shell_and_fg_to_the_console(system: Supervised) -> None:
+    system.up(1, 1)
+    with (
+        Terminal((), system.home.directory, job_control=True) as terminal,
+        Client(report(system.home).listen) as client,
+    ):
+        terminal.wait_for("● ready")
+        terminal.keys("1")
+        terminal.wait_for("New task")
+        # In a field of text, too.
+        terminal.keys("C-z")
+        terminal.wait_for("SUSPENDED")
+        assert terminal.value("alternate_on") == "0"
+        assert terminal.value("cursor_flag") == "1"
+        assert client.submit("echo", "meanwhile").result(timeout=TIMEOUT) == "meanwhile"
+        terminal.keys("Enter")
+        terminal.wait_for("New task")
+        terminal.keys("F3")
+        terminal.wait_for("meanwhile")
+        terminal.keys("q")
+        terminal.wait_for("Leave it running")
+        terminal.keys("C-z")
+        terminal.wait_for("SUSPENDED")
+        terminal.keys("Enter")
+        terminal.wait_for("Leave it running")
+        terminal.keys("Escape")
+        terminal.wait_for("Results")
+
+
+def test_ctrl_z_without_a_shell_to_return_to_suspends_nothing(tmp_path: Path) -> None:
+    with Terminal((), tmp_path) as terminal:
+        terminal.wait_for("nothing runs")
+        terminal.keys("C-z", "1")
+        terminal.wait_for("New task")
+        # There it undoes, as it does in an editor.
+        terminal.type("one ")
+        terminal.wait_for("one")
+        terminal.keys("C-z")
+        terminal.wait_for("Type a task and press Enter")
+        assert psutil.Process(terminal.pid).status() != psutil.STATUS_STOPPED
+
+
+@pytest.mark.parametrize(
+    ("language", "still", "stop"),
+    [("en", "Still running in", "Stop the system:"), ("es", "Sigue en marcha en", "Detener el sistema:")],
+)
+def test_leaving_says_what_still_runs(system: Supervised, tmp_path: Path, language: str, still: str, stop: str) -> None:
+    system.up(1, 1)
+    directory = system.home.directory
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with Terminal(("--dir", str(directory), "--lang", language), elsewhere, size=(80, 24)) as terminal:
+        terminal.wait_for(r"● (ready|listo)")
+        terminal.keys("q")
+        terminal.wait_for("Leave it running|Dejarlo en marcha")
+        terminal.keys("Right", "Enter")
+        assert terminal.wait_for_end() == 0
+        shown = terminal.screen().replace("\n", "")
+        assert f"{still} {directory}: s1, w1." in shown
+        assert f"{stop} python -m core.supervisor down --dir {directory}" in shown
+        assert f"python -m tui --dir {directory}" in shown
+
+
+def test_leaving_says_nothing_when_nothing_runs(tmp_path: Path) -> None:
+    with Terminal((), tmp_path) as terminal:
+        terminal.wait_for("nothing runs")
+        terminal.keys("q")
+        assert terminal.wait_for_end() == 0
+        assert terminal.screen().strip() == ""
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -265,7 +336,7 @@ def test_hostile_text_reaches_no_terminal_from_any_screen(system: Supervised) ->
         terminal.type("[/foo]")
         terminal.keys("Enter")
         terminal.wait_for(r"\[/foo\].*(done|queued|accepted)")
-        terminal.leave("Leave")
+        terminal.leave("To the list")
         terminal.keys("4")
         terminal.wait_for("─ Failed ─")
         assert terminal.value("pane_title") == title
@@ -318,7 +389,7 @@ def test_a_system_without_a_supervisor_is_shown_and_used(tmp_path: Path) -> None
         terminal.type("tres")
         terminal.keys("Enter")
         terminal.wait_for(r"✓ done")
-        terminal.leave("Leave")
+        terminal.leave("To the list")
         terminal.keys("3")
         terminal.wait_for("not started by a supervisor")
         terminal.keys("q")
@@ -353,7 +424,7 @@ def test_choices_of_another_version_do_not_keep_the_console_from_starting(tmp_pa
     kept.write_text('{"tab": "elsewhere", "theme": 8, "filter": ["x"], "sort": {}, "compact": "yes"}', "utf-8")
     with Terminal((), tmp_path) as terminal:
         terminal.wait_for("New task")
-        terminal.leave("Leave")
+        terminal.leave("To the list")
         terminal.keys("q")
         assert terminal.wait_for_end() == 0
 

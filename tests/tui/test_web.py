@@ -391,6 +391,7 @@ def test_a_tab_shows_the_console_and_leaves_no_process(tmp_path: Path) -> None:
             assert console.environ()["CAUCE_DIRECTORY"] == str(tmp_path)
             assert secret.items() <= console.environ().items()
             assert console.environ()["CAUCE_TUI_WEB"] == "false"
+            await tab.press("\x1a")
             await tab.press("?")
             await tab.wait_for("Everywhere")
             other = await visitor.open()

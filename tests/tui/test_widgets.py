@@ -126,7 +126,7 @@ def names(count: int, first: int = 0) -> tuple[str, ...]:
     ],
 )
 def test_a_long_text_is_cut_where_it_tells_least(text: str, width: int, end: str, head: str) -> None:
-    assert (display_text.shortened(text, width, keeps_end=True), display_text.shortened(text, width)) == (end, head)
+    assert (display_text.cut(text, width, keeps_end=True), display_text.cut(text, width)) == (end, head)
 
 
 @pytest.mark.parametrize("width", [76, 78, 116, 118])

@@ -20,21 +20,25 @@ class TextPrompt(ModalScreen[str]):
         tr: translates the texts of the console.
         question: the text of the question.
         default: the text that the field contains at first.
+        more: what else the user should know.
     """
 
     BINDINGS: ClassVar = [Binding("escape", "cancel", "Cancel", show=False)]
 
-    def __init__(self, tr: Translations, question: str, default: str = "") -> None:
+    def __init__(self, tr: Translations, question: str, default: str = "", *, more: str = "") -> None:
         super().__init__()
         self.tr = tr
         self._question = question
         self._default = default
+        self._more = more
 
     def compose(self) -> ComposeResult:
         """Compose the question and the field."""
         with Vertical(classes="dialog"):
             yield Label(self._question, markup=False, classes="question")
             yield TextInput(self._default)
+            if self._more:
+                yield Label(self._more, markup=False, classes="more")
             yield Static(self.tr("Enter confirms · Escape cancels"), classes="hint", markup=False)
 
     def on_mount(self) -> None:

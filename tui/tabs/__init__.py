@@ -10,22 +10,17 @@ from tui.tabs.processes import ProcessesTab
 from tui.tabs.submit import SubmitTab
 from tui.translations import Translations
 
-_NOTHING: Mapping[str, object] = {}
 
-
-def all_tabs(
-    tr: Translations, kinds: Mapping[str, str], remembered: Mapping[str, object] = _NOTHING
-) -> Mapping[str, tuple[str, Callable[[Translations], Tab]]]:
+def all_tabs(tr: Translations, kinds: Mapping[str, str]) -> Mapping[str, tuple[str, Callable[[Translations], Tab]]]:
     """Return the label and the factory of each tab by its id, in order.
 
     Args:
         tr: translates the texts of the console.
         kinds: the descriptions of Cauce's own kinds of task by name, the default kind first.
-        remembered: the user's choices of the last time, by name.
     """
     return {
         "submit": (tr("Submit"), lambda tr: SubmitTab(tr, kinds, id="submit")),
-        "monitor": (tr("Monitor"), lambda tr: MonitorTab(tr, remembered, id="monitor")),
+        "monitor": (tr("Monitor"), lambda tr: MonitorTab(tr, id="monitor")),
         "processes": (tr("Processes"), lambda tr: ProcessesTab(tr, id="processes")),
         "failed": (tr("Failed"), lambda tr: FailedTab(tr, id="failed")),
         "diagram": (tr("Diagram"), lambda tr: DiagramTab(tr, id="diagram")),

@@ -1,7 +1,5 @@
 """The base of the tabs. A tab is made when it is first opened, and is given the view while it is open."""
 
-from collections.abc import Mapping
-
 from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
@@ -55,11 +53,6 @@ class Tab(Vertical):
             faults.first(Static).update(reason)
         else:
             self.mount(Static(reason, classes="fault", markup=False), before=0)
-
-    @property
-    def remembered(self) -> Mapping[str, object]:
-        """The choices to restore the next time, by name."""
-        return {}
 
     @property
     def first_focus(self) -> Widget | None:

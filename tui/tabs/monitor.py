@@ -1,6 +1,5 @@
 """The tab that shows the work: the workers, a chart of tasks in and out, and the results."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on
@@ -29,14 +28,13 @@ class MonitorTab(Tab):
 
     Args:
         tr: translates the texts of the console.
-        remembered: the filter and the order of the last time.
         id: the id of the tab.
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.MONITOR)
     feeds = (FEED,)
 
-    def __init__(self, tr: Translations, remembered: Mapping[str, object], *, id: str) -> None:
+    def __init__(self, tr: Translations, *, id: str) -> None:
         super().__init__(tr, id=id)
         self._workers = WorkerPanel(tr, id="workers")
         self.chart = RateChart(tr, id="chart")
@@ -46,8 +44,6 @@ class MonitorTab(Tab):
             tr("Results"),
             result_columns(tr),
             empty=tr("No results yet. Submit a task on tab 1."),
-            text=str(remembered.get("filter", "")),
-            order=_order(remembered),
             id="results",
         )
 
@@ -60,12 +56,6 @@ class MonitorTab(Tab):
             with panel:
                 yield self.chart
         yield self.results
-
-    @property
-    def remembered(self) -> Mapping[str, object]:
-        """The filter and the order of the results."""
-        order = self.results.order
-        return {"filter": self.results.text, "sort": order.column.value, "descending": order.descending}
 
     @property
     def first_focus(self) -> Widget:
@@ -100,9 +90,3 @@ class MonitorTab(Tab):
         else:
             self.results.search_for("", NEWEST_FIRST)
         self.results.table.focus()
-
-
-def _order(remembered: Mapping[str, object]) -> SortOrder:
-    known = {column.value: column for column in SortColumn}
-    column = known.get(str(remembered.get("sort", "")), NEWEST_FIRST.column)
-    return SortOrder(column, remembered.get("descending", True) is not False)

@@ -36,6 +36,9 @@ from tui.widgets.submit_form import PayloadEditor, SubmitForm
 
 FEED = "submitted"
 
+ID_WIDTH = 36
+"""Characters of an id on the line below the form: a generated one fits."""
+
 
 class SubmitTab(Tab):
     """A tab with the form, the progress of a long submission, and the tasks that were submitted."""
@@ -86,18 +89,31 @@ class SubmitTab(Tab):
         match event:
             case SubmissionAccepted():
                 self._history.add(event)
-                # Typing replaces the payload; Enter submits the same again.
-                self._form.payload.select_all()
+                self._show_accepted(event)
                 self.post_message(RowsRequested(FEED, ids=self._history.ids))
             case SubmissionProgress():
                 self._show_progress(event)
             case SubmissionFinished():
                 self._show_tally(event)
             case SubmissionRefused(reason=reason):
-                self._status.update(display_text.clean(core_texts.translate(reason, self.tr), 300))
-                self._status.set_class(True, "-bad")
-                self._progress.display = True
-                self._bar.display = False
+                self._show_status(display_text.clean(core_texts.translate(reason, self.tr), 300), bad=True)
+
+    def _show_accepted(self, accepted: SubmissionAccepted) -> None:
+        """Show that a task was accepted, and empty the form, unless something else has been typed meanwhile."""
+        self._form.clear_sent(accepted.task)
+        task_id = display_text.cut(display_text.clean(accepted.submitted.id), ID_WIDTH, keeps_end=True)
+        if accepted.submitted.duplicate:
+            text = self.tr("{id} was accepted before: nothing new was submitted.", id=task_id)
+        else:
+            text = self.tr("Accepted as {id}. Its outcome comes below.", id=task_id)
+        self._show_status(text)
+
+    def _show_status(self, text: str, *, bad: bool = False) -> None:
+        """Show one line in place of a progress."""
+        self._status.update(text)
+        self._status.set_class(bad, "-bad")
+        self._progress.display = True
+        self._bar.display = False
 
     def _show_progress(self, progress: SubmissionProgress) -> None:
         tr, count, total, share = self.tr, progress.count, progress.total, progress.share
@@ -144,10 +160,7 @@ class SubmitTab(Tab):
             )
         if finished.cancelled:
             parts.append(tr("cancelled"))
-        self._progress.display = True
-        self._bar.display = False
-        self._status.update(" · ".join(parts))
-        self._status.set_class(bool(tally.refused), "-bad")
+        self._show_status(" · ".join(parts), bad=bool(tally.refused))
 
     # Actions of the commands.
 
@@ -169,16 +182,26 @@ class SubmitTab(Tab):
             self.post_message(NotificationRequested(str(error), trouble=True))
             return None
 
+    def _has_payload(self) -> bool:
+        """Return whether a payload was typed. When there is none, notify the user what to type."""
+        if self._form.draft.payload.strip():
+            return True
+        self._form.payload.focus()
+        text = self.tr('Nothing to submit yet: type a task first. ("" is an empty text.)')
+        self.post_message(NotificationRequested(text, trouble=True))
+        return False
+
     def action_submit(self) -> None:
         """Submit the task in the form."""
         task = self._read_task()
-        if task is not None:
+        if task is not None and self._has_payload():
+            self._show_status(self.tr("Submitting …"))
             self.post_message(SubmitRequested(task))
 
     def action_submit_lines(self) -> None:
         """Submit each line of the payload as a task."""
         task = self._read_task()
-        if task is not None:
+        if task is not None and self._has_payload():
             draft = self._form.draft
             self.post_message(BulkSubmitRequested(task, text=draft.payload, as_text=draft.as_text))
 

@@ -1,7 +1,7 @@
 """The lines around the tabs: the state of the system, the ledger, the tabs, and the keys of the focused part."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from core import __version__, formatting
 from tui import core_texts, display_text
-from tui.commands import BY_ID
+from tui.commands import BY_ID, Scope
 from tui.translations import Translations
 from tui.view import EMPTY, Health, View
 
@@ -156,7 +156,7 @@ class LedgerLine(_ViewLine):
 
 
 class TabBar(Widget):
-    """The tabs by number.
+    """The tabs, each with a key that opens it from where the focus is: in a field, digits are typed.
 
     Args:
         tabs: the id and the label of each tab.
@@ -177,6 +177,11 @@ class TabBar(Widget):
         self._tabs = tuple(tabs)
         self._counts: dict[str, str] = {}
         self._active = tabs[0][0]
+        self._spans: list[tuple[int, str]] = []
+
+    def on_mount(self) -> None:
+        """Redraw when other keys are active."""
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
 
     def show(self, active: str) -> None:
         """Highlight the open tab."""
@@ -190,26 +195,42 @@ class TabBar(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        """Return the tabs in a line."""
-        parts: list[Content] = []
-        for number, (tab, label) in enumerate(self._tabs, 1):
+        """Return the tabs in a line, without blanks around them if it is too short."""
+        keys = self._keys()
+        line = self._line(keys, " ")
+        return line if line.cell_length <= self.size.width else self._line(keys, "")
+
+    def _keys(self) -> dict[str, str]:
+        """Return the first active key of each tab, as it is shown."""
+        keys: dict[str, str] = {}
+        for active in self.screen.active_bindings.values():
+            command, binding = BY_ID.get(active.binding.id or ""), active.binding
+            if command is not None and command.where is Scope.EVERYWHERE and active.enabled:
+                keys.setdefault(command.action, self.app.get_key_display(binding))
+        return {tab: keys.get(f"show_tab('{tab}')", "") for tab, _ in self._tabs}
+
+    def _line(self, keys: Mapping[str, str], blank: str) -> Content:
+        parts: list[Content] = [Content("")]
+        self._spans = []
+        end = 1
+        for tab, label in self._tabs:
             active = tab == self._active
             name = self.get_visual_style("tabs--active" if active else "tabs--tab")
             sign = self.get_visual_style("tabs--active" if active else "tabs--number")
             count = self._counts.get(tab, "")
-            texts = [Content.styled(f" {number} ", sign), Content.styled(f"{label} ", name)]
+            texts = [Content.styled(f"{blank}{keys[tab]} ", sign), Content.styled(f"{label}{blank}", name)]
             if count:
                 style = self.get_visual_style("tabs--active" if active else "tabs--count")
-                texts.append(Content.styled(f"{count} ", style))
-            parts.append(Content("").join(texts))
-        return Content(" ").join([Content(""), *parts])
+                texts.append(Content.styled(f"{'' if blank else ' '}{count}{blank}", style))
+            part = Content("").join(texts)
+            parts.append(part)
+            end += part.cell_length + 1
+            self._spans.append((end, tab))
+        return Content(" ").join(parts)
 
     def on_click(self, event: events.Click) -> None:
         """Open the tab that was clicked."""
-        end = 1
-        for tab, label in self._tabs:
-            count = self._counts.get(tab, "")
-            end += cell_len(f" 1 {label} ") + (cell_len(count) + 1 if count else 0) + 1
+        for end, tab in self._spans:
             if event.x < end:
                 self.post_message(self.TabSelected(tab))
                 return

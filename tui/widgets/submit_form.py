@@ -1,24 +1,41 @@
 """The form with the fields of a task, and the editor of its payload."""
 
+import contextlib
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Label, Select, Static, TextArea
 
 from core.client import NewSubmission
 from tui import display_text, payloads
-from tui.payloads import Draft
+from tui.payloads import Draft, DraftError
 from tui.translations import Translations
 from tui.widgets.check_box import CheckBox
 from tui.widgets.panel import Panel
 from tui.widgets.text_input import TextInput
 
+DEFAULT_KIND = "simulate"
+EXAMPLES = 'uno dos tres      {"seconds": 20}      {"fail": "out of paper"}'
+"""Payloads of the default kind: one that succeeds, one that takes a while, one that fails."""
 
-class PayloadEditor(TextArea):
-    """The editor of the payload: Enter submits, Ctrl+J starts a new line, and a paste keeps its lines."""
+
+class PayloadEditor(TextArea, inherit_bindings=False):
+    """The editor of the payload: Enter submits, Ctrl+J starts a new line, and a paste keeps its lines.
+
+    F6 and F7 do what they do everywhere in the console. Ctrl+Z undoes only where it can't suspend the console, so undo
+    has another key.
+    """
+
+    BINDINGS: ClassVar = [
+        *(each for each in TextArea.BINDINGS if not (isinstance(each, Binding) and each.key in {"f6", "f7"})),
+        Binding("ctrl+underscore", "undo", "Undo", show=False),
+    ]
 
     def on_mount(self) -> None:
         """Turn the blinking of the cursor off."""
@@ -60,7 +77,6 @@ class SubmitForm(Panel):
         self.payload = PayloadEditor(
             soft_wrap=True,
             show_line_numbers=False,
-            placeholder=tr("Type a task and press Enter."),
             id="payload",
         )
         self._delay = TextInput(placeholder="0", id="delay", compact=True)
@@ -90,7 +106,7 @@ class SubmitForm(Panel):
 
     def on_mount(self) -> None:
         """Show the title and the notes."""
-        self.set_title(self.tr("New task"), subtitle=self.tr("Enter submits · Ctrl+J new line"))
+        self.set_title(self.tr("New task"), subtitle=self.tr("Enter submits · Ctrl+J new line · Ctrl+R earlier task"))
         self._update_notes()
 
     @property
@@ -116,6 +132,13 @@ class SubmitForm(Panel):
         self._retries.value = "" if task.retries is None else str(task.retries)
         self._task_id.value = ""
 
+    def clear_sent(self, task: NewSubmission) -> None:
+        """Clear the payload and the id of a task that was submitted, unless something else has been typed since."""
+        with contextlib.suppress(DraftError):
+            if payloads.task_of(self.draft, self.tr) == task:
+                self.payload.clear()
+                self._task_id.value = ""
+
     def offer(self, kinds: Collection[str]) -> None:
         """Offer these kinds, the default kind first. The selected one stays."""
         first = next(iter(self._descriptions), "")
@@ -140,5 +163,9 @@ class SubmitForm(Panel):
     def _update_notes(self) -> None:
         draft = self.draft
         self._kind_note.update(self.tr(self._descriptions.get(draft.kind, "")), layout=False)
+        hint = self.tr("Type a task and press Enter.")
+        if draft.kind == DEFAULT_KIND:
+            hint = self.tr("Type a task and press Enter. For example:") + f"\n{EXAMPLES}"
+        self.payload.placeholder = Content(hint)
         payload = payloads.describe(draft.payload, self.tr, as_text=draft.as_text)
         self._payload_note.update(self.tr("payload: {what}", what=payload), layout=False)

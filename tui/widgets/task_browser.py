@@ -41,8 +41,6 @@ class TaskBrowser(Panel):
         columns: the columns of the table.
         states: the states of the tasks to show; all when empty.
         empty: the note when there are no tasks at all.
-        text: the filter to begin with.
-        order: the order to begin with.
         id: the id of the widget.
     """
 
@@ -57,8 +55,6 @@ class TaskBrowser(Panel):
         *,
         states: tuple[State, ...] = (),
         empty: str = "",
-        text: str = "",
-        order: SortOrder = NEWEST_FIRST,
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
@@ -73,8 +69,8 @@ class TaskBrowser(Panel):
             placeholder=tr("words  kind:echo  worker:w1  -state:done  error:text  took>500ms  since:10m")
         )
         self._note = MessageLine()
-        self._text = text
-        self._order = order
+        self._text = ""
+        self._order = NEWEST_FIRST
         self._search_number = 0
         self._is_complete = False
         self._trouble = ""
@@ -82,8 +78,7 @@ class TaskBrowser(Panel):
 
     def compose(self) -> ComposeResult:
         """Compose the filter, hidden while it is empty, a note, and the table."""
-        self._input.display = bool(self._text)
-        self._input.value = self._text
+        self._input.display = False
         yield self._input
         yield self._note
         yield self.table
@@ -203,7 +198,7 @@ class TaskBrowser(Panel):
         if self._text:
             parts.append(tr("filtered"))
         if not self._order.is_live:
-            parts.append(tr("not live"))
+            parts.append(tr("new results not shown"))
         if self._new_count:
             parts.append(tr("▲ {count} new", count=tr.amount(self._new_count)))
         if self.model.marks:
