@@ -134,7 +134,7 @@ def _flow(snapshot: Snapshot) -> Text:
 def _processes(snapshot: Snapshot) -> RenderableType:
     if not snapshot.listed:
         return Text("No server or worker is running: python -m core.supervisor up", style="yellow")
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     for name in ("", "state", "tasks/s", "accepted", "done", "failed", "retried", "running", "pid", "where"):
         table.add_column(name, justify="left" if name in {"", "state", "where"} else "right")
     for view in snapshot.listed:
@@ -165,9 +165,10 @@ def _cells(view: ProcessView, now: float) -> list[Text]:
 
 
 def _results(tasks: tuple[Task, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     for name in ("task", "kind", "state", "result", "ms", "worker"):
-        table.add_column(name, justify="right" if name == "ms" else "left", no_wrap=True)
+        # Where there is too little room, only the result is cut: Rich shortens the columns that may wrap.
+        table.add_column(name, justify="right" if name == "ms" else "left", no_wrap=name != "result")
     for task in tasks:
         outcome = task.result if task.failure is None or task.result is not None else _sentence(task)
         started, finished = task.times.started, task.times.finished
@@ -175,7 +176,7 @@ def _results(tasks: tuple[Task, ...]) -> Table:
             Text(printable(task.id, 36)),
             Text(printable(task.kind, 16)),
             Text(task.state, style="red" if task.state == "failed" else ""),
-            Text(printable(outcome or "", MAX_OUTCOME)),
+            Text(printable(outcome or "", MAX_OUTCOME), no_wrap=True, overflow="ellipsis"),
             Text("" if started is None or finished is None else f"{(finished - started) * 1000:,.1f}"),
             Text(printable(task.worker or "", 16)),
         )

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from core.callbacks import ignore
 from core.heartbeat import LIVENESS_TIMEOUT, Heartbeat
+from core.identifiers import new_id
 from core.model import (
     Counters,
     Depth,
@@ -148,11 +149,11 @@ def journal(tmp_path: Path) -> Journal:
     return found
 
 
-def printed(observer: Observer) -> str:
+def printed(observer: Observer, width: int = 160) -> str:
     """Return what is printed of the present snapshot."""
     stream = io.StringIO()
     snapshot = observer.take_snapshot(1.0, NOW + 2, Depth(ready=3, dead=1))
-    Console(file=stream, force_terminal=True, width=160, color_system=None).print(render(snapshot))
+    Console(file=stream, force_terminal=True, width=width, color_system=None).print(render(snapshot))
     return stream.getvalue()
 
 
@@ -341,6 +342,36 @@ def test_the_broker_is_away_only_when_it_is_the_broker_that_is_in_trouble() -> N
         Console(file=stream, width=160).print(render(replace(EMPTY, troubles=(Trouble(part, "it is so"),))))
         assert shown in stream.getvalue()
         assert f"{part}: it is so" in stream.getvalue()
+
+
+def test_in_a_narrow_terminal_only_the_results_are_cut(tmp_path: Path) -> None:
+    name = new_id()
+    journal = Journal("resultados.db", tmp_path)
+    server = replace(record(Role.SERVER), name="s1", address="127.0.0.1:7101")
+    with journal.open() as repository, repository.transaction():
+        repository.register(server)
+        task = NewTask(id=name, kind="simulate", payload="1", received_at=NOW)
+        [receipt] = repository.accept([task], None, NOW)
+        ended = Outcome(
+            seq=receipt.seq,
+            attempt=0,
+            state=State.FAILED,
+            failure=Failure(type="ValueError", message="x" * 200),
+            worker="w1",
+            queued_at=NOW,
+            taken_at=NOW,
+            started_at=NOW,
+            finished_at=NOW + 1234.5,
+        )
+        repository.store_outcomes([ended], NOW + 1235)
+    observer = Observer(journal.open_readonly)
+    lines = printed(observer, 80).splitlines()
+    observer.close()
+    assert any(line.split()[-1] == "127.0.0.1:7101" for line in lines)
+    [result] = [line.split() for line in lines if name in line]
+    assert [result[0], result[1], result[2], *result[-2:]] == [name, "simulate", "failed", "1,234,500.0", "w1"]
+    [heading] = [line.split() for line in lines if "tasks/s" in line]
+    assert heading == ["state", "tasks/s", "accepted", "done", "failed", "retried", "running", "pid", "where"]
 
 
 def test_an_empty_system_shows_how_to_start() -> None:

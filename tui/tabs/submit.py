@@ -149,7 +149,7 @@ class SubmitTab(Tab):
         ]
         if tally.latency_p50 is not None:
             p50, p99 = map(tr.duration, (tally.latency_p50, tally.latency_p99))
-            parts.append(f"p50 {p50}, p99 {p99}")
+            parts.append(tr("reply time p50 {p50}, p99 {p99}", p50=p50, p99=p99))
         if tally.refused:
             parts.append(
                 tr(

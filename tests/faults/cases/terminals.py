@@ -81,7 +81,7 @@ def _console(system: Supervised, tasks: int) -> Iterator[Finding]:
         for key, heading in TABS:
             terminal.keys(key)
             terminal.wait_for(f"─ {heading} ─")
-        terminal.leave("Leave")
+        terminal.leave("To the list")
         terminal.keys("q")
         terminal.wait_for("Leave it running", TIMEOUT)
         if terminal.value("pane_title") != title:
