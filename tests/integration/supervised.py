@@ -19,7 +19,7 @@ from core.monitor.observer import Observer
 from core.monitor.snapshot import Presence
 from core.protocol import ClientConnection, Reply
 from core.repository.journal import Journal
-from core.supervisor import state
+from core.supervisor import commands, state
 from core.supervisor.home import Home
 from core.supervisor.processes import process_identity
 from core.supervisor.state import SupervisorState
@@ -118,9 +118,8 @@ class Supervised(Closeable):
         return self.run("down", "--json", *flags).stopped
 
     def status(self) -> SystemStatus | None:
-        """Return the status that the command prints."""
-        output = self.run("status", "--json").output
-        return None if output.strip() == "null" else msgspec.json.decode(output, type=SystemStatus)
+        """Return the status as the command reads it, without starting a program for each look."""
+        return commands.status(self.home)
 
     def kill_supervisor(self) -> None:
         """End the supervisor as a crash would."""

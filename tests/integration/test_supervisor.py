@@ -1,27 +1,29 @@
 """The supervisor and its real children: start, readiness, kills, restarts, end."""
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from core.closeable import Closeable
 from core.monitor.snapshot import Presence
 from core.repository.journal import Journal
+from core.supervisor import commands
 from core.supervisor.lock import is_held
 from core.supervisor.processes import process_identity
-from core.supervisor.status import Phase, SystemStatus, UnitState
-from tests.integration.supervised import Supervised, kill, pid_of, presences, settled, submit
+from core.supervisor.status import Phase, UnitState
+from tests.integration.supervised import PATIENCE, Ended, Supervised, kill, pid_of, presences, settled, submit
 from tests.services.ports import free_port
 from tests.services.waiting import wait_until
 
-RESTART_TIMEOUT = 30.0
+RESTART_TIMEOUT = 60.0
+TOP = Path(__file__).parents[2]
 
 RACES = 50
 """Races between two supervisors that start at the same moment in one directory."""
@@ -41,8 +43,7 @@ def test_up_runs_tasks_and_down_leaves_nothing(system: Supervised) -> None:
     for address in report.servers:
         assert submit(address, "wordcount", "uno dos tres") == 3
     assert system.run("status").code == 0
-    now = system.status()
-    assert now is not None
+    now = system.run("status", "--json").report
     assert [(unit.name, unit.pid) for unit in now.processes] == [(unit.name, unit.pid) for unit in report.processes]
 
     stopped = system.down()
@@ -58,6 +59,8 @@ def test_down_and_status_where_nothing_runs(system: Supervised) -> None:
     ended = system.run("status")
     assert ended.code == 1
     assert "nothing is running" in ended.output
+    ended = system.run("status", "--json")
+    assert (ended.code, ended.output) == (1, "null\n")
     assert list(system.home.directory.iterdir()) == []
 
 
@@ -142,34 +145,52 @@ def test_an_up_with_other_settings_is_an_error_that_names_the_differences(system
 
 @pytest.mark.timeout(400)
 def test_of_many_that_start_at_once_one_runs_and_the_others_attach(system: Supervised) -> None:
-    for _ in range(RACES):
-        owners = race(system, "--detach")
-        report = system.status()
-        assert report is not None
-        assert owners == {report.pid}
-        system.down()
-        assert process_identity.processes_of(system.home) == []
+    with Racer(system) as one, Racer(system) as other:
+        for _ in range(RACES):
+            owners = race([one, other], "up", "--detach", "--json", *system.sizes(0, 0))
+            report = system.status()
+            assert report is not None
+            assert owners == {report.pid}
+            commands.down(system.home, PATIENCE)
+            assert process_identity.processes_of(system.home) == []
 
 
-def race(system: Supervised, *flags: str) -> set[int]:
-    """Start two at the same moment. Returns the ids of the supervisors that they report."""
-    command = [sys.executable, "-m", "core.supervisor", "up", *flags, "--json", "--dir", str(system.home.directory)]
-    with contextlib.ExitStack() as racing:
-        processes = [
-            racing.enter_context(
-                subprocess.Popen(
-                    [*command, *system.sizes(0, 0)],
-                    env=system.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                )
-            )
-            for _ in range(2)
-        ]
-        outputs = [process.communicate(timeout=60) for process in processes]
-        assert [process.returncode for process in processes] == [0, 0], outputs
-    return {msgspec.json.decode(output, type=SystemStatus).pid for output, _ in outputs}
+class Racer(Closeable):
+    """A process that runs commands for one system; it begins each of them at once."""
+
+    def __init__(self, system: Supervised) -> None:
+        self._directory = str(system.home.directory)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.racer"],
+            env=system.environment,
+            cwd=TOP,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def begin(self, command: str, *flags: str) -> None:
+        """Begin a command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode([command, "--dir", self._directory, *flags]) + b"\n")
+        self._process.stdin.flush()
+
+    def end(self) -> Ended:
+        """Wait for the end of the command."""
+        assert self._process.stdout is not None
+        return msgspec.json.decode(self._process.stdout.readline(), type=Ended)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate(timeout=PATIENCE)
+
+
+def race(racers: Sequence[Racer], command: str, *flags: str) -> set[int]:
+    """Begin a command in each at the same moment. Returns the ids of the supervisors that they report."""
+    for racer in racers:
+        racer.begin(command, *flags)
+    outcomes = [racer.end() for racer in racers]
+    assert [outcome.code for outcome in outcomes] == [0] * len(outcomes), outcomes
+    return {outcome.report.pid for outcome in outcomes}
 
 
 def test_a_taken_port_is_skipped_and_its_holder_named(system: Supervised) -> None:
@@ -305,7 +326,7 @@ def test_the_printed_nginx_configuration_is_the_file_of_this_repository(system: 
     ended = subprocess.run(
         [sys.executable, "-m", "core.supervisor", "nginx-conf"], capture_output=True, env=system.environment, check=True
     )
-    assert ended.stdout == (Path(__file__).parents[2] / "nginx.conf").read_bytes()
+    assert ended.stdout == (TOP / "nginx.conf").read_bytes()
 
 
 def test_phases_and_states_have_the_names_that_others_read() -> None:
