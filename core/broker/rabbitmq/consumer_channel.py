@@ -173,11 +173,17 @@ class ConsumerChannel(ChannelHandler):
 
 
 def count_redeliveries(headers: Mapping[str, object] | None, redelivered: bool) -> int:
-    """Return the number of earlier deliveries. Some versions of quorum queues omit the count the first time."""
+    """Return the number of earlier deliveries by this queue.
+
+    A message that the queue delivers for the first time may have a count all the same: its publisher's, or from
+    RabbitMQ 4.0 on, that of the queue in which it became a dead letter. Some versions omit the count the first time.
+    """
+    if not redelivered:
+        return 0
     count = (headers or {}).get("x-delivery-count")
     if isinstance(count, int) and count >= 0:
         return int(count)  # pika returns a subclass of int
-    return int(redelivered)
+    return 1
 
 
 def _cancel(channel: Channel, consumer_tag: str, on_cancelled: Callable[[Method], None]) -> None:
