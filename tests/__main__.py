@@ -45,8 +45,11 @@ SERVER_PATH = os.pathsep.join(
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 """Browsers for the tests of the web console, of which one is needed."""
 
-TEST_PROCESSES = 3
-"""Processes of pytest, more than cores because tests mostly wait. Each file runs in one of them."""
+TEST_PROCESSES = 5
+"""Processes of pytest, more than cores because tests mostly wait."""
+
+PARALLEL = ["-n", str(TEST_PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder"]
+"""Options of pytest: tests/conftest.py says which tests run in one process."""
 
 
 class GateError(Exception):
@@ -67,8 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"gate: {error}", file=sys.stderr)
         return 1
     failed = [] if arguments and not quick else run_checks(python)
-    in_parallel = ["-n", str(TEST_PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder"]
-    options = [*in_parallel, *QUICK_TESTS] if quick else arguments or in_parallel
+    options = [*PARALLEL, *QUICK_TESTS] if quick else arguments or PARALLEL
     # Last, so that pytest's summary is at the end of the output.
     return 1 if not run_pytest(python, options) or failed else 0
 
@@ -233,13 +235,18 @@ def run_pytest(python: str, options: Sequence[str]) -> bool:
 
     A test that hangs is ended by its own time limit, which is pytest's setting `timeout`.
     """
-    process = subprocess.Popen([python, "-m", "pytest", *options], cwd=TOP)
+    process = subprocess.Popen([python, "-m", "pytest", *options], cwd=TOP, env=test_environment())
     try:
         return process.wait() == 0
     except KeyboardInterrupt:
         # The terminal has interrupted pytest as well.
         wait_or_kill(process)
         return False
+
+
+def test_environment() -> dict[str, str]:
+    """Return the environment of the tests. Python keeps bytecode: the tests start it more than a thousand times."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def wait_or_kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,13 +1,37 @@
-"""Loads the shared fixtures, and runs the slowest files first."""
+"""Loads the shared fixtures, and distributes the tests over the processes of pytest."""
 
+import functools
+import signal
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.services.fixtures", "tests.services.nginx_fixtures", "tests.services.certificates"]
 
-SLOWEST_FIRST = ("faults/test_quick.py", "integration", "tui", "benchmarks", "faults", "contract", "unit")
-"""Files and directories. Each file runs in one process: a slow one at the end would run alone."""
+HERE = Path(__file__).parent
+
+SLOWEST_FIRST = (
+    *("integration/test_supervisor_storm.py", "integration/test_supervisor.py", "faults/test_quick.py"),
+    *("integration", "tui", "benchmarks", "faults", "contract", "unit"),
+)
+"""Files and directories. A slow test at the end would run alone."""
+
+APART = ("integration", "tui", "benchmarks", "faults")
+"""Directories of slow tests, where each test may run in another process."""
+
+SHARED = 'scope="module"'
+"""What a file has whose tests share a fixture, and therefore run in one process."""
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C reach the tested programs, also when a shell has started the tests in the background.
+
+    Such a shell has its children ignore interrupts, and they theirs.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,6 +39,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _rank(item.path))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Return what distributes the tests."""
+    return _Scheduling(config, log)
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives a process one file at a time, or one test of a slow file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if _is_apart(file) else file
+
+
+@functools.cache
+def _is_apart(file: str) -> bool:
+    path = HERE.parent / file
+    directory = path.relative_to(HERE).parts[0]
+    return directory in APART and SHARED not in path.read_text(encoding="utf-8")
+
+
 def _rank(path: Path) -> int:
-    name = path.relative_to(Path(__file__).parent).as_posix()
+    name = path.relative_to(HERE).as_posix()
     return next((rank for rank, start in enumerate(SLOWEST_FIRST) if name.startswith(start)), len(SLOWEST_FIRST))
