@@ -12,7 +12,7 @@ from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Delivery, Message
 from core.errors import BrokerError, BrokerUnavailable
 from tests.services.waiting import wait_until
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 """Seconds within which what a test waits for must happen."""
 
 QUIET = 0.3

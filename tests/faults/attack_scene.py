@@ -188,7 +188,7 @@ class AttackScene:
         """Whether more honest tasks were accepted since `mark_accepted`."""
         return self.accepted >= self._accepted_before + ENOUGH
 
-    def await_honest(self, count: int = ENOUGH, seconds: float = 30.0) -> None:
+    def await_honest(self, count: int = ENOUGH, seconds: float = 60.0) -> None:
         """Expect more honest tasks to be accepted."""
         wanted = self.accepted + count
         try:
@@ -205,7 +205,7 @@ class AttackScene:
         """Expect the server to have as many descriptors as before, soon."""
         self.expect_descriptors(self.before.descriptors + 3)
 
-    def expect_descriptors(self, limit: int, seconds: float = 15.0) -> None:
+    def expect_descriptors(self, limit: int, seconds: float = 60.0) -> None:
         """Expect the server to have at most so many descriptors, soon."""
         try:
             wait_until(lambda: self.usage().descriptors <= limit, "descriptors to be released", seconds)

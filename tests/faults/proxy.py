@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _CHUNK_SIZE = 64 * 1024
 _STALL_CHECK_INTERVAL = 0.02
-_START_TIMEOUT = 10.0
+_START_TIMEOUT = 60.0
 _RESET = struct.pack("ii", 1, 0)
 """Socket option that makes closing reset the connection: data not yet delivered is discarded."""
 

@@ -11,7 +11,7 @@ from core.addresses import LOOPBACK, Address
 from tests.faults.proxy import NORMAL, NetworkConditions, Proxy
 from tests.services.waiting import wait_until
 
-SOCKET_TIMEOUT = 5.0
+SOCKET_TIMEOUT = 60.0
 NEVER = 3600.0
 SHORT = 0.2
 """Seconds for which nothing may arrive."""

@@ -13,7 +13,7 @@ from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 PROGRAM = "strace"
-ATTACH_TIMEOUT = 20.0
+ATTACH_TIMEOUT = 60.0
 
 
 def dying(call: str, number: int) -> str:

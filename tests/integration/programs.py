@@ -94,7 +94,7 @@ class Program(Closeable):
             record = self.record()
             return record is not None and record.status.startswith("ready")
 
-        wait_until(is_ready, f"{self.name} to be ready", 20.0)
+        wait_until(is_ready, f"{self.name} to be ready")
         return self
 
     @property

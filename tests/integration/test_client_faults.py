@@ -374,7 +374,7 @@ def answer_results(*replies: dict[str, object]) -> Script:
 def test_a_result_is_requested_until_the_task_has_ended() -> None:
     replies = answer_results({"state": "accepted"}, {"state": "running"}, {"state": "done", "result": [1, None]})
     with FakeServer(replies) as server, Client(server.address) as client:
-        assert client.result("t1", timeout=30) == [1, None]
+        assert client.result("t1", timeout=60) == [1, None]
 
 
 def test_a_result_that_does_not_come_in_time() -> None:
@@ -403,7 +403,7 @@ def test_waiting_for_a_result_outlives_the_connection() -> None:
     failed: dict[str, object] = {"state": "failed", "error": {"type": "ValueError", "message": "no"}}
     with FakeServer(drop, answer_results(failed)) as server, Client(server.address) as client:
         with pytest.raises(TaskFailed, match="ValueError: no"):
-            client.result("t1", timeout=30)
+            client.result("t1", timeout=60)
         assert server.connections == 2
 
 
@@ -417,7 +417,7 @@ def test_a_reply_may_be_late_by_the_requested_wait() -> None:
 
     began = time.monotonic()
     with FakeServer(slow) as server, Client(server.address, timeout=0.2) as client:
-        assert client.result("t1", timeout=5) == 1
+        assert client.result("t1", timeout=60) == 1
         assert server.connections == 1
 
 
@@ -443,7 +443,7 @@ def test_answers_larger_than_the_sockets_hold_flow_while_requests_go_out() -> No
             conversation.send(conversation.protocol.ok(request.ref, members))
 
     with FakeServer(play) as server, Client(server.address) as client:
-        outcomes = list(client.results((f"t{number}" for number in range(100)), timeout=20))
+        outcomes = list(client.results((f"t{number}" for number in range(100)), timeout=60))
         assert {outcome.id for outcome in outcomes} == ids(100)
         assert all(isinstance(outcome, TaskOutcome) and len(outcome.result) == size for outcome in outcomes)
 

@@ -87,7 +87,7 @@ def test_a_task_and_its_result(client: Client) -> None:
     handle = client.submit("wordcount", "uno dos tres")
     assert TASK_ID.fullmatch(handle.id)
     assert (handle.state, handle.duplicate) == (State.ACCEPTED, False)
-    assert handle.result(timeout=10) == 3
+    assert handle.result(timeout=60) == 3
     status = handle.status()
     times = status.times
     steps = [times.sent, times.received, times.accepted, times.queued, times.taken, times.started, times.finished]
@@ -99,7 +99,7 @@ def test_a_task_and_its_result(client: Client) -> None:
 
 def test_the_same_id_again_is_the_same_task(client: Client) -> None:
     task_id = new_id()
-    client.submit("echo", {"a": [1, None]}, id=task_id).result(timeout=10)
+    client.submit("echo", {"a": [1, None]}, id=task_id).result(timeout=60)
     again = client.submit("echo", {"a": [1, None]}, id=task_id)
     assert (again.state, again.duplicate) == (State.DONE, True)
     assert again.result(timeout=0) == {"a": [1, None]}
@@ -110,7 +110,7 @@ def test_the_same_id_again_is_the_same_task(client: Client) -> None:
 def test_a_task_that_fails(client: Client) -> None:
     handle = client.submit("fail", "on purpose", retries=1)
     with pytest.raises(TaskFailed, match="RuntimeError: on purpose"):
-        handle.result(timeout=10)
+        handle.result(timeout=60)
     outcome = handle.outcome()
     assert outcome.state == State.FAILED
     assert outcome.error is not None
@@ -124,9 +124,9 @@ def test_a_task_that_is_cancelled(client: Client) -> None:
         handle.result(timeout=0)
     handle.cancel()
     with pytest.raises(TaskCancelled):
-        handle.result(timeout=10)
+        handle.result(timeout=60)
     done = client.submit("echo", 1)
-    done.result(timeout=10)
+    done.result(timeout=60)
     with pytest.raises(RequestRefused, match="not_cancellable"):
         done.cancel()
 
@@ -141,14 +141,14 @@ def test_streams_of_tasks_and_results(client: Client) -> None:
     prefix = new_id()
     answers = list(client.submit_many(NewSubmission("echo", number, f"{prefix}-{number}") for number in range(3000)))
     assert all(isinstance(answer, Accepted) for answer in answers)
-    outcomes = list(client.results((answer.id for answer in answers), timeout=30))
+    outcomes = list(client.results((answer.id for answer in answers), timeout=60))
     values = {outcome.id: outcome.result for outcome in outcomes if isinstance(outcome, TaskOutcome)}
     assert values == {f"{prefix}-{number}": number for number in range(3000)}
 
 
 def test_the_statistics(client: Client) -> None:
     before = client.stats()
-    client.submit("echo", 1).result(timeout=10)
+    client.submit("echo", 1).result(timeout=60)
     wait_until(lambda: client.stats().ended > before.ended, "the task to be in the ledger")
     stats = client.stats()
     assert stats.ledger["accepted"] > before.ledger["accepted"]
@@ -174,7 +174,7 @@ def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path) 
         answers = list(client.submit_many(source(), window=200))
         assert all(isinstance(answer, Accepted) for answer in answers)
         assert sorted(answer.id for answer in answers) == sorted(f"t{number}" for number in range(count))
-        outcomes = list(client.results((answer.id for answer in answers), timeout=30))
+        outcomes = list(client.results((answer.id for answer in answers), timeout=60))
         values = {outcome.id: outcome.result for outcome in outcomes if isinstance(outcome, TaskOutcome)}
         assert values == {f"t{number}": number for number in range(count)}
         assert system.counts() == {"done": count}
@@ -278,7 +278,7 @@ def test_waiting_no_longer_than_the_timeout(system: LocalSystem) -> None:
 
 def test_status_and_result_and_stats(system: LocalSystem, client: Client) -> None:
     handle = client.submit("echo", "uno\ndos")
-    handle.result(timeout=10)
+    handle.result(timeout=60)
     assert run(system, "result", handle.id).stdout == "uno\ndos\n"
     assert run(system, "result", handle.id, "--json").stdout == '"uno\\ndos"\n'
     status = run(system, "status", handle.id, "unknown")

@@ -218,7 +218,7 @@ def test_all_files_of_a_system_are_readable_by_their_owner_only(tmp_path: Path) 
     with Supervised(directory) as system:
         report = system.up(1, 1)
         with Client(report.listen) as client:
-            assert client.submit("echo", 1).result(timeout=20) == 1
+            assert client.submit("echo", 1).result(timeout=60) == 1
         every = [directory, *directory.rglob("*")]
         made = {path: stat.S_IMODE(path.lstat().st_mode) for path in every if not path.is_symlink()}
         system.down()

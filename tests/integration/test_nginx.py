@@ -89,7 +89,7 @@ class Client:
     """A connection through the balancer."""
 
     def __init__(self, address: Address) -> None:
-        self.socket = socket.create_connection(address.pair, timeout=5.0)
+        self.socket = socket.create_connection(address.pair, timeout=60.0)
 
     def __enter__(self) -> "Client":
         return self

@@ -138,13 +138,13 @@ def test_nothing_is_lost_or_doubled_when_a_worker_a_server_and_the_broker_are_ki
             return system.counts().get("done", 0)
 
         with submitting(text, [nginx.address]) as client:
-            wait_until(lambda: ended() > 1000, "the flow to begin", 30)
+            wait_until(lambda: ended() > 1000, "the flow to begin")
             system.kill("w1")
             system.start("w1")
-            wait_until(lambda: ended() > 2000, "the flow to go on without a worker", 30)
+            wait_until(lambda: ended() > 2000, "the flow to go on without a worker")
             system.kill("s1")
             system.start("s1")
-            wait_until(lambda: ended() > 3000, "the flow to go on without a server", 30)
+            wait_until(lambda: ended() > 3000, "the flow to go on without a server")
             own_rabbitmq_node.kill()
             own_rabbitmq_node.start()
             finish(client, text)
@@ -158,12 +158,12 @@ def test_submitting_goes_on_while_the_broker_is_stopped(tmp_path: Path, own_rabb
         LocalSystem(tmp_path / "system", servers=1, workers=1, broker=own_rabbitmq_node.url) as system,
         Client(system.addresses) as client,
     ):
-        assert client.submit("echo", "before").result(timeout=20) == "before"
+        assert client.submit("echo", "before").result(timeout=60) == "before"
         own_rabbitmq_node.stop()
         handles = [client.submit("echo", number) for number in range(500)]
         assert {handle.state for handle in handles} == {"accepted"}
 
-        wait_until(lambda: handles[0].status().note.startswith("waiting for the broker: "), "the server to notice", 30)
+        wait_until(lambda: handles[0].status().note.startswith("waiting for the broker: "), "the server to notice")
         assert handles[0].status().state is State.ACCEPTED
         own_rabbitmq_node.start()
         assert [handle.result(timeout=60) for handle in handles] == list(range(500))

@@ -22,7 +22,7 @@ from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.rabbitmq
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 """Seconds for a check that should pass."""
 
 SHORT_TIMEOUT = 1.0

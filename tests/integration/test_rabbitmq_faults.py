@@ -60,7 +60,7 @@ def send_until_blocked(publisher: Publisher, first: int = 0) -> int:
         tag += 1
         return not publisher.available
 
-    wait_until(blocked, "the alarm to be noticed", 2)
+    wait_until(blocked, "the alarm to be noticed")
     return tag
 
 
@@ -101,7 +101,7 @@ def test_a_publisher_that_is_blocked_for_too_long_gives_up_what_it_sent(
         wait_available(publisher)
         memory_alarm(True)
         sent = send_until_blocked(publisher)
-        results.wait(sent, seconds=5)
+        results.wait(sent)
         assert sorted(results.tags) == list(range(sent))
         assert any("too long" in reason for reason in results.reasons.values())
         memory_alarm(False)
@@ -178,10 +178,10 @@ def test_a_broker_that_hangs_is_disconnected_and_used_again_when_it_resumes(node
             publisher.send(messages(100))
             with pytest.raises(BrokerUnavailable):
                 gauge.read()
-            results.wait(100, seconds=25)
+            results.wait(100)
             assert not results.confirmed
             assert publisher.trouble
-            wait_until(lambda: bool(consumer.trouble), "the consumer to notice", 25)
+            wait_until(lambda: bool(consumer.trouble), "the consumer to notice")
         finally:
             node.resume()
         wait_available(publisher)

@@ -52,7 +52,7 @@ def test_tasks_are_accepted_while_the_broker_is_away(tmp_path: Path) -> None:
     # With another broker the accepted tasks are done.
     with server(tmp_path).ready() as program, worker(tmp_path).ready():
         assert once(program.address, "result", id="t299", wait=20)["state"] == "done"
-        wait_until(lambda: settled(tmp_path, done=299, cancelled=1), "all tasks to be done", 20)
+        wait_until(lambda: settled(tmp_path, done=299, cancelled=1), "all tasks to be done")
 
 
 def test_the_journal_is_locked_for_a_while(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_another_server_publishes_the_claimed_tasks_of_a_killed_one(tmp_path: Pa
         wait_until(lambda: settled(tmp_path, queued=200), "the other server to publish them", LIVENESS_TIMEOUT + 5)
         assert second.process.poll() is None
         stack.enter_context(worker(tmp_path)).ready()
-        wait_until(lambda: settled(tmp_path, done=200), "all to be done", 20)
+        wait_until(lambda: settled(tmp_path, done=200), "all to be done")
         assert "tasks of dead servers" in second.log
         assert "Traceback" not in second.log
         with Journal("resultados.db", tmp_path).open_readonly() as repository:

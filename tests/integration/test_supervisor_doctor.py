@@ -348,7 +348,7 @@ def test_what_a_killed_supervisor_has_left_running_is_reported(tmp_path: Path) -
     environment = {**os.environ, MARK: str(Home(tmp_path).directory)}
     with subprocess.Popen([sys.executable, "-c", WAITING], stdin=subprocess.PIPE, env=environment) as left:
         found = one(findings_of(tmp_path, *ANY_PORTS), "supervisor")
-        left.communicate(timeout=10)
+        left.communicate(timeout=60)
     assert found.verdict is Verdict.WARNING
     assert f"(pid {left.pid})" in found.text
     assert f"python -m core.supervisor up --dir {tmp_path}" in found.remedy

@@ -66,7 +66,7 @@ def test_another_worker_runs_the_tasks_of_a_killed_one(scene: Scene, workers: Wo
     first.process.wait()
     scene.gate.touch()
     second = workers.start("--concurrency", "4")
-    wait_until(lambda: scene.settled(done=4), "the other worker to do them", 20)
+    wait_until(lambda: scene.settled(done=4), "the other worker to do them")
     assert Counter(scene.traces()) == {f"t{number}": 2 for number in range(4)}
     for number in range(4):
         task = find(scene.directory, f"t{number}")
@@ -82,11 +82,11 @@ def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, work
         done = counts(scene.directory).get("done", 0)
         program = workers.start("--concurrency", "4")
         goal = min(count, done + random_kills.randint(1, 400))
-        wait_until(lambda goal=goal: counts(scene.directory).get("done", 0) >= goal, f"{goal} to be done", 30)  # type: ignore[misc]  # the default is the goal of this round
+        wait_until(lambda goal=goal: counts(scene.directory).get("done", 0) >= goal, f"{goal} to be done")  # type: ignore[misc]  # the default is the goal of this round
         program.process.kill()
         program.process.wait()
     workers.start("--concurrency", "4")
-    wait_until(lambda: scene.settled(done=count), "all to be done", 40)
+    wait_until(lambda: scene.settled(done=count), "all to be done")
     runs = Counter(scene.traces())
     assert set(runs) == {f"t{number}" for number in range(count)}
     with Journal("resultados.db", scene.directory).open_readonly() as repository:
@@ -143,7 +143,7 @@ def test_outcomes_wait_while_the_journal_is_locked_and_are_stored_once(scene: Sc
     with Database(scene.directory / "resultados.db", JOURNAL) as database, database.transaction():
         scene.gate.touch()
         # They end, and the next ones begin, while nothing is stored in the journal.
-        wait_until(lambda: len(scene.traces()) == 40, "all to run", 5)
+        wait_until(lambda: len(scene.traces()) == 40, "all to run")
         with pytest.raises(AssertionError, match="in vain"):
             wait_until(lambda: "done" in counts(scene.directory), "what can't be", 2.0)
     wait_until(lambda: scene.settled(done=40), "all to be stored")

@@ -41,7 +41,7 @@ def a_worker(scene: Scene, name: str, *arguments: str) -> Program:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """The scene."""
-    with server(tmp_path).ready() as program, Wire(program.address, timeout=40) as wire:
+    with server(tmp_path).ready() as program, Wire(program.address) as wire:
         yield Scene(tmp_path, wire)
 
 

@@ -57,10 +57,10 @@ def test_lost_connections_lose_no_task(scene: Scene, rabbitmq_url: str, rabbitmq
         # Its four tasks are delivered again while it still runs them.
         wait_until(lambda: is_published(scene, "during"), "the server to be back")
         scene.gate.touch()
-        wait_until(lambda: counts(scene.directory) == {"done": 5}, "all to be done", 20)
+        wait_until(lambda: counts(scene.directory) == {"done": 5}, "all to be done")
         assert rabbitmq_node.cut(rabbitmq_url) >= 1
         scene.wire.ok("submit", id="after", kind="trace", payload=str(scene.file))
-        wait_until(lambda: counts(scene.directory) == {"done": 6}, "the last one to be done", 20)
+        wait_until(lambda: counts(scene.directory) == {"done": 6}, "the last one to be done")
         program.terminate()
         assert program.wait() == 0
         assert "Traceback" not in program.log
@@ -77,7 +77,7 @@ def test_a_task_that_keeps_the_processor_busy_does_not_cost_the_connection(scene
     arguments = ("--broker", rabbitmq_url, "--tasks", KINDS)
     with Program("tests.integration.quick_worker", scene.directory, "w1", *arguments).ready() as program:
         scene.submit_one("t0", "burns", 3.0 * HEARTBEAT)
-        wait_until(lambda: counts(scene.directory) == {"done": 1}, "the task to be done", 20)
+        wait_until(lambda: counts(scene.directory) == {"done": 1}, "the task to be done")
         task = find(scene.directory, "t0")
         assert task is not None
         assert (task.attempts, task.strikes) == (1, 0)
@@ -93,7 +93,7 @@ def test_the_tasks_of_a_deleted_queue_are_published_again(scene: Scene, rabbitmq
     with raw_channel(rabbitmq_url) as channel:
         channel.queue_delete(Queue.TASKS.value)
     with a_worker(scene, rabbitmq_url, "w1").ready() as program:
-        wait_until(lambda: counts(scene.directory) == {"done": 4}, "all to be done", 20)
+        wait_until(lambda: counts(scene.directory) == {"done": 4}, "all to be done")
         message = "the broker had lost its queue: 4 tasks are published again"
         # The process that recreated the queue logs it.
         assert message in program.log + (scene.directory / "s1.log").read_text("utf-8")
@@ -109,7 +109,7 @@ def test_the_tasks_of_a_queue_that_is_deleted_under_its_consumers_are_published_
         with raw_channel(rabbitmq_url) as channel:
             channel.queue_delete(Queue.TASKS.value)
         scene.gate.touch()
-        wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done", 20)
+        wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done")
 
 
 def test_messages_from_before_a_redispatch_are_given_back_and_do_not_run_beside_their_copies(
@@ -125,6 +125,6 @@ def test_messages_from_before_a_redispatch_are_given_back_and_do_not_run_beside_
                 assert repository.redispatch() == 40
             wait_until(lambda: "giving back the earlier messages" in first.log, "the first worker to notice")
             scene.gate.touch()
-            wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done", 20)
+            wait_until(lambda: counts(scene.directory) == {"done": 40}, "all to be done")
     # A copy of a task that ran in the first worker may have begun in the second one.
     assert len(scene.traces()) <= 44

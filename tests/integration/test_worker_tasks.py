@@ -64,7 +64,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
 @pytest.fixture
 def scene(system: LocalSystem) -> Iterator[Shared]:
     """The scene, with a new connection for the test."""
-    with Wire(system.address("s1"), timeout=40) as wire:
+    with Wire(system.address("s1")) as wire:
         yield Shared(system, wire)
 
 

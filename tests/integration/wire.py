@@ -20,7 +20,7 @@ class Wire(Closeable):
         timeout: seconds to wait for a line.
     """
 
-    def __init__(self, address: Address, timeout: float = 15.0) -> None:
+    def __init__(self, address: Address, timeout: float = 60.0) -> None:
         self.socket = socket.create_connection(address.pair, timeout)
         self._partial = b""
         self._next_ref = 0

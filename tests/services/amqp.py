@@ -40,7 +40,7 @@ class PublishResults:
         """The reason why each of the others is not confirmed."""
         return {each.tag: each.reason for each in self.settled if not each.confirmed}
 
-    def wait(self, count: int, seconds: float = 20.0) -> None:
+    def wait(self, count: int, seconds: float = 60.0) -> None:
         """Wait until `count` messages are settled."""
         wait_until(lambda: len(self.settled) >= count, f"{count} messages to be settled", seconds)
 
@@ -62,17 +62,17 @@ def messages(count: int, first: int = 0, body: bytes = b"") -> list[Message]:
     return [Message(tag, f"task-{tag}", "echo", body or str(tag).encode()) for tag in tags]
 
 
-def wait_available(publisher: Publisher, seconds: float = 20.0) -> None:
+def wait_available(publisher: Publisher, seconds: float = 60.0) -> None:
     """Wait until a publisher can send."""
     wait_until(lambda: publisher.available, "the publisher to be available", seconds)
 
 
-def wait_connected(consumer: Consumer, seconds: float = 20.0) -> None:
+def wait_connected(consumer: Consumer, seconds: float = 60.0) -> None:
     """Wait until a consumer consumes."""
     wait_until(lambda: not consumer.trouble, "the consumer to be connected", seconds)
 
 
-def receive_all(consumer: Consumer, count: int, seconds: float = 20.0) -> list[Delivery]:
+def receive_all(consumer: Consumer, count: int, seconds: float = 60.0) -> list[Delivery]:
     """Receive exactly `count` messages."""
     received: list[Delivery] = []
 

@@ -11,7 +11,7 @@ from core.addresses import Address
 from core.closeable import Closeable
 from core.protocol import ErrorCode, Hello, Limits, Refusal, Request, ServerConnection, Submit
 
-_SECONDS = 20.0
+_SECONDS = 60.0
 
 
 class Conversation:

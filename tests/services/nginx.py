@@ -16,7 +16,8 @@ from core.supervisor.nginx.executable import ACCESS_LOG, PID_FILE, check, comman
 from tests.services.ports import free_port
 from tests.services.waiting import wait_until
 
-_STOPPING = 10.0
+_GRACE = 5.0
+_STOPPING = 60.0
 
 
 def free_address() -> Address:
@@ -100,11 +101,11 @@ class NginxProcess:
         if self._master is None:
             return
         self._signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs(self._group(), _STOPPING / 2)
+        _, alive = psutil.wait_procs(self._group(), _GRACE)
         if alive:
             self._signal(signal.SIGKILL)
         self._master.wait(_STOPPING)
-        wait_until(lambda: not self._group(), "the processes of NGINX to go", _STOPPING)
+        wait_until(lambda: not self._group(), "the processes of NGINX to go")
         self._master = None
 
     def _configure(self) -> None:

@@ -14,7 +14,7 @@ import aiohttp
 from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome-headless-shell")
 
 

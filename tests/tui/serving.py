@@ -18,7 +18,7 @@ from core.closeable import Closeable
 from tests.services.waiting import wait_until
 
 TOP = Path(__file__).resolve().parents[2]
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 class Serving(Closeable):

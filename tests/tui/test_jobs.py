@@ -62,7 +62,7 @@ class JobsBench:
 
     def run_call(self) -> None:
         """Make the next call that is for the screen's thread."""
-        self.calls.get(timeout=30).call()
+        self.calls.get(timeout=60).call()
 
     def close(self) -> None:
         """Release every job."""

@@ -34,7 +34,7 @@ class LogFeedBench:
 
     def next(self) -> LogBatch:
         """Return the next batch."""
-        return self.news.get(timeout=10)
+        return self.news.get(timeout=THREAD_TIMEOUT)
 
     def texts(self, count: int) -> list[str]:
         """Return the texts of the next lines, from any number of batches."""

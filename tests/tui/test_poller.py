@@ -41,7 +41,7 @@ class PollerBench:
 
     def next(self) -> View:
         """Return the next view that is handed over."""
-        return self.views.get(timeout=10)
+        return self.views.get(timeout=THREAD_TIMEOUT)
 
     def _build(self, now: float, wall: float) -> View:
         self.builds += 1

@@ -21,7 +21,7 @@ from core.errors import BrokerMisconfigured, BrokerUnavailable
 from tests.services.waiting import wait_until
 
 ROOT = Path(core.__file__).parents[1]
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 SHORT_LEASE = 0.5
 LONG_LEASE = 3600.0
 

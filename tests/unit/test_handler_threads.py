@@ -198,7 +198,7 @@ class Bench:
         self.handlers.add(task)
         return task
 
-    def ended(self, count: int, seconds: float = 10.0) -> dict[int, Outcome]:
+    def ended(self, count: int, seconds: float = 60.0) -> dict[int, Outcome]:
         """Wait for this many outcomes. Returns them by the number of the task."""
         wait_until(lambda: len(self.outcomes) >= count, f"{count} outcomes (there are {len(self.outcomes)})", seconds)
         assert len(self.outcomes) == count

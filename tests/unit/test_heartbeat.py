@@ -171,7 +171,7 @@ def test_a_heartbeat_continues_after_the_journal_was_locked(
         with journal.transaction():
             heartbeat.start()
             for _ in range(3):  # it tries again while it can't be written
-                assert asked.acquire(timeout=10)
+                assert asked.acquire(timeout=60)
             wait_until(lambda: "the heartbeat can't be written" in caplog.text, "a warning")
             assert shown(journal).beat == 0
         try:

@@ -387,7 +387,7 @@ def test_one_snapshot_as_json_and_none_without_a_journal(journal: Journal, tmp_p
 
     def snapshot_of(directory: Path) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core.monitor", "--once", "--json", "--dir", str(directory)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=TOP, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=TOP, check=False)
 
     heartbeat.start()
     printed_once = snapshot_of(journal.path.parent)

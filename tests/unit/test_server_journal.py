@@ -100,7 +100,7 @@ class ResultCollector:
 
     def next(self) -> AnyResult:
         """Return the next result."""
-        self.received.append(self._queue.get(timeout=10))
+        self.received.append(self._queue.get(timeout=60))
         return self.received[-1]
 
     def take(self, count: int) -> dict[str, AnyResult]:

@@ -46,7 +46,7 @@ def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
         assert is_held(path)
         with pytest.raises(AlreadyRunning):
             Lock(path)
-        holder.communicate(timeout=10)
+        holder.communicate(timeout=60)
     assert not is_held(path)
     with Lock(path) as lock:
         assert is_held(path)

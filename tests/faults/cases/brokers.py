@@ -25,7 +25,7 @@ THREADS = 4
 """Threads of each worker: a task that runs when a fault begins may run again."""
 
 RECOVERY_TIMEOUT = 90.0
-NOTICE_TIMEOUT = 20.0
+NOTICE_TIMEOUT = 60.0
 """Seconds within which a server must report that its broker is unavailable."""
 
 FIRST_EXTRA = 1_000_000

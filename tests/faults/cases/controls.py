@@ -19,7 +19,7 @@ WORK = 0.02
 TASKS_BETWEEN_KILLS = 40
 """Fewest tasks between two kills."""
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 DRAIN_TIMEOUTS = {"s1": 8.0, "w1": 20.0, "": 3.0}
 """Seconds within which tasks that are not lost must end, by victim: longer than the lease of a dead worker."""
 

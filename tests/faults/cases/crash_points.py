@@ -34,7 +34,7 @@ CALLS = ("pwrite64", "fdatasync", "sendto")
 LAST_CALL = {"pwrite64": 150, "fdatasync": 15, "sendto": 25}
 """The last call of a thread at which the process may die: after some commits."""
 
-DEATH_TIMEOUT = 30.0
+DEATH_TIMEOUT = 60.0
 OLD_TASKS = 20
 
 LAST_WRITE = 50

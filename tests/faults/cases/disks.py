@@ -29,8 +29,8 @@ WORK = 0.002
 ROOM = 40
 """MiB of the disk: more than the largest write-ahead logs of journal and queue before a checkpoint."""
 
-NOTICE_TIMEOUT = 30.0
-RECOVERY_TIMEOUT = 30.0
+NOTICE_TIMEOUT = 60.0
+RECOVERY_TIMEOUT = 60.0
 SENTENCE = "the journal can't be written"
 MAX_REPORTS = 3
 """Most log lines for one fault: it may pass for a moment after a checkpoint."""

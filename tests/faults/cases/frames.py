@@ -16,7 +16,7 @@ from tests.faults.proxy import NORMAL, NetworkConditions, Proxy
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.services.system import LocalSystem
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds within which a server replies, or closes a connection that was cut."""
 
 NOTE = "añ€😀" * 3

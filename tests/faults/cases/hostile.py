@@ -18,7 +18,7 @@ LINES = 40
 """Lines that one connection sends together."""
 
 MAX_LINE = 1024 * 1024
-REPLY_TIMEOUT = 10.0
+REPLY_TIMEOUT = 60.0
 """Seconds within which every line must be answered, or its connection closed."""
 
 

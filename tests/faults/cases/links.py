@@ -24,7 +24,7 @@ RATE = 60.0
 WORK = 0.01
 """Seconds of work in each task."""
 
-RECOVERY_TIMEOUT = 30.0
+RECOVERY_TIMEOUT = 60.0
 ANSWER_TIMEOUT = 2.0
 IN_A_ROW = 2
 """Faults in a row, after which the next answer is awaited."""

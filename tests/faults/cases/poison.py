@@ -191,7 +191,7 @@ def flood(context: CaseContext) -> Outcome:
             return journal_reader.unfinished(context.journal) == 0
 
         wait_until(over, "all tasks to end", PATIENCE)
-        wait_until(lambda: _size_of_logs(system) <= MAX_LOG_SIZE, "the logs to be small", 10)
+        wait_until(lambda: _size_of_logs(system) <= MAX_LOG_SIZE, "the logs to be small")
         broken = [] if pid_of(system.status(), "w1") == worker else [Finding(Invariant.HARMLESS, "the worker died")]
         shown = system.run("logs", "w1").output
         if "\x1b" in shown:
