@@ -47,10 +47,7 @@ SENTENCES = (
     "{path} can't be used: this user has no permission to write it",
     "{path} can't be created: {reason}",
     "there is no journal {path} yet: servers and workers create it",
-    (
-        "an older version wrote this journal: start the system with this version once "
-        "to see which tasks were retried or discarded"
-    ),
+    "an older version wrote this journal: start the system with this version once to see all that it can show",
     "database is locked",
     "Connection refused",
     # Processes.

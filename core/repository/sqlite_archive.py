@@ -75,12 +75,11 @@ _BLOCK = 64 * 1024
 _NO_POSITION = -1
 """The position of a list when the journal, of an older version, knows none."""
 
-_OLD_JOURNAL = "an older version wrote this journal: start the system with this version once"
-_PURPOSES = {
-    "operations": "to see which tasks were retried or discarded",
-    "endings": "to see each result as soon as it is stored",
-}
-"""What each table that an older version did not have is for."""
+_OLD_JOURNAL = (
+    "an older version wrote this journal: start the system with this version once to see all that it can show"
+)
+_TABLES = ("operations", "endings")
+"""The tables that older versions did not have."""
 
 
 def open_archive(path: Path, *, readonly: bool = False, lock_timeout: float = 2.0) -> Archive:
@@ -262,8 +261,7 @@ class SqliteArchive(Archive):
 
     def limitation(self) -> str:
         """Return a sentence on what the journal of an older version lacks, or an empty string."""
-        lacking = [purpose for table, purpose in _PURPOSES.items() if not self._has_table(table)]
-        return f"{_OLD_JOURNAL} {' and '.join(lacking)}" if lacking else ""
+        return "" if all(map(self._has_table, _TABLES)) else _OLD_JOURNAL
 
     def _has_table(self, name: str) -> bool:
         # Checked again until the table exists: a server or worker that starts brings the journal up to date.

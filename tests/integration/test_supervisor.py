@@ -1,5 +1,6 @@
 """The supervisor and its real children: start, readiness, kills, restarts, end."""
 
+import contextlib
 import os
 import signal
 import socket
