@@ -140,7 +140,7 @@ def test_an_up_with_other_settings_is_an_error_that_names_the_differences(system
     ended = system.run("up", *system.sizes(1, 0), "--lab", *flags)
     assert ended.code == 4
     assert "--lab: off runs, on was asked for" in ended.errors
-    assert "then `cauce up --workers 0 --concurrency 2 --listen 127.0.0.1:0" in ended.errors
+    assert "then `cauce up --servers 1 --workers 0 --concurrency 2 --listen 127.0.0.1:0" in ended.errors
     assert settled(system.status())
 
 
