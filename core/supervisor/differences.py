@@ -12,7 +12,7 @@ from core.broker.factory import open_broker
 from core.config import Option, Settings, Source
 from core.supervisor import options
 from core.supervisor.desired_state import token_digest
-from core.supervisor.plan import ProcessKind
+from core.supervisor.plan import LOCAL, ProcessKind
 from core.supervisor.state import DesiredState
 from core.supervisor.status import SystemStatus
 
@@ -108,8 +108,8 @@ def _is_same(option: Option[object], asked: object, runs: str, report: SystemSta
 
 def _is_same_broker(asked: str, runs: str, report: SystemStatus) -> bool:
     """Compare brokers: one has several URLs, for example with its port and without."""
-    if asked == runs:
-        return True
+    if asked == runs or LOCAL in {asked, runs}:
+        return asked == runs
     return open_broker(asked, Path(report.directory)).description == report.broker and [
         broker_urls.credentials(url) for url in broker_urls.split(asked)
     ] == [broker_urls.credentials(url) for url in broker_urls.split(runs)]

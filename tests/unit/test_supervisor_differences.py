@@ -74,6 +74,7 @@ def test_what_runs_as_it_is_asked_for_makes_no_difference(
         (("--nginx",), (), "--nginx: off runs, on was asked for", "--nginx"),
         (("--database", "x.db"), (), "--database: resultados.db runs, x.db was asked for", "--database x.db"),
         (("--listen", ":7300"), (), "--listen: 127.0.0.1:7101 runs, :7300 was asked for", "--listen :7300"),
+        (("--broker", "local"), (), "--broker: embedded runs, local was asked for", "--broker local"),
         (("--server-port", "7102"), (), "--server-port: 7101 runs, 7102 was asked for", "--server-port 7102"),
         (("--stop-timeout", "5"), (), "--stop-timeout: 60 runs, 5 was asked for", "--stop-timeout 5"),
         (("--rate-limit", "5"), (), "--rate-limit: none runs, 5 was asked for", "--rate-limit 5"),
