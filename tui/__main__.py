@@ -71,11 +71,14 @@ def _dump(settings: Settings) -> int:
 
 def _serve(settings: Settings) -> int:
     """Serve the console to a browser, until Ctrl-C."""
+    from tui.translations import translations_for
+
     serving.require_library()
     if settings[options.UP]:
         _start(settings)
     address = Address(LOOPBACK, settings[options.WEB_PORT])
     serving.serve(address, environment_for(settings, off=(options.WEB, options.UP)), _print_address)
+    _print_what_runs(settings, translations_for(settings[options.LANGUAGE], os.environ))
     return 0
 
 
@@ -160,34 +163,35 @@ def _show(settings: Settings) -> int:
     if app.return_code == 1:
         sys.stderr.write(f"python -m {MODULE}: the console broke down; see {log}\n")
     if not app.return_code and not is_served(os.environ):
-        sys.stdout.write(_what_runs(Home(settings[config.DIRECTORY]), tr))
+        _print_what_runs(settings, tr)
     return app.return_code or 0
 
 
-def _what_runs(home: Home, tr: "Translations") -> str:
-    """Return lines on the system that goes on without the console, or an empty text when none does."""
+def _print_what_runs(settings: Settings, tr: "Translations") -> None:
+    """Say that the system goes on without the console, if it does."""
     from core.supervisor import commands
 
+    home = Home(settings[config.DIRECTORY])
     try:
         report = commands.status(home)
-    except SupervisorError:
-        return ""
+        is_here = home.directory == Path.cwd()
+    except (SupervisorError, FileNotFoundError):
+        # There is no answer, or no current directory any more.
+        return
     if report is None:
-        return ""
+        return
     names = ", ".join(unit.name for unit in report.processes if unit.pid is not None)
-    flags = "" if home.directory == Path.cwd() else f" --dir {shlex.quote(str(home.directory))}"
-    return (
+    flags = "" if is_here else f" --dir {shlex.quote(str(home.directory))}"
+    lines = (
         tr(
             "Still running in {directory}: {names}.",
             directory=logs.printable(str(home.directory), 300),
             names=logs.printable(names, 300),
-        )
-        + "\n"
-        + tr("Open the console again: {command}", command=f"python -m {MODULE}{flags}")
-        + "\n"
-        + tr("Stop the system: {command}", command=f"python -m core.supervisor down{flags}")
-        + "\n"
+        ),
+        tr("Open the console again: {command}", command=f"python -m {MODULE}{flags}"),
+        tr("Stop the system: {command}", command=f"python -m core.supervisor down{flags}"),
     )
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def _terminal() -> tuple[str | None, str]:

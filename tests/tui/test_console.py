@@ -735,6 +735,26 @@ def test_each_line_is_submitted_as_a_task() -> None:
     run_scenario(scenario, source, "submit")
 
 
+def test_a_file_to_submit_is_one_of_the_systems_directory() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+o")
+        await wait_for(pilot, lambda: "in /srv/tasks, unless you give another directory" in text(app), "the directory")
+        app.screen.query_one(Input).value = "no-such-lines.txt"
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: "/srv/tasks/no-such-lines.txt can't be read" in text(app), "the whole path")
+
+    run_scenario(scenario, tab="submit")
+
+
+def test_a_read_only_console_says_why_it_submits_nothing() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.press("x", "enter")
+        await wait_for(pilot, lambda: any("read-only" in each for each in notifications(app)), "the reason")
+        assert "Submitting" not in text(app)
+
+    run_scenario(scenario, FakeSource(read_only=True), "submit")
+
+
 def test_an_invalid_field_is_explained_and_nothing_is_submitted() -> None:
     source = FakeSource()
 

@@ -195,7 +195,8 @@ class SubmitTab(Tab):
         """Submit the task in the form."""
         task = self._read_task()
         if task is not None and self._has_payload():
-            self._show_status(self.tr("Submitting …"))
+            if not self.read_only:
+                self._show_status(self.tr("Submitting …"))
             self.post_message(SubmitRequested(task))
 
     def action_submit_lines(self) -> None:
