@@ -203,10 +203,10 @@ class Database(Closeable):
         Raises:
             CauceError: a newer version wrote the file (the permanent error).
         """
-        if self._schema_version() == len(scripts):
+        if self.schema_version() == len(scripts):
             return len(scripts)
         with self.transaction():
-            version = self._schema_version()
+            version = self.schema_version()
             if version > len(scripts):
                 raise self._faults.permanent(
                     f"{self.path} has schema {version}, and this version of Cauce knows schemas up to {len(scripts)}: "
@@ -217,7 +217,8 @@ class Database(Closeable):
             self.execute(f"PRAGMA user_version = {len(scripts)}")
         return version
 
-    def _schema_version(self) -> int:
+    def schema_version(self) -> int:
+        """Return the number of scripts that this file has seen."""
         return self.number("PRAGMA user_version")
 
     def number(self, statement: str, bindings: Sequence[Value] = ()) -> int:

@@ -94,10 +94,22 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """The number of attempts that have ended."""
     strikes: int
     """The number of attempts that began after a redelivery and did not end: the worker died, or seemed to."""
+    lost: int = 0
+    """The number of attempts that ended with the death of their worker, besides `attempts`."""
     retries: int | None
     due_at: float | None
     queued_at: float | None = None
     """The time at which the message that the broker confirmed last was published."""
+
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True):
+    """The beginning of an attempt after a redelivery."""
+
+    seq: int
+    worker: str
+    queued_at: float | None = None
+    taken_at: float
+    started_at: float
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,10 +152,50 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     queued: float | None = None
     """Published to the broker for the last time."""
     taken: float | None = None
-    """Delivered to the worker of the last attempt."""
+    """Delivered to the worker of the present attempt; of the last one when the task waits for no other."""
     started: float | None = None
     finished: float | None = None
     stored: float | None = None
+
+
+DEATH_SIGNATURES = frozenset({"worker-lost", "delivery-limit"})
+"""The signatures of the failures of tasks that were given up because their workers died again and again."""
+
+
+class AttemptState(enum.StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
+    """Its worker died, or seemed to."""
+
+
+class OperatorRetry(msgspec.Struct, frozen=True):
+    """An operator's order to run a failed task again."""
+
+    at: float
+    by: str
+    """The user's login name."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt that has ended."""
+
+    number: int
+    """1 for the first attempt of a task. Those that ended with the death of their worker count too."""
+    state: AttemptState
+    worker: str = ""
+    """Empty when the worker is not known: it died before its heartbeat had named the task."""
+    queued: float | None = None
+    taken: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    """For a lost attempt, when that was found; None when it is not known."""
+    error: Failure | None = None
+    """The failure, with its texts shortened."""
+    retried: OperatorRetry | None = None
+    """The operator's retry that followed, if one did."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,15 +207,33 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     payload: str
     state: State
     attempts: int
+    """The number of attempts that ended with an outcome. It numbers the messages of the task."""
+    lost: int = 0
+    """The number of attempts that ended with the death of their worker, besides `attempts`."""
     strikes: int
     retries: int | None
     due_at: float | None
     worker: str | None
-    """The name of the worker of the last attempt."""
+    """The name of the worker of the last attempt; None while the next attempt waits."""
     result: str | None
     failure: Failure | None
     """The failure of the last attempt that failed, even when another attempt follows."""
     times: Times
+
+    @property
+    def tries(self) -> int:
+        """The number of attempts that have ended, with an outcome or with the death of their worker."""
+        return self.attempts + self.lost
+
+    @property
+    def started(self) -> float | None:
+        """When the attempt started that `times` is about."""
+        return self.times.started
+
+    @property
+    def finished(self) -> float | None:
+        """When the attempt finished that `times` is about."""
+        return self.times.finished
 
 
 class Role(enum.StrEnum):
@@ -178,6 +248,13 @@ class RunningTask(msgspec.Struct, frozen=True):
 
     id: str
     kind: str
+    since: float
+
+
+class RunningOn(msgspec.Struct, frozen=True):
+    """The worker that runs a task now."""
+
+    worker: str
     since: float
 
 

@@ -10,19 +10,22 @@ from core.client.values import (
     NewSubmission,
     ProcessStatus,
     Refused,
-    RunningOn,
     Statistics,
     TaskOutcome,
     TaskStatus,
 )
 from core.encryption import Encryption
+from core.model import Attempt, AttemptState, OperatorRetry, RunningOn
 
 __all__ = [
     "Accepted",
+    "Attempt",
+    "AttemptState",
     "Client",
     "Encryption",
     "Handle",
     "NewSubmission",
+    "OperatorRetry",
     "ProcessStatus",
     "Refused",
     "RunningOn",

@@ -11,7 +11,8 @@ from core.client.values import Statistics, TaskOutcome, TaskStatus
 from core.formatting import per_second, precise_duration, timestamp
 from core.jsontext import Json
 from core.logs import printable
-from core.model import Failure, State, Times
+from core.model import Attempt, AttemptState, Failure, State, Times
+from core.timeline import timeline
 
 UNLIMITED = 2**40
 """For `printable`: no limit on the length."""
@@ -37,19 +38,35 @@ def outcome_text(outcome: TaskOutcome) -> str:
 def status_lines(status: TaskStatus, now: float) -> list[str]:
     """Return the lines that describe a task: a sentence on its state, its timeline, and the other facts."""
     lines = [f"{status.id} ({printable(status.kind)}) {_state_text(status, now)}"]
-    lines += timeline_lines(status.times)
+    lines += timeline_lines(status.times, status.history)
     facts = []
     if status.attempts:
         facts.append(("attempts", str(status.attempts)))
-    if status.strikes:
-        facts.append(("workers lost", str(status.strikes)))
     if status.worker:
         facts.append(("worker", printable(status.worker)))
     if status.state is State.DONE:
         facts.append(("result", value_text(status.result)))
     elif status.error is not None:
         facts.append(("error", failure_text(status.error)))
-    return lines + [f"  {name:<12}  {text}" for name, text in facts]
+    lines += [f"  {name:<12}  {text}" for name, text in facts]
+    if len(status.history) > 1 or status.times.finished is None:
+        lines += [f"  attempt {attempt.number:<4}  {_attempt_text(attempt)}" for attempt in status.history]
+    return lines
+
+
+def _attempt_text(attempt: Attempt) -> str:
+    """Return where an attempt ran, since when and for how long, and how it ended."""
+    worker = printable(attempt.worker or "a worker that is not known")
+    parts = [f"{attempt.state} on {worker}"]
+    if attempt.started is not None:
+        parts.append(f"began {timestamp(attempt.started)}")
+        if attempt.finished is not None and attempt.state is not AttemptState.LOST:
+            parts.append(f"ran {precise_duration(attempt.finished - attempt.started)}")
+    if attempt.error is not None:
+        parts.append(failure_text(attempt.error))
+    elif attempt.state is AttemptState.LOST:
+        parts.append("the worker died, or lost its connection")
+    return "; ".join(parts)
 
 
 def _state_text(status: TaskStatus, now: float) -> str:
@@ -60,7 +77,8 @@ def _state_text(status: TaskStatus, now: float) -> str:
             return f"has failed after {_attempts(status.attempts)}"
         case State.RUNNING if status.running is not None:
             since = precise_duration(max(0.0, now - status.running.since))
-            return f"has been running on {printable(status.running.worker)} for {since}"
+            again = f" in attempt {status.attempts + 1}" if status.attempts else ""
+            return f"has been running on {printable(status.running.worker)} for {since}{again}"
         case State.RETRYING:
             return f"failed in {_attempts(status.attempts)} and will be tried again{_note(status)}"
         case State.QUEUED:
@@ -77,16 +95,19 @@ def _attempts(count: int) -> str:
     return "1 attempt" if count == 1 else f"{count} attempts"
 
 
-def timeline_lines(times: Times) -> list[str]:
+def timeline_lines(times: Times, attempts: Sequence[Attempt] = ()) -> list[str]:
     """Return a line for each step of a task: its time, and the time since the step before."""
     lines = []
     previous: float | None = None
-    for name, moment in msgspec.structs.asdict(times).items():
-        if moment is None:
-            continue
-        took = "" if previous is None else f"  +{precise_duration(moment - previous)}"
-        lines.append(f"  {name:<12}  {timestamp(moment)}{took}")
-        previous = moment
+    for step in timeline(times, attempts):
+        took = "" if previous is None else f"  +{precise_duration(step.at - previous)}"
+        name, note = step.name, ""
+        if step.attempt is not None:
+            name, note = f"attempt {step.attempt.number}", f"  {step.attempt.state}"
+        elif step.by:
+            note = f"  by {printable(step.by)}"
+        lines.append(f"  {name:<12}  {timestamp(step.at)}{took}{note}")
+        previous = step.at
     return lines
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from core.errors import RemoteProtocolError
 from core.jsontext import Json
-from core.model import Counters, Failure, State, Times
+from core.model import Attempt, Counters, Failure, RunningOn, State, Times
 
 T = TypeVar("T")
 
@@ -56,13 +56,6 @@ class TaskOutcome(msgspec.Struct, frozen=True):
     """Set when the task has failed."""
 
 
-class RunningOn(msgspec.Struct, frozen=True):
-    """The worker that runs a task now."""
-
-    worker: str
-    since: float
-
-
 class TaskStatus(msgspec.Struct, frozen=True):
     """Where a task is, and its timeline."""
 
@@ -70,19 +63,22 @@ class TaskStatus(msgspec.Struct, frozen=True):
     kind: str
     state: State
     attempts: int
-    """The number of attempts that have ended."""
+    """The number of attempts that have ended, with an outcome or with the death of their worker."""
     running: RunningOn | None = None
     note: str = ""
     """What the task waits for."""
     worker: str = ""
-    """The worker of the last attempt."""
+    """The worker that runs the task, or that ran the last attempt."""
     due: float | None = None
     """The time before which the task must not run."""
     strikes: int = 0
-    """The number of attempts during which the worker died, or seemed to."""
+    """The number of attempts in `history` during which the worker died, or seemed to."""
     result: Json = None
     error: Failure | None = None
     times: Times = Times()
+    """The times of the task, and of its present or last attempt."""
+    history: tuple[Attempt, ...] = ()
+    """The attempts that have ended, in order: the last 21 at most."""
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from core.monitor.process_table import ProcessTable
 from core.monitor.rates import WINDOW, rates
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.base import OpenRepository, Repository
+from core.task_state import running_tasks
 
 STALLED_AFTER = 60.0
 """Seconds after which a worker is stalled when each of its threads still runs the same task."""
@@ -94,7 +95,7 @@ class Observer:
         by_number = rates(repository.samples(int(wall) - WINDOW - 1), int(wall))
         views = [_view(record, self._is_alive(record, now, ended, supervised), by_number) for record in records]
         shown = [view for view in views if view.presence is not Presence.LOST or wall - view.seen_at < LOST_SHOWN]
-        running = sum(len(view.in_hand) for view in shown)
+        running = len(running_tasks(shown))
         return Snapshot(
             taken_at=wall,
             ledger=Ledger.of(repository.counts(), running),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 
 from core.closeable import Closeable
-from core.model import State, Task
+from core.model import Attempt, State, Task
 from core.repository.search import NEWEST_FIRST, Search, SortOrder
 
 MAX_RESULTS = 2_000_000
@@ -30,8 +30,9 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: str
     state: State
     attempts: int
+    """The number of attempts that have ended, with an outcome or with the death of their worker."""
     worker: str
-    """The worker of the last attempt, or an empty string when there was none."""
+    """The worker of the last attempt; an empty string when there was none, or while the next attempt waits."""
     payload: str
     """The first `PREVIEW_LENGTH` characters of the payload's JSON text."""
     outcome: str
@@ -42,6 +43,11 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stored: float | None
     waited: float | None
     """Seconds from the moment when the task was accepted, or due again, to the beginning of the last attempt."""
+
+    @property
+    def tries(self) -> int:
+        """The number of attempts that have ended, as `Task.tries`."""
+        return self.attempts
 
     @property
     def took(self) -> float | None:
@@ -120,6 +126,10 @@ class Archive(Closeable):
     @abstractmethod
     def task(self, seq: int) -> Task | None:
         """Return a whole task, or None when there is none with this number."""
+
+    @abstractmethod
+    def former_attempts(self, seq: int) -> Sequence[Attempt]:
+        """Return the attempts of a task before the one that `task` is about, in order; the last 20 are kept."""
 
     @abstractmethod
     def timings(self, since: float, limit: int) -> Sequence[Timing]:

@@ -16,6 +16,8 @@ from core.closeable import Closeable
 from core.model import (
     AcceptResult,
     Assignment,
+    Attempt,
+    Beginning,
     Counters,
     Dispatch,
     Failure,
@@ -162,12 +164,31 @@ class Repository(Closeable):
     # Written by workers.
 
     @abstractmethod
-    def add_strikes(self, seqs: Sequence[int]) -> None:
-        """Add a strike to each of these tasks, which are about to begin after a redelivery."""
+    def add_strike(self, beginning: Beginning) -> int:
+        """Add a strike to a task, which is about to begin after a redelivery.
+
+        Its earlier beginnings that did not end are recorded as lost attempts, as far as they are known: by their
+        strike, or by the heartbeat of the worker that died.
+
+        Returns:
+            The number of the attempt that begins; 0 when there is no such task, or when it has ended.
+        """
 
     @abstractmethod
     def remove_strikes(self, seqs: Sequence[int]) -> None:
         """Remove a strike from each of these tasks: their worker left in good order, so they are not to blame."""
+
+    @abstractmethod
+    def give_up(self, seq: int, attempt: int, now: float) -> bool:
+        """Fail a task that has `STRIKE_LIMIT` strikes. Returns whether that was stored, as `store_outcomes` does.
+
+        The attempt whose worker died last becomes the one that failed.
+
+        Args:
+            seq: the number of the task.
+            attempt: the number of attempts that had ended with an outcome before.
+            now: seconds since the epoch.
+        """
 
     @abstractmethod
     def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
@@ -204,6 +225,13 @@ class Repository(Closeable):
     @abstractmethod
     def find_all(self, task_ids: Collection[str]) -> list[Task]:
         """Return the tasks with these ids, in no particular order. Unknown ids are left out."""
+
+    @abstractmethod
+    def former_attempts(self, seqs: Collection[int]) -> Mapping[int, Sequence[Attempt]]:
+        """Return the attempts of each of these tasks before the one that its `Task` is about, in order.
+
+        The last 20 are kept. Tasks without former attempts are left out.
+        """
 
     @abstractmethod
     def ended(self, task_ids: Collection[str]) -> list[Task]:

@@ -28,7 +28,8 @@ TASK_COLUMNS = (
     " error_type, error_message, error_traceback, error_signature,"
     " sent_at, received_at, accepted_at, queued_at, taken_at, started_at, finished_at, stored_at"
 )
-ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at, queued_at"
+"""Followed by the number of lost attempts, which a journal of an older version does not have."""
+ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at, queued_at, lost"
 PROCESS_COLUMNS = (
     "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand, kinds"
 )
@@ -101,11 +102,12 @@ def assignment(row: Row) -> Assignment:
         retries=integer_or_none(row[7]),
         due_at=number(row[8]) or None,
         queued_at=number_or_none(row[9]),
+        lost=integer(row[10]),
     )
 
 
 def task(row: Row) -> Task:
-    """Convert a row of `TASK_COLUMNS`."""
+    """Convert a row of `TASK_COLUMNS` and the number of lost attempts."""
     times = [number_or_none(value) for value in row[15:23]]
     current = State(text(row[4]))
     return Task(
@@ -116,6 +118,7 @@ def task(row: Row) -> Task:
         state=current,
         attempts=integer(row[5]),
         strikes=integer(row[6]),
+        lost=integer(row[23]),
         retries=integer_or_none(row[7]),
         due_at=None if current.ended else number(row[8]) or None,
         worker=text_or_none(row[9]),

@@ -1,6 +1,6 @@
 """The rules by which a task moves from state to state, whatever database stores it. Pure."""
 
-from core.model import ENDED, State
+from core.model import ENDED, Failure, State
 from core.repository.base import STRIKE_LIMIT
 
 
@@ -24,6 +24,33 @@ def after_dead_letter(state: State, strikes: int) -> State:
     if strikes >= STRIKE_LIMIT:
         return State.FAILED
     return State.RETRYING if state is State.RETRYING else State.ACCEPTED
+
+
+def first_was_lost_too(strikes: int, *, recorded: bool) -> bool:
+    """Return whether a task whose second beginning ended with the death of its worker had begun before and died then.
+
+    Nothing is stored when a task begins for the first time. A heartbeat names it only if it runs long enough.
+    A task that kills its second worker has very probably killed the first.
+
+    Args:
+        strikes: the strikes of the task, of which that beginning was the last.
+        recorded: whether the first beginning is known already.
+    """
+    return strikes == 1 and not recorded
+
+
+def worker_lost(deaths: int) -> Failure:
+    """Return the failure of a task that has had too many strikes.
+
+    Args:
+        deaths: the number of workers that died while they ran it.
+    """
+    each = "the worker that" if deaths == 1 else f"each of {deaths} workers that"
+    return Failure(
+        type="WorkerLost",
+        message=f"{each} began the task died or lost its connection before it ended",
+        signature="worker-lost",
+    )
 
 
 def after_cancelling(state: State) -> State:

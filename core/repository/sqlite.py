@@ -6,7 +6,7 @@ and counts what it moved. The ledger and the endings are written at the end of t
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -15,9 +15,22 @@ import msgspec
 
 from core.database import Database, Faults, Row, Value
 from core.errors import JournalUnavailable, JournalUnusable
-from core.model import AcceptResult, Assignment, Dispatch, NewTask, Outcome, ProcessRecord, State, Task
+from core.model import (
+    AcceptResult,
+    Assignment,
+    Attempt,
+    Beginning,
+    Dispatch,
+    Failure,
+    NewTask,
+    Outcome,
+    ProcessRecord,
+    State,
+    Task,
+)
 from core.repository import rows, rules, sqlite_endings, sqlite_ledger
 from core.repository.base import MAX_CONTRADICTORY, Audit, DeadLetter, Repository, Sample
+from core.repository.sqlite_attempts import SqliteAttempts
 
 FAULTS = Faults(temporary=JournalUnavailable, permanent=JournalUnusable)
 
@@ -71,6 +84,7 @@ class SqliteRepository(Repository):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._attempts = SqliteAttempts(database)
         self._moved: Counter[State] = Counter()
         self._ended: list[int] = []
         self._knows_kinds = False
@@ -163,6 +177,7 @@ class SqliteRepository(Repository):
 
     def mark_queued(self, published: Sequence[Dispatch], at: float) -> None:
         """Note that the broker has confirmed these tasks."""
+        self._move_former([(item.seq, item.attempt) for item in published if item.attempt])
         moved = 0
         for state in (State.ACCEPTED, State.RETRYING):
             if moved == len(published):
@@ -217,24 +232,14 @@ class SqliteRepository(Repository):
             states.append(after)
             if after is task.state:
                 continue
-            self._database.execute(
-                "UPDATE tasks SET state = ?, owner = NULL, due_at = 0, stored_at = ?, attempts = attempts + ?,"
-                " strikes = max(strikes, ?),"
-                " error_type = coalesce(?, error_type), error_message = coalesce(?, error_message),"
-                " error_traceback = coalesce(?, error_traceback), error_signature = coalesce(?, error_signature)"
-                " WHERE seq = ?",
-                (
-                    after.value,
-                    now if after.ended else None,
-                    int(after.ended),
-                    int(not after.ended),
-                    *rows.failure_columns(dead_letter.failure if after.ended else None),
-                    task.seq,
-                ),
-            )
-            self._move(task.state, after)
-            if after.ended:
-                self._ended.append(task.seq)
+            if after is State.FAILED:
+                self._fail(task, dead_letter.failure, now)
+            else:
+                self._database.execute(
+                    "UPDATE tasks SET state = ?, owner = NULL, due_at = 0, strikes = max(strikes, 1) WHERE seq = ?",
+                    (after.value, task.seq),
+                )
+                self._move(task.state, after)
             tasks[task.seq] = msgspec.structs.replace(task, state=after)
         return states
 
@@ -262,15 +267,33 @@ class SqliteRepository(Repository):
 
     # Written by workers.
 
-    def add_strikes(self, seqs: Sequence[int]) -> None:
-        """Add a strike to each of these tasks."""
-        self._database.execute_many("UPDATE tasks SET strikes = strikes + 1 WHERE seq = ?", [(seq,) for seq in seqs])
+    def add_strike(self, beginning: Beginning) -> int:
+        """Add a strike to a task."""
+        return self._attempts.begin(beginning)
 
     def remove_strikes(self, seqs: Sequence[int]) -> None:
         """Remove a strike from each of these tasks."""
-        self._database.execute_many(
-            "UPDATE tasks SET strikes = max(0, strikes - 1) WHERE seq = ?", [(seq,) for seq in seqs]
+        self._attempts.give_back(seqs)
+
+    def give_up(self, seq: int, attempt: int, now: float) -> bool:
+        """Fail a task that has too many strikes."""
+        task = self.assignments([seq]).get(seq)
+        if task is None or not rules.outcome_counts(task.state, task.attempts, attempt):
+            return False
+        self._fail(task, rules.worker_lost(self._attempts.deaths(seq)), now)
+        return True
+
+    def _fail(self, task: Assignment, failure: Failure, now: float) -> None:
+        """Fail a task whose workers died: the attempt in its row ends with this failure."""
+        self._move_former([(task.seq, task.attempts)])
+        self._database.execute(
+            "UPDATE tasks SET state = 'failed', owner = NULL, due_at = 0, attempts = attempts + 1,"
+            " finished_at = ?, stored_at = ?, result = NULL,"
+            " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ? WHERE seq = ?",
+            (now, now, *rows.failure_columns(failure), task.seq),
         )
+        self._move(task.state, State.FAILED)
+        self._ended.append(task.seq)
 
     def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes."""
@@ -292,6 +315,7 @@ class SqliteRepository(Repository):
                 self._move(state, outcome.state)
                 if outcome.state.ended:
                     self._ended.append(outcome.seq)
+        self._move_former([(outcome.seq, outcome.attempt) for outcome in outcomes if outcome.attempt])
         self._database.execute_many(
             "UPDATE tasks SET state = ?, owner = NULL, due_at = coalesce(?, due_at), attempts = ?, worker = ?,"
             " result = ?,"
@@ -348,13 +372,17 @@ class SqliteRepository(Repository):
 
     def find_all(self, task_ids: Collection[str]) -> list[Task]:
         """Return the tasks with these ids."""
-        found = self._select_many(f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE id IN", task_ids)
+        found = self._select_many(f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE id IN", task_ids)
         return [rows.task(row) for row in found]
+
+    def former_attempts(self, seqs: Collection[int]) -> Mapping[int, Sequence[Attempt]]:
+        """Return the former attempts of each of these tasks that has any."""
+        return self._attempts.read(seqs)
 
     def ended(self, task_ids: Collection[str]) -> list[Task]:
         """Return those of these tasks that have ended."""
         found = self._select_many(
-            f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE +stored_at IS NOT NULL AND id IN",
+            f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE +stored_at IS NOT NULL AND id IN",
             task_ids,
         )
         return [rows.task(row) for row in found]
@@ -362,7 +390,7 @@ class SqliteRepository(Repository):
     def latest(self, limit: int) -> list[Task]:
         """Return the tasks that ended last, newest first."""
         found = self._database.execute(
-            f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE stored_at IS NOT NULL"
+            f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE stored_at IS NOT NULL"
             " ORDER BY stored_at DESC, seq DESC LIMIT ?",
             (limit,),
         )
@@ -423,6 +451,11 @@ class SqliteRepository(Repository):
     def _move(self, before: State, after: State, tasks: int = 1) -> None:
         self._moved[before] -= tasks
         self._moved[after] += tasks
+
+    def _move_former(self, attempts: Sequence[tuple[int, int]]) -> None:
+        """Move what has ended from the rows of tasks whose next attempt is queued or begins."""
+        if attempts:
+            self._attempts.move_last(attempts)
 
     def _select_many(self, statement: str, values: Collection[int] | Collection[str]) -> list[Row]:
         """Return the rows of a statement that ends in `IN`, for any number of values."""

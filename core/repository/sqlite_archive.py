@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from core.database import Database, Row, Value
-from core.model import State, Task
+from core.model import Attempt, State, Task
 from core.repository import rows, sqlite_endings, sqlite_ledger
 from core.repository.archive import (
     MAX_RESULTS,
@@ -29,6 +29,7 @@ from core.repository.search import (
     TextField,
 )
 from core.repository.sqlite import FAULTS, schema
+from core.repository.sqlite_attempts import SqliteAttempts
 
 # When an attempt became due is not known after an operator's retry, nor in journals of older versions.
 _READY = "CASE WHEN due_at = 0 AND attempts > 1 THEN coalesce(queued_at, accepted_at) ELSE max(due_at, accepted_at) END"
@@ -37,9 +38,10 @@ _WAITED = f"(CASE WHEN started_at >= {_READY} THEN started_at - {_READY} END)"
 _TOOK = "(finished_at - started_at)"
 _OUTCOME = "coalesce(result, error_type || ': ' || error_message, '')"
 _ROW_COLUMNS = (
-    f"seq, id, kind, state, attempts, worker, substr(payload, 1, {PREVIEW_LENGTH}),"
+    f"seq, id, kind, state, worker, substr(payload, 1, {PREVIEW_LENGTH}),"
     f" substr({_OUTCOME}, 1, {PREVIEW_LENGTH}), accepted_at, started_at, finished_at, stored_at, {_WAITED}"
 )
+"""Followed by the number of attempts."""
 _TEXT_COLUMNS = {
     TextField.ID: ("id",),
     TextField.KIND: ("kind",),
@@ -53,7 +55,6 @@ _TEXT_COLUMNS = {
 _NUMERIC_COLUMNS = {
     NumericField.TOOK: _TOOK,
     NumericField.WAITED: _WAITED,
-    NumericField.ATTEMPTS: "attempts",
     NumericField.ENDED: "stored_at",
 }
 _SORT_COLUMNS = {
@@ -65,7 +66,6 @@ _SORT_COLUMNS = {
     SortColumn.WORKER: "worker",
     SortColumn.PAYLOAD: f"substr(payload, 1, {PREVIEW_LENGTH})",
     SortColumn.OUTCOME: f"substr({_OUTCOME}, 1, {PREVIEW_LENGTH})",
-    SortColumn.ATTEMPTS: "attempts",
     SortColumn.WAITED: _WAITED,
     SortColumn.TOOK: _TOOK,
 }
@@ -78,7 +78,7 @@ _NO_POSITION = -1
 _OLD_JOURNAL = (
     "an older version wrote this journal: start the system with this version once to see all that it can show"
 )
-_TABLES = ("operations", "endings")
+_TABLES = ("operations", "attempts", "endings")
 """The tables that older versions did not have."""
 
 
@@ -109,6 +109,7 @@ class SqliteArchive(Archive):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._attempts = SqliteAttempts(database)
         self._tables: set[str] = set()
         """Tables that are known to exist."""
         # Sorting a million results in memory would take more of it than the whole console takes.
@@ -116,8 +117,9 @@ class SqliteArchive(Archive):
 
     def find(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MAX_RESULTS) -> "array[int]":
         """Return the numbers of the ended tasks that match, in order."""
-        where, values = _where(search)
-        column, direction = _SORT_COLUMNS[order.column], "DESC" if order.descending else "ASC"
+        where, values = _where(search, self._attempts.tries)
+        column = self._attempts.tries if order.column is SortColumn.ATTEMPTS else _SORT_COLUMNS[order.column]
+        direction = "DESC" if order.descending else "ASC"
         return self._numbers(
             f"SELECT seq FROM tasks WHERE {where}"
             f" ORDER BY {column} {direction}, stored_at {direction}, seq {direction} LIMIT ?",
@@ -134,7 +136,7 @@ class SqliteArchive(Archive):
         """Return the matching tasks that have ended since a list was read."""
         if position == _NO_POSITION:
             return None
-        where, values = _where(search)
+        where, values = _where(search, self._attempts.tries)
         with self._database.snapshot():
             last = sqlite_endings.last_after(self._database, position)
             if last is None:
@@ -168,15 +170,22 @@ class SqliteArchive(Archive):
 
     def _rows(self, column: str, values: Sequence[int] | Sequence[str]) -> list[TaskRow]:
         found = self._database.execute(
-            f"SELECT {_ROW_COLUMNS} FROM tasks WHERE {column} IN (SELECT value FROM json_each(?))",
+            f"SELECT {_ROW_COLUMNS}, {self._attempts.tries} FROM tasks"
+            f" WHERE {column} IN (SELECT value FROM json_each(?))",
             (json.dumps(values),),
         )
         return [_row(row) for row in found]
 
     def task(self, seq: int) -> Task | None:
         """Return a whole task, or None when there is none with this number."""
-        found = self._database.execute(f"SELECT {rows.TASK_COLUMNS} FROM tasks WHERE seq = ?", (seq,))
+        found = self._database.execute(
+            f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE seq = ?", (seq,)
+        )
         return rows.task(found[0]) if found else None
+
+    def former_attempts(self, seq: int) -> Sequence[Attempt]:
+        """Return the former attempts of a task."""
+        return self._attempts.read([seq]).get(seq, ())
 
     def timings(self, since: float, limit: int) -> Sequence[Timing]:
         """Return the timings of the last tasks that ended at `since` or later."""
@@ -207,6 +216,8 @@ class SqliteArchive(Archive):
             (State.ACCEPTED, "NULL, due_at = 0") if action is BulkAction.RETRY else (State.CANCELLED, "stored_at")
         )
         with self._database.transaction():
+            if action is BulkAction.RETRY:
+                self._attempts.move_retried(operation, seqs, now)
             moved = self._database.execute_many(
                 f"UPDATE tasks SET state = ?, stored_at = {stored}, owner = NULL, strikes = 0,"
                 " operation = ? WHERE state = 'failed' AND seq IN (SELECT value FROM json_each(?))",
@@ -237,6 +248,7 @@ class SqliteArchive(Archive):
                 " WHERE seq IN (SELECT value FROM json_each(?))",
                 (now, json.dumps([row[0] for row in found])),
             )
+            self._attempts.move_back([rows.integer(row[0]) for row in found])
             changes = {State.FAILED: len(found)}
             for _, state in found:
                 before = rows.state(state)
@@ -294,8 +306,13 @@ def _blocks(joined: str) -> Iterator[str]:
         start = end + 1
 
 
-def _where(search: Search) -> tuple[str, list[Value]]:
-    """Return the condition of a search, made of constants, and the values to bind."""
+def _where(search: Search, tries: str) -> tuple[str, list[Value]]:
+    """Return the condition of a search, made of constants, and the values to bind.
+
+    Args:
+        search: the search.
+        tries: the expression for the number of attempts.
+    """
     conditions = ["stored_at IS NOT NULL"]
     values: list[Value] = []
     if search.states:
@@ -309,7 +326,7 @@ def _where(search: Search) -> tuple[str, list[Value]]:
         conditions.append(condition)
         values += bound
     for comparison in search.comparisons:
-        conditions.append(_comparison(comparison))
+        conditions.append(_comparison(comparison, tries))
         values.append(comparison.number)
     return " AND ".join(conditions), values
 
@@ -326,9 +343,10 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _comparison(comparison: Comparison) -> str:
+def _comparison(comparison: Comparison, tries: str) -> str:
     assert comparison.operator in _OPERATORS
-    condition = f"coalesce({_NUMERIC_COLUMNS[comparison.field]} {comparison.operator} ?, 0)"
+    column = tries if comparison.field is NumericField.ATTEMPTS else _NUMERIC_COLUMNS[comparison.field]
+    condition = f"coalesce({column} {comparison.operator} ?, 0)"
     return f"NOT {condition}" if comparison.negated else condition
 
 
@@ -338,15 +356,15 @@ def _row(row: Row) -> TaskRow:
         id=rows.text(row[1]),
         kind=rows.text(row[2]),
         state=State(rows.text(row[3])),
-        attempts=rows.integer(row[4]),
-        worker=rows.text_or_none(row[5]) or "",
-        payload=rows.text(row[6]),
-        outcome=rows.text(row[7]),
-        accepted=rows.number(row[8]),
-        started=rows.number_or_none(row[9]),
-        finished=rows.number_or_none(row[10]),
-        stored=rows.number_or_none(row[11]),
-        waited=rows.number_or_none(row[12]),
+        worker=rows.text_or_none(row[4]) or "",
+        payload=rows.text(row[5]),
+        outcome=rows.text(row[6]),
+        accepted=rows.number(row[7]),
+        started=rows.number_or_none(row[8]),
+        finished=rows.number_or_none(row[9]),
+        stored=rows.number_or_none(row[10]),
+        waited=rows.number_or_none(row[11]),
+        attempts=rows.integer(row[12]),
     )
 
 

@@ -277,12 +277,13 @@ class RequestHandler:
 
     def _reply_with_task(self, connection: AcceptedConnection, ref: Ref, found: TaskFound[Ticket]) -> None:
         assert found.task is not None
+        assert found.state is not None
         assert self._writer is not None
         if found.only_outcome:
-            connection.reply(ref, reply_members.result(found.task, found.running))
+            connection.reply(ref, reply_members.result(found.task, found.state))
             return
         note = reply_members.waits_for(found.task, self._writer.broker_trouble, time.time())
-        connection.reply(ref, reply_members.status(found.task, found.running_on, found.running, note))
+        connection.reply(ref, reply_members.status(found.task, found.state, found.former, note))
 
     def _stats(self, stats: StatsRead[Ticket]) -> dict[str, object]:
         assert self._writer is not None

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -16,9 +16,10 @@ import msgspec
 from core.errors import JournalError
 from core.heartbeat import Liveness
 from core.logs import LogThrottle
-from core.model import Ledger, ProcessRecord, RunningTask, Task
+from core.model import Attempt, Ledger, ProcessRecord, Task
 from core.repository.base import OpenRepository, Repository
 from core.server.waiters import Waiter, Waiters
+from core.task_state import RunningTasks, TaskState, running_tasks, task_state
 from core.threads import OnDeath, vital_thread
 
 POLL_INTERVAL = 0.005
@@ -36,6 +37,7 @@ MAX_BATCH = 64
 LOG_INTERVAL = 10.0
 """Seconds between two warnings in the log, so that requests can't fill it."""
 
+_NO_ATTEMPTS: Mapping[int, Sequence[Attempt]] = {}
 _log = logging.getLogger("cauce.server")
 
 Ticket = TypeVar("Ticket")
@@ -55,16 +57,17 @@ class ReadStats(msgspec.Struct, Generic[Ticket]):
 
 
 class TaskFound(msgspec.Struct, Generic[Ticket]):
-    """A task, or None when there is none, and the worker that runs it at this moment."""
+    """A task, or None when there is none, and its state at this moment."""
 
     ticket: Ticket
     task_id: str
     task: Task | None
     only_outcome: bool
     """Whether the request was for the outcome only."""
-    running_on: str = ""
-    """The name of the worker."""
-    running: RunningTask | None = None
+    state: TaskState | None = None
+    """None when there is no such task."""
+    former: Sequence[Attempt] = ()
+    """The former attempts, unless the request was for the outcome only."""
 
 
 class StatsRead(msgspec.Struct, Generic[Ticket]):
@@ -109,7 +112,7 @@ class JournalReader(Generic[Ticket]):
         self._waiters = Waiters[Ticket](is_disconnected)
         self._liveness = Liveness()
         self._alive: list[ProcessRecord] = []
-        self._running: dict[str, tuple[str, RunningTask]] = {}
+        self._running: RunningTasks = {}
         self._log_throttle = LogThrottle(LOG_INTERVAL)
         self._next_poll = 0.0
         self._next_processes = 0.0
@@ -182,6 +185,8 @@ class JournalReader(Generic[Ticket]):
         """Return the results that are known now, and the waiters for tasks that have not ended."""
         task_ids = {request.task_id for request in requests if not isinstance(request, ReadStats)}
         tasks = {task.id: task for task in repository.find_all(task_ids)} if task_ids else {}
+        asked = [tasks[each.task_id].seq for each in requests if isinstance(each, FindTask) and each.task_id in tasks]
+        former = repository.former_attempts(asked) if asked else _NO_ATTEMPTS
         results: list[ReadResult[Ticket]] = []
         waiters: list[Waiter[Ticket]] = []
         ledger: Ledger | None = None
@@ -194,7 +199,7 @@ class JournalReader(Generic[Ticket]):
             if isinstance(request, Waiter) and task is not None and not task.state.ended:
                 waiters.append(request)
             else:
-                results.append(self._task_found(request, task))
+                results.append(self._task_found(request, task, former))
         return results, waiters
 
     def _add_waiters(self, waiters: Sequence[Waiter[Ticket]]) -> None:
@@ -210,17 +215,22 @@ class JournalReader(Generic[Ticket]):
         records = repository.processes()
         self._liveness.observe(records, now)
         self._alive = [record for record in records if self._liveness.is_alive(record, now)]
-        self._running = {task.id: (record.name, task) for record in reversed(self._alive) for task in record.in_hand}
+        self._running = running_tasks(self._alive)
 
     def _ledger(self, repository: Repository) -> Ledger:
-        return Ledger.of(repository.counts(), sum(len(record.in_hand) for record in self._alive))
+        return Ledger.of(repository.counts(), len(self._running))
 
-    def _task_found(self, request: FindTask[Ticket] | Waiter[Ticket], task: Task | None) -> TaskFound[Ticket]:
+    def _task_found(
+        self,
+        request: FindTask[Ticket] | Waiter[Ticket],
+        task: Task | None,
+        former: Mapping[int, Sequence[Attempt]] = _NO_ATTEMPTS,
+    ) -> TaskFound[Ticket]:
         only_outcome = isinstance(request, Waiter)
-        running = None if task is None or task.state.ended else self._running.get(request.task_id)
-        if running is not None:
-            return TaskFound(request.ticket, request.task_id, task, only_outcome, *running)
-        return TaskFound(request.ticket, request.task_id, task, only_outcome)
+        if task is None:
+            return TaskFound(request.ticket, request.task_id, None, only_outcome)
+        state = task_state(task, self._running)
+        return TaskFound(request.ticket, task.id, task, only_outcome, state, former.get(task.seq, ()))
 
     def _poll(self, repository: Repository, now: float) -> None:
         """Answer the waiters whose task has ended, and those that are overdue."""
@@ -230,13 +240,7 @@ class JournalReader(Generic[Ticket]):
         if version != self._version:
             ended = repository.ended(self._waiters.ids)
             self._version = version
-            self._deliver(
-                [
-                    TaskFound(waiter.ticket, task.id, task, only_outcome=True)
-                    for task in ended
-                    for waiter in self._waiters.pop(task.id)
-                ]
-            )
+            self._deliver([self._task_found(waiter, task) for task in ended for waiter in self._waiters.pop(task.id)])
         self._answer_waiters(repository, self._waiters.pop_overdue(now))
         self._next_poll = now + max(POLL_INTERVAL, REST_FACTOR * (time.monotonic() - now))
 

@@ -19,6 +19,7 @@ from core.dispatcher import Dispatcher
 from core.errors import JournalError
 from core.model import AcceptResult, Dispatch, NewTask, State
 from core.repository.base import OpenRepository, Repository
+from core.task_state import running_tasks, task_state
 from core.threads import OnDeath, vital_thread
 
 MAX_BATCH = 1000
@@ -200,7 +201,9 @@ class JournalWriter(Generic[Ticket]):
         """Cancel the tasks that no live worker runs. Returns their states."""
         if not cancellations:
             return []
-        running = {task.id for record in repository.processes() if record.number in alive for task in record.in_hand}
+        held = running_tasks(record for record in repository.processes() if record.number in alive)
+        asked = {request.task_id for request in cancellations}.intersection(held)
+        running = {task.id for task in repository.find_all(asked) if task_state(task, held).state is State.RUNNING}
         return [
             State.RUNNING if request.task_id in running else repository.cancel(request.task_id, wall)
             for request in cancellations

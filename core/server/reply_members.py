@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.model import Ledger, ProcessRecord, Role, RunningTask, State, Task
+from core.model import Attempt, AttemptState, Ledger, ProcessRecord, Role, State, Task
 from core.protocol import embed
+from core.task_state import TaskState
+from core.timeline import attempts_of
 
 
 def submitted(task_id: str, state: State, *, duplicate: bool) -> dict[str, object]:
@@ -13,41 +15,39 @@ def submitted(task_id: str, state: State, *, duplicate: bool) -> dict[str, objec
     return {"id": task_id, "state": state, "duplicate": duplicate}
 
 
-def status(task: Task, running_on: str, running: RunningTask | None, note: str) -> dict[str, object]:
-    """Return the members of the reply to `status`: the state of the task and its timeline.
+def status(task: Task, state: TaskState, former: Sequence[Attempt], note: str) -> dict[str, object]:
+    """Return the members of the reply to `status`: the state of the task, its attempts and its timeline.
 
     Args:
         task: the task in the journal.
-        running_on: the name of the worker that runs it now.
-        running: the running task, or None when no worker runs it.
+        state: its state at this moment.
+        former: the attempts before the one that the task's own times are about.
         note: what the task waits for.
     """
-    members: dict[str, object] = {
-        "id": task.id,
-        "kind": task.kind,
-        "state": State.RUNNING if running else task.state,
-        "attempts": task.attempts,
-    }
-    if running:
-        members["running"] = {"worker": running_on, "since": running.since}
+    attempts = attempts_of(task, former)
+    members: dict[str, object] = {"id": task.id, "kind": task.kind, "state": state.state, "attempts": task.tries}
+    if state.running is not None:
+        members["running"] = state.running
     elif note:
         members["note"] = note
-    if task.worker is not None:
-        members["worker"] = task.worker
+    if state.worker:
+        members["worker"] = state.worker
     if task.due_at is not None and not task.state.ended:
         members["due"] = task.due_at
-    if task.strikes:
-        members["strikes"] = task.strikes
+    if deaths := sum(attempt.state is AttemptState.LOST for attempt in attempts):
+        members["strikes"] = deaths
     members |= _outcome(task)
     members["times"] = {
         name: moment for name, moment in msgspec.structs.asdict(task.times).items() if moment is not None
     }
+    if attempts:
+        members["history"] = attempts
     return members
 
 
-def result(task: Task, running: RunningTask | None) -> dict[str, object]:
+def result(task: Task, state: TaskState) -> dict[str, object]:
     """Return the members of the reply to `result`: the state, and the result or the last failure."""
-    return {"id": task.id, "state": State.RUNNING if running else task.state, **_outcome(task)}
+    return {"id": task.id, "state": state.state, **_outcome(task)}
 
 
 def _outcome(task: Task) -> dict[str, object]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import TaskInterrupted, TaskTimeout, UnknownKind
-from core.model import Failure, Outcome, RunningTask, State
+from core.model import Beginning, Failure, Outcome, RunningTask, State
 from core.repository.base import STRIKE_LIMIT
 from core.tasks import Registry, TaskContext, TaskDefinition, describe, run
 from core.threads import OnDeath, vital_thread
@@ -52,8 +52,10 @@ class Callbacks(msgspec.Struct, frozen=True):
 
     begin: Callable[[InFlightTask], bool]
     """Marks a task as begun. Returns False when it must not run, because it is delivered again."""
-    add_strike: Callable[[InFlightTask], None]
+    add_strike: Callable[[InFlightTask, Beginning], None]
     """Stores a strike for a suspect that is about to begin, or marks it as unwanted."""
+    give_up: Callable[[InFlightTask], None]
+    """Receives a suspect that has had too many strikes."""
     finish: Callable[[InFlightTask, Outcome], None]
     """Receives the outcome of a task."""
     drop: Callable[[InFlightTask], None]
@@ -184,12 +186,13 @@ class HandlerThreads:
     def _handle(self, task: InFlightTask, slot: ThreadSlot) -> None:
         if not self._callbacks.begin(task):
             return
-        if task.suspect and not task.unwanted and not self._begin_suspect(task):
+        started_at = time.time()
+        if task.suspect and not task.unwanted and not self._begin_suspect(task, started_at):
             return
         if task.unwanted:
             self._callbacks.drop(task)
             return
-        task_run = TaskRun(task, time.time())
+        task_run = TaskRun(task, started_at)
         try:
             self._attempt(task_run, slot)
             self._end_run(slot, task_run)
@@ -223,26 +226,26 @@ class HandlerThreads:
         return TaskContext(
             id=assignment.id,
             kind=assignment.kind,
-            attempt=assignment.attempts + 1,
+            attempt=task.number,
             deadline=deadline,
             files_root=self._settings.files_root,
             interruption=self._interruption,
         )
 
-    def _begin_suspect(self, task: InFlightTask) -> bool:
-        """Add a strike to a suspect that is about to begin. Returns False when it has too many, and fails instead."""
-        strikes = task.assignment.strikes
-        if strikes < STRIKE_LIMIT:
-            self._callbacks.add_strike(task)
-            return True
-        failure = Failure(
-            type="WorkerLost",
-            message=f"each of {strikes + 1} workers that began the task died or lost its connection before it ended",
-            signature="worker-lost",
+    def _begin_suspect(self, task: InFlightTask, started_at: float) -> bool:
+        """Add a strike to a suspect that is about to begin. Returns False when it has too many, and is given up."""
+        if task.assignment.strikes >= STRIKE_LIMIT:
+            self._callbacks.give_up(task)
+            return False
+        beginning = Beginning(
+            seq=task.assignment.seq,
+            worker=self._settings.worker,
+            queued_at=task.reference.at,
+            taken_at=task.taken_at,
+            started_at=started_at,
         )
-        now = time.time()
-        self._callbacks.finish(task, self._make_outcome(task, now, State.FAILED, failure=failure))
-        return False
+        self._callbacks.add_strike(task, beginning)
+        return True
 
     def _end_run(self, slot: ThreadSlot, task_run: TaskRun) -> None:
         """End a run, unless the deadline thread has ended it before."""

@@ -14,7 +14,7 @@ from core.model import Assignment
 class InFlightTask:
     """One attempt at a task that was delivered to the worker."""
 
-    __slots__ = ("assignment", "begun", "delivery", "reference", "suspect", "taken_at", "unwanted")
+    __slots__ = ("assignment", "begun", "delivery", "number", "reference", "suspect", "taken_at", "unwanted")
 
     def __init__(
         self, assignment: Assignment, reference: Reference, delivery: Delivery, taken_at: float, *, suspect: bool
@@ -25,6 +25,8 @@ class InFlightTask:
         self.taken_at = taken_at
         self.suspect = suspect
         """Whether it was delivered before, and may have killed the worker that ran it."""
+        self.number = assignment.attempts + assignment.lost + 1
+        """The number of the attempt among all of the task. A strike corrects it: it records what was lost before."""
         self.begun = False
         self.unwanted = False
         """Whether it was cancelled, has ended elsewhere or was published again while it waited here."""

@@ -84,6 +84,7 @@ class Worker:
             Callbacks(
                 begin=lambda task: self._in_flight.begin(task, self._consumer.holds),
                 add_strike=self._recorder.add_strike,
+                give_up=self._recorder.give_up,
                 finish=self._recorder.finish,
                 drop=self._recorder.drop,
             ),

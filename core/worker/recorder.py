@@ -14,7 +14,7 @@ from contextlib import suppress
 import msgspec
 
 from core.errors import JournalError
-from core.model import Counters, Outcome, State
+from core.model import Beginning, Counters, Outcome, State
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 from core.worker.in_flight import InFlightTask
@@ -38,6 +38,7 @@ class Strike(msgspec.Struct):
     """A suspect that is about to begin. `stored` is set when its strike is stored."""
 
     task: InFlightTask
+    beginning: Beginning
     stored: threading.Event
 
 
@@ -54,11 +55,17 @@ class Dropped(msgspec.Struct):
     task: InFlightTask
 
 
+class GivenUp(msgspec.Struct):
+    """A suspect that was not begun, because it has had too many strikes."""
+
+    task: InFlightTask
+
+
 class QueueLost(msgspec.Struct):
     """The broker has lost its queue: all queued tasks must be published again."""
 
 
-Item = Finished | Strike | StrikeRemoval | Dropped | QueueLost
+Item = Finished | Strike | StrikeRemoval | Dropped | GivenUp | QueueLost
 
 
 class _Batch:
@@ -68,10 +75,11 @@ class _Batch:
         self.finished: list[Finished] = []
         self.strikes: list[Strike | StrikeRemoval] = []
         self.dropped: list[Dropped] = []
+        self.given_up: list[GivenUp] = []
         self.queue_lost = False
 
     def __len__(self) -> int:
-        return len(self.finished) + len(self.strikes) + len(self.dropped)
+        return len(self.finished) + len(self.strikes) + len(self.dropped) + len(self.given_up)
 
     def add(self, item: Item) -> None:
         """Add an item."""
@@ -79,6 +87,8 @@ class _Batch:
             self.finished.append(item)
         elif isinstance(item, Dropped):
             self.dropped.append(item)
+        elif isinstance(item, GivenUp):
+            self.given_up.append(item)
         elif isinstance(item, QueueLost):
             self.queue_lost = True
         else:
@@ -87,7 +97,7 @@ class _Batch:
     @property
     def changes_journal(self) -> bool:
         """Whether the journal must be written for it."""
-        return bool(self.finished or self.strikes) or self.queue_lost
+        return bool(self.finished or self.strikes or self.given_up) or self.queue_lost
 
 
 class Recorder:
@@ -126,13 +136,17 @@ class Recorder:
         """Queue an unwanted task, so that its message is acknowledged."""
         self._inbox.put(Dropped(task))
 
-    def add_strike(self, task: InFlightTask) -> None:
+    def give_up(self, task: InFlightTask) -> None:
+        """Queue a suspect that has had too many strikes, so that it fails and its message is acknowledged."""
+        self._inbox.put(GivenUp(task))
+
+    def add_strike(self, task: InFlightTask, beginning: Beginning) -> None:
         """Store a strike for a suspect that is about to begin. Waits until it is stored.
 
         A task that has ended meanwhile, because it was delivered elsewhere too, is marked as unwanted instead.
         """
         stored = threading.Event()
-        self._inbox.put(Strike(task, stored))
+        self._inbox.put(Strike(task, beginning, stored))
         stored.wait()
 
     def redispatch(self) -> None:
@@ -172,10 +186,10 @@ class Recorder:
             batch.add(item)
 
     def _store(self, batch: _Batch, repository: Repository) -> None:
-        stored: list[bool] = []
+        stored, given_up = list[bool](), 0
         while batch.changes_journal:
             try:
-                stored = self._write(batch, repository)
+                stored, given_up = self._write(batch, repository)
                 break
             except JournalError as error:
                 if not self.trouble:
@@ -185,32 +199,42 @@ class Recorder:
         self.trouble = ""
         for item in batch.strikes:
             item.stored.set()
-        if batch.finished or batch.dropped:
-            self._acknowledge([item.task for item in batch.finished] + [item.task for item in batch.dropped])
-            self._count(batch.finished, stored, len(batch.dropped))
+        over = [item.task for items in (batch.finished, batch.dropped, batch.given_up) for item in items]
+        if over:
+            self._acknowledge(over)
+            discarded = len(batch.dropped) + len(batch.given_up) - given_up
+            self._count(batch.finished, stored, discarded, given_up)
 
-    def _write(self, batch: _Batch, repository: Repository) -> list[bool]:
-        """Write the batch, and what has come by the time the lock is acquired. Returns which outcomes were stored."""
+    def _write(self, batch: _Batch, repository: Repository) -> tuple[list[bool], int]:
+        """Write the batch, and what has come by the time the lock is acquired.
+
+        Returns:
+            Which outcomes were stored, and how many tasks were given up.
+        """
         with repository.transaction():
             self._gather(batch)
             for item in batch.strikes:
                 if isinstance(item, StrikeRemoval):
                     repository.remove_strikes(item.seqs)
                 else:
-                    _add_strike(item.task, repository)
+                    _add_strike(item, repository)
             stored = (
                 repository.store_outcomes([item.outcome for item in batch.finished], time.time())
                 if batch.finished
                 else []
             )
+            given_up = sum(
+                repository.give_up(item.task.assignment.seq, item.task.assignment.attempts, time.time())
+                for item in batch.given_up
+            )
             if batch.queue_lost:
                 moved = repository.redispatch()
                 if moved:
                     _log.warning("the broker had lost its queue: %d tasks are published again", moved)
-            return stored
+            return stored, given_up
 
-    def _count(self, finished: Sequence[Finished], stored: Sequence[bool], discarded: int) -> None:
-        done = failed = retried = 0
+    def _count(self, finished: Sequence[Finished], stored: Sequence[bool], discarded: int, failed: int) -> None:
+        done = retried = 0
         busy = 0.0
         for item, was_stored in zip(finished, stored, strict=True):
             outcome = item.outcome
@@ -234,11 +258,11 @@ class Recorder:
         )
 
 
-def _add_strike(task: InFlightTask, repository: Repository) -> None:
+def _add_strike(strike: Strike, repository: Repository) -> None:
     """Add a strike to a task, or mark it as unwanted when it has ended."""
-    seq = task.assignment.seq
-    assignment = repository.assignments([seq]).get(seq)
+    task = strike.task
+    assignment = repository.assignments([task.assignment.seq]).get(task.assignment.seq)
     if assignment is None or has_ended(task.reference, assignment):
         task.unwanted = True
     else:
-        repository.add_strikes([seq])
+        task.number = repository.add_strike(strike.beginning)

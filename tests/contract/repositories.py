@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from core.closeable import Closeable
 from core.model import (
+    Beginning,
     Counters,
     Dispatch,
     Failure,
@@ -166,6 +167,12 @@ def store_outcomes(repository: Repository, *outcomes: Outcome, now: float = NOW 
     """Store outcomes in a transaction."""
     with repository.transaction():
         return repository.store_outcomes(outcomes, now)
+
+
+def begin(repository: Repository, seq: int, worker: str = "w1", *, at: float = NOW + 3) -> int:
+    """Add a strike to a task that begins after a redelivery. Returns the number of the attempt."""
+    with repository.transaction():
+        return repository.add_strike(Beginning(seq=seq, worker=worker, taken_at=at - 1, started_at=at))
 
 
 def end(repository: Repository, *task_ids: str, now: float = NOW + 7) -> list[int]:

@@ -13,6 +13,7 @@ from core.repository.search import Search, SortColumn, SortOrder, parse
 from tests.contract.repositories import (
     NOW,
     Openers,
+    begin,
     end,
     enter,
     find,
@@ -354,21 +355,23 @@ def test_an_empty_journal_can_be_followed(journal: Repository, archive: Archive)
 
 def test_every_way_to_end_is_followed_in_the_order_of_the_commits(journal: Repository, archive: Archive) -> None:
     list_ = Follower(archive)
-    done, cancelled, killer, waits = queue(journal, "done", "cancelled", "killer", "waits")
+    done, cancelled, killer, waits, given_up = queue(journal, "done", "cancelled", "killer", "waits", "given up")
     store_outcomes(journal, outcome(waits, state=State.RETRYING, due_at=NOW + 50))
     assert list_.follow() == []
     with journal.transaction():
         journal.cancel("cancelled", NOW + 9)
         assert journal.cancel("cancelled", NOW + 10) is State.CANCELLED
+    for _ in range(STRIKE_LIMIT):
+        begin(journal, killer)
     with journal.transaction():
-        for _ in range(STRIKE_LIMIT):
-            journal.add_strikes([killer])
         letter = DeadLetter(killer, "killer", BROKEN)
         assert journal.settle_dead_letters([letter, letter], NOW + 10) == [State.FAILED, State.FAILED]
     assert store_outcomes(journal, outcome(done), outcome(done)) == [True, False]
-    assert list_.follow() == [cancelled, killer, done]
+    with journal.transaction():
+        assert journal.give_up(given_up, 0, NOW + 10)
+    assert list_.follow() == [cancelled, killer, done, given_up]
     assert store_outcomes(journal, outcome(waits, 1)) == [True]
-    assert list_.follow() == [cancelled, killer, done, waits]
+    assert list_.follow() == [cancelled, killer, done, given_up, waits]
     assert list_.reads == 1
 
 

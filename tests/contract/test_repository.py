@@ -13,6 +13,7 @@ from core.repository.base import STRIKE_LIMIT, DeadLetter, OpenRepository, Repos
 from tests.contract.repositories import (
     FAILURE,
     NOW,
+    begin,
     end,
     enter,
     find,
@@ -290,8 +291,7 @@ def settle_dead_letters(repository: Repository, *dead_letters: tuple[int, str]) 
 def add_strikes(repository: Repository, seq: int, times: int) -> None:
     """Add a number of strikes to a task."""
     for _ in range(times):
-        with repository.transaction():
-            repository.add_strikes([seq])
+        begin(repository, seq)
 
 
 def test_strikes_are_removed_down_to_none(journal: Repository) -> None:
@@ -383,8 +383,7 @@ def test_a_task_that_was_done_in_spite_of_its_strikes_shows_them(journal: Reposi
 
 def test_a_strike_of_an_unknown_task_changes_nothing(journal: Repository) -> None:
     (seq,) = queue(journal, "a")
-    with journal.transaction():
-        journal.add_strikes([seq + 1])
+    assert begin(journal, seq + 1) == 0
     assert journal.assignments([seq])[seq].strikes == 0
 
 

@@ -14,6 +14,7 @@ from core.repository.journal import Journal
 from tests.contract.repositories import (
     NOTHING_COUNTED,
     NOW,
+    begin,
     end,
     enter,
     mark,
@@ -160,8 +161,7 @@ def test_samples_have_the_name_of_their_process(journal: Repository) -> None:
 def test_assignments_have_what_a_worker_needs(journal: Repository) -> None:
     one, two = queue(journal, "one", "two")
     store_outcomes(journal, outcome(two, 0, State.RETRYING, due_at=NOW + 8))
-    with journal.transaction():
-        journal.add_strikes([one])
+    begin(journal, one)
     found = journal.assignments([one, two, two + 1])
     assert set(found) == {one, two}
     assert (found[one].id, found[one].kind, found[one].payload, found[one].strikes) == ("one", "echo", "1", 1)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from core.model import ENDED, WAITING, Dispatch, Outcome, State
+from core.model import ENDED, WAITING, Beginning, Dispatch, Outcome, State
 from core.repository.base import STRIKE_LIMIT, DeadLetter, OpenRepository
 from tests.contract.repositories import FAILURE, JOURNALS, NOW, new_task, outcome
 
@@ -195,8 +195,10 @@ class JournalMachine(RuleBasedStateMachine):
         """Begin a task after a redelivery."""
         self.write()
         entry = self.entries.get(name)
-        self.journal.add_strikes([entry.seq if entry else UNKNOWN] * times)
-        if entry:
+        beginning = Beginning(seq=entry.seq if entry else UNKNOWN, worker="w1", taken_at=self.now, started_at=self.now)
+        for _ in range(times):
+            self.journal.add_strike(beginning)
+        if entry and entry.state not in ENDED:
             self.entries[name] = replace(entry, strikes=entry.strikes + times)
 
     @rule(ends=st.lists(st.tuples(IDS, ATTEMPTS, OUTCOMES, LATER), max_size=4), times=st.sampled_from([1, 2]))

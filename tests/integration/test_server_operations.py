@@ -60,6 +60,10 @@ def test_the_timeline_of_a_task_that_succeeds(wire: Wire) -> None:
     assert wire.ok("result", id="well", wait=20) == {"id": "well", "state": "done", "result": 3}
     status = wire.ok("status", id="well")
     times = status.pop("times")
+    (attempt,) = status.pop("history")
+    assert attempt == {"number": 1, "state": "done", "worker": "w1"} | {
+        name: times[name] for name in ("queued", "taken", "started", "finished")
+    }
     assert status == {
         "id": "well",
         "kind": "wordcount",
@@ -82,7 +86,8 @@ def test_a_failed_task_has_the_reason(wire: Wire) -> None:
     assert result["error"]["type"] == "RuntimeError"
     assert result["error"]["message"] == "no luck"
     assert "RuntimeError" in result["error"]["traceback"]
-    assert wire.ok("status", id="fails")["attempts"] == 1
+    status = wire.ok("status", id="fails")
+    assert (status["attempts"], [each["error"]["message"] for each in status["history"]]) == (1, ["no luck"])
 
 
 def test_a_submission_sets_the_number_of_retries(wire: Wire) -> None:

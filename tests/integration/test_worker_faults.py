@@ -10,9 +10,11 @@ import pytest
 
 from core.database import Database, Faults
 from core.errors import JournalUnavailable, JournalUnusable
+from core.model import RunningTask
 from core.repository.base import STRIKE_LIMIT
 from core.repository.journal import Journal
 from core.tasks.lab import CRASH_STATUS
+from tests.contract.repositories import begin
 from tests.integration.programs import Program, counts, find, server
 from tests.integration.scene import KINDS, Scene
 from tests.integration.wire import Wire
@@ -41,6 +43,12 @@ class Workers:
         return self._stack.enter_context(program)
 
 
+def held(directory: Path) -> list[RunningTask]:
+    """Return the tasks that the heartbeats name."""
+    with Journal("resultados.db", directory).open_readonly() as repository:
+        return [task for record in repository.processes() for task in record.in_hand]
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """The scene. The ledger must be consistent in the end."""
@@ -62,6 +70,7 @@ def test_another_worker_runs_the_tasks_of_a_killed_one(scene: Scene, workers: Wo
     scene.submit(4, "gated")
     first = workers.start("--concurrency", "4").ready()
     wait_until(lambda: len(scene.traces()) == 4, "all to run")
+    wait_until(lambda: len(held(scene.directory)) == 4, "a heartbeat to name them")
     first.process.kill()
     first.process.wait()
     scene.gate.touch()
@@ -72,6 +81,12 @@ def test_another_worker_runs_the_tasks_of_a_killed_one(scene: Scene, workers: Wo
         task = find(scene.directory, f"t{number}")
         assert task is not None
         assert (task.attempts, task.worker, task.strikes) == (1, second.name, 1)
+        status = scene.wire.ok("status", id=task.id)
+        assert [(each["state"], each["worker"]) for each in status["history"]] == [
+            ("lost", first.name),
+            ("done", second.name),
+        ]
+        assert (status["attempts"], task.tries) == (2, 2)
 
 
 def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, workers: Workers) -> None:
@@ -116,6 +131,9 @@ def test_a_task_that_kills_its_workers_fails_and_its_neighbours_are_done(scene: 
     assert task.failure is not None
     assert task.failure.type == "WorkerLost"
     assert "5 workers" in task.failure.message
+    status = scene.wire.ok("status", id="poison")
+    assert (status["attempts"], status["strikes"]) == (deaths, deaths)
+    assert [each["state"] for each in status["history"]] == ["lost"] * deaths
     with Journal("resultados.db", scene.directory).open_readonly() as repository:
         neighbours = [task for task in repository.latest(200) if task.id != "poison"]
     assert {task.attempts for task in neighbours} == {1}
@@ -128,9 +146,11 @@ def test_a_task_that_is_published_again_is_still_a_suspect(scene: Scene, workers
     scene.queued(1)
     task = find(scene.directory, "poison")
     assert task is not None
-    with Journal("resultados.db", scene.directory).open() as repository, repository.transaction():
-        repository.add_strikes([task.seq] * STRIKE_LIMIT)
-        assert repository.redispatch() == 1
+    with Journal("resultados.db", scene.directory).open() as repository:
+        for _ in range(STRIKE_LIMIT):
+            begin(repository, task.seq)
+        with repository.transaction():
+            assert repository.redispatch() == 1
     program = workers.start().ready()
     wait_until(lambda: scene.settled(failed=1), "it to fail without another death")
     assert program.process.poll() is None

@@ -11,8 +11,8 @@ from core.client import display
 from core.client.line_editing import history_file
 from core.client.output import OutputWriter
 from core.client.prompt_commands import PromptAction, PromptLine, parse_line
-from core.client.values import Accepted, Refused, RunningOn, Statistics, TaskOutcome, TaskStatus
-from core.model import Failure, State, Times
+from core.client.values import Accepted, Refused, Statistics, TaskOutcome, TaskStatus
+from core.model import Failure, RunningOn, State, Times
 
 FAILURE = Failure(type="ValueError", message="bad\x1b[31m", traceback="Traceback…\n")
 
@@ -50,7 +50,6 @@ def test_the_other_facts_on_a_task() -> None:
     status = TaskStatus("a", "echo", State.FAILED, 3, worker="w1", strikes=2, error=FAILURE)
     assert display.status_lines(status, now=0.0)[1:] == [
         "  attempts      3",
-        "  workers lost  2",
         "  worker        w1",
         "  error         ValueError: bad\\x1b[31m",
     ]

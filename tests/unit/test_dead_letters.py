@@ -13,7 +13,7 @@ from core.dead_letters import DeadLetters, parse_dead_letter
 from core.model import State
 from core.repository.base import STRIKE_LIMIT
 from core.repository.journal import Journal
-from tests.contract.repositories import end, find, queue, state_of, totals
+from tests.contract.repositories import begin, end, find, queue, state_of, totals
 from tests.services.waiting import wait_until
 
 
@@ -70,9 +70,8 @@ def body(task_id: str, seq: int, attempt: int = 0) -> bytes:
 
 def test_a_bystander_is_accepted_again_and_a_killer_fails(system: System) -> None:
     bystander, killer, over = (*queue(system.journal, "bystander", "killer"), *end(system.journal, "over"))
-    with system.journal.transaction():
-        for _ in range(STRIKE_LIMIT):
-            system.journal.add_strikes([killer])
+    for _ in range(STRIKE_LIMIT):
+        begin(system.journal, killer)
     system.dead_letter(body("bystander", bystander), body("killer", killer), body("over", over))
     system.dead_letters.start()
     wait_until(lambda: state_of(system.journal, "killer") is State.FAILED, "the killer to fail")

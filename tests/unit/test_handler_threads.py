@@ -13,7 +13,7 @@ import pytest
 from core.broker.base import Delivery, Reference
 from core.errors import TaskTimeout
 from core.jsontext import Json
-from core.model import Assignment, Outcome, State
+from core.model import Assignment, Beginning, Outcome, State
 from core.repository.base import STRIKE_LIMIT
 from core.tasks import GiveUp, Registry, TaskContext, builtin_registry, task
 from core.worker import handler_threads as handlers_module
@@ -147,6 +147,7 @@ class Bench:
         self.outcomes: list[Outcome] = []
         self.strikes: list[int] = []
         self.dropped: list[InFlightTask] = []
+        self.given_up: list[InFlightTask] = []
         self.deaths: list[BaseException] = []
         self.elsewhere: set[int] = set()
         """Tasks that are delivered again."""
@@ -159,6 +160,7 @@ class Bench:
             Callbacks(
                 begin=self.begin,
                 add_strike=self.add_strike,
+                give_up=self.given_up.append,
                 finish=lambda _, outcome: self.outcomes.append(outcome),
                 drop=self.dropped.append,
             ),
@@ -171,12 +173,12 @@ class Bench:
         task.begun = task.assignment.seq not in self.elsewhere
         return task.begun
 
-    def add_strike(self, task: InFlightTask) -> None:
+    def add_strike(self, task: InFlightTask, beginning: Beginning) -> None:
         """Add a strike to a suspect or mark it as unwanted, as `Recorder` does."""
         if task.assignment.seq in self.ended_elsewhere:
             task.unwanted = True
         else:
-            self.strikes.append(task.assignment.seq)
+            self.strikes.append(beginning.seq)
 
     def add(
         self, seq: int, kind: str, payload: str, *, suspect: bool = False, strikes: int = 0, retries: int | None = None
@@ -340,6 +342,7 @@ def test_a_task_that_stops_when_asked_fails_with_its_place(make_bench: MakeBench
         Callbacks(
             begin=lambda _: True,
             add_strike=bench.add_strike,
+            give_up=bench.given_up.append,
             finish=lambda _, o: bench.outcomes.append(o),
             drop=bench.dropped.append,
         ),
@@ -413,15 +416,12 @@ def test_a_suspect_that_has_ended_elsewhere_does_not_begin_and_blocks_no_other(m
     assert bench.strikes == [2]
 
 
-def test_a_suspect_with_too_many_strikes_fails_without_beginning(make_bench: MakeBench) -> None:
+def test_a_suspect_with_too_many_strikes_is_given_up_without_beginning(make_bench: MakeBench) -> None:
     bench = make_bench(1)
-    bench.add(1, "held", '"killer"', suspect=True, strikes=STRIKE_LIMIT, retries=9)
+    killer = bench.add(1, "held", '"killer"', suspect=True, strikes=STRIKE_LIMIT, retries=9)
     bench.add(2, "echo", "2", suspect=True, strikes=STRIKE_LIMIT - 1)
-    outcomes = bench.ended(2)
-    assert outcomes[1].state is State.FAILED
-    assert outcomes[1].failure is not None
-    assert outcomes[1].failure.type == "WorkerLost"
-    assert outcomes[2].result == "2"
+    assert bench.ended(1)[2].result == "2"
+    assert bench.given_up == [killer]
     assert bench.kinds.begun == []
     assert bench.strikes == [2]
 

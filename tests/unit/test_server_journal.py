@@ -184,7 +184,8 @@ def test_a_task_that_a_live_worker_reports_is_running(reading: Reading) -> None:
         reading.reader.read([FindTask(f"find-{len(reading.results.received)}", "task")])
         result = reading.results.next()
         assert isinstance(result, TaskFound)
-        return result.running_on
+        assert result.state is not None
+        return result.state.worker
 
     wait_until(lambda: running_on() == "w1", "the reader to read the processes")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.broker.base import Delivery, Reference
+from core.model import Beginning
 from core.repository.base import Repository
 from core.repository.journal import Journal
 from core.worker.in_flight import InFlightTask
@@ -44,10 +45,14 @@ def taken(journal: Repository, seq: int) -> InFlightTask:
     return InFlightTask(assignment, Reference(assignment.id, seq, 0, 1.0), Delivery(b"", 1, None), 1.0, suspect=True)
 
 
+def beginning(seq: int) -> Beginning:
+    return Beginning(seq=seq, worker="w2", taken_at=1.0, started_at=2.0)
+
+
 def test_the_strike_of_a_suspect_is_stored_before_it_begins(journal: Repository, recorder: Recorder) -> None:
     (seq,) = queue(journal, "a")
     task = taken(journal, seq)
-    recorder.add_strike(task)
+    recorder.add_strike(task, beginning(seq))
     assert (task.unwanted, journal.assignments([seq])[seq].strikes) == (False, 1)
     recorder.remove_strikes([seq], 10)
     assert journal.assignments([seq])[seq].strikes == 0
@@ -60,7 +65,7 @@ def test_a_suspect_that_has_ended_since_it_was_taken_is_unwanted_and_has_no_stri
     (seq,) = queue(journal, "a")
     task = taken(journal, seq)
     store_outcomes(journal, outcome(seq))
-    recorder.add_strike(task)
+    recorder.add_strike(task, beginning(seq))
     assert (task.unwanted, journal.assignments([seq])[seq].strikes) == (True, 0)
 
 

@@ -1,0 +1,377 @@
+"""The contract of the attempts: each is kept when the next one takes its place in the row of the task."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from core.database import Database, Row, Value
+from core.model import Attempt, AttemptState, Failure, OperatorRetry, ProcessPhase, RunningTask, State, Task, Times
+from core.repository.archive import Archive, BulkAction
+from core.repository.base import STRIKE_LIMIT, DeadLetter, Repository
+from core.repository.search import Search, SortColumn, SortOrder, parse
+from core.repository.sqlite import FAULTS, SqliteRepository, open_sqlite, schema
+from core.repository.sqlite_archive import open_archive
+from core.timeline import MAX_MESSAGE, MAX_TRACEBACK, attempts_of, timeline
+from tests.contract.repositories import (
+    FAILURE,
+    NOW,
+    begin,
+    end,
+    find,
+    mark,
+    outcome,
+    process,
+    queue,
+    store_outcomes,
+)
+
+
+def found(repository: Repository, task_id: str = "a") -> tuple[Task, tuple[Attempt, ...]]:
+    """Return a task and all its attempts that have ended."""
+    task = find(repository, task_id)
+    assert task is not None
+    return task, attempts_of(task, repository.former_attempts([task.seq]).get(task.seq, ()))
+
+
+def retry(archive: Archive, seq: int, at: float) -> int:
+    """Run a failed task again as an operator. Returns the number of the operation."""
+    operation = archive.begin_operation(BulkAction.RETRY, "ana", at)
+    assert archive.apply(operation, BulkAction.RETRY, [seq], at) == 1
+    return operation
+
+
+def fail(repository: Repository, seq: int, attempt: int, at: float, state: State = State.FAILED) -> None:
+    """Queue an attempt and let it fail, between `at` and two seconds later."""
+    mark(repository, [seq], attempt, now=at)
+    ended = replace(
+        outcome(seq, attempt, state), worker=f"w{attempt + 1}", taken_at=at + 0.5, started_at=at + 1, finished_at=at + 2
+    )
+    store_outcomes(repository, ended, now=at + 2.5)
+
+
+def test_a_task_that_ends_with_its_first_attempt_has_one(journal: Repository) -> None:
+    (seq,) = end(journal, "a")
+    task, attempts = found(journal)
+    assert journal.former_attempts([seq]) == {}
+    assert [(each.number, each.state, each.worker, each.error) for each in attempts] == [
+        (1, AttemptState.DONE, "w1", None)
+    ]
+    assert task.tries == 1
+
+
+def test_an_attempt_is_kept_when_the_next_is_queued(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
+    task, attempts = found(journal)
+    assert (journal.former_attempts([seq]), task.times.finished, len(attempts)) == ({}, NOW + 6, 1)
+    mark(journal, [seq], 1, now=NOW + 20)
+    task, attempts = found(journal)
+    first = Attempt(
+        number=1,
+        state=AttemptState.FAILED,
+        worker="w1",
+        queued=NOW,
+        taken=NOW + 4,
+        started=NOW + 5,
+        finished=NOW + 6,
+        error=replace(FAILURE, signature=""),
+    )
+    assert attempts == (first,)
+    assert task.times == Times(received=NOW - 1, accepted=NOW, queued=NOW + 20)
+    assert (task.worker, task.failure, task.tries) == (None, FAILURE, 1)
+    store_outcomes(journal, replace(outcome(seq, 1), worker="w2"))
+    task, attempts = found(journal)
+    assert [(each.number, each.state, each.worker) for each in attempts] == [
+        (1, AttemptState.FAILED, "w1"),
+        (2, AttemptState.DONE, "w2"),
+    ]
+
+
+def test_an_outcome_that_comes_before_the_confirm_keeps_the_attempt_before_it(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING))
+    store_outcomes(journal, replace(outcome(seq, 1, queued_at=NOW + 20), worker="w2", started_at=NOW + 21))
+    mark(journal, [seq], 1, now=NOW + 20)
+    task, attempts = found(journal)
+    assert [(each.worker, each.queued, each.started) for each in attempts] == [
+        ("w1", NOW, NOW + 5),
+        ("w2", NOW + 20, NOW + 21),
+    ]
+    assert (task.state, task.times.finished) == (State.DONE, NOW + 6)
+
+
+def test_a_late_confirm_moves_no_attempt(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    store_outcomes(journal, outcome(seq, 0, State.RETRYING, due_at=NOW + 8))
+    mark(journal, [seq], 0, now=NOW + 7)
+    task, _ = found(journal)
+    assert (task.state, task.times.finished) == (State.RETRYING, NOW + 6)
+
+
+def test_the_retry_of_an_operator_stands_between_the_attempts(journal: Repository, archive: Archive) -> None:
+    (seq,) = queue(journal, "a")
+    fail(journal, seq, 0, NOW + 10)
+    retry(archive, seq, NOW + 30)
+    task, attempts = found(journal)
+    assert [(each.number, each.retried) for each in attempts] == [(1, OperatorRetry(NOW + 30, "ana"))]
+    fail(journal, seq, 1, NOW + 31)
+    task, attempts = found(journal)
+    assert [(step.name, step.at - NOW, step.by) for step in timeline(task.times, attempts)] == [
+        ("received", -1, ""),
+        ("accepted", 0, ""),
+        ("attempt", 12, ""),
+        ("retried", 30, "ana"),
+        ("queued", 31, ""),
+        ("taken", 31.5, ""),
+        ("started", 32, ""),
+        ("finished", 33, ""),
+        ("stored", 33.5, ""),
+    ]
+    assert archive.former_attempts(seq) == list(attempts[:1])
+    assert task.tries == 2
+
+
+def test_a_retry_that_is_undone_leaves_no_trace(journal: Repository, archive: Archive) -> None:
+    (seq,) = queue(journal, "a")
+    fail(journal, seq, 0, NOW + 10)
+    before = find(journal, "a")
+    operation = retry(archive, seq, NOW + 30)
+    assert archive.undo(operation, [seq], [], NOW + 31) == 1
+    task, attempts = found(journal)
+    assert before is not None
+    assert task == replace(before, times=replace(before.times, stored=NOW + 31))
+    assert [(each.number, each.retried) for each in attempts] == [(1, None)]
+    assert journal.former_attempts([seq]) == {}
+
+
+def test_the_last_twenty_attempts_are_kept_with_short_texts(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    long = Failure(type="ValueError", message="m" * 5000, traceback="x" * 5000 + "end", signature="s")
+    for attempt in range(30):
+        mark(journal, [seq], attempt, now=NOW + attempt)
+        store_outcomes(journal, outcome(seq, attempt, State.RETRYING, failure=long))
+    task, attempts = found(journal)
+    assert [each.number for each in attempts] == list(range(10, 31))
+    assert task.tries == 30
+    for each in attempts:
+        assert each.error is not None
+        assert (len(each.error.message), len(each.error.traceback)) == (MAX_MESSAGE, MAX_TRACEBACK)
+        assert each.error.traceback.endswith("end")
+
+
+# Workers that die.
+
+
+def test_a_task_that_kills_five_workers_has_five_attempts(journal: Repository, archive: Archive) -> None:
+    (seq,) = queue(journal, "a")
+    numbers = [begin(journal, seq, f"w{number}", at=NOW + number) for number in range(2, 2 + STRIKE_LIMIT)]
+    # Until the second worker dies nothing is known of the first: it may not have begun the task.
+    assert numbers == [1, 3, 4, 5]
+    with journal.transaction():
+        assert journal.give_up(seq, 0, NOW + 9)
+    task, attempts = found(journal)
+    assert [(each.number, each.state, each.worker) for each in attempts] == [
+        (1, AttemptState.LOST, ""),
+        (2, AttemptState.LOST, "w2"),
+        (3, AttemptState.LOST, "w3"),
+        (4, AttemptState.LOST, "w4"),
+        (5, AttemptState.LOST, "w5"),
+    ]
+    assert task.failure is not None
+    assert task.failure.message.startswith("each of 5 workers that began the task died")
+    assert (task.state, task.tries, archive.rows([seq])[seq].attempts) == (State.FAILED, 5, 5)
+    assert journal.audit().is_consistent
+
+
+def test_each_round_of_deaths_is_counted_from_the_operators_retry(journal: Repository, archive: Archive) -> None:
+    (seq,) = queue(journal, "a")
+    for attempt in range(2):
+        for number in range(STRIKE_LIMIT):
+            begin(journal, seq, f"w{number}", at=NOW + 10 * attempt + number)
+        with journal.transaction():
+            assert journal.give_up(seq, attempt, NOW + 9)
+        if not attempt:
+            retry(archive, seq, NOW + 9)
+            mark(journal, [seq], 1, now=NOW + 10)
+    task, attempts = found(journal)
+    assert task.failure is not None
+    assert "each of 5 workers" in task.failure.message
+    assert task.tries == len(attempts) == 10
+    assert {each.state for each in attempts} == {AttemptState.LOST}
+
+
+def test_an_attempt_after_deaths_counts_them(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    begin(journal, seq, "w2", at=NOW + 2)
+    begin(journal, seq, "w3", at=NOW + 3)
+    store_outcomes(journal, replace(outcome(seq), worker="w3", started_at=NOW + 3))
+    task, attempts = found(journal)
+    assert [(each.state, each.worker) for each in attempts] == [
+        (AttemptState.LOST, ""),
+        (AttemptState.LOST, "w2"),
+        (AttemptState.DONE, "w3"),
+    ]
+    assert (task.tries, journal.assignments([seq])[seq].lost) == (3, 2)
+
+
+def test_a_heartbeat_tells_which_worker_died_first(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    with journal.transaction():
+        number = journal.register(process("w1"))
+        in_hand = (RunningTask("other", "echo", NOW), RunningTask("a", "echo", NOW + 1.123456))
+        journal.record_heartbeat(process("w1", number=number, beat=1, phase=ProcessPhase.READY, in_hand=in_hand))
+    assert begin(journal, seq, "w2", at=NOW + 2) == 2
+    store_outcomes(journal, replace(outcome(seq), worker="w2"))
+    task, attempts = found(journal)
+    assert [(each.state, each.worker) for each in attempts] == [(AttemptState.LOST, "w1"), (AttemptState.DONE, "w2")]
+    assert attempts[0].started == pytest.approx(NOW + 1.123456)
+    assert task.tries == 2
+
+
+def test_an_attempt_that_is_known_is_not_taken_from_an_old_heartbeat(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    fail(journal, seq, 0, NOW + 10, State.RETRYING)
+    mark(journal, [seq], 1, now=NOW + 20)
+    with journal.transaction():
+        number = journal.register(process("w1"))
+        in_hand = (RunningTask("a", "echo", NOW + 11),)
+        journal.record_heartbeat(process("w1", number=number, beat=1, phase=ProcessPhase.READY, in_hand=in_hand))
+    assert begin(journal, seq, "w2", at=NOW + 22) == 2
+    _, attempts = found(journal)
+    assert [(each.number, each.state) for each in attempts] == [(1, AttemptState.FAILED)]
+
+
+def test_a_redelivery_that_ran_nowhere_before_is_the_first_attempt(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    assert begin(journal, seq, "w2") == 1
+    store_outcomes(journal, outcome(seq))
+    task, attempts = found(journal)
+    assert (task.tries, len(attempts)) == (1, 1)
+
+
+def test_an_attempt_that_is_given_back_in_good_order_is_not_lost(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    begin(journal, seq, "w2")
+    with journal.transaction():
+        journal.remove_strikes([seq])
+    assert begin(journal, seq, "w3") == 1
+    store_outcomes(journal, replace(outcome(seq), worker="w3"))
+    task, attempts = found(journal)
+    assert (task.tries, [each.worker for each in attempts]) == (1, ["w3"])
+
+
+def test_a_failure_is_kept_when_the_next_attempt_begins_and_is_lost(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    fail(journal, seq, 0, NOW + 10, State.RETRYING)
+    mark(journal, [seq], 1, now=NOW + 20)
+    for number in range(2, 2 + STRIKE_LIMIT):
+        begin(journal, seq, f"w{number}", at=NOW + 20 + number)
+    with journal.transaction():
+        states = journal.settle_dead_letters([DeadLetter(seq, "a", replace(FAILURE, signature="delivery-limit"))], NOW)
+    assert states == [State.FAILED]
+    task, attempts = found(journal)
+    assert [(each.number, each.state) for each in attempts] == [
+        (1, AttemptState.FAILED),
+        *((number, AttemptState.LOST) for number in range(2, 7)),
+    ]
+    assert task.tries == 6
+
+
+def test_giving_up_counts_once_and_not_after_the_end(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    with journal.transaction():
+        assert not journal.give_up(seq, 1, NOW)
+        assert journal.give_up(seq, 0, NOW)
+        assert not journal.give_up(seq, 0, NOW)
+        assert not journal.give_up(seq + 1, 0, NOW)
+
+
+# Lists and searches.
+
+
+def test_lists_and_searches_count_lost_attempts(journal: Repository, archive: Archive) -> None:
+    one, two = queue(journal, "one", "two")
+    for number in range(3):
+        begin(journal, two, f"w{number}", at=NOW + number)
+    store_outcomes(journal, outcome(one), outcome(two))
+    assert {seq: row.tries for seq, row in archive.rows([one, two]).items()} == {one: 1, two: 4}
+    assert list(archive.find(parse("attempts>3", NOW))) == [two]
+    assert list(archive.find(Search(), SortOrder(SortColumn.ATTEMPTS))) == [two, one]
+
+
+# The cost, and older journals.
+
+
+class WatchedDatabase(Database):
+    """A database that notes the statements that it runs."""
+
+    statements: list[str]
+
+    def execute(self, statement: str, bindings: Sequence[Value] = ()) -> list[Row]:
+        """Run a statement."""
+        self.statements.append(statement)
+        return super().execute(statement, bindings)
+
+    def execute_many(self, statement: str, bindings: Sequence[Sequence[Value]]) -> int:
+        """Run a statement several times."""
+        self.statements.append(statement)
+        return super().execute_many(statement, bindings)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[WatchedDatabase]:
+    """The database of a journal, with its statements."""
+    WatchedDatabase.statements = []
+    database = WatchedDatabase(tmp_path / "resultados.db", FAULTS)
+    database.migrate(schema())
+    yield database
+    database.close()
+
+
+def test_only_a_second_attempt_runs_a_statement_more(watched: WatchedDatabase) -> None:
+    def written(work: Callable[[], object]) -> int:
+        watched.statements.clear()
+        work()
+        return sum("INTO attempts" in each for each in watched.statements)
+
+    journal = SqliteRepository(watched)
+    assert written(lambda: end(journal, "a")) == 0
+    (seq,) = queue(journal, "b")
+    assert written(lambda: store_outcomes(journal, outcome(seq, 0, State.RETRYING))) == 0
+    assert written(lambda: mark(journal, [seq], 1)) == 1
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[SqliteRepository]:
+    """A journal of the version before attempts were kept, in which a task had killed its workers."""
+    database = Database(tmp_path / "resultados.db", FAULTS)
+    database.migrate(schema()[:3])
+    database.execute(
+        "INSERT INTO tasks (id, kind, payload, state, attempts, strikes, received_at, accepted_at, stored_at,"
+        " error_type, error_message, error_traceback, error_signature)"
+        " VALUES ('killer', 'crash', '1', 'failed', 1, 4, 1, 1, 9, 'WorkerLost', 'each of 5 …', '', 'worker-lost')"
+    )
+    with SqliteRepository(database) as repository:
+        yield repository
+
+
+def test_an_older_journal_is_read_as_far_as_it_goes(old: SqliteRepository, tmp_path: Path) -> None:
+    with open_archive(tmp_path / "resultados.db", readonly=True) as archive:
+        [task] = old.find_all(["killer"])
+        assert (task.lost, task.tries, old.former_attempts([task.seq])) == (0, 1, {})
+        assert archive.former_attempts(task.seq) == ()
+        assert archive.rows([task.seq])[task.seq].tries == 1
+        assert list(archive.find(parse("attempts=1", NOW), SortOrder(SortColumn.ATTEMPTS))) == [task.seq]
+        assert archive.operations(1) == []
+        assert archive.limitation().endswith("to see the earlier attempts of tasks")
+
+
+def test_a_migrated_journal_counts_the_deaths_that_it_knows(old: SqliteRepository, tmp_path: Path) -> None:
+    with open_archive(tmp_path / "resultados.db", readonly=True) as archive:
+        assert archive.limitation()
+        with open_sqlite(tmp_path / "resultados.db") as migrated:
+            assert [task.tries for task in migrated.find_all(["killer"])] == [5]
+        assert [task.tries for task in old.find_all(["killer"])] == [5]
+        assert archive.limitation() == ""
