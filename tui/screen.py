@@ -12,9 +12,10 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Static
 
+from core.callbacks import ignore
 from core.errors import reason_of
-from core.model import Task
 from core.supervisor.status import Phase
+from core.timeline import TaskRecord
 from tui import commands, core_texts, display_text, garbage_collection
 from tui.dialogs.task_detail import TaskDetail
 from tui.jobs import Jobs, ScreenCall
@@ -105,6 +106,7 @@ class MainScreen(Screen[None]):
         self.header.read_only = self.read_only
         self.ledger = LedgerLine(tr, id="ledger")
         self._detail = TaskDetail(tr)
+        self._reads_begun = self._reads_open = self._last_read = 0
         self.start_line = StartLine(tr, read_only=self.read_only, id="start")
         self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")
 
@@ -168,6 +170,8 @@ class MainScreen(Screen[None]):
             self.start_line.show(StartView())
         if not self._covered:
             self._draw()
+        else:
+            self._follow_detail()
 
     def _draw(self) -> None:
         view = self.view
@@ -277,17 +281,56 @@ class MainScreen(Screen[None]):
     @on(DetailRequested)
     def _read_detail(self, event: DetailRequested) -> None:
         event.stop()
-        self._jobs.start("detail", lambda: self._source.task(event.seq), self._show_detail, refresh=False)
+        self._read_task(event.seq, self._show_detail, lambda reason: self.show_notification(reason, trouble=True))
 
-    def _show_detail(self, task: Task | None) -> None:
-        if task is None:
+    def _read_task(
+        self, seq: int, on_read: Callable[[TaskRecord | None], None], on_failed: Callable[[str], None]
+    ) -> None:
+        """Read a task. A task that was read later than another one, but began earlier, is dropped."""
+        self._reads_begun += 1
+        self._reads_open += 1
+        number = self._reads_begun
+
+        def done(record: TaskRecord | None) -> None:
+            self._reads_open -= 1
+            if number > self._last_read:
+                self._last_read = number
+                on_read(record)
+
+        def failed(reason: str) -> None:
+            self._reads_open -= 1
+            on_failed(reason)
+
+        self._jobs.start("detail", lambda: self._source.task(seq), done, failed, refresh=False)
+
+    def _show_detail(self, record: TaskRecord | None) -> None:
+        if record is None:
             self.show_notification(self.tr("This task is not in the journal."), trouble=True)
         else:
-            self._detail.show(task)
+            self._detail.show(record, self.view)
             if not self.app.is_screen_installed(TaskDetail.NAME):
                 self.app.install_screen(self._detail, TaskDetail.NAME)
-            if self._detail not in self.app.screen_stack:
+            if not self._shows_detail:
                 self.app.push_screen(TaskDetail.NAME)
+
+    @property
+    def _shows_detail(self) -> bool:
+        return self._detail in self.app.screen_stack
+
+    def _follow_detail(self) -> None:
+        """Keep the sheet of a task up to date while it is open."""
+        seq = self._detail.seq
+        if seq is None or not self._shows_detail:
+            return
+        self._detail.update_view(self.view)
+
+        def on_read(record: TaskRecord | None) -> None:
+            if record is not None and record.task.seq == self._detail.seq and self._shows_detail:
+                self._detail.update_task(record)
+
+        if not self._reads_open:
+            # The header reports a journal that can't be read.
+            self._read_task(seq, on_read, ignore)
 
     @on(LogsRequested)
     def _read_logs(self, event: LogsRequested) -> None:

@@ -8,12 +8,12 @@ from core import config, encryption, running_system
 from core.broker.factory import open_broker
 from core.config import Settings
 from core.errors import CauceError, ConfigurationError
-from core.model import Task
 from core.monitor.depth import DepthWatch
 from core.repository.journal import Journal
 from core.supervisor.home import Home
 from core.supervisor.plan import LOCAL
 from core.supervisor.status import SystemStatus
+from core.timeline import TaskRecord, attempts_of
 from tui.log_feed import LogBatch, LogFeed
 from tui.options import HZ, READ_ONLY
 from tui.poller import Poller
@@ -59,10 +59,11 @@ class LocalSource:
         """Make the feed of one table of tasks."""
         return JournalTaskFeed(partial(self._journal.open_archive, readonly=True), hand_over, f"tasks-{name}")
 
-    def task(self, seq: int) -> Task | None:
+    def task(self, seq: int) -> TaskRecord | None:
         """Read everything about one task, over its own connection, so that it waits for no search and no feed."""
         with self._journal.open_archive(readonly=True) as archive:
-            return archive.task(seq)
+            task = archive.task(seq)
+            return None if task is None else TaskRecord(task, attempts_of(task, archive.former_attempts(seq)))
 
     def logs(self, hand_over: Callable[[LogBatch], object]) -> LogSource:
         """Make the feed of the logs."""

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from core.client import NewSubmission
 from core.client.load_command import LoadOptions
-from core.model import Task
 from core.repository.archive import BulkAction
 from core.repository.search import Search, SortOrder
 from core.supervisor.status import StopResult, SystemStatus
+from core.timeline import TaskRecord
 from tui.exporting import Exported
 from tui.log_feed import LogBatch
 from tui.system_control import (
@@ -135,7 +135,7 @@ class Source(Protocol):
     def tasks(self, hand_over: Callable[[News], object], name: str) -> TaskFeed:
         """Make the feed of one table."""
 
-    def task(self, seq: int) -> Task | None:
+    def task(self, seq: int) -> TaskRecord | None:
         """Read everything about one task, in any thread. Returns None when it is not in the journal.
 
         Raises:

@@ -17,6 +17,7 @@ from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.archive import OperationRecord
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import Phase, SystemStatus, UnitState, UnitStatus
+from core.task_state import RunningTasks, running_tasks
 
 CHART_SECONDS = 300
 """Seconds that the chart covers."""
@@ -138,9 +139,14 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(troubles))
 
     @property
+    def running(self) -> RunningTasks:
+        """The tasks that workers run."""
+        return running_tasks(self.snapshot.processes)
+
+    @property
     def running_ids(self) -> frozenset[str]:
         """The ids of the tasks in flight."""
-        return frozenset(task.id for process in self.snapshot.processes for task in process.in_hand)
+        return frozenset(self.running)
 
 
 def _troubles_of(unit: UnitStatus) -> Sequence[Trouble]:

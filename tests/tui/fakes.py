@@ -16,6 +16,7 @@ from core.repository.search import Search, SortOrder
 from core.supervisor.logs.log_reading import LogLine
 from core.supervisor.plan import ProcessKind
 from core.supervisor.status import Phase, StopResult, SystemStatus, UnitState, UnitStatus
+from core.timeline import TaskRecord, attempts_of
 from tests.tui import scene
 from tui.app import Console
 from tui.exporting import Exported
@@ -281,6 +282,9 @@ class FakeSource:
         self._tasks = scene.tasks() if tasks is None else tasks
         self._lines = scene.log_lines() if lines is None else lines
         self.trouble = trouble
+        self.records: dict[int, TaskRecord] = {}
+        """Tasks that have changed."""
+        self.reads = 0
         self.control_calls = FakeControl()
         self._read_only = read_only
         self.pollers: list[FakePoller] = []
@@ -297,11 +301,13 @@ class FakeSource:
         self.feeds[name] = FakeFeed(self._tasks, hand_over, self.trouble)
         return self.feeds[name]
 
-    def task(self, seq: int) -> Task | None:
+    def task(self, seq: int) -> TaskRecord | None:
         """Read a task."""
+        self.reads += 1
         if self.trouble:
             raise JournalUnavailable(self.trouble)
-        return self._tasks.get(seq)
+        task = self._tasks.get(seq)
+        return self.records.get(seq) or (None if task is None else TaskRecord(task, attempts_of(task, ())))
 
     def logs(self, hand_over: Callable[[LogBatch], object]) -> FakeLogs:
         """Make the source of the logs."""

@@ -25,8 +25,9 @@ def source(tmp_path: Path) -> LocalSource:
 def test_everything_about_one_task_can_be_read(tmp_path: Path, source: LocalSource) -> None:
     with closing(JournalWriter(tmp_path)) as journal:
         [seq] = journal.end("a", payload=f'"{"x" * 5000}"')
-        task = source.task(seq)
-        assert task is not None
+        record = source.task(seq)
+        assert record is not None
+        task = record.task
         assert (task.id, len(task.payload)) == ("a", 5002)
         assert source.task(seq + 1) is None
 
@@ -45,6 +46,6 @@ def test_a_task_is_read_from_the_current_journal(tmp_path: Path, source: LocalSo
         file.unlink()
     with closing(JournalWriter(tmp_path)) as journal:
         assert journal.end("of-the-second") == [seq]
-        task = source.task(seq)
-    assert task is not None
-    assert task.id == "of-the-second"
+        record = source.task(seq)
+    assert record is not None
+    assert record.task.id == "of-the-second"

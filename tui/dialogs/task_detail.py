@@ -1,5 +1,6 @@
-"""All details of one task: its timeline, its payload and its outcome."""
+"""All details of one task: its timeline, its attempts, its payload and its outcome."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -11,17 +12,22 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core import formatting
-from core.model import Task
+from core.model import Attempt, AttemptState, Task, Times
+from core.task_state import TaskState, task_state
+from core.timeline import BEFORE_ATTEMPTS, OF_ATTEMPT, Step, TaskRecord, timeline
 from tui import display_text
 from tui.translations import Translations
+from tui.view import EMPTY, View
 from tui.widgets.search_input import SearchInput
 from tui.widgets.text_view import StyledLine, TextView
 
-TIMELINE = ("sent", "received", "accepted", "queued", "taken", "started", "finished", "stored")
+TIMELINE = (*BEFORE_ATTEMPTS, *OF_ATTEMPT, "retried")
 
 
 class TaskDetail(ModalScreen[None]):
-    """The sheet of a task. One is kept for all tasks, because making a sheet takes longer than drawing it.
+    """The sheet of a task, which follows it until it is closed.
+
+    One sheet is kept for all tasks, because making one takes longer than drawing it.
 
     Args:
         tr: translates the texts of the console.
@@ -42,7 +48,8 @@ class TaskDetail(ModalScreen[None]):
     def __init__(self, tr: Translations) -> None:
         super().__init__()
         self.tr = tr
-        self._shown: Task | None = None
+        self._shown: TaskRecord | None = None
+        self._view = EMPTY
         self._text = TextView(id="text")
         self._search = SearchInput(tr, self._text)
         self._sheet = Vertical(classes="sheet")
@@ -66,18 +73,38 @@ class TaskDetail(ModalScreen[None]):
         """Focus the text."""
         self._text.focus()
 
-    def show(self, task: Task) -> None:
+    @property
+    def seq(self) -> int | None:
+        """The number of the task that is shown; None before the first."""
+        return None if self._shown is None else self._shown.task.seq
+
+    def show(self, record: TaskRecord, view: View) -> None:
         """Show a task, from the beginning and without a search."""
-        self._shown = task
+        self._shown, self._view = record, view
         if self.is_mounted:
             self._search.clear_search()
             self._write()
 
+    def update_task(self, record: TaskRecord) -> None:
+        """Show the same task as it is now, at the same place and with the same search."""
+        self._shown = record
+        self._rewrite()
+
+    def update_view(self, view: View) -> None:
+        """Show whether the task runs at this moment, and for how long."""
+        self._view = view
+        self._rewrite()
+
     def _write(self) -> None:
         if self._shown is not None:
-            self._sheet.border_title = Content(self.tr("Task {id}", id=display_text.clean(self._shown.id, 64)))
+            self._sheet.border_title = Content(self.tr("Task {id}", id=display_text.clean(self._shown.task.id, 64)))
             self._sheet.border_subtitle = None
-            self._text.show(detail_lines(self._shown, self.tr))
+            self._text.show(detail_lines(self._shown, self._view, self.tr))
+
+    def _rewrite(self) -> None:
+        if self._shown is not None and self.is_mounted:
+            self._text.replace(detail_lines(self._shown, self._view, self.tr))
+            self._hits_changed()
 
     def action_close(self) -> None:
         """End the search; without one, close the sheet."""
@@ -104,7 +131,7 @@ class TaskDetail(ModalScreen[None]):
 
     @on(SearchInput.HitsChanged)
     def _hits_changed(self) -> None:
-        self._sheet.border_subtitle = Content(self._search.status)
+        self._sheet.border_subtitle = Content(self._search.status) if self._search.status else None
 
     def action_copy(self) -> None:
         """Copy the whole text."""
@@ -114,44 +141,106 @@ class TaskDetail(ModalScreen[None]):
         self.notify(self.tr("Copied {what}, if the terminal allows it.", what=self.tr("the task")), markup=False)
 
 
-def detail_lines(task: Task, tr: Translations) -> list[StyledLine]:
-    """Return the text about a task."""
+def detail_lines(record: TaskRecord, view: View, tr: Translations) -> list[StyledLine]:
+    """Return the text about a task.
+
+    Args:
+        record: the task and its attempts.
+        view: the moment, and what runs then.
+        tr: translates the texts.
+    """
+    task = record.task
+    state = task_state(task, view.running)
     return [
-        *_summary(task, tr),
-        *_timeline(task, tr),
+        *_summary(record, state, view.now, tr),
+        *_timeline(task.times, record.attempts, tr),
+        *_attempts(record, state, view.now, tr),
         *_section(tr("Payload"), display_text.pretty(task.payload), tr),
         *(_section(tr("Result"), display_text.pretty(task.result), tr) if task.result is not None else []),
         *_failure(task, tr),
     ]
 
 
-def _summary(task: Task, tr: Translations) -> list[StyledLine]:
-    style = {"done": "good", "failed": "bad"}.get(task.state.value, "warn")
+def _summary(record: TaskRecord, state: TaskState, now: float, tr: Translations) -> list[StyledLine]:
+    task = record.task
+    style = {"done": "good", "failed": "bad", "running": "accent"}.get(state.state.value, "warn")
     lines = [
-        (f"{tr('state'):<12}{tr(task.state.value)}", style),
+        (f"{tr('state'):<12}{_running_text(state, now, tr) or tr(state.state.value)}", style),
         (f"{tr('kind'):<12}{display_text.clean(task.kind)}", ""),
-        (f"{tr('worker'):<12}{display_text.clean(task.worker or '-')}", ""),
-        (f"{tr('tries'):<12}{task.attempts}", ""),
+        (f"{tr('worker'):<12}{display_text.clean(state.worker or '-')}", ""),
+        (f"{tr('tries'):<12}{state.attempt}", ""),
     ]
     if task.retries is not None:
         lines.append((f"{tr('retries'):<12}{task.retries}", ""))
-    if task.strikes:
-        lines.append((tr("Its worker died {count} times while running it.", count=task.strikes), "bad"))
-    if task.due_at:
+    if deaths := sum(attempt.state is AttemptState.LOST for attempt in record.attempts):
+        text = tr.count(deaths, "In {count} try its worker died.", "In {count} tries its worker died.")
+        lines.append((text, "bad"))
+    if task.due_at and not task.state.ended:
         lines.append((f"{tr('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
     return lines
 
 
-def _timeline(task: Task, tr: Translations) -> list[StyledLine]:
+def _running_text(state: TaskState, now: float, tr: Translations) -> str:
+    """Return which worker runs the task, and for how long; an empty string when none does."""
+    if state.running is None:
+        return ""
+    span = tr.duration(max(0.0, now - state.running.since))
+    return tr("running on {worker} for {span}", worker=display_text.clean(state.running.worker), span=span)
+
+
+def _timeline(times: Times, attempts: Sequence[Attempt], tr: Translations) -> list[StyledLine]:
     lines: list[StyledLine] = [("", ""), (tr("Timeline"), "heading")]
     before: float | None = None
-    for name in TIMELINE:
-        moment: float | None = getattr(task.times, name)
-        if moment is None:
-            continue
-        since = "" if before is None else f"+{tr.duration(moment - before)}"
-        lines.append((f"  {tr(name):<12}{formatting.timestamp(moment)}  {since}", ""))
-        before = moment
+    for step in timeline(times, attempts):
+        since = "" if before is None else f"+{tr.duration(step.at - before)}"
+        name, note = _step_texts(step, tr)
+        lines.append((f"  {name:<12}{formatting.timestamp(step.at)}  {since:<8}  {note}".rstrip(), ""))
+        before = step.at
+    return lines
+
+
+def _step_texts(step: Step, tr: Translations) -> tuple[str, str]:
+    if step.attempt is not None:
+        return tr("try {number}", number=step.attempt.number), _end_text(step.attempt, tr)
+    return tr(step.name), tr("by {user}", user=display_text.clean(step.by)) if step.by else ""
+
+
+def _end_text(attempt: Attempt, tr: Translations) -> str:
+    """Return on which worker an attempt ended, and how."""
+    worker = display_text.clean(attempt.worker)
+    if attempt.state is AttemptState.LOST:
+        return tr("{worker} died, or lost its connection", worker=worker or tr("its worker"))
+    if attempt.state is AttemptState.DONE:
+        return tr("done on {worker}", worker=worker)
+    return tr("failed on {worker}", worker=worker)
+
+
+def _attempts(record: TaskRecord, state: TaskState, now: float, tr: Translations) -> list[StyledLine]:
+    """Return the attempts, unless the only one is that of the timeline."""
+    attempts, last = record.attempts, record.task.tries
+    if not attempts or (len(attempts) == 1 and record.task.finished is not None and state.running is None):
+        return []
+    lines: list[StyledLine] = [("", ""), (tr("Tries"), "heading")]
+    for attempt in attempts:
+        lines += _attempt(attempt, tr, with_traceback=attempt.number < last)
+    if running := _running_text(state, now, tr):
+        lines.append((f"  {state.attempt:>2}  {running}", "accent"))
+    return lines
+
+
+def _attempt(attempt: Attempt, tr: Translations, *, with_traceback: bool) -> list[StyledLine]:
+    parts = [_end_text(attempt, tr)]
+    if attempt.started is not None:
+        parts.append(tr("started {time}", time=formatting.timestamp(attempt.started)))
+        if attempt.finished is not None and attempt.state is not AttemptState.LOST:
+            parts.append(tr("ran {span}", span=tr.duration(attempt.finished - attempt.started)))
+    style = "good" if attempt.state is AttemptState.DONE else "bad"
+    lines = [(f"  {attempt.number:>2}  {' · '.join(parts)}", style)]
+    if attempt.error is not None:
+        error = f"{attempt.error.type}: {attempt.error.message}"
+        lines += [(f"      {line}", "bad") for line in display_text.clean_lines(error, tr)]
+        if with_traceback and attempt.error.traceback:
+            lines += [(f"      {line}", "dim") for line in display_text.clean_lines(attempt.error.traceback, tr)]
     return lines
 
 

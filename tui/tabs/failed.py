@@ -12,6 +12,7 @@ from tui.messages import BulkActionRequested, UndoRequested
 from tui.tabs.base import Tab
 from tui.task_feed import News
 from tui.translations import Translations
+from tui.view import View
 from tui.widgets.task_browser import TaskBrowser
 from tui.widgets.task_rows import failed_columns
 
@@ -83,6 +84,11 @@ class FailedTab(Tab):
     def first_focus(self) -> Widget:
         """The table."""
         return self.failures.table
+
+    def show(self, view: View) -> None:
+        """Show which of the tasks run again."""
+        super().show(view)
+        self.failures.show_running(view.running)
 
     def update_from(self, feed: str, news: News) -> None:
         """Show what the feed has found."""

@@ -67,6 +67,7 @@ class MonitorTab(Tab):
         super().show(view)
         self._workers.show(view)
         self.chart.show(view.chart.taken_in, view.chart.ended)
+        self.results.show_running(view.running)
 
     def action_toggle_ended(self) -> None:
         """Show or hide the workers that have ended."""

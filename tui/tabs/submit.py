@@ -75,8 +75,9 @@ class SubmitTab(Tab):
         return self._form.payload
 
     def show(self, view: View) -> None:
-        """Offer the kinds that workers run."""
+        """Offer the kinds that workers run, and show which tasks run."""
         super().show(view)
+        self._history.show_running(view.running)
         self._form.offer(view.kinds)
 
     def update_from(self, feed: str, news: News) -> None:

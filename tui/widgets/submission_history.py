@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from core import formatting
 from core.model import State
 from core.repository.archive import TaskRow
+from core.task_state import RunningTasks, task_state
 from tui import commands, display_text
 from tui.messages import DetailRequested
 from tui.submission_events import SubmissionAccepted
@@ -44,6 +45,7 @@ class SubmissionHistory(Panel):
         )
         self._submissions: OrderedDict[str, SubmissionAccepted] = OrderedDict()
         self._rows: dict[str, TaskRow] = {}
+        self._running_here: RunningTasks = {}
 
     def compose(self) -> ComposeResult:
         """Compose the table."""
@@ -86,6 +88,13 @@ class SubmissionHistory(Panel):
             self._rows.update(known)
             self._update()
 
+    def show_running(self, running: RunningTasks) -> None:
+        """Show these tasks as running."""
+        mine = {task_id: running[task_id] for task_id in self._submissions if task_id in running}
+        if mine != self._running_here:
+            self._running_here = mine
+            self._update()
+
     def _update(self, *, to_top: bool = False) -> None:
         rows: list[tuple[Hashable, Cells]] = [
             (key, self._cells(sent)) for key, sent in reversed(self._submissions.items())
@@ -99,7 +108,7 @@ class SubmissionHistory(Panel):
 
     def _cells(self, sent: SubmissionAccepted) -> Cells:
         row = self._rows.get(sent.submitted.id)
-        state = row.state if row is not None else sent.submitted.state
+        state = sent.submitted.state if row is None else task_state(row, self._running_here).state
         outcome = display_text.clean(row.outcome, 200) if row is not None else ""
         text = sent.task.payload if isinstance(sent.task.payload, str) else display_text.as_json(sent.task.payload)
         return [

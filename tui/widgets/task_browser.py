@@ -13,6 +13,7 @@ from core.model import State
 from core.repository import search
 from core.repository.archive import MAX_RESULTS
 from core.repository.search import NEWEST_FIRST, Search, SortColumn, SortOrder
+from core.task_state import RunningTasks
 from tui import commands, core_texts, display_text
 from tui.messages import (
     CopyRequested,
@@ -167,6 +168,11 @@ class TaskBrowser(Panel):
             case FeedTrouble(text):
                 self._trouble = text
                 self._update_title()
+
+    def show_running(self, running: RunningTasks) -> None:
+        """Show these tasks as running."""
+        if self.model.show_running(running):
+            self.table.redraw()
 
     def _show_list(self, news: TasksListed) -> None:
         self._is_complete = news.complete

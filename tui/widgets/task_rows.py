@@ -5,10 +5,13 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from core import formatting
 from core.model import State
 from core.repository.archive import TaskRow
 from core.repository.search import SortColumn
+from core.task_state import RunningTasks, task_state
 from tui import display_text
 from tui.translations import Translations
 from tui.widgets.table_model import Cell, Cells, TableColumn, TableModel
@@ -62,6 +65,12 @@ def task_cells(row: TaskRow, columns: Sequence[TableColumn], tr: Translations) -
     return [_cell(row, column.key, tr) for column in columns]
 
 
+def present_row(row: TaskRow, running: RunningTasks) -> TaskRow:
+    """Return a row with the state of the task at this moment: a running task is stored as queued."""
+    state = task_state(row, running)
+    return replace(row, state=state.state, worker=state.worker, attempts=state.attempt)
+
+
 def state_cell(state: State, tr: Translations) -> Cell:
     """Return the cell of a state: a sign and a word, never colour alone."""
     sign, style = _STATES[state]
@@ -101,6 +110,7 @@ class TaskModel(TableModel):
         self._seqs: array[int] = array("q")
         self._is_reversed = False
         self._rows: OrderedDict[int, tuple[TaskRow, Cells]] = OrderedDict()
+        self._running: RunningTasks = {}
         self.marks: set[int] = set()
 
     # What the feed reports.
@@ -122,12 +132,27 @@ class TaskModel(TableModel):
         for seq, row in rows.items():
             known = self._rows.get(seq)
             if known is None or known[0] != row:
-                self._rows[seq] = (row, task_cells(row, self._columns, self._tr))
+                self._rows[seq] = (row, self._cells_of(row))
                 changed = True
             self._rows.move_to_end(seq)
         while len(self._rows) > MAX_ROWS:
             self._rows.popitem(last=False)
         return changed
+
+    def show_running(self, running: RunningTasks) -> bool:
+        """Show these tasks as running. Returns whether any row has changed."""
+        if running == self._running:
+            return False
+        self._running = running
+        changed = False
+        for seq, (row, cells) in self._rows.items():
+            if not row.state.ended and (present := self._cells_of(row)) != cells:
+                self._rows[seq] = (row, present)
+                changed = True
+        return changed
+
+    def _cells_of(self, row: TaskRow) -> Cells:
+        return task_cells(present_row(row, self._running), self._columns, self._tr)
 
     def seqs_between(self, first: int, end: int) -> list[int]:
         """Return the numbers of the tasks from `first` up to `end`, as far as there are any."""

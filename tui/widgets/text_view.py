@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from rich.cells import cell_len, chop_cells
@@ -94,6 +95,22 @@ class TextView(LongView, can_focus=True):
         self._lay_out()
         if not self.follow:
             self.scroll_to(x=0, y=0, animate=False, immediate=True)
+
+    def replace(self, lines: Iterable[StyledLine]) -> None:
+        """Show a text that differs in some lines. What is in view stays there, and so does the current hit."""
+        former, new = self._lines, list(lines)[-self._max_lines :]
+        if new == former:
+            return
+        place, hit = self.scroll_offset, self.hits.current
+        top = self._line_at(place.y)
+        below = place.y - self._row_of(top, 0)
+        self._lines = new
+        self._update_hits(self.hits.text)
+        if hit >= 0:
+            self.hits.select_nearest(line_after_change(former, new, hit))
+        self._lay_out()
+        row = self._row_of(line_after_change(former, new, top), 0) + below if place.y else 0
+        self.scroll_to(x=place.x, y=row, animate=False, immediate=True, force=True)
 
     def extend(self, lines: Sequence[StyledLine]) -> None:
         """Add lines at the end. The oldest are dropped when there are too many."""
@@ -239,12 +256,16 @@ class TextView(LongView, can_focus=True):
     def _line_at(self, row: int) -> int:
         return self._screen_lines[min(row, len(self._screen_lines) - 1)].line if self._screen_lines else 0
 
+    def _row_of(self, line: int, place: int) -> int:
+        """Return the line of the screen that has this place of a line."""
+        return bisect_left(self._screen_lines, (line, place + 1), key=lambda part: (part.line, part.begin)) - 1
+
     def _scroll_to_hit(self, line: int) -> None:
         if line < 0:
             return
         self._stop_following()
         begin, _ = self.hits.spans(self._lines[line][0])[0]
-        row = bisect_left(self._screen_lines, (line, begin + 1), key=lambda part: (part.line, part.begin)) - 1
+        row = self._row_of(line, begin)
         x, y = self._scroll_x_for(line, begin), self._scroll_y_for(row)
         self.scroll_to(x=x, y=y, animate=False, immediate=True, force=True)
         self._strips.clear()
@@ -311,3 +332,16 @@ class TextView(LongView, can_focus=True):
             return
         event.prevent_default().stop()
         self.scroll_to(y=self.scroll_offset.y + 3, animate=False, immediate=True)
+
+
+def line_after_change(former: Sequence[StyledLine], new: Sequence[StyledLine], index: int) -> int:
+    """Return the index in a changed text of a line of the former one: lines at both ends stay with their end."""
+    pairs = zip(former, new, strict=False)
+    same_first = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if index < same_first:
+        return index
+    pairs = zip(reversed(former), reversed(new), strict=False)
+    same_last = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if index >= len(former) - min(same_last, len(new) - same_first):
+        return index + len(new) - len(former)
+    return max(0, min(index, len(new) - 1))
