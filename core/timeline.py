@@ -71,15 +71,29 @@ def timeline(times: Times, attempts: Sequence[Attempt]) -> Iterator[Step]:
         times: the times of the task and of its last or present attempt.
         attempts: the attempts that have ended.
     """
+    former = attempts if times.finished is None else attempts[:-1]
+    over = [place for place, attempt in enumerate(former, 1) if not _is_redelivered(attempt)]
+    last = over[-1] if over else 0
     yield from _steps(times, BEFORE_ATTEMPTS)
-    for attempt in attempts if times.finished is None else attempts[:-1]:
+    yield from _attempts(former[:last])
+    yield from _steps(times, OF_ATTEMPT[:1])
+    yield from _attempts(former[last:])
+    yield from _steps(times, OF_ATTEMPT[1:])
+
+
+def _is_redelivered(attempt: Attempt) -> bool:
+    """Return whether the message of an attempt was delivered again, for the next attempt, instead of a new one."""
+    return attempt.state is AttemptState.LOST and attempt.retried is None
+
+
+def _attempts(attempts: Sequence[Attempt]) -> Iterator[Step]:
+    for attempt in attempts:
         moments = (attempt.finished, attempt.started, attempt.taken, attempt.queued)
         at = next((moment for moment in moments if moment is not None), None)
         if at is not None:
             yield Step("attempt", at, attempt)
         if attempt.retried is not None:
             yield Step("retried", attempt.retried.at, by=attempt.retried.by)
-    yield from _steps(times, OF_ATTEMPT)
 
 
 def _steps(times: Times, names: Sequence[str]) -> Iterator[Step]:

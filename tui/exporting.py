@@ -161,7 +161,7 @@ def _cells(task: Task) -> tuple[object, ...]:
         task.id,
         task.kind,
         task.state.value,
-        task.attempts,
+        task.tries,
         task.worker or "",
         task.payload,
         task.result or "",
@@ -191,6 +191,7 @@ def _is_number(text: str) -> bool:
 
 def _members(task: Task) -> dict[str, object]:
     members: dict[str, object] = msgspec.structs.asdict(task)
+    members["attempts"] = task.tries
     members["payload"] = json.loads(task.payload)
     members["result"] = None if task.result is None else json.loads(task.result)
     members["state"] = task.state.value

@@ -98,7 +98,7 @@ def test_each_attempt_is_listed_with_its_worker_and_error() -> None:
     ]
     assert tries[0].endswith("ran 500 ms")
     timeline = lines[lines.index("Timeline") + 1 : lines.index("Tries") - 1]
-    assert [line.split("  ")[1] for line in timeline][2:5] == ["try 1", "retried", "try 2"]
+    assert [line.split("  ")[1] for line in timeline][2:] == ["try 1", "retried", "queued", "try 2"]
     assert timeline[3].endswith("+30 s     by ana")
 
 

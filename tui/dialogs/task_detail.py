@@ -240,7 +240,8 @@ def _attempt(attempt: Attempt, tr: Translations, *, with_traceback: bool) -> lis
         error = f"{attempt.error.type}: {attempt.error.message}"
         lines += [(f"      {line}", "bad") for line in display_text.clean_lines(error, tr)]
         if with_traceback and attempt.error.traceback:
-            lines += [(f"      {line}", "dim") for line in display_text.clean_lines(attempt.error.traceback, tr)]
+            traceback = attempt.error.traceback.rstrip()
+            lines += [(f"      {line}", "dim") for line in display_text.clean_lines(traceback, tr)]
     return lines
 
 
