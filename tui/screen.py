@@ -45,7 +45,7 @@ from tui.system_start import Start
 from tui.tabs.base import Tab
 from tui.task_actions import TaskActions
 from tui.translations import Translations
-from tui.view import EMPTY, StartView
+from tui.view import EMPTY, StartView, View
 from tui.widgets.bars import Header, KeyBar, LedgerLine, TabBar
 from tui.widgets.start_line import StartLine
 
@@ -173,12 +173,15 @@ class MainScreen(Screen[None]):
         else:
             self._follow_detail()
 
+    @property
+    def _view_in_context(self) -> View:
+        """The last view, with what this console does to the system."""
+        return replace(self.view, is_starting=True) if self._process_actions.is_starting else self.view
+
     def _draw(self) -> None:
-        view = self.view
-        in_header = view
-        if self._process_actions.is_starting:
-            # A system that is being started has no journal yet, which is no trouble.
-            in_header = replace(view, snapshot=replace(view.snapshot, troubles=()))
+        view = self._view_in_context
+        # A system that is being started has no journal yet, which is no trouble.
+        in_header = replace(view, snapshot=replace(view.snapshot, troubles=())) if view.is_starting else view
         self.header.show(in_header)
         self.ledger.show(view)
         self.bar.set_count("failed", self.tr.short(view.ledger.failed) if view.ledger.failed else "")
@@ -239,7 +242,7 @@ class MainScreen(Screen[None]):
         self.bar.show(name)
         tab = self._tabs[name]
         self._update_following(tab)
-        self._call_tab(tab, lambda tab: tab.show(self.view))
+        self._call_tab(tab, lambda tab: tab.show(self._view_in_context))
         if tab.first_focus is not None:
             tab.first_focus.focus()
         self.refresh_bindings()

@@ -72,6 +72,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """The delays of all workers together."""
     report: SystemStatus | None = None
     """None when no supervisor runs in this directory."""
+    is_starting: bool = False
+    """Whether this console is starting the system, whose supervisor may not reply yet."""
     troubles_seen: tuple[Trouble, ...] = ()
     """The troubles that the console has itself, such as with a supervisor that does not reply."""
     broker: str = ""
@@ -115,6 +117,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return Health.UNKNOWN
         if self.report is not None and self.report.phase is not Phase.RUNNING:
             return Health.STARTING if self.report.phase is Phase.STARTING else Health.STOPPING
+        if self.is_starting:
+            return Health.STARTING
         if self.report is None and not self.alive and not self.troubles_seen:
             return Health.EMPTY if self.snapshot.is_certain else Health.UNKNOWN
         return Health.TROUBLED if self.system_troubles else Health.READY

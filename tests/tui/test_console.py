@@ -944,6 +944,9 @@ def test_a_start_is_shown_process_by_process_until_everything_is_ready() -> None
         await wait_for(pilot, lambda: "Starting: waiting for s1, w1" in text(app), "the start")
         assert "● rabbitmq  ◐ s1  ○ w1" in text(app)
         assert "s1: port 7101 is not open yet" in text(app)
+        # Nothing advises to start it.
+        assert "The workers are starting." in text(app)
+        assert "Press u" not in text(app)
         # Everything else can be used meanwhile, except a second start.
         await pilot.press("1")
         assert "New task" in text(app)

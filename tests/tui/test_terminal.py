@@ -212,35 +212,32 @@ def test_ctrl_z_without_a_shell_to_return_to_suspends_nothing(tmp_path: Path) ->
         terminal.keys("C-z")
         terminal.wait_for("Type a task and press Enter")
         assert psutil.Process(terminal.pid).status() != psutil.STATUS_STOPPED
+        terminal.leave("To the list")
+        terminal.keys("q")
+        assert terminal.wait_for_end() == 0
+        # Nothing runs, so that nothing is said about it.
+        assert terminal.screen().strip() == ""
 
 
-@pytest.mark.parametrize(
-    ("language", "still", "stop"),
-    [("en", "Still running in", "Stop the system:"), ("es", "Sigue en marcha en", "Detener el sistema:")],
-)
-def test_leaving_says_what_still_runs(system: Supervised, tmp_path: Path, language: str, still: str, stop: str) -> None:
+def test_leaving_says_what_still_runs(system: Supervised, tmp_path: Path) -> None:
     system.up(1, 1)
     directory = system.home.directory
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    with Terminal(("--dir", str(directory), "--lang", language), elsewhere, size=(80, 24)) as terminal:
-        terminal.wait_for(r"● (ready|listo)")
-        terminal.keys("q")
-        terminal.wait_for("Leave it running|Dejarlo en marcha")
-        terminal.keys("Right", "Enter")
-        assert terminal.wait_for_end() == 0
-        shown = terminal.screen().replace("\n", "")
-        assert f"{still} {directory}: s1, w1." in shown
-        assert f"{stop} python -m core.supervisor down --dir {directory}" in shown
-        assert f"python -m tui --dir {directory}" in shown
-
-
-def test_leaving_says_nothing_when_nothing_runs(tmp_path: Path) -> None:
-    with Terminal((), tmp_path) as terminal:
-        terminal.wait_for("nothing runs")
-        terminal.keys("q")
-        assert terminal.wait_for_end() == 0
-        assert terminal.screen().strip() == ""
+    for language, still, stop in (
+        ("en", "Still running in", "Stop the system:"),
+        ("es", "Sigue en marcha en", "Detener el sistema:"),
+    ):
+        with Terminal(("--dir", str(directory), "--lang", language), elsewhere, size=(80, 24)) as terminal:
+            terminal.wait_for(r"● (ready|listo)")
+            terminal.keys("q")
+            terminal.wait_for("Leave it running|Dejarlo en marcha")
+            terminal.keys("Right", "Enter")
+            assert terminal.wait_for_end() == 0
+            shown = terminal.screen().replace("\n", "")
+            assert f"{still} {directory}: s1, w1." in shown
+            assert f"{stop} python -m core.supervisor down --dir {directory}" in shown
+            assert f"python -m tui --dir {directory}" in shown
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
