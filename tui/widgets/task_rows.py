@@ -53,7 +53,7 @@ def failed_columns(tr: Translations) -> tuple[TableColumn, ...]:
         TableColumn(key=SortColumn.ID, label=tr("task"), width=13, grow=1, keeps_end=True),
         TableColumn(key=SortColumn.KIND, label=tr("kind"), width=9, grow=1),
         TableColumn(key=SortColumn.OUTCOME, label=tr("error"), width=36, grow=6),
-        TableColumn(key=SortColumn.PAYLOAD, label=tr("payload"), width=14, grow=2, rank=3),
+        TableColumn(key=SortColumn.PAYLOAD, label=tr("payload"), width=10, grow=1, rank=3),
         TableColumn(key=SortColumn.WORKER, label=tr("worker|heading"), width=6, rank=1),
         TableColumn(key=SortColumn.ATTEMPTS, label=tr("tries"), width=5, right=True),
         TableColumn(key=SortColumn.TOOK, label=tr("took"), width=7, right=True, rank=2),
