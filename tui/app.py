@@ -132,10 +132,7 @@ class Console(App[None]):
     def get_key_display(self, binding: Binding) -> str:
         """Return the sign of a key, or its name when the terminal lacks the sign."""
         shown = super().get_key_display(binding)
-        shown = self.tr(shown) if shown in KEY_NAMES else shown
-        if _FUNCTION_KEY.fullmatch(shown):
-            return shown.upper()
-        return binding.key if self._glyph_filter.enabled and not shown.isascii() else shown
+        return binding.key if self._glyph_filter.enabled and not shown.isascii() else self._key_name(shown)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Return no commands: the palette shows only our own."""
@@ -258,8 +255,13 @@ class Console(App[None]):
     def _keys_of(self, command: Command) -> str:
         keys = self._keymap.get(command.id, command.key)
         signs = {"question_mark": "?", "colon": ":", "slash": "/", "plus": "+", "minus": "-", "equals_sign": "="}
-        names = (signs.get(key.strip(), key.strip()) for key in keys.split(","))
-        return " ".join(self.tr(name) if name in KEY_NAMES else name for name in names)
+        return " ".join(signs.get(key, self._key_name(key)) for key in map(str.strip, keys.split(",")))
+
+    def _key_name(self, key: str) -> str:
+        """Return the name of a key as the keyboard and the language write it."""
+        if _FUNCTION_KEY.fullmatch(key):
+            return key.upper()
+        return self.tr(key) if key in KEY_NAMES else key
 
     def action_next_theme(self) -> None:
         """Change to the next theme."""

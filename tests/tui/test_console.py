@@ -1239,7 +1239,7 @@ def test_a_command_can_be_given_another_key() -> None:
             assert "F8 Start" in text(app)
             await pilot.press("f12")
             await wait_for(pilot, lambda: isinstance(app.screen, HelpDialog), "the help")
-            assert "f8" in text(app)
+            assert "F8" in text(app)
 
     asyncio.run(run())
 
