@@ -365,7 +365,7 @@ def test_an_older_journal_is_read_as_far_as_it_goes(old: SqliteRepository, tmp_p
         assert archive.rows([task.seq])[task.seq].tries == 1
         assert list(archive.find(parse("attempts=1", NOW), SortOrder(SortColumn.ATTEMPTS))) == [task.seq]
         assert archive.operations(1) == []
-        assert archive.limitation().endswith("to see the earlier attempts of tasks")
+        assert archive.limitation().endswith("to see all that it can show")
 
 
 def test_a_migrated_journal_counts_the_deaths_that_it_knows(old: SqliteRepository, tmp_path: Path) -> None:
