@@ -1,10 +1,11 @@
 """Rules for source text: each takes the text of a module and returns the lines that break it."""
 
 import ast
+import functools
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b")
 _EXPLAINED = re.compile(r"#\s*(noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z-]+(,\s*[a-z-]+)*\])\W+\w+\s+\w+")
@@ -15,9 +16,20 @@ _CLOCKS = {"monotonic", "perf_counter", "time"}
 _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
 
 
+@functools.cache
+def _tree(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@functools.cache
+def _nodes(source: str) -> Sequence[ast.AST]:
+    """Return the nodes of a module, for all rules: finding them takes longer than a rule."""
+    return list(ast.walk(_tree(source)))
+
+
 def imports(source: str) -> Iterator[tuple[int, str]]:
     """Yield each imported module with its line; `from a import b` gives `a` and `a.b`, because `b` may be a module."""
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -29,7 +41,7 @@ def thread_subclasses(source: str) -> list[int]:
     """Return the classes that inherit from threads or processes, which must be owned instead."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in _nodes(source)
         if isinstance(node, ast.ClassDef) and any(_last_name(base) in _OWNED for base in node.bases)
     ]
 
@@ -38,7 +50,7 @@ def environment_readers(source: str) -> list[int]:
     """Return the uses of the environment, which is read only where a program begins."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in _nodes(source)
         if (isinstance(node, ast.Attribute) and node.attr in _ENVIRONMENT and _last_name(node.value) == "os")
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and _ENVIRONMENT & {a.name for a in node.names})
     ]
@@ -55,13 +67,13 @@ def unexplained_silencers(source: str) -> list[int]:
 
 def relative_imports(source: str) -> list[int]:
     """Return the relative imports; modules are imported by their full names."""
-    return [node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
+    return [node.lineno for node in _nodes(source) if isinstance(node, ast.ImportFrom) and node.level]
 
 
 def public_classes(source: str) -> list[str]:
     """Return the names of the public classes of a module."""
     return [
-        node.name for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        node.name for node in _tree(source).body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
 
 
@@ -69,7 +81,7 @@ def elapsed_time_assertions(source: str) -> list[int]:
     """A test asserts on no elapsed time: a busy machine is slow, and nothing is wrong with it."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in _nodes(source)
         if isinstance(node, ast.Assert)
         and any(
             isinstance(compared, ast.Compare) and any(_is_elapsed_time(part) for part in ast.walk(compared))
