@@ -50,11 +50,12 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no ty
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
-        return nodeid if _is_apart(file) else file
+        return nodeid if is_apart(file) else file
 
 
 @functools.cache
-def _is_apart(file: str) -> bool:
+def is_apart(file: str) -> bool:
+    """Return whether the tests of a file may run in several processes."""
     path = HERE.parent / file
     directory = path.relative_to(HERE).parts[0]
     return directory in APART and SHARED not in path.read_text(encoding="utf-8")
