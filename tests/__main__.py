@@ -30,6 +30,9 @@ INSTALL_TIMEOUT = 15 * 60.0
 CLEANUP_TIMEOUT = 30.0
 """Seconds for pytest to clean up after it was interrupted."""
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
 QUICK = "--quick"
 QUICK_TESTS = ["tests/unit", "tests/architecture", "-m", "not rabbitmq and not nginx"]
 
@@ -235,13 +238,18 @@ def run_pytest(python: str, options: Sequence[str]) -> bool:
 
     A test that hangs is ended by its own time limit, which is pytest's setting `timeout`.
     """
-    process = subprocess.Popen([python, "-m", "pytest", *options], cwd=TOP, env=test_environment())
+    return run_shown([python, "-m", "pytest", *options], test_environment()) == 0
+
+
+def run_shown(command: Sequence[str], environment: dict[str, str] | None = None) -> int:
+    """Run a command with its output shown. Returns its exit code, which is not 0 after an interrupt."""
+    process = subprocess.Popen(command, cwd=TOP, env=environment)
     try:
-        return process.wait() == 0
+        return process.wait()
     except KeyboardInterrupt:
-        # The terminal has interrupted pytest as well.
+        # The terminal has interrupted the command as well.
         wait_or_kill(process)
-        return False
+        return INTERRUPTED
 
 
 def test_environment() -> dict[str, str]:

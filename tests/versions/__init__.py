@@ -1,0 +1,1 @@
+"""The tests with the versions of another Debian."""
