@@ -11,7 +11,7 @@ from tests.tui import scene
 from tests.tui.fakes import FakeSource
 from tests.tui.test_console import main, notifications, run_scenario, text, title, wait_for
 from tui.app import Console
-from tui.dialogs.task_detail import TaskDetail, detail_lines
+from tui.dialogs.task_detail import TaskDetail, body_lines, head_lines
 from tui.messages import DetailRequested
 from tui.screen import MainScreen
 from tui.translations import Translations, load
@@ -48,7 +48,8 @@ def view_with(*in_hand: RunningTask, now: float = scene.NOW) -> View:
 
 def lines_of(record: TaskRecord, view: View | None = None, tr: Translations | None = None) -> list[str]:
     """Return the lines of a sheet."""
-    return [line for line, _ in detail_lines(record, view or view_with(), tr or Translations())]
+    tr = tr or Translations()
+    return [line for line, _ in (*head_lines(record, view or view_with(), tr), *body_lines(record.task, tr))]
 
 
 def until_shown(app: Console) -> Callable[[], bool]:
@@ -139,9 +140,11 @@ def test_an_open_sheet_follows_its_task() -> None:
         await wait_for(pilot, until_shown(app), "the sheet")
         assert "queued" in text(app).splitlines()[3]
         running = RunningTask(TASK_ID, "echo", scene.NOW - 3)
+        last = app.screen.query_one(TextView).lines[-1]
         for ago, shown in ((0, "running on w2 for 3.0 s"), (2, "running on w2 for 5.0 s")):
             source.pollers[0].show(view_with(running, now=scene.NOW + ago))
             await wait_for(pilot, lambda shown=shown: shown in text(app), shown)  # type: ignore[misc]  # of this round
+        assert app.screen.query_one(TextView).lines[-1] is last, "a payload is formatted once"
         source.records[SEQ] = TaskRecord(scene.task(SEQ))
         source.pollers[0].show(view_with(running, now=scene.NOW + 3))
         await wait_for(pilot, lambda: "state       done" in text(app), "the end, although the heartbeat is older")
@@ -172,6 +175,13 @@ def test_an_open_sheet_keeps_its_place_and_its_search() -> None:
         assert view.scroll_offset.y == place + len(view.lines) - lines
         assert text(app).splitlines()[5] == seen
         assert "needle: hit 1 of 1" in text(app)
+        place, lines = view.scroll_offset.y, len(view.lines)
+        source.pollers[0].show(view_with(RunningTask(TASK_ID, "echo", scene.NOW - 3), now=scene.NOW + 2))
+        await wait_for(pilot, lambda: view.lines[0][0].endswith("for 5.0 s"), "the time to go on")
+        assert (view.scroll_offset.y, len(view.lines)) == (place, lines)
+        assert text(app).splitlines()[5] == seen
+        await pilot.press("home")
+        await wait_for(pilot, lambda: "running on w2 for 5.0 s" in text(app), "the beginning of the text")
 
     run_scenario(scenario, source, size=(80, 24))
 

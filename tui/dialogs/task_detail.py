@@ -49,6 +49,7 @@ class TaskDetail(ModalScreen[None]):
         super().__init__()
         self.tr = tr
         self._shown: TaskRecord | None = None
+        self._body: Sequence[StyledLine] = ()
         self._view = EMPTY
         self._text = TextView(id="text")
         self._search = SearchInput(tr, self._text)
@@ -80,30 +81,37 @@ class TaskDetail(ModalScreen[None]):
 
     def show(self, record: TaskRecord, view: View) -> None:
         """Show a task, from the beginning and without a search."""
-        self._shown, self._view = record, view
+        self._view = view
+        self._take(record)
         if self.is_mounted:
             self._search.clear_search()
             self._write()
 
     def update_task(self, record: TaskRecord) -> None:
         """Show the same task as it is now, at the same place and with the same search."""
-        self._shown = record
-        self._rewrite()
+        if record != self._shown:
+            self._take(record)
+            self._rewrite()
 
     def update_view(self, view: View) -> None:
         """Show whether the task runs at this moment, and for how long."""
         self._view = view
         self._rewrite()
 
+    def _take(self, record: TaskRecord) -> None:
+        """Take a task. The payload, which may be long, is not formatted again while only the time goes on."""
+        self._shown = record
+        self._body = body_lines(record.task, self.tr)
+
     def _write(self) -> None:
         if self._shown is not None:
             self._sheet.border_title = Content(self.tr("Task {id}", id=display_text.clean(self._shown.task.id, 64)))
             self._sheet.border_subtitle = None
-            self._text.show(detail_lines(self._shown, self._view, self.tr))
+            self._text.show([*head_lines(self._shown, self._view, self.tr), *self._body])
 
     def _rewrite(self) -> None:
         if self._shown is not None and self.is_mounted:
-            self._text.replace(detail_lines(self._shown, self._view, self.tr))
+            self._text.replace([*head_lines(self._shown, self._view, self.tr), *self._body])
             self._hits_changed()
 
     def action_close(self) -> None:
@@ -141,20 +149,25 @@ class TaskDetail(ModalScreen[None]):
         self.notify(self.tr("Copied {what}, if the terminal allows it.", what=self.tr("the task")), markup=False)
 
 
-def detail_lines(record: TaskRecord, view: View, tr: Translations) -> list[StyledLine]:
-    """Return the text about a task.
+def head_lines(record: TaskRecord, view: View, tr: Translations) -> list[StyledLine]:
+    """Return the text about a task's state, its times and its attempts.
 
     Args:
         record: the task and its attempts.
         view: the moment, and what runs then.
         tr: translates the texts.
     """
-    task = record.task
-    state = task_state(task, view.running)
+    state = task_state(record.task, view.running)
     return [
         *_summary(record, state, view.now, tr),
-        *_timeline(task.times, record.attempts, tr),
+        *_timeline(record.task.times, record.attempts, tr),
         *_attempts(record, state, view.now, tr),
+    ]
+
+
+def body_lines(task: Task, tr: Translations) -> list[StyledLine]:
+    """Return the text about a task's payload and its outcome."""
+    return [
         *_section(tr("Payload"), display_text.pretty(task.payload), tr),
         *(_section(tr("Result"), display_text.pretty(task.result), tr) if task.result is not None else []),
         *_failure(task, tr),

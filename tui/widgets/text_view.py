@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import ClassVar, NamedTuple, TypeAlias
 
 from rich.cells import cell_len, chop_cells
@@ -108,7 +108,10 @@ class TextView(LongView, can_focus=True):
         self._update_hits(self.hits.text)
         if hit >= 0:
             self.hits.select_nearest(line_after_change(former, new, hit))
-        self._lay_out()
+        if len(new) == len(former):
+            self._wrap_changed(former)
+        else:
+            self._lay_out()
         row = self._row_of(line_after_change(former, new, top), 0) + below if place.y else 0
         self.scroll_to(x=place.x, y=row, animate=False, immediate=True, force=True)
 
@@ -199,6 +202,16 @@ class TextView(LongView, can_focus=True):
         self._width = self.scrollable_content_region.width
         self._longest = 0
         self._screen_lines = [part for index, line in enumerate(self._lines) for part in self._wrapped(index, line)]
+        self._update_size()
+
+    def _wrap_changed(self, former: Sequence[StyledLine]) -> None:
+        """Wrap again only the lines that have changed, since the others may be long."""
+        parts = groupby(self._screen_lines, lambda part: part.line)
+        self._screen_lines = [
+            part
+            for (index, known), before, line in zip(parts, former, self._lines, strict=True)
+            for part in (known if line == before else self._wrapped(index, line))
+        ]
         self._update_size()
 
     def _wrapped(self, index: int, line: StyledLine) -> list[_ScreenLine]:
