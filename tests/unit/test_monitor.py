@@ -286,7 +286,7 @@ def test_a_name_is_printed_once_with_its_life_and_those_that_ended_are_counted()
     stream = io.StringIO()
     Console(file=stream, width=160).print(render(Snapshot(taken_at=NOW, processes=processes)))
     lines = stream.getvalue().splitlines()
-    assert [line.split("  ")[0] for line in lines if line.startswith("w1")] == ["w1, 3rd"]
+    assert [line.split()[:3] for line in lines if line.startswith("w1")] == [["w1,", "3rd", "online"]]
     assert lines[-1].strip() == "2 ended"
 
 
