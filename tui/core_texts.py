@@ -12,13 +12,16 @@ from core.model import Part, Trouble
 from tui.translations import ENGLISH, Translations
 
 SENTENCES = (
-    # Parts and phases, before a colon or a semicolon.
+    # Parts, phases and states, before a colon or a semicolon.
     "broker",
     "journal",
     "balancer",
     "supervisor",
     "starting",
     "draining",
+    "troubled",
+    "restarting",
+    "crashed",
     # The broker.
     "embedded queue in {path}",
     "RabbitMQ at {host}:{port}",

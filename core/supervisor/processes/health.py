@@ -146,14 +146,17 @@ class HealthMonitor:
         self._probed = {identity: probed for identity, probed in self._probed.items() if identity in living}
 
     def _judge(self, target: ProbeTarget, records: Sequence[ProcessRecord], now: float) -> Condition:
-        """Judge a process by its record. One that can't write its heartbeat because of the journal is not silent."""
+        """Judge a process by its record. Its silence is the journal's trouble when the journal takes no changes.
+
+        It stays silent all the same: a process that hangs may itself hold the journal's lock.
+        """
         condition = judge(target, records, self._liveness, now)
         if not condition.silent:
             return self._greet_at_first(target, condition)
         try:
             self._check_journal()
         except JournalError as error:
-            return _without_journal(str(error))
+            return msgspec.structs.replace(_without_journal(str(error)), silent=True)
         return condition
 
     def _greet_at_first(self, target: ProbeTarget, condition: Condition) -> Condition:
