@@ -1,6 +1,5 @@
 """The supervisor and its real children: start, readiness, kills, restarts, end."""
 
-import contextlib
 import os
 import signal
 import socket
@@ -20,7 +19,7 @@ from core.supervisor.lock import is_held
 from core.supervisor.processes import process_identity
 from core.supervisor.status import Phase, UnitState
 from tests.integration.supervised import PATIENCE, Ended, Supervised, kill, pid_of, presences, settled, submit
-from tests.services.ports import free_port
+from tests.services.ports import neighbouring_ports
 from tests.services.waiting import wait_until
 
 RESTART_TIMEOUT = 60.0
@@ -205,14 +204,6 @@ def test_a_taken_port_is_skipped_and_its_holder_named(system: Supervised) -> Non
     assert str(taken) not in report.servers[1]
     assert f"127.0.0.1:{taken} is held by" in report.remarks[0]
     assert f"(pid {os.getpid()})" in report.remarks[0]
-
-
-def neighbouring_ports() -> tuple[int, int]:
-    """Return a free port, and the one after it, which is free too."""
-    while True:
-        port = free_port()
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
-            return port, port + 1
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])

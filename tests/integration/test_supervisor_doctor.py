@@ -25,7 +25,7 @@ from core.supervisor.plan import MARK, ProcessKind
 from core.supervisor.processes import process_identity
 from core.supervisor.state import ChildRecord, ChildRecords, SupervisorState
 from tests.integration.supervised import Supervised, settled
-from tests.services.ports import free_port
+from tests.services.ports import free_port, neighbouring_ports
 
 ANY_PORTS = ("--listen", "127.0.0.1:0", "--server-port", "0")
 WAITING = "import sys; sys.stdin.read()"
@@ -239,24 +239,27 @@ def test_inconsistent_settings_are_a_problem(tmp_path: Path) -> None:
 
 
 def test_the_holder_of_a_taken_port_is_named(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        found = one(findings_of(tmp_path, "--servers", "1", "--server-port", str(port)), "ports")
+    first, taken = neighbouring_ports()
+    with socket.create_server(("127.0.0.1", taken)):
+        found = one(findings_of(tmp_path, "--servers", "2", "--server-port", str(first)), "ports")
     assert found.verdict is Verdict.WARNING
-    assert f"127.0.0.1:{port} is held by" in found.text
+    assert f"127.0.0.1:{taken} is held by" in found.text
     assert f"(pid {os.getpid()})" in found.text
-    assert "s1 listens on 127.0.0.1:" in found.text
+    assert "s2 listens on 127.0.0.1:" in found.text
     assert f"kill {os.getpid()}" in found.remedy
 
 
-def test_a_taken_port_that_was_given_is_a_problem(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flag", ["--listen", "--server-port"])
+def test_a_taken_port_that_was_given_is_a_problem(tmp_path: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listen = f"127.0.0.1:{listener.getsockname()[1]}"
-        found = one(findings_of(tmp_path, "--servers", "1", "--listen", listen), "ports")
+        port = listener.getsockname()[1]
+        given = ("--listen", f"127.0.0.1:{port}") if flag == "--listen" else (flag, str(port))
+        found = one(findings_of(tmp_path, "--servers", "1", *given), "ports")
     assert found.verdict is Verdict.PROBLEM
-    assert f"{listen} is held by" in found.text
+    assert f"127.0.0.1:{port} is held by" in found.text
     assert f"(pid {os.getpid()})" in found.text
-    assert "--listen" in found.remedy
+    assert flag in found.text
+    assert flag in found.remedy
 
 
 def test_an_address_of_another_machine_is_a_problem(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ They are below those that systems give to outgoing connections, so that no conne
 and apart from those of other processes that run tests at the same time.
 """
 
+import contextlib
 import itertools
 import os
 import socket
@@ -42,3 +43,11 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def neighbouring_ports() -> tuple[int, int]:
+    """Find a port that is free now, and the one after it, which is free too."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port, port + 1

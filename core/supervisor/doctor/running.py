@@ -66,7 +66,9 @@ def check_ports(subject: Subject) -> Findings:
     try:
         choice = ports.choose(subject.settings, holder, kept=own)
     except SupervisorError as error:
-        remedy = f"{_end_remedy(str(error), subject.platform)}, or choose another address"
+        remedy = (
+            f"{_end_remedy(str(error), subject.platform)}, or choose another address with --listen or --server-port"
+        )
         yield problem("ports", str(error), remedy)
         return
     except ConfigurationError as error:
