@@ -25,7 +25,7 @@ KINDS = {
 _PAYLOADS = ('"uno dos tres"', '{"path": "/data/inbox/17.csv", "rows": 48210}', '"naïve café — ☕"', "42")
 _KINDS = ("wordcount", "import-orders", "echo", "simulate")
 _MiB = 2**20
-AWAY = (Trouble(Part.BROKER, "away"),)
+AWAY = (Trouble(Part.BROKER, "RabbitMQ at 127.0.0.1:5672: it stopped responding"),)
 
 
 def worker(name: str, number: int, presence: Presence, rate: float, *, busy: int = 0, life: int = 1) -> WorkerRow:
@@ -118,7 +118,7 @@ def report(phase: Phase = Phase.RUNNING) -> SystemStatus:
             *(part_of(f"s{n}", ProcessKind.SERVER, 3000 + n, address=f"127.0.0.1:710{n}", cpu=0.2) for n in (1, 2, 3)),
             part_of("w1", ProcessKind.WORKER, 4001, cpu=0.42),
             part_of("w2", ProcessKind.WORKER, 4002, cpu=0.40, restarts=2),
-            part_of("w3", ProcessKind.WORKER, 4003, UnitState.TROUBLED, note="broker: away", troubles=AWAY, cpu=0.02),
+            part_of("w3", ProcessKind.WORKER, 4003, UnitState.TROUBLED, note=str(AWAY[0]), troubles=AWAY, cpu=0.02),
             part_of(
                 "w4", ProcessKind.WORKER, None, UnitState.CRASHED, restarts=5, note="died 6 times within 60 seconds"
             ),
