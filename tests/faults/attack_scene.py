@@ -250,10 +250,10 @@ class AttackScene:
         former, now, longest = _percentile_99(self._seconds_before), _percentile_99(during), max(during)
         text = f"{1000 * former:.0f} ms before, {1000 * now:.0f} ms under attack, longest {longest:.1f} s"
         self.remarks.append(f"honest answers: p99 {text}")
-        too_slow = not allowed and now > MAX_SLOWDOWN * former and now > SLOW_ANSWER
+        too_slow = not allowed and now > MAX_SLOWDOWN * former and now > self.context.patience(SLOW_ANSWER)
         self.expect(not too_slow, Invariant.ANSWERED, f"honest answers took {now:.1f} s, before {former:.3f} s")
         # The honest client has one open request: while it is blocked, one answer is late, which no percentile shows.
-        blocked = not allowed and longest > MAX_ANSWER_TIME
+        blocked = not allowed and longest > self.context.patience(MAX_ANSWER_TIME)
         self.expect(not blocked, Invariant.ANSWERED, f"the honest client was blocked for {longest:.1f} s")
 
     def _drain(self) -> None:

@@ -15,6 +15,9 @@ from tests.faults.submission_log import SubmissionLog
 from tests.faults.values import Finding, Invariant, Outcome, Profile
 from tests.services.waiting import wait_until
 
+BESIDE_OTHERS = 60
+"""Further seconds that an answer may take in the quick profile, which runs beside other tests."""
+
 DRAIN_TIMEOUT = 300.0
 """Seconds within which every task must end after the last fault."""
 
@@ -59,6 +62,10 @@ class CaseContext:
     def size(self, quick: int, long: int) -> int:
         """Return the number for this profile."""
         return quick if self.profile is Profile.QUICK else long
+
+    def patience(self, seconds: float) -> float:
+        """Return the seconds to allow for what takes at most `seconds` on a machine that does nothing else."""
+        return seconds + self.size(BESIDE_OTHERS, 0)
 
     def payload(self, number: int, seconds: float = 0.0) -> Json:
         """Return the payload of an honest task."""

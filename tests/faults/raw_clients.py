@@ -58,7 +58,7 @@ class RawClient(Closeable):
         self.socket = socket.socket()
         if self._room:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._room)
-        self.socket.settimeout(10.0)
+        self.socket.settimeout(60.0)
         self.socket.connect(self.address.pair)
         self.socket.setblocking(False)
         self._out = memoryview(b"")

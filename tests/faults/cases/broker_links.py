@@ -77,7 +77,7 @@ def link_faults(context: CaseContext, quick: dict[str, int], long: dict[str, int
     outcome = context.judge(scene.driver, faults=len(plan))
     # Submitting does not depend on the broker: its faults must not delay a client.
     findings = [
-        *network.late(scene.driver, ANSWER_TIMEOUT),
+        *network.late(scene.driver, context.patience(ANSWER_TIMEOUT)),
         *network.refused(submission_log.read(context.submissions.path).refused),
     ]
     return msgspec.structs.replace(outcome, broken=(*outcome.broken, *findings))

@@ -179,7 +179,7 @@ def _wait_until_recovered(scene: Scene) -> None:
 
 def _judged(context: CaseContext, driver: Driver, faults: int, broken: Sequence[Finding] = ()) -> Outcome:
     outcome = context.judge(driver, Allowance(), faults=faults)
-    slow = [seconds for seconds in driver.seconds if seconds > ANSWER_TIMEOUT]
+    slow = [seconds for seconds in driver.seconds if seconds > context.patience(ANSWER_TIMEOUT)]
     late = [Finding(Invariant.ANSWERED, f"{len(slow)} answers took up to {max(slow):.1f} s")] if slow else []
     running = faults * WORKERS * THREADS
     often = f"{outcome.run_twice:,} tasks ran more than once, and no more than {running:,} ran when a fault began"

@@ -74,7 +74,7 @@ def slow_loris(scene: AttackScene) -> None:
     with ClientGroup(raw_clients) as group:
         scene.tries = count
         if scene.context.size(0, 1):
-            over = group.run(lambda: all(client.cut for client in raw_clients), CUT_TIMEOUT)
+            over = group.run(lambda: all(client.cut for client in raw_clients), scene.context.patience(CUT_TIMEOUT))
             scene.expect(over, Invariant.ANSWERED, f"{group.open} were not cut in {CUT_TIMEOUT:g} s")
             informed = sum(b"unauthorized" in client.last or b"bad_frame" in client.last for client in raw_clients)
             scene.expect(informed == count, Invariant.ANSWERED, f"{count - informed} received no error")
@@ -189,7 +189,7 @@ def unfinished(scene: AttackScene) -> None:
     ]
     with ClientGroup(raw_clients) as group:
         scene.tries = len(raw_clients)
-        over = group.run(lambda: all(client.cut for client in raw_clients), CUT_TIMEOUT)
+        over = group.run(lambda: all(client.cut for client in raw_clients), scene.context.patience(CUT_TIMEOUT))
         scene.expect(over, Invariant.ANSWERED, f"{group.open} were not cut in {CUT_TIMEOUT:g} s")
         refused = sum(b"overloaded" in client.last for client in raw_clients)
     scene.remarks.append(f"{refused} were refused for lack of memory")
@@ -246,7 +246,9 @@ def _refuse_further(scene: AttackScene) -> None:
     raw_clients = [RawClient(scene.address, SendOnce(b"")) for _ in range(EXTRA)]
     with ClientGroup(raw_clients) as group:
         # There may be room for two: the connections of the honest client.
-        group.run(lambda: sum(client.cut for client in raw_clients) >= EXTRA - 2, REFUSAL_TIMEOUT)
+        group.run(
+            lambda: sum(client.cut for client in raw_clients) >= EXTRA - 2, scene.context.patience(REFUSAL_TIMEOUT)
+        )
     refused = sum(b"overloaded" in client.last for client in raw_clients)
     scene.expect(refused >= EXTRA - 2, Invariant.ANSWERED, f"{EXTRA - refused} too many were not refused")
 

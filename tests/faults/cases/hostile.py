@@ -49,7 +49,7 @@ def fuzz(scene: AttackScene) -> None:
         RawClient(scene.address, Fuzzer(scene, authenticated=number % 2 == 0)) for number in range(CONNECTIONS)
     ]
     with ClientGroup(raw_clients, again=True) as group:
-        finished = group.run(lambda: group.lines >= wanted or not scene.alive, wanted / 500)
+        finished = group.run(lambda: group.lines >= wanted or not scene.alive, scene.context.patience(wanted / 500))
         scene.tries = group.lines
     scene.expect(finished, Invariant.ANSWERED, f"only {group.lines:,} of {wanted:,} lines were answered")
     scene.remarks.append(f"{sum(client.cut for client in raw_clients):,} connections ended by the server")

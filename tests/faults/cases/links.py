@@ -24,7 +24,7 @@ RATE = 60.0
 WORK = 0.01
 """Seconds of work in each task."""
 
-RECOVERY_TIMEOUT = 60.0
+RECOVERY_TIMEOUT = 30.0
 ANSWER_TIMEOUT = 2.0
 IN_A_ROW = 2
 """Faults in a row, after which the next answer is awaited."""
@@ -104,11 +104,11 @@ def all_dead(context: CaseContext, server: str = rigged.SERVER) -> Outcome:
         driver = _driver(context, [proxy.address for proxy in proxies])
         with _running(driver):
             for _ in range(rounds):
-                _wait_for_more(driver)
+                _wait_for_more(context, driver)
                 durations = DurationRange(min=2.0, max=context.size(3, 30))
                 seconds = network.impose(proxies, NetworkConditions(refuses=True), durations.draw(context.rng))
                 longest = max(longest, seconds)
-            _wait_for_more(driver)
+            _wait_for_more(context, driver)
         context.drain()
     return _judged(context, driver, rounds * len(proxies), longest + RECOVERY_TIME)
 
@@ -123,12 +123,14 @@ def slices(context: CaseContext) -> Outcome:
         NetworkConditions(delay=0.05),
     ]
     with system_behind(context, 1) as (proxy,):
-        driver = _driver(context, [proxy.address])
+        # Nothing is lost here: an answer only takes as many steps as it has bytes.
+        pace = Pace(rate=RATE, answer_timeout=context.patience(ANSWER_TIMEOUT))
+        driver = context.driver(proxy.address, pace=pace, seconds=WORK)
         with _running(driver):
             for conditions in all_conditions:
                 proxy.conditions = conditions
                 proxy.cut()
-                _wait_for_more(driver, each)
+                _wait_for_more(context, driver, each)
         context.drain()
     return _judged(context, driver, len(all_conditions), RECOVERY_TIME)
 
@@ -141,7 +143,7 @@ def lost_answers(context: CaseContext) -> Outcome:
         for proxy in proxies:
             proxy.conditions = NetworkConditions(lose_lines=LOST)
         driver.start()
-        driver.join(context.size(60, 540))
+        driver.join(context.patience(context.size(60, 540)))
         context.drain()
     outcome = _judged(context, driver, sum(proxy.lines_lost for proxy in proxies), None)
     submissions = submission_log.read(context.submissions.path)
@@ -182,24 +184,25 @@ def _make_faults(context: CaseContext, driver: Driver, proxies: Sequence[Proxy],
                 network.pause(context.rng.random() * MAX_GAP, lambda: driver.over)
             longest = max(longest, time.monotonic() - began)
             # Otherwise an answer might meet any number of faults, and have no time limit.
-            _wait_for_more(driver, 1)
+            _wait_for_more(context, driver, 1)
             if first % 10 == 0:
                 context.show_progress(f"{first} of {len(plan)} faults, {driver.accepted:,} tasks")
-        _wait_for_more(driver)
+        _wait_for_more(context, driver)
     return len(plan), longest
 
 
-def _wait_for_more(driver: Driver, count: int = 20) -> None:
+def _wait_for_more(context: CaseContext, driver: Driver, count: int = 20) -> None:
     """Wait until more tasks are accepted."""
     target = driver.accepted + count
-    wait_until(lambda: driver.accepted >= target or driver.over, "tasks to be accepted", RECOVERY_TIMEOUT + count)
+    patience = context.patience(RECOVERY_TIMEOUT + count)
+    wait_until(lambda: driver.accepted >= target or driver.over, "tasks to be accepted", patience)
 
 
 def _judged(context: CaseContext, driver: Driver, faults: int, max_seconds: float | None) -> Outcome:
     outcome = context.judge(driver, faults=faults)
     findings = [*network.refused(submission_log.read(context.submissions.path).refused)]
     if max_seconds is not None:
-        findings += network.late(driver, max_seconds)
+        findings += network.late(driver, context.patience(max_seconds))
     return msgspec.structs.replace(outcome, broken=(*outcome.broken, *findings))
 
 
