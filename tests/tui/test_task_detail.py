@@ -124,7 +124,7 @@ def test_a_sheet_in_spanish_has_no_english_word() -> None:
     lines = lines_of(
         TaskRecord(queued(lost=1), (lost,)), view_with(RunningTask(TASK_ID, "echo", scene.NOW - 2)), spanish
     )
-    assert lines[0].endswith("ejecutándose en w2 desde hace 2.0 s")
+    assert lines[0].endswith("ejecutándose en w2 desde hace 2,0 s")
     assert " 1  su trabajador murió o perdió su conexión" in "\n".join(lines)
     assert any(line.endswith("por ana") for line in lines)
 
