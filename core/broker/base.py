@@ -78,7 +78,10 @@ class Delivery(msgspec.Struct, frozen=True):
 
     body: bytes
     redeliveries: int
-    """The number of earlier deliveries, as far as the broker reports them: 0 the first time."""
+    """The number of earlier deliveries, as far as the broker reports them: 0 the first time.
+
+    RabbitMQ 4 counts those of the tasks queue for a dead letter too.
+    """
     receipt: object
     """What the consumer that delivered it needs to acknowledge it; opaque to all others."""
 

@@ -416,7 +416,9 @@ def test_a_rejected_message_is_a_dead_letter_at_once(broker: Broker) -> None:
         bad, _ = collect(consumer, 2)
         consumer.reject(bad)
         dead_letter = collect(dead_consumer, 1)[0]
-        assert (dead_letter.body, dead_letter.redeliveries) == (b"bad", 0)
+        assert dead_letter.body == b"bad"
+        # RabbitMQ 4 counts the rejected delivery.
+        assert dead_letter.redeliveries in {0, 1}
         dead_consumer.ack([dead_letter])
     wait_for_depth(broker, 1, 0)
 

@@ -169,7 +169,7 @@ def test_another_name_is_reported_and_the_right_one_can_be_given(tmp_path: Path,
 
 
 def test_an_expired_certificate_is_reported(tmp_path: Path, authority: Authority) -> None:
-    pair = authority.issue("expired", days=-1)
+    pair = authority.issue("expired", days=0)
     with server(tmp_path, "s1", *pair.flags) as program:
         program.ready()
         code, errors = ask(program, "--tls-ca", str(authority.certificate))

@@ -48,7 +48,7 @@ class Authority:
         Args:
             name: the name of its files.
             names: the names that it is for, as `DNS:…` and `IP:…`; by default this machine's.
-            days: the days of its validity; negative for an expired one.
+            days: the days of its validity; with 0 it expires at once.
         """
         request, extensions = self._directory / f"{name}.csr", self._directory / f"{name}.ext"
         pair = Pair(self._directory / f"{name}.pem", self._directory / f"{name}-key.pem")

@@ -175,8 +175,8 @@ class ConsumerChannel(ChannelHandler):
 def count_redeliveries(headers: Mapping[str, object] | None, redelivered: bool) -> int:
     """Return the number of earlier deliveries by this queue.
 
-    A message that the queue delivers for the first time may have a count all the same: its publisher's, or from
-    RabbitMQ 4.0 on, that of the queue in which it became a dead letter. Some versions omit the count the first time.
+    A message that the queue delivers for the first time may have a count all the same: its publisher's. Some versions
+    omit the count the first time.
     """
     if not redelivered:
         return 0
