@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 
 from core.client import Client, NewSubmission
+from core.worker.policy import prefetch
 from tests.faults import nodes, sending
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.context import CaseContext
@@ -22,7 +23,8 @@ RATE = 60.0
 WORK = 0.02
 WORKERS = 2
 THREADS = 4
-"""Threads of each worker: a task that runs when a fault begins may run again."""
+RUNNING = WORKERS * THREADS
+"""Tasks that run when a fault begins: each may run again."""
 
 RECOVERY_TIMEOUT = 90.0
 NOTICE_TIMEOUT = 60.0
@@ -115,6 +117,12 @@ def _shorten_consumer_timeout(scene: Scene) -> None:
         nodes.set_consumer_timeout(scene.node, 1_800_000)
 
 
+LOSSES = frozenset({"wipe", "delete the queue"})
+"""The faults after which all queued tasks are published again. Until a worker notices that, it runs what it fetched."""
+
+FETCHED = WORKERS * prefetch(THREADS, WORK)
+"""Tasks that the workers have fetched, running tasks included."""
+
 FAULTS: dict[str, Callable[[Scene], None]] = {
     "kill": _kill,
     "stop": _stop,
@@ -157,7 +165,8 @@ def broker_faults(context: CaseContext, quick: Sequence[str], long: Mapping[str,
             driver.end()
         context.drain()
         dead = [name for name in ("s1", "w1", "w2") if system.process(name).poll() is not None]
-    return _judged(context, driver, len(faults), [Finding(Invariant.HARMLESS, f"died: {dead}")] if dead else [])
+    broken = [Finding(Invariant.HARMLESS, f"died: {dead}")] if dead else []
+    return _judged(context, driver, faults, broken)
 
 
 def _pile_up(scene: Scene, first: int) -> None:
@@ -177,14 +186,16 @@ def _wait_until_recovered(scene: Scene) -> None:
     wait_until(lambda: scene.system.counts().get("done", 0) > done + 20, "tasks to be done", RECOVERY_TIMEOUT)
 
 
-def _judged(context: CaseContext, driver: Driver, faults: int, broken: Sequence[Finding] = ()) -> Outcome:
-    outcome = context.judge(driver, Allowance(), faults=faults)
+def _judged(context: CaseContext, driver: Driver, faults: Sequence[str], broken: Sequence[Finding] = ()) -> Outcome:
+    outcome = context.judge(driver, Allowance(), faults=len(faults))
     slow = [seconds for seconds in driver.seconds if seconds > context.patience(ANSWER_TIMEOUT)]
     late = [Finding(Invariant.ANSWERED, f"{len(slow)} answers took up to {max(slow):.1f} s")] if slow else []
-    running = faults * WORKERS * THREADS
-    often = f"{outcome.run_twice:,} tasks ran more than once, and no more than {running:,} ran when a fault began"
-    wasted = [Finding(Invariant.RUNS, often)] if outcome.run_twice > running else []
-    remark = f"of at most {running:,} tasks that ran when a fault began, {outcome.run_twice:,} ran once more"
+    most = sum(FETCHED if name in LOSSES else RUNNING for name in faults)
+    often = f"{outcome.run_twice:,} tasks ran more than once, and no more than {most:,} could for these faults"
+    wasted = [Finding(Invariant.RUNS, often)] if outcome.run_twice > most else []
+    remark = (
+        f"of at most {most:,} tasks that ran or were fetched when a fault began, {outcome.run_twice:,} ran once more"
+    )
     return msgspec.structs.replace(
         outcome, broken=(*outcome.broken, *broken, *late, *wasted), remarks=(*outcome.remarks, remark)
     )
@@ -208,7 +219,7 @@ def late_start(context: CaseContext) -> Outcome:
         finally:
             driver.end()
         context.drain()
-    return _judged(context, driver, 1)
+    return _judged(context, driver, ["late start"])
 
 
 CASES = (
