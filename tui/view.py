@@ -202,7 +202,7 @@ def rows_of(
     units = {(unit.name, unit.pid): unit for unit in report.processes if unit.pid is not None} if report else {}
     return tuple(
         WorkerRow(
-            process=_unless_alive(process, units.get((process.name, process.pid))),
+            process=_known_by_supervisor(process, units.get((process.name, process.pid))),
             history=histories.get(process.number, ()),
             delays=delays.get(process.name),
             unit=units.get((process.name, process.pid)),
@@ -211,9 +211,9 @@ def rows_of(
     )
 
 
-def _unless_alive(process: ProcessView, unit: UnitStatus | None) -> ProcessView:
-    """Return the process: in trouble, not lost, when it writes no heartbeat but runs by the supervisor."""
-    if process.presence is not Presence.LOST or unit is None:
+def _known_by_supervisor(process: ProcessView, unit: UnitStatus | None) -> ProcessView:
+    """Return the process: in trouble, not unknown, when it writes no heartbeat but runs by the supervisor."""
+    if process.presence is not Presence.UNKNOWN or unit is None:
         return process
     troubles = [replace(trouble, process="") for trouble in _troubles_of(unit)]
     return replace(process, presence=Presence.TROUBLED, troubles=tuple(troubles or [_SILENT]))

@@ -111,10 +111,14 @@ class Observer:
         self, record: ProcessRecord, now: float, ended: Collection[int], supervised: Collection[tuple[str, int]]
     ) -> bool | None:
         """Return whether a process is alive, or None when nobody knows."""
-        if record.number in ended or not self._liveness.is_alive(record, now):
+        if record.number in ended:
             return False
+        beats = self._liveness.is_alive(record, now)
         if record.host == self._table.host and (record.name, record.pid) in supervised:
-            return True
+            # It has not ended. Without heartbeats it may hang, or be kept from the journal.
+            return True if beats else None
+        if not beats:
+            return False
         silence = self._liveness.silence(record, now)
         return None if silence is None or silence >= SILENT_AFTER else True
 

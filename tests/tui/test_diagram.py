@@ -135,19 +135,19 @@ def unread(view: View, *troubles: Trouble, depth: Depth | None = None) -> View:
 def no_heartbeats(view: View) -> View:
     """Return the view when no process can write its heartbeat, and the supervisor knows why."""
     assert view.report is not None
-    lost = tuple(replace(process, presence=Presence.LOST) for process in view.snapshot.processes)
-    pids = {process.name: process.pid for process in lost}
+    silent = tuple(replace(process, presence=Presence.UNKNOWN) for process in view.snapshot.processes)
+    pids = {process.name: process.pid for process in silent}
     units = tuple(
         replace(unit, state=UnitState.TROUBLED, note=str(LOCKED), troubles=(LOCKED,), pid=pids[unit.name])
         if unit.name in pids
         else unit
         for unit in view.report.processes
     )
-    snapshot, report = replace(view.snapshot, processes=lost), replace(view.report, processes=units)
+    snapshot, report = replace(view.snapshot, processes=silent), replace(view.report, processes=units)
     return replace(
         view,
-        servers=rows_of([each for each in lost if each.role is Role.SERVER], {}, {}, report),
-        workers=rows_of([each for each in lost if each.role is Role.WORKER], {}, {}, report),
+        servers=rows_of([each for each in silent if each.role is Role.SERVER], {}, {}, report),
+        workers=rows_of([each for each in silent if each.role is Role.WORKER], {}, {}, report),
         snapshot=snapshot,
         report=report,
     )

@@ -189,13 +189,19 @@ def test_a_row_combines_what_is_known_of_a_process() -> None:
     assert (rows[1].history, rows[1].delays, rows[1].unit) == ((), None, None)
 
 
-def test_a_process_without_a_heartbeat_is_not_lost_while_the_supervisor_runs_it() -> None:
-    processes = (process_view("w1", Presence.LOST, pid=2), process_view("w2", Presence.LOST, pid=3))
+def test_a_process_without_a_heartbeat_is_in_trouble_while_the_supervisor_runs_it() -> None:
+    processes = (process_view("w1", Presence.UNKNOWN, pid=2), process_view("w2", Presence.UNKNOWN, pid=3))
     locked = Trouble(Part.JOURNAL, "database is locked")
     report = status(unit("w1", UnitState.TROUBLED, pid=2, troubles=(locked,)), unit("w2", UnitState.STARTING, pid=9))
     first, second = (row.process for row in rows_of(processes, {}, {}, report))
     assert (first.presence, [each.reason for each in first.troubles]) == (Presence.TROUBLED, ["database is locked"])
-    assert second.presence is Presence.LOST
+    assert second.presence is Presence.UNKNOWN
+
+
+def test_a_process_that_has_ended_is_lost_even_if_the_supervisor_does_not_know_it_yet() -> None:
+    report = status(unit("w1", UnitState.STARTING, pid=2))
+    [row] = rows_of([process_view("w1", Presence.LOST, pid=2)], {}, {}, report)
+    assert row.process.presence is Presence.LOST
 
 
 def offered(*workers: tuple[Presence, tuple[str, ...]]) -> tuple[str, ...]:
