@@ -15,6 +15,7 @@ from tui.jobs import THREAD_PREFIX
 from tui.screen import MainScreen
 from tui.translations import Translations, load
 from tui.view import StartView, View
+from tui.widgets.task_browser import TaskBrowser
 
 SIZES = [(80, 24), (120, 40)]
 Compare: TypeAlias = Callable[..., bool]
@@ -42,10 +43,25 @@ def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
     async def press(pilot: Pilot[None]) -> None:
         await settle(pilot)
         for key in keys:
+            before = searches(pilot)
             await pilot.press(key)
+            await settle(pilot)
+            while is_pending(before, searches(pilot)):
+                await pilot.pause(0.01)
             await settle(pilot)
 
     return press
+
+
+def is_pending(before: Sequence[tuple[str, int]], now: Sequence[tuple[str, int]]) -> bool:
+    """Return whether a filter has changed and its search, which begins a moment later, has not."""
+    return any(text != former and number == old for (former, old), (text, number) in zip(before, now, strict=False))
+
+
+def searches(pilot: Pilot[None]) -> list[tuple[str, int]]:
+    """Return the filter of each list of tasks, and the number of the search that it shows."""
+    browsers = (browser for screen in pilot.app.screen_stack for browser in screen.query(TaskBrowser))
+    return [(browser.text, browser._search_number) for browser in browsers]  # noqa: SLF001 - no user needs it
 
 
 async def settle(pilot: Pilot[None]) -> None:
