@@ -10,7 +10,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from core.model import Ledger
+from core.model import Ledger, Part, Trouble
 from core.monitor.snapshot import Presence
 from core.repository.base import Repository
 from core.repository.journal import Journal
@@ -71,7 +71,9 @@ def test_what_is_done_does_not_fall() -> None:
 
 
 def test_a_journal_that_can_be_read_is_not_drawn_red() -> None:
-    locked = replace(view(), snapshot=replace(view().snapshot, trouble="journal: locked"))
+    # Nobody is there for whom it works.
+    snapshot = replace(view().snapshot, troubles=(Trouble(Part.JOURNAL, "locked"),), processes=())
+    locked = replace(view(), snapshot=snapshot, servers=(), workers=())
     unreadable = Sight(readable=False)
     assert texts(*[(Sight(), locked, Sight())] * 9) == ["the journal can be read, and is drawn red"]
     assert texts(*[(unreadable, locked, Sight())] * 9) == []

@@ -131,7 +131,7 @@ def assert_free(ports: set[tuple[str, int]]) -> None:
 def test_the_monitor_knows_the_broker_of_its_directory(system: Supervised) -> None:
     ended = run("core.monitor", "--once", "--json", "--dir", str(system.home.directory))
     snapshot = msgspec.json.decode(ended.output)
-    assert snapshot["trouble"] == ""
+    assert snapshot["troubles"] == []
     assert snapshot["depth"]["ready"] == 0
 
 
