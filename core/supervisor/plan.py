@@ -71,7 +71,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     """The variables added to the supervisor's environment."""
     directory: Path | None = None
-    """The working directory; the supervisor's when None."""
+    """The working directory; None for the supervisor's, or the data directory when that one was removed."""
     address: Address | None = None
     """The address that it listens on."""
     ready_after: float | None = None

@@ -57,6 +57,21 @@ def unit_of(
         wait_until(lambda: not process_identity.processes_of(home), "everything to end")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the directory of a running program")
+def test_a_process_starts_although_the_directory_of_the_supervisor_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    monkeypatch.chdir(removed)
+    removed.rmdir()
+    with unit_of(tmp_path / "data", "import os; print(os.getcwd(), flush=True); raise SystemExit(3)") as unit:
+        process = unit.process
+        assert process is not None
+        await_end(unit, NOW)
+        assert process.last_output() == [str(tmp_path / "data")]
+
+
 def await_end(unit: Unit, now: float) -> None:
     process = unit.process
     assert process is not None

@@ -5,10 +5,12 @@ can be ended with the child. It writes its output straight to its log file: it n
 on when the supervisor is killed. The next supervisor then adopts it.
 """
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from core import child_programs
@@ -115,7 +117,7 @@ class ChildProcess:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**_inherited(spec, environment), **spec.environment},
-                    cwd=spec.directory,
+                    cwd=spec.directory or _own_directory(home),
                     start_new_session=True,
                     creationflags=GROUP_FLAGS,
                 )
@@ -227,6 +229,15 @@ def describe_exit(code: int) -> str:
     if code < 0:
         return f"killed by signal {-code}"
     return f"ended with code {code}"
+
+
+def _own_directory(home: Home) -> Path | None:
+    """Return None for the supervisor's own working directory, or the data directory when that one was removed."""
+    try:
+        os.getcwd()
+    except OSError:
+        return home.directory
+    return None
 
 
 def _inherited(spec: ProcessSpec, environment: Mapping[str, str]) -> Mapping[str, str]:
