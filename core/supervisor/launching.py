@@ -20,7 +20,7 @@ from core.supervisor.arguments import MODULE
 from core.supervisor.assembly import assemble
 from core.supervisor.guard import guarding
 from core.supervisor.home import Home
-from core.supervisor.lock import Lock, is_held
+from core.supervisor.lock import Lock, is_held, take
 from core.supervisor.logs.log_files import last_lines, open_log
 from core.supervisor.logs.log_rotation import LogRotation
 from core.supervisor.plan import LOCAL, MARK
@@ -168,7 +168,7 @@ def wait_for_end(settings: Settings) -> None:
 
 def _lock(home: Home) -> Lock:
     try:
-        return Lock(home.lock)
+        return take(home.lock)
     except AlreadyRunning as error:
         raise AlreadyRunning(commands.describe_supervisor(home)) from error
 

@@ -1,10 +1,16 @@
 """The lock of a data directory. The process that holds it is the supervisor; the file is empty."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from core.closeable import Closeable
 from core.errors import AlreadyRunning, SupervisorError
 from core.locks import FileLock
+
+ATTEMPTS = 5
+PAUSE = 0.02
+"""How often to try to take a lock, and the seconds in between: `is_held` has it for a moment while it looks."""
 
 
 class Lock(Closeable):
@@ -26,6 +32,20 @@ class Lock(Closeable):
     def close(self) -> None:
         """Free the lock. The file stays: otherwise two processes could lock two files of the same name."""
         self._lock.close()
+
+
+def take(path: Path) -> Lock:
+    """Take the lock, although somebody may look at this moment whether it is held.
+
+    Raises:
+        AlreadyRunning: another process holds it.
+        SupervisorError: the file can't be opened or locked.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with suppress(AlreadyRunning):
+            return Lock(path)
+        time.sleep(PAUSE)
+    return Lock(path)
 
 
 def is_held(path: Path) -> bool:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from core.errors import AlreadyRunning, SupervisorError
 from core.supervisor import state
 from core.supervisor.home import Home
-from core.supervisor.lock import Lock, is_held
+from core.supervisor.lock import Lock, is_held, take
 from core.supervisor.logs import log_files
 from core.supervisor.logs.log_files import last_lines, open_log
 from core.supervisor.plan import ProcessKind
@@ -59,6 +60,16 @@ def test_the_system_frees_the_lock_of_a_process_that_was_killed(tmp_path: Path) 
         holder.kill()
         holder.wait(10)
         Lock(tmp_path / "lock").close()
+
+
+def test_a_lock_is_taken_although_somebody_looks_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lock"
+    looking = Lock(path)
+    monkeypatch.setattr(time, "sleep", lambda _: looking.close())
+    with take(path):
+        assert is_held(path)
+        with pytest.raises(AlreadyRunning):
+            take(path)
 
 
 def test_a_lock_that_cannot_be_made_is_not_reported_as_held(tmp_path: Path) -> None:
