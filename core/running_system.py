@@ -38,8 +38,9 @@ def find(directory: Path) -> RunningSystem:
     """Return the system that runs in a directory, or `NONE`."""
     file = directory / FILE
     try:
-        content = file.read_bytes()
-        owner = file.stat().st_uid
+        with file.open("rb") as stream:
+            owner = os.fstat(stream.fileno()).st_uid
+            content = stream.read()
     except OSError:
         return NONE
     if os.name == "posix" and os.geteuid() not in {0, owner}:
