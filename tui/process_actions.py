@@ -14,8 +14,6 @@ from tui.system_control import Operation
 from tui.system_start import Start
 from tui.view import StartView
 
-"""Seconds the system has to stop before the remaining processes are killed."""
-
 
 class ProcessActions:
     """Runs the actions on processes.
