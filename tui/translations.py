@@ -64,7 +64,7 @@ class Translations:
 
     def ordinal(self, number: int) -> str:
         """Return an ordinal number, as it stands after a masculine noun."""
-        return formatting.ordinal(number) if self.language == ENGLISH else f"{number:,}.º"
+        return formatting.ordinal(number) if self.language == ENGLISH else f"{self.amount(number)}.º"
 
 
 def languages() -> tuple[str, ...]:
