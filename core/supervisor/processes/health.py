@@ -1,5 +1,6 @@
 """Checks the health of the processes at intervals, in its own thread, so that a slow check delays nothing else."""
 
+import functools
 import ssl
 import threading
 import time
@@ -59,7 +60,7 @@ class HealthMonitor:
 
     Args:
         open_repository: opens the journal read-only.
-        check_journal: raises `JournalError` when the journal takes no changes. Called when a process is silent.
+        check_journal: raises `JournalError` when the journal takes no changes. Called while processes are silent.
         broker: the broker of the private node, if there is one.
         token: the token that servers require.
         on_report: called in the monitor's thread after each check of a process.
@@ -132,6 +133,7 @@ class HealthMonitor:
         records, trouble = self._read_records()
         if not trouble:
             self._liveness.observe(records, now)
+        refusal = functools.cache(self._find_refusal)
         for target in targets:
             if self._stopping:
                 return
@@ -140,24 +142,37 @@ class HealthMonitor:
             elif trouble:
                 condition = _without_journal(trouble)
             else:
-                condition = self._judge(target, records, now)
+                condition = self._judge(target, records, now, refusal)
             self._on_report(HealthReport(target, condition, self._usage.get(target.identity)))
         living = {target.identity for target in targets}
         self._probed = {identity: probed for identity, probed in self._probed.items() if identity in living}
 
-    def _judge(self, target: ProbeTarget, records: Sequence[ProcessRecord], now: float) -> Condition:
+    def _judge(
+        self, target: ProbeTarget, records: Sequence[ProcessRecord], now: float, refusal: Callable[[], str]
+    ) -> Condition:
         """Judge a process by its record. Its silence is the journal's trouble when the journal takes no changes.
 
         It stays silent all the same: a process that hangs may itself hold the journal's lock.
+
+        Args:
+            target: the process.
+            records: the records of the journal.
+            now: the monotonic time.
+            refusal: returns why the journal takes no changes, or an empty string.
         """
         condition = judge(target, records, self._liveness, now)
         if not condition.silent:
             return self._greet_at_first(target, condition)
+        reason = refusal()
+        return msgspec.structs.replace(_without_journal(reason), silent=True) if reason else condition
+
+    def _find_refusal(self) -> str:
+        """Return why the journal takes no changes, or an empty string. This may wait for its lock."""
         try:
             self._check_journal()
         except JournalError as error:
-            return msgspec.structs.replace(_without_journal(str(error)), silent=True)
-        return condition
+            return str(error)
+        return ""
 
     def _greet_at_first(self, target: ProbeTarget, condition: Condition) -> Condition:
         """Return the condition. A server whose record shows it ready for the first time must also answer."""
