@@ -87,7 +87,7 @@ class ViewBuilder(Closeable):
         read = self._read_journal(now, wall)
         self._history.observe(read.samples, int(wall))
         second = int(wall)
-        numbers = [process.number for process in snapshot.processes]
+        numbers = [process.number for process in snapshot.listed]
         histories = {number: self._history.rates(number, second, CHART_SECONDS) for number in numbers}
         delays = by_worker(read.timings)
         return View(
