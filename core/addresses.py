@@ -17,6 +17,7 @@ _MAX_PORT = 65535
 _MAX_HOST_LENGTH = 253
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_ANY_HOST = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - nothing is bound to it here
 
 
 class Address(msgspec.Struct, frozen=True, order=True):
@@ -53,6 +54,11 @@ class Address(msgspec.Struct, frozen=True, order=True):
     def pair(self) -> tuple[str, int]:
         """The host and the port as the `socket` module takes them."""
         return self.host, self.port
+
+    @property
+    def from_here(self) -> "Address":
+        """The address by which a program on this machine connects to what listens here."""
+        return Address(_ANY_HOST.get(self.host, self.host), self.port)
 
     @property
     def is_loopback(self) -> bool:

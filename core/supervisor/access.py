@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from core import config, encryption, exposure
-from core.addresses import LOOPBACK, Address
+from core.addresses import Address
 from core.config import Settings, Source
 from core.supervisor import options
 
 _SHARED = (config.BROKER, config.DATABASE, config.TOKEN_FILE)
-_ANY_HOST = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - nothing is bound to it here
 SERVER_KEY = "client.server"
 """The key of the client's setting with the addresses. The client itself is none of the supervisor's concern."""
 
@@ -64,11 +63,6 @@ def client_access(
     """
     if client_address is None:
         return ()
-    addresses = list(dict.fromkeys(map(_from_here, (client_address, *servers))))
+    addresses = list(dict.fromkeys(each.from_here for each in (client_address, *servers)))
     groups = ({SERVER_KEY: ",".join(map(str, addresses))}, encrypted.settings_for([each.host for each in addresses]))
     return tuple(group for group in groups if group)
-
-
-def _from_here(address: Address) -> Address:
-    """Return the address by which a program on this machine connects."""
-    return Address(_ANY_HOST.get(address.host, address.host), address.port)

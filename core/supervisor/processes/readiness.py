@@ -21,7 +21,6 @@ from core.supervisor.processes.process_identity import ProcessIdentity
 CLOCK_SLACK = 2.0
 """Seconds by which a record may appear older than its process."""
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 _CHUNK = 65_536
 
 _NAMES_REQUEST = b"\0\1n"
@@ -95,7 +94,7 @@ def _is_of(record: ProcessRecord, target: ProbeTarget) -> bool:
 def probe_port(address: Address, timeout: float) -> str:
     """Connect to a port. Returns what went wrong, or an empty string."""
     try:
-        socket.create_connection(_reachable(address).pair, timeout).close()
+        socket.create_connection(address.from_here.pair, timeout).close()
     except OSError as error:
         return f"{address} takes no connection: {reason_of(error)}"
     return ""
@@ -107,7 +106,7 @@ def ask_port_mapper(address: Address, timeout: float) -> str:
     It takes a connection that is closed without a request for an error, and logs it.
     """
     try:
-        with _connected(_reachable(address), timeout, None) as stream:
+        with _connected(address.from_here, timeout, None) as stream:
             stream.sendall(_NAMES_REQUEST)
             answer = stream.makefile("rb").read(_CHUNK)
     except OSError as error:
@@ -140,7 +139,7 @@ def greet(address: Address, token: str | None, timeout: float, tls: ssl.SSLConte
     deadline = time.monotonic() + timeout
     client = ClientConnection()
     try:
-        with _connected(_reachable(address), timeout, tls) as stream:
+        with _connected(address.from_here, timeout, tls) as stream:
             stream.sendall(client.hello(0, token=token, client="supervisor"))
             while True:
                 stream.settimeout(max(0.01, deadline - time.monotonic()))
@@ -160,8 +159,3 @@ def _connected(address: Address, timeout: float, tls: ssl.SSLContext | None) -> 
         return stream
     with stream:
         return tls.wrap_socket(stream, server_hostname=address.host)
-
-
-def _reachable(address: Address) -> Address:
-    """Return the address at which a program of this machine reaches a listener."""
-    return Address(_EVERYWHERE.get(address.host, address.host), address.port)
