@@ -82,7 +82,7 @@ class Option(Generic[T_co]):
         return self.key.replace(".", "_").replace("-", "_")
 
 
-class Source(enum.Enum):
+class SettingSource(enum.Enum):
     """The kind of place that a value came from."""
 
     FLAG = enum.auto()
@@ -100,7 +100,7 @@ class Origin:
     text: str
     place: str
     """A flag, a variable, a file's key, the running system, or `default`: for users."""
-    source: Source
+    source: SettingSource
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Settings:
 
     def given(self, option: Option[T]) -> bool:
         """Return whether the user gave the value: it is neither the default nor that of the running system."""
-        return self.origins[option.key].source not in {Source.DEFAULT, Source.SYSTEM}
+        return self.origins[option.key].source not in {SettingSource.DEFAULT, SettingSource.SYSTEM}
 
     def describe(self) -> str:
         """Return one line for each option: its key, its value and where that came from. Secrets are masked."""
@@ -185,7 +185,7 @@ def read_token(settings: Settings) -> str | None:
     """
     file = settings[TOKEN_FILE]
     sources = [settings.origins[option.key].source for option in (TOKEN, TOKEN_FILE)]
-    if not file or sources == [Source.ENVIRONMENT, Source.SYSTEM]:
+    if not file or sources == [SettingSource.ENVIRONMENT, SettingSource.SYSTEM]:
         return settings[TOKEN] or None
     try:
         with open(file, encoding="utf-8") as stream:
@@ -282,7 +282,7 @@ def load(
 
 def _first(given: Origin | None, told: Origin | None, default: Origin) -> Origin:
     """Return the origin that counts: what was told, unless a flag or the environment gives something else."""
-    if given is not None and (told is None or given.source in {Source.FLAG, Source.ENVIRONMENT}):
+    if given is not None and (told is None or given.source in {SettingSource.FLAG, SettingSource.ENVIRONMENT}):
         return given
     return told or default
 
@@ -295,7 +295,7 @@ def _told_origins(system: RunningSystem, given: Mapping[str, Origin], directory:
             break
         told.update(group)
     place = f"from the system running in {directory}"
-    return {key: Origin(text, place, Source.SYSTEM) for key, text in told.items()}
+    return {key: Origin(text, place, SettingSource.SYSTEM) for key, text in told.items()}
 
 
 def _find_directory(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Path:
@@ -336,16 +336,16 @@ def _given_origin(
     argument = getattr(arguments, option.destination, None)
     if argument is not None:
         given = ",".join(argument) if isinstance(argument, list) else str(argument)
-        return Origin(_resolved(option, given, None), option.flags[-1] if option.flags else "given", Source.FLAG)
+        return Origin(_resolved(option, given, None), option.flags[-1] if option.flags else "given", SettingSource.FLAG)
     if option.variable in environment:
-        return Origin(_resolved(option, environment[option.variable], None), option.variable, Source.ENVIRONMENT)
+        return Origin(_resolved(option, environment[option.variable], None), option.variable, SettingSource.ENVIRONMENT)
     if option.key in content:
-        return Origin(_resolved(option, content[option.key], file), f"{option.key} in {file}", Source.FILE)
+        return Origin(_resolved(option, content[option.key], file), f"{option.key} in {file}", SettingSource.FILE)
     return None
 
 
 def _default(option: Option[object]) -> Origin:
-    return Origin(default_text(option), "default", Source.DEFAULT)
+    return Origin(default_text(option), "default", SettingSource.DEFAULT)
 
 
 def _resolved(option: Option[object], given: str, file: Path | None) -> str:
@@ -366,7 +366,7 @@ def default_text(option: Option[object]) -> str:
 
 
 def _value(option: Option[object], origin: Origin) -> object:
-    if origin.source is Source.DEFAULT:
+    if origin.source is SettingSource.DEFAULT:
         return option.default
     if not is_utf8(origin.text):
         raise ConfigurationError(f"{origin.place}: the value must be UTF-8")

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from core import config, logs
 from core.addresses import LOOPBACK, SERVERS, Address
-from core.config import Settings, Source
+from core.config import Settings, SettingSource
 from core.errors import AlreadyRunning, SupervisorError
 from core.launch import parse, report_errors
 from core.repository.journal import Journal
@@ -135,7 +135,7 @@ def _stop_timeout(settings: Settings) -> StopTimeout | None:
     """Return the time that processes have to end, or None when it is left to the supervisor."""
     if not settings.given(options.STOP_TIMEOUT):
         return None
-    for_all = settings.origins[options.STOP_TIMEOUT.key].source is Source.FLAG
+    for_all = settings.origins[options.STOP_TIMEOUT.key].source is SettingSource.FLAG
     return StopTimeout(settings[options.STOP_TIMEOUT], for_all=for_all)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from core import config, encryption, exposure
 from core.addresses import Address
-from core.config import Settings, Source
+from core.config import Settings, SettingSource
 from core.supervisor import options
 
 _SHARED = (config.BROKER, config.DATABASE, config.TOKEN_FILE)
@@ -17,7 +17,8 @@ def shared_settings(settings: Settings) -> dict[str, str]:
     told = {option.key: settings.origins[option.key].text for option in _SHARED}
     stop_timeout = settings.origins[options.STOP_TIMEOUT.key]
     own_file = settings.file == str(settings[config.DIRECTORY] / config.FILE_NAME)
-    if stop_timeout.source is not Source.DEFAULT and not (stop_timeout.source is Source.FILE and own_file):
+    is_in_own_file = stop_timeout.source is SettingSource.FILE and own_file
+    if stop_timeout.source is not SettingSource.DEFAULT and not is_in_own_file:
         # What the directory's own file says may change until the stop.
         told[options.STOP_TIMEOUT.key] = stop_timeout.text
     return told

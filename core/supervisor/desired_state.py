@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from core import config
-from core.config import Origin, Settings, Source
+from core.config import Origin, Settings, SettingSource
 from core.supervisor import options
 from core.supervisor.state import DesiredState
 
@@ -80,5 +80,5 @@ def with_texts(settings: Settings, texts: Mapping[str, str]) -> Settings:
             values[option.key] = option.read(text)
         except ValueError:
             continue  # written by another version
-        origins[option.key] = Origin(text, FORMER, Source.FLAG)
+        origins[option.key] = Origin(text, FORMER, SettingSource.FLAG)
     return replace(settings, values=values, origins=origins)

@@ -9,7 +9,7 @@ import msgspec
 from core import broker_urls, config
 from core.addresses import Address
 from core.broker.factory import open_broker
-from core.config import Option, Settings, Source
+from core.config import Option, Settings, SettingSource
 from core.supervisor import options
 from core.supervisor.desired_state import token_digest
 from core.supervisor.plan import LOCAL, ProcessKind
@@ -127,9 +127,9 @@ def _flags(asked: Settings, report: SystemStatus, started: DesiredState) -> Iter
         if not option.flags or option is config.DIRECTORY:
             continue
         source = asked.origins[option.key].source
-        if source in {Source.ENVIRONMENT, Source.FILE}:
+        if source in {SettingSource.ENVIRONMENT, SettingSource.FILE}:
             continue  # the same command finds it there
-        if source is Source.FLAG:
+        if source is SettingSource.FLAG:
             text = asked.origins[option.key].text
         elif option.key in started.current:
             text = _running_text(option, report, started)

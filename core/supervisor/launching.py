@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core import child_programs, config, encryption
 from core.callbacks import ignore
-from core.config import Settings, Source
+from core.config import Settings, SettingSource
 from core.errors import AlreadyRunning, SupervisorError
 from core.repository.journal import Journal
 from core.supervisor import commands, differences, options, plan, service_manager, state
@@ -181,7 +181,7 @@ def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str
     for option in settings.options:
         origin = settings.origins[option.key]
         # The supervisor reads the file itself.
-        if origin.source not in {Source.FILE, Source.DEFAULT}:
+        if origin.source not in {SettingSource.FILE, SettingSource.DEFAULT}:
             result[option.variable] = origin.text
     return result
 

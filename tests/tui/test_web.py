@@ -19,7 +19,7 @@ from yarl import URL
 
 from core import config
 from core.addresses import Address
-from core.config import Option, Origin, Settings, Source
+from core.config import Option, Origin, Settings, SettingSource
 from core.errors import ConfigurationError
 from tests.services.waiting import wait_until
 from tests.tui.browser import Browser, browser_program
@@ -230,9 +230,9 @@ def test_consoles_get_the_settings_except_to_serve_again() -> None:
     settings = Settings(
         {},
         {
-            "broker": Origin("amqp://me:secret@127.0.0.1/", "--broker", Source.FLAG),
-            "database": Origin("resultados.db", "default", Source.DEFAULT),
-            "tui.web": Origin("true", "--web", Source.FLAG),
+            "broker": Origin("amqp://me:secret@127.0.0.1/", "--broker", SettingSource.FLAG),
+            "database": Origin("resultados.db", "default", SettingSource.DEFAULT),
+            "tui.web": Origin("true", "--web", SettingSource.FLAG),
         },
         (config.BROKER, config.DATABASE, serve),
         "other.toml",
