@@ -11,6 +11,7 @@ from textual.widgets import Input, Label, Static
 
 from core.client import NewSubmission
 from core.client.load_command import LoadOptions
+from core.tasks.builtin import DEFAULT_KIND
 from tui.translations import Translations
 from tui.widgets.text_input import TextInput
 
@@ -41,7 +42,7 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
         """Compose the fields."""
         tr = self.tr
         with Vertical(classes="dialog"):
-            kind = self._template.kind or "simulate"
+            kind = self._template.kind or DEFAULT_KIND
             yield Label(tr("Submit many tasks of kind {kind}", kind=kind), markup=False, classes="question")
             for name, label, value in (
                 ("tasks", tr("tasks"), "1000"),
@@ -72,7 +73,7 @@ class LoadDialog(ModalScreen[LoadOptions | None]):
                 connections=connections,
                 window=WINDOW,
                 rate=float(rate) if rate else None,
-                kind=self._template.kind or "simulate",
+                kind=self._template.kind or DEFAULT_KIND,
                 payload=self._template.payload,
                 wait=False,
             )

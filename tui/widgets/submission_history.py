@@ -11,6 +11,7 @@ from core import formatting
 from core.model import State
 from core.repository.archive import TaskRow
 from core.task_state import RunningTasks, task_state
+from core.tasks.builtin import DEFAULT_KIND
 from tui import commands, display_text
 from tui.messages import DetailRequested
 from tui.submission_events import SubmissionAccepted
@@ -113,7 +114,7 @@ class SubmissionHistory(Panel):
         text = sent.task.payload if isinstance(sent.task.payload, str) else display_text.as_json(sent.task.payload)
         return [
             Cell(formatting.time_of_day(sent.at), "dim"),
-            Cell(display_text.clean(sent.task.kind or "simulate", 40), "accent"),
+            Cell(display_text.clean(sent.task.kind or DEFAULT_KIND, 40), "accent"),
             Cell(display_text.clean(text, 200), "dim"),
             Cell(self.tr.duration(sent.submitted.seconds)),
             state_cell(state, self.tr),

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Label, Select, Static, TextArea
 
 from core.client import NewSubmission
+from core.tasks.builtin import DEFAULT_KIND
 from tui import display_text, payloads
 from tui.payloads import Draft, DraftError
 from tui.translations import Translations
@@ -20,7 +21,6 @@ from tui.widgets.check_box import CheckBox
 from tui.widgets.panel import Panel
 from tui.widgets.text_input import TextInput
 
-DEFAULT_KIND = "simulate"
 EXAMPLES = 'uno dos tres      {"seconds": 20}      {"fail": "out of paper"}'
 """Payloads of the default kind: one that succeeds, one that takes a while, one that fails."""
 
