@@ -357,7 +357,7 @@ class SqliteRepository(Repository):
     def mark_left(self, host: str, names: Collection[str]) -> int:
         """Note that the last process of each of these names has ended."""
         return self._database.execute_many(
-            "UPDATE processes SET status = 'left', in_hand = '[]' WHERE status <> 'left' AND number IN ("
+            "UPDATE processes SET status = 'left' WHERE status <> 'left' AND number IN ("
             "SELECT max(number) FROM processes WHERE host = ? AND name IN (SELECT value FROM json_each(?))"
             " GROUP BY role, name)",
             [(host, json.dumps(list(names)))],

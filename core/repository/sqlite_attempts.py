@@ -79,7 +79,7 @@ class SqliteAttempts:
         """
         condition = "seq = ? AND attempts = ? AND finished_at IS NOT NULL AND stored_at IS NULL"
         self._database.execute_many(
-            f"INSERT OR REPLACE INTO attempts SELECT {_OF_ROW}, NULL, NULL FROM tasks WHERE {condition}", attempts
+            f"INSERT OR REPLACE INTO attempts SELECT {_OF_ROW}, NULL, NULL, NULL FROM tasks WHERE {condition}", attempts
         )
         self._database.execute_many(f"UPDATE tasks SET {_CLEARED} WHERE {condition}", attempts)
 
@@ -88,8 +88,8 @@ class SqliteAttempts:
         condition = "state = 'failed' AND seq IN (SELECT value FROM json_each(?))"
         chosen = json.dumps(list(seqs))
         self._database.execute(
-            f"INSERT OR REPLACE INTO attempts SELECT {_OF_ROW}, ?, (SELECT who FROM operations WHERE number = ?)"
-            f" FROM tasks WHERE {condition}",
+            f"INSERT OR REPLACE INTO attempts SELECT {_OF_ROW}, ?, (SELECT who FROM operations WHERE number = ?),"
+            f" stored_at FROM tasks WHERE {condition}",
             (now, operation, chosen),
         )
         self._database.execute(f"UPDATE tasks SET {_CLEARED} WHERE {condition}", (chosen,))
@@ -99,7 +99,8 @@ class SqliteAttempts:
         chosen = json.dumps(list(seqs))
         self._database.execute(
             "UPDATE tasks SET worker = last.worker, queued_at = last.queued_at, taken_at = last.taken_at,"
-            " started_at = last.started_at, finished_at = last.finished_at FROM attempts AS last"
+            " started_at = last.started_at, finished_at = last.finished_at,"
+            " stored_at = coalesce(last.stored_at, tasks.stored_at) FROM attempts AS last"
             " WHERE tasks.seq IN (SELECT value FROM json_each(?)) AND last.seq = tasks.seq"
             " AND last.number = tasks.attempts + tasks.lost AND last.retried_at IS NOT NULL",
             (chosen,),

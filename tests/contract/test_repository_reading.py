@@ -101,14 +101,15 @@ def test_each_process_has_its_place_among_those_of_its_name_and_host(journal: Re
 def test_processes_that_were_stopped_have_left_until_they_beat_again(journal: Repository) -> None:
     host = process().host
     numbers = [register(journal, name) for name in ("w1", "w2", "w1")]
+    held = (RunningTask("a", "echo", NOW),)
     with journal.transaction():
-        journal.record_heartbeat(process("w1", number=numbers[2], in_hand=(RunningTask("a", "echo", NOW),), at=NOW))
+        journal.record_heartbeat(process("w1", number=numbers[2], in_hand=held, at=NOW))
         assert journal.mark_left("elsewhere", ["w1"]) == 0
         assert journal.mark_left(host, ["w1", "w3"]) == 1
         assert journal.mark_left(host, ["w1"]) == 0
-    # The first died, and another took its place.
+    # The first died, and another took its place. What that one ran when it was killed stays known.
     left = [record for record in journal.processes() if record.phase is ProcessPhase.LEFT]
-    assert [(record.number, record.in_hand) for record in left] == [(numbers[2], ())]
+    assert [(record.number, record.in_hand) for record in left] == [(numbers[2], held)]
     record_heartbeat(journal, numbers[2], 5, NOW)
     assert ProcessPhase.LEFT not in [record.phase for record in journal.processes()]
 

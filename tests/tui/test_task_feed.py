@@ -78,7 +78,7 @@ class Reader:
 
     def until(self, kind: type[N], fits: Callable[[N], bool] = lambda _: True) -> N:
         """Read results until one fits, and return it. All are kept in `seen`."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             news = self.news.get(timeout=max(0.01, deadline - time.monotonic()))
             self._apply(news)
@@ -87,7 +87,7 @@ class Reader:
 
     def wait_for(self, seqs: list[int]) -> None:
         """Read results until the list has these tasks."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while list(self.seqs) != seqs:
             try:
                 self._apply(self.news.get(timeout=max(0.01, deadline - time.monotonic())))
@@ -179,7 +179,7 @@ def test_new_results_are_handed_over_however_often_rows_are_requested(journal: J
     assert reader.whole() == seqs
     reader.feed.follow(True)
     later = journal.end("b")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while list(reader.seqs) != [*seqs, *later]:
         assert time.monotonic() < deadline, "the new result was never read"
         # The next request follows as soon as the one before was answered.
@@ -251,9 +251,9 @@ def test_a_task_that_ends_again_is_listed_once_and_on_top(
         mark(journal.repository, first, attempt=1, now=time.time())
         store_outcomes(journal.repository, outcome(first[0], 1), now=time.time())
         reader.wait_for([*third, *ended, *first])
-        # An undone retry has failed again, at the time of the undo.
+        # After its retry was undone, a task stands where it was.
         assert archive.undo(number, archive.tasks_moved_by(number), [], time.time()) == 1
-        reader.wait_for([*third, *ended, *first, *second])
+        reader.wait_for([*second, *third, *ended, *first])
 
 
 def test_what_operators_do_elsewhere_is_followed(
@@ -509,6 +509,8 @@ def test_without_a_journal_the_list_is_empty_until_there_is_one(tmp_path: Path) 
     try:
         assert reader.whole() == []
         assert not [news for news in reader.seen if isinstance(news, FeedTrouble) and news.text]
+        # The journal may be opened before its first task has ended.
+        reader.feed.follow(True)
         made = JournalWriter(tmp_path)
         first = made.end("a")
         reader.wait_for([*first])

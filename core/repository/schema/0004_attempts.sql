@@ -15,6 +15,7 @@ CREATE TABLE attempts (
     error_traceback TEXT,             -- its end
     retried_at      REAL,             -- when an operator had the task run again after this attempt
     retried_by      TEXT,
+    stored_at       REAL,             -- when the task had ended with this attempt, before that
     PRIMARY KEY (seq, number)
 ) WITHOUT ROWID;
 
