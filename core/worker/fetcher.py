@@ -119,8 +119,8 @@ class Fetcher:
         """
         before, self._generation = self._generation, generation
         if generation != before and any(map(self._consumer.holds, self._in_flight.outdated(generation))):
-            _log.warning("the queue was lost and its tasks are published again; giving back the earlier messages")
             self._consumer.renew()
+            _log.warning("the queue was lost and its tasks are published again; giving back the earlier messages")
 
     def _note_idleness(self, busy: bool) -> None:
         now = time.monotonic()

@@ -70,7 +70,8 @@ class RabbitConsumer(Consumer):
         self._thread.call(partial(self._handler.resize, prefetch))
 
     def renew(self) -> None:
-        """Consume over a new connection."""
+        """Consume over a new connection. What this one has delivered is not held from now on."""
+        self._handler.disown()
         self._thread.call(self._handler.renew)
 
     def close(self) -> None:

@@ -123,6 +123,12 @@ class ConsumerChannel(ChannelHandler):
             _cancel(session.channel, consumer_tag, partial(self._on_cancelled, session, consumer_tag))
         self._add_consumer(session)
 
+    def disown(self) -> None:
+        """Hold nothing of the present channel any more. Any thread may call this."""
+        session = self._session
+        if session is not None:
+            session.is_open = False
+
     def renew(self) -> None:
         """Leave a connection on which RabbitMQ may not have reported the end of its queue."""
         if self._session is not None:
