@@ -199,6 +199,19 @@ def test_a_kill_by_an_operator_is_not_counted_as_a_death(tmp_path: Path) -> None
             assert unit.process is not None
 
 
+def test_a_death_is_an_error_in_the_log_and_a_kill_by_an_operator_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with unit_of(tmp_path, PRINTS_AND_DIES) as unit:
+        await_end(unit, NOW)
+    with unit_of(tmp_path, LIVES) as unit:
+        await_output(unit)
+        unit.kill()
+        await_end(unit, NOW)
+    ends = [record.levelname for record in caplog.records if "starts again" in record.getMessage()]
+    assert ends == ["ERROR", "WARNING"]
+
+
 def test_a_healthy_time_makes_the_next_delay_short_again(tmp_path: Path) -> None:
     with unit_of(tmp_path, LIVES) as unit:
         make_ready(unit, NOW)

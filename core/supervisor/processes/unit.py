@@ -309,7 +309,8 @@ class Unit:
             case Restart(delay=delay):
                 self.state = UnitState.RESTARTING
                 self._restart_at = now + delay
-                _log.warning("%s; starts again in %.1f seconds", what_happened, delay)
+                level = logging.WARNING if self._exits[-1].deliberate else logging.ERROR
+                _log.log(level, "%s; starts again in %.1f seconds", what_happened, delay)
             case StopRestarting(deaths=deaths):
                 self.state = UnitState.CRASHED
                 self._note = (
