@@ -71,8 +71,10 @@ def _attempt_text(attempt: Attempt) -> str:
 
 def _state_text(status: TaskStatus, now: float) -> str:
     match status.state:
-        case State.DONE | State.CANCELLED:
-            return "is done" if status.state is State.DONE else "was cancelled before it ran"
+        case State.DONE:
+            return "is done"
+        case State.CANCELLED:
+            return f"was cancelled {f'after {_attempts(status.attempts)}' if status.attempts else 'before it ran'}"
         case State.FAILED:
             return f"has failed after {_attempts(status.attempts)}"
         case State.RUNNING if status.running is not None:

@@ -34,6 +34,7 @@ FAILURE = Failure(type="ValueError", message="bad\x1b[31m", traceback="Traceback
         (TaskStatus("a", "echo", State.DONE, 1), "a (echo) is done"),
         (TaskStatus("a", "echo", State.FAILED, 1), "a (echo) has failed after 1 attempt"),
         (TaskStatus("a", "echo", State.CANCELLED, 0), "a (echo) was cancelled before it ran"),
+        (TaskStatus("a", "echo", State.CANCELLED, 2), "a (echo) was cancelled after 2 attempts"),
     ],
 )
 def test_where_a_task_is_in_one_sentence(status: TaskStatus, sentence: str) -> None:
