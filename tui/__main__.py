@@ -170,10 +170,11 @@ def _show(settings: Settings) -> int:
 def _print_what_runs(settings: Settings, tr: "Translations") -> None:
     """Say that the system goes on without the console, if it does."""
     from core.supervisor import commands
+    from tui.view_builder import SUPERVISOR_TIMEOUT
 
     home = Home(settings[config.DIRECTORY])
     try:
-        report = commands.status(home)
+        report = commands.status(home, SUPERVISOR_TIMEOUT)
         is_here = home.directory == Path.cwd()
     except (SupervisorError, FileNotFoundError):
         # There is no answer, or no current directory any more.

@@ -55,6 +55,7 @@ SENTENCES = (
     "Connection refused",
     # Processes.
     "not in the journal yet",
+    "no worker is running, and tasks wait",
     "silent: it writes no heartbeat",
     "has just started",
     "{address} takes no connection: {error}",

@@ -140,7 +140,16 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         for process in self.snapshot.processes:
             if process.presence is Presence.TROUBLED and (process.name, process.pid) not in known:
                 troubles += [replace(trouble, process=process.name) for trouble in process.troubles]
+        if self._lacks_workers:
+            troubles.append(Trouble(Part.PROCESS, "no worker is running, and tasks wait"))
         return tuple(dict.fromkeys(troubles))
+
+    @property
+    def _lacks_workers(self) -> bool:
+        """Whether tasks wait in a running system for workers, of which none is alive."""
+        runs = self.alive if self.report is None else self.report.phase is Phase.RUNNING
+        workers = any(process.role is Role.WORKER and process.presence.alive for process in self.snapshot.processes)
+        return runs and self.snapshot.is_certain and self.ledger.open > 0 and not workers
 
     @property
     def running(self) -> RunningTasks:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from core.model import MAX_KINDS, Counters, Part, Role, RunningTask, Trouble
+from core.model import MAX_KINDS, Counters, Ledger, Part, Role, RunningTask, Trouble
 from core.monitor.delays import Delays
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.supervisor.plan import ProcessKind
@@ -77,6 +77,12 @@ def _trouble(part: Part, reason: str) -> tuple[Trouble, ...]:
     return (Trouble(part, reason),) if reason else ()
 
 
+def waiting(*processes: ProcessView) -> View:
+    """A view of these while tasks wait."""
+    seen = view(*processes)
+    return replace(seen, snapshot=replace(seen.snapshot, ledger=Ledger(queued=3)))
+
+
 AWAY = (Trouble(Part.BROKER, "away"),)
 
 LIGHTS: dict[str, tuple[View, Health]] = {
@@ -96,6 +102,15 @@ LIGHTS: dict[str, tuple[View, Health]] = {
         Health.READY,
     ),
     "one was lost, others live": (view(process_view("w1", Presence.LOST), process_view("w2", pid=8)), Health.READY),
+    "tasks wait, and no worker is alive": (
+        waiting(process_view("s1"), process_view("w1", Presence.LOST)),
+        Health.TROUBLED,
+    ),
+    "tasks wait for a worker that is not known yet": (
+        waiting(process_view("s1"), process_view("w1", Presence.UNKNOWN)),
+        Health.READY,
+    ),
+    "tasks wait for a worker": (waiting(process_view("w1", Presence.BUSY)), Health.READY),
     "a supervisor without processes": (view(report=status()), Health.READY),
     "starting": (view(report=status(unit("w1", UnitState.STARTING), phase=Phase.STARTING)), Health.STARTING),
     "starting with trouble": (

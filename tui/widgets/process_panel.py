@@ -88,7 +88,7 @@ class ProcessPanel(Panel):
         if view.troubles_seen:
             return display_text.clean(core_texts.describe(view.troubles_seen[0], self.tr))
         if view.alive:
-            return self.tr("The system was not started by a supervisor of this directory.")
+            return self.tr("No supervisor runs here, but parts of the system do. Press u to start one.")
         return self.tr("Nothing runs here. Press u to start the system.")
 
     def _cells(self, unit: UnitStatus, now: float) -> Cells:
