@@ -388,7 +388,7 @@ def test_a_system_without_a_supervisor_is_shown_and_used(tmp_path: Path) -> None
         terminal.wait_for(r"✓ done")
         terminal.leave("To the list")
         terminal.keys("3")
-        terminal.wait_for("not started by a supervisor")
+        terminal.wait_for("No supervisor runs here")
         terminal.keys("q")
         assert terminal.wait_for_end() == 0
     with Journal("resultados.db", tmp_path).open_readonly() as repository:
