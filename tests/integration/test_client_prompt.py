@@ -103,7 +103,9 @@ def test_an_outcome_does_not_overwrite_the_line_being_typed(terminal: Terminal) 
     terminal.expect("worker w1")
 
 
-def test_control_c_clears_the_line_and_control_d_lists_unfinished_tasks(terminal: Terminal) -> None:
+def test_control_c_clears_the_line_and_control_d_lists_unfinished_tasks(
+    terminal: Terminal, system: LocalSystem
+) -> None:
     terminal.type("half a li")
     terminal.expect("half a li")
     os.kill(terminal.process.pid, signal.SIGINT)
@@ -118,8 +120,13 @@ def test_control_c_clears_the_line_and_control_d_lists_unfinished_tasks(terminal
     terminal.expect("a task of the current kind")
     terminal.type("/kind simulate\n")
     terminal.expect("cauce> ")
-    terminal.type("a task that takes its time\n")
-    terminal.expect("… ")
-    terminal.type("\x04")
-    terminal.expect("1 task has not ended yet")
-    assert terminal.process.wait(20) == 0
+    worker = system.process("w1")
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        terminal.type("a task that takes its time\n")
+        terminal.expect("… ")
+        terminal.type("\x04")
+        terminal.expect("1 task has not ended yet")
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert terminal.process.wait(60) == 0
