@@ -2,8 +2,12 @@
 
 import msgspec
 
-TOLERANCE = 1.0
-"""Seconds by which two readings of a start time may differ: both are computed from the clock, which can be set."""
+TOLERANCE = 2.0
+"""Seconds by which two readings of a start time may differ: both are computed from the clock, which can be set.
+
+Linux tells the time of its start in whole seconds. A small correction of the clock moves it, and every start time, by
+a whole second.
+"""
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
