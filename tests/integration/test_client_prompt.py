@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.suspension import resume, suspend
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
@@ -121,12 +122,12 @@ def test_control_c_clears_the_line_and_control_d_lists_unfinished_tasks(
     terminal.type("/kind simulate\n")
     terminal.expect("cauce> ")
     worker = system.process("w1")
-    worker.send_signal(signal.SIGSTOP)
+    suspend(worker.pid)
     try:
         terminal.type("a task that takes its time\n")
         terminal.expect("… ")
         terminal.type("\x04")
         terminal.expect("1 task has not ended yet")
     finally:
-        worker.send_signal(signal.SIGCONT)
+        resume(worker.pid)
     assert terminal.process.wait(60) == 0

@@ -1,7 +1,6 @@
 """The supervisor and its real children: start, readiness, kills, restarts, end."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from core.supervisor.processes import process_identity
 from core.supervisor.status import Phase, UnitState
 from tests.integration.supervised import PATIENCE, Ended, Supervised, kill, pid_of, presences, settled, submit
 from tests.services.ports import neighbouring_ports
+from tests.services.suspension import suspend
 from tests.services.waiting import wait_until
 
 RESTART_TIMEOUT = 60.0
@@ -82,7 +82,7 @@ def test_a_process_that_hangs_appears_in_the_status(system: Supervised) -> None:
     report = system.up()
     worker = pid_of(report, "w1")
     assert worker is not None
-    os.kill(worker, signal.SIGSTOP)
+    suspend(worker)
     wait_until(lambda: not settled(system.status()), "the silence to be noticed", RESTART_TIMEOUT)
     ended = system.run("status")
     assert ended.code == 1
@@ -296,7 +296,7 @@ def test_a_stop_during_the_start_wins(system: Supervised) -> None:
 
 def test_a_supervisor_that_hangs_is_ended_too(system: Supervised) -> None:
     report = system.up()
-    os.kill(report.pid, signal.SIGSTOP)
+    suspend(report.pid)
     stopped = system.down("--timeout", "5")
     assert set(stopped.stopped + stopped.killed) == {"s1", "w1"}
     system.assert_nothing_left(report)

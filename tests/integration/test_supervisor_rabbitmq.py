@@ -3,8 +3,6 @@
 The tests share one system, which each leaves running.
 """
 
-import os
-import signal
 import socket
 import stat
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from core.supervisor.processes import process_identity
 from core.supervisor.rabbitmq_node import RabbitNode
 from tests.integration.programs import run
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.services.suspension import resume, suspend
 from tests.services.waiting import wait_until
 from tests.tui.watching import broken, look, red, watching
 from tui.view import Health
@@ -225,14 +224,14 @@ def test_a_node_that_hangs_is_noticed_in_time_by_checks_and_by_the_supervisor(sy
     broker = local(system)
     pid = pid_of(system.status(), "rabbitmq")
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    suspend(pid)
     try:
         with pytest.raises(BrokerUnavailable):
             broker.check(1.0)
         wait_until(lambda: not settled(system.status()), "the supervisor to notice", PATIENCE)
         assert system.run("status").code == 1
     finally:
-        os.kill(pid, signal.SIGCONT)
+        resume(pid)
     wait_until(lambda: settled(system.status()), "everything to be ready again", PATIENCE)
     assert pid_of(system.status(), "rabbitmq") == pid
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 import psutil
 
 from tests.services.ports import free_ports
+from tests.services.suspension import resume, suspend
 from tests.services.waiting import wait_until
 
 HOW_TO_INSTALL = "these tests need RabbitMQ: apt-get install rabbitmq-server"
@@ -104,11 +105,11 @@ class RabbitNode:
 
     def suspend(self) -> None:
         """Make the node hang: its sockets stay open and nothing is answered."""
-        os.kill(self.pid, signal.SIGSTOP)
+        suspend(self.pid)
 
     def resume(self) -> None:
         """Resume a node that hangs."""
-        os.kill(self.pid, signal.SIGCONT)
+        resume(self.pid)
 
     def vhost(self, permissions: str = ".*") -> str:
         """Make a virtual host where the user may use names that match `permissions`. Returns its URL."""

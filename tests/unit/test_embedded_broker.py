@@ -18,6 +18,7 @@ from core.broker.embedded import EmbeddedBroker
 from core.broker.embedded.consumer import LEASE_CHECK_INTERVAL
 from core.database import Database, Faults
 from core.errors import BrokerMisconfigured, BrokerUnavailable
+from tests.services.suspension import resume, suspend
 from tests.services.waiting import wait_until
 
 ROOT = Path(core.__file__).parents[1]
@@ -153,11 +154,11 @@ def test_the_late_acknowledgement_of_a_suspended_consumer_changes_nothing(path: 
     publish(path, b"a", b"b")
     sleeper = peer("consume", path, SHORT_LEASE)
     assert sleeper.ask("take 2") == ["a", "b"]
-    sleeper.process.suspend()
+    suspend(sleeper.process.pid)
     with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
         again = collect(consumer, 2)
         assert [delivery.redeliveries for delivery in again] == [1, 1]
-        sleeper.process.resume()
+        resume(sleeper.process.pid)
         assert sleeper.ask("ack") == ["acknowledged"]
         assert sleeper.ask("close") == ["closed"]
     assert depth(path) == (2, 0)
@@ -167,10 +168,10 @@ def test_a_suspended_consumer_consumes_again_when_it_is_resumed(path: Path, peer
     publish(path, b"a")
     sleeper = peer("consume", path, SHORT_LEASE)
     assert sleeper.ask("take 1") == ["a"]
-    sleeper.process.suspend()
+    suspend(sleeper.process.pid)
     with EmbeddedBroker(path, lease=SHORT_LEASE).consumer(Queue.TASKS, 10) as consumer:
         consumer.ack(collect(consumer, 1))
-    sleeper.process.resume()
+    resume(sleeper.process.pid)
     publish(path, b"b")
     assert sleeper.ask("drain") == ["b"]
     assert sleeper.ask("trouble") == []

@@ -1,7 +1,5 @@
 """Clocks that are wrong or jump, and processes that are suspended: no task is lost, and few run twice."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -23,6 +21,7 @@ from tests.faults.shifted import set_clock
 from tests.faults.values import Finding, Invariant, Outcome
 from tests.integration.programs import Program
 from tests.integration.supervised import Supervised, pid_of
+from tests.services.suspension import resume, suspend
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
@@ -178,11 +177,11 @@ def _suspend(pids: Sequence[int | None], seconds: float) -> None:
     end = time.monotonic() + seconds
     try:
         for pid in running:
-            os.kill(pid, signal.SIGSTOP)
+            suspend(pid)
         wait_until(lambda: time.monotonic() >= end, "the time to pass", seconds + 5)
     finally:
         for pid in running:
-            os.kill(pid, signal.SIGCONT)
+            resume(pid)
 
 
 def late_outcome(context: CaseContext) -> Outcome:
@@ -192,13 +191,13 @@ def late_outcome(context: CaseContext) -> Outcome:
         task = NewSubmission("honest", context.payload(number, 3.0), f"t-{number}")
         sending.send(system.addresses, context.submissions, [task])
         wait_until(context.trace.exists, "the task to run")
-        os.kill(system.process("w1").pid, signal.SIGSTOP)
+        suspend(system.process("w1").pid)
         try:
             system.start("w2")
             with Client(system.addresses) as client:
                 ended = client.outcome(f"t-{number}", 40)
                 first = system.task(f"t-{number}")
-                os.kill(system.process("w1").pid, signal.SIGCONT)
+                resume(system.process("w1").pid)
                 wait_until(lambda: "went to others" in system.log("w1"), "the first worker to notice")
                 # The late outcome, if it is stored at all, is stored before that of this task.
                 sending.send(
@@ -209,7 +208,7 @@ def late_outcome(context: CaseContext) -> Outcome:
                 context.drain(30)
                 second = system.task(f"t-{number}")
         finally:
-            os.kill(system.process("w1").pid, signal.SIGCONT)
+            resume(system.process("w1").pid)
     broken = []
     if ended.state is not State.DONE or first is None or first.worker != "w2":
         broken.append(Finding(Invariant.NO_LOSS, f"another worker has not done the task: {ended.state}"))
