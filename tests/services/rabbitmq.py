@@ -67,7 +67,7 @@ class RabbitNode:
         """Return the URL of a virtual host of this node, with user name and password."""
         return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
 
-    def start(self, timeout: float = 60.0) -> None:
+    def start(self, timeout: float = 200.0) -> None:
         """Start the node and wait until it runs."""
         if self._epmd is None:
             epmd = [self._programs["epmd"], "-port", str(self._epmd_port), "-address", "127.0.0.1"]

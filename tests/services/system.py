@@ -16,7 +16,7 @@ from core.model import ProcessRecord, Task
 from core.repository.journal import Journal
 from tests.services.waiting import wait_until
 
-START_SECONDS = 60.0
+START_SECONDS = 150.0
 STOP_SECONDS = 60.0
 _TOP = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,7 @@ _SHARE = 0.05
 few looks."""
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
     """Return as soon as `condition` holds; fail with `what` was waited for when it doesn't hold in time."""
     began = time.monotonic()
     while not condition():
