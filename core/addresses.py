@@ -5,7 +5,6 @@ It opens no socket and looks up no name.
 A host that could break out of a configuration file or a command line is refused.
 """
 
-import ipaddress
 import re
 
 import msgspec
@@ -65,6 +64,8 @@ class Address(msgspec.Struct, frozen=True, order=True):
         """Whether only programs on this machine can reach it."""
         if self.host.lower() == "localhost":
             return True
+        import ipaddress  # few programs ask
+
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -74,6 +75,8 @@ class Address(msgspec.Struct, frozen=True, order=True):
 def _is_host(host: str) -> bool:
     """Return whether this is a well-formed host. Names are not looked up."""
     if ":" in host:
+        import ipaddress  # only for addresses of IPv6
+
         try:
             ipaddress.IPv6Address(host)
         except ValueError:

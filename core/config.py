@@ -6,11 +6,9 @@ and `CAUCE_WORKER_CONCURRENCY` in the environment.
 """
 
 import argparse
-import difflib
 import enum
 import logging
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -394,6 +392,8 @@ def _find_file(arguments: argparse.Namespace, environment: Mapping[str, str], di
 
 
 def _read_tables(file: Path) -> dict[str, object]:
+    import tomllib  # only where there is a file
+
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -418,6 +418,8 @@ def _read_texts(file: Path, content: Mapping[str, object], options: Sequence[Opt
             values[name] = value
     for key, value in values.items():
         if key not in known and key not in _SHARED:
+            import difflib  # only for an error
+
             near = difflib.get_close_matches(key, [*known, *PROGRAM_TABLES], 1)
             hint = f"; do you mean {near[0]!r}?" if near else ""
             raise ConfigurationError(f"{file}: {key!r} is not a setting{hint}")

@@ -4,9 +4,7 @@ import argparse
 import os
 import sys
 import time
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from core import formatting
 from core.client import options, query_commands
@@ -19,6 +17,9 @@ from core.client.prompt import Prompt
 from core.client.submit_command import SubmitCommand
 from core.config import Settings
 from core.launch import parse, run_with_settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 REDRAW_INTERVAL = 0.1
 """Seconds between updates of the progress line."""
@@ -33,44 +34,53 @@ class ProgressLine:
     """
 
     def __init__(self, total: int | None = None, *, enabled: bool = True) -> None:
-        console = Console(stderr=True)
-        self._shown = enabled and console.is_terminal
         self._started_at = time.monotonic()
         self._next_redraw = 0.0
-        self._bar = Progress(
-            SpinnerColumn(),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not self._shown,
-        )
-        self._task = self._bar.add_task("", total=total)
+        self._bar = _make_bar(total) if enabled and sys.stderr.isatty() else None
 
     def __enter__(self) -> "ProgressLine":
-        self._bar.start()
+        if self._bar is not None:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def show_accepted(self, accepted: int, note: str = "") -> None:
         """Show the number of accepted tasks and their rate."""
-        if not self._shown:
+        if self._bar is None:
             return
         now = time.monotonic()
         if now < self._next_redraw:
             return
         self._next_redraw = now + REDRAW_INTERVAL
         rate = formatting.per_second(accepted, now - self._started_at)
-        self._bar.update(self._task, completed=accepted, description=f"accepted, {rate}{note}")
+        self._bar.update(self._bar.task_ids[0], completed=accepted, description=f"accepted, {rate}{note}")
 
     def show_output(self, output: OutputWriter) -> None:
         """Show the progress of a submission."""
         ended = output.ended.total()
         self.show_accepted(output.accepted, f", {ended:,} ended" if ended else "")
+
+
+def _make_bar(total: int | None) -> "Progress":
+    """Return a progress bar on standard error, with one task."""
+    # Only a terminal needs Rich, which takes as long to import as all of the client.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task("", total=total)
+    return bar
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:

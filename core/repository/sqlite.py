@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
 import msgspec
@@ -75,7 +74,8 @@ def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, loc
 
 def schema() -> list[str]:
     """Return the scripts that create the journal's tables, in order."""
-    folder = resources.files("core.repository") / "schema"
+    # A path: `importlib.resources` would take longer to import than everything that is read here.
+    folder = Path(__file__).with_name("schema")
     return [file.read_text("utf-8") for file in sorted(folder.iterdir(), key=lambda file: file.name)]
 
 

@@ -19,7 +19,7 @@ from core.config import Settings, SettingSource
 from core.errors import AlreadyRunning, SupervisorError
 from core.launch import parse, report_errors
 from core.repository.journal import Journal
-from core.supervisor import arguments, commands, doctor, guard, launching, options, output
+from core.supervisor import arguments, commands, guard, launching, options, output
 from core.supervisor.arguments import MODULE
 from core.supervisor.display import describe_orphans
 from core.supervisor.doctor import Verdict
@@ -207,7 +207,9 @@ def _sleep(seconds: float) -> bool:
 
 
 def _doctor(settings: Settings, given: argparse.Namespace) -> int:
-    findings = doctor.examine(settings, os.environ, Home(settings[config.DIRECTORY]))
+    from core.supervisor.doctor.examination import examine  # no other command needs its checks
+
+    findings = examine(settings, os.environ, Home(settings[config.DIRECTORY]))
     found = output.write_findings(findings, as_json=given.json)
     return int(any(finding.verdict is Verdict.PROBLEM for finding in found))
 

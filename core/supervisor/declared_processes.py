@@ -1,6 +1,5 @@
 """Reads the processes that a user declares in the settings file, in tables `[process.NAME]`."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,6 +77,8 @@ class _ProcessTable:
         self._content: Mapping[str, object] = content
         for key in content:
             if key not in _KEYS:
+                import difflib  # only for an error
+
                 near = difflib.get_close_matches(key, _KEYS, 1)
                 self._refuse(key, f"is not a setting of a process{f'; do you mean {near[0]!r}?' if near else ''}")
 

@@ -3,7 +3,6 @@
 A program makes one registry at its start. It never changes, so threads can share it.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
@@ -53,6 +52,8 @@ class Registry:
         return definition
 
     def _suggestion(self, kind: str) -> str:
+        import difflib  # only for an error
+
         similar = difflib.get_close_matches(kind, self.kinds, n=3)
         if similar:
             return f"did you mean {' or '.join(similar)}?"

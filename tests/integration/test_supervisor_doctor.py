@@ -17,7 +17,8 @@ from core.model import NewTask
 from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS
 from core.supervisor import options, state
-from core.supervisor.doctor import Finding, Verdict, examine
+from core.supervisor.doctor import Finding, Verdict
+from core.supervisor.doctor.examination import examine
 from core.supervisor.doctor.journal import MAX_AUDITED_SIZE
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock

@@ -33,7 +33,7 @@ from core.model import (
     State,
     Trouble,
 )
-from core.monitor.__main__ import render
+from core.monitor.drawing import render
 from core.monitor.observer import MAX_SECOND_LOOKS, SILENT_AFTER, Observer, look_until_certain, presence_of
 from core.monitor.rates import rates
 from core.monitor.snapshot import EMPTY, LOST_LISTED, Presence, ProcessView, Snapshot

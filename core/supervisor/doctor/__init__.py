@@ -2,10 +2,9 @@
 
 The checks are independent: one that fails becomes a finding, and the others are still made (`examination`). A check
 leaves no trace, whether the system runs meanwhile or not. Judging a number or a version is pure; the commands that mend
-something are in `remedies`.
+something are in `remedies`. The checks are imported with `examination`, which only the command `doctor` needs.
 """
 
-from core.supervisor.doctor.examination import examine
 from core.supervisor.doctor.finding import Finding, Verdict
 
-__all__ = ["Finding", "Verdict", "examine"]
+__all__ = ["Finding", "Verdict"]

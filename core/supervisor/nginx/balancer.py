@@ -1,7 +1,6 @@
 """Keeps NGINX's configuration equal to the wanted servers. NGINX tests each change, which is logged as a diff."""
 
 import contextlib
-import difflib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,6 +101,8 @@ class Balancer:
 
 def difference(former: str, text: str) -> str:
     """Return the changes between two configurations as a unified diff with one line of context."""
+    import difflib  # only when the configuration changes
+
     lines = difflib.unified_diff(
         former.splitlines(), text.splitlines(), "nginx.conf, before", "nginx.conf, now", n=1, lineterm=""
     )
