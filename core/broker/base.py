@@ -165,7 +165,7 @@ class DepthGauge(Closeable):
         """Count the messages.
 
         Raises:
-            BrokerUnavailable: the broker does not answer now.
+            BrokerUnavailable: the broker does not answer now, or the gauge is closed.
         """
 
 

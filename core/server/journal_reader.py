@@ -93,7 +93,7 @@ class JournalReader(Generic[Ticket]):
     """The thread that reads the journal.
 
     Args:
-        open_repository: opens the journal, in the thread.
+        open_repository: opens the journal read-only, in the thread.
         on_results: takes several results at once; called from the thread.
         on_death: called when the thread dies of an error.
         is_disconnected: returns whether the client of a ticket has disconnected; called from the thread.

@@ -102,6 +102,8 @@ class JournalWriter(Generic[Ticket]):
         self._owner = owner
         self._on_results = on_results
         self._requests: queue.SimpleQueue[Sequence[WriteRequest[Ticket]]] = queue.SimpleQueue()
+        self._rest: Sequence[WriteRequest[Ticket]] = ()
+        """Requests that found no room in the last batch."""
         self._stopping = threading.Event()
         self._drain_timeout = 5.0
         self._thread = vital_thread("journal", self._run, on_death)
@@ -146,22 +148,28 @@ class JournalWriter(Generic[Ticket]):
                 dispatcher.flush(time.monotonic(), time.time())
                 self.published = dispatcher.published
                 self.broker_trouble = dispatcher.trouble
-                if self._stopping.is_set() and self._requests.empty():
+                if self._stopping.is_set() and self._requests.empty() and not self._rest:
                     break
             self._close(repository, dispatcher)
 
     def _take_requests(self) -> list[WriteRequest[Ticket]]:
         """Return the next requests, after waiting up to one interval for them."""
-        try:
-            return list(self._requests.get(timeout=TICK_INTERVAL))
-        except queue.Empty:
-            return []
+        requests: list[WriteRequest[Ticket]] = []
+        with suppress(queue.Empty):
+            self._add(self._rest or self._requests.get(timeout=TICK_INTERVAL), requests)
+        return requests
 
     def _take_more(self, requests: list[WriteRequest[Ticket]]) -> None:
         """Add the requests that have arrived by now."""
         with suppress(queue.Empty):
             while len(requests) < MAX_BATCH:
-                requests.extend(self._requests.get_nowait())
+                self._add(self._rest or self._requests.get_nowait(), requests)
+
+    def _add(self, more: Sequence[WriteRequest[Ticket]], requests: list[WriteRequest[Ticket]]) -> None:
+        """Add as many requests as one batch may have, and keep the rest for the next."""
+        room = MAX_BATCH - len(requests)
+        requests.extend(more[:room])
+        self._rest = more[room:]
 
     def _commit(self, requests: list[WriteRequest[Ticket]], repository: Repository, dispatcher: Dispatcher) -> None:
         """Commit these requests, and those that arrive while the transaction waits for the journal's lock."""

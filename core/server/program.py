@@ -107,7 +107,7 @@ class Server:
         self._writer = JournalWriter(
             self._journal.open, self._make_dispatcher, self._number, handler.deliver_threadsafe, fail
         )
-        reader = JournalReader(self._journal.open, handler.deliver_threadsafe, fail, handler.is_disconnected)
+        reader = JournalReader(self._journal.open_readonly, handler.deliver_threadsafe, fail, handler.is_disconnected)
         dead_letters = DeadLetters(self._open_dead_letters, self._journal.open, fail)
         heartbeat = Heartbeat(self._journal.open_heartbeat, self._describe, self._number, fail)
         handler.attach_journal(self._writer, reader)

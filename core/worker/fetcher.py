@@ -35,7 +35,7 @@ class Fetcher:
 
     Args:
         consumer: a consumer of the tasks queue.
-        open_repository: opens the journal, in the thread.
+        open_repository: opens the journal read-only, in the thread.
         in_flight: the tasks that the worker has.
         on_task: called with each task to run.
         max_tasks: the number of tasks to take in all; 0 for no limit.

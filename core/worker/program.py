@@ -92,7 +92,7 @@ class Worker:
         )
         self._fetcher = Fetcher(
             self._consumer,
-            journal.open,
+            journal.open_readonly,
             self._in_flight,
             self._handlers.add,
             settings[options.MAX_TASKS],

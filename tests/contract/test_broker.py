@@ -8,7 +8,17 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from core.broker.base import DELIVERY_LIMIT, Broker, Consumer, Delivery, Message, Publisher, PublishResult, Queue
+from core.broker.base import (
+    DELIVERY_LIMIT,
+    Broker,
+    Consumer,
+    Delivery,
+    DepthGauge,
+    Message,
+    Publisher,
+    PublishResult,
+    Queue,
+)
 from core.errors import BrokerError, BrokerUnavailable
 from tests.services.waiting import wait_until
 
@@ -469,6 +479,22 @@ def test_the_gauge_counts_the_ready_messages_of_each_queue(broker: Broker) -> No
             consumer.reject(delivery)
         wait_for_depth(broker, 5, 2)
     wait_for_depth(broker, 10, 2)
+
+
+def test_a_closed_gauge_says_so_and_asks_the_broker_nothing(broker: Broker) -> None:
+    with broker.gauge() as gauge:
+        wait_until(lambda: _reads(gauge), "the first depth")
+    with pytest.raises(BrokerUnavailable, match="the gauge is closed"):
+        gauge.read()
+
+
+def _reads(gauge: DepthGauge) -> bool:
+    """Return whether a gauge can be read now."""
+    try:
+        gauge.read()
+    except BrokerUnavailable:
+        return False
+    return True
 
 
 def test_preparing_again_changes_nothing(broker: Broker) -> None:

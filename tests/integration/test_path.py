@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -87,8 +88,19 @@ def check_broker(url: str) -> None:
         wait_until(lambda: gauge.read() == Depth(ready=0, dead=0), "the queues to be empty")
 
 
+def readers(system: LocalSystem, name: str) -> int:
+    """Count the connections to the journal that a process can't write with."""
+    folder = Path(f"/proc/{system.process(name).pid}")
+    numbers = [each.name for each in (folder / "fd").iterdir() if each.resolve() == system.journal.resolve()]
+    flags = [(folder / "fdinfo" / number).read_text().split("flags:")[1].split()[0] for number in numbers]
+    return sum(int(each, 8) & os.O_ACCMODE == os.O_RDONLY for each in flags)
+
+
 def test_a_file_goes_through_the_embedded_queue(tmp_path: Path, text: Path) -> None:
     with LocalSystem(tmp_path / "system", servers=2, workers=2) as system:
+        if sys.platform == "linux":
+            # A server's reader and a worker's fetcher: threads that only read can't write.
+            assert [readers(system, name) for name in ("s1", "w1")] == [1, 1]
         with submitting(text, system.addresses) as client:
             finish(client, text)
         check_journal(system, text)

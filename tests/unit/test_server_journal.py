@@ -374,6 +374,22 @@ def test_requests_that_arrive_while_it_waits_for_the_lock_are_committed_together
     writing.close()
 
 
+@pytest.mark.parametrize("at_once", [MAX_BATCH + 1, 2 * MAX_BATCH, 2500])
+def test_a_batch_has_no_more_than_its_limit_however_many_come_at_once(tmp_path: Path, at_once: int) -> None:
+    Journal("resultados.db", tmp_path).open().close()
+    busy = BusyRepository(tmp_path / "resultados.db")
+    writing = Writing(tmp_path, lambda: busy)
+    tasks = [WriteTask(f"{number}", new_task(f"t{number}")) for number in range(at_once + 1)]
+    writing.writer.write(tasks[:1])
+    writing.writer.write(tasks[1:])
+    writing.writer.start()
+    taken = writing.results.take(at_once + 1)
+    assert all(isinstance(result, TaskWritten) for result in taken.values())
+    whole, rest = divmod(at_once + 1, MAX_BATCH)
+    assert busy.accepted == [*[MAX_BATCH] * whole, rest]
+    writing.close()
+
+
 def test_requests_that_arrived_while_it_waited_fail_with_the_others(tmp_path: Path) -> None:
     Journal("resultados.db", tmp_path).open().close()
     busy = BusyRepository(tmp_path / "resultados.db")

@@ -81,20 +81,27 @@ class EmbeddedGauge(DepthGauge):
     def __init__(self, open_file: Callable[[], QueueFile]) -> None:
         self._open_file = open_file
         self._file: QueueFile | None = None
+        self._closed = False
 
     def read(self) -> Depth:
         """Read how many messages are ready."""
+        if self._closed:
+            raise BrokerUnavailable("the gauge is closed")
         try:
             if self._file is None:
                 self._file = self._open_file()
             self._file.check_identity()
             return self._file.depth()
         except BrokerError as error:
-            self.close()
+            self._close_file()
             raise BrokerUnavailable(str(error)) from error
 
     def close(self) -> None:
         """Close the file."""
+        self._closed = True
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -24,10 +24,13 @@ class RabbitGauge(DepthGauge):
     def __init__(self, addresses: Sequence[BrokerAddress]) -> None:
         self._handler = _DepthChannel()
         self._thread = ConnectionThread(addresses, self._handler, "gauge")
+        self._closed = False
         self._thread.start()
 
     def read(self) -> Depth:
         """Count the messages of both queues. Raises at once when the broker is known to be unavailable."""
+        if self._closed:
+            raise BrokerUnavailable("the gauge is closed")
         if self._thread.failure is not None:
             raise BrokerUnavailable(str(self._thread.failure))
         depth: Future[Depth] = Future()
@@ -41,6 +44,7 @@ class RabbitGauge(DepthGauge):
 
     def close(self) -> None:
         """Disconnect."""
+        self._closed = True
         self._thread.close()
 
 
