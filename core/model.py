@@ -320,7 +320,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     """The number that the journal assigned, which is never reused."""
     life: int = 1
-    """Counts the processes of this role, name and host that the journal remembers, up to this one."""
+    """Counts the processes of this role, name and host, up to this one, while the journal remembers any of them."""
     role: Role
     name: str
     host: str

@@ -201,7 +201,10 @@ class Repository(Closeable):
 
     @abstractmethod
     def register(self, record: ProcessRecord) -> int:
-        """Store a new process. Returns its number. Removes processes that have not been seen for a week."""
+        """Store a new process. Returns its number.
+
+        Removes processes that have not been seen for a week, and all but the last ones that are certainly dead.
+        """
 
     @abstractmethod
     def record_heartbeat(self, record: ProcessRecord) -> None:

@@ -31,9 +31,10 @@ TASK_COLUMNS = (
 """Followed by the number of lost attempts, which a journal of an older version does not have."""
 ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at, queued_at, lost"
 PROCESS_COLUMNS = (
-    "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand, kinds"
+    "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand, kinds, life"
 )
-"""Without the last one in a journal of an older version."""
+NEW_PROCESS_COLUMNS = {"kinds": "'[]'", "life": "1"}
+"""Columns that a journal of an older version lacks, and what stands for them."""
 
 _encode = msgspec.json.Encoder().encode
 _STATES: dict[Value, State] = {state.value: state for state in State}
@@ -174,7 +175,7 @@ def outcome_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
 
 
 def process(row: Row) -> ProcessRecord:
-    """Convert a row of `PROCESS_COLUMNS` and `life`."""
+    """Convert a row of `PROCESS_COLUMNS`."""
     phase, *troubles = text(row[10]).split(_SEPARATOR)
     return ProcessRecord(
         number=integer(row[0]),
@@ -191,7 +192,7 @@ def process(row: Row) -> ProcessRecord:
         troubles=_troubles(troubles),
         counters=_decode_counters(text(row[11])),
         in_hand=_decode_in_hand(text(row[12])),
-        life=integer(row[-1]),
+        life=integer(row[14]),
         kinds=_decode_kinds(text(row[13])),
     )
 
@@ -212,7 +213,7 @@ def _troubles(texts: Sequence[str]) -> tuple[Trouble, ...]:
 
 
 def process_columns(record: ProcessRecord) -> tuple[Value, ...]:
-    """Return the values of `PROCESS_COLUMNS` except the number."""
+    """Return the values of `PROCESS_COLUMNS` except the number and the life, which the journal assigns."""
     return (
         record.role.value,
         record.name,

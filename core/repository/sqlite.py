@@ -45,8 +45,20 @@ CLOCK_TOLERANCE = 1.0
 PROCESS_RETENTION = 7 * 24 * 3600
 """Seconds for which a process is kept after its last heartbeat."""
 
+PROCESSES_KEPT = 100
+"""The last processes, which are kept for that time. Of those before them, only processes that were just seen are."""
+
+JUST_SEEN = 60.0
+"""Seconds since the last heartbeat of a process that may be alive."""
+
 LEFT_PROCESSES_SHOWN = 3600
 """Seconds for which a process is listed after it has left."""
+
+
+_UPDATE_PROCESS = (
+    "UPDATE processes SET role = ?, name = ?, host = ?, pid = ?, address = ?, threads = ?, started_at = ?, beat = ?,"
+    " seen_at = ?, status = ?, counters = ?, in_hand = ?, kinds = ? WHERE number = ?"
+)
 
 
 def open_sqlite(path: Path, *, durable: bool = True, readonly: bool = False, lock_timeout: float = 10.0) -> Repository:
@@ -87,7 +99,7 @@ class SqliteRepository(Repository):
         self._attempts = SqliteAttempts(database)
         self._moved: Counter[State] = Counter()
         self._ended: list[int] = []
-        self._knows_kinds = False
+        self._process_columns = ""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -331,19 +343,30 @@ class SqliteRepository(Repository):
 
     def register(self, record: ProcessRecord) -> int:
         """Store a new process."""
-        self._database.execute("DELETE FROM processes WHERE seen_at < ?", (record.started_at - PROCESS_RETENTION,))
+        self._database.execute(
+            "DELETE FROM processes WHERE seen_at < ? OR (seen_at < ?"
+            " AND number <= (SELECT number FROM processes ORDER BY number DESC LIMIT 1 OFFSET ?))",
+            (record.started_at - PROCESS_RETENTION, record.started_at - JUST_SEEN, PROCESSES_KEPT - 1),
+        )
+        record = msgspec.structs.replace(record, seen_at=max(record.seen_at, record.started_at))
+        return self._add_process(None, rows.process_columns(record))
+
+    def _add_process(self, number: int | None, columns: Sequence[Value]) -> int:
+        """Add a process to its table. Returns its number: the next one, if None is given."""
         created = self._database.execute(
-            f"INSERT INTO processes ({rows.PROCESS_COLUMNS}) VALUES (NULL{', ?' * 13}) RETURNING number",
-            rows.process_columns(msgspec.structs.replace(record, seen_at=max(record.seen_at, record.started_at))),
+            "INSERT INTO processes (number, role, name, host, pid, address, threads, started_at, beat, seen_at, status,"
+            " counters, in_hand, kinds, life) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+            " coalesce(max(life), 0) + 1 FROM processes"
+            " WHERE role = ?2 AND host = ?4 AND name = ?3 AND (?1 IS NULL OR number < ?1) RETURNING number",
+            (number, *columns),
         )
         return rows.integer(created[0][0])
 
     def record_heartbeat(self, record: ProcessRecord) -> None:
         """Store a process's record, and a sample of its counters."""
-        self._database.execute(
-            f"INSERT OR REPLACE INTO processes ({rows.PROCESS_COLUMNS}) VALUES (?{', ?' * 13})",
-            (record.number, *rows.process_columns(record)),
-        )
+        columns = rows.process_columns(record)
+        if not self._database.execute_many(_UPDATE_PROCESS, [(*columns, record.number)]):
+            self._add_process(record.number, columns)
         self._database.execute(
             "INSERT INTO samples (second, process, counters, in_hand) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (second, process) DO NOTHING",
@@ -418,18 +441,25 @@ class SqliteRepository(Repository):
 
     def processes(self) -> list[ProcessRecord]:
         """Return the processes that have not left, and those that left in the last hour."""
-        # Checked again until the column exists: a server or worker that starts brings the journal up to date.
-        self._knows_kinds = self._knows_kinds or bool(
-            self._database.number("SELECT count(*) FROM pragma_table_info('processes') WHERE name = 'kinds'")
-        )
-        columns = rows.PROCESS_COLUMNS if self._knows_kinds else rows.PROCESS_COLUMNS.replace("kinds", "'[]'")
         found = self._database.execute(
-            f"SELECT {columns}, life FROM (SELECT *, row_number()"
-            " OVER (PARTITION BY role, host, name ORDER BY number) AS life FROM processes)"
+            f"SELECT {self._known_columns()} FROM processes"
             " WHERE status <> 'left' OR seen_at >= (SELECT max(seen_at) FROM processes) - ? ORDER BY number",
             (LEFT_PROCESSES_SHOWN,),
         )
         return [rows.process(row) for row in found]
+
+    def _known_columns(self) -> str:
+        """Return the columns of a process, with a constant for each that a journal of an older version lacks."""
+        if not self._process_columns:
+            known = self._database.execute("SELECT name FROM pragma_table_info('processes')")
+            missing = {name: value for name, value in rows.NEW_PROCESS_COLUMNS.items() if (name,) not in known}
+            names = rows.PROCESS_COLUMNS.split(", ")
+            columns = ", ".join(missing.get(name, name) for name in names)
+            if missing:
+                # Read again the next time: a server or worker that starts brings the journal up to date.
+                return columns
+            self._process_columns = columns
+        return self._process_columns
 
     def samples(self, since: int) -> list[Sample]:
         """Return the samples from second `since` on."""

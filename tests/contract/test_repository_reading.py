@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from core.database import Database
 from core.model import ENDED, Counters, Part, ProcessPhase, Role, RunningTask, State, Trouble
 from core.repository.base import MAX_CONTRADICTORY, OpenRepository, Repository
 from core.repository.journal import Journal
+from core.repository.sqlite import FAULTS, PROCESSES_KEPT, open_sqlite, schema
 from tests.contract.repositories import (
     NOTHING_COUNTED,
     NOW,
@@ -96,6 +98,59 @@ def test_each_process_has_its_place_among_those_of_its_name_and_host(journal: Re
         (4, "w1", 1),
         (5, "w1", 3),
     ]
+
+
+def test_a_process_keeps_its_place_when_earlier_ones_are_removed(journal: Repository) -> None:
+    register(journal, "w1", NOW)
+    second = register(journal, "w1", NOW + WEEK)
+    third = register(journal, "w1", NOW + WEEK + 1)
+    assert [(record.number, record.life) for record in journal.processes()] == [(second, 2), (third, 3)]
+    record_heartbeat(journal, second, 2, NOW + WEEK + 2)
+    assert [record.life for record in journal.processes()] == [2, 3]
+
+
+def test_dead_processes_do_not_pile_up(journal: Repository) -> None:
+    alive = register(journal, "alive", NOW)
+    for number in range(1, 3 * PROCESSES_KEPT):
+        record_heartbeat(journal, alive, number, NOW + 60 * number)
+        register(journal, "w1", NOW + 60 * number)
+    lives = {record.number: record.life for record in journal.processes()}
+    # Those that have died, and the one that is alive.
+    assert len(lives) == PROCESSES_KEPT + 1
+    assert (lives[alive], max(lives.values())) == (1, 3 * PROCESSES_KEPT - 1)
+
+
+def test_a_removed_process_that_is_alive_has_its_place_again(journal: Repository) -> None:
+    first = register(journal, "w1", NOW)
+    second = register(journal, "w1", NOW)
+    register(journal, "other", NOW + WEEK + 1)
+    for number in (first, second):
+        with journal.transaction():
+            journal.record_heartbeat(process("w1", number=number, beat=2, at=NOW + WEEK + 2))
+    assert [(record.name, record.life) for record in journal.processes()] == [("w1", 1), ("w1", 2), ("other", 1)]
+
+
+def test_an_older_journal_is_read_and_counts_the_lives_when_it_is_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "resultados.db"
+    database = Database(path, FAULTS)
+    database.migrate(schema()[:5])
+    for name in ("w1", "w2", "w1"):
+        database.execute(
+            "INSERT INTO processes (role, name, host, pid, address, threads, started_at, beat, seen_at, status,"
+            " counters, in_hand) VALUES ('worker', ?, 'here', 1, '', 1, 1, 1, 1, 'ready', '{}', '[]')",
+            (name,),
+        )
+    database.close()
+    with open_sqlite(path, readonly=True) as reader:
+        assert [(record.name, record.life, record.kinds) for record in reader.processes()] == [
+            ("w1", 1, ()),
+            ("w2", 1, ()),
+            ("w1", 1, ()),
+        ]
+        with open_sqlite(path) as migrated:
+            assert [record.life for record in migrated.processes()] == [1, 1, 2]
+            assert register(migrated, "w3", 2.0) == 4
+        assert [record.life for record in reader.processes()] == [1, 1, 2, 1]
 
 
 def test_processes_that_were_stopped_have_left_until_they_beat_again(journal: Repository) -> None:
