@@ -10,8 +10,9 @@ from core.repository.archive import Timing
 class Delays(msgspec.Struct, frozen=True):
     """Percentiles of the seconds that tasks waited and ran."""
 
-    waited_p50: float
-    waited_p95: float
+    waited_p50: float | None
+    """None when no wait is known."""
+    waited_p95: float | None
     took_p50: float
     took_p95: float
 
@@ -22,16 +23,18 @@ def by_worker(timings: Iterable[Timing]) -> Mapping[str, Delays]:
     took: dict[str, list[float]] = {}
     for timing in timings:
         for name in (timing.worker, ""):
-            waited.setdefault(name, []).append(timing.waited)
+            known = waited.setdefault(name, [])
+            if timing.waited is not None:
+                known.append(timing.waited)
             took.setdefault(name, []).append(timing.took)
     return {
         name: Delays(
-            percentile(waited[name], 0.50),
-            percentile(waited[name], 0.95),
+            percentile(waited[name], 0.50) if waited[name] else None,
+            percentile(waited[name], 0.95) if waited[name] else None,
             percentile(took[name], 0.50),
             percentile(took[name], 0.95),
         )
-        for name in waited
+        for name in took
     }
 
 

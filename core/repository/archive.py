@@ -42,7 +42,10 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finished: float | None
     stored: float | None
     waited: float | None
-    """Seconds from the moment when the task was accepted, or due again, to the beginning of the last attempt."""
+    """Seconds from the moment when the task was accepted, due or queued again, to the beginning of the last attempt.
+
+    None when they are not known, or while the next attempt waits.
+    """
 
     @property
     def tries(self) -> int:
@@ -67,7 +70,8 @@ class Timing(msgspec.Struct, frozen=True):
     """Seconds that one task waited until its last attempt began, and that this attempt ran."""
 
     worker: str
-    waited: float
+    waited: float | None
+    """None when it is not known."""
     took: float
 
 

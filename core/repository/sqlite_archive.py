@@ -31,17 +31,13 @@ from core.repository.search import (
 from core.repository.sqlite import FAULTS, schema
 from core.repository.sqlite_attempts import SqliteAttempts
 
-# When an attempt became due is not known after an operator's retry, nor in journals of older versions.
-_READY = "CASE WHEN due_at = 0 AND attempts > 1 THEN coalesce(queued_at, accepted_at) ELSE max(due_at, accepted_at) END"
-# The times are of different attempts when another attempt has not begun yet, or its retry was undone.
-_WAITED = f"(CASE WHEN started_at >= {_READY} THEN started_at - {_READY} END)"
 _TOOK = "(finished_at - started_at)"
 _OUTCOME = "coalesce(result, error_type || ': ' || error_message, '')"
 _ROW_COLUMNS = (
     f"seq, id, kind, state, worker, substr(payload, 1, {PREVIEW_LENGTH}),"
-    f" substr({_OUTCOME}, 1, {PREVIEW_LENGTH}), accepted_at, started_at, finished_at, stored_at, {_WAITED}"
+    f" substr({_OUTCOME}, 1, {PREVIEW_LENGTH}), accepted_at, started_at, finished_at, stored_at"
 )
-"""Followed by the number of attempts."""
+"""Followed by the wait and the number of attempts."""
 _TEXT_COLUMNS = {
     TextField.ID: ("id",),
     TextField.KIND: ("kind",),
@@ -54,7 +50,6 @@ _TEXT_COLUMNS = {
 }
 _NUMERIC_COLUMNS = {
     NumericField.TOOK: _TOOK,
-    NumericField.WAITED: _WAITED,
     NumericField.ENDED: "stored_at",
 }
 _SORT_COLUMNS = {
@@ -66,7 +61,6 @@ _SORT_COLUMNS = {
     SortColumn.WORKER: "worker",
     SortColumn.PAYLOAD: f"substr(payload, 1, {PREVIEW_LENGTH})",
     SortColumn.OUTCOME: f"substr({_OUTCOME}, 1, {PREVIEW_LENGTH})",
-    SortColumn.WAITED: _WAITED,
     SortColumn.TOOK: _TOOK,
 }
 _OPERATORS = frozenset({"<", "<=", "=", ">", ">="})
@@ -117,8 +111,9 @@ class SqliteArchive(Archive):
 
     def find(self, search: Search, order: SortOrder = NEWEST_FIRST, limit: int = MAX_RESULTS) -> "array[int]":
         """Return the numbers of the ended tasks that match, in order."""
-        where, values = _where(search, self._attempts.tries)
-        column = self._attempts.tries if order.column is SortColumn.ATTEMPTS else _SORT_COLUMNS[order.column]
+        tries = self._attempts.tries
+        where, values = _where(search, tries)
+        column = {**_SORT_COLUMNS, SortColumn.ATTEMPTS: tries, SortColumn.WAITED: _waited(tries)}[order.column]
         direction = "DESC" if order.descending else "ASC"
         return self._numbers(
             f"SELECT seq FROM tasks WHERE {where}"
@@ -169,8 +164,9 @@ class SqliteArchive(Archive):
         return {row.id: row for row in self._rows("id", list(ids))}
 
     def _rows(self, column: str, values: Sequence[int] | Sequence[str]) -> list[TaskRow]:
+        tries = self._attempts.tries
         found = self._database.execute(
-            f"SELECT {_ROW_COLUMNS}, {self._attempts.tries} FROM tasks"
+            f"SELECT {_ROW_COLUMNS}, {_waited(tries)}, {tries} FROM tasks"
             f" WHERE {column} IN (SELECT value FROM json_each(?))",
             (json.dumps(values),),
         )
@@ -190,11 +186,11 @@ class SqliteArchive(Archive):
     def timings(self, since: float, limit: int) -> Sequence[Timing]:
         """Return the timings of the last tasks that ended at `since` or later."""
         found = self._database.execute(
-            f"SELECT worker, {_WAITED}, {_TOOK} FROM tasks WHERE stored_at >= ? AND worker IS NOT NULL"
+            f"SELECT worker, {_waited(self._attempts.tries)}, {_TOOK} FROM tasks WHERE stored_at >= ? AND worker IS NOT NULL"
             " AND started_at IS NOT NULL AND finished_at IS NOT NULL ORDER BY stored_at DESC LIMIT ?",
             (since, limit),
         )
-        return [Timing(rows.text(row[0]), rows.number_or_none(row[1]) or 0.0, rows.number(row[2])) for row in found]
+        return [Timing(rows.text(row[0]), rows.number_or_none(row[1]), rows.number(row[2])) for row in found]
 
     def kinds(self, limit: int = 1000) -> Sequence[str]:
         """Return the kinds of the last tasks."""
@@ -345,9 +341,24 @@ def _escaped(text: str) -> str:
 
 def _comparison(comparison: Comparison, tries: str) -> str:
     assert comparison.operator in _OPERATORS
-    column = tries if comparison.field is NumericField.ATTEMPTS else _NUMERIC_COLUMNS[comparison.field]
+    column = {**_NUMERIC_COLUMNS, NumericField.ATTEMPTS: tries, NumericField.WAITED: _waited(tries)}[comparison.field]
     condition = f"coalesce({column} {comparison.operator} ?, 0)"
     return f"NOT {condition}" if comparison.negated else condition
+
+
+def _waited(tries: str) -> str:
+    """Return the expression for the seconds that the last or present attempt waited; NULL when they are not known.
+
+    The first attempt waits from the moment when the task was accepted or due, a retry from when it was due. When an
+    attempt after an operator's retry or after a death became due is not stored: it waits since it was queued.
+
+    Args:
+        tries: the expression for the number of attempts that have ended.
+    """
+    is_first = f"{tries} + (finished_at IS NULL) <= 1"
+    ready = f"CASE WHEN due_at > 0 OR {is_first} THEN max(due_at, accepted_at) ELSE queued_at END"
+    # The times are of different attempts when another attempt has not begun yet, or its retry was undone.
+    return f"(CASE WHEN started_at >= {ready} THEN started_at - {ready} END)"
 
 
 def _row(row: Row) -> TaskRow:

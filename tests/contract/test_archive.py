@@ -104,6 +104,37 @@ def test_the_wait_before_another_attempt_begins_when_it_is_due(journal: Reposito
     assert archive.rows([seq])[seq].waited == 2.0
 
 
+def test_an_attempt_after_an_operators_retry_waits_from_its_queueing_on(journal: Repository, archive: Archive) -> None:
+    seqs = fail(journal, "a")
+    apply(archive, BulkAction.RETRY, seqs)
+    mark(journal, seqs, attempt=1, now=NOW + 100)
+    # It runs after a redelivery, then its worker dies and it runs once more, and ends.
+    begin(journal, seqs[0], "w2", at=NOW + 103)
+    assert archive.rows(seqs)[seqs[0]].waited == 3.0
+    begin(journal, seqs[0], "w3", at=NOW + 105)
+    assert archive.rows(seqs)[seqs[0]].waited == 5.0
+    store_outcomes(journal, replace(outcome(seqs[0], 1), started_at=NOW + 105, finished_at=NOW + 106))
+    assert archive.rows(seqs)[seqs[0]].waited == 5.0
+    assert [timing.waited for timing in archive.timings(NOW, 10)] == [5.0]
+    assert found(archive, "waited>=5s waited<=5s") == ["a"]
+
+
+def test_a_first_attempt_after_a_death_waits_from_its_queueing_on(journal: Repository, archive: Archive) -> None:
+    [seq] = enter(journal, "a")
+    mark(journal, [seq], now=NOW + 10)
+    begin(journal, seq, "w2", at=NOW + 12)
+    assert archive.rows([seq])[seq].waited == 12.0
+    begin(journal, seq, "w3", at=NOW + 15)
+    assert archive.rows([seq])[seq].waited == 5.0
+
+
+def test_a_wait_that_is_not_known_is_no_wait(journal: Repository, archive: Archive) -> None:
+    [seq] = enter(journal, "a")
+    store_outcomes(journal, replace(outcome(seq), started_at=NOW - 1))
+    assert archive.rows([seq])[seq].waited is None
+    assert [(timing.waited, timing.took) for timing in archive.timings(NOW, 10)] == [(None, 7.0)]
+
+
 def test_a_retry_that_was_undone_is_no_wait(journal: Repository, archive: Archive) -> None:
     seqs = fail(journal, "a")
     number, _ = apply(archive, BulkAction.RETRY, seqs)

@@ -3,7 +3,7 @@
 import pytest
 
 from core.model import Counters, Role
-from core.monitor.delays import by_worker, percentile
+from core.monitor.delays import Delays, by_worker, percentile
 from core.monitor.history import GAP, RateHistory
 from core.repository.archive import Timing
 from core.repository.base import Sample
@@ -160,6 +160,14 @@ def test_delays_are_given_for_each_worker_and_for_all() -> None:
     assert (delays["w1"].waited_p50, delays["w1"].waited_p95) == (0.5, 1.0)
     assert delays["w2"].took_p50 == delays["w2"].took_p95 == 50.0
     assert (delays[""].took_p50, delays[""].took_p95) == (6.0, 50.0)
+
+
+def test_waits_that_are_not_known_are_left_out() -> None:
+    known = [Timing("w1", 4.0, 2.0), Timing("w1", None, 3.0), Timing("w2", None, 9.0)]
+    delays = by_worker([Timing("w1", None, 1.0), *known])
+    assert delays["w1"] == Delays(4.0, 4.0, 2.0, 3.0)
+    assert delays["w2"] == Delays(None, None, 9.0, 9.0)
+    assert (delays[""].waited_p50, delays[""].took_p95) == (4.0, 9.0)
 
 
 def test_without_tasks_there_are_no_delays() -> None:

@@ -196,5 +196,5 @@ def _took(delays: Delays | None, tr: Translations) -> str:
     return _pair(delays.took_p50, delays.took_p95, tr) if delays else ""
 
 
-def _pair(p50: float, p95: float, tr: Translations) -> str:
-    return f"{tr.duration(p50)} / {tr.duration(p95)}"
+def _pair(p50: float | None, p95: float | None, tr: Translations) -> str:
+    return "" if p50 is None else f"{tr.duration(p50)} / {tr.duration(p95)}"
