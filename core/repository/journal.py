@@ -5,6 +5,7 @@ from pathlib import Path
 from core.errors import ConfigurationError, JournalMissing
 from core.repository.archive import Archive
 from core.repository.base import Repository
+from core.repository.beginnings import Beginnings, WorkerBeginnings
 from core.repository.sqlite import open_sqlite
 from core.repository.sqlite_archive import open_archive
 
@@ -45,6 +46,15 @@ class Journal:
     def open_heartbeat(self) -> Repository:
         """Open the journal for heartbeats: a commit may be lost in a power cut. Creates a missing journal."""
         return open_sqlite(self.path, durable=False)
+
+    def open_beginnings(self, number: int, worker: str) -> WorkerBeginnings:
+        """Make the file in which a worker notes what it begins.
+
+        Args:
+            number: the number that the journal assigned to it.
+            worker: its name.
+        """
+        return Beginnings(self.path).of_worker(number, worker)
 
     def check_writable(self) -> None:
         """Take the write lock for a moment.

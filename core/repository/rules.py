@@ -26,19 +26,6 @@ def after_dead_letter(state: State, strikes: int) -> State:
     return State.RETRYING if state is State.RETRYING else State.ACCEPTED
 
 
-def first_was_lost_too(strikes: int, *, recorded: bool) -> bool:
-    """Return whether a task whose second beginning ended with the death of its worker had begun before and died then.
-
-    Nothing is stored when a task begins for the first time. A heartbeat names it only if it runs long enough.
-    A task that kills its second worker has very probably killed the first.
-
-    Args:
-        strikes: the strikes of the task, of which that beginning was the last.
-        recorded: whether the first beginning is known already.
-    """
-    return strikes == 1 and not recorded
-
-
 def worker_lost(deaths: int) -> Failure:
     """Return the failure of a task that has had too many strikes.
 

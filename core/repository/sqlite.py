@@ -224,6 +224,7 @@ class SqliteRepository(Repository):
         seq, state = rows.integer(found[0][0]), rows.state(found[0][1])
         after = rules.after_cancelling(state)
         if after is not state:
+            self._attempts.lose([seq])
             self._database.execute(
                 "UPDATE tasks SET state = ?, owner = NULL, stored_at = ? WHERE seq = ?", (after.value, now, seq)
             )
@@ -258,6 +259,7 @@ class SqliteRepository(Repository):
     def redispatch(self) -> int:
         """Make every queued task accepted again."""
         self._database.execute("UPDATE queue SET generation = generation + 1")
+        self._attempts.suspect_begun()
         moved = self._database.execute_many(
             "UPDATE tasks SET state = 'accepted', owner = NULL, due_at = 0 WHERE state = ?", [(State.QUEUED.value,)]
         )
@@ -292,12 +294,14 @@ class SqliteRepository(Repository):
         task = self.assignments([seq]).get(seq)
         if task is None or not rules.outcome_counts(task.state, task.attempts, attempt):
             return False
-        self._fail(task, rules.worker_lost(self._attempts.deaths(seq)), now)
+        self._fail(task, None, now)
         return True
 
-    def _fail(self, task: Assignment, failure: Failure, now: float) -> None:
-        """Fail a task whose workers died: the attempt in its row ends with this failure."""
+    def _fail(self, task: Assignment, failure: Failure | None, now: float) -> None:
+        """Fail a task whose workers died: its last attempt ends with this failure, or with one that counts them."""
         self._move_former([(task.seq, task.attempts)])
+        deaths = self._attempts.end_with_death(task.seq)
+        failure = failure or rules.worker_lost(max(1, deaths))
         self._database.execute(
             "UPDATE tasks SET state = 'failed', owner = NULL, due_at = 0, attempts = attempts + 1,"
             " finished_at = ?, stored_at = ?, result = NULL,"
@@ -348,6 +352,7 @@ class SqliteRepository(Repository):
             " AND number <= (SELECT number FROM processes ORDER BY number DESC LIMIT 1 OFFSET ?))",
             (record.started_at - PROCESS_RETENTION, record.started_at - JUST_SEEN, PROCESSES_KEPT - 1),
         )
+        self._attempts.lose_of_dead()
         record = msgspec.structs.replace(record, seen_at=max(record.seen_at, record.started_at))
         return self._add_process(None, rows.process_columns(record))
 

@@ -186,8 +186,9 @@ class SqliteArchive(Archive):
     def timings(self, since: float, limit: int) -> Sequence[Timing]:
         """Return the timings of the last tasks that ended at `since` or later."""
         found = self._database.execute(
-            f"SELECT worker, {_waited(self._attempts.tries)}, {_TOOK} FROM tasks WHERE stored_at >= ? AND worker IS NOT NULL"
-            " AND started_at IS NOT NULL AND finished_at IS NOT NULL ORDER BY stored_at DESC LIMIT ?",
+            f"SELECT worker, {_waited(self._attempts.tries)}, {_TOOK} FROM tasks"
+            " WHERE stored_at >= ? AND worker IS NOT NULL AND started_at IS NOT NULL AND finished_at IS NOT NULL"
+            " ORDER BY stored_at DESC LIMIT ?",
             (since, limit),
         )
         return [Timing(rows.text(row[0]), rows.number_or_none(row[1]), rows.number(row[2])) for row in found]
@@ -239,6 +240,7 @@ class SqliteArchive(Archive):
                 " AND (state = 'cancelled') = (SELECT kind = 'discard' FROM operations WHERE number = operation)",
                 (json.dumps(list(seqs)), operation, json.dumps(list(running))),
             )
+            self._attempts.lose([rows.integer(row[0]) for row in found])
             self._database.execute(
                 "UPDATE tasks SET state = 'failed', stored_at = coalesce(stored_at, ?), owner = NULL, operation = NULL"
                 " WHERE seq IN (SELECT value FROM json_each(?))",

@@ -3,6 +3,9 @@
 The row of a task is about its present attempt, or about the last one when it waits for no other. An attempt is moved
 from there to the table `attempts` when the next one is queued or begins. So a task that ends with its first attempt
 costs nothing here.
+
+Of an attempt that was lost, the row has the beginning if it began after a redelivery. Of any other, the file of its
+worker has it (`beginnings`).
 """
 
 import json
@@ -10,16 +13,14 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from core.database import Database, Row
+from core.database import Database, Row, Value
 from core.model import DEATH_SIGNATURES, Attempt, AttemptState, Beginning, Failure, OperatorRetry
-from core.repository import rows, rules
+from core.repository import rows
+from core.repository.beginnings import Beginnings, BegunAttempt
 from core.timeline import MAX_MESSAGE, MAX_TRACEBACK
 
 _FIRST_VERSION = 4
 """The version of the schema that has the table."""
-
-_SAME_MOMENT = 0.001
-"""Seconds by which a time may differ from itself after it was stored as text."""
 
 _COLUMNS = (
     "seq, number, state, worker, queued_at, taken_at, started_at, finished_at,"
@@ -32,6 +33,11 @@ _OF_ROW = (
     f" error_type, substr(error_message, 1, {MAX_MESSAGE}), substr(error_traceback, -{MAX_TRACEBACK})"
 )
 _CLEARED = "worker = NULL, queued_at = NULL, taken_at = NULL, started_at = NULL, finished_at = NULL"
+_IS_NEWS = (
+    "seq = ? AND attempts = ? AND stored_at IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.seq = tasks.seq AND attempts.started_at = ?)"
+)
+"""Whether a beginning, by task, number of ended attempts and time, is one that the journal does not know."""
 
 
 class SqliteAttempts:
@@ -39,6 +45,7 @@ class SqliteAttempts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._beginnings = Beginnings(database.path)
         self._exists = False
 
     @property
@@ -79,37 +86,60 @@ class SqliteAttempts:
         """
         condition = "seq = ? AND attempts = ? AND finished_at IS NOT NULL AND stored_at IS NULL"
         self._database.execute_many(
-            f"INSERT OR REPLACE INTO attempts SELECT {_OF_ROW}, NULL, NULL, NULL FROM tasks WHERE {condition}", attempts
+            f"INSERT OR IGNORE INTO attempts SELECT {_OF_ROW}, NULL, NULL, NULL FROM tasks WHERE {condition}", attempts
         )
         self._database.execute_many(f"UPDATE tasks SET {_CLEARED} WHERE {condition}", attempts)
 
     def move_retried(self, operation: int, seqs: Sequence[int], now: float) -> None:
-        """Move the attempt that has ended from the rows of failed tasks, which an operator has run again."""
-        condition = "state = 'failed' AND seq IN (SELECT value FROM json_each(?))"
+        """Move the attempt that has ended from the rows of failed tasks, which an operator has run again.
+
+        A task whose retry was undone when the next attempt was lost has none in its row: the last one is marked.
+        """
         chosen = json.dumps(list(seqs))
         self._database.execute(
-            f"INSERT OR REPLACE INTO attempts SELECT {_OF_ROW}, ?, (SELECT who FROM operations WHERE number = ?),"
+            "UPDATE attempts SET retried_at = ?, retried_by = (SELECT who FROM operations WHERE number = ?),"
+            " stored_at = tasks.stored_at FROM tasks WHERE tasks.seq IN (SELECT value FROM json_each(?))"
+            " AND tasks.state = 'failed' AND tasks.finished_at IS NULL"
+            " AND attempts.seq = tasks.seq AND attempts.number = tasks.attempts + tasks.lost",
+            (now, operation, chosen),
+        )
+        condition = "seq IN (SELECT value FROM json_each(?)) AND state = 'failed' AND finished_at IS NOT NULL"
+        self._database.execute(
+            f"INSERT OR IGNORE INTO attempts SELECT {_OF_ROW}, ?, (SELECT who FROM operations WHERE number = ?),"
             f" stored_at FROM tasks WHERE {condition}",
             (now, operation, chosen),
         )
         self._database.execute(f"UPDATE tasks SET {_CLEARED} WHERE {condition}", (chosen,))
 
     def move_back(self, seqs: Sequence[int]) -> None:
-        """Move the last attempt back to the rows of tasks whose retry by an operator is undone."""
+        """Undo the retry by an operator of these tasks, unless another attempt has begun since.
+
+        The attempt that it had moved is in the row of its task again.
+        """
         chosen = json.dumps(list(seqs))
+        retried = (
+            "seq IN (SELECT value FROM json_each(?)) AND retried_at IS NOT NULL"
+            " AND number = (SELECT attempts + lost FROM tasks WHERE tasks.seq = attempts.seq)"
+        )
+        self._database.execute(
+            "UPDATE tasks SET stored_at = coalesce(last.stored_at, tasks.stored_at)"
+            f" FROM (SELECT seq, stored_at FROM attempts WHERE {retried}) AS last WHERE tasks.seq = last.seq",
+            (chosen,),
+        )
+        self._fill_rows(f"{retried} AND finished_at IS NOT NULL", (chosen,))
+        self._database.execute(
+            f"UPDATE attempts SET retried_at = NULL, retried_by = NULL, stored_at = NULL WHERE {retried}", (chosen,)
+        )
+
+    def _fill_rows(self, condition: str, values: Sequence[Value]) -> None:
+        """Move the attempts that a condition selects to the rows of their tasks."""
         self._database.execute(
             "UPDATE tasks SET worker = last.worker, queued_at = last.queued_at, taken_at = last.taken_at,"
-            " started_at = last.started_at, finished_at = last.finished_at,"
-            " stored_at = coalesce(last.stored_at, tasks.stored_at) FROM attempts AS last"
-            " WHERE tasks.seq IN (SELECT value FROM json_each(?)) AND last.seq = tasks.seq"
-            " AND last.number = tasks.attempts + tasks.lost AND last.retried_at IS NOT NULL",
-            (chosen,),
+            " started_at = last.started_at, finished_at = last.finished_at"
+            f" FROM (SELECT * FROM attempts WHERE {condition}) AS last WHERE tasks.seq = last.seq",
+            values,
         )
-        self._database.execute(
-            "DELETE FROM attempts WHERE retried_at IS NOT NULL AND (seq, number) IN ("
-            "SELECT seq, attempts + lost FROM tasks WHERE seq IN (SELECT value FROM json_each(?)))",
-            (chosen,),
-        )
+        self._database.execute(f"DELETE FROM attempts WHERE {condition}", values)
 
     def begin(self, beginning: Beginning) -> int:
         """Add a strike for an attempt that begins after a redelivery, and record the attempts that were lost before it.
@@ -118,61 +148,81 @@ class SqliteAttempts:
             The number of the attempt; 0 when there is no such task, or when it has ended.
         """
         found = self._database.execute(
-            "SELECT attempts, lost, strikes, worker, queued_at, taken_at, started_at, finished_at, id FROM tasks"
-            " WHERE seq = ? AND stored_at IS NULL",
-            (beginning.seq,),
+            "SELECT attempts FROM tasks WHERE seq = ? AND stored_at IS NULL", (beginning.seq,)
         )
         if not found:
             return 0
-        attempts, lost, strikes = map(rows.integer, found[0][:3])
-        former, finished_at, task_id = found[0][3:7], found[0][7], rows.text(found[0][8])
-        self.move_last([(beginning.seq, attempts)])
-        if former[3] is None or finished_at is not None:
-            losses = self._begun_before(beginning.seq, task_id)
-        elif rules.first_was_lost_too(strikes, recorded=self._ends_with_loss(beginning.seq)):
-            losses = [(None, former[1], None, None), former]
-        else:
-            losses = [former]
-        number = attempts + lost + 1
-        self._store_losses(beginning.seq, number, losses)
+        self.move_last([(beginning.seq, rows.integer(found[0][0]))])
+        self.lose([beginning.seq])
         self._database.execute(
-            "UPDATE tasks SET strikes = strikes + 1, lost = lost + ?, worker = ?, queued_at = coalesce(queued_at, ?),"
+            "UPDATE tasks SET strikes = strikes + 1, worker = ?, queued_at = coalesce(queued_at, ?),"
             " taken_at = ?, started_at = ? WHERE seq = ?",
-            (len(losses), *msgspec.structs.astuple(beginning)[1:], beginning.seq),
+            (*msgspec.structs.astuple(beginning)[1:], beginning.seq),
         )
-        return number + len(losses)
+        return 1 + self._database.number("SELECT attempts + lost FROM tasks WHERE seq = ?", (beginning.seq,))
 
-    def _store_losses(self, seq: int, first: int, losses: Sequence[Row]) -> None:
-        """Store lost attempts, numbered from `first`: each a tuple of worker, queued_at, taken_at and started_at."""
-        self._database.execute_many(
-            "INSERT OR REPLACE INTO attempts (seq, number, state, worker, queued_at, taken_at, started_at)"
-            " VALUES (?, ?, 'lost', ?, ?, ?, ?)",
-            [(seq, number, *loss) for number, loss in enumerate(losses, first)],
+    def lose(self, seqs: Collection[int]) -> None:
+        """Record as lost what has begun of these tasks, and has not ended and will not."""
+        begun = self._beginnings.find(set(seqs))
+        for row in self._database.execute(
+            "SELECT seq, attempts, worker, queued_at, taken_at, started_at FROM tasks"
+            " WHERE seq IN (SELECT value FROM json_each(?))"
+            " AND started_at IS NOT NULL AND finished_at IS NULL AND stored_at IS NULL",
+            (json.dumps(list(seqs)),),
+        ):
+            begun.append(_begun(row))
+        self._store_losses(begun)
+        self._database.execute(
+            "UPDATE tasks SET worker = NULL, taken_at = NULL, started_at = NULL"
+            " WHERE seq IN (SELECT value FROM json_each(?)) AND finished_at IS NULL AND stored_at IS NULL",
+            (json.dumps(list(seqs)),),
         )
 
-    def _ends_with_loss(self, seq: int) -> bool:
-        """Return whether the last attempt in the table was lost, and the task not run again by an operator since."""
-        found = self._database.execute(
-            "SELECT state = 'lost' AND retried_at IS NULL FROM attempts WHERE seq = ? ORDER BY number DESC LIMIT 1",
-            (seq,),
-        )
-        return bool(found and found[0][0])
+    def lose_of_dead(self) -> None:
+        """Record as lost what workers that have died had begun."""
+        self._store_losses(self._beginnings.take_dead())
 
-    def _begun_before(self, seq: int, task_id: str) -> list[Row]:
-        """Return the beginning that the heartbeat of another process names, unless that attempt is known.
+    def end_with_death(self, seq: int) -> int:
+        """Make sure that the row of a task has the last attempt that its workers have begun, if any.
 
         Returns:
-            None or one tuple of worker, queued_at, taken_at and started_at.
+            How many workers have died while they ran the task, since its last outcome or an operator's retry.
         """
-        found = self._database.execute(
-            "SELECT name, json_extract(task.value, '$.since') AS since"
-            " FROM processes, json_each(processes.in_hand) AS task"
-            " WHERE processes.in_hand <> '[]' AND json_extract(task.value, '$.id') = ? AND NOT EXISTS ("
-            "SELECT 1 FROM attempts WHERE seq = ? AND abs(started_at - json_extract(task.value, '$.since')) < ?)"
-            " ORDER BY since DESC LIMIT 1",
-            (task_id, seq, _SAME_MOMENT),
+        self._store_losses(self._beginnings.find({seq}))
+        deaths = self._database.number(
+            "SELECT count(*) FROM attempts WHERE seq = ? AND number > (SELECT coalesce(max(number), 0) FROM attempts"
+            " WHERE seq = ? AND (state = 'failed' OR retried_at IS NOT NULL))",
+            (seq, seq),
         )
-        return [(name, None, None, since) for name, since in found]
+        if self._database.number("SELECT started_at IS NOT NULL FROM tasks WHERE seq = ?", (seq,)):
+            return deaths + 1
+        if deaths:
+            last = "seq = ? AND number = (SELECT max(number) FROM attempts WHERE seq = ?)"
+            self._fill_rows(last, (seq, seq))
+            self._database.execute("UPDATE tasks SET lost = lost - 1 WHERE seq = ?", (seq,))
+        return deaths
+
+    def suspect_begun(self) -> None:
+        """Make suspects of the queued tasks that workers have begun: their next message tells nothing of that."""
+        self._database.execute_many(
+            f"UPDATE tasks SET strikes = 1 WHERE state = 'queued' AND strikes = 0 AND {_IS_NEWS}",
+            [(each.seq, each.attempt, each.started_at) for each in self._beginnings.find(None)],
+        )
+
+    def _store_losses(self, begun: Sequence[BegunAttempt]) -> None:
+        """Store attempts as lost, unless they are known, or their task has an outcome of them."""
+        for each in sorted(begun, key=lambda each: each.started_at):
+            number = self._database.number(
+                f"SELECT attempts + lost + 1 FROM tasks WHERE {_IS_NEWS}",
+                (each.seq, each.attempt, each.started_at),
+            )
+            if number:
+                self._database.execute(
+                    "INSERT INTO attempts (seq, number, state, worker, queued_at, taken_at, started_at)"
+                    " VALUES (?, ?, 'lost', ?, ?, ?, ?)",
+                    (each.seq, number, each.worker, each.queued_at, each.taken_at, each.started_at),
+                )
+                self._database.execute("UPDATE tasks SET lost = lost + 1 WHERE seq = ?", (each.seq,))
 
     def give_back(self, seqs: Sequence[int]) -> None:
         """Remove a strike from each of these tasks, and what their row has of the attempt that does not go on."""
@@ -182,16 +232,17 @@ class SqliteAttempts:
             [(seq,) for seq in seqs],
         )
 
-    def deaths(self, seq: int) -> int:
-        """Return how many workers have died while they ran the task, since its last outcome or an operator's retry.
 
-        The attempt in the row of the task counts as the last of them.
-        """
-        return 1 + self._database.number(
-            "SELECT count(*) FROM attempts WHERE seq = ? AND number > (SELECT coalesce(max(number), 0) FROM attempts"
-            " WHERE seq = ? AND (state = 'failed' OR retried_at IS NOT NULL))",
-            (seq, seq),
-        )
+def _begun(row: Row) -> BegunAttempt:
+    """Convert a row of `seq, attempts, worker, queued_at, taken_at, started_at`."""
+    return BegunAttempt(
+        seq=rows.integer(row[0]),
+        attempt=rows.integer(row[1]),
+        worker=rows.text_or_none(row[2]) or "",
+        queued_at=rows.number_or_none(row[3]),
+        taken_at=rows.number_or_none(row[4]),
+        started_at=rows.number(row[5]),
+    )
 
 
 def _attempt(row: Row) -> Attempt:

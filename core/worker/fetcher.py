@@ -58,6 +58,7 @@ class Fetcher:
         self._max_tasks = max_tasks
         self._next_recheck = 0.0
         self._generation = 0
+        self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = vital_thread("fetcher", self._run, on_death)
         self.taken = 0
@@ -106,21 +107,28 @@ class Fetcher:
         except JournalError as error:
             _log.warning("the journal can't be read, so cancelled tasks are not noticed: %s", error)
             return
-        self._leave_former_queue(generation)
+        self.leave_former_queue(generation)
         for task in waiting:
             wanted = is_wanted(task.reference, assignments.get(task.assignment.seq))
             self._in_flight.set_wanted(task, wanted=wanted)
 
-    def _leave_former_queue(self, generation: int) -> None:
-        """Reconnect, once in each generation, if tasks of an earlier queue are in flight.
+    def leave_former_queue(self, generation: int) -> None:
+        """Begin nothing of an earlier queue. Reconnect, once in each generation, if tasks of one are in flight.
+
+        Any thread may call this.
 
         The broker may not have reported that the earlier queue is gone. Messages of it must not be acknowledged:
         RabbitMQ could take the acknowledgements for those of the new queue.
         """
-        before, self._generation = self._generation, generation
-        if generation != before and any(map(self._consumer.holds, self._in_flight.outdated(generation))):
+        with self._lock:
+            is_new, self._generation = generation > self._generation, max(self._generation, generation)
+        if not is_new:
+            return
+        outdated = self._in_flight.outdated(generation)
+        if any(map(self._consumer.holds, outdated)):
             self._consumer.renew()
             _log.warning("the queue was lost and its tasks are published again; giving back the earlier messages")
+        self._in_flight.leave_former_queues(generation)
 
     def _note_idleness(self, busy: bool) -> None:
         now = time.monotonic()

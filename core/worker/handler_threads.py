@@ -186,13 +186,12 @@ class HandlerThreads:
     def _handle(self, task: InFlightTask, slot: ThreadSlot) -> None:
         if not self._callbacks.begin(task):
             return
-        started_at = time.time()
-        if task.suspect and not task.unwanted and not self._begin_suspect(task, started_at):
+        if task.suspect and not task.unwanted and not self._begin_suspect(task):
             return
         if task.unwanted:
             self._callbacks.drop(task)
             return
-        task_run = TaskRun(task, started_at)
+        task_run = TaskRun(task, task.started_at)
         try:
             self._attempt(task_run, slot)
             self._end_run(slot, task_run)
@@ -232,7 +231,7 @@ class HandlerThreads:
             interruption=self._interruption,
         )
 
-    def _begin_suspect(self, task: InFlightTask, started_at: float) -> bool:
+    def _begin_suspect(self, task: InFlightTask) -> bool:
         """Add a strike to a suspect that is about to begin. Returns False when it has too many, and is given up."""
         if task.assignment.strikes >= STRIKE_LIMIT:
             self._callbacks.give_up(task)
@@ -242,7 +241,7 @@ class HandlerThreads:
             worker=self._settings.worker,
             queued_at=task.reference.at,
             taken_at=task.taken_at,
-            started_at=started_at,
+            started_at=task.started_at,
         )
         self._callbacks.add_strike(task, beginning)
         return True

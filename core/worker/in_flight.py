@@ -9,12 +9,16 @@ from collections.abc import Callable, Sequence
 
 from core.broker.base import Delivery, Reference
 from core.model import Assignment
+from core.repository.beginnings import NO_SLOT, WorkerBeginnings
 
 
 class InFlightTask:
     """One attempt at a task that was delivered to the worker."""
 
-    __slots__ = ("assignment", "begun", "delivery", "number", "reference", "suspect", "taken_at", "unwanted")
+    __slots__ = (
+        *("assignment", "begun", "delivery", "number", "reference", "slot", "started_at", "suspect", "taken_at"),
+        "unwanted",
+    )
 
     def __init__(
         self, assignment: Assignment, reference: Reference, delivery: Delivery, taken_at: float, *, suspect: bool
@@ -28,15 +32,25 @@ class InFlightTask:
         self.number = assignment.attempts + assignment.lost + 1
         """The number of the attempt among all of the task. A strike corrects it: it records what was lost before."""
         self.begun = False
+        self.started_at = 0.0
+        """When it began."""
+        self.slot = NO_SLOT
+        """Its place among the beginnings of the worker. A suspect needs none: its strike is stored."""
         self.unwanted = False
         """Whether it was cancelled, has ended elsewhere or was published again while it waited here."""
 
 
 class InFlightTasks:
-    """All tasks in flight, by number and attempt. Thread-safe."""
+    """All tasks in flight, by number and attempt. Thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        beginnings: takes note of the tasks that begin; None to take no note.
+    """
+
+    def __init__(self, beginnings: WorkerBeginnings | None = None) -> None:
+        self._beginnings = beginnings
         self._tasks: dict[tuple[int, int], InFlightTask] = {}
+        self._generation = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -56,16 +70,19 @@ class InFlightTasks:
             known.delivery, known.reference, known.unwanted = task.delivery, task.reference, False
             return former
 
-    def begin(self, task: InFlightTask, is_held: Callable[[Delivery], bool]) -> bool:
+    def begin(self, task: InFlightTask, is_held: Callable[[Delivery], bool], now: float) -> bool:
         """Mark a task as begun. Returns False, and removes it, when the broker does not wait for it any more.
 
         Such a task is delivered again, perhaps to another worker, and would run twice.
         An unwanted task is removed too: if it is delivered again from now on, it counts as a new one.
+        So is one of a former queue.
         """
         with self._lock:
             still_held = is_held(task.delivery)
+            task.unwanted = task.unwanted or task.reference.is_outdated(self._generation)
             if still_held and not task.unwanted:
-                task.begun = True
+                task.begun, task.started_at = True, now
+                self._note_beginning(task)
             else:
                 self._discard(task)
             return still_held
@@ -80,6 +97,11 @@ class InFlightTasks:
         with self._lock:
             if not task.begun:
                 task.unwanted = not wanted
+
+    def leave_former_queues(self, generation: int) -> None:
+        """Begin no task from now on that was published before this generation of the queue."""
+        with self._lock:
+            self._generation = max(self._generation, generation)
 
     def outdated(self, generation: int) -> list[Delivery]:
         """Return the deliveries of the tasks that were published before this generation of the queue."""
@@ -96,6 +118,15 @@ class InFlightTasks:
     def _discard(self, task: InFlightTask) -> None:
         if self._tasks.get(_key(task)) is task:
             del self._tasks[_key(task)]
+        if task.slot != NO_SLOT and self._beginnings is not None:
+            self._beginnings.remove(task.slot)
+            task.slot = NO_SLOT
+
+    def _note_beginning(self, task: InFlightTask) -> None:
+        if self._beginnings is not None and not task.suspect:
+            task.slot = self._beginnings.add(
+                task.assignment.seq, task.assignment.attempts, task.reference.at, task.taken_at, task.started_at
+            )
 
 
 def _key(task: InFlightTask) -> tuple[int, int]:

@@ -70,11 +70,17 @@ class Worker:
         with journal.open() as repository, repository.transaction():
             self._number = repository.register(self._record(Counters()))
         self.name = settings[options.NAME] or f"w{self._number}"
-        self._in_flight = InFlightTasks()
+        self._beginnings = journal.open_beginnings(self._number, self.name)
+        self._in_flight = InFlightTasks(self._beginnings)
         self._concurrency = settings[options.CONCURRENCY]
         # As many as run at once, until their duration is known, so that other workers get a share of the first tasks.
         self._prefetch = settings[options.PREFETCH] or self._concurrency
-        self._recorder = Recorder(journal.open, self._acknowledge, self._events.put)
+        self._recorder = Recorder(
+            journal.open,
+            self._acknowledge,
+            lambda generation: self._fetcher.leave_former_queue(generation),
+            self._events.put,
+        )
         broker.on_queue_recreated = self._recorder.redispatch
         self._consumer: Consumer = broker.consumer(Queue.TASKS, self._prefetch)
         self._handlers = HandlerThreads(
@@ -82,7 +88,7 @@ class Worker:
             registry,
             self._run_settings(),
             Callbacks(
-                begin=lambda task: self._in_flight.begin(task, self._consumer.holds),
+                begin=lambda task: self._in_flight.begin(task, self._consumer.holds, time.time()),
                 add_strike=self._recorder.add_strike,
                 give_up=self._recorder.give_up,
                 finish=self._recorder.finish,
@@ -194,6 +200,8 @@ class Worker:
             self._recorder.remove_strikes(self._handlers.running_suspects, RECORDER_TIMEOUT)
             self._handlers.interrupt()
         self._recorder.stop(RECORDER_TIMEOUT)
+        # Before the broker has the messages again: none of them is lost.
+        self._beginnings.close()
         self._consumer.close()
         self._heartbeat.stop()
         _log.info("stopped")
@@ -204,6 +212,7 @@ class Worker:
         _log.warning("stopping at once; %d tasks run again elsewhere", len(self._in_flight))
         self._recorder.remove_strikes(self._handlers.running_suspects, FAST_CLOSE_TIMEOUT / 2)
         self._handlers.interrupt()
+        self._beginnings.close()
         closing = threading.Thread(target=self._consumer.close, daemon=True)
         closing.start()
         closing.join(FAST_CLOSE_TIMEOUT)

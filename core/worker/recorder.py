@@ -106,6 +106,8 @@ class Recorder:
     Args:
         open_repository: opens the journal, in the thread.
         acknowledge: acknowledges the messages of tasks; called from the thread.
+        on_generation: takes the generation of the queue after each commit, before anything is acknowledged; called
+            from the thread.
         on_death: called when the thread dies.
     """
 
@@ -113,10 +115,12 @@ class Recorder:
         self,
         open_repository: OpenRepository,
         acknowledge: Callable[[Sequence[InFlightTask]], None],
+        on_generation: Callable[[int], None],
         on_death: OnDeath,
     ) -> None:
         self._open = open_repository
         self._acknowledge = acknowledge
+        self._on_generation = on_generation
         self._inbox: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._stopping = False
         self._thread = vital_thread("recorder", self._run, on_death)
@@ -231,7 +235,9 @@ class Recorder:
                 moved = repository.redispatch()
                 if moved:
                     _log.warning("the broker had lost its queue: %d tasks are published again", moved)
-            return stored, given_up
+            generation = repository.generation()
+        self._on_generation(generation)
+        return stored, given_up
 
     def _count(self, finished: Sequence[Finished], stored: Sequence[bool], discarded: int, failed: int) -> None:
         done = retried = 0

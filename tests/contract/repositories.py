@@ -27,6 +27,7 @@ from core.model import (
 )
 from core.repository.archive import Archive, OpenArchive
 from core.repository.base import OpenRepository, Repository
+from core.repository.beginnings import Beginnings, WorkerBeginnings
 from core.repository.sqlite import open_sqlite
 from core.repository.sqlite_archive import open_archive
 
@@ -43,6 +44,8 @@ class Openers(NamedTuple):
 
     repository: OpenRepository
     archive: OpenArchive
+    beginnings: Callable[[int, str], WorkerBeginnings]
+    """Opens the file in which the worker of a number and a name notes what it begins."""
 
 
 @contextmanager
@@ -64,7 +67,7 @@ def sqlite_journal(directory: Path) -> Iterator[Openers]:
         return keep(open_archive(path))
 
     try:
-        yield Openers(open_repository, open_an_archive)
+        yield Openers(open_repository, open_an_archive, Beginnings(path).of_worker)
     finally:
         for connection in opened:
             connection.close()

@@ -7,9 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from core.database import Database, Row, Value
-from core.model import Attempt, AttemptState, Failure, OperatorRetry, ProcessPhase, RunningTask, State, Task, Times
+from core.model import Attempt, AttemptState, Failure, OperatorRetry, State, Task, Times
 from core.repository.archive import Archive, BulkAction
 from core.repository.base import STRIKE_LIMIT, DeadLetter, Repository
+from core.repository.beginnings import WorkerBeginnings
 from core.repository.search import Search, SortColumn, SortOrder, parse
 from core.repository.sqlite import FAULTS, SqliteRepository, open_sqlite, schema
 from core.repository.sqlite_archive import open_archive
@@ -17,12 +18,12 @@ from core.timeline import MAX_MESSAGE, MAX_TRACEBACK, attempts_of, timeline
 from tests.contract.repositories import (
     FAILURE,
     NOW,
+    Openers,
     begin,
     end,
     find,
     mark,
     outcome,
-    process,
     queue,
     store_outcomes,
 )
@@ -49,6 +50,13 @@ def fail(repository: Repository, seq: int, attempt: int, at: float, state: State
         outcome(seq, attempt, state), worker=f"w{attempt + 1}", taken_at=at + 0.5, started_at=at + 1, finished_at=at + 2
     )
     store_outcomes(repository, ended, now=at + 2.5)
+
+
+def begin_first(openers: Openers, seq: int, worker: str, *, attempt: int = 0, at: float) -> WorkerBeginnings:
+    """Begin a task whose message was not delivered before: only the worker notes that."""
+    beginnings = openers.beginnings(100 + int(worker[1:]), worker)
+    beginnings.add(seq, attempt, at - 2, at - 1, at)
+    return beginnings
 
 
 def test_a_task_that_ends_with_its_first_attempt_has_one(journal: Repository) -> None:
@@ -163,16 +171,18 @@ def test_the_last_twenty_attempts_are_kept_with_short_texts(journal: Repository)
 # Workers that die.
 
 
-def test_a_task_that_kills_five_workers_has_five_attempts(journal: Repository, archive: Archive) -> None:
+def test_a_task_that_kills_five_workers_has_five_attempts(
+    journal: Repository, archive: Archive, openers: Openers
+) -> None:
     (seq,) = queue(journal, "a")
+    begin_first(openers, seq, "w1", at=NOW + 1)
     numbers = [begin(journal, seq, f"w{number}", at=NOW + number) for number in range(2, 2 + STRIKE_LIMIT)]
-    # Until the second worker dies nothing is known of the first: it may not have begun the task.
-    assert numbers == [1, 3, 4, 5]
+    assert numbers == [2, 3, 4, 5]
     with journal.transaction():
         assert journal.give_up(seq, 0, NOW + 9)
     task, attempts = found(journal)
     assert [(each.number, each.state, each.worker) for each in attempts] == [
-        (1, AttemptState.LOST, ""),
+        (1, AttemptState.LOST, "w1"),
         (2, AttemptState.LOST, "w2"),
         (3, AttemptState.LOST, "w3"),
         (4, AttemptState.LOST, "w4"),
@@ -184,9 +194,12 @@ def test_a_task_that_kills_five_workers_has_five_attempts(journal: Repository, a
     assert journal.audit().is_consistent
 
 
-def test_each_round_of_deaths_is_counted_from_the_operators_retry(journal: Repository, archive: Archive) -> None:
+def test_each_round_of_deaths_is_counted_from_the_operators_retry(
+    journal: Repository, archive: Archive, openers: Openers
+) -> None:
     (seq,) = queue(journal, "a")
     for attempt in range(2):
+        begin_first(openers, seq, f"w{attempt}", attempt=attempt, at=NOW + 10 * attempt - 0.5)
         for number in range(STRIKE_LIMIT):
             begin(journal, seq, f"w{number}", at=NOW + 10 * attempt + number)
         with journal.transaction():
@@ -208,38 +221,134 @@ def test_an_attempt_after_deaths_counts_them(journal: Repository) -> None:
     store_outcomes(journal, replace(outcome(seq), worker="w3", started_at=NOW + 3))
     task, attempts = found(journal)
     assert [(each.state, each.worker) for each in attempts] == [
-        (AttemptState.LOST, ""),
         (AttemptState.LOST, "w2"),
         (AttemptState.DONE, "w3"),
     ]
-    assert (task.tries, journal.assignments([seq])[seq].lost) == (3, 2)
+    assert (task.tries, journal.assignments([seq])[seq].lost) == (2, 1)
 
 
-def test_a_heartbeat_tells_which_worker_died_first(journal: Repository) -> None:
-    (seq,) = queue(journal, "a")
-    with journal.transaction():
-        number = journal.register(process("w1"))
-        in_hand = (RunningTask("other", "echo", NOW), RunningTask("a", "echo", NOW + 1.123456))
-        journal.record_heartbeat(process("w1", number=number, beat=1, phase=ProcessPhase.READY, in_hand=in_hand))
-    assert begin(journal, seq, "w2", at=NOW + 2) == 2
-    store_outcomes(journal, replace(outcome(seq), worker="w2"))
+def test_the_file_of_a_worker_tells_what_it_had_begun_when_it_died(journal: Repository, openers: Openers) -> None:
+    begun, neighbour = queue(journal, "a", "b")
+    begin_first(openers, begun, "w1", at=NOW + 1.123456)
+    # Both were prefetched, and come again when the worker is dead.
+    assert begin(journal, neighbour, "w2", at=NOW + 2) == 1
+    assert begin(journal, begun, "w2", at=NOW + 2) == 2
+    store_outcomes(journal, *[replace(outcome(seq), worker="w2") for seq in (begun, neighbour)])
     task, attempts = found(journal)
-    assert [(each.state, each.worker) for each in attempts] == [(AttemptState.LOST, "w1"), (AttemptState.DONE, "w2")]
-    assert attempts[0].started == pytest.approx(NOW + 1.123456)
+    assert [(each.state, each.worker, each.started) for each in attempts] == [
+        (AttemptState.LOST, "w1", NOW + 1.123456),
+        (AttemptState.DONE, "w2", NOW + 5),
+    ]
+    assert task.tries == 2
+    task, attempts = found(journal, "b")
+    assert (task.tries, [each.state for each in attempts]) == (1, [AttemptState.DONE])
+
+
+def test_a_neighbour_whose_next_worker_dies_has_lost_one_attempt(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    # Its first worker had only prefetched it.
+    begin(journal, seq, "w2", at=NOW + 2)
+    assert begin(journal, seq, "w3", at=NOW + 3) == 2
+    store_outcomes(journal, replace(outcome(seq), worker="w3", started_at=NOW + 3))
+    task, attempts = found(journal)
+    assert [(each.state, each.worker) for each in attempts] == [(AttemptState.LOST, "w2"), (AttemptState.DONE, "w3")]
     assert task.tries == 2
 
 
-def test_an_attempt_that_is_known_is_not_taken_from_an_old_heartbeat(journal: Repository) -> None:
+def test_what_a_worker_began_and_ended_is_not_taken_from_its_file(journal: Repository, openers: Openers) -> None:
     (seq,) = queue(journal, "a")
+    begin_first(openers, seq, "w1", at=NOW + 11)
     fail(journal, seq, 0, NOW + 10, State.RETRYING)
     mark(journal, [seq], 1, now=NOW + 20)
-    with journal.transaction():
-        number = journal.register(process("w1"))
-        in_hand = (RunningTask("a", "echo", NOW + 11),)
-        journal.record_heartbeat(process("w1", number=number, beat=1, phase=ProcessPhase.READY, in_hand=in_hand))
     assert begin(journal, seq, "w2", at=NOW + 22) == 2
     _, attempts = found(journal)
     assert [(each.number, each.state) for each in attempts] == [(1, AttemptState.FAILED)]
+
+
+def test_a_worker_that_leaves_in_good_order_has_lost_nothing(journal: Repository, openers: Openers) -> None:
+    (seq,) = queue(journal, "a")
+    begin_first(openers, seq, "w1", at=NOW + 1).close()
+    assert begin(journal, seq, "w2", at=NOW + 2) == 1
+
+
+def test_a_bystander_that_became_a_dead_letter_counts_what_it_began(journal: Repository, openers: Openers) -> None:
+    (seq,) = queue(journal, "a")
+    begin_first(openers, seq, "w1", at=NOW + 1)
+    with journal.transaction():
+        assert journal.settle_dead_letters([DeadLetter(seq, "a", FAILURE)], NOW + 2) == [State.ACCEPTED]
+    mark(journal, [seq], now=NOW + 3)
+    for number in range(2, 1 + STRIKE_LIMIT):
+        assert begin(journal, seq, f"w{number}", at=NOW + 2 + number) == number
+    with journal.transaction():
+        assert journal.give_up(seq, 0, NOW + 9)
+    task, attempts = found(journal)
+    assert [each.worker for each in attempts] == ["w1", "w2", "w3", "w4"]
+    assert task.failure is not None
+    assert task.failure.message.startswith("each of 4 workers that began the task died")
+    assert task.tries == 4
+
+
+def test_a_task_that_ran_when_the_queue_was_lost_is_a_suspect(journal: Repository, openers: Openers) -> None:
+    begun, neighbour = queue(journal, "a", "b")
+    begin_first(openers, begun, "w1", at=NOW + 1)
+    with journal.transaction():
+        assert journal.redispatch() == 2
+    # Their new messages come for the first time.
+    assert {seq: each.strikes for seq, each in journal.assignments([begun, neighbour]).items()} == {
+        begun: 1,
+        neighbour: 0,
+    }
+    assert begin(journal, begun, "w2", at=NOW + 3) == 2
+
+
+def test_a_task_that_is_cancelled_after_a_death_counts_it(journal: Repository, openers: Openers) -> None:
+    first, second = queue(journal, "a", "b")
+    begin_first(openers, first, "w1", at=NOW + 1)
+    begin(journal, second, "w2", at=NOW + 1)
+    for name in ("a", "b"):
+        with journal.transaction():
+            journal.cancel(name, NOW + 3)
+    assert [(found(journal, name)[0].tries, found(journal, name)[1][0].worker) for name in ("a", "b")] == [
+        (1, "w1"),
+        (1, "w2"),
+    ]
+
+
+def test_a_task_that_is_given_up_after_its_worker_left_in_good_order_counts_what_died(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    for number in range(1, 2 + STRIKE_LIMIT):
+        begin(journal, seq, f"w{number}", at=NOW + number)
+    with journal.transaction():
+        journal.remove_strikes([seq])
+        assert journal.give_up(seq, 0, NOW + 9)
+    task, attempts = found(journal)
+    assert [each.worker for each in attempts] == ["w1", "w2", "w3", "w4"]
+    assert (task.tries, {each.state for each in attempts}) == (4, {AttemptState.LOST})
+    assert journal.audit().is_consistent
+
+
+def test_an_undo_after_a_death_keeps_what_was_begun(journal: Repository, archive: Archive, openers: Openers) -> None:
+    (seq,) = queue(journal, "a")
+    fail(journal, seq, 0, NOW + 10)
+    operation = retry(archive, seq, NOW + 30)
+    mark(journal, [seq], 1, now=NOW + 31)
+    begin_first(openers, seq, "w2", attempt=1, at=NOW + 32)
+    begin(journal, seq, "w3", at=NOW + 34)
+    assert archive.undo(operation, [seq], [], NOW + 36) == 1
+    kept = [(1, AttemptState.FAILED, "w1"), (2, AttemptState.LOST, "w2"), (3, AttemptState.LOST, "w3")]
+    for _ in range(2):
+        task, attempts = found(journal)
+        assert [(each.number, each.state, each.worker) for each in attempts] == kept
+        assert (task.worker, task.times.started, task.tries) == (None, None, 3)
+        retry(archive, seq, NOW + 40)
+        task, attempts = found(journal)
+        assert [each.retried for each in attempts] == [
+            OperatorRetry(NOW + 30, "ana"),
+            None,
+            OperatorRetry(NOW + 40, "ana"),
+        ]
+        number = archive.operations(1)[0].number
+        assert archive.undo(number, [seq], [], NOW + 41) == 1
 
 
 def test_a_redelivery_that_ran_nowhere_before_is_the_first_attempt(journal: Repository) -> None:
@@ -273,9 +382,9 @@ def test_a_failure_is_kept_when_the_next_attempt_begins_and_is_lost(journal: Rep
     task, attempts = found(journal)
     assert [(each.number, each.state) for each in attempts] == [
         (1, AttemptState.FAILED),
-        *((number, AttemptState.LOST) for number in range(2, 7)),
+        *((number, AttemptState.LOST) for number in range(2, 6)),
     ]
-    assert task.tries == 6
+    assert task.tries == 5
 
 
 def test_giving_up_counts_once_and_not_after_the_end(journal: Repository) -> None:
@@ -295,8 +404,8 @@ def test_lists_and_searches_count_lost_attempts(journal: Repository, archive: Ar
     for number in range(3):
         begin(journal, two, f"w{number}", at=NOW + number)
     store_outcomes(journal, outcome(one), outcome(two))
-    assert {seq: row.tries for seq, row in archive.rows([one, two]).items()} == {one: 1, two: 4}
-    assert list(archive.find(parse("attempts>3", NOW))) == [two]
+    assert {seq: row.tries for seq, row in archive.rows([one, two]).items()} == {one: 1, two: 3}
+    assert list(archive.find(parse("attempts>2", NOW))) == [two]
     assert list(archive.find(Search(), SortOrder(SortColumn.ATTEMPTS))) == [two, one]
 
 

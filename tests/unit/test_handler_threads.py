@@ -171,6 +171,7 @@ class Bench:
     def begin(self, task: InFlightTask) -> bool:
         """Mark a task as begun, as `InFlightTasks` does."""
         task.begun = task.assignment.seq not in self.elsewhere
+        task.started_at = time.time()
         return task.begun
 
     def add_strike(self, task: InFlightTask, beginning: Beginning) -> None:

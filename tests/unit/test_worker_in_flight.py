@@ -1,7 +1,10 @@
 """The tasks in flight, between delivery and acknowledgement."""
 
+from pathlib import Path
+
 from core.broker.base import Delivery, Reference
 from core.model import Assignment, State
+from core.repository.beginnings import Beginnings
 from core.worker.in_flight import InFlightTask, InFlightTasks
 
 
@@ -76,8 +79,8 @@ def test_a_task_that_the_broker_no_longer_waits_for_does_not_begin_and_is_remove
     kept, lost = in_flight_task(1), in_flight_task(2)
     in_flight.add(kept)
     in_flight.add(lost)
-    assert in_flight.begin(kept, lambda delivery: True)
-    assert not in_flight.begin(lost, lambda delivery: False)
+    assert in_flight.begin(kept, lambda delivery: True, 5.0)
+    assert not in_flight.begin(lost, lambda delivery: False, 5.0)
     assert (kept.begun, lost.begun, len(in_flight)) == (True, False, 1)
     # When it is delivered again, it is a new one.
     assert in_flight.add(in_flight_task(2, receipt="second")) is None
@@ -88,7 +91,7 @@ def test_a_task_that_was_delivered_again_begins_with_its_new_delivery() -> None:
     task = in_flight_task(1)
     in_flight.add(task)
     in_flight.add(in_flight_task(1, receipt="second"))
-    assert in_flight.begin(task, lambda delivery: delivery.receipt == "second")
+    assert in_flight.begin(task, lambda delivery: delivery.receipt == "second", 5.0)
 
 
 def test_messages_of_an_earlier_queue_are_outdated_until_they_are_delivered_again() -> None:
@@ -100,6 +103,37 @@ def test_messages_of_an_earlier_queue_are_outdated_until_they_are_delivered_agai
     assert in_flight.outdated(3) == [former.delivery]
     in_flight.add(in_flight_task(1, receipt="second", generation=3))
     assert in_flight.outdated(3) == []
+
+
+def test_no_task_of_a_former_queue_begins_once_that_is_known() -> None:
+    in_flight = InFlightTasks()
+    former, present, silent = in_flight_task(1, generation=2), in_flight_task(2, generation=3), in_flight_task(3)
+    for task in (former, present, silent):
+        in_flight.add(task)
+    in_flight.leave_former_queues(3)
+    in_flight.leave_former_queues(2)
+    assert [in_flight.begin(task, lambda _: True, 5.0) for task in (former, present, silent)] == [True] * 3
+    assert [(task.begun, task.unwanted) for task in (former, present, silent)] == [
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+
+
+def test_beginnings_are_noted_until_the_tasks_are_removed(tmp_path: Path) -> None:
+    beginnings = Beginnings(tmp_path / "resultados.db")
+    with beginnings.of_worker(1, "w1") as worker:
+        in_flight = InFlightTasks(worker)
+        begun, waiting, suspect = in_flight_task(1), in_flight_task(2), in_flight_task(3)
+        suspect.suspect = True
+        for task in (begun, waiting, suspect):
+            in_flight.add(task)
+        for task in (begun, suspect):
+            in_flight.begin(task, lambda _: True, 5.0)
+        # The strike of a suspect is stored.
+        assert [(each.seq, each.started_at) for each in beginnings.find(None)] == [(1, 5.0)]
+        in_flight.remove([begun, suspect, waiting])
+        assert beginnings.find(None) == []
 
 
 def test_a_task_that_is_delivered_again_is_wanted_again() -> None:
@@ -116,7 +150,7 @@ def test_an_unwanted_task_is_removed_at_its_turn_and_a_later_delivery_is_a_new_t
     task, second = in_flight_task(1), in_flight_task(1, receipt="second")
     in_flight.add(task)
     in_flight.set_wanted(task, wanted=False)
-    assert in_flight.begin(task, lambda _: True)
+    assert in_flight.begin(task, lambda _: True, 5.0)
     assert (task.begun, task.unwanted) == (False, True)
     # Its surplus message is acknowledged, and never the one that the broker has confirmed.
     assert in_flight.add(second) is None
@@ -128,6 +162,6 @@ def test_a_task_that_has_begun_stays_wanted() -> None:
     in_flight = InFlightTasks()
     task = in_flight_task(1)
     in_flight.add(task)
-    in_flight.begin(task, lambda _: True)
+    in_flight.begin(task, lambda _: True, 5.0)
     in_flight.set_wanted(task, wanted=False)
     assert not task.unwanted

@@ -27,12 +27,13 @@ def journal(tmp_path: Path) -> Iterator[Repository]:
 def recorder(tmp_path: Path, journal: Repository) -> Iterator[Recorder]:
     """A recorder of the journal. Its thread must not die."""
     deaths: list[BaseException] = []
+    generations: list[int] = []
     acknowledged: list[InFlightTask] = []
 
     def acknowledge(tasks: Sequence[InFlightTask]) -> None:
         acknowledged.extend(tasks)
 
-    recorder = Recorder(Journal("resultados.db", tmp_path).open, acknowledge, deaths.append)
+    recorder = Recorder(Journal("resultados.db", tmp_path).open, acknowledge, generations.append, deaths.append)
     recorder.start()
     yield recorder
     recorder.stop(10)
@@ -69,6 +70,30 @@ def test_a_suspect_that_has_ended_since_it_was_taken_is_unwanted_and_has_no_stri
     assert (task.unwanted, journal.assignments([seq])[seq].strikes) == (True, 0)
 
 
+def test_each_commit_tells_the_generation_of_the_queue_before_it_acknowledges(
+    tmp_path: Path, journal: Repository
+) -> None:
+    tasks = [taken(journal, seq) for seq in queue(journal, "a", "b")]
+    calls: list[object] = []
+    recorder = Recorder(
+        Journal("resultados.db", tmp_path).open, lambda done: calls.append(len(done)), calls.append, calls.append
+    )
+    with journal.transaction():
+        journal.redispatch()
+    recorder.start()
+    recorder.finish(tasks[0], outcome(tasks[0].assignment.seq))
+    recorder.stop(10)
+    assert calls == [1, 1]
+    again = Recorder(
+        Journal("resultados.db", tmp_path).open, lambda _: calls.append("done"), calls.append, calls.append
+    )
+    again.redispatch()
+    again.finish(tasks[1], outcome(tasks[1].assignment.seq))
+    again.start()
+    again.stop(10)
+    assert calls[2:] == [2, "done"]
+
+
 def test_outcomes_that_come_while_the_recorder_waits_for_the_journal_join_the_transaction(
     tmp_path: Path, journal: Repository
 ) -> None:
@@ -76,12 +101,13 @@ def test_outcomes_that_come_while_the_recorder_waits_for_the_journal_join_the_tr
     tasks = [taken(journal, seq) for seq in queue(journal, *[f"t{number}" for number in range(2502)])]
     acknowledged: list[list[int]] = []
     deaths: list[BaseException] = []
+    generations: list[int] = []
     came = threading.Event()
 
     def acknowledge(tasks: Sequence[InFlightTask]) -> None:
         acknowledged.append([task.assignment.seq for task in tasks])
 
-    recorder = Recorder(lambda: busy, acknowledge, deaths.append)
+    recorder = Recorder(lambda: busy, acknowledge, generations.append, deaths.append)
 
     def meanwhile() -> None:
         recorder.drop(tasks[1])

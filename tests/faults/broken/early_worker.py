@@ -21,9 +21,13 @@ class EarlyRecorder(Recorder):
     """Acknowledges at once, and has outcomes stored a moment later."""
 
     def __init__(
-        self, open_repository: OpenRepository, acknowledge: Callable[[Sequence[InFlightTask]], None], on_death: OnDeath
+        self,
+        open_repository: OpenRepository,
+        acknowledge: Callable[[Sequence[InFlightTask]], None],
+        on_generation: Callable[[int], None],
+        on_death: OnDeath,
     ) -> None:
-        super().__init__(open_repository, lambda _: None, on_death)
+        super().__init__(open_repository, lambda _: None, on_generation, on_death)
         self._acknowledge_now = acknowledge
 
     def finish(self, task: InFlightTask, outcome: Outcome) -> None:

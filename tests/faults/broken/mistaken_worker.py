@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from core.broker.base import Delivery
 from core.launch import launch
+from core.repository.beginnings import WorkerBeginnings
 from core.worker import options, program
 from core.worker.__main__ import run
 from core.worker.in_flight import InFlightTask, InFlightTasks
@@ -13,8 +14,8 @@ from core.worker.in_flight import InFlightTask, InFlightTasks
 class MistakenInFlightTasks(InFlightTasks):
     """Mixes up the deliveries, as a wrongly captured variable would."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, beginnings: WorkerBeginnings | None = None) -> None:
+        super().__init__(beginnings)
         self._last: Delivery | None = None
 
     def add(self, task: InFlightTask) -> Delivery | None:
