@@ -186,7 +186,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """1 for the first attempt of a task. Those that ended with the death of their worker count too."""
     state: AttemptState
     worker: str = ""
-    """Empty when the worker is not known: it died before its heartbeat had named the task."""
+    """Empty when the worker is not known, as in journals of older versions."""
     queued: float | None = None
     taken: float | None = None
     started: float | None = None

@@ -167,8 +167,8 @@ class Repository(Closeable):
     def add_strike(self, beginning: Beginning) -> int:
         """Add a strike to a task, which is about to begin after a redelivery.
 
-        Its earlier beginnings that did not end are recorded as lost attempts, as far as they are known: by their
-        strike, or by the heartbeat of the worker that died.
+        Its earlier beginnings that did not end are recorded as lost attempts: the journal knows them by their strike,
+        or the file of the worker that began them does.
 
         Returns:
             The number of the attempt that begins; 0 when there is no such task, or when it has ended.

@@ -63,7 +63,8 @@ class WorkerBeginnings(Closeable):
         self._used = 0
         # A worker that can't have the file does its work all the same.
         with suppress(OSError):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.parent.mkdir(mode=0o700, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             self._lock = FileLock(path.with_name(path.name + _LOCK_SUFFIX))
             self._memory = _map(path)
         name = worker.encode()[:_NAME_LENGTH].decode(errors="ignore").encode()

@@ -7,7 +7,6 @@ from functools import partial
 import msgspec
 
 from core.client import Client, NewSubmission
-from core.worker.policy import prefetch
 from tests.faults import nodes, sending
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.context import CaseContext
@@ -118,10 +117,13 @@ def _shorten_consumer_timeout(scene: Scene) -> None:
 
 
 LOSSES = frozenset({"wipe", "delete the queue"})
-"""The faults after which all queued tasks are published again. Until a worker notices that, it runs what it fetched."""
+"""The faults after which all queued tasks are published again.
 
-FETCHED = WORKERS * prefetch(THREADS, WORK)
-"""Tasks that the workers have fetched, running tasks included."""
+Until a worker has committed once more it does not know that, and begins what it fetched.
+"""
+
+UNAWARE = 3 * RUNNING
+"""Tasks that run when all are published again, or begin before their worker's next commit: two or three a thread."""
 
 FAULTS: dict[str, Callable[[Scene], None]] = {
     "kill": _kill,
@@ -190,11 +192,11 @@ def _judged(context: CaseContext, driver: Driver, faults: Sequence[str], broken:
     outcome = context.judge(driver, Allowance(), faults=len(faults))
     slow = [seconds for seconds in driver.seconds if seconds > context.patience(ANSWER_TIMEOUT)]
     late = [Finding(Invariant.ANSWERED, f"{len(slow)} answers took up to {max(slow):.1f} s")] if slow else []
-    most = sum(FETCHED if name in LOSSES else RUNNING for name in faults)
+    most = sum(UNAWARE if name in LOSSES else RUNNING for name in faults)
     often = f"{outcome.run_twice:,} tasks ran more than once, and no more than {most:,} could for these faults"
     wasted = [Finding(Invariant.RUNS, often)] if outcome.run_twice > most else []
     remark = (
-        f"of at most {most:,} tasks that ran or were fetched when a fault began, {outcome.run_twice:,} ran once more"
+        f"of at most {most:,} tasks that ran or began when a fault began, {outcome.run_twice:,} ran once more"
     )
     return msgspec.structs.replace(
         outcome, broken=(*outcome.broken, *broken, *late, *wasted), remarks=(*outcome.remarks, remark)
