@@ -72,8 +72,6 @@ _NO_POSITION = -1
 _OLD_JOURNAL = (
     "an older version wrote this journal: start the system with this version once to see all that it can show"
 )
-_TABLES = ("operations", "attempts", "endings")
-"""The tables that older versions did not have."""
 
 
 def open_archive(path: Path, *, readonly: bool = False, lock_timeout: float = 2.0) -> Archive:
@@ -104,6 +102,7 @@ class SqliteArchive(Archive):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._attempts = SqliteAttempts(database)
+        self._version = len(schema())
         self._tables: set[str] = set()
         """Tables that are known to exist."""
         # Sorting a million results in memory would take more of it than the whole console takes.
@@ -271,7 +270,7 @@ class SqliteArchive(Archive):
 
     def limitation(self) -> str:
         """Return a sentence on what the journal of an older version lacks, or an empty string."""
-        return "" if all(map(self._has_table, _TABLES)) else _OLD_JOURNAL
+        return "" if self._database.schema_version() >= self._version else _OLD_JOURNAL
 
     def _has_table(self, name: str) -> bool:
         # Checked again until the table exists: a server or worker that starts brings the journal up to date.

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 
 from core.database import Database, Faults
 from core.errors import JournalUnavailable, JournalUnusable
-from core.model import RunningTask
+from core.model import RunningTask, Task
 from core.repository.base import STRIKE_LIMIT
 from core.repository.journal import Journal
 from core.tasks.lab import CRASH_STATUS
@@ -105,7 +105,22 @@ def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, work
     runs = Counter(scene.traces())
     assert set(runs) == {f"t{number}" for number in range(count)}
     with Journal("resultados.db", scene.directory).open_readonly() as repository:
-        assert {task.attempts for task in repository.latest(count)} == {1}
+        tasks = repository.latest(count)
+    assert {task.attempts for task in tasks} == {1}
+    check_tries(tasks, runs, killed=6 * 4)
+
+
+def check_tries(tasks: Sequence[Task], runs: Mapping[str, int], killed: int) -> None:
+    """Check that each task has as many attempts as it had runs.
+
+    Args:
+        tasks: the tasks in the journal.
+        runs: the number of runs of each, as the tasks themselves recorded it.
+        killed: how many may have been killed when they had just begun and recorded nothing yet.
+    """
+    unrecorded = [task.tries - runs[task.id] for task in tasks]
+    assert min(unrecorded) >= 0
+    assert sum(unrecorded) <= killed
 
 
 def test_a_task_that_kills_its_workers_fails_and_its_neighbours_are_done(scene: Scene, workers: Workers) -> None:
@@ -137,6 +152,8 @@ def test_a_task_that_kills_its_workers_fails_and_its_neighbours_are_done(scene: 
     with Journal("resultados.db", scene.directory).open_readonly() as repository:
         neighbours = [task for task in repository.latest(200) if task.id != "poison"]
     assert {task.attempts for task in neighbours} == {1}
+    # Some had begun beside the killer. Most were only prefetched, again and again.
+    check_tries(neighbours, Counter(scene.traces()), killed=deaths * 2)
     assert max(task.strikes for task in neighbours) < STRIKE_LIMIT
     assert set(scene.traces()) == {f"{name}{number}" for name in ("before", "after") for number in range(50)}
 

@@ -195,9 +195,7 @@ def _judged(context: CaseContext, driver: Driver, faults: Sequence[str], broken:
     most = sum(UNAWARE if name in LOSSES else RUNNING for name in faults)
     often = f"{outcome.run_twice:,} tasks ran more than once, and no more than {most:,} could for these faults"
     wasted = [Finding(Invariant.RUNS, often)] if outcome.run_twice > most else []
-    remark = (
-        f"of at most {most:,} tasks that ran or began when a fault began, {outcome.run_twice:,} ran once more"
-    )
+    remark = f"of at most {most:,} tasks that ran or began when a fault began, {outcome.run_twice:,} ran once more"
     return msgspec.structs.replace(
         outcome, broken=(*outcome.broken, *broken, *late, *wasted), remarks=(*outcome.remarks, remark)
     )
