@@ -47,12 +47,15 @@ def describe(asked: Settings, report: SystemStatus, started: DesiredState) -> st
     if not found:
         return ""
     where = f" --dir {shlex.quote(report.directory)}" if Path(report.directory) != Path.cwd() else ""
-    up = " ".join(["cauce up", *map(shlex.quote, _flags(asked, report, started))])
+    values = _values(asked, report, started)
+    flags = [flag for option, text in values if not _is_secret(text) for flag in _flag(option, text)]
+    up = " ".join(["cauce up", *map(shlex.quote, flags)])
+    secret = [f"{option.variable} set to the URL with its password" for option, text in values if _is_secret(text)]
     return "\n  ".join(
         [
             "it runs with other settings:",
             *map(str, found),
-            f"to change them all: `cauce down{where}`, then `{up}{where}`",
+            ", with ".join([f"to change them all: `cauce down{where}`, then `{up}{where}`", *secret]),
         ]
     )
 
@@ -121,8 +124,9 @@ def _shown(option: Option[object], text: str) -> str:
     return config.mask_password(text) or "none"
 
 
-def _flags(asked: Settings, report: SystemStatus, started: DesiredState) -> Iterator[str]:
-    """Yield the flags that start the system as it runs, but as it is asked for now. Passwords are masked."""
+def _values(asked: Settings, report: SystemStatus, started: DesiredState) -> list[tuple[Option[object], str]]:
+    """Return the options, with their texts, that start the system as it runs, but as it is asked for now."""
+    found = []
     for option in options.OPTIONS:
         if not option.flags or option is config.DIRECTORY:
             continue
@@ -136,7 +140,13 @@ def _flags(asked: Settings, report: SystemStatus, started: DesiredState) -> Iter
         else:
             continue
         if text != config.default_text(option):
-            yield from _flag(option, text)
+            found.append((option, text))
+    return found
+
+
+def _is_secret(text: str) -> bool:
+    """Return whether a text has a password. It can't be shown, and a command with the masked one would not work."""
+    return config.mask_password(text) != text
 
 
 def _flag(option: Option[object], text: str) -> Iterator[str]:
@@ -144,4 +154,4 @@ def _flag(option: Option[object], text: str) -> Iterator[str]:
         yield option.flags[-1] if config.switch(text) else option.flags[-1].replace("--", "--no-", 1)
         return
     for part in config.task_modules(text) if option is options.TASKS else (text,):
-        yield from (option.flags[-1], config.mask_password(part))
+        yield from (option.flags[-1], part)

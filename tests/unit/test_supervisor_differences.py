@@ -118,8 +118,17 @@ def test_a_broker_is_compared_by_what_it_is_and_no_password_is_shown(tmp_path: P
         "--broker: amqp://me:********@127.0.0.1:5672/v runs, amqp://me:********@127.0.0.1:5672/v, "
         "with another user name or password was asked for"
     )
+    # A command with a masked password could not be run.
+    assert others[-1].endswith(
+        "then `cauce up --dir " + f"{tmp_path}`, with CAUCE_BROKER set to the URL with its password"
+    )
     elsewhere = described(tmp_path, ("--broker", "embedded"), runs, broker=place)
     assert elsewhere[1].startswith("--broker: amqp://me:********@127.0.0.1:5672/v runs, embedded was asked for")
+    kept = described(tmp_path, ("--lab",), runs, broker=place)
+    assert kept[-1].endswith(
+        f"then `cauce up --lab --dir {tmp_path}`, with CAUCE_BROKER set to the URL with its password"
+    )
+    assert "********" not in others[-1] + elsewhere[-1] + kept[-1]
     assert not any("hidden" in line or "secret" in line for line in others + elsewhere)
 
 
