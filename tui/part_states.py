@@ -9,8 +9,6 @@ from core.supervisor.plan import ProcessKind
 from core.supervisor.status import UnitState, UnitStatus
 from tui.view import View
 
-_ALIVE = frozenset({Presence.ONLINE, Presence.BUSY, Presence.STALLED, Presence.DRAINING, Presence.TROUBLED})
-
 
 class PartState(enum.Enum):
     """How a part works."""
@@ -24,7 +22,12 @@ class PartState(enum.Enum):
 
 def state_of(view: View, part: Part) -> PartState:
     """Return the state of the broker, the journal or the balancer."""
-    users = [process for process in view.snapshot.processes if process.presence in _ALIVE]
+    # A process that is starting has not used anything yet.
+    users = [
+        process
+        for process in view.snapshot.processes
+        if process.presence.alive and process.presence is not Presence.STARTING
+    ]
     complaints = [*view.system_troubles, *(trouble for user in users for trouble in user.troubles)]
     if all(trouble.part is not part for trouble in complaints):
         return PartState.WORKS

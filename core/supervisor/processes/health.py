@@ -117,7 +117,7 @@ class HealthMonitor:
         try:
             while not self._stopping:
                 targets = self._targets
-                self._check(targets)
+                self.check(targets, time.monotonic())
                 self._wake.wait(
                     STEADY_INTERVAL if all(target.has_been_healthy for target in targets) else STARTING_INTERVAL
                 )
@@ -125,8 +125,13 @@ class HealthMonitor:
         finally:
             self._forget_journal()
 
-    def _check(self, targets: Sequence[ProbeTarget]) -> None:
-        now = time.monotonic()
+    def check(self, targets: Sequence[ProbeTarget], now: float) -> None:
+        """Check each process once, and report it. The monitor's thread calls this.
+
+        Args:
+            targets: the processes.
+            now: the monotonic time.
+        """
         if now - self._metered_at >= STEADY_INTERVAL:
             self._usage = self._meter.measure(targets, now)
             self._metered_at = now
