@@ -4,12 +4,44 @@ On Windows a file inherits the permissions of its directory, so there is nothing
 """
 
 import os
+import sys
 from pathlib import Path
+
+if sys.platform != "win32":
+    import pwd
 
 
 def owner_only(path: str | os.PathLike[str], flags: int) -> int:
     """Open a file. If that creates it, only its owner can read it. For `open(..., opener=owner_only)`."""
     return os.open(path, flags, 0o600)
+
+
+def foreign_owner(file: str | os.PathLike[str] | int) -> str:
+    """Return the name of a file's owner when that is neither this user nor the administrator, or an empty string.
+
+    Args:
+        file: a path, or the descriptor of an open file.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    if sys.platform == "win32":
+        return ""
+    owner = os.stat(file).st_uid
+    if owner in {0, os.geteuid()}:
+        return ""
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"user {owner}"
+
+
+def describe_foreign(path: str | os.PathLike[str], owner: str) -> str:
+    """Describe, for users, why a file of another user is not used, with the remedy."""
+    return (
+        f"{path} belongs to another user, {owner}, who could send this program anywhere: "
+        f"run it as {owner}, or use another directory (--dir)"
+    )
 
 
 def readable_by_others(path: str | os.PathLike[str]) -> bool:

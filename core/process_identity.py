@@ -26,7 +26,7 @@ def identify(pid: int) -> ProcessIdentity | None:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
         return ProcessIdentity(pid, process.create_time())
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # a file may hold a number that is no process id
         return None
 
 

@@ -4,13 +4,14 @@ Its supervisor writes a file that only its owner may read, because the URL of a 
 The file proves nothing: the system runs as long as one of the processes in it does.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from core import process_identity
+from core.errors import ConfigurationError
+from core.file_permissions import describe_foreign, foreign_owner
 from core.process_identity import ProcessIdentity
 
 FILE = Path(".cauce") / "system.json"
@@ -35,16 +36,20 @@ NONE = RunningSystem()
 
 
 def find(directory: Path) -> RunningSystem:
-    """Return the system that runs in a directory, or `NONE`."""
+    """Return the system that runs in a directory, or `NONE`.
+
+    Raises:
+        ConfigurationError: the file belongs to another user.
+    """
     file = directory / FILE
     try:
         with file.open("rb") as stream:
-            owner = os.fstat(stream.fileno()).st_uid
+            owner = foreign_owner(stream.fileno())
             content = stream.read()
     except OSError:
         return NONE
-    if os.name == "posix" and os.geteuid() not in {0, owner}:
-        return NONE  # the file of another user may send us anywhere
+    if owner:
+        raise ConfigurationError(describe_foreign(file, owner))
     try:
         system = msgspec.json.decode(content, type=RunningSystem)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -88,6 +88,7 @@ def down(home: Home, timeout: float | None = None) -> StopResult:
     """
     if not home.path.is_dir():
         return StopResult()
+    home.check_owner()
     if timeout is None:
         timeout = _stop_timeout(home)
     supervisor = state.load(home.state, SupervisorState)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core import running_system
 from core.errors import SupervisorError
+from core.file_permissions import describe_foreign, foreign_owner
 
 NAME = ".cauce"
 
@@ -44,12 +45,26 @@ class Home:
         """Return the existing log files, without the rotated ones."""
         return sorted(self._logs.glob("*.log"))
 
+    def check_owner(self) -> None:
+        """Check that the supervisor's directory, if there is one, is not that of another user.
+
+        Raises:
+            SupervisorError: it belongs to another user.
+        """
+        try:
+            owner = foreign_owner(self.path)
+        except OSError:
+            return
+        if owner:
+            raise SupervisorError(describe_foreign(self.path, owner))
+
     def create(self) -> None:
         """Make the directories, accessible to their owner only.
 
         Raises:
-            SupervisorError: a directory can't be made.
+            SupervisorError: a directory can't be made, or belongs to another user.
         """
+        self.check_owner()
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700, exist_ok=True)

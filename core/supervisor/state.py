@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from core.errors import SupervisorError
+from core.file_permissions import describe_foreign, foreign_owner
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
 
@@ -81,10 +82,22 @@ def save(path: Path, value: msgspec.Struct) -> None:
 
 
 def load(path: Path, struct_type: type[Stored]) -> Stored | None:
-    """Read a file. Returns None when it is missing or invalid."""
+    """Read a file. Returns None when it is missing or invalid.
+
+    Raises:
+        SupervisorError: it belongs to another user.
+    """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=struct_type)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        with path.open("rb") as stream:
+            owner = foreign_owner(stream.fileno())
+            content = stream.read()
+    except OSError:
+        return None
+    if owner:
+        raise SupervisorError(describe_foreign(path, owner))
+    try:
+        return msgspec.json.decode(content, type=struct_type)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

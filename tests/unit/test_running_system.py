@@ -13,12 +13,13 @@ from core import config, encryption, running_system
 from core.addresses import Address
 from core.client import options as client
 from core.config import Settings
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, SupervisorError
 from core.process_identity import ProcessIdentity, identify
 from core.running_system import RunningSystem
-from core.supervisor import access, options, state
+from core.supervisor import access, commands, options, state
 from core.supervisor.access import Encrypted
 from core.supervisor.home import Home
+from core.supervisor.state import ChildRecords
 from tests.services.certificates import Authority
 
 BROKER_URL = "amqp://me:hidden@h/"
@@ -105,7 +106,13 @@ def test_a_system_whose_processes_have_ended_tells_nothing(tmp_path: Path) -> No
     assert settings(tmp_path)[config.BROKER] == "embedded"
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"settings": {"broker": 1}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\xff", b"[]", b'{"settings": {"broker": 1}}', b'{"settings": {"broker": "x"'),
+        b'{"processes": [{"pid": 123456789012345678901234567890, "started": 1e308}, {"pid": -1, "started": 0}]}',
+    ],
+)
 def test_a_file_that_is_not_valid_tells_nothing(tmp_path: Path, content: bytes) -> None:
     announce(tmp_path, own_identity())
     (tmp_path / running_system.FILE).write_bytes(content)
@@ -113,11 +120,34 @@ def test_a_file_that_is_not_valid_tells_nothing(tmp_path: Path, content: bytes) 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="owners of files are POSIX")
-def test_the_file_of_another_user_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_of_another_user_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     announce(tmp_path, own_identity())
-    owner = (tmp_path / running_system.FILE).stat().st_uid
-    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
-    assert running_system.find(tmp_path) is running_system.NONE
+    home = Home(tmp_path)
+    state.save(home.children, ChildRecords())
+    if os.geteuid() == 0:
+        # The administrator trusts no other user either.
+        for path in (home.path, *home.path.iterdir()):
+            os.chown(path, 12_345, -1)
+    else:
+        owner = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(ConfigurationError, match=r"system.json belongs to another user, .*: run it as "):
+        running_system.find(tmp_path)
+    for act in (
+        lambda: state.load(home.children, ChildRecords),
+        home.create,
+        lambda: commands.down(home),
+    ):
+        with pytest.raises(SupervisorError, match="belongs to another user"):
+            act()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners of files are POSIX")
+def test_the_files_of_the_administrator_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(tmp_path, own_identity())
+    if os.geteuid() == 0:
+        monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    assert running_system.find(tmp_path) is not running_system.NONE
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX")
