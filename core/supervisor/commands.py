@@ -60,9 +60,9 @@ def status(home: Home, timeout: float = CONTACT_TIMEOUT) -> SystemStatus | None:
     """
     if not is_held(home.lock):
         return None
-    supervisor = _find_supervisor(home, timeout)
-    if supervisor is not None:
-        return _read_status(send_request(supervisor, SystemStatusRequest(), timeout))
+    found = _find_supervisor(home, timeout)
+    if found is not None:
+        return found[1]
     if is_held(home.lock):
         raise SupervisorError(f"a supervisor runs in {home.directory}, but can't be reached; try again")
     return None
@@ -223,10 +223,10 @@ def _operation_request(
 def _request_operation(home: Home, request: OperationRequest) -> SystemStatus:
     if not is_held(home.lock):
         raise SupervisorError(f"no supervisor runs in {home.directory}; `up` starts one")
-    supervisor = _find_supervisor(home)
-    if supervisor is None:
+    found = _find_supervisor(home)
+    if found is None:
         raise SupervisorError(f"the supervisor of {home.directory} doesn't answer; try again, or end it with `down`")
-    return _read_status(send_request(supervisor, request, request.reply_timeout + STATUS_TIMEOUT))
+    return _read_status(send_request(found[0], request, request.reply_timeout + STATUS_TIMEOUT))
 
 
 def _read_status(reply: bytes) -> SystemStatus:
@@ -236,14 +236,15 @@ def _read_status(reply: bytes) -> SystemStatus:
         raise SupervisorError(f"the supervisor is of another version: {error}; end it with `down`") from error
 
 
-def _find_supervisor(home: Home, timeout: float = CONTACT_TIMEOUT) -> SupervisorState | None:
-    """Find the supervisor that holds the lock. Returns None when it doesn't answer in time, or has ended."""
+def _find_supervisor(home: Home, timeout: float = CONTACT_TIMEOUT) -> tuple[SupervisorState, SystemStatus] | None:
+    """Find the supervisor that holds the lock, and its status. Returns None when it doesn't answer, or has ended."""
     deadline = time.monotonic() + timeout
     while is_held(home.lock):
         # The file may be that of a former supervisor, which was killed.
         supervisor = state.load(home.state, SupervisorState)
-        if supervisor is not None and ask_status(supervisor, timeout) is not None:
-            return supervisor
+        report = ask_status(supervisor, timeout) if supervisor is not None else None
+        if supervisor is not None and report is not None:
+            return supervisor, report
         if time.monotonic() > deadline:
             return None
         time.sleep(POLL_INTERVAL)
@@ -252,10 +253,10 @@ def _find_supervisor(home: Home, timeout: float = CONTACT_TIMEOUT) -> Supervisor
 
 def _end_supervisor(home: Home, timeout: float) -> StopResult:
     """Have the supervisor take everything down. One that hangs is killed; the caller ends what it leaves."""
-    supervisor = _find_supervisor(home)
-    if supervisor is not None:
+    found = _find_supervisor(home)
+    if found is not None:
         with contextlib.suppress(SupervisorError, msgspec.MsgspecError):
-            reply = send_request(supervisor, DownRequest(stop_timeout=timeout), timeout + EXIT_TIMEOUT)
+            reply = send_request(found[0], DownRequest(stop_timeout=timeout), timeout + EXIT_TIMEOUT)
             return msgspec.json.decode(reply, type=StopResult)
         # It may be ending without having replied.
         _wait_for_lock(home, STATUS_TIMEOUT)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from core.addresses import LOOPBACK, Address
 from core.closeable import Closeable
-from core.errors import CauceError, SupervisorError, reason_of
+from core.errors import CauceError, ConfigurationError, SupervisorError, reason_of
 from core.supervisor.processes.stopping import StopTimeout
 from core.supervisor.state import SupervisorState
 from core.threads import OnDeath, vital_thread
@@ -205,7 +205,7 @@ def send_request(state: SupervisorState, request: ControlRequest, timeout: float
             connection.sendall(line)
             connection.settimeout(timeout)
             received = _read_line(connection, MAX_REPLY)
-    except OSError as error:
+    except (OSError, ConfigurationError) as error:
         raise SupervisorError(f"{supervisor} doesn't answer: {reason_of(error)}") from error
     if received is None:
         raise SupervisorError(f"{supervisor} closed the connection without a reply")

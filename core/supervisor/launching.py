@@ -135,7 +135,7 @@ def up_detached(
 
 
 def attach(settings: Settings) -> SystemStatus | None:
-    """Wait until the supervisor of the directory has everything ready. Returns None when it ends first.
+    """Wait until the supervisor of the directory has everything ready, or has ended. Returns None in that case.
 
     Raises:
         AlreadyRunning: it runs with other settings.
@@ -145,12 +145,12 @@ def attach(settings: Settings) -> SystemStatus | None:
     deadline = time.monotonic() + STAGES * settings[options.START_TIMEOUT] + OVERHEAD
     while True:
         report = commands.status(home)
-        if report is None or report.phase is Phase.STOPPING:
+        if report is None:
             return None
         if report.phase is Phase.RUNNING:
             break
         if time.monotonic() > deadline:
-            raise SupervisorError(f"the supervisor (pid {report.pid}) was not ready in time; look at `status`")
+            raise SupervisorError(f"the supervisor (pid {report.pid}) is still {report.phase}; look at `status`")
         time.sleep(POLL_INTERVAL)
     started = state.load(home.desired_state, DesiredState) or DesiredState(asked={}, current={})
     found = differences.describe(settings, report, started)
