@@ -4,12 +4,25 @@
 be taken for Python's or ours.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 _ROOT = str(Path(__file__).resolve().parents[1])
+
+
+def interpreter(executable: str = sys.executable) -> str:
+    """Return one path for an interpreter, by whichever of its names and links it was started."""
+    path = Path(executable)
+    directory = path.parent.resolve()
+    for name in ("python3", "python", path.name):
+        candidate = directory / name
+        with contextlib.suppress(OSError):
+            if candidate.samefile(path):
+                return str(candidate)
+    return executable
 
 
 def command(module: str, *arguments: str, python: str = sys.executable) -> tuple[str, ...]:

@@ -3,23 +3,22 @@
 import contextlib
 import logging
 import socket
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from core import config, exposure
+from core import child_programs, config, encryption, exposure
 from core.addresses import LOOPBACK, Address
 from core.broker.base import Broker
 from core.broker.factory import open_broker
 from core.callbacks import ignore
 from core.config import Settings
-from core.errors import BrokerError, JournalError, SupervisorError
+from core.errors import BrokerError, ConfigurationError, JournalError, SupervisorError
 from core.repository.journal import Journal
-from core.supervisor import access, declared_processes, desired_state, options, ports, rabbitmq_node, state
+from core.supervisor import access, declared_processes, desired_state, options, plan, ports, rabbitmq_node, state
 from core.supervisor.home import Home
 from core.supervisor.nginx import executable
 from core.supervisor.nginx.balancer import Balancer
@@ -62,15 +61,19 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
         CauceError: a program is missing, an address is taken, or a setting is wrong.
     """
     orphaned = adoption.find_orphaned(home)
-    settings, desired = _desired_state(settings, home, orphaned)
-    desired = desired_state.with_token(desired, config.read_token(settings))
+    former = state.load(home.desired_state, DesiredState) if orphaned.records else None
+    settings, desired = _desired_state(settings, home, former)
+    token = _check(settings, orphaned, former)
+    desired = desired_state.with_token(desired, token)
     choice = ports.choose(settings, kept=orphaned.addresses)
-    for remark in choice.remarks:
-        _log.warning("%s", remark)
-    planner = Planner(settings, home, sys.executable)
+    planner = Planner(settings, home, child_programs.interpreter())
     program = _find_nginx() if choice.layout.listen is not None else None
     specs = _specs(settings, home, planner, choice, program, orphaned)
-    records = adoption.find_adoptable(orphaned, specs)
+    same_token = former is None or former.token_digest in {desired.token_digest, None}
+    records = adoption.find_adoptable(orphaned, specs, servers=same_token)
+    remarks = (*choice.remarks, *_ended_remark(settings, orphaned, records, former, desired))
+    for remark in remarks:
+        _log.warning("%s", remark)
     left = adoption.stop_others(orphaned, list(records.values()), settings[options.STOP_TIMEOUT])
     if left:
         raise SupervisorError(f"these processes of a former supervisor can't be ended: {', '.join(map(str, left))}")
@@ -92,7 +95,7 @@ def assemble(settings: Settings, environment: Mapping[str, str], home: Home) -> 
         desired_state=desired,
         adopting=bool(records),
         broker=broker.description,
-        remarks=choice.remarks,
+        remarks=remarks,
         shared_settings=access.shared_settings(settings),
         encrypted=access.Encrypted(settings),
         nginx_change=lambda: balancer.change if balancer is not None else "",
@@ -114,9 +117,45 @@ def _adopt(units: Units, records: Mapping[str, ChildRecord], desired: DesiredSta
         _log.warning("a former supervisor was killed; these go on: %s", ", ".join(records))
 
 
-def _desired_state(settings: Settings, home: Home, orphaned: OrphanedSystem) -> tuple[Settings, DesiredState]:
+def _check(settings: Settings, orphaned: OrphanedSystem, former: DesiredState | None) -> str | None:
+    """Check what can be an error before anything is started or ended. Returns the token that clients must send.
+
+    Raises:
+        ConfigurationError: settings contradict each other, or a certificate or the token can't be used.
+    """
+    token = config.read_token(settings)
+    warning = plan.check(settings, token=token is not None)
+    if warning:
+        _log.warning("%s", warning)
+    encryption.for_server(settings)
+    if former is not None and former.token_digest and token is None and orphaned.runs(ProcessKind.SERVER):
+        raise ConfigurationError(
+            "the servers that a killed supervisor has left require a token, which is stored nowhere: "
+            f"give it again, in {config.TOKEN.variable} or with {config.TOKEN_FILE.flags[0]}, or end them with `down`"
+        )
+    return token
+
+
+def _ended_remark(
+    settings: Settings,
+    orphaned: OrphanedSystem,
+    adopted: Mapping[str, ChildRecord],
+    former: DesiredState | None,
+    desired: DesiredState,
+) -> Iterator[str]:
+    """Say which processes of a killed supervisor end, and which settings are the reason."""
+    names = ", ".join(record.name for record in orphaned.records if record.name not in adopted)
+    if not names:
+        return
+    changed = desired_state.changed_keys(former, desired)
+    places = ", ".join(
+        option.flags[-1] if option.flags else option.key for option in settings.options if option.key in changed
+    )
+    yield f"a killed supervisor had left {names}: ended, as {places or 'something else'} was asked for"
+
+
+def _desired_state(settings: Settings, home: Home, former: DesiredState | None) -> tuple[Settings, DesiredState]:
     """Return what is to run: as asked now or, if processes are adopted, as operators had changed it."""
-    former = state.load(home.desired_state, DesiredState) if orphaned.records else None
     if former is None:
         stopped = [each.name for each in declared_processes.read(settings, home.directory) if not each.start]
         return settings, desired_state.with_stopped(desired_state.initial(settings), stopped)

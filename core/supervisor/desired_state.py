@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from core import config
-from core.config import Origin, Settings, SettingSource
+from core.config import Option, Origin, Settings, SettingSource
 from core.supervisor import options
 from core.supervisor.state import DesiredState
 
@@ -42,10 +42,46 @@ def resume(settings: Settings, former: DesiredState) -> tuple[Settings, DesiredS
     A setting that is given as it was before, or not at all, keeps its current value. Any other value replaces it.
     """
     asked = given_settings(settings)
-    changed = {key: text for key, text in asked.items() if former.asked.get(key) != text}
-    current = {**former.current, **changed}
+    current = {**former.current, **{key: asked[key] for key in _changed(settings, asked, former)}}
     desired = msgspec.structs.replace(former, asked={**former.asked, **asked}, current=current)
-    return with_texts(settings, current), desired
+    return with_texts(_without(settings, asked.keys() - current.keys()), current), desired
+
+
+def _changed(settings: Settings, asked: Mapping[str, str], former: DesiredState) -> list[str]:
+    """Return the keys of the settings whose values, not only their texts, are others than before."""
+    known = {**former.current, **former.asked}
+    return [
+        option.key
+        for option in settings.options
+        if option.key in asked
+        and asked[option.key] != known.get(option.key)
+        and settings.values[option.key] != _value(option, known.get(option.key))
+    ]
+
+
+def _value(option: Option[object], text: str | None) -> object:
+    """Return the value of a text, or the default; None when another version has written the text."""
+    try:
+        return option.default if text is None else option.read(text)
+    except ValueError:
+        return None
+
+
+def _without(settings: Settings, keys: Iterable[str]) -> Settings:
+    """Return the settings with these as if they were not given: their values are the defaults."""
+    dropped = [option for option in settings.options if option.key in set(keys)]
+    origins = {option.key: Origin(config.default_text(option), "default", SettingSource.DEFAULT) for option in dropped}
+    return replace(settings, origins={**settings.origins, **origins})
+
+
+def changed_keys(former: DesiredState | None, now: DesiredState) -> frozenset[str]:
+    """Return the keys of the settings in which two desired states differ. The token counts as `token`."""
+    if former is None:
+        return frozenset()
+    keys = {key for key in {*former.current, *now.current} if former.current.get(key) != now.current.get(key)}
+    if former.token_digest not in {now.token_digest, None}:
+        keys.add(config.TOKEN.key)
+    return frozenset(keys)
 
 
 def with_sizes(former: DesiredState, servers: int, workers: int) -> DesiredState:

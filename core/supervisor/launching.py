@@ -15,7 +15,7 @@ from core.callbacks import ignore
 from core.config import Settings, SettingSource
 from core.errors import AlreadyRunning, SupervisorError
 from core.repository.journal import Journal
-from core.supervisor import commands, differences, options, plan, service_manager, state
+from core.supervisor import commands, differences, options, service_manager, state
 from core.supervisor.arguments import MODULE
 from core.supervisor.assembly import assemble
 from core.supervisor.guard import guarding
@@ -60,12 +60,6 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
         AlreadyRunning: a supervisor runs in this directory.
         CauceError: a process can't be started; no process is left running.
     """
-    token = config.read_token(settings)
-    warning = plan.check(settings, token=token is not None)
-    if warning:
-        _log.warning("%s", warning)
-    # Certificates that servers could not use are an error before anything is started.
-    tls = encryption.unverified_context() if encryption.for_server(settings) is not None else None
     home = Home(settings[config.DIRECTORY])
     home.create()
     with _lock(home):
@@ -73,6 +67,8 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
         system = assemble(settings, inherited, home)
         journal = Journal(system.settings[config.DATABASE], home.directory)
         local = system.settings[config.BROKER] == LOCAL
+        token = config.read_token(system.settings)
+        tls = encryption.unverified_context() if encryption.for_server(system.settings) is not None else None
 
         def make_monitor(on_report: Callable[[HealthReport], None], on_death: OnDeath) -> HealthMonitor:
             broker = system.broker if local else None
@@ -180,8 +176,8 @@ def _environment(settings: Settings, environment: Mapping[str, str]) -> dict[str
         result["CAUCE_CONFIG"] = str(Path(settings.file).absolute())
     for option in settings.options:
         origin = settings.origins[option.key]
-        # The supervisor reads the file itself.
-        if origin.source not in {SettingSource.FILE, SettingSource.DEFAULT}:
+        # The supervisor reads the file itself, and a system that starts takes nothing from the one that ran.
+        if origin.source in {SettingSource.FLAG, SettingSource.ENVIRONMENT}:
             result[option.variable] = origin.text
     return result
 

@@ -67,6 +67,7 @@ class PortAllocator:
         self._find_holder = find_holder
         self._find_free_port = find_free_port
         self._allocated = {address.port for address in taken}
+        self._released: set[Address] = set()
         self.remarks: list[str] = []
 
     def allocate(self, name: str, wanted: Address, flag: str = "") -> Address:
@@ -89,7 +90,7 @@ class PortAllocator:
                 if flag:
                     raise SupervisorError(f"{address} is for another process of this system; {_other(name, flag)}")
                 continue
-            holder = self._find_holder(address)
+            holder = "" if address in self._released else self._find_holder(address)
             if not holder:
                 if reason:
                     self.remarks.append(f"{reason}: {name} listens on {address}")
@@ -98,6 +99,11 @@ class PortAllocator:
             if flag:
                 raise SupervisorError(f"{reason}; stop that process, or {_other(name, flag)}")
         raise SupervisorError(f"{reason or wanted}, and no port after it is free; choose others with --server-port")
+
+    def release(self, address: Address) -> None:
+        """Count an address as free from now on, although a process that is going to end listens there."""
+        self._allocated.discard(address.port)
+        self._released.add(address)
 
     def _take(self, address: Address) -> Address:
         self._allocated.add(address.port)
@@ -122,13 +128,16 @@ def choose(
         SupervisorError: an address that was given explicitly is taken.
         ConfigurationError: an address does not belong to this machine.
     """
-    kept = kept or {}
+    kept = dict(kept or {})
     allocator = PortAllocator(find_holder or holder_of, find_free_port or free_port, kept.values())
     fixed: dict[str, Address] = {}
 
     def choose_one(name: str, wanted: Address, flag: str) -> Address:
         if flag and wanted.port:
             fixed[name] = wanted
+            for other in [other for other, address in kept.items() if address == wanted and other != name]:
+                # That process will end before this one starts.
+                allocator.release(kept.pop(other))
         current = kept.get(name)
         if current is not None and (name not in fixed or current == wanted):
             return current

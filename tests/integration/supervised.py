@@ -62,6 +62,8 @@ class Supervised(Closeable):
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CAUCE_")}
         self.current_directory = _TOP
         """Where its commands are run."""
+        self.python = sys.executable
+        """The interpreter that runs its commands."""
         self._foreground: subprocess.Popen[str] | None = None
 
     def run(self, command: str, *flags: str) -> Ended:
@@ -159,7 +161,7 @@ class Supervised(Closeable):
         wait_until(lambda: not process_identity.processes_of(self.home), "everything to end")
 
     def _arguments(self, command: str, *flags: str) -> list[str]:
-        return [sys.executable, "-m", "core.supervisor", command, "--dir", str(self.home.directory), *flags]
+        return [self.python, "-m", "core.supervisor", command, "--dir", str(self.home.directory), *flags]
 
 
 def pid_of(report: SystemStatus | None, name: str) -> int | None:

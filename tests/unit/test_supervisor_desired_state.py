@@ -9,7 +9,16 @@ import pytest
 from core import config
 from core.config import Settings
 from core.supervisor import desired_state, options, state
-from core.supervisor.desired_state import FORMER, given_settings, initial, resume, with_sizes, with_stopped, with_texts
+from core.supervisor.desired_state import (
+    FORMER,
+    changed_keys,
+    given_settings,
+    initial,
+    resume,
+    with_sizes,
+    with_stopped,
+    with_texts,
+)
 from core.supervisor.state import DesiredState
 
 SERVERS, WORKERS = options.SERVER_COUNT, options.WORKER_COUNT
@@ -63,6 +72,27 @@ def test_a_scaled_number_stays_unless_another_is_given(
     settings, desired = resume(settings_of(tmp_path, *second), former)
     assert settings[SERVERS] == servers
     assert desired.current[SERVERS.key] == str(servers)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((), ("-l", "info", "--broker", "embedded", "--database", "resultados.db", "--token-file", "")),
+        ((), ("--no-lab", "--no-nginx", "-c", "4", "--stop-timeout", "60.0")),
+        (("--stop-timeout", "9", "--lab"), ("--stop-timeout", "9.0", "--lab")),
+        (("--stop-timeout", "9"), ()),
+        (("-l", "info"), ()),
+    ],
+)
+def test_the_same_value_in_other_words_changes_nothing(
+    tmp_path: Path, first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    former = initial(settings_of(tmp_path, *first))
+    for flags in (second, second, first):
+        settings, desired = resume(settings_of(tmp_path, *flags), former)
+        assert changed_keys(former, desired) == frozenset()
+        assert given_settings(settings) == former.current
+        former = desired
 
 
 def test_each_supervisor_compares_with_the_settings_given_last(tmp_path: Path) -> None:

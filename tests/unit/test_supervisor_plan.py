@@ -132,6 +132,14 @@ def test_an_adopted_process_keeps_its_address(tmp_path: Path) -> None:
     )
 
 
+def test_an_address_that_was_given_goes_before_one_that_another_process_would_keep(tmp_path: Path) -> None:
+    kept = {"s1": at(7300), "s2": at(7102)}
+    settings = settings_of(tmp_path, "--nginx", "--listen", "127.0.0.1:7300")
+    assert choose(settings, holding(7300, 7102), no_port, kept).layout == AddressLayout(at(7300), (at(7101), at(7102)))
+    settings = settings_of(tmp_path, "--listen", "127.0.0.1:7102")
+    assert choose(settings, holding(7300, 7102), no_port, kept).layout.servers == (at(7102), at(7101))
+
+
 def test_an_adopted_process_gives_way_to_an_explicit_address(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "--nginx", "--listen", "127.0.0.1:7300", "--servers", "1")
     assert choose(settings, holding(), no_port, {"nginx": at(7100)}).layout.listen == at(7300)

@@ -65,13 +65,23 @@ def live_records(records: Iterable[ChildRecord], alive: Sequence[ProcessIdentity
     )
 
 
-def find_adoptable(orphaned: OrphanedSystem, specs: Sequence[ProcessSpec]) -> dict[str, ChildRecord]:
-    """Return the records of the processes that can go on, by the names of their specifications."""
+def find_adoptable(
+    orphaned: OrphanedSystem, specs: Sequence[ProcessSpec], *, servers: bool = True
+) -> dict[str, ChildRecord]:
+    """Return the records of the processes that can go on, by the names of their specifications.
+
+    Args:
+        orphaned: what runs.
+        specs: what is wanted.
+        servers: whether servers can go on; they can't when they require another token.
+    """
     wanted = {spec.name: spec.fingerprint for spec in specs}
     return {
         record.name: record
         for record in orphaned.records
-        if record.fingerprint and wanted.get(record.name) == record.fingerprint
+        if record.fingerprint
+        and wanted.get(record.name) == record.fingerprint
+        and (servers or record.kind is not ProcessKind.SERVER)
     }
 
 
