@@ -47,6 +47,13 @@ class FileLock(Closeable):
             self.close()
             raise
 
+    def is_at(self, path: Path) -> bool:
+        """Return whether the locked file is still the one at this path: it may have been deleted or replaced."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(path))
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Release the lock. The file stays."""
         if self._descriptor >= 0:

@@ -62,7 +62,7 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
     """
     home = Home(settings[config.DIRECTORY])
     home.create()
-    with _lock(home):
+    with _lock(home) as lock:
         inherited = service_manager.without_socket(environment)
         system = assemble(settings, inherited, home)
         journal = Journal(system.settings[config.DATABASE], home.directory)
@@ -78,6 +78,7 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
         supervisor = Supervisor(
             system.spec,
             home,
+            lock,
             make_monitor,
             LogRotation(home.logs, rotate_access_log),
             ServiceNotifier(environment),

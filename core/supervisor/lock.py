@@ -1,12 +1,16 @@
 """The lock of a data directory. The process that holds it is the supervisor; the file is empty."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from core.closeable import Closeable
 from core.errors import AlreadyRunning, SupervisorError
 from core.locks import FileLock
+
+T = TypeVar("T")
 
 ATTEMPTS = 5
 PAUSE = 0.02
@@ -22,12 +26,31 @@ class Lock(Closeable):
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = self._take()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the file was deleted or replaced, so that another process could take the lock."""
+        return not self._lock.is_at(self._path)
+
+    def renew(self) -> None:
+        """Lock the file that is at the path now, in place of one that was lost.
+
+        Raises:
+            AlreadyRunning: another process holds it.
+            SupervisorError: the file can't be opened or locked.
+        """
+        former, self._lock = self._lock, _patiently(self._take)
+        former.close()
+
+    def _take(self) -> FileLock:
         try:
-            self._lock = FileLock(path)
+            return FileLock(self._path)
         except BlockingIOError as error:
-            raise AlreadyRunning(f"another process holds {path}") from error
+            raise AlreadyRunning(f"another process holds {self._path}") from error
         except OSError as error:
-            raise SupervisorError(f"can't lock {path}: {error.strerror or error}") from error
+            raise SupervisorError(f"can't lock {self._path}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Free the lock. The file stays: otherwise two processes could lock two files of the same name."""
@@ -41,11 +64,15 @@ def take(path: Path) -> Lock:
         AlreadyRunning: another process holds it.
         SupervisorError: the file can't be opened or locked.
     """
+    return _patiently(lambda: Lock(path))
+
+
+def _patiently(take_once: Callable[[], T]) -> T:
     for _ in range(ATTEMPTS - 1):
         with suppress(AlreadyRunning):
-            return Lock(path)
+            return take_once()
         time.sleep(PAUSE)
-    return Lock(path)
+    return take_once()
 
 
 def is_held(path: Path) -> bool:

@@ -102,7 +102,7 @@ class Operations:
         for stage in START_STAGES:
             yield from self._start([unit for unit in units if unit.spec.kind in stage])
             if ProcessKind.SERVER in stage:
-                self._update_nginx()
+                self.update_nginx()
 
     def stop(self, names: Sequence[str], timeout: StopTimeout | None = None) -> Steps:
         """Stop the named units. What still runs when its time is over is killed."""
@@ -140,7 +140,7 @@ class Operations:
         surplus = [*self._surplus(ProcessKind.SERVER, servers), *self._surplus(ProcessKind.WORKER, workers)]
         try:
             yield from self._start(added)
-            self._update_nginx()
+            self.update_nginx()
             if any(unit.spec.kind is ProcessKind.SERVER for unit in added):
                 for unit in before:
                     unit.rebalance()
@@ -155,7 +155,7 @@ class Operations:
     def _start(self, units: Sequence[Unit]) -> Steps:
         for unit in units:
             if unit.spec.kind is ProcessKind.NGINX:
-                self._update_nginx()
+                self.update_nginx()
             unit.start()
         timeout = max((self._start_timeout_of(unit) for unit in units), default=0.0)
         deadline = self._clock() + timeout
@@ -194,7 +194,7 @@ class Operations:
             unit.wanted = False
             # A restart under way must not start it again.
             self._restarting.discard(unit)
-        self._update_nginx()
+        self.update_nginx()
         for kind in STOP_ORDER:
             stage = [unit for unit in units if unit.spec.kind is kind]
             for unit in stage:
@@ -209,7 +209,7 @@ class Operations:
                     raise SupervisorError(f"{unit.name} was started again before it had stopped")
             yield
 
-    def _update_nginx(self) -> None:
+    def update_nginx(self) -> None:
         """Have NGINX use the servers that are wanted, if there are any."""
         servers = self._units.server_addresses
         if self._balancer is None or not servers:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from core.callbacks import ignore
-from core.errors import CauceError, SupervisorError
+from core.errors import AlreadyRunning, CauceError, SupervisorError
 from core.running_system import RunningSystem
 from core.signals import on_stop
 from core.supervisor import desired_state, state
@@ -37,13 +37,13 @@ from core.supervisor.control import (
 )
 from core.supervisor.display import not_ready, waiting_for
 from core.supervisor.home import Home
+from core.supervisor.lock import Lock
 from core.supervisor.logs.log_rotation import LogRotation
 from core.supervisor.operations import Operations, Steps
 from core.supervisor.plan import STOP_ORDER, ProcessKind
 from core.supervisor.processes import orphans, process_identity
 from core.supervisor.processes.health import HealthMonitor, HealthReport
 from core.supervisor.processes.process import RunningProcess
-from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.processes.stopping import StopDeadline, stop_in_order
 from core.supervisor.processes.unit import Unit
 from core.supervisor.processes.units import Units
@@ -111,6 +111,7 @@ class Supervisor:
     Args:
         spec: what to run.
         home: the paths of the data directory.
+        lock: the lock of that directory.
         make_monitor: makes the health monitor from two callbacks: one for each report, one for the death of its thread.
         log_rotation: keeps the logs from growing without end.
         notifier: informs the service manager.
@@ -121,6 +122,7 @@ class Supervisor:
         self,
         spec: SystemSpec,
         home: Home,
+        lock: Lock,
         make_monitor: Callable[[Callable[[HealthReport], None], Callable[[BaseException], None]], HealthMonitor],
         log_rotation: LogRotation,
         notifier: ServiceNotifier,
@@ -129,6 +131,8 @@ class Supervisor:
         self._spec = spec
         self._units = spec.units
         self._home = home
+        self._lock = lock
+        self._superseded = False
         self._log_rotation = log_rotation
         self._notifier = notifier
         self._on_ready = on_ready
@@ -140,8 +144,9 @@ class Supervisor:
         self._stop_deadline: StopDeadline | None = None
         self._stop_replies: list[queue.SimpleQueue[StopResult]] = []
         self._operations: list[PendingOperation] = []
-        self._identity: ProcessIdentity | None = None
+        self._own_state: SupervisorState | None = None
         self._saved: tuple[ChildRecords, DesiredState, RunningSystem] | None = None
+        self._save_failure = ""
         self._countdown_at = 0.0
         self._status = self._make_status()
 
@@ -162,24 +167,30 @@ class Supervisor:
             finally:
                 # First, so that the last process to close the journal is one that may write to it.
                 self._monitor.stop()
-                stopped = self._take_down()
-                for reply in self._stop_replies:
-                    reply.put(stopped)
-                state.remove(self._home.state)
-                if not stopped.left:
-                    state.remove(self._home.system)
-                    state.remove(self._home.children)
-                    state.remove(self._home.desired_state)
+                if not self._superseded:
+                    stopped = self._end_everything()
         if stopped.left:
             raise SupervisorError(f"these processes could not be ended: {', '.join(map(str, stopped.left))}")
         return code
+
+    def _end_everything(self) -> StopResult:
+        stopped = self._take_down()
+        for reply in self._stop_replies:
+            reply.put(stopped)
+        state.remove(self._home.state)
+        if not stopped.left:
+            state.remove(self._home.system)
+            state.remove(self._home.children)
+            state.remove(self._home.desired_state)
+        return stopped
 
     def _save_state(self, control: ControlServer, token: str) -> None:
         identity = process_identity.identify(os.getpid())
         if identity is None:
             raise SupervisorError("the operating system doesn't tell when this process was started")
-        state.save(self._home.state, SupervisorState(identity, str(control.address), token))
-        self._identity = identity
+        self._own_state = SupervisorState(identity, str(control.address), token)
+        # A start that can't write this fails; what is written later is tried again.
+        state.save(self._home.state, self._own_state)
         self._publish()
 
     def _run_until_shutdown(self) -> int:
@@ -342,26 +353,53 @@ class Supervisor:
         self._publish()
 
     def _publish(self) -> None:
-        """Bring the status, the monitor's targets and the files up to date."""
+        """Bring the files, the status and the monitor's targets up to date."""
+        self._save_changes()
         self._status = self._make_status()
         self._monitor.watch([target for unit in self._units if (target := unit.target())])
+
+    def _save_changes(self) -> None:
+        """Write what other programs and the next supervisor must know. Each tick tries again what has failed."""
+        failure = ""
+        try:
+            if self._lock.lost:
+                self._restore_directory()
+            self._save_if_changed()
+        except AlreadyRunning:
+            # Its processes are that supervisor's now.
+            self._superseded = True
+            raise
+        except SupervisorError as error:
+            # A full disk must not take the system down; the process table shows the processes even without the file.
+            failure = f"the files of the supervisor are out of date: {error}"
+        if failure and not self._save_failure:
+            _log.warning("%s; it tries again", failure)
+        elif self._save_failure and not failure:
+            _log.info("the files of the supervisor are up to date again")
+        self._save_failure = failure
+
+    def _restore_directory(self) -> None:
+        """Make the supervisor's directory again: without it, another supervisor could begin in the data directory."""
+        self._home.create()
+        self._lock.renew()
+        self._saved = None
+        _log.error("%s was deleted or replaced: it is made again, without its logs", self._home.path)
+        self._spec.operations.update_nginx()
+
+    def _save_if_changed(self) -> None:
         children = ChildRecords(tuple(record for unit in self._units if (record := unit.record())))
         saved = (children, self._desired_state(), self._running_system(children))
         if saved == self._saved:
             return
-        try:
-            for path, value in zip(
-                (self._home.children, self._home.desired_state, self._home.system), saved, strict=True
-            ):
-                state.save(path, value)
-        except SupervisorError as error:
-            # A full disk must not take the system down; the process table shows the processes even without the file.
-            _log.warning("%s", error)
+        if self._own_state is not None:
+            state.save(self._home.state, self._own_state)
+        for path, value in zip((self._home.children, self._home.desired_state, self._home.system), saved, strict=True):
+            state.save(path, value)
         self._saved = saved
 
     def _running_system(self, children: ChildRecords) -> RunningSystem:
         """Return what the programs in the directory must know."""
-        own = (self._identity,) if self._identity is not None else ()
+        own = (self._own_state.identity,) if self._own_state is not None else ()
         return RunningSystem(
             processes=(*own, *(child.identity for child in children.children)),
             settings=self._spec.shared_settings,
@@ -383,7 +421,7 @@ class Supervisor:
             directory=str(self._home.directory),
             pid=os.getpid(),
             processes=tuple(self._unit_statuses(time.monotonic())),
-            remarks=self._spec.remarks,
+            remarks=(*self._spec.remarks, *filter(None, [self._save_failure])),
             nginx_change=self._spec.nginx_change(),
         )
 
