@@ -262,7 +262,7 @@ def _end_supervisor(home: Home, timeout: float) -> StopResult:
         _wait_for_lock(home, STATUS_TIMEOUT)
     supervisor = state.load(home.state, SupervisorState)
     if supervisor is not None and is_held(home.lock):
-        process_identity.kill(supervisor.identity)
+        process_identity.kill_holder(supervisor.identity, home.lock)
     return StopResult()
 
 

@@ -15,6 +15,7 @@ from core.supervisor.lock import Lock, is_held, take
 from core.supervisor.logs import log_files
 from core.supervisor.logs.log_files import last_lines, open_log
 from core.supervisor.plan import ProcessKind
+from core.supervisor.processes import process_identity
 from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import ChildRecord, ChildRecords, SupervisorState
 
@@ -53,6 +54,22 @@ def test_only_one_process_holds_a_lock(tmp_path: Path) -> None:
         assert is_held(path)
         lock.close()
         assert not is_held(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell reliably which files are open")
+def test_only_the_process_that_holds_the_lock_is_killed(tmp_path: Path) -> None:
+    path, other = tmp_path / "lock", tmp_path / "other"
+    with hold(path) as holder, hold(other) as stranger:
+        for process in (stranger, holder):
+            identity = process_identity.identify(process.pid)
+            assert identity is not None
+            process_identity.kill_holder(identity, path)
+        assert holder.wait(60) < 0
+        assert not is_held(path)
+        assert stranger.poll() is None
+        stranger.communicate(timeout=60)
+        for number in (-1, 10**30):
+            process_identity.kill_holder(ProcessIdentity(number, 0.0), path)
 
 
 def test_the_system_frees_the_lock_of_a_process_that_was_killed(tmp_path: Path) -> None:

@@ -59,6 +59,16 @@ def kill(identity: ProcessIdentity) -> None:
             psutil.Process(identity.pid).kill()
 
 
+def kill_holder(identity: ProcessIdentity, file: Path) -> None:
+    """Kill a process if it has a file open. A record that names another process by mistake ends nothing."""
+    if not is_alive(identity):
+        return
+    with _ignore_ended(), contextlib.suppress(psutil.AccessDenied):
+        # Windows does not tell reliably which files are open.
+        if sys.platform == "win32" or str(file) in {each.path for each in psutil.Process(identity.pid).open_files()}:
+            kill(identity)
+
+
 def group_members(leader: int, home: Home) -> list[ProcessIdentity]:
     """Find the directory's processes in the group that a child led. They outlive the child when it is killed."""
     if not _has_group_id(leader):
