@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,18 @@ def recorded(system: Supervised) -> dict[str, int]:
     """Return the process ids in the supervisor's file."""
     records = state.load(system.home.children, ChildRecords) or ChildRecords()
     return {record.name: record.identity.pid for record in records.children}
+
+
+@contextmanager
+def deleted(system: Supervised, report: SystemStatus) -> Iterator[None]:
+    """Delete the supervisor's directory. A supervisor that is not found any more is ended at last."""
+    identity = process_identity.identify(report.pid)
+    assert identity is not None
+    shutil.rmtree(system.home.path)
+    try:
+        yield
+    finally:
+        process_identity.kill(identity)
 
 
 def names(report: SystemStatus) -> list[str]:
@@ -123,26 +136,26 @@ def test_files_that_could_not_be_written_are_written_later_and_it_is_said_meanwh
 
 def test_a_supervisor_whose_directory_is_deleted_makes_it_again(system: Supervised) -> None:
     report = system.up(1, 1)
-    shutil.rmtree(system.home.path)
-    wait_until(lambda: settled(system.status()), "the supervisor to be found again", PATIENCE)
-    again = system.up(1, 1)
-    assert again.pid == report.pid
-    assert recorded(system) == {"s1": pid_of(again, "s1"), "w1": pid_of(again, "w1")}
-    assert system.run("restart", "w1").code == 0
-    assert all(unit.state is UnitState.READY for unit in system.up(1, 1).processes)
-    system.down()
-    system.assert_nothing_left(report)
+    with deleted(system, report):
+        wait_until(lambda: settled(system.status()), "the supervisor to be found again", PATIENCE)
+        again = system.up(1, 1)
+        assert again.pid == report.pid
+        assert recorded(system) == {"s1": pid_of(again, "s1"), "w1": pid_of(again, "w1")}
+        assert system.run("restart", "w1").code == 0
+        assert all(unit.state is UnitState.READY for unit in system.up(1, 1).processes)
+        system.down()
+        system.assert_nothing_left(report)
 
 
 def test_a_supervisor_that_finds_another_in_its_place_leaves_the_processes_to_that_one(system: Supervised) -> None:
     report = system.up(0, 1)
     suspend(report.pid)
-    shutil.rmtree(system.home.path)
-    other = system.up(0, 1)
-    assert other.pid != report.pid
-    os.kill(report.pid, signal.SIGCONT)
-    wait_until(lambda: process_identity.identify(report.pid) is None, "the former supervisor to end", PATIENCE)
-    now = system.status()
-    assert settled(now)
-    assert now is not None
-    assert [(unit.name, unit.pid, unit.restarts) for unit in now.processes] == [("w1", pid_of(other, "w1"), 0)]
+    with deleted(system, report):
+        other = system.up(0, 1)
+        assert other.pid != report.pid
+        os.kill(report.pid, signal.SIGCONT)
+        wait_until(lambda: process_identity.identify(report.pid) is None, "the former supervisor to end", PATIENCE)
+        now = system.status()
+        assert settled(now)
+        assert now is not None
+        assert [(unit.name, unit.pid, unit.restarts) for unit in now.processes] == [("w1", pid_of(other, "w1"), 0)]
