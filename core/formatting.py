@@ -25,8 +25,10 @@ def ordinal(number: int) -> str:
     return f"{number:,}{ending}"
 
 
-def rate(number: float) -> str:
-    """Return a rate with one decimal below ten."""
+def rate(number: float | None) -> str:
+    """Return a rate with one decimal below ten, or a question mark when it is not known."""
+    if number is None:
+        return "?"
     if number >= 9.95 or number == 0:
         return f"{number:,.0f}"
     return f"{number:.1f}"

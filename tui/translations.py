@@ -50,8 +50,8 @@ class Translations:
         """Return a number in at most six characters."""
         return self.number(formatting.short(number))
 
-    def rate(self, number: float) -> str:
-        """Return a rate, with one decimal below ten."""
+    def rate(self, number: float | None) -> str:
+        """Return a rate, with one decimal below ten, or a question mark when it is not known."""
         return self.number(formatting.rate(number))
 
     def duration(self, seconds: float | None) -> str:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from core.model import MAX_KINDS, Ledger, Part, Role, Trouble
 from core.monitor.delays import Delays
 from core.monitor.history import RateSeries
+from core.monitor.observer import ProcessIdentity
 from core.monitor.snapshot import EMPTY as NOTHING_SEEN
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
 from core.repository.archive import OperationRecord
@@ -133,12 +134,11 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     def system_troubles(self) -> tuple[Trouble, ...]:
         """What is wrong, each once: what the console noticed, then the supervisor, then processes elsewhere."""
         troubles = [*self.snapshot.troubles, *self.troubles_seen]
-        units = self.report.processes if self.report else ()
-        for unit in units:
+        for unit in self.report.processes if self.report else ():
             troubles += _troubles_of(unit)
-        known = {(unit.name, unit.pid) for unit in units}
+        known = units_of(self.report)
         for process in self.snapshot.processes:
-            if process.presence is Presence.TROUBLED and (process.name, process.pid) not in known:
+            if process.presence is Presence.TROUBLED and _identity(process) not in known:
                 troubles += [replace(trouble, process=process.name) for trouble in process.troubles]
         if self._lacks_workers:
             troubles.append(Trouble(Part.PROCESS, "no worker is running, and tasks wait"))
@@ -207,17 +207,27 @@ def rows_of(
         delays: the delays by the name of the worker.
         report: the status of the local system.
     """
-    # By the name too: a process on another machine may have the same PID.
-    units = {(unit.name, unit.pid): unit for unit in report.processes if unit.pid is not None} if report else {}
+    units = units_of(report)
     return tuple(
         WorkerRow(
-            process=_known_by_supervisor(process, units.get((process.name, process.pid))),
+            process=_known_by_supervisor(process, units.get(_identity(process))),
             history=histories.get(process.number, ()),
             delays=delays.get(process.name),
-            unit=units.get((process.name, process.pid)),
+            unit=units.get(_identity(process)),
         )
         for process in processes
     )
+
+
+def units_of(report: SystemStatus | None) -> Mapping[ProcessIdentity, UnitStatus]:
+    """Return the units that the supervisor runs, by their processes."""
+    if report is None:
+        return {}
+    return {(report.host, unit.name, unit.pid): unit for unit in report.processes if unit.pid is not None}
+
+
+def _identity(process: ProcessView) -> ProcessIdentity:
+    return process.host, process.name, process.pid
 
 
 def _known_by_supervisor(process: ProcessView, unit: UnitStatus | None) -> ProcessView:

@@ -23,7 +23,7 @@ from core.supervisor import commands
 from core.supervisor.home import Home
 from core.supervisor.status import SystemStatus
 from core.tasks.registry import builtin_registry
-from tui.view import CHART_SECONDS, View, offered_kinds, rows_of
+from tui.view import CHART_SECONDS, View, offered_kinds, rows_of, units_of
 
 DELAYS_SECONDS = 30.0
 """Seconds of results from which the delays of workers are computed."""
@@ -79,8 +79,7 @@ class ViewBuilder(Closeable):
         report, troubles_seen = self._ask_supervisor()
         gauge = self._watch_queue(report)
         depth, queue_troubles = (gauge.depth, gauge.troubles) if gauge else (None, ())
-        supervised = {(unit.name, unit.pid) for unit in report.processes if unit.pid is not None} if report else set()
-        snapshot = self._observer.take_snapshot(now, wall, depth, queue_troubles, supervised)
+        snapshot = self._observer.take_snapshot(now, wall, depth, queue_troubles, units_of(report))
         if not self._journal.path.exists():
             # Nothing has run here yet, which is no trouble.
             snapshot = msgspec.structs.replace(snapshot, troubles=())
@@ -90,10 +89,11 @@ class ViewBuilder(Closeable):
         numbers = [process.number for process in snapshot.listed]
         histories = {number: self._history.rates(number, second, CHART_SECONDS) for number in numbers}
         delays = by_worker(read.timings)
+        chart = self._history.chart(second, CHART_SECONDS)
         return View(
             number=self._number,
             snapshot=snapshot,
-            chart=self._history.chart(second, CHART_SECONDS),
+            chart=self._observer.totals.correct(chart, second - CHART_SECONDS - 1),
             workers=rows_of(_of(Role.WORKER, snapshot.listed), histories, delays, report),
             ended_workers=rows_of(_of(Role.WORKER, reversed(snapshot.ended)), {}, {}, None),
             servers=rows_of(_of(Role.SERVER, snapshot.listed), histories, {}, report),

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from core.formatting import ordinal
+from core import formatting
 from core.logs import printable
 from core.model import Ledger, Part, Role, Task
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
@@ -52,7 +52,7 @@ def _flow(snapshot: Snapshot) -> Text:
     else:
         away = any(trouble.part is Part.BROKER for trouble in snapshot.troubles)
         queue = "broker away" if away else "depth unknown"
-    return Text(f"in {snapshot.rate_in:,.0f}/s   out {snapshot.rate_out:,.0f}/s   {queue}")
+    return Text(f"in {formatting.rate(snapshot.rate_in)}/s   out {formatting.rate(snapshot.rate_out)}/s   {queue}")
 
 
 def _processes(snapshot: Snapshot) -> RenderableType:
@@ -75,9 +75,9 @@ def _cells(view: ProcessView, now: float) -> list[Text]:
     elif view.presence is Presence.TROUBLED:
         state = "; ".join(map(str, view.troubles))
     return [
-        Text(printable(view.name, 20) + (f", {ordinal(view.life)}" if view.life > 1 else "")),
+        Text(printable(view.name, 20) + (f", {formatting.ordinal(view.life)}" if view.life > 1 else "")),
         Text(printable(state, 40), style=STYLES[view.presence]),
-        Text(f"{view.rate:,.1f}"),
+        Text(formatting.rate(view.rate)),
         Text(f"{counters.accepted:,}" if server else ""),
         Text("" if server else f"{counters.done:,}"),
         Text("" if server else f"{counters.failed:,}", style="red" if counters.failed else ""),

@@ -4,8 +4,8 @@ It only reads, and belongs to one thread. The caller passes in the state of the 
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TypeAlias, TypeVar
 
 from core.errors import JournalError
 from core.heartbeat import HEARTBEAT_INTERVAL, Liveness
@@ -13,6 +13,7 @@ from core.model import Depth, Ledger, Part, ProcessPhase, ProcessRecord, Role, T
 from core.monitor.process_table import ProcessTable
 from core.monitor.rates import WINDOW, rates
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
+from core.monitor.totals import LedgerHistory
 from core.repository.base import OpenRepository, Repository
 from core.task_state import running_tasks
 
@@ -33,6 +34,9 @@ MAX_SECOND_LOOKS = 20
 
 T = TypeVar("T")
 
+ProcessIdentity: TypeAlias = tuple[str, str, int]
+"""The host, the name and the id of a process: another machine may have a process of the same name and id."""
+
 
 class Observer:
     """Makes snapshots of one journal, which need not exist yet.
@@ -48,6 +52,8 @@ class Observer:
         self._repository: Repository | None = None
         self._liveness = Liveness()
         self._table = ProcessTable()
+        self.totals = LedgerHistory()
+        """The ledger of the last looks."""
 
     def take_snapshot(
         self,
@@ -55,7 +61,7 @@ class Observer:
         wall: float,
         depth: Depth | None,
         troubles: tuple[Trouble, ...] = (),
-        supervised: Collection[tuple[str, int]] = frozenset(),
+        supervised: Collection[ProcessIdentity] = frozenset(),
     ) -> Snapshot:
         """Make a snapshot of this moment.
 
@@ -64,7 +70,7 @@ class Observer:
             wall: seconds since the epoch.
             depth: the broker's depth, if it is known.
             troubles: why the broker can't be reached; empty when it can.
-            supervised: the names and ids of the processes that the supervisor of this machine runs.
+            supervised: the processes that the supervisor runs.
         """
         try:
             if self._repository is None:
@@ -87,7 +93,7 @@ class Observer:
         wall: float,
         depth: Depth | None,
         troubles: tuple[Trouble, ...],
-        supervised: Collection[tuple[str, int]],
+        supervised: Collection[ProcessIdentity],
     ) -> Snapshot:
         records = sorted(repository.processes(), key=lambda record: (record.role, record.name, record.number))
         self._liveness.observe(records, now)
@@ -95,12 +101,14 @@ class Observer:
         by_number = rates(repository.samples(int(wall) - WINDOW - 1), int(wall))
         views = [_view(record, self._is_alive(record, now, ended, supervised), by_number) for record in records]
         shown = [view for view in views if view.presence is not Presence.LOST or wall - view.seen_at < LOST_SHOWN]
-        running = len(running_tasks(shown))
+        ledger = Ledger.of(repository.counts(), len(running_tasks(shown)))
+        self.totals.observe(wall, ledger)
+        rate_in, rate_out = self.totals.present or (_sum(shown, Role.SERVER), _sum(shown, Role.WORKER))
         return Snapshot(
             taken_at=wall,
-            ledger=Ledger.of(repository.counts(), running),
-            rate_in=sum(view.rate for view in shown if view.role is Role.SERVER),
-            rate_out=sum(view.rate for view in shown if view.role is Role.WORKER),
+            ledger=ledger,
+            rate_in=rate_in,
+            rate_out=rate_out,
             depth=depth,
             processes=tuple(shown),
             latest=tuple(repository.latest(self._latest)),
@@ -108,13 +116,13 @@ class Observer:
         )
 
     def _is_alive(
-        self, record: ProcessRecord, now: float, ended: Collection[int], supervised: Collection[tuple[str, int]]
+        self, record: ProcessRecord, now: float, ended: Collection[int], supervised: Collection[ProcessIdentity]
     ) -> bool | None:
         """Return whether a process is alive, or None when nobody knows."""
         if record.number in ended:
             return False
         beats = self._liveness.is_alive(record, now)
-        if record.host == self._table.host and (record.name, record.pid) in supervised:
+        if (record.host, record.name, record.pid) in supervised:
             # It has not ended. Without heartbeats it may hang, or be kept from the journal.
             return True if beats else None
         if not beats:
@@ -139,6 +147,17 @@ def look_until_certain(look: Callable[[], T], snapshot_of: Callable[[T], Snapsho
     return seen
 
 
+def _sum(processes: Iterable[ProcessView], role: Role) -> float | None:
+    """Return the rate of all processes of a role, or None when that of one is unknown."""
+    total = 0.0
+    for process in processes:
+        if process.role is role:
+            if process.rate is None:
+                return None
+            total += process.rate
+    return total
+
+
 def _view(record: ProcessRecord, alive: bool | None, by_number: Mapping[int, float]) -> ProcessView:
     presence = presence_of(record, alive=alive)
     return ProcessView(
@@ -154,7 +173,7 @@ def _view(record: ProcessRecord, alive: bool | None, by_number: Mapping[int, flo
         troubles=record.troubles,
         seen_at=record.seen_at,
         counters=record.counters,
-        rate=0.0 if presence.gone else by_number.get(record.number, 0.0),
+        rate=0.0 if presence.gone else by_number.get(record.number),
         # A task whose worker may be alive counts as running, as it does for the servers.
         in_hand=() if presence.gone else record.in_hand,
         kinds=record.kinds,

@@ -1,4 +1,4 @@
-"""Rates from the samples that processes store once a second. Pure."""
+"""The rates of processes, from the samples that processes store once a second. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,7 +14,7 @@ def rates(samples: Iterable[Sample], now: int) -> Mapping[int, float]:
 
     Args:
         samples: the samples in order of time; those older than the window are ignored.
-        now: the present second. A process without a recent sample has no rate.
+        now: the present second. A process without two recent samples has no rate.
     """
     first: dict[int, Sample] = {}
     last: dict[int, Sample] = {}

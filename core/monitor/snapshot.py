@@ -62,8 +62,11 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     troubles: tuple[Trouble, ...] = ()
     seen_at: float
     counters: Counters
-    rate: float
-    """Tasks accepted by a server, or attempts ended by a worker, per second over the last seconds."""
+    rate: float | None
+    """Tasks accepted by a server, or attempts ended by a worker, per second over the last seconds; None when unknown.
+
+    It is unknown until a process has stored two samples.
+    """
     in_hand: tuple[RunningTask, ...]
     kinds: tuple[str, ...] = ()
     """The kinds of task that a worker runs; empty when they are not known."""
@@ -74,10 +77,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     taken_at: float = 0.0
     ledger: Ledger = Ledger()
-    rate_in: float = 0.0
-    """Tasks accepted per second."""
-    rate_out: float = 0.0
-    """Attempts ended per second."""
+    rate_in: float | None = None
+    """Tasks accepted per second; None when it is not known."""
+    rate_out: float | None = None
+    """Tasks ended per second; None when it is not known."""
     depth: Depth | None = None
     """The broker's depth, or None when it is not known."""
     processes: tuple[ProcessView, ...] = ()

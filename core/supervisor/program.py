@@ -9,6 +9,7 @@ import os
 import queue
 import secrets
 import signal
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
@@ -419,6 +420,7 @@ class Supervisor:
             servers=tuple(str(unit.spec.address) for unit in self._units.of(ProcessKind.SERVER)),
             broker=self._spec.broker,
             directory=str(self._home.directory),
+            host=socket.gethostname(),
             pid=os.getpid(),
             processes=tuple(self._unit_statuses(time.monotonic())),
             remarks=(*self._spec.remarks, *filter(None, [self._save_failure])),

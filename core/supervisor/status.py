@@ -73,6 +73,8 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     broker: str
     """A description of the broker, without a password."""
     directory: str
+    host: str = ""
+    """The name of this machine, as its processes write it in the journal."""
     pid: int
     """The supervisor's process id."""
     processes: tuple[UnitStatus, ...]

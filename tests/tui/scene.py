@@ -111,6 +111,7 @@ def report(phase: Phase = Phase.RUNNING) -> SystemStatus:
         servers=("127.0.0.1:7101", "127.0.0.1:7102", "127.0.0.1:7103"),
         broker="RabbitMQ at 127.0.0.1:5672",
         directory="/srv/tasks",
+        host="forge",
         pid=2999,
         processes=(
             part_of("epmd", ProcessKind.EPMD, 3100, memory=2 * _MiB, cpu=0.0, address="127.0.0.1:4369"),

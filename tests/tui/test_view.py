@@ -48,7 +48,14 @@ def unit(
 def status(*parts: UnitStatus, phase: Phase = Phase.RUNNING) -> SystemStatus:
     """What the supervisor tells."""
     return SystemStatus(
-        phase=phase, listen="127.0.0.1:7100", servers=(), broker="b", directory="/d", pid=1, processes=tuple(parts)
+        phase=phase,
+        listen="127.0.0.1:7100",
+        servers=(),
+        broker="b",
+        directory="/d",
+        host="here",
+        pid=1,
+        processes=tuple(parts),
     )
 
 
@@ -164,6 +171,13 @@ TROUBLES: dict[str, tuple[View, tuple[str, ...]]] = {
         ),
         ("w1: broker: away",),
     ),
+    "a process of another machine with the name and the PID of ours": (
+        view(
+            replace(process_view("w1", Presence.TROUBLED, troubles=AWAY), host="there"),
+            report=status(unit("w1")),
+        ),
+        ("w1: broker: away",),
+    ),
     "a process of another machine with the PID of ours": (
         view(process_view("w9", Presence.TROUBLED, troubles=AWAY), report=status(unit("w1"))),
         ("w9: broker: away",),
@@ -202,6 +216,12 @@ def test_a_row_combines_what_is_known_of_a_process() -> None:
     assert (rows[0].history, rows[0].delays, rows[0].unit) == ((1.0, 2.0), known, report.processes[0])
     # The supervisor's w4 has the number that w2 has on another machine.
     assert (rows[1].history, rows[1].delays, rows[1].unit) == ((), None, None)
+
+
+def test_a_process_of_another_machine_is_not_the_supervisors_of_its_name_and_id() -> None:
+    other = replace(process_view("w1", Presence.UNKNOWN), host="there")
+    [row] = rows_of([other], {}, {}, status(unit("w1")))
+    assert (row.process, row.unit) == (other, None)
 
 
 def test_a_process_without_a_heartbeat_is_in_trouble_while_the_supervisor_runs_it() -> None:

@@ -34,7 +34,14 @@ from core.model import (
     Trouble,
 )
 from core.monitor.drawing import render
-from core.monitor.observer import MAX_SECOND_LOOKS, SILENT_AFTER, Observer, look_until_certain, presence_of
+from core.monitor.observer import (
+    MAX_SECOND_LOOKS,
+    SILENT_AFTER,
+    Observer,
+    ProcessIdentity,
+    look_until_certain,
+    presence_of,
+)
 from core.monitor.rates import rates
 from core.monitor.snapshot import EMPTY, LOST_LISTED, Presence, ProcessView, Snapshot
 from core.repository.base import Sample
@@ -174,7 +181,7 @@ def beat(journal: Journal, *records: ProcessRecord) -> None:
             repository.record_heartbeat(each)
 
 
-def seen(observer: Observer, now: float, supervised: Collection[tuple[str, int]] = ()) -> list[Presence]:
+def seen(observer: Observer, now: float, supervised: Collection[ProcessIdentity] = ()) -> list[Presence]:
     """Return the presence of each process at a moment."""
     return [view.presence for view in observer.take_snapshot(now, NOW + now, None, (), supervised).processes]
 
@@ -210,7 +217,7 @@ def here() -> ProcessRecord:
 def test_the_supervisor_of_this_machine_tells_which_processes_run(journal: Journal, here: ProcessRecord) -> None:
     beat(journal, here, replace(here, number=2, host="elsewhere"), replace(here, number=3, name="w3"))
     with closing(Observer(journal.open_readonly)) as observer:
-        supervised = {("w1", here.pid)}
+        supervised = {(here.host, "w1", here.pid)}
         assert seen(observer, 1.0, supervised) == [Presence.ONLINE, Presence.UNKNOWN, Presence.UNKNOWN]
         # One that hangs is not known to work, although it runs.
         assert seen(observer, 1.0 + LIVENESS_TIMEOUT, supervised)[0] is Presence.UNKNOWN
@@ -224,7 +231,11 @@ def test_a_process_of_this_machine_is_lost_as_soon_as_it_has_ended(journal: Jour
     beat(journal, here, replace(here, number=2, pid=ended.pid), later)
     with closing(Observer(journal.open_readonly)) as observer:
         # The supervisor may not have noticed yet. The third has the id of a process that was started after it.
-        assert seen(observer, 1.0, {("w1", ended.pid)}) == [Presence.UNKNOWN, Presence.LOST, Presence.LOST]
+        assert seen(observer, 1.0, {(socket.gethostname(), "w1", ended.pid)}) == [
+            Presence.UNKNOWN,
+            Presence.LOST,
+            Presence.LOST,
+        ]
         ended.wait()
         assert seen(observer, 1.1) == [Presence.UNKNOWN, Presence.LOST, Presence.LOST]
 
@@ -303,6 +314,43 @@ def test_a_system_is_looked_at_until_each_process_is_known() -> None:
 
     assert not look_until_certain(look, lambda snapshot: snapshot).is_certain
     assert count == 1 + MAX_SECOND_LOOKS
+
+
+def store_done(journal: Journal, count: int) -> None:
+    """Store tasks and their results."""
+    with journal.open() as repository, repository.transaction():
+        tasks = [NewTask(id=new_id(), kind="echo", payload="1", received_at=NOW) for _ in range(count)]
+        receipts = repository.accept(tasks, None, NOW)
+        outcomes = [
+            Outcome(
+                seq=receipt.seq,
+                attempt=0,
+                state=State.DONE,
+                result="1",
+                worker="w1",
+                queued_at=NOW,
+                taken_at=NOW,
+                started_at=NOW,
+                finished_at=NOW,
+            )
+            for receipt in receipts
+        ]
+        repository.store_outcomes(outcomes, NOW)
+
+
+def test_the_rate_of_the_system_is_known_while_no_process_lives_long_enough_to_have_one(journal: Journal) -> None:
+    with closing(Observer(journal.open_readonly)) as observer:
+        first = observer.take_snapshot(1.0, NOW, None)
+        assert (first.rate_in, first.rate_out, [each.rate for each in first.processes]) == (0.0, None, [None])
+        for second in range(1, 4):
+            store_done(journal, 40)
+            found = observer.take_snapshot(1.0 + second, NOW + second, None)
+        assert (found.rate_in, found.rate_out) == (40.0, 40.0)
+        assert [each.rate for each in found.processes] == [None]
+        stream = io.StringIO()
+        Console(file=stream, width=160).print(render(found))
+        assert "in 40/s   out 40/s" in stream.getvalue()
+        assert [line.split()[2] for line in stream.getvalue().splitlines() if line.startswith("w1")] == ["?"]
 
 
 def test_a_worker_without_a_heartbeat_is_lost_and_runs_nothing(journal: Journal) -> None:

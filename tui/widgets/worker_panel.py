@@ -138,7 +138,6 @@ class WorkerPanel(Panel):
 
     def _total_cells(self, view: View) -> Cells:
         rows = [row for row in view.workers if row.process.presence.alive]
-        sums = [sum(column) for column in zip(*(row.history[-SPARKLINE_SECONDS:] for row in rows), strict=False)]
         processes = [row.process for row in rows]
         units = [row.unit for row in rows if row.unit is not None]
         delays = view.delays
@@ -147,8 +146,8 @@ class WorkerPanel(Panel):
         return [
             Cell(self.tr("all"), "dim"),
             Cell(""),
-            Cell(self.tr.rate(sum(process.rate for process in processes)), "accent"),
-            Cell(display_text.sparkline(tuple(sums), SPARKLINE_WIDTH), "accent"),
+            Cell(self.tr.rate(view.snapshot.rate_out), "accent"),
+            Cell(display_text.sparkline(view.chart.ended[-SPARKLINE_SECONDS:], SPARKLINE_WIDTH), "accent"),
             # Of all tasks, not only of those that these processes have run since they were started.
             Cell(self.tr.short(view.ledger.done), "dim"),
             Cell(self.tr.short(view.ledger.failed), "dim"),
