@@ -364,6 +364,32 @@ def test_workers_that_ended_are_counted_and_a_key_lists_them() -> None:
     run_scenario(scenario)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_names_and_lives_are_whole_beside_a_scrollbar_and_long_troubles(language: str, size: tuple[int, int]) -> None:
+    tr = translations_for(language, {})
+    view = scene.view()
+    troubled = next(row for row in view.workers if row.process.presence is Presence.TROUBLED)
+    rows = tuple(
+        replace(troubled, process=replace(troubled.process, name=f"w{number}", number=number, life=60 + number))
+        for number in range(1, 21)
+    )
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await pilot.pause()
+        table = main(app).query_one(WorkerPanel).table
+        assert table.show_vertical_scrollbar
+        table.move_cursor(12)
+        await pilot.pause()
+        first, end = table.rows_in_view
+        shown = [table.render_line(1 + row - first).text for row in range(first, end)]
+        for row, drawn in zip(range(first, end), shown, strict=True):
+            assert drawn.startswith(f"w{row + 1}, {tr.ordinal(61 + row)} "), drawn
+        assert tr("2 minutes") in table.render_line(0).text
+
+    run_scenario(scenario, FakeSource(replace(view, workers=rows)), size=size, tr=tr)
+
+
 def test_a_worker_of_whom_nothing_is_known_counts_as_nobody() -> None:
     view = scene.view()
     unknown = replace(view.workers[0], process=replace(view.workers[0].process, presence=Presence.UNKNOWN))

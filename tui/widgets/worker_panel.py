@@ -19,7 +19,7 @@ from tui.widgets.table import Table
 from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
 
 SPARKLINE_SECONDS = 120
-SPARKLINE_WIDTH = 10
+SPARKLINE_WIDTH = 9
 _ALL = ""
 """The key of the row of all workers together."""
 
@@ -38,7 +38,7 @@ _SIGNS = {
 
 def _columns(tr: Translations) -> tuple[TableColumn, ...]:
     return (
-        TableColumn(key="name", label=tr("worker|heading"), width=6, grow=1, sortable=False),
+        TableColumn(key="name", label=tr("worker|heading"), width=9, grow=4, sortable=False, keeps_end=True),
         TableColumn(key="state", label=tr("state"), width=9, grow=2, sortable=False),
         TableColumn(key="rate", label=tr("tasks/s"), width=7, right=True, sortable=False),
         TableColumn(key="history", label=tr("2 minutes"), width=SPARKLINE_WIDTH, sortable=False, rank=1),
