@@ -27,7 +27,7 @@ from tests.tui import scene
 from tests.tui.fakes import FakeSource, FakeStart, console
 from tui import commands
 from tui.app import Console
-from tui.commands import ALL, Scope, keymap
+from tui.commands import ALL, TABS, Scope, keymap
 from tui.dialogs.confirm import ChoiceDialog
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.task_detail import TaskDetail
@@ -243,29 +243,50 @@ def test_the_palette_runs_commands() -> None:
 
 @pytest.mark.parametrize("tab", ["submit", "monitor", "processes", "failed", "diagram"])
 @pytest.mark.parametrize("read_only", [False, True])
-def test_the_palette_offers_the_commands_of_all_parts_of_the_tab(tab: str, *, read_only: bool) -> None:
-    parts = {
-        "submit": {Scope.SUBMIT, Scope.HISTORY},
-        "monitor": {Scope.MONITOR, Scope.WORKERS, Scope.RESULTS},
-        "processes": {Scope.PROCESSES, Scope.LOGS},
-        "failed": {Scope.FAILED},
-        "diagram": {Scope.DIAGRAM},
-    }[tab] | {Scope.EVERYWHERE}
+def test_the_palette_offers_the_commands_of_all_tabs(tab: str, *, read_only: bool) -> None:
     # A test's console has no shell to return to.
-    wanted = {each.id for each in ALL if each.where in parts and not (read_only and each.changes_system)}
-    wanted.remove("app.suspend")
+    wanted = {each.id for each in ALL if not (read_only and each.changes_system)} - {"app.suspend"}
 
     async def scenario(app: Console, pilot: Pilot[None]) -> None:
-        for opened in ("processes", "failed", tab):
-            await main(app).action_show_tab(opened)
         await pilot.pause()
         provider = CommandProvider(app.screen)
-        runners = [hit.command async for hit in provider.discover()]
-        offered = [runner.command for runner in runners if isinstance(runner, CommandRunner)]
-        assert {command.id for command in offered} == wanted
-        assert len(offered) == len(wanted)
+        found = [hit.command.command.id async for hit in provider.discover() if isinstance(hit.command, CommandRunner)]
+        assert sorted(found) == sorted(wanted)
 
-    run_scenario(scenario, FakeSource(read_only=read_only))
+    run_scenario(scenario, FakeSource(read_only=read_only), tab=tab)
+
+
+async def offered(app: Console) -> dict[str, CommandRunner]:
+    """Return what the palette offers, by the ids of the commands."""
+    runners = [hit.command async for hit in CommandProvider(app.screen).discover()]
+    return {runner.command.id: runner for runner in runners if isinstance(runner, CommandRunner)}
+
+
+def test_the_palette_goes_to_the_part_of_another_tab_and_runs_nothing_on_a_row_that_nobody_saw() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        for command in [command for command in ALL if command.of_row]:
+            await main(app).action_show_tab("diagram")
+            await pilot.pause()
+            await (await offered(app))[command.id]()
+            await pilot.pause()
+            assert main(app).tab_name == TABS[command.where]
+            assert isinstance(app.screen, MainScreen)
+            assert app.screen.active_bindings[command.key.partition(",")[0]].binding.id == command.id
+        assert source.control is not None
+        assert source.control.done == []
+
+    run_scenario(scenario, source, tab="diagram")
+
+
+def test_the_palette_runs_a_command_of_another_tab() -> None:
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        await (await offered(app))["logs.search"]()
+        await wait_for(pilot, lambda: isinstance(app.focused, Input), "the field of the search")
+        assert main(app).tab_name == "processes"
+
+    run_scenario(scenario, tab="diagram")
 
 
 def test_the_palette_runs_a_command_of_another_part() -> None:
