@@ -127,13 +127,14 @@ def _show(settings: Settings) -> int:
     from tui.app import Console
     from tui.commands import keymap
     from tui.glyphs import encoding_for
+    from tui.key_names import KeyNames
     from tui.preferences import Preferences
     from tui.services import LocalSource
     from tui.tabs import all_tabs
     from tui.translations import translations_for
 
     start = _starter(settings) if settings[options.UP] else None
-    tr = translations_for(settings[options.LANGUAGE], os.environ)
+    tr = translations_for(settings[options.LANGUAGE], os.environ, KeyNames(keymap(settings.keys, settings.file)))
     log = _log_to_file(settings)
     preferences = Preferences(Home(settings[config.DIRECTORY]).path / "console.json")
     written, terminal = ("utf-8", "browser") if is_served(os.environ) else _terminal()
@@ -149,7 +150,6 @@ def _show(settings: Settings) -> int:
         on_ready=garbage_collection.freeze_startup,
         when_idle=garbage_collection.collect_if_due,
         on_exit=_exit_anyway,
-        keymap=keymap(settings.keys, settings.file),
         on_change=preferences.put,
         editor=_editor(),
     )

@@ -56,13 +56,12 @@ class Console(App[None]):
 
     Args:
         source: reads and controls the system.
-        tr: translates the texts of the console.
+        tr: translates the texts of the console, and has the keys of commands.
         tabs: the label and the factory of each tab, by its id.
         first: the id of the tab to open.
         theme: the name of the theme.
         compact: whether to draw with less space.
         encoding: the encoding to which the drawing is limited; empty for a terminal that has every glyph.
-        keymap: the user's keys, by the ids of commands.
         on_change: takes the name and the value of a choice to restore the next time: theme and density when they
             change, the open tab at the end.
         editor: the command of the user's editor.
@@ -90,7 +89,6 @@ class Console(App[None]):
         theme: str = themes.DARK.name,
         compact: bool = False,
         encoding: str = "",
-        keymap: Mapping[str, str] | None = None,
         on_change: Callable[[str, object], None] | None = None,
         editor: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
@@ -117,8 +115,7 @@ class Console(App[None]):
         for each in themes.THEMES:
             self.register_theme(each)
         self.theme = themes.resolve(theme, self.console.color_system)
-        if keymap:
-            self.set_keymap(dict(keymap))
+        self.set_keymap(dict(tr.keys.keymap))
 
     def get_default_screen(self) -> Screen[None]:
         """Return the main screen."""
@@ -235,7 +232,9 @@ class Console(App[None]):
         Not during a job: it could hold the journal's lock, for which the whole system would wait.
         """
         if self._main.is_busy:
-            self._main.show_notification(self.tr("A job is running: suspend later, or F8 cancels it."), trouble=True)
+            self._main.show_notification(
+                self.tr("A job is running: suspend later, or {key:app.cancel} cancels it."), trouble=True
+            )
             return
         self.app_suspend_signal.publish(self)
         os.kill(0, signal.SIGTSTP)

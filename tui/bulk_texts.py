@@ -11,9 +11,17 @@ def question(tr: Translations, action: BulkAction, count: int) -> tuple[str, str
         return (
             tr.count(count, "Retry this task?", "Retry {count} tasks?"),
             tr("Retry"),
-            tr.count(count, "z undoes it until the task begins.", "z undoes it for those that have not begun."),
+            tr.count(
+                count,
+                "{key:failed.undo} undoes it until the task begins.",
+                "{key:failed.undo} undoes it for those that have not begun.",
+            ),
         )
-    return tr.count(count, "Discard this task?", "Discard {count} tasks?"), tr("Discard"), tr("z undoes it.")
+    return (
+        tr.count(count, "Discard this task?", "Discard {count} tasks?"),
+        tr("Discard"),
+        tr("{key:failed.undo} undoes it."),
+    )
 
 
 def describe_result(tr: Translations, result: BulkActionResult) -> str:
@@ -29,7 +37,7 @@ def describe_result(tr: Translations, result: BulkActionResult) -> str:
         )
     came = tr("{count} of {total} retried" if retried else "{count} of {total} discarded", **_numbers(tr, progress))
     if progress.cancelled:
-        return tr("{came}, then cancelled. z undoes what was done.", came=came)
+        return tr("{came}, then cancelled. {key:failed.undo} undoes what was done.", came=came)
     if progress.trouble:
         return tr("{came}, then: {reason}", came=came, reason=progress.trouble)
     return tr("{came}; the rest is no longer failed.", came=came)
@@ -49,7 +57,7 @@ def describe_undo(tr: Translations, progress: BulkProgress) -> str:
         return tr.count(progress.moved, "{count} task is failed again", "{count} tasks are failed again")
     came = tr("{count} of {total} are failed again", **_numbers(tr, progress))
     if progress.cancelled:
-        return tr("{came}, then cancelled. z undoes the rest.", came=came)
+        return tr("{came}, then cancelled. {key:failed.undo} undoes the rest.", came=came)
     if progress.trouble:
         return tr("{came}, then: {reason}", came=came, reason=progress.trouble)
     return tr("{came}; the rest has begun or ended since.", came=came)

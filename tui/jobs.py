@@ -207,7 +207,7 @@ class Jobs:
             on_failed: takes the reason of a failure; by default it is shown as a notification.
         """
         if name in self._running:
-            self._notify(self._tr("This is running already; F8 cancels it."), trouble=True)
+            self._notify(self._tr("This is running already; {key:app.cancel} cancels it."), trouble=True)
             return
         running = self._running[name] = _Running()
 
@@ -242,7 +242,7 @@ class Jobs:
 
         def on_progress(progress: SubmissionProgress) -> None:
             count, of = self._tr.amount(progress.count), self._tr.amount(total)
-            self.set_progress(name, self._tr("{count} of {total} · F8 cancels", count=count, total=of))
+            self.set_progress(name, self._tr("{count} of {total} · {key:app.cancel} cancels", count=count, total=of))
 
         return self.reporter(total, on_progress)
 

@@ -1,8 +1,9 @@
 """The texts of the console in the language of the user.
 
 The English text in the code is the key. A catalogue, a TOML file in `locales/` named by its language, maps it to
-another language; a text that it lacks is shown in English. `{name}` in a text is filled in when it is shown. When one
-English text needs two translations, a suffix after `|` distinguishes them; it is not shown.
+another language; a text that it lacks is shown in English. `{name}` in a text is filled in when it is shown, and
+`{key:app.up}` is the key of the command `app.up`. When one English text needs two translations, a suffix after `|`
+distinguishes them; it is not shown.
 """
 
 import tomllib
@@ -11,12 +12,14 @@ from importlib import resources
 
 from core import formatting
 from core.errors import ConfigurationError
+from tui.key_names import KeyNames
 
 ENGLISH = "en"
 NUMBER = "1,234.5"
 """A number whose translation shows the separators of a language."""
 
 _ENDING = ".toml"
+_KEY = "{key:"
 
 
 class Translations:
@@ -25,18 +28,22 @@ class Translations:
     Args:
         language: the two-letter code of the language.
         catalogue: translations by English text.
+        keys: the keys of commands, which texts name.
     """
 
-    def __init__(self, language: str = ENGLISH, catalogue: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, language: str = ENGLISH, catalogue: Mapping[str, str] | None = None, keys: KeyNames | None = None
+    ) -> None:
         self.language = language
         self._catalogue = catalogue or {}
+        self.keys = keys or KeyNames()
         sample = self._catalogue.get(NUMBER, NUMBER)
         self._separators = str.maketrans({NUMBER[1]: sample[1], NUMBER[-2]: sample[-2]})
 
     def __call__(self, text: str, /, **values: object) -> str:
         """Return the text in this language, with the values filled in."""
         translated = self._catalogue.get(text) or text.partition("|")[0]
-        return translated.format(**values) if values else translated
+        return translated.format(key=self.keys, **values) if values or _KEY in translated else translated
 
     def number(self, text: str) -> str:
         """Return a number, or a text with numbers as English writes them, with the separators of this language."""
@@ -74,12 +81,13 @@ def languages() -> tuple[str, ...]:
     return (ENGLISH, *sorted(name.removesuffix(_ENDING) for name in names if name.endswith(_ENDING)))
 
 
-def translations_for(wanted: str, environment: Mapping[str, str]) -> Translations:
+def translations_for(wanted: str, environment: Mapping[str, str], keys: KeyNames | None = None) -> Translations:
     """Return the texts of a language.
 
     Args:
         wanted: the two-letter code of the language; empty for the language of the environment.
         environment: the environment of the process.
+        keys: the keys of commands.
 
     Raises:
         ConfigurationError: there is no catalogue for the language.
@@ -89,8 +97,8 @@ def translations_for(wanted: str, environment: Mapping[str, str]) -> Translation
         raise ConfigurationError(f"lang: {wanted!r} is unknown; choose one of {', '.join(known)}")
     language = wanted or _language_of(environment)
     if language == ENGLISH or language not in known:
-        return Translations()
-    return Translations(language, load(language))
+        return Translations(keys=keys)
+    return Translations(language, load(language), keys)
 
 
 def load(language: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.binding import Binding
 
 import tui
 from core.model import State
@@ -19,6 +20,7 @@ from tui.translations import ENGLISH, languages, load
 from tui.view import Health
 from tui.widgets import log_panel
 
+PLACEHOLDER = r"\{[\w:.]*\}"
 TOP = Path(tui.__file__).parent
 OTHER_LANGUAGES = [language for language in languages() if language != ENGLISH]
 
@@ -39,6 +41,8 @@ def texts_shown() -> Iterator[str]:
     yield from core_texts.SENTENCES
     yield from KEY_NAMES
     yield from (what for _, what in help.MOVES)
+    for dialog in (help.HelpDialog, task_detail.TaskDetail):
+        yield from (binding.description for binding in dialog.BINDINGS if isinstance(binding, Binding))
 
 
 def texts_of(call: ast.Call) -> Iterator[str]:
@@ -90,7 +94,20 @@ def constants() -> set[str]:
 @pytest.mark.parametrize("language", OTHER_LANGUAGES)
 def test_translations_have_the_placeholders_of_their_keys(language: str) -> None:
     for text, translated in load(language).items():
-        assert sorted(re.findall(r"\{\w*\}", text)) == sorted(re.findall(r"\{\w*\}", translated)), text
+        assert sorted(re.findall(PLACEHOLDER, text)) == sorted(re.findall(PLACEHOLDER, translated)), text
+
+
+HARD_CODED_KEY = re.compile(
+    r"\[[a-z]\]|\b(press|tab) (\w|[Ee]scape)\b|\bF\d+\b|\b[a-z] (undoes|follows)\b|Ctrl\+(?!J )", re.I
+)
+"""A key of a command in a text. Ctrl+J belongs to the editor, and can't be changed."""
+
+
+def test_texts_name_keys_by_their_commands() -> None:
+    assert [text for text in texts_shown() if HARD_CODED_KEY.search(text)] == []
+    named = [name for text in texts_shown() for name in re.findall(r"\{key:([\w.]*)\}", text)]
+    assert len(named) > 20
+    assert [name for name in named if name not in commands.BY_ID] == []
 
 
 def test_the_command_lines_of_the_help_are_complete() -> None:

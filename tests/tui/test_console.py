@@ -19,7 +19,7 @@ from textual.widgets import Button, Input, ProgressBar, Select
 from core.client import NewSubmission
 from core.errors import ConfigurationError
 from core.model import State
-from core.monitor.snapshot import Presence
+from core.monitor.snapshot import EMPTY, Presence
 from core.repository.search import SortColumn, SortOrder, Term, TextField
 from core.supervisor.logs.log_reading import Level, LogLine
 from core.supervisor.status import Phase
@@ -31,6 +31,7 @@ from tui.commands import ALL, TABS, Scope, keymap
 from tui.dialogs.confirm import ChoiceDialog
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.task_detail import TaskDetail
+from tui.key_names import KeyNames
 from tui.messages import DetailRequested
 from tui.palette import CommandProvider, CommandRunner
 from tui.screen import MainScreen
@@ -1274,10 +1275,9 @@ def test_a_command_can_be_given_another_key() -> None:
     source = FakeSource()
     app = Console(
         source,
-        Translations(),
+        Translations(keys=KeyNames(keymap({"processes.start": "f8", "app.help": "f12"}, "cauce.toml"))),
         all_tabs(Translations(), scene.KINDS),
         first="processes",
-        keymap=keymap({"processes.start": "f8", "app.help": "f12"}, "cauce.toml"),
     )
 
     async def run() -> None:
@@ -1291,6 +1291,19 @@ def test_a_command_can_be_given_another_key() -> None:
             assert "F8" in text(app)
 
     asyncio.run(run())
+
+
+def test_texts_name_the_keys_that_the_user_has_given() -> None:
+    tr = Translations(keys=KeyNames({"monitor.ended": "ctrl+e,F", "app.up": "f10"}))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        panel = main(app).query_one(WorkerPanel)
+        assert str(panel.border_subtitle).replace("\\", "").endswith("2 ended [Ctrl+E]")
+        await pilot.press("3")
+        await wait_for(pilot, lambda: "Press F10 to start" in text(app), "the note")
+
+    view = scene.view()
+    run_scenario(scenario, FakeSource(replace(view, report=None, snapshot=EMPTY)), tr=tr)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,10 @@ SUBMIT = (
         where=Scope.SUBMIT,
         key="escape",
         label="To the list",
-        help="Go to the list of submitted tasks, where single keys work: 1 to 5 change the tab.",
+        help=(
+            "Go to the list of submitted tasks, where single keys work: "
+            "{key:app.submit} to {key:app.diagram} change the tab."
+        ),
         action="leave_form",
         footer=True,
     ),

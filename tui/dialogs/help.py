@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.commands import Command
+from tui.key_names import hint
 from tui.translations import Translations
 from tui.widgets.text_view import StyledLine, TextView
 
@@ -56,7 +57,7 @@ class HelpDialog(ModalScreen[None]):
         """Compose the text, and the key that closes it."""
         with Vertical(classes="sheet") as sheet:
             yield self._text
-            yield Static(self.tr("escape close   ↑↓ scroll"), classes="hint", markup=False)
+            yield Static(f"{hint(self.BINDINGS, self.tr)}   {self.tr('↑↓ scroll')}", classes="hint", markup=False)
         sheet.border_title = Content(self.tr("Help"))
 
     def on_mount(self) -> None:

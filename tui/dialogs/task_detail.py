@@ -16,6 +16,7 @@ from core.model import Attempt, AttemptState, Task, Times
 from core.task_state import TaskState, task_state
 from core.timeline import BEFORE_ATTEMPTS, OF_ATTEMPT, Step, TaskRecord, timeline
 from tui import display_text
+from tui.key_names import hint
 from tui.translations import Translations
 from tui.view import EMPTY, View
 from tui.widgets.search_input import SearchInput
@@ -41,8 +42,8 @@ class TaskDetail(ModalScreen[None]):
         Binding("y", "copy", "Copy"),
         Binding("w", "wrap", "Wrap"),
         Binding("s,slash,f7", "search", "Search"),
-        Binding("n", "next_hit", "Next hit"),
-        Binding("N", "previous_hit", "Previous hit"),
+        Binding("n", "next_hit", "Next hit", show=False),
+        Binding("N", "previous_hit", "Previous hit", show=False),
     ]
 
     def __init__(self, tr: Translations) -> None:
@@ -61,7 +62,7 @@ class TaskDetail(ModalScreen[None]):
             yield self._search
             yield self._text
             yield Static(
-                self.tr("escape close   y copy   w wrap or cut lines   s search   ↑↓ scroll"),
+                f"{hint(self.BINDINGS, self.tr)}   {self.tr('↑↓ scroll')}",
                 classes="hint",
                 markup=False,
             )

@@ -23,6 +23,7 @@ class Failures(TaskBrowser, inherit_bindings=False):
     """The panel of the failed tasks, which can be marked, retried and discarded."""
 
     BINDINGS: ClassVar = commands.bindings(commands.FAILED)
+    clear_command = "failed.clear"
 
     def action_mark(self) -> None:
         """Mark or unmark the task, and move to the next."""

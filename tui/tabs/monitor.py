@@ -43,7 +43,7 @@ class MonitorTab(Tab):
             FEED,
             tr("Results"),
             result_columns(tr),
-            empty=tr("No results yet. Submit a task on tab 1."),
+            empty=tr("No results yet. Submit a task on tab {key:app.submit}."),
             id="results",
         )
 

@@ -123,7 +123,7 @@ class SubmitTab(Tab):
         if total is None and share is not None:
             self._bar.update(total=1.0, progress=share)
             text = tr(
-                "{count} answered · {percent}% of the file · {rate}/s · F8 cancels",
+                "{count} answered · {percent}% of the file · {rate}/s · {key:app.cancel} cancels",
                 count=count_text,
                 percent=int(100 * share),
                 rate=rate,
@@ -131,7 +131,7 @@ class SubmitTab(Tab):
         else:
             self._bar.update(total=total, progress=count)
             of = tr(" of {total}", total=tr.amount(total)) if total is not None else ""
-            text = tr("{count}{of} answered · {rate}/s · F8 cancels", count=count_text, of=of, rate=rate)
+            text = tr("{count}{of} answered · {rate}/s · {key:app.cancel} cancels", count=count_text, of=of, rate=rate)
         self._progress.display = True
         self._bar.display = total is not None or share is not None
         self._status.update(text)

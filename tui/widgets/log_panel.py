@@ -120,7 +120,7 @@ class LogPanel(Panel):
             parts.append(tr("filtered"))
         if self._search.status:
             parts.append(self._search.status)
-        parts.append(tr("FOLLOWING") if self.text.follow else tr("paused, f follows"))
+        parts.append(tr("FOLLOWING") if self.text.follow else tr("paused, {key:logs.follow} follows"))
         if self._trouble:
             parts = [display_text.clean(core_texts.translate(self._trouble, tr), 200)]
         self.set_title(title, subtitle=" · ".join(parts))

@@ -88,8 +88,8 @@ class ProcessPanel(Panel):
         if view.troubles_seen:
             return display_text.clean(core_texts.describe(view.troubles_seen[0], self.tr))
         if view.alive:
-            return self.tr("No supervisor runs here, but parts of the system do. Press u to start one.")
-        return self.tr("Nothing runs here. Press u to start the system.")
+            return self.tr("No supervisor runs here, but parts of the system do. Press {key:app.up} to start one.")
+        return self.tr("Nothing runs here. Press {key:app.up} to start the system.")
 
     def _cells(self, unit: UnitStatus, now: float) -> Cells:
         sign, style = _SIGNS[unit.state]

@@ -86,7 +86,9 @@ class StartLine(Widget):
         if self._read_only:
             advice = tr("Fix this, then start the system again.")
         else:
-            advice = tr("Fix this, then press u to start again. The supervisor's log is on tab 3.")
+            advice = tr(
+                "Fix this, then press {key:app.up} to start again. The supervisor's log is on tab {key:app.processes}."
+            )
         return Content("\n").join(
             [
                 self._styled(f"▲ {tr('The system could not be started:')}", "start--bad"),

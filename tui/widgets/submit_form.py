@@ -106,7 +106,9 @@ class SubmitForm(Panel):
 
     def on_mount(self) -> None:
         """Show the title and the notes."""
-        self.set_title(self.tr("New task"), subtitle=self.tr("Enter submits · Ctrl+J new line · Ctrl+R earlier task"))
+        self.set_title(
+            self.tr("New task"), subtitle=self.tr("Enter submits · Ctrl+J new line · {key:submit.again} earlier task")
+        )
         self._update_notes()
 
     @property

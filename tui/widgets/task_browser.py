@@ -46,6 +46,8 @@ class TaskBrowser(Panel):
     """
 
     BINDINGS: ClassVar = commands.bindings(commands.RESULTS)
+    clear_command = "results.clear"
+    """The id of the command that clears the filter."""
 
     def __init__(
         self,
@@ -217,7 +219,11 @@ class TaskBrowser(Panel):
             self._show_note(display_text.clean(core_texts.translate(self._trouble, self.tr)), bad=True)
         elif self._is_complete and not self.matching:
             self._show_note(
-                self.tr("No task matches. Press Escape to clear the filter.") if self._text else self._empty
+                self.tr(
+                    "No task matches. Press {clear} to clear the filter.", clear=self.tr.keys.of(self.clear_command)
+                )
+                if self._text
+                else self._empty
             )
         else:
             self._show_note("")

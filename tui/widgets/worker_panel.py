@@ -94,13 +94,19 @@ class WorkerPanel(Panel):
             self.tr.count(servers, "{count} server", "{count} servers"),
         ]
         if view.ended_workers:
-            counts.append(self.tr.count(len(view.ended_workers), "{count} ended [d]", "{count} ended [d]|several"))
+            counts.append(
+                self.tr.count(
+                    len(view.ended_workers),
+                    "{count} ended [{key:monitor.ended}]",
+                    "{count} ended [{key:monitor.ended}]|several",
+                )
+            )
         return " · ".join(counts)
 
     def _empty_note(self, view: View) -> str:
         if view.light is Health.STARTING:
             return self.tr("The workers are starting.")
-        return self.tr("No worker is running. Press u to start the system.")
+        return self.tr("No worker is running. Press {key:app.up} to start the system.")
 
     def _cells(self, row: WorkerRow, now: float) -> Cells:
         process, unit, delays = row.process, row.unit, row.delays
