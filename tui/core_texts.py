@@ -11,7 +11,25 @@ from collections.abc import Mapping
 from core.model import Part, Trouble
 from tui.translations import ENGLISH, Translations
 
+FAILURES = (
+    "{workers} began the task died or lost its connection before it ended",
+    "the task was delivered again and again but never ended: its workers died or lost their connection",
+    "the task ran longer than the time-out of its kind, {kind}, allows",
+    "the worker had to stop while the task ran; the task will run again",
+    "no function is registered for the kind {kind}; {suggestion}",
+    "the stored payload can't be read as JSON: {error}",
+    "the result can't be stored as JSON: {error}{place}",
+    "the result can't be read: {type} while writing it",
+    "this worker has no directory of files for tasks: start it with --files-root",
+)
+"""The failures of tasks that Cauce itself words. All others are the words of a task."""
+
 SENTENCES = (
+    *FAILURES,
+    "the worker that",
+    "each of {count} workers that",
+    "did you mean {names}?",
+    "this worker knows {names}{more}",
     # Parts, phases and states, before a colon or a semicolon.
     "broker",
     "journal",
@@ -118,6 +136,13 @@ def describe(trouble: Trouble, tr: Translations) -> str:
     return ": ".join(text for text in (trouble.process, part, translate(trouble.reason, tr)) if text)
 
 
+def describe_failure(text: str, tr: Translations) -> str:
+    """Return a failure, `type: message`, with the message in the user's language if Cauce has worded it."""
+    kind, mark, message = text.partition(": ")
+    is_known = any(_pattern(sentence).fullmatch(message) for sentence in FAILURES)
+    return f"{kind}{mark}{translate(message, tr)}" if is_known else text
+
+
 def translate(text: str, tr: Translations) -> str:
     """Return a text of `core` in the user's language, as far as its sentences are known."""
     return text if tr.language == ENGLISH else _translated(text, tr)
@@ -145,6 +170,7 @@ def _patterns() -> Mapping[str, re.Pattern[str]]:
     return {sentence: _pattern(sentence) for sentence in ordered if "{" in sentence}
 
 
+@functools.cache
 def _pattern(sentence: str) -> re.Pattern[str]:
     literals = [re.escape(literal) for literal in _PLACEHOLDER.split(sentence)]
     names = _PLACEHOLDER.findall(sentence)

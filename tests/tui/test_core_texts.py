@@ -8,7 +8,8 @@ import pytest
 
 import core
 import tui
-from core.model import Part, Trouble
+from core.model import Failure, Part, Trouble
+from core.repository.rules import worker_lost
 from tui import core_texts
 from tui.translations import Translations, translations_for
 
@@ -48,6 +49,26 @@ def test_a_trouble_is_told_with_its_process_and_part() -> None:
     assert core_texts.describe(trouble, SPANISH) == f"w1: bróker: {REFUSED}"
     died = Trouble(Part.PROCESS, "killed by signal 9", "w1")
     assert core_texts.describe(died, SPANISH) == "w1: matado por la señal 9"
+
+
+@pytest.mark.parametrize(
+    ("failure", "spanish"),
+    [
+        (worker_lost(1), "el trabajador que empezó la tarea murió o perdió su conexión antes de terminarla"),
+        (
+            worker_lost(5),
+            "cada uno de los 5 trabajadores que empezó la tarea murió o perdió su conexión antes de terminarla",
+        ),
+        (
+            Failure(type="UnknownKind", message="no function is registered for the kind 'ecco'; did you mean echo?"),
+            "ninguna función está registrada para el tipo 'ecco'; ¿quiso decir echo?",
+        ),
+        (Failure(type="ValueError", message="broker: connecting"), "broker: connecting"),
+        (Failure(type="ValueError", message="the journal; broker"), "the journal; broker"),
+    ],
+)
+def test_failures_that_cauce_words_are_translated_and_the_words_of_tasks_stay(failure: Failure, spanish: str) -> None:
+    assert core_texts.describe_failure(f"{failure.type}: {failure.message}", SPANISH) == f"{failure.type}: {spanish}"
 
 
 def test_each_sentence_is_written_in_the_code() -> None:

@@ -15,7 +15,7 @@ from core import formatting
 from core.model import Attempt, AttemptState, Task, Times
 from core.task_state import TaskState, task_state
 from core.timeline import BEFORE_ATTEMPTS, OF_ATTEMPT, Step, TaskRecord, timeline
-from tui import display_text
+from tui import core_texts, display_text
 from tui.key_names import hint
 from tui.translations import Translations
 from tui.view import EMPTY, View
@@ -251,7 +251,7 @@ def _attempt(attempt: Attempt, tr: Translations, *, with_traceback: bool) -> lis
     style = "good" if attempt.state is AttemptState.DONE else "bad"
     lines = [(f"  {attempt.number:>2}  {' · '.join(parts)}", style)]
     if attempt.error is not None:
-        error = f"{attempt.error.type}: {attempt.error.message}"
+        error = core_texts.describe_failure(f"{attempt.error.type}: {attempt.error.message}", tr)
         lines += [(f"      {line}", "bad") for line in display_text.clean_lines(error, tr)]
         if with_traceback and attempt.error.traceback:
             traceback = attempt.error.traceback.rstrip()
@@ -268,7 +268,8 @@ def _failure(task: Task, tr: Translations) -> list[StyledLine]:
     if failure is None:
         return []
     lines: list[StyledLine] = [("", ""), (tr("Error"), "heading")]
-    lines += [(f"  {line}", "bad") for line in display_text.clean_lines(f"{failure.type}: {failure.message}", tr)]
+    text = core_texts.describe_failure(f"{failure.type}: {failure.message}", tr)
+    lines += [(f"  {line}", "bad") for line in display_text.clean_lines(text, tr)]
     if failure.traceback:
         lines += [("", ""), (tr("Traceback"), "heading")]
         lines += [(f"  {line}", "dim") for line in display_text.clean_lines(failure.traceback, tr)]

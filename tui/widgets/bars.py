@@ -128,7 +128,7 @@ class LedgerLine(_ViewLine):
         number_format = tr.amount if brevity == 0 else tr.short
         waiting = ledger.waiting + ledger.queued + ledger.retrying
         counts = [
-            (ledger.total, tr("accepted"), number),
+            (ledger.total, tr("accepted|many"), number),
             (waiting, tr("waiting"), number),
             (ledger.running, tr("running"), number),
             (ledger.done, tr("done|many"), number),

@@ -8,7 +8,6 @@ from textual import on
 from textual.app import ComposeResult
 
 from core import formatting
-from core.model import State
 from core.repository.archive import TaskRow
 from core.task_state import RunningTasks, task_state
 from core.tasks.builtin import DEFAULT_KIND
@@ -19,7 +18,7 @@ from tui.translations import Translations
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
 from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
-from tui.widgets.task_rows import state_cell
+from tui.widgets.task_rows import outcome_cell, state_cell
 
 MAX_SUBMISSIONS = 200
 """The number of submissions that are listed; older ones are dropped."""
@@ -110,7 +109,7 @@ class SubmissionHistory(Panel):
     def _cells(self, sent: SubmissionAccepted) -> Cells:
         row = self._rows.get(sent.submitted.id)
         state = sent.submitted.state if row is None else task_state(row, self._running_here).state
-        outcome = display_text.clean(row.outcome, 200) if row is not None else ""
+        outcome = Cell("") if row is None else outcome_cell(row, self.tr)
         text = sent.task.payload if isinstance(sent.task.payload, str) else display_text.as_json(sent.task.payload)
         return [
             Cell(formatting.time_of_day(sent.at), "dim"),
@@ -118,7 +117,7 @@ class SubmissionHistory(Panel):
             Cell(display_text.clean(text, 200), "dim"),
             Cell(self.tr.duration(sent.submitted.seconds)),
             state_cell(state, self.tr),
-            Cell(outcome, "bad" if state is State.FAILED else ""),
+            outcome,
             Cell(display_text.clean(sent.submitted.id, 64), "dim"),
         ]
 

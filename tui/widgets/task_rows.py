@@ -12,7 +12,7 @@ from core.model import State
 from core.repository.archive import TaskRow
 from core.repository.search import SortColumn
 from core.task_state import RunningTasks, task_state
-from tui import display_text
+from tui import core_texts, display_text
 from tui.translations import Translations
 from tui.widgets.table_model import Cell, Cells, TableColumn, TableModel
 
@@ -77,6 +77,13 @@ def state_cell(state: State, tr: Translations) -> Cell:
     return Cell(f"{sign} {tr(state.value)}", style)
 
 
+def outcome_cell(row: TaskRow, tr: Translations) -> Cell:
+    """Return the cell of a result or an error."""
+    if row.state is State.FAILED:
+        return Cell(display_text.clean(core_texts.describe_failure(row.outcome, tr), 200), "bad")
+    return Cell(display_text.clean(row.outcome, 200))
+
+
 def _cell(row: TaskRow, column: str, tr: Translations) -> Cell:
     return state_cell(row.state, tr) if column == SortColumn.STATE else _CELLS[column](row, tr)
 
@@ -86,9 +93,7 @@ _CELLS: Mapping[str, Callable[[TaskRow, Translations], Cell]] = {
     SortColumn.ID: lambda row, _: Cell(display_text.clean(row.id, 64)),
     SortColumn.KIND: lambda row, _: Cell(display_text.clean(row.kind, 64), "accent"),
     SortColumn.PAYLOAD: lambda row, _: Cell(display_text.clean(row.payload, 200), "dim"),
-    SortColumn.OUTCOME: lambda row, _: Cell(
-        display_text.clean(row.outcome, 200), "bad" if row.state is State.FAILED else ""
-    ),
+    SortColumn.OUTCOME: lambda row, tr: outcome_cell(row, tr),
     SortColumn.WORKER: lambda row, _: Cell(display_text.clean(row.worker, 64)),
     SortColumn.ATTEMPTS: lambda row, _: Cell(str(row.attempts), "warn" if row.attempts > 1 else "dim"),
     SortColumn.WAITED: lambda row, tr: Cell(tr.duration(row.waited), "dim"),
