@@ -82,7 +82,7 @@ class ViewBuilder(Closeable):
         snapshot = self._observer.take_snapshot(now, wall, depth, queue_troubles, units_of(report))
         if not self._journal.path.exists():
             # Nothing has run here yet, which is no trouble.
-            snapshot = msgspec.structs.replace(snapshot, troubles=())
+            snapshot = msgspec.structs.replace(snapshot, rate_in=0.0, rate_out=0.0, troubles=())
         read = self._read_journal(now, wall)
         self._history.observe(read.samples, int(wall))
         second = int(wall)

@@ -220,4 +220,5 @@ def test_a_supervisor_that_hangs_does_not_keep_the_rest_from_being_shown(old: Re
 def test_a_directory_where_nothing_has_run_has_no_trouble(tmp_path: Path) -> None:
     view = build(tmp_path)
     assert (view.light, view.snapshot.troubles, view.troubles) == (Health.EMPTY, (), ())
+    assert (view.snapshot.rate_in, view.snapshot.rate_out) == (0.0, 0.0)
     assert not (tmp_path / "resultados.db").exists()
