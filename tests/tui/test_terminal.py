@@ -323,9 +323,9 @@ def test_hostile_text_reaches_no_terminal_from_any_screen(system: Supervised) ->
         terminal.wait_for("16 tasks")
         for _ in HOSTILE:
             terminal.keys("Enter")
-            terminal.wait_for("escape close")
+            terminal.wait_for("Escape Close")
             terminal.keys("End")
-            terminal.leave("escape close")
+            terminal.leave("Escape Close")
             terminal.keys("Down")
         for key, shown in (("3", "Processes"), ("4", "Failed"), ("5", "The path of a task"), ("1", "New task")):
             terminal.keys(key)
