@@ -150,7 +150,7 @@ def _measure_keys(screen: ConsoleTerminal) -> list[tuple[str, str]]:
     """
     opened = []
     for _ in range(KEYS):
-        opened.append(screen.press(b"\r", "escape close"))
+        opened.append(screen.press(b"\r", "Escape Close"))
         screen.read_for(0.1)
         screen.press(b"q", "Results")
         screen.read_for(0.15)

@@ -74,9 +74,9 @@ def _console(system: Supervised, tasks: int) -> Iterator[Finding]:
         terminal.wait_for(rf"─ {tasks:,} tasks ─")
         for _ in range(tasks):
             terminal.keys("Enter")
-            terminal.wait_for("escape close")
+            terminal.wait_for("Escape Close")
             terminal.keys("End")
-            terminal.leave("escape close")
+            terminal.leave("Escape Close")
             terminal.keys("Down")
         for key, heading in TABS:
             terminal.keys(key)
