@@ -110,10 +110,7 @@ class ProcessActions:
                 shown = now
                 self._jobs.call_in_screen(lambda: self._show_if_starting(now))
 
-        def on_done(report: SystemStatus | None) -> None:
-            if report is None:
-                on_failed(self._tr("It ended before it was ready."))
-                return
+        def on_done(_: SystemStatus) -> None:
             self._is_starting = False
             # The header shows that the system is ready; a notification would only cover a part of the screen.
             self._show_start(StartView())

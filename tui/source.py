@@ -97,8 +97,8 @@ class SystemControl(Protocol):
     ) -> BulkSubmitResult:
         """Submit tasks at a rate."""
 
-    def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus | None:
-        """Start the system in the background. Returns None when it ended before it was ready."""
+    def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus:
+        """Start the system in the background. Returns its status when it is ready."""
 
     def down(self) -> StopResult:
         """Stop the system."""

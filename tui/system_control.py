@@ -228,8 +228,8 @@ class LocalSystemControl:
 
     # Processes.
 
-    def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus | None:
-        """Start the system in the background. Returns None when it ended before it was ready.
+    def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus:
+        """Start the system in the background. Returns its status when it is ready.
 
         Raises:
             CauceError: a process can't be started.

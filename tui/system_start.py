@@ -13,8 +13,8 @@ from core.supervisor import commands, declared_processes, launching, plan
 from core.supervisor.home import Home
 from core.supervisor.status import Phase, SystemStatus
 
-Start = Callable[[Callable[[SystemStatus], None]], SystemStatus | None]
-"""Starts the system and reports its status repeatedly. Returns when it is ready, or None when it ended before."""
+Start = Callable[[Callable[[SystemStatus], None]], SystemStatus]
+"""Starts the system and reports its status repeatedly. Returns when it is ready."""
 
 
 def is_needed(settings: Settings) -> bool:
@@ -42,10 +42,10 @@ def is_needed(settings: Settings) -> bool:
 
 def start(
     settings: Settings, environment: Mapping[str, str], on_progress: Callable[[SystemStatus], None]
-) -> SystemStatus | None:
-    """Start the system in the background, or wait for a start that is under way.
+) -> SystemStatus:
+    """Start the system in the background, or wait for a start that is under way. Returns the status when it is ready.
 
-    Returns the status when the system is ready, or None when it ended before.
+    A supervisor that ends meanwhile leaves the directory to the next one.
 
     Args:
         settings: the settings of the supervisor.
@@ -56,7 +56,10 @@ def start(
         AlreadyRunning: it is running with other settings.
         SupervisorError: a process can't be started; no process is left running.
     """
-    try:
-        return launching.up_detached(settings, environment, on_progress)
-    except AlreadyRunning:
-        return launching.attach(settings)
+    while True:
+        try:
+            return launching.up_detached(settings, environment, on_progress)
+        except AlreadyRunning:
+            report = launching.attach(settings)
+        if report is not None:
+            return report

@@ -117,17 +117,27 @@ def _adopt(units: Units, records: Mapping[str, ChildRecord], desired: DesiredSta
         _log.warning("a former supervisor was killed; these go on: %s", ", ".join(records))
 
 
+def check_settings(settings: Settings) -> tuple[str | None, str | None]:
+    """Check settings that do not depend on what runs. Returns the token, and a warning; either may be None.
+
+    Raises:
+        ConfigurationError: they contradict each other, or a certificate or the token can't be used.
+    """
+    token = config.read_token(settings)
+    warning = plan.check(settings, token=token is not None)
+    encryption.for_server(settings)
+    return token, warning
+
+
 def _check(settings: Settings, orphaned: OrphanedSystem, former: DesiredState | None) -> str | None:
     """Check what can be an error before anything is started or ended. Returns the token that clients must send.
 
     Raises:
         ConfigurationError: settings contradict each other, or a certificate or the token can't be used.
     """
-    token = config.read_token(settings)
-    warning = plan.check(settings, token=token is not None)
+    token, warning = check_settings(settings)
     if warning:
         _log.warning("%s", warning)
-    encryption.for_server(settings)
     if former is not None and former.token_digest and token is None and orphaned.runs(ProcessKind.SERVER):
         raise ConfigurationError(
             "the servers that a killed supervisor has left require a token, which is stored nowhere: "

@@ -17,7 +17,7 @@ from core.errors import AlreadyRunning, SupervisorError
 from core.repository.journal import Journal
 from core.supervisor import commands, differences, options, service_manager, state
 from core.supervisor.arguments import MODULE
-from core.supervisor.assembly import assemble
+from core.supervisor.assembly import assemble, check_settings
 from core.supervisor.guard import guarding
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held, take
@@ -61,6 +61,9 @@ def up(settings: Settings, environment: Mapping[str, str], on_ready: Callable[[S
         CauceError: a process can't be started; no process is left running.
     """
     home = Home(settings[config.DIRECTORY])
+    if not home.path.exists():
+        # Nothing was left running whose settings could complete these. A mistake leaves nothing behind.
+        check_settings(settings)
     home.create()
     with _lock(home) as lock:
         inherited = service_manager.without_socket(environment)

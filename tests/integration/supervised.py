@@ -121,7 +121,7 @@ class Supervised(Closeable):
 
     def status(self) -> SystemStatus | None:
         """Return the status as the command reads it, without starting a program for each look."""
-        return commands.status(self.home)
+        return commands.status(self.home, PATIENCE)
 
     def kill_supervisor(self) -> None:
         """End the supervisor as a crash would."""

@@ -140,7 +140,8 @@ def test_a_consumer_that_held_a_message_for_too_long_consumes_again(url: str) ->
         wait_until(lambda: bool(consumer.trouble), "the closed channel to be noticed")
         assert "timed out" in consumer.trouble
         again = receive_all(consumer, 1)
-        assert again[0].redeliveries == 1
+        # On a busy machine its second second may have passed as well.
+        assert again[0].redeliveries >= 1
         consumer.ack(stale)
         consumer.ack(again)
     with broker.gauge() as gauge:

@@ -33,9 +33,7 @@ def start_in_console(system: Supervised, *flags: str) -> SystemStatus:
     config.add_arguments(parser, options.OPTIONS)
     arguments = parser.parse_args(["--dir", str(system.home.directory), *flags])
     settings = config.load(options.OPTIONS, arguments, system.environment, ask_system=True)
-    report = system_start.start(settings, system.environment, ignore)
-    assert report is not None
-    return report
+    return system_start.start(settings, system.environment, ignore)
 
 
 def up(system: Supervised, *flags: str, environment: Mapping[str, str] | None = None) -> SystemStatus:

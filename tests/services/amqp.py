@@ -45,10 +45,16 @@ class PublishResults:
         wait_until(lambda: len(self.settled) >= count, f"{count} messages to be settled", seconds)
 
 
+CONNECT_SECONDS = 60.0
+"""Seconds for RabbitMQ to accept a connection, which is slow on a busy machine."""
+
+
 @contextlib.contextmanager
 def raw_channel(url: str) -> Iterator[BlockingChannel]:
     """A plain channel of pika, for what our classes never do."""
-    connection = pika.BlockingConnection(pika.URLParameters(url))
+    parameters = pika.URLParameters(url)
+    parameters.stack_timeout = CONNECT_SECONDS
+    connection = pika.BlockingConnection(parameters)
     try:
         yield connection.channel()
     finally:

@@ -198,7 +198,7 @@ class FakeControl:
         self.loads.append(order)
         return BulkSubmitResult(order.tasks, 0, "", 4.0, 0.002, 0.009)
 
-    def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
+    def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus:
         """Start the system."""
         self._record("up")
         return scene.report()
@@ -328,7 +328,7 @@ class FakeStart:
         self.trouble = ""
         self.began = 0
 
-    def __call__(self, tell: Callable[[SystemStatus], None]) -> SystemStatus | None:
+    def __call__(self, tell: Callable[[SystemStatus], None]) -> SystemStatus:
         """Report that some processes are ready, and wait."""
         self.began += 1
         parts = tuple(part_of(name, state) for name, state in STARTING)
