@@ -1,6 +1,7 @@
 """Loads the shared fixtures, and distributes the tests over the processes of pytest."""
 
 import functools
+import gc
 import signal
 from pathlib import Path
 
@@ -21,6 +22,9 @@ SLOWEST_FIRST = (
 APART = ("integration", "tui", "benchmarks", "faults")
 """Directories of slow tests, where each test may run in another process."""
 
+GARBAGE_THRESHOLD = 10_000
+"""New objects between two collections of garbage."""
+
 SHARED = 'scope="module"'
 """What a file has whose tests share a fixture, and therefore run in one process."""
 
@@ -32,6 +36,15 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Until all modules are loaded there is no garbage to speak of.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over modules and tests: it would look through all of them again and again."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
