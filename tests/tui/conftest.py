@@ -4,6 +4,25 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
+
+_parse = Stylesheet._parse_rules  # noqa: SLF001 - Textual keeps what it has parsed only as long as one console
+_parsed: dict[tuple[object, ...], list[RuleSet]] = {}
+
+
+def _parse_once(stylesheet: Stylesheet, css: str, *place: object, **more: object) -> list[RuleSet]:
+    """Return the rules of a style sheet, parsed once for all consoles with the same colours."""
+    key = (css, place, *more.items(), *sorted(stylesheet._variables.items()))  # noqa: SLF001
+    if key not in _parsed:
+        _parsed[key] = _parse(stylesheet, css, *place, **more)  # type: ignore[arg-type]  # it takes what it was given
+    return _parsed[key]
+
+
+@pytest.fixture(autouse=True)
+def parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse no style sheet twice."""
+    monkeypatch.setattr(Stylesheet, "_parse_rules", _parse_once)
 
 
 @pytest.fixture(autouse=True)
