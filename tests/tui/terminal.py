@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -120,15 +120,16 @@ class Terminal(Closeable):
         """Wait until a pattern is on the screen. Returns the screen."""
         shown = ""
 
-        def there() -> bool:
+        def there(screen: str) -> bool:
             nonlocal shown
-            shown = self.screen()
-            if self._code.exists() and not re.search(pattern, shown):
-                raise AssertionError(f"the console has ended with {self.code} before {pattern!r} came:\n{shown}")
-            return re.search(pattern, shown) is not None
+            shown = screen
+            if re.search(pattern, shown):
+                return True
+            assert not self._code.exists(), f"the console has ended with {self.code} before {pattern!r} came:\n{shown}"
+            return False
 
         try:
-            wait_until(there, repr(pattern), seconds)
+            self._wait_for_screen(there, repr(pattern), seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; on the screen is\n{shown}") from None
         return shown
@@ -140,7 +141,22 @@ class Terminal(Closeable):
         """
         self.wait_for(gone)
         self.keys("Escape")
-        wait_until(lambda: re.search(gone, self.screen()) is None, f"{gone!r} to go", TIMEOUT)
+        self._wait_for_screen(lambda screen: re.search(gone, screen) is None, f"{gone!r} to go")
+
+    def _wait_for_screen(self, condition: Callable[[str], bool], what: str, seconds: float = TIMEOUT) -> None:
+        """Wait until a condition holds for the screen, which is read again only when something was written to it."""
+        read: tuple[int, bool] | None = None
+
+        def holds() -> bool:
+            nonlocal read
+            # Taken before the screen is read: what comes meanwhile has it read once more.
+            written = self.raw.stat().st_size if self.raw.exists() else 0, self._code.exists()
+            if written == read:
+                return False
+            read = written
+            return condition(self.screen())
+
+        wait_until(holds, what, seconds)
 
     def wait_for_end(self) -> int:
         """Wait until the program has ended. Returns its exit code."""
