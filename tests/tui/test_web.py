@@ -440,21 +440,28 @@ def test_no_console_outlives_a_killed_server(serving: Serving) -> None:
     wait_until(lambda: not any(each.is_running() for each in left), "the console to end", TIMEOUT)
 
 
-@pytest.mark.parametrize(
-    "sent", ["{", "[]", "{}", '["stdin"]', '["stdin", 7]', '["resize", {}]', '["stdin", "\\ud800"]']
-)
-def test_an_invalid_message_ends_only_its_tab(serving: Serving, sent: str) -> None:
-    async def act(visitor: Visitor) -> None:
-        tab = await visitor.open()
-        await tab.wait_for("nothing runs")
-        await tab.socket.send_str(sent)
-        await tab.wait_for_end()
-        assert (await visitor.ask("/")).status == 200
+def test_an_invalid_message_ends_only_its_tab(tmp_path: Path) -> None:
+    messages = ("{", "[]", "{}", '["stdin"]', '["stdin", 7]', '["resize", {}]', '["stdin", "\\ud800"]')
+    # What is invalid never reaches the console.
+    console = (
+        "import sys\nsys.stdout.write('__GANGLION__\\nD\\0\\0\\0\\5ready'); sys.stdout.flush()\n"
+        "for packet in iter(lambda: sys.stdin.buffer.read1(4096), b''):\n    if b'quit' in packet: break"
+    )
+    with Serving(tmp_path, program=program(console)) as serving:
 
-    visit_with(serving, act)
-    serving.wait_for_consoles(0)
-    assert "a browser sent an invalid message" in serving.errors
-    assert "Traceback" not in serving.errors
+        async def act(visitor: Visitor) -> None:
+            for count, sent in enumerate(messages, 1):
+                tab = await visitor.open()
+                await tab.wait_for("ready")
+                await tab.socket.send_str(sent)
+                await tab.wait_for_end()
+                assert (await visitor.ask("/")).status == 200
+                serving.wait_for_consoles(0)
+                assert serving.errors.count("a browser sent an invalid message") == count, sent
+
+        visit_with(serving, act)
+        assert "Traceback" not in serving.errors
+        assert "killed" not in serving.errors
 
 
 def test_the_size_of_a_terminal_is_limited(serving: Serving) -> None:
