@@ -19,13 +19,15 @@ from tui.widgets.task_browser import TaskBrowser
 
 SIZES = [(80, 24), (120, 40)]
 Compare: TypeAlias = Callable[..., bool]
+Keys: TypeAlias = Sequence[str | tuple[str, ...]]
+"""Keys, one after the other. Those of a tuple are typed without a look at the effect of each."""
 
 
 def looks(
     snap_compare: Compare,
     tab: str,
     size: tuple[int, int],
-    keys: Sequence[str] = (),
+    keys: Keys = (),
     *,
     source: FakeSource | None = None,
     theme: str = "cauce",
@@ -37,14 +39,14 @@ def looks(
     return snap_compare(app, terminal_size=size, run_before=pressing(keys))
 
 
-def pressing(keys: Sequence[str]) -> Callable[[Pilot[None]], Awaitable[None]]:
-    """Return a function that presses keys, and waits after each until its effect is shown."""
+def pressing(keys: Keys) -> Callable[[Pilot[None]], Awaitable[None]]:
+    """Return a function that presses keys, and waits after each, or each tuple, until its effect is shown."""
 
     async def press(pilot: Pilot[None]) -> None:
         await settle(pilot)
         for key in keys:
             before = searches(pilot)
-            await pilot.press(key)
+            await pilot.press(*((key,) if isinstance(key, str) else key))
             await settle(pilot)
             while is_pending(before, searches(pilot)):
                 await pilot.pause(0.01)
@@ -96,7 +98,7 @@ def test_without_lines_dots_and_bars(snap_compare: Compare) -> None:
 
 
 def test_hits_of_a_search_in_the_logs(snap_compare: Compare) -> None:
-    assert looks(snap_compare, "processes", (80, 24), ["tab", "s", *"ready", "enter", "n"])
+    assert looks(snap_compare, "processes", (80, 24), ["tab", "s", tuple("ready"), "enter", "n"])
 
 
 @pytest.mark.parametrize("theme", ["cauce-light", "cauce-contrast", "cauce-16"])
@@ -162,17 +164,17 @@ def test_too_small(snap_compare: Compare, size: tuple[int, int]) -> None:
         ("monitor", ["question_mark"]),
         ("monitor", ["q"]),
         ("monitor", ["ctrl+p"]),
-        ("monitor", ["slash", *"import"]),
+        ("monitor", ["slash", tuple("import")]),
         ("failed", ["space", "space", "R"]),
         ("failed", ["E"]),
         ("processes", ["down", "X"]),
         ("processes", ["U"]),
-        ("submit", [*"uno", "enter", *"42", "enter"]),
+        ("submit", [tuple("uno"), "enter", tuple("42"), "enter"]),
         ("submit", ["ctrl+g"]),
     ],
     ids=["detail", "traceback", "help", "quit", "palette", "filter", "retry", "export", "kill", "down", "sent", "load"],
 )
-def test_dialog(snap_compare: Compare, tab: str, keys: Sequence[str], size: tuple[int, int]) -> None:
+def test_dialog(snap_compare: Compare, tab: str, keys: Keys, size: tuple[int, int]) -> None:
     assert looks(snap_compare, tab, size, keys, source=FakeSource())
 
 
@@ -181,7 +183,7 @@ def test_marked_rows(snap_compare: Compare) -> None:
 
 
 def test_nothing_matches(snap_compare: Compare) -> None:
-    assert looks(snap_compare, "monitor", (80, 24), ["slash", *"nowhere", "enter"])
+    assert looks(snap_compare, "monitor", (80, 24), ["slash", tuple("nowhere"), "enter"])
 
 
 def test_frozen_and_read_only(snap_compare: Compare) -> None:
@@ -191,4 +193,4 @@ def test_frozen_and_read_only(snap_compare: Compare) -> None:
 def test_what_was_submitted_and_what_became_of_it(snap_compare: Compare) -> None:
     source = FakeSource()
     source.control_calls.submitted = -1
-    assert looks(snap_compare, "submit", (120, 40), [*"tres", "enter", "enter"], source=source)
+    assert looks(snap_compare, "submit", (120, 40), [tuple("tres"), "enter", "enter"], source=source)
