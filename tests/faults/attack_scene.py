@@ -257,12 +257,10 @@ class AttackScene:
         self.expect(not blocked, Invariant.ANSWERED, f"the honest client was blocked for {longest:.1f} s")
 
     def _drain(self) -> None:
-        def ended() -> bool:
-            _, honest_tasks = split(journal_reader.read(self.context.journal, thorough=False))
-            return all(row.ended for row in honest_tasks.rows.values())
-
         try:
-            wait_until(ended, "the honest tasks to end", 60.0)
+            wait_until(
+                lambda: not journal_reader.has_unfinished_honest(self.context.journal), "the honest tasks to end", 60.0
+            )
         except AssertionError as error:
             self.context.show_progress(str(error))
 

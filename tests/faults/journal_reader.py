@@ -65,12 +65,23 @@ def read(path: Path, *, thorough: bool = True) -> JournalContents:
 
 def unfinished(path: Path) -> int:
     """Return the number of tasks that have not ended."""
+    return _number(path, "SELECT sum(tasks) FROM ledger WHERE state NOT IN ('done', 'failed', 'cancelled')")
+
+
+def has_unfinished_honest(path: Path) -> bool:
+    """Return whether a task of the honest client, `t-` and its number, has not ended."""
+    statement = (
+        "SELECT EXISTS (SELECT 1 FROM tasks WHERE id GLOB 't-[0-9]*' AND id NOT GLOB 't-*[^0-9]*'"
+        " AND state NOT IN ('done', 'failed', 'cancelled'))"
+    )
+    return _number(path, statement) == 1
+
+
+def _number(path: Path, statement: str) -> int:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         connection.set_busy_timeout(10_000)
-        row = connection.execute(
-            "SELECT sum(tasks) FROM ledger WHERE state NOT IN ('done', 'failed', 'cancelled')"
-        ).fetchone()
+        row = connection.execute(statement).fetchone()
         return int(row[0]) if row else 0
     finally:
         connection.close()

@@ -38,10 +38,11 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, Proxy]
 
     def wait_until_recovered(self) -> None:
-        """Wait until all workers consume, the server has its broker, and new tasks are done."""
-        wait_until(lambda: nodes.consumers(self.node) >= WORKERS, "the consumers to be back", RECOVERY_TIMEOUT)
+        """Wait until the server has its broker, all workers consume, and new tasks are done."""
         with Client(self.system.addresses) as client:
             wait_until(lambda: client.stats().broker == "ready", "the server to have its broker", RECOVERY_TIMEOUT)
+        # Afterwards, because each look opens a connection to the broker.
+        wait_until(lambda: nodes.consumers(self.node) >= WORKERS, "the consumers to be back", RECOVERY_TIMEOUT)
         done = self.system.counts().get("done", 0)
         wait_until(lambda: self.system.counts().get("done", 0) > done + 5, "tasks to be done", RECOVERY_TIMEOUT)
 

@@ -182,8 +182,9 @@ def _pile_up(scene: Scene, first: int) -> None:
 
 def _wait_until_recovered(scene: Scene) -> None:
     """Wait until the broker is in use again, and tasks are done."""
-    wait_until(lambda: nodes.consumers(scene.node) >= WORKERS, "the consumers to be back", RECOVERY_TIMEOUT)
     wait_until(lambda: scene.broker() == "ready", "the server to have its broker", RECOVERY_TIMEOUT)
+    # Afterwards, because each look opens a connection to the broker.
+    wait_until(lambda: nodes.consumers(scene.node) >= WORKERS, "the consumers to be back", RECOVERY_TIMEOUT)
     done = scene.system.counts().get("done", 0)
     wait_until(lambda: scene.system.counts().get("done", 0) > done + 20, "tasks to be done", RECOVERY_TIMEOUT)
 
