@@ -44,7 +44,7 @@ class Fuzzer:
 
 def fuzz(scene: AttackScene) -> None:
     """Send fuzzed lines on connections of which half have sent the token."""
-    wanted = scene.context.size(20_000, 1_000_000)
+    wanted = scene.context.size(10_000, 1_000_000)
     raw_clients = [
         RawClient(scene.address, Fuzzer(scene, authenticated=number % 2 == 0)) for number in range(CONNECTIONS)
     ]
