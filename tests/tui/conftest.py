@@ -13,7 +13,7 @@ _parsed: dict[tuple[object, ...], list[RuleSet]] = {}
 
 def _parse_once(stylesheet: Stylesheet, css: str, *place: object, **more: object) -> list[RuleSet]:
     """Return the rules of a style sheet, parsed once for all consoles with the same colours."""
-    key = (css, place, *more.items(), *sorted(stylesheet._variables.items()))  # noqa: SLF001
+    key = (css, place, *more.items(), *sorted(stylesheet._variables.items()))  # noqa: SLF001 - nor tells it its colours
     if key not in _parsed:
         _parsed[key] = _parse(stylesheet, css, *place, **more)  # type: ignore[arg-type]  # it takes what it was given
     return _parsed[key]
