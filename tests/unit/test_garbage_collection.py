@@ -10,11 +10,13 @@ from core import garbage_collection
 
 @pytest.fixture
 def collector() -> Iterator[None]:
-    """Leave the collector of this process as it was."""
+    """Have the collector as Python starts it, and then as the tests do."""
     before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    gc.unfreeze()
     yield
     gc.set_threshold(*before)
-    gc.unfreeze()
+    gc.freeze()
 
 
 @pytest.mark.usefixtures("collector")
