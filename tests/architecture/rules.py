@@ -5,7 +5,10 @@ import functools
 import io
 import re
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
+from typing import TypeAlias
+
+Rule: TypeAlias = Callable[[str], list[int]]
 
 _SILENCER = re.compile(r"#\s*(noqa|type:\s*ignore)\b")
 _EXPLAINED = re.compile(r"#\s*(noqa:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|type:\s*ignore\[[a-z-]+(,\s*[a-z-]+)*\])\W+\w+\s+\w+")
@@ -14,6 +17,24 @@ _SYSTEM_ERRORS = {"OSError", "ConnectionError", "FileNotFoundError", "Permission
 _OWNED = {"Thread", "Timer", "Process"}
 _CLOCKS = {"monotonic", "perf_counter", "time"}
 _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv"}
+
+
+def _only_with(text: str) -> Callable[[Rule], Rule]:
+    """Apply a rule only to a source that matches `text`, without which it can't be broken: parsing takes long."""
+    pattern = re.compile(text)
+
+    def decorate(rule: Rule) -> Rule:
+        @functools.wraps(rule)
+        def apply(source: str) -> list[int]:
+            return rule(source) if pattern.search(source) else []
+
+        return apply
+
+    return decorate
+
+
+def _word(words: Set[str]) -> str:
+    return rf"\b({'|'.join(sorted(words))})\b"
 
 
 @functools.cache
@@ -37,6 +58,13 @@ def imports(source: str) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{node.module or '.'}.{alias.name}") for alias in node.names)
 
 
+@_only_with("mock|unittest")
+def mocks(source: str) -> list[int]:
+    """Return the imports of what replaces parts of a program in its tests."""
+    return sorted({line for line, module in imports(source) if module.startswith(("unittest", "mock", "pytest_mock"))})
+
+
+@_only_with(_word(_OWNED))
 def thread_subclasses(source: str) -> list[int]:
     """Return the classes that inherit from threads or processes, which must be owned instead."""
     return [
@@ -46,6 +74,7 @@ def thread_subclasses(source: str) -> list[int]:
     ]
 
 
+@_only_with(_word(_ENVIRONMENT))
 def environment_readers(source: str) -> list[int]:
     """Return the uses of the environment, which is read only where a program begins."""
     return [
@@ -56,6 +85,7 @@ def environment_readers(source: str) -> list[int]:
     ]
 
 
+@_only_with(_SILENCER.pattern)
 def unexplained_silencers(source: str) -> list[int]:
     """Return the suppressions of a linter or type checker without a code and a reason."""
     return [
@@ -65,6 +95,7 @@ def unexplained_silencers(source: str) -> list[int]:
     ]
 
 
+@_only_with(r"\bfrom\s+\.")
 def relative_imports(source: str) -> list[int]:
     """Return the relative imports; modules are imported by their full names."""
     return [node.lineno for node in _nodes(source) if isinstance(node, ast.ImportFrom) and node.level]
@@ -77,6 +108,7 @@ def public_classes(source: str) -> list[str]:
     ]
 
 
+@_only_with(_word(_CLOCKS) + r"\(")
 def elapsed_time_assertions(source: str) -> list[int]:
     """A test asserts on no elapsed time: a busy machine is slow, and nothing is wrong with it."""
     return [
@@ -90,11 +122,12 @@ def elapsed_time_assertions(source: str) -> list[int]:
     ]
 
 
+@_only_with(_word(_SYSTEM_ERRORS))
 def numbered_errors(source: str) -> list[int]:
     """Return the texts with an error of the operating system as Python writes it: people need no `[Errno 111]`."""
     return [
         written.lineno
-        for handler in ast.walk(ast.parse(source))
+        for handler in _nodes(source)
         if isinstance(handler, ast.ExceptHandler) and handler.name and _catches_system_errors(handler)
         for node in ast.walk(handler)
         for written in _written(node)

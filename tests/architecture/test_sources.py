@@ -3,15 +3,17 @@
 import fnmatch
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.architecture.rules import (
+    Rule,
     elapsed_time_assertions,
     environment_readers,
     imports,
+    mocks,
     numbered_errors,
     public_classes,
     relative_imports,
@@ -29,8 +31,6 @@ ENTRY_POINTS = {"core/launch.py"}
 """Where programs begin, besides the `__main__` modules."""
 
 PROTOCOL_MAY_IMPORT = ("core.errors", "core.identifiers", "core.jsontext", "core.protocol", "core.safe_text")
-
-Rule = Callable[[str], list[int]]
 
 
 def name_of(path: Path) -> str:
@@ -118,12 +118,7 @@ def test_two_public_classes_that_share_a_name_are_found() -> None:
 
 
 def test_nothing_is_mocked() -> None:
-    assert [
-        f"{name_of(path)}:{line}"
-        for path in ALL
-        for line, module in imports(path.read_text(encoding="utf-8"))
-        if module.startswith(("unittest", "mock", "pytest_mock"))
-    ] == []
+    assert broken(mocks, ALL) == []
 
 
 @pytest.mark.parametrize(
@@ -144,6 +139,8 @@ def test_nothing_is_mocked() -> None:
         (numbered_errors, "try: connect()\nexcept OSError as error: raise Lost(f'away: {error}') from error"),
         (numbered_errors, "try: connect()\nexcept (OSError, ValueError) as error: log.error('away: %s', error)"),
         (numbered_errors, "try: connect()\nexcept Exception as error: show(str(error))"),
+        (mocks, "\nfrom unittest.mock import patch"),
+        (mocks, "import sys\nimport pytest_mock"),
         (relative_imports, "\nfrom . import errors"),
         (relative_imports, "\nfrom .errors import CauceError"),
     ],
@@ -165,6 +162,7 @@ def test_each_rule_finds_what_breaks_it(rule: Rule, source: str) -> None:
             "try: connect()\nexcept OSError as error: raise Lost(f'away: {reason_of(error)}') from error",
         ),
         (numbered_errors, "try: parse()\nexcept ValueError as error: show(str(error))"),
+        (mocks, "from core import mocks"),
         (relative_imports, "from core import errors"),
     ],
 )
