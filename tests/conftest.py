@@ -14,7 +14,8 @@ pytest_plugins = ["tests.services.fixtures", "tests.services.nginx_fixtures", "t
 HERE = Path(__file__).parent
 
 SLOWEST_FIRST = (
-    *("integration/test_supervisor_storm.py", "integration/test_supervisor.py", "faults/test_quick.py"),
+    *("integration/test_supervisor_storm.py", "integration/test_path.py", "integration/test_supervisor.py"),
+    "faults/test_quick.py",
     *("integration", "tui", "benchmarks", "faults", "contract", "unit"),
 )
 """Files and directories. A slow test at the end would run alone."""
@@ -24,6 +25,9 @@ APART = ("integration", "tui", "benchmarks", "faults")
 
 GARBAGE_THRESHOLD = 10_000
 """New objects between two collections of garbage."""
+
+BREAKS = "own_rabbitmq_node"
+"""What files have whose tests break RabbitMQ: one process runs them all, and starts one node for them."""
 
 SHARED = 'scope="module"'
 """What a file has whose tests share a fixture, and therefore run in one process."""
@@ -62,16 +66,21 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no ty
     """Gives a process one file at a time, or one test of a slow file."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file, _, _ = nodeid.partition("::")
-        return nodeid if is_apart(file) else file
+        return scope_of(nodeid)
+
+
+def scope_of(nodeid: str) -> str:
+    """Return the name of what one process runs: a test, a file, or all tests that break RabbitMQ."""
+    file, _, _ = nodeid.partition("::")
+    text = _text(file)
+    if BREAKS in text:
+        return BREAKS
+    return nodeid if Path(file).parts[1] in APART and SHARED not in text else file
 
 
 @functools.cache
-def is_apart(file: str) -> bool:
-    """Return whether the tests of a file may run in several processes."""
-    path = HERE.parent / file
-    directory = path.relative_to(HERE).parts[0]
-    return directory in APART and SHARED not in path.read_text(encoding="utf-8")
+def _text(file: str) -> str:
+    return (HERE.parent / file).read_text(encoding="utf-8")
 
 
 def _rank(path: Path) -> int:

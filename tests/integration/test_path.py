@@ -142,7 +142,7 @@ def test_a_file_goes_through_nginx_and_rabbitmq_and_every_server_takes_a_share(
 def test_nothing_is_lost_or_doubled_when_a_worker_a_server_and_the_broker_are_killed(
     tmp_path: Path, text: Path, own_rabbitmq_node: RabbitNode, start_nginx: StartNginx
 ) -> None:
-    url = own_rabbitmq_node.url
+    url = own_rabbitmq_node.vhost()
     with LocalSystem(tmp_path / "system", servers=3, workers=2, broker=url) as system:
         nginx = start_nginx(system.addresses)
 
@@ -166,8 +166,9 @@ def test_nothing_is_lost_or_doubled_when_a_worker_a_server_and_the_broker_are_ki
 
 @pytest.mark.rabbitmq
 def test_submitting_goes_on_while_the_broker_is_stopped(tmp_path: Path, own_rabbitmq_node: RabbitNode) -> None:
+    url = own_rabbitmq_node.vhost()
     with (
-        LocalSystem(tmp_path / "system", servers=1, workers=1, broker=own_rabbitmq_node.url) as system,
+        LocalSystem(tmp_path / "system", servers=1, workers=1, broker=url) as system,
         Client(system.addresses) as client,
     ):
         assert client.submit("echo", "before").result(timeout=60) == "before"
@@ -179,4 +180,4 @@ def test_submitting_goes_on_while_the_broker_is_stopped(tmp_path: Path, own_rabb
         assert handles[0].status().state is State.ACCEPTED
         own_rabbitmq_node.start()
         assert [handle.result(timeout=60) for handle in handles] == list(range(500))
-        check_broker(own_rabbitmq_node.url)
+        check_broker(url)

@@ -1,6 +1,6 @@
 """What a check of RabbitMQ reports: it is unavailable, refuses us, hangs or is full. It keeps to its timeout.
 
-The tests share their own node, which they may break.
+The tests may break their node.
 """
 
 import socket
@@ -15,7 +15,6 @@ from core.broker.base import Queue
 from core.broker.rabbitmq import RabbitBroker
 from core.errors import BrokerMisconfigured, BrokerUnavailable
 from tests.services.amqp import raw_channel
-from tests.services.fixtures import MakeRabbitNode
 from tests.services.ports import free_port
 from tests.services.rabbitmq import RabbitNode
 from tests.services.waiting import wait_until
@@ -29,19 +28,14 @@ SHORT_TIMEOUT = 1.0
 """Seconds for a check that can't pass."""
 
 
-@pytest.fixture(scope="module")
-def node(make_rabbitmq_node: MakeRabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
-    node = make_rabbitmq_node(tmp_path_factory.mktemp("check") / "node")
-    try:
-        node.start()
-        yield node
-    finally:
-        node.stop()
+@pytest.fixture
+def node(own_rabbitmq_node: RabbitNode) -> RabbitNode:
+    return own_rabbitmq_node
 
 
 @pytest.fixture
-def url(node: RabbitNode) -> str:
-    return node.vhost()
+def url(own_rabbitmq_url: str) -> str:
+    return own_rabbitmq_url
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A RabbitMQ that blocks, hangs, times out or dies, as publishers and consumers at work see it.
 
-The tests share their own node, which they may break.
+The tests may break their node.
 """
 
 import logging
@@ -16,26 +16,20 @@ from core.broker.rabbitmq.gauge import RabbitGauge
 from core.broker.rabbitmq.publisher import RabbitPublisher
 from core.errors import BrokerUnavailable
 from tests.services.amqp import PublishResults, bodies, messages, receive_all, wait_available, wait_connected
-from tests.services.fixtures import MakeRabbitNode
 from tests.services.rabbitmq import RabbitNode
 from tests.services.waiting import wait_until
 
 pytestmark = pytest.mark.rabbitmq
 
 
-@pytest.fixture(scope="module")
-def node(make_rabbitmq_node: MakeRabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
-    node = make_rabbitmq_node(tmp_path_factory.mktemp("faults") / "node")
-    try:
-        node.start()
-        yield node
-    finally:
-        node.stop()
+@pytest.fixture
+def node(own_rabbitmq_node: RabbitNode) -> RabbitNode:
+    return own_rabbitmq_node
 
 
 @pytest.fixture
-def url(node: RabbitNode) -> str:
-    return node.vhost()
+def url(own_rabbitmq_url: str) -> str:
+    return own_rabbitmq_url
 
 
 @pytest.fixture

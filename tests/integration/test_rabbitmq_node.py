@@ -1,5 +1,8 @@
 """The private node of the other tests is isolated and leaves nothing behind."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import psutil
 import pytest
 
@@ -34,6 +37,19 @@ def test_a_node_that_was_stopped_leaves_no_process(own_rabbitmq_node: RabbitNode
 def test_a_node_reports_an_error_of_an_expression(rabbitmq_node: RabbitNode) -> None:
     with pytest.raises(RuntimeError, match="could not evaluate"):
         rabbitmq_node.eval("erlang:error(nonsense).")
+
+
+def test_a_node_evaluates_several_expressions_at_the_same_time(rabbitmq_node: RabbitNode) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(rabbitmq_node.eval, [f"{number} * 1000." for number in range(1, 25)]))
+    assert [f"{number}000" in answer for number, answer in enumerate(answers, 1)] == [True] * 24
+
+
+def test_a_copy_uses_the_node_and_can_not_stop_it(rabbitmq_node: RabbitNode) -> None:
+    copy = pickle.loads(pickle.dumps(rabbitmq_node))  # noqa: S301 - it was made just now
+    assert copy.pid == rabbitmq_node.pid
+    copy.kill()
+    RabbitBroker([rabbitmq_node.vhost()]).prepare()
 
 
 def test_a_node_that_was_not_started_can_be_stopped(

@@ -36,9 +36,19 @@ disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.absolute = 2GB
 """
 
+_ERLANG = (
+    "-kernel inet_dist_use_interface {127,0,0,1}",
+    # Threads without work sleep at once, and leave the processor to the tests.
+    "+sbwt none +sbwtdcpu none +sbwtdio none",
+)
+"""Arguments of the Erlang machine."""
+
 
 class RabbitNode:
-    """One node in `directory`, which is created. `start` starts it, also after `stop` or `kill`."""
+    """One node in `directory`, which is created. `start` starts it, also after `stop` or `kill`.
+
+    A copy by pickle, in another process, uses the running node, and can't stop it.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -49,8 +59,11 @@ class RabbitNode:
         self._name = f"cauce-{secrets.token_hex(4)}@localhost"
         self._node: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
-        self._vhosts = 0
+        self._pid: int | None = None
         self._write_files()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_node": None, "_epmd": None}
 
     @property
     def url(self) -> str:
@@ -60,8 +73,13 @@ class RabbitNode:
     @property
     def pid(self) -> int:
         """The process id of the Erlang machine."""
-        assert self._node is not None, "the node was not started"
-        return self._node.pid
+        assert self._pid is not None, "the node was not started"
+        return self._pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether the node was started, and neither stopped nor killed since."""
+        return self._pid is not None
 
     def url_of(self, vhost: str) -> str:
         """Return the URL of a virtual host of this node, with user name and password."""
@@ -73,6 +91,7 @@ class RabbitNode:
             epmd = [self._programs["epmd"], "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             self._epmd = self._spawn(epmd, "epmd.log")
         self._node = self._spawn([self._programs["rabbitmq-server"]], "node.log")
+        self._pid = self._node.pid
         wait_until(self._is_running, f"RabbitMQ to start; its log is {self._directory / 'node.log'}", timeout)
 
     def stop(self, timeout: float = 60.0) -> None:
@@ -96,7 +115,7 @@ class RabbitNode:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._node.pid, signal.SIGKILL)
             self._node.wait()
-            self._node = None
+            self._node = self._pid = None
 
     def restart(self) -> None:
         """Kill the node and start it again on the same files and ports."""
@@ -113,8 +132,7 @@ class RabbitNode:
 
     def vhost(self, permissions: str = ".*") -> str:
         """Make a virtual host where the user may use names that match `permissions`. Returns its URL."""
-        self._vhosts += 1
-        name = f"test-{self._vhosts}"
+        name = f"test-{secrets.token_hex(4)}"
         self.eval(
             f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), '
             f'rabbit_auth_backend_internal:set_permissions(<<"{self.user}">>, <<"{name}">>, '
@@ -148,7 +166,8 @@ class RabbitNode:
         """Evaluate an Erlang expression, with its full stop, in the node. Returns its value as text."""
         if "erl_call" in self._programs:
             address = f"127.0.0.1:{self._distribution_port}"
-            command = [self._programs["erl_call"], "-address", address, "-e"]
+            # With a name of its own, because other processes may evaluate something at the same time.
+            command = [self._programs["erl_call"], "-h", f"c{secrets.token_hex(8)}", "-address", address, "-e"]
             stdin = erlang.encode() + b"\n"
         else:
             command = [self._programs["rabbitmqctl"], "-q", "-n", self._name, "eval", erlang]
@@ -163,15 +182,7 @@ class RabbitNode:
 
     def processes(self) -> list[psutil.Process]:
         """Return the live processes of this node and its epmd: those whose home is its directory."""
-        return [process for process in psutil.process_iter() if self._owns(process)]
-
-    def _owns(self, process: psutil.Process) -> bool:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            return process.environ().get("HOME") == str(self._directory)
-        except psutil.Error:
-            return False
+        return _processes_of(self._directory)
 
     def _is_running(self) -> bool:
         assert self._node is not None
@@ -217,7 +228,7 @@ class RabbitNode:
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(_ERLANG),
             # The script then replaces itself by the Erlang machine, so the process started here is the node itself.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
@@ -233,6 +244,25 @@ class RabbitNode:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+
+def kill_processes(directory: Path) -> None:
+    """Kill the node in `directory`, whoever has started it, with its epmd, and wait until none of them is left."""
+    for process in _processes_of(directory):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    wait_until(lambda: not _processes_of(directory), "the processes of RabbitMQ to end")
+
+
+def _processes_of(directory: Path) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _is_at_home(process, directory)]
+
+
+def _is_at_home(process: psutil.Process, directory: Path) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("HOME") == str(directory)
+    except psutil.Error:
+        return False
 
 
 def _vhost_of(url: str) -> str:
