@@ -139,11 +139,11 @@ def test_an_unknown_task(client: Client) -> None:
 
 def test_streams_of_tasks_and_results(client: Client) -> None:
     prefix = new_id()
-    answers = list(client.submit_many(NewSubmission("echo", number, f"{prefix}-{number}") for number in range(3000)))
+    answers = list(client.submit_many(NewSubmission("echo", number, f"{prefix}-{number}") for number in range(1000)))
     assert all(isinstance(answer, Accepted) for answer in answers)
     outcomes = list(client.results((answer.id for answer in answers), timeout=60))
     values = {outcome.id: outcome.result for outcome in outcomes if isinstance(outcome, TaskOutcome)}
-    assert values == {f"{prefix}-{number}": number for number in range(3000)}
+    assert values == {f"{prefix}-{number}": number for number in range(1000)}
 
 
 def test_the_statistics(client: Client) -> None:
@@ -158,7 +158,7 @@ def test_the_statistics(client: Client) -> None:
 
 
 def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path) -> None:
-    count = 6000
+    count = 3000
 
     def source() -> Iterator[NewSubmission]:
         for number in range(count):
@@ -182,16 +182,16 @@ def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path) 
 
 def test_a_server_that_shuts_down_in_order_is_not_noticed(tmp_path: Path) -> None:
     def source() -> Iterator[NewSubmission]:
-        for number in range(2000):
-            if number == 700:
+        for number in range(1000):
+            if number == 350:
                 system.stop("s1")
             yield NewSubmission("echo", number, f"t{number}")
 
     with LocalSystem(tmp_path, servers=2, workers=0) as system:
         with Client(system.addresses) as client:
             answers = list(client.submit_many(source(), window=100))
-        assert [type(answer) for answer in answers] == [Accepted] * 2000
-        assert sum(system.counts().values()) == 2000
+        assert [type(answer) for answer in answers] == [Accepted] * 1000
+        assert sum(system.counts().values()) == 1000
 
 
 # The program.
@@ -292,12 +292,12 @@ def test_status_and_result_and_stats(system: LocalSystem, client: Client) -> Non
 
 def test_load(system: LocalSystem) -> None:
     ended = run(
-        system, "load", "--tasks", "3000", "--connections", "3", "--window", "100", "--payload-bytes", "10",
+        system, "load", "--tasks", "1000", "--connections", "3", "--window", "100", "--payload-bytes", "10",
         "--wait", "--json",
     )  # fmt: skip
     figures = json.loads(ended.stdout)
     assert ended.returncode == 0
-    assert (figures["accepted"], figures["stored"], figures["errors"]) == (3000, 3000, {})
+    assert (figures["accepted"], figures["stored"], figures["errors"]) == (1000, 1000, {})
     assert 0 < figures["latency_p50"] <= figures["latency_p99"] <= figures["latency_max"]
 
 
@@ -314,15 +314,15 @@ def test_load_that_is_refused(system: LocalSystem) -> None:
 
 def test_load_survives_a_killed_server(tmp_path: Path) -> None:
     with LocalSystem(tmp_path, servers=2) as system:
-        arguments = command(system, "load", "--tasks", "6000", "--rate", "4000", "--wait", "--json")
+        arguments = command(system, "load", "--tasks", "3000", "--rate", "2000", "--wait", "--json")
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, cwd=TOP, env=environment()) as process:
-            wait_until(lambda: sum(system.counts().values()) > 1000, "some tasks to be accepted")
+            wait_until(lambda: sum(system.counts().values()) > 500, "some tasks to be accepted")
             system.kill("s1")
             output, _ = process.communicate(timeout=PROGRAM_TIMEOUT)
         figures = json.loads(output)
-        assert (process.returncode, figures["accepted"], figures["stored"]) == (0, 6000, 6000)
+        assert (process.returncode, figures["accepted"], figures["stored"]) == (0, 3000, 3000)
         assert figures["errors"]["lost"] >= 1
-        assert system.counts() == {"done": 6000}
+        assert system.counts() == {"done": 3000}
 
 
 def test_no_server(tmp_path: Path) -> None:

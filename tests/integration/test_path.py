@@ -23,19 +23,28 @@ from tests.services.rabbitmq import RabbitNode
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
 
-LINES = 10_000
+LINES = 3000
+"""In a file."""
+
+MANY_LINES = 10_000
+"""In a file that is still on its way when processes are killed, one after another."""
+
 WORDS = ("uno", "dos", "tres", "río", "cauce", "agua", "水", "na\u0301ive", "--", "'; DROP TABLE tasks; --")
 TOP = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    """A file of lines that differ, in several scripts."""
+def write_text(file: Path, count: int) -> Path:
+    """Write lines that differ, in several scripts. Returns the file."""
     chance = random.Random(20251125)  # noqa: S311 - it makes text that is no secret
-    lines = (f"{number} " + " ".join(chance.choices(WORDS, k=chance.randint(0, 20))) for number in range(LINES))
-    file = tmp_path / "text.txt"
+    lines = (f"{number} " + " ".join(chance.choices(WORDS, k=chance.randint(0, 20))) for number in range(count))
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    """A file of lines."""
+    return write_text(tmp_path / "text.txt", LINES)
 
 
 @contextmanager
@@ -140,8 +149,9 @@ def test_a_file_goes_through_nginx_and_rabbitmq_and_every_server_takes_a_share(
 @pytest.mark.rabbitmq
 @pytest.mark.nginx
 def test_nothing_is_lost_or_doubled_when_a_worker_a_server_and_the_broker_are_killed(
-    tmp_path: Path, text: Path, own_rabbitmq_node: RabbitNode, start_nginx: StartNginx
+    tmp_path: Path, own_rabbitmq_node: RabbitNode, start_nginx: StartNginx
 ) -> None:
+    text = write_text(tmp_path / "text.txt", MANY_LINES)
     url = own_rabbitmq_node.vhost()
     with LocalSystem(tmp_path / "system", servers=3, workers=2, broker=url) as system:
         nginx = start_nginx(system.addresses)

@@ -80,7 +80,7 @@ def test_a_task_submitted_over_tls_is_stored(tmp_path: Path, encrypted: Program,
         Client(encrypted.address, tls=trusting) as client,
     ):
         hand.ready()
-        ids = [f"task-{number}" for number in range(3000)]
+        ids = [f"task-{number}" for number in range(1000)]
         results = client.submit_many(NewSubmission("echo", "x" * 200, task_id) for task_id in ids)
         assert {result.id for result in results} == set(ids)
         outcomes = list(client.results(ids, timeout=60))
@@ -90,13 +90,13 @@ def test_a_task_submitted_over_tls_is_stored(tmp_path: Path, encrypted: Program,
 
 
 def test_the_load_command_uses_tls_too(encrypted: Program, trusting: Encryption) -> None:
-    order = LoadOptions(tasks=2000, connections=2, window=100, rate=None, kind="echo", payload="", wait=False)
+    order = LoadOptions(tasks=500, connections=2, window=100, rate=None, kind="echo", payload="", wait=False)
     with (
         ConnectionPool([encrypted.address], None, 10.0, tls=trusting) as pool,
         Client(encrypted.address, tls=trusting) as client,
     ):
         figures = LoadCommand(pool, client, order, 10.0, lambda _: None).run()
-    assert figures.accepted == 2000
+    assert figures.accepted == 500
     assert figures.errors == {}
 
 

@@ -90,13 +90,13 @@ def test_another_worker_runs_the_tasks_of_a_killed_one(scene: Scene, workers: Wo
 
 
 def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, workers: Workers) -> None:
-    count = 3000
+    count = 1500
     scene.submit(count, "trace")
     random_kills = random.Random(5)  # noqa: S311 - to choose moments
     for _ in range(6):
         done = counts(scene.directory).get("done", 0)
         program = workers.start("--concurrency", "4")
-        goal = min(count, done + random_kills.randint(1, 400))
+        goal = min(count, done + random_kills.randint(1, 200))
         wait_until(lambda goal=goal: counts(scene.directory).get("done", 0) >= goal, f"{goal} to be done")  # type: ignore[misc]  # the default is the goal of this round
         program.process.kill()
         program.process.wait()
