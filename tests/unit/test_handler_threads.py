@@ -1,6 +1,5 @@
 """The handler threads, with time-outs at any moment."""
 
-import itertools
 import threading
 import time
 from collections import Counter
@@ -83,14 +82,12 @@ class Kinds:
     def _stubborn(self) -> Callable[..., object]:
         @task(timeout=0.05, retries=1)
         def stubborn(payload: Json) -> Json:
-            while not self.go.is_set():
-                try:
-                    for _ in itertools.count():
-                        time.monotonic()
-                        if self.go.is_set():
-                            break
-                except TaskTimeout:
-                    self._enter(payload)
+            try:
+                while True:
+                    time.monotonic()
+            except TaskTimeout:
+                self._enter(payload)
+            self.go.wait()
             return payload
 
         return stubborn
