@@ -1,15 +1,10 @@
 """A command of the supervisor that runs while the test goes on."""
 
 import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import BinaryIO
 
 from core.closeable import Closeable
 from tests.integration.supervised import PATIENCE, Ended, Supervised
-
-_TOP = Path(__file__).resolve().parents[2]
 
 
 class Command(Closeable):
@@ -27,15 +22,7 @@ class Command(Closeable):
         self._output = system.home.directory / f"command-{number}.output"
         self._errors = system.home.directory / f"command-{number}.errors"
         with self._output.open("wb") as file, self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "core.supervisor", command, "--dir", str(system.home.directory), *flags],
-                stdin=subprocess.DEVNULL,
-                stdout=output or file,
-                stderr=errors,
-                env=system.environment,
-                cwd=_TOP,
-                start_new_session=True,
-            )
+            self.process = system.start(output or file, errors, command, *flags, new_session=True)
 
     @property
     def output(self) -> str:

@@ -5,9 +5,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import psutil
@@ -20,11 +21,16 @@ from core.monitor.snapshot import Presence
 from core.protocol import ClientConnection, Reply
 from core.repository.journal import Journal
 from core.supervisor import commands, state
+from core.supervisor.arguments import MODULE
 from core.supervisor.home import Home
+from core.supervisor.lock import is_held
+from core.supervisor.logs.log_files import open_log
 from core.supervisor.processes import process_identity
 from core.supervisor.state import SupervisorState
 from core.supervisor.status import Phase, StopResult, SystemStatus
+from tests.services import warm
 from tests.services.waiting import wait_until
+from tests.services.warm import Running
 
 PATIENCE = 60.0
 _TOP = Path(__file__).resolve().parents[2]
@@ -62,58 +68,56 @@ class Supervised(Closeable):
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("CAUCE_")}
         self.current_directory = _TOP
         """Where its commands are run."""
-        self.python = sys.executable
-        """The interpreter that runs its commands."""
-        self._foreground: subprocess.Popen[str] | None = None
+        self.python: str | None = None
+        """The interpreter that runs its commands, or None for processes without an interpreter's start of their own."""
+        self._started: list[Start] = []
 
     def run(self, command: str, *flags: str) -> Ended:
         """Run one command to its end."""
-        ended = subprocess.run(
-            self._arguments(command, *flags),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            env=self.environment,
-            cwd=self.current_directory,
-            timeout=PATIENCE,
-            check=False,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        if self.python is not None:
+            ended = subprocess.run(
+                [self.python, "-m", MODULE, *self._arguments(command, *flags)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                env=self.environment,
+                cwd=self.current_directory,
+                timeout=PATIENCE,
+                check=False,
+            )
+            return Ended(ended.returncode, ended.stdout, ended.stderr)
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            code = self.start(output, errors, command, *flags).wait(PATIENCE)
+            return Ended(code, _text(output), _text(errors))
 
     def up(self, servers: int = 1, workers: int = 1, *flags: str) -> SystemStatus:
-        """Start it in the background, on free ports."""
-        ended = self.run("up", "--detach", "--json", *self.sizes(servers, workers), *flags)
-        assert ended.code == 0, ended.errors
-        return ended.report
+        """Start it in the background, on free ports, or attach to what runs."""
+        arguments = ("--json", *self.sizes(servers, workers), *flags)
+        if self.python is not None or is_held(self.home.lock):
+            ended = self.run("up", "--detach", *arguments)
+            assert ended.code == 0, ended.errors
+            return ended.report
+        self.home.create()
+        with open_log(self.home.log("supervisor")) as errors:
+            self._started.append(Start(self, errors, "--no-attach", *arguments))
+        return self._started[-1].report()
+
+    def begin(self, servers: int = 1, workers: int = 1, *flags: str) -> "Start":
+        """Begin a start in the foreground, as the leader of a session."""
+        return Start(self, subprocess.DEVNULL, "--json", *self.sizes(servers, workers), *flags)
 
     def start_in_front(self, servers: int = 1, workers: int = 1) -> SystemStatus:
         """Start it in the foreground, as the leader of a session, or attach to it. Returns when it is ready."""
-        self._foreground = subprocess.Popen(
-            self._arguments("up", "--json", *self.sizes(servers, workers)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-            env=self.environment,
-            cwd=_TOP,
-            start_new_session=True,
-        )
-        assert self._foreground.stdout is not None
-        return msgspec.json.decode(self._foreground.stdout.readline(), type=SystemStatus)
+        self._started.append(self.begin(servers, workers))
+        return self._started[-1].report()
 
     def interrupt(self) -> None:
         """Send Ctrl-C to the supervisor in the foreground only."""
-        assert self._foreground is not None
-        self._foreground.send_signal(signal.SIGINT)
+        self._started[-1].process.send_signal(signal.SIGINT)
 
     def end_of_foreground(self) -> int:
         """Wait until the supervisor in the foreground has ended. Returns its exit code."""
-        assert self._foreground is not None
-        assert self._foreground.stdout is not None
-        code = self._foreground.wait(PATIENCE)
-        self._foreground.stdout.close()
-        self._foreground = None
-        return code
+        return self._started.pop().end()
 
     def down(self, *flags: str) -> StopResult:
         """Take it down."""
@@ -153,15 +157,70 @@ class Supervised(Closeable):
         supervisor = state.load(self.home.state, SupervisorState)
         if supervisor is not None:
             process_identity.kill(supervisor.identity)
-        if self._foreground is not None:
-            self._foreground.kill()
-            self.end_of_foreground()
-        for identity in process_identity.processes_of(self.home):
+        for start in self._started:
+            start.close()
+        rest = process_identity.processes_of(self.home)
+        for identity in rest:
             process_identity.kill(identity)
-        wait_until(lambda: not process_identity.processes_of(self.home), "everything to end")
+        if rest:
+            wait_until(lambda: not process_identity.processes_of(self.home), "everything to end")
 
     def _arguments(self, command: str, *flags: str) -> list[str]:
-        return [self.python, "-m", "core.supervisor", command, "--dir", str(self.home.directory), *flags]
+        return [command, "--dir", str(self.home.directory), *flags]
+
+    def start(
+        self, output: IO[bytes] | int, errors: IO[bytes] | int, command: str, *flags: str, new_session: bool = False
+    ) -> Running:
+        """Start a command, which writes to these files."""
+        return warm.start(
+            MODULE,
+            self._arguments(command, *flags),
+            self.environment,
+            output,
+            errors,
+            directory=self.current_directory,
+            new_session=new_session,
+        )
+
+
+class Start(Closeable):
+    """A start of a system, as the leader of a session: a supervisor, or a command that attaches to one.
+
+    Args:
+        system: what it starts.
+        errors: the file that it writes messages to.
+        flags: those of `up`.
+    """
+
+    def __init__(self, system: Supervised, errors: IO[bytes] | int, *flags: str) -> None:
+        reading, writing = os.pipe()
+        self._output = os.fdopen(reading, encoding="utf-8")
+        try:
+            self.process = system.start(writing, errors, "up", *flags, new_session=True)
+        finally:
+            os.close(writing)
+
+    def report(self) -> SystemStatus:
+        """Wait until everything is ready. Returns the status that it printed."""
+        line = self._output.readline()
+        assert line, f"it ended with {self.process.wait(PATIENCE)}"
+        return msgspec.json.decode(line, type=SystemStatus)
+
+    def end(self) -> int:
+        """Wait for its end. Returns its exit code."""
+        code = self.process.wait(PATIENCE)
+        self._output.close()
+        return code
+
+    def close(self) -> None:
+        """End it at once, if it still runs."""
+        self.process.kill()
+        self.end()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 def pid_of(report: SystemStatus | None, name: str) -> int | None:

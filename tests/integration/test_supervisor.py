@@ -4,20 +4,18 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from core.closeable import Closeable
 from core.monitor.snapshot import Presence
 from core.repository.journal import Journal
 from core.supervisor import commands
 from core.supervisor.lock import is_held
 from core.supervisor.processes import process_identity
 from core.supervisor.status import Phase, UnitState
-from tests.integration.supervised import PATIENCE, Ended, Supervised, kill, pid_of, presences, settled, submit
+from tests.integration.supervised import PATIENCE, Supervised, kill, pid_of, presences, settled, submit
 from tests.services.ports import neighbouring_ports
 from tests.services.suspension import suspend
 from tests.services.waiting import wait_until
@@ -28,6 +26,9 @@ TOP = Path(__file__).parents[2]
 RACES = 50
 """Races between two supervisors that start at the same moment in one directory."""
 
+DETACHED_RACES = 5
+"""The same of two commands that each start a supervisor in the background: an interpreter's start spreads those."""
+
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[Supervised]:
@@ -36,6 +37,7 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
 
 
 def test_up_runs_tasks_and_down_leaves_nothing(system: Supervised) -> None:
+    system.python = sys.executable
     report = system.up(2, 2)
     assert [unit.name for unit in report.processes] == ["s1", "s2", "w1", "w2"]
     assert report.ready
@@ -144,53 +146,19 @@ def test_an_up_with_other_settings_is_an_error_that_names_the_differences(system
 
 
 @pytest.mark.timeout(400)
-def test_of_many_that_start_at_once_one_runs_and_the_others_attach(system: Supervised) -> None:
-    with Racer(system) as one, Racer(system) as other:
-        for _ in range(RACES):
-            owners = race([one, other], "up", "--detach", "--json", *system.sizes(0, 0))
-            report = system.status()
-            assert report is not None
-            assert owners == {report.pid}
+@pytest.mark.parametrize(("flags", "races"), [((), RACES), (("--detach",), DETACHED_RACES)])
+def test_of_many_that_start_at_once_one_runs_and_the_others_attach(
+    system: Supervised, flags: tuple[str, ...], races: int
+) -> None:
+    for _ in range(races):
+        with system.begin(0, 0, *flags) as one, system.begin(0, 0, *flags) as other:
+            owners = {one.report().pid, other.report().pid}
+            now = system.status()
+            assert now is not None
+            assert owners == {now.pid}
             commands.down(system.home, PATIENCE)
-            assert process_identity.processes_of(system.home) == []
-
-
-class Racer(Closeable):
-    """A process that runs commands for one system; it begins each of them at once."""
-
-    def __init__(self, system: Supervised) -> None:
-        self._directory = str(system.home.directory)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.racer"],
-            env=system.environment,
-            cwd=TOP,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-
-    def begin(self, command: str, *flags: str) -> None:
-        """Begin a command."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode([command, "--dir", self._directory, *flags]) + b"\n")
-        self._process.stdin.flush()
-
-    def end(self) -> Ended:
-        """Wait for the end of the command."""
-        assert self._process.stdout is not None
-        return msgspec.json.decode(self._process.stdout.readline(), type=Ended)
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate(timeout=PATIENCE)
-
-
-def race(racers: Sequence[Racer], command: str, *flags: str) -> set[int]:
-    """Begin a command in each at the same moment. Returns the ids of the supervisors that they report."""
-    for racer in racers:
-        racer.begin(command, *flags)
-    outcomes = [racer.end() for racer in racers]
-    assert [outcome.code for outcome in outcomes] == [0] * len(outcomes), outcomes
-    return {outcome.report.pid for outcome in outcomes}
+            assert (one.end(), other.end()) == (0, 0)
+        assert process_identity.processes_of(system.home) == []
 
 
 def test_a_taken_port_is_skipped_and_its_holder_named(system: Supervised) -> None:
