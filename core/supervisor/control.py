@@ -137,6 +137,9 @@ class ControlServer(Closeable):
     def close(self) -> None:
         """Accept no more requests, and wait for the open ones."""
         self._closing.set()
+        with contextlib.suppress(OSError):
+            # The thread need not wait for the end of its interval.
+            socket.create_connection(self.address.pair, _ACCEPT_INTERVAL).close()
         self._thread.join(_CLOSE_TIMEOUT)
         self._listener.close()
         for thread in list(self._connection_threads):

@@ -73,6 +73,8 @@ def sweep(home: Home, timeout: float) -> StopResult:
         timeout: seconds until what still runs is killed.
     """
     orphans = find(home)
+    if not orphans:
+        return StopResult()
     killed = stop(orphans, timeout)
     left = kill_rest(home)
     names = [orphan.name for orphan in orphans if orphan.has_ended()]

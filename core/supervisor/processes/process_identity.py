@@ -27,7 +27,7 @@ def processes_of(home: Home) -> list[ProcessIdentity]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and _works_for(process, home):
+            if process.pid != os.getpid() and _works_for(process, home) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(ProcessIdentity(process.pid, process.create_time()))
     return found
 
