@@ -146,7 +146,7 @@ class Supervisor:
         self._stop_replies: list[queue.SimpleQueue[StopResult]] = []
         self._operations: list[PendingOperation] = []
         self._own_state: SupervisorState | None = None
-        self._saved: tuple[ChildRecords, DesiredState, RunningSystem] | None = None
+        self._saved: tuple[DesiredState, ChildRecords, RunningSystem] | None = None
         self._save_failure = ""
         self._countdown_at = 0.0
         self._status = self._make_status()
@@ -389,12 +389,14 @@ class Supervisor:
 
     def _save_if_changed(self) -> None:
         children = ChildRecords(tuple(record for unit in self._units if (record := unit.record())))
-        saved = (children, self._desired_state(), self._running_system(children))
+        # What is wanted comes first: a supervisor that dies in between leaves a process too few in the records, which
+        # is started anew, and not one too many, which would be ended.
+        saved = (self._desired_state(), children, self._running_system(children))
         if saved == self._saved:
             return
         if self._own_state is not None:
             state.save(self._home.state, self._own_state)
-        for path, value in zip((self._home.children, self._home.desired_state, self._home.system), saved, strict=True):
+        for path, value in zip((self._home.desired_state, self._home.children, self._home.system), saved, strict=True):
             state.save(path, value)
         self._saved = saved
 
