@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -86,9 +85,9 @@ class Supervised(Closeable):
                 check=False,
             )
             return Ended(ended.returncode, ended.stdout, ended.stderr)
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            code = self.start(output, errors, command, *flags).wait(PATIENCE)
-            return Ended(code, _text(output), _text(errors))
+        return Ended(
+            *warm.run(MODULE, self._arguments(command, *flags), self.environment, directory=self.current_directory)
+        )
 
     def up(self, servers: int = 1, workers: int = 1, *flags: str) -> SystemStatus:
         """Start it in the background, on free ports, or attach to what runs."""
@@ -133,6 +132,8 @@ class Supervised(Closeable):
         assert supervisor is not None
         process_identity.kill(supervisor.identity)
         wait_until(lambda: not process_identity.is_alive(supervisor.identity), "the supervisor to die")
+        # The last of its threads closes its files.
+        wait_until(lambda: not is_held(self.home.lock), "its lock to be free")
 
     def assert_nothing_left(self, report: SystemStatus) -> None:
         """Check that no process of the system runs and that no program listens on its ports."""
@@ -216,11 +217,6 @@ class Start(Closeable):
         """End it at once, if it still runs."""
         self.process.kill()
         self.end()
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode()
 
 
 def pid_of(report: SystemStatus | None, name: str) -> int | None:

@@ -24,8 +24,9 @@ from core.supervisor import rabbitmq_node, state
 from core.supervisor.home import Home
 from core.supervisor.processes import process_identity
 from core.supervisor.rabbitmq_node import RabbitNode
-from tests.integration.programs import run
+from tests.integration.programs import clean_environment
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.services import warm
 from tests.services.suspension import resume, suspend
 from tests.services.waiting import wait_until
 from tests.tui.watching import broken, look, red, watching
@@ -128,8 +129,9 @@ def assert_free(ports: set[tuple[str, int]]) -> None:
 
 
 def test_the_monitor_knows_the_broker_of_its_directory(system: Supervised) -> None:
-    ended = run("core.monitor", "--once", "--json", "--dir", str(system.home.directory))
-    snapshot = msgspec.json.decode(ended.output)
+    arguments = ["--once", "--json", "--dir", str(system.home.directory)]
+    _, output, _ = warm.run("core.monitor", arguments, clean_environment())
+    snapshot = msgspec.json.decode(output)
     assert snapshot["troubles"] == []
     assert snapshot["depth"]["ready"] == 0
 

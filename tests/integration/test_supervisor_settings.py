@@ -9,8 +9,9 @@ import pytest
 
 from core.supervisor import state
 from core.supervisor.state import ChildRecords
-from tests.integration.programs import Ended, run
+from tests.integration.programs import Ended, clean_environment
 from tests.integration.supervised import Supervised, kill, pid_of, settled
+from tests.services import warm
 from tests.services.certificates import Pair
 from tests.services.waiting import wait_until
 
@@ -38,7 +39,8 @@ def system(tmp_path: Path) -> Iterator[Supervised]:
 
 def ask(system: Supervised, program: str, *arguments: str) -> Ended:
     """Run a program of ours that is told nothing but the directory."""
-    return run(f"core.{program}" if program != "tui" else program, *arguments, "--dir", str(system.home.directory))
+    module = f"core.{program}" if program != "tui" else program
+    return Ended(*warm.run(module, [*arguments, "--dir", str(system.home.directory)], clean_environment()))
 
 
 def test_programs_find_the_system_of_their_directory(system: Supervised, local_pair: Pair) -> None:

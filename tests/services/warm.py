@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ import msgspec
 
 from tests.services.warm_server import HEADER, Request
 
+PATIENCE = 60.0
 _TOP = Path(__file__).resolve().parents[2]
 
 
@@ -90,6 +92,20 @@ def _descriptor(target: IO[bytes] | int, null: IO[bytes]) -> int:
     if target == subprocess.DEVNULL:
         return null.fileno()
     return target if isinstance(target, int) else target.fileno()
+
+
+def run(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], *, directory: Path = _TOP
+) -> tuple[int, str, str]:
+    """Run a program to its end. Returns its exit code, its output and its errors."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        code = start(module, arguments, environment, output, errors, directory=directory).wait(PATIENCE)
+        return code, _text(output), _text(errors)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 class _Forked:

@@ -24,7 +24,8 @@ import msgspec
 LOADED = (
     *("core.supervisor.launching", "core.supervisor.output", "core.supervisor.waiting", "core.supervisor.drawing"),
     *("core.supervisor.doctor", "core.supervisor.logs.logs_command", "core.broker.embedded.broker"),
-    *("core.server.program", "core.worker.program", "core.client.client", "core.monitor.observer"),
+    *("core.server.program", "core.worker.program", "core.client.prompt", "core.client.submit_command"),
+    *("core.client.load_command", "core.client.query_commands", "core.monitor.depth", "core.monitor.observer"),
 )
 """Most of the modules that our programs import."""
 
