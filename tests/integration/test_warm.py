@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,25 @@ from tests.services.waiting import wait_until
 
 PROBE = """
 import os, sys
-print(os.getcwd(), sys.argv[1:], os.environ["PROBE"], __name__, os.getsid(0) == os.getpid())
+print(os.getcwd(), sys.argv[1:], os.environ["PROBE"], __name__, os.getsid(0) == os.getpid(), os.umask(0))
 print("an error", file=sys.stderr)
 sys.exit({end})
 """
 WAITING = "import signal\nprint('waits', flush=True)\nsignal.pause()\n"
 
 
+@pytest.fixture
+def other_umask() -> Iterator[int]:
+    """A mask that this process did not have before."""
+    before = os.umask(0o022)
+    yield before ^ 0o007
+    os.umask(before)
+
+
 @pytest.mark.parametrize("end", ["", "0", "7", "'a reason'", "1 / 0"])
-def test_a_forked_program_runs_and_ends_as_a_started_one(tmp_path: Path, end: str) -> None:
+def test_a_forked_program_runs_and_ends_as_a_started_one(tmp_path: Path, other_umask: int, end: str) -> None:
     (tmp_path / "probe.py").write_text(PROBE.format(end=end), "utf-8")
+    os.umask(other_umask)
     environment = clean_environment() | {"PROBE": "set"}
     code, output, errors = warm.run("probe", ["one", "two words"], environment, directory=tmp_path)
     started = subprocess.run(

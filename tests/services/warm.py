@@ -83,9 +83,16 @@ def start(
             cwd=directory,
             start_new_session=new_session,
         )
-    request = Request(module, arguments, environment, str(directory), new_session)
+    request = Request(module, arguments, environment, str(directory), _umask(), new_session)
     with open(os.devnull, "r+b", buffering=0) as null:
         return _server().start(request, null.fileno(), _descriptor(output, null), _descriptor(errors, null))
+
+
+def _umask() -> int:
+    """Return this process's mask of permissions, which is told only when it is set."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _descriptor(target: IO[bytes] | int, null: IO[bytes]) -> int:

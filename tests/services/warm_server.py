@@ -41,6 +41,7 @@ class Request(msgspec.Struct, frozen=True):
     arguments: Sequence[str]
     environment: Mapping[str, str]
     directory: str
+    umask: int
     new_session: bool
 
 
@@ -120,6 +121,7 @@ def become(fork: Fork) -> None:
         os.setsid()
     os.environ.clear()
     os.environ.update(request.environment)
+    os.umask(request.umask)
     os.chdir(request.directory)
     sys.path[0] = request.directory
     sys.argv[1:] = request.arguments
