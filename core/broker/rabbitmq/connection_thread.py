@@ -238,10 +238,12 @@ class ConnectionThread(SetupOwner):
         self._setting_up = False
         self._stalls = 0
         self._connected_at = time.monotonic()
+        failed = self._failure is not None
+        # Before others see that it is connected.
+        self._failure = None
         self._connected = True
-        if self._failure is not None:
+        if failed:
             logger.info("%s: the %s is connected again", self._address.place, self._role)
-            self._failure = None
 
     def _on_blocked(self, _connection: RabbitConnection, frame: Method) -> None:
         self._blocked_reason = f"{self._address.place} accepts no messages for now: {frame.method.reason}"
