@@ -26,8 +26,8 @@ FAILURES = (
 
 SENTENCES = (
     *FAILURES,
-    "the worker that",
-    "each of {count} workers that",
+    "the process that",
+    "each of {count} processes that",
     "did you mean {names}?",
     "this worker knows {names}{more}",
     # Parts, phases and states, before a colon or a semicolon.

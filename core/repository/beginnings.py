@@ -1,97 +1,79 @@
 """Which attempts the workers of a journal have begun and not ended, in a file of each worker beside the journal.
 
-To store each beginning in the journal would cost every task a transaction. A worker writes it to memory that it shares
-with its file instead, which costs next to nothing. The operating system keeps that when the process is killed.
-A power cut may lose it: then a lost attempt is not counted.
+To store each beginning in the journal would cost every task a transaction. A worker and its runners write it to memory
+that they share with the worker's file instead (`core.begun_slots`), which costs next to nothing.
 """
 
 import mmap
 import os
 import struct
-from collections.abc import Collection, Iterator
+import tempfile
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
+from core import begun_slots
+from core.begun_slots import CAPACITY, SIZE, BegunAttempt, BegunSlots
 from core.closeable import Closeable
 from core.locks import FileLock
 
-CAPACITY = 4096
-"""Attempts that a file has room for. Those beyond are not recorded."""
-
 NO_SLOT = -1
-"""The slot of an attempt that is not recorded."""
+"""The slot of an attempt that has none."""
 
-_NAME_LENGTH = 120
-_HEADER = struct.Struct(f"<Q{_NAME_LENGTH}s")
-"""The number of slots that were ever used, and the worker's name."""
-_SLOT = struct.Struct("<qdddq")
-"""Attempt, queued_at, taken_at, started_at, and at last the number of the task, which is 0 in a free slot."""
-_USED = struct.Struct("<Q")
-_SEQ = struct.Struct("<q")
-_SEQ_OFFSET = _SLOT.size - _SEQ.size
-_SIZE = _HEADER.size + CAPACITY * _SLOT.size
 _LOCK_SUFFIX = ".lock"
-
-
-class BegunAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that has begun and not ended, as far as is known."""
-
-    seq: int
-    attempt: int
-    """The number of attempts that had ended with an outcome before."""
-    worker: str = ""
-    queued_at: float | None
-    taken_at: float | None
-    started_at: float
 
 
 class WorkerBeginnings(Closeable):
     """The file of one worker. It is for one thread at a time.
 
     Args:
-        path: the file.
+        path: the file. A worker that can't have it uses a temporary one, and its death is then not known to others.
         worker: the worker's name.
     """
 
     def __init__(self, path: Path, worker: str) -> None:
-        self._path = path
         self._lock: FileLock | None = None
-        self._memory: mmap.mmap | bytearray = bytearray(_SIZE)
         self._free = list(range(CAPACITY - 1, -1, -1))
         self._used = 0
-        # A worker that can't have the file does its work all the same.
-        with suppress(OSError):
+        self.path = path
+        try:
             path.parent.parent.mkdir(mode=0o700, exist_ok=True)
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._lock = FileLock(path.with_name(path.name + _LOCK_SUFFIX))
-            self._memory = _map(path)
-        name = worker.encode()[:_NAME_LENGTH].decode(errors="ignore").encode()
-        _HEADER.pack_into(self._memory, 0, 0, name)
+            self.slots = BegunSlots(_map(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)))
+        except OSError:
+            descriptor, name = tempfile.mkstemp(prefix="cauce-begun-")
+            self.path = Path(name)
+            self.slots = BegunSlots(_map(descriptor))
+        self.slots.set_header(0, worker)
 
-    def add(self, seq: int, attempt: int, queued_at: float, taken_at: float, started_at: float) -> int:
-        """Note that an attempt begins. Returns its slot."""
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free."""
+        return bool(self._free)
+
+    def add(self, seq: int, attempt: int, queued_at: float, taken_at: float) -> int:
+        """Put an attempt that is about to begin into a slot. Returns the slot, or `NO_SLOT` when all are used."""
         if not self._free:
             return NO_SLOT
         slot = self._free.pop()
-        _SLOT.pack_into(self._memory, _place(slot), attempt, queued_at, taken_at, started_at, seq)
+        self.slots.fill(slot, seq, attempt, queued_at, taken_at)
         if slot >= self._used:
             self._used = slot + 1
-            _USED.pack_into(self._memory, 0, self._used)
+            self.slots.set_used(self._used)
         return slot
 
     def remove(self, slot: int) -> None:
-        """Note that the attempt of a slot has ended, and that its outcome is stored."""
-        _SEQ.pack_into(self._memory, _place(slot) + _SEQ_OFFSET, 0)
+        """Free a slot: its attempt has ended and its outcome is stored, or it did not begin."""
+        self.slots.clear(slot)
         self._free.append(slot)
 
     def close(self) -> None:
         """Remove the file: the worker leaves in good order, and no attempt of it is lost."""
-        _USED.pack_into(self._memory, 0, 0)
+        self.slots.set_used(0)
         if self._lock is not None:
             self._lock.close()
-            _remove(self._path)
+        _remove(self.path)
 
 
 class Beginnings:
@@ -132,38 +114,19 @@ class Beginnings:
         return []
 
 
-def _map(path: Path) -> mmap.mmap:
-    """Make a file and share memory with it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+def _map(descriptor: int) -> mmap.mmap:
+    """Share memory with a file, and close its descriptor."""
     try:
-        os.ftruncate(descriptor, _SIZE)
-        return mmap.mmap(descriptor, _SIZE)
+        os.truncate(descriptor, SIZE)
+        return mmap.mmap(descriptor, SIZE)
     finally:
         os.close(descriptor)
 
 
-def _place(slot: int) -> int:
-    return _HEADER.size + slot * _SLOT.size
-
-
-def _read(path: Path, seqs: Collection[int] | None) -> Iterator[BegunAttempt]:
-    """Yield the attempts of these tasks, or of all, in a file."""
-    with suppress(OSError, struct.error), path.open("rb") as file:
-        used, name = _HEADER.unpack(file.read(_HEADER.size))
-        content = file.read(min(used, CAPACITY) * _SLOT.size)
-        if seqs is not None and len(seqs) == 1 and not any(_SEQ.pack(seq) in content for seq in seqs):
-            return  # the usual case, and many times as fast as to unpack all
-        worker = name.rstrip(b"\0").decode(errors="replace")
-        for attempt, queued_at, taken_at, started_at, seq in _SLOT.iter_unpack(content):
-            if seq and (seqs is None or seq in seqs):
-                yield BegunAttempt(
-                    seq=seq,
-                    attempt=attempt,
-                    worker=worker,
-                    queued_at=queued_at or None,
-                    taken_at=taken_at,
-                    started_at=started_at,
-                )
+def _read(path: Path, seqs: Collection[int] | None) -> list[BegunAttempt]:
+    with suppress(OSError, struct.error):
+        return list(begun_slots.read(path, None if seqs is None else set(seqs)))
+    return []
 
 
 def _is_dead(path: Path) -> bool:

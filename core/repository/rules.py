@@ -30,9 +30,9 @@ def worker_lost(deaths: int) -> Failure:
     """Return the failure of a task that has had too many strikes.
 
     Args:
-        deaths: the number of workers that died while they ran it.
+        deaths: the number of workers or runners that died while they ran it.
     """
-    each = "the worker that" if deaths == 1 else f"each of {deaths} workers that"
+    each = "the process that" if deaths == 1 else f"each of {deaths} processes that"
     return Failure(
         type="WorkerLost",
         message=f"{each} began the task died or lost its connection before it ended",

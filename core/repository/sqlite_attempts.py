@@ -13,10 +13,11 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from core.begun_slots import BegunAttempt
 from core.database import Database, Row, Value
 from core.model import DEATH_SIGNATURES, Attempt, AttemptState, Beginning, Failure, OperatorRetry
 from core.repository import rows
-from core.repository.beginnings import Beginnings, BegunAttempt
+from core.repository.beginnings import Beginnings
 from core.timeline import MAX_MESSAGE, MAX_TRACEBACK
 
 _FIRST_VERSION = 4

@@ -18,5 +18,5 @@ def fail(payload: Json) -> NoReturn:
 
 @task("crash")
 def crash() -> NoReturn:
-    """Kill the worker that runs it, as a fault in a library would."""
+    """Kill the process that runs it, as a fault in a library would."""
     os._exit(CRASH_STATUS)

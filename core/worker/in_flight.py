@@ -16,8 +16,7 @@ class InFlightTask:
     """One attempt at a task that was delivered to the worker."""
 
     __slots__ = (
-        *("assignment", "begun", "delivery", "number", "reference", "slot", "started_at", "suspect", "taken_at"),
-        "unwanted",
+        *("assignment", "begun", "delivery", "number", "reference", "slot", "suspect", "taken_at", "unwanted"),
     )
 
     def __init__(
@@ -32,10 +31,9 @@ class InFlightTask:
         self.number = assignment.attempts + assignment.lost + 1
         """The number of the attempt among all of the task. A strike corrects it: it records what was lost before."""
         self.begun = False
-        self.started_at = 0.0
-        """When it began."""
+        """Whether a runner has it, or its outcome waits to be stored."""
         self.slot = NO_SLOT
-        """Its place among the beginnings of the worker. A suspect needs none: its strike is stored."""
+        """Its place among the beginnings of the worker, while it has begun."""
         self.unwanted = False
         """Whether it was cancelled, has ended elsewhere or was published again while it waited here."""
 
@@ -44,7 +42,7 @@ class InFlightTasks:
     """All tasks in flight, by number and attempt. Thread-safe.
 
     Args:
-        beginnings: takes note of the tasks that begin; None to take no note.
+        beginnings: gives each task that begins its slot; None to give none.
     """
 
     def __init__(self, beginnings: WorkerBeginnings | None = None) -> None:
@@ -70,9 +68,10 @@ class InFlightTasks:
             known.delivery, known.reference, known.unwanted = task.delivery, task.reference, False
             return former
 
-    def begin(self, task: InFlightTask, is_held: Callable[[Delivery], bool], now: float) -> bool:
-        """Mark a task as begun. Returns False, and removes it, when the broker does not wait for it any more.
+    def begin(self, task: InFlightTask, is_held: Callable[[Delivery], bool]) -> bool:
+        """Mark a task as begun, and give it a slot.
 
+        Returns False, and removes the task, when the broker does not wait for it any more.
         Such a task is delivered again, perhaps to another worker, and would run twice.
         An unwanted task is removed too: if it is delivered again from now on, it counts as a new one.
         So is one of a former queue.
@@ -81,11 +80,17 @@ class InFlightTasks:
             still_held = is_held(task.delivery)
             task.unwanted = task.unwanted or task.reference.is_outdated(self._generation)
             if still_held and not task.unwanted:
-                task.begun, task.started_at = True, now
-                self._note_beginning(task)
+                task.begun = True
+                self._take_slot(task)
             else:
                 self._discard(task)
             return still_held
+
+    def give_back(self, task: InFlightTask) -> None:
+        """Mark a task as not begun: the runner that had it did not begin it, or has died."""
+        with self._lock:
+            task.begun = False
+            self._free_slot(task)
 
     def waiting(self, before: float) -> list[InFlightTask]:
         """Return the tasks that were delivered before this time and have not begun."""
@@ -118,15 +123,18 @@ class InFlightTasks:
     def _discard(self, task: InFlightTask) -> None:
         if self._tasks.get(_key(task)) is task:
             del self._tasks[_key(task)]
+        self._free_slot(task)
+
+    def _take_slot(self, task: InFlightTask) -> None:
+        if self._beginnings is not None:
+            # The strike of a suspect is stored, so that other processes need not learn of its beginning here.
+            seq = 0 if task.suspect else task.assignment.seq
+            task.slot = self._beginnings.add(seq, task.assignment.attempts, task.reference.at, task.taken_at)
+
+    def _free_slot(self, task: InFlightTask) -> None:
         if task.slot != NO_SLOT and self._beginnings is not None:
             self._beginnings.remove(task.slot)
             task.slot = NO_SLOT
-
-    def _note_beginning(self, task: InFlightTask) -> None:
-        if self._beginnings is not None and not task.suspect:
-            task.slot = self._beginnings.add(
-                task.assignment.seq, task.assignment.attempts, task.reference.at, task.taken_at, task.started_at
-            )
 
 
 def _key(task: InFlightTask) -> tuple[int, int]:

@@ -4,6 +4,14 @@ from core import config, worker_options
 from core.config import Option
 
 CONCURRENCY = worker_options.concurrency("worker")
+RUNNERS = Option(
+    "worker.runners",
+    config.whole_number(1, 64),
+    1,
+    "processes that run the tasks; the tasks that run at once are divided among them",
+    ("--runners",),
+    "N",
+)
 NAME = Option(
     "worker.name", config.optional_text, "", "the worker's name; w and its number without one", ("-n", "--name"), "NAME"
 )
@@ -59,6 +67,7 @@ FILES_ROOT = Option(
 OPTIONS = (
     *config.COMMON,
     CONCURRENCY,
+    RUNNERS,
     NAME,
     TASKS,
     PREFETCH,

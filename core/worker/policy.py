@@ -5,9 +5,8 @@ Pure: time and chance are arguments.
 
 from core.backoff import Backoff
 from core.broker.base import Reference
-from core.errors import UnknownKind
 from core.model import Assignment, State
-from core.tasks import TaskDefinition, is_permanent
+from core.runner.frames import KindSettings
 
 MAX_RETRY_DELAY = 3600.0
 """The longest delay before a retry, in seconds."""
@@ -16,6 +15,12 @@ PREFETCH_SECONDS = 0.25
 """Seconds of work that a worker prefetches in addition to the running tasks, so that it rarely waits for a task."""
 
 MAX_PREFETCH = 1000
+
+FEED_SECONDS = 0.02
+"""Seconds of work that a runner has in addition to its running tasks, so that it does not wait for the worker."""
+
+AVERAGE_WEIGHT = 0.05
+"""The weight of the newest duration in the average duration of tasks."""
 
 
 def is_wanted(reference: Reference, assignment: Assignment | None, generation: int = 0) -> bool:
@@ -57,23 +62,40 @@ def retry_delay(attempt: int, base: float, chance: float) -> float:
     return Backoff(base, MAX_RETRY_DELAY, low=0.75, high=1.25).delay(attempt, chance)
 
 
-def may_retry(
-    definition: TaskDefinition | None, error: BaseException, attempt: int, retries: int | None, default: int
-) -> bool:
-    """Return whether to retry a task after a failed attempt.
+def may_retry(kind: KindSettings | None, attempt: int, retries: int | None, default: int) -> bool:
+    """Return whether to retry a task after a failure that a retry may mend.
 
     Args:
-        definition: the definition of its kind, or None when the worker doesn't know the kind.
-        error: what the attempt raised.
+        kind: the settings of its kind, or None when the worker doesn't know the kind.
         attempt: the number of attempts that had ended before.
         retries: the number that the client specified, if any.
         default: the number for kinds that specify none.
     """
-    if definition is None or isinstance(error, UnknownKind) or is_permanent(definition, error):
+    if kind is None:
         return False
     if retries is None:
-        retries = default if definition.retries is None else definition.retries
+        retries = default if kind.retries is None else kind.retries
     return attempt < retries
+
+
+def feed_limit(threads: int, seconds_each: float | None, most: int) -> int:
+    """Return how many tasks a runner has at once: one for each thread, and those that it begins very soon.
+
+    The others stay in the worker, where they can still be cancelled or go to another runner.
+
+    Args:
+        threads: the threads of the runner.
+        seconds_each: seconds that a task takes on average; None while unknown.
+        most: the most that a runner can have.
+    """
+    if seconds_each is None:
+        return min(threads, most)
+    return min(threads + int(threads * FEED_SECONDS / max(seconds_each, 1e-6)), most)
+
+
+def moving_average(before: float | None, value: float) -> float:
+    """Return an average in which the last values count most; `before` is the former one, or None at first."""
+    return value if before is None else before + AVERAGE_WEIGHT * (value - before)
 
 
 def prefetch(concurrency: int, seconds_each: float) -> int:

@@ -7,8 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -18,13 +17,16 @@ from core.errors import BrokerUnavailable
 from core.heartbeat import Heartbeat
 from core.model import MAX_KINDS, Counters, Part, ProcessPhase, ProcessRecord, Role, RunningTask, Trouble
 from core.repository.journal import Journal
+from core.runner.frames import KindSettings, Setup
 from core.signals import exit_code, on_stop
-from core.tasks import Registry
 from core.worker import options, policy
 from core.worker.fetcher import Fetcher
-from core.worker.handler_threads import Callbacks, HandlerThreads, RunSettings
 from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.recorder import Recorder
+from core.worker.run_outcomes import RunRules, RunSettings
+from core.worker.runner_group import LaunchRunner, RunnerGroup
+from core.worker.runner_process import RunnerProcess
+from core.worker.runners import Callbacks, Runners
 
 TUNE_INTERVAL = 0.5
 """Seconds between two adjustments of the prefetch."""
@@ -38,6 +40,9 @@ BURST_BROKER_TIMEOUT = 15.0
 FAST_CLOSE_TIMEOUT = 1.0
 """Seconds to wait for the consumer to give back its messages when the worker stops at once."""
 
+INTERRUPT_TIMEOUT = 0.5
+"""Seconds for tasks to stop that were asked to stop at once."""
+
 RECORDER_TIMEOUT = 5.0
 """Seconds to wait for the recorder to store the last outcomes."""
 
@@ -47,22 +52,68 @@ READY_TIMEOUT = 1.0
 _log = logging.getLogger("cauce.worker")
 
 
+def run_worker(settings: Settings, broker: Broker, journal: Journal, environment: Mapping[str, str]) -> int:
+    """Run a worker. Returns the exit code.
+
+    Args:
+        settings: the values of `options`.
+        broker: the broker that delivers the tasks.
+        journal: the journal that stores them.
+        environment: the environment of this process, which the runners inherit.
+
+    Raises:
+        TaskDefinitionError: the modules with tasks can't be imported. Then nothing else was started.
+    """
+    setup = _setup(settings)
+
+    def launch(threads: int) -> RunnerProcess:
+        return RunnerProcess(msgspec.structs.replace(setup, threads=threads), environment)
+
+    first = launch(setup.threads)
+    kinds = first.wait_ready().kinds
+    return Worker(settings, broker, journal, launch, first, kinds).run()
+
+
+def _runners(settings: Settings) -> int:
+    return min(settings[options.RUNNERS], settings[options.CONCURRENCY])
+
+
+def _setup(settings: Settings) -> Setup:
+    return Setup(
+        modules=settings[options.TASKS],
+        lab=settings[options.LAB],
+        files_root=settings[options.FILES_ROOT] or None,
+        threads=-(-settings[options.CONCURRENCY] // _runners(settings)),
+        timeout=settings[options.TIMEOUT] or None,
+    )
+
+
 class Worker:
     """A worker process.
 
     Args:
         settings: the values of `options`.
-        registry: the kinds that the worker knows.
         broker: the broker that delivers the tasks.
         journal: the journal that stores them.
+        launch: starts a runner.
+        first: a runner that is ready.
+        kinds: the kinds that it knows.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, broker: Broker, journal: Journal) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        broker: Broker,
+        journal: Journal,
+        launch: LaunchRunner,
+        first: RunnerProcess,
+        kinds: Sequence[KindSettings],
+    ) -> None:
         self._settings = settings
         self._broker = broker
         self._journal = journal
         self._started_at = time.time()
-        self._kinds = registry.kinds[:MAX_KINDS]
+        self._kinds = tuple(kind.kind for kind in kinds[:MAX_KINDS])
         self._phase = ProcessPhase.STARTING
         self._events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
         self._number = 0
@@ -83,13 +134,16 @@ class Worker:
         )
         broker.on_queue_recreated = self._recorder.redispatch
         self._consumer: Consumer = broker.consumer(Queue.TASKS, self._prefetch)
-        self._handlers = HandlerThreads(
-            self._concurrency,
-            registry,
+        self._runners = Runners(
             self._run_settings(),
+            RunRules(self._run_settings(), kinds),
+            RunnerGroup(launch, self._beginnings, first, _runners(settings)),
+            self._beginnings,
             Callbacks(
-                begin=lambda task: self._in_flight.begin(task, self._consumer.holds, time.time()),
+                begin=lambda task: self._in_flight.begin(task, self._consumer.holds),
+                give_back=self._in_flight.give_back,
                 add_strike=self._recorder.add_strike,
+                remove_strike=self._recorder.remove_strike,
                 give_up=self._recorder.give_up,
                 finish=self._recorder.finish,
                 drop=self._recorder.drop,
@@ -100,7 +154,7 @@ class Worker:
             self._consumer,
             journal.open_readonly,
             self._in_flight,
-            self._handlers.add,
+            self._runners.add,
             settings[options.MAX_TASKS],
             self._events.put,
         )
@@ -114,10 +168,10 @@ class Worker:
         except BrokerUnavailable as error:
             _log.warning("waiting for the broker: %s", error)
         self._recorder.start()
-        self._handlers.start()
+        self._runners.start()
         self._phase = ProcessPhase.READY
         self._heartbeat.start()
-        # The supervisor must learn that the worker was ready even if its first task kills it.
+        # The supervisor must learn that the worker was ready even if it soon dies.
         self._heartbeat.wait_written(READY_TIMEOUT)
         self._fetcher.start()
         _log.info("%s is ready: %d at once; broker: %s", self.name, self._concurrency, self._broker.description)
@@ -139,15 +193,12 @@ class Worker:
                     return 1
                 _log.info(
                     "stopping: finishing %d running tasks; a second signal ends the worker at once",
-                    len(self._handlers.running),
+                    len(self._runners.running),
                 )
                 return 0
 
     def _exit_code(self) -> int | None:
         """Return the exit code when it is time to stop, else None."""
-        if self._handlers.abandoned >= self._concurrency:
-            _log.error("too many tasks did not stop after their time-outs; stopping, so that a new worker can start")
-            return 1
         if len(self._in_flight):
             return None
         if self._fetcher.exhausted:
@@ -181,7 +232,7 @@ class Worker:
     def _seconds_each(self, busy_seconds: float, ended: int) -> float:
         """Return the seconds that a task took lately. Running tasks count, so that a long one shows before it ends."""
         before_seconds, before_ended = self._last_busy
-        running = self._handlers.running
+        running = self._runners.running
         now = time.time()
         seconds = busy_seconds - before_seconds + sum(max(0.0, now - task.since) for task in running)
         tasks = ended - before_ended + len(running)
@@ -193,12 +244,14 @@ class Worker:
         """Finish the running tasks, store their outcomes and give back the rest."""
         self._phase = ProcessPhase.DRAINING
         self._fetcher.stop()
-        if not self._handlers.stop(self._settings[options.SHUTDOWN_TIMEOUT]):
+        if not self._runners.stop(self._settings[options.SHUTDOWN_TIMEOUT]):
             _log.warning(
-                "stopping without %d tasks that did not finish; they will run again", len(self._handlers.running)
+                "stopping without %d tasks that did not finish; they will run again", len(self._runners.running)
             )
-            self._recorder.remove_strikes(self._handlers.running_suspects, RECORDER_TIMEOUT)
-            self._handlers.interrupt()
+            self._recorder.remove_strikes(self._runners.running_suspects, RECORDER_TIMEOUT)
+            self._runners.interrupt(INTERRUPT_TIMEOUT)
+        # Before the messages are given back: their tasks must not run twice at once.
+        self._runners.kill()
         self._recorder.stop(RECORDER_TIMEOUT)
         # Before the broker has the messages again: none of them is lost.
         self._beginnings.close()
@@ -210,8 +263,8 @@ class Worker:
     def _stop_at_once(self, stop_signal: signal.Signals) -> None:
         """Exit at once. Tasks whose outcome is not stored are not acknowledged either, and run again elsewhere."""
         _log.warning("stopping at once; %d tasks run again elsewhere", len(self._in_flight))
-        self._recorder.remove_strikes(self._handlers.running_suspects, FAST_CLOSE_TIMEOUT / 2)
-        self._handlers.interrupt()
+        self._recorder.remove_strikes(self._runners.running_suspects, FAST_CLOSE_TIMEOUT / 2)
+        self._runners.kill()
         self._beginnings.close()
         closing = threading.Thread(target=self._consumer.close, daemon=True)
         closing.start()
@@ -222,13 +275,13 @@ class Worker:
         self._consumer.ack(self._in_flight.remove(tasks))
 
     def _run_settings(self) -> RunSettings:
-        root = self._settings[options.FILES_ROOT]
         return RunSettings(
             worker=self.name,
+            concurrency=self._concurrency,
+            runners=_runners(self._settings),
             retries=self._settings[options.RETRIES],
             retry_delay=self._settings[options.RETRY_DELAY],
             timeout=self._settings[options.TIMEOUT] or None,
-            files_root=Path(root) if root else None,
         )
 
     def _describe(self) -> ProcessRecord:
@@ -237,11 +290,15 @@ class Worker:
             msgspec.structs.replace(counters, discarded=counters.discarded + self._fetcher.discarded),
             self._phase,
             self._troubles(),
-            in_hand=tuple(self._handlers.running),
+            in_hand=tuple(self._runners.running),
         )
 
     def _troubles(self) -> tuple[Trouble, ...]:
-        reasons = ((Part.BROKER, self._consumer.trouble), (Part.JOURNAL, self._recorder.trouble))
+        reasons = (
+            (Part.BROKER, self._consumer.trouble),
+            (Part.JOURNAL, self._recorder.trouble),
+            (Part.PROCESS, self._runners.trouble),
+        )
         return tuple(Trouble(part, reason) for part, reason in reasons if reason)
 
     def _record(

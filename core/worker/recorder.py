@@ -13,6 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
+from core.callbacks import ignore
 from core.errors import JournalError
 from core.model import Beginning, Counters, Outcome, State
 from core.repository.base import OpenRepository, Repository
@@ -35,18 +36,18 @@ class Finished(msgspec.Struct):
 
 
 class Strike(msgspec.Struct):
-    """A suspect that is about to begin. `stored` is set when its strike is stored."""
+    """A task that gets a strike. `on_stored` is called when it is stored."""
 
     task: InFlightTask
     beginning: Beginning
-    stored: threading.Event
+    on_stored: Callable[[], None]
 
 
 class StrikeRemoval(msgspec.Struct):
-    """Suspects that the worker gives back in good order. `stored` is set when their strikes are removed."""
+    """Suspects that did not begin, or that the worker gives back. `on_stored` is called when that is stored."""
 
     seqs: Sequence[int]
-    stored: threading.Event
+    on_stored: Callable[[], None]
 
 
 class Dropped(msgspec.Struct):
@@ -144,14 +145,16 @@ class Recorder:
         """Queue a suspect that has had too many strikes, so that it fails and its message is acknowledged."""
         self._inbox.put(GivenUp(task))
 
-    def add_strike(self, task: InFlightTask, beginning: Beginning) -> None:
-        """Store a strike for a suspect that is about to begin. Waits until it is stored.
+    def add_strike(self, task: InFlightTask, beginning: Beginning, on_stored: Callable[[], None]) -> None:
+        """Queue a strike for a suspect that is about to begin, or for a task whose runner has died.
 
         A task that has ended meanwhile, because it was delivered elsewhere too, is marked as unwanted instead.
         """
-        stored = threading.Event()
-        self._inbox.put(Strike(task, beginning, stored))
-        stored.wait()
+        self._inbox.put(Strike(task, beginning, on_stored))
+
+    def remove_strike(self, task: InFlightTask) -> None:
+        """Queue the removal of the strike of a suspect that did not begin after all."""
+        self._inbox.put(StrikeRemoval([task.assignment.seq], ignore))
 
     def redispatch(self) -> None:
         """Queue a redispatch of all queued tasks, because the broker has lost its queue."""
@@ -161,7 +164,7 @@ class Recorder:
         """Remove a strike from suspects that are given back in good order. Waits for it up to `timeout` seconds."""
         if seqs:
             stored = threading.Event()
-            self._inbox.put(StrikeRemoval(seqs, stored))
+            self._inbox.put(StrikeRemoval(seqs, stored.set))
             stored.wait(timeout)
 
     def stop(self, timeout: float) -> None:
@@ -202,7 +205,7 @@ class Recorder:
                 time.sleep(RETRY_INTERVAL)
         self.trouble = ""
         for item in batch.strikes:
-            item.stored.set()
+            item.on_stored()
         over = [item.task for items in (batch.finished, batch.dropped, batch.given_up) for item in items]
         if over:
             self._acknowledge(over)

@@ -27,7 +27,7 @@ ALL = sorted(path for part in ("core", "tui", "tests") for path in (TOP / part).
 
 TOP_LEVEL = {"tui", "core", "nginx.conf", "Diagrama.txt", "pyproject.toml", "tests", "README.md", "LICENSE"}
 
-ENTRY_POINTS = {"core/launch.py"}
+ENTRY_POINTS = {"core/launch.py", "core/runner/start.py"}
 """Where programs begin, besides the `__main__` modules."""
 
 PROTOCOL_MAY_IMPORT = ("core.errors", "core.identifiers", "core.jsontext", "core.protocol", "core.safe_text")

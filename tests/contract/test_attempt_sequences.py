@@ -82,7 +82,8 @@ class AttemptMachine(RuleBasedStateMachine):
         """Begin as a first delivery: only the worker takes note."""
         started = self.tick()
         self.running = self.files.enter_context(self.open_beginnings(1000 + len(self.begun), f"w{number}"))
-        self.slot = self.running.add(self.seq, self.outcomes, started - 1, started - 0.5, started)
+        self.slot = self.running.add(self.seq, self.outcomes, started - 1, started - 0.5)
+        self.running.slots.begin(self.slot, started, 1.0)
         self.note(started)
 
     @rule()

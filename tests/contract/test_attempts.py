@@ -55,7 +55,7 @@ def fail(repository: Repository, seq: int, attempt: int, at: float, state: State
 def begin_first(openers: Openers, seq: int, worker: str, *, attempt: int = 0, at: float) -> WorkerBeginnings:
     """Begin a task whose message was not delivered before: only the worker notes that."""
     beginnings = openers.beginnings(100 + int(worker[1:]), worker)
-    beginnings.add(seq, attempt, at - 2, at - 1, at)
+    beginnings.slots.begin(beginnings.add(seq, attempt, at - 2, at - 1), at, 1.0)
     return beginnings
 
 
@@ -189,7 +189,7 @@ def test_a_task_that_kills_five_workers_has_five_attempts(
         (5, AttemptState.LOST, "w5"),
     ]
     assert task.failure is not None
-    assert task.failure.message.startswith("each of 5 workers that began the task died")
+    assert task.failure.message.startswith("each of 5 processes that began the task died")
     assert (task.state, task.tries, archive.rows([seq])[seq].attempts) == (State.FAILED, 5, 5)
     assert journal.audit().is_consistent
 
@@ -209,7 +209,7 @@ def test_each_round_of_deaths_is_counted_from_the_operators_retry(
             mark(journal, [seq], 1, now=NOW + 10)
     task, attempts = found(journal)
     assert task.failure is not None
-    assert "each of 5 workers" in task.failure.message
+    assert "each of 5 processes" in task.failure.message
     assert task.tries == len(attempts) == 10
     assert {each.state for each in attempts} == {AttemptState.LOST}
 
@@ -284,7 +284,7 @@ def test_a_bystander_that_became_a_dead_letter_counts_what_it_began(journal: Rep
     task, attempts = found(journal)
     assert [each.worker for each in attempts] == ["w1", "w2", "w3", "w4"]
     assert task.failure is not None
-    assert task.failure.message.startswith("each of 4 workers that began the task died")
+    assert task.failure.message.startswith("each of 4 processes that began the task died")
     assert task.tries == 4
 
 

@@ -1,5 +1,6 @@
 """The worker with a short lease or heartbeat, so that tests of their expiry are quick."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,9 +12,8 @@ from core.broker.rabbitmq import RabbitBroker
 from core.config import Settings
 from core.launch import launch
 from core.repository.journal import Journal
-from core.tasks import builtin_registry, load
 from core.worker import options
-from core.worker.program import Worker
+from core.worker.program import run_worker
 
 LEASE = 1.5
 HEARTBEAT = 2
@@ -22,13 +22,12 @@ HEARTBEAT = 2
 def run(settings: Settings) -> int:
     """Build a worker and run it. Returns the exit code."""
     directory = settings[config.DIRECTORY]
-    registry = builtin_registry(settings[options.LAB], [load(name) for name in settings[options.TASKS]])
-    return Worker(
+    return run_worker(
         settings,
-        registry,
         open_quick_broker(settings[config.BROKER], directory),
         Journal(settings[config.DATABASE], directory),
-    ).run()
+        os.environ,
+    )
 
 
 def open_quick_broker(url: str, directory: Path) -> Broker:

@@ -25,6 +25,7 @@ from core.supervisor.home import Home
 from core.supervisor.lock import is_held
 from core.supervisor.logs.log_files import open_log
 from core.supervisor.processes import process_identity
+from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.state import SupervisorState
 from core.supervisor.status import Phase, StopResult, SystemStatus
 from tests.services import warm
@@ -134,6 +135,11 @@ class Supervised(Closeable):
         wait_until(lambda: not process_identity.is_alive(supervisor.identity), "the supervisor to die")
         # The last of its threads closes its files.
         wait_until(lambda: not is_held(self.home.lock), "its lock to be free")
+
+    def programs(self) -> list[ProcessIdentity]:
+        """Return the processes of the system, without the runners of its workers."""
+        found = process_identity.processes_of(self.home)
+        return [each for each in found if not process_identity.has_parent_among(each, found)]
 
     def assert_nothing_left(self, report: SystemStatus) -> None:
         """Check that no process of the system runs and that no program listens on its ports."""

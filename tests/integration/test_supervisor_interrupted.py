@@ -68,7 +68,7 @@ def test_a_supervisor_that_dies_while_it_starts_is_followed(system: Supervised) 
     report = system.up(1, 2)
     assert names(report) == ["s1", "w1", "w2"]
     assert settled(report)
-    assert len(process_identity.processes_of(system.home)) == 3
+    assert len(system.programs()) == 3
     system.down()
     system.assert_nothing_left(report)
 
@@ -81,7 +81,7 @@ def test_a_supervisor_that_dies_while_it_scales_is_followed(system: Supervised) 
         assert scaling.end().code == 1
     report = system.up(1, 1)
     assert names(report) == ["s1", "w1", "w2", "w3"]
-    assert len(process_identity.processes_of(system.home)) == 4
+    assert len(system.programs()) == 4
 
 
 def test_a_supervisor_that_dies_while_it_restarts_or_takes_down_is_followed(system: Supervised, tmp_path: Path) -> None:

@@ -54,10 +54,10 @@ def test_a_trouble_is_told_with_its_process_and_part() -> None:
 @pytest.mark.parametrize(
     ("failure", "spanish"),
     [
-        (worker_lost(1), "el trabajador que empezó la tarea murió o perdió su conexión antes de terminarla"),
+        (worker_lost(1), "el proceso que empezó la tarea murió o perdió su conexión antes de terminarla"),
         (
             worker_lost(5),
-            "cada uno de los 5 trabajadores que empezó la tarea murió o perdió su conexión antes de terminarla",
+            "cada uno de los 5 procesos que empezó la tarea murió o perdió su conexión antes de terminarla",
         ),
         (
             Failure(type="UnknownKind", message="no function is registered for the kind 'ecco'; did you mean echo?"),

@@ -94,7 +94,7 @@ def fill(directory: Path) -> list[int]:
 
 
 def test_an_english_line_is_found() -> None:
-    assert left_in_english("each of 5 workers that began the task died") != []
+    assert left_in_english("each of 5 processes that began the task died") != []
     assert left_in_english("cada uno de los 5 trabajadores") == []
 
 

@@ -104,7 +104,9 @@ def test_each_attempt_is_listed_with_its_worker_and_error() -> None:
 
 
 def test_a_killer_has_one_count_in_its_sheet() -> None:
-    failure = Failure(type="WorkerLost", message="each of 2 workers that began the task died", signature="worker-lost")
+    failure = Failure(
+        type="WorkerLost", message="each of 2 processes that began the task died", signature="worker-lost"
+    )
     task = replace(scene.task(5), attempts=1, lost=1, failure=failure)
     former = (Attempt(number=1, state=AttemptState.LOST, worker="w1"),)
     lines = lines_of(TaskRecord(task, attempts_of(task, former)))

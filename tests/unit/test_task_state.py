@@ -11,7 +11,7 @@ from core.server import reply_members
 from core.task_state import TaskState, running_tasks, task_state
 from tests.contract.repositories import process
 
-KILLED = Failure(type="WorkerLost", message="each of 2 workers that began the task died", signature="worker-lost")
+KILLED = Failure(type="WorkerLost", message="each of 2 processes that began the task died", signature="worker-lost")
 
 
 def task(state: State, attempts: int = 0, *, lost: int = 0, times: Times | None = None) -> Task:
@@ -89,7 +89,7 @@ def test_a_killer_has_one_count_of_attempts_everywhere() -> None:
     assert lines[-2].startswith("  attempt 1     lost on w1; began ")
     assert lines[-2].endswith("; the worker died, or lost its connection")
     assert lines[-1].startswith("  attempt 2     lost on w1; began ")
-    assert lines[-1].endswith("; WorkerLost: each of 2 workers that began the task died")
+    assert lines[-1].endswith("; WorkerLost: each of 2 processes that began the task died")
 
 
 def test_the_time_after_an_operators_retry_is_counted_from_it() -> None:

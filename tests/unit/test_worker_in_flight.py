@@ -79,8 +79,8 @@ def test_a_task_that_the_broker_no_longer_waits_for_does_not_begin_and_is_remove
     kept, lost = in_flight_task(1), in_flight_task(2)
     in_flight.add(kept)
     in_flight.add(lost)
-    assert in_flight.begin(kept, lambda delivery: True, 5.0)
-    assert not in_flight.begin(lost, lambda delivery: False, 5.0)
+    assert in_flight.begin(kept, lambda delivery: True)
+    assert not in_flight.begin(lost, lambda delivery: False)
     assert (kept.begun, lost.begun, len(in_flight)) == (True, False, 1)
     # When it is delivered again, it is a new one.
     assert in_flight.add(in_flight_task(2, receipt="second")) is None
@@ -91,7 +91,7 @@ def test_a_task_that_was_delivered_again_begins_with_its_new_delivery() -> None:
     task = in_flight_task(1)
     in_flight.add(task)
     in_flight.add(in_flight_task(1, receipt="second"))
-    assert in_flight.begin(task, lambda delivery: delivery.receipt == "second", 5.0)
+    assert in_flight.begin(task, lambda delivery: delivery.receipt == "second")
 
 
 def test_messages_of_an_earlier_queue_are_outdated_until_they_are_delivered_again() -> None:
@@ -112,7 +112,7 @@ def test_no_task_of_a_former_queue_begins_once_that_is_known() -> None:
         in_flight.add(task)
     in_flight.leave_former_queues(3)
     in_flight.leave_former_queues(2)
-    assert [in_flight.begin(task, lambda _: True, 5.0) for task in (former, present, silent)] == [True] * 3
+    assert [in_flight.begin(task, lambda _: True) for task in (former, present, silent)] == [True] * 3
     assert [(task.begun, task.unwanted) for task in (former, present, silent)] == [
         (False, True),
         (True, False),
@@ -129,7 +129,8 @@ def test_beginnings_are_noted_until_the_tasks_are_removed(tmp_path: Path) -> Non
         for task in (begun, waiting, suspect):
             in_flight.add(task)
         for task in (begun, suspect):
-            in_flight.begin(task, lambda _: True, 5.0)
+            in_flight.begin(task, lambda _: True)
+            worker.slots.begin(task.slot, 5.0, 1.0)
         # The strike of a suspect is stored.
         assert [(each.seq, each.started_at) for each in beginnings.find(None)] == [(1, 5.0)]
         in_flight.remove([begun, suspect, waiting])
@@ -150,7 +151,7 @@ def test_an_unwanted_task_is_removed_at_its_turn_and_a_later_delivery_is_a_new_t
     task, second = in_flight_task(1), in_flight_task(1, receipt="second")
     in_flight.add(task)
     in_flight.set_wanted(task, wanted=False)
-    assert in_flight.begin(task, lambda _: True, 5.0)
+    assert in_flight.begin(task, lambda _: True)
     assert (task.begun, task.unwanted) == (False, True)
     # Its surplus message is acknowledged, and never the one that the broker has confirmed.
     assert in_flight.add(second) is None
@@ -162,6 +163,6 @@ def test_a_task_that_has_begun_stays_wanted() -> None:
     in_flight = InFlightTasks()
     task = in_flight_task(1)
     in_flight.add(task)
-    in_flight.begin(task, lambda _: True, 5.0)
+    in_flight.begin(task, lambda _: True)
     in_flight.set_wanted(task, wanted=False)
     assert not task.unwanted

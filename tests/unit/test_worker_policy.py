@@ -5,14 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.broker.base import Reference
-from core.errors import ResultNotStorable, TaskTimeout, UnknownKind
 from core.model import ENDED, Assignment, State
-from core.tasks import GiveUp, TaskDefinition, builtin_registry
-from core.worker.policy import MAX_PREFETCH, MAX_RETRY_DELAY, is_wanted, may_retry, prefetch, retry_delay
-
-
-def definition(retries: int | None = None, permanent: tuple[type[BaseException], ...] = ()) -> TaskDefinition:
-    return TaskDefinition("kind", print, 1, retries, None, permanent, "", "")
+from core.runner.frames import KindSettings
+from core.worker.policy import (
+    MAX_PREFETCH,
+    MAX_RETRY_DELAY,
+    feed_limit,
+    is_wanted,
+    may_retry,
+    moving_average,
+    prefetch,
+    retry_delay,
+)
 
 
 def assignment(state: State, queued_at: float | None = None, attempts: int = 1) -> Assignment:
@@ -79,25 +83,28 @@ def test_the_wait_is_never_too_long_and_never_nothing(attempt: int, base: float,
 def test_who_is_asked_how_often_to_retry(
     of_the_task: int | None, of_the_kind: int | None, of_the_worker: int, attempts: int
 ) -> None:
-    kind = definition(of_the_kind)
-    answers = [may_retry(kind, ValueError(), attempt, of_the_task, of_the_worker) for attempt in range(attempts)]
+    kind = KindSettings("kind", of_the_kind, None)
+    answers = [may_retry(kind, attempt, of_the_task, of_the_worker) for attempt in range(attempts)]
     assert answers == [True] * (attempts - 1) + [False]
 
 
-@pytest.mark.parametrize("error", [GiveUp("no"), ResultNotStorable("no"), KeyError("no"), UnknownKind("no")])
-def test_what_is_not_tried_again(error: Exception) -> None:
-    assert not may_retry(definition(5, (LookupError,)), error, 0, 5, 5)
-
-
-@pytest.mark.parametrize("error", [ValueError(), TaskTimeout(), SystemExit(), KeyboardInterrupt(), GeneratorExit()])
-def test_what_is_tried_again(error: BaseException) -> None:
-    assert may_retry(definition(), error, 0, None, 1)
-
-
 def test_a_kind_that_nobody_knows_is_not_tried_again() -> None:
-    with pytest.raises(UnknownKind) as raised:
-        builtin_registry().get("dance")
-    assert not may_retry(None, raised.value, 0, 5, 5)
+    assert not may_retry(None, 0, 5, 5)
+
+
+def test_a_runner_has_no_more_tasks_than_it_begins_very_soon() -> None:
+    assert feed_limit(4, None, 1000) == 4, "the duration is not known"
+    assert feed_limit(4, 60.0, 1000) == 4
+    assert feed_limit(4, 0.001, 1000) == 84
+    assert feed_limit(4, 0.0, 1000) == 1000
+
+
+def test_the_last_durations_count_most() -> None:
+    assert moving_average(None, 3.0) == 3.0
+    average = 0.001
+    for _ in range(100):
+        average = moving_average(average, 1.0)
+    assert 0.9 < average < 1.0
 
 
 def test_slow_tasks_are_left_to_whoever_is_free_first() -> None:

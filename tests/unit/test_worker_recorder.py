@@ -50,12 +50,23 @@ def beginning(seq: int) -> Beginning:
     return Beginning(seq=seq, worker="w2", taken_at=1.0, started_at=2.0)
 
 
+def strike(recorder: Recorder, task: InFlightTask) -> None:
+    """Add a strike, and wait until it is stored."""
+    stored = threading.Event()
+    recorder.add_strike(task, beginning(task.assignment.seq), stored.set)
+    assert stored.wait(60)
+
+
 def test_the_strike_of_a_suspect_is_stored_before_it_begins(journal: Repository, recorder: Recorder) -> None:
     (seq,) = queue(journal, "a")
     task = taken(journal, seq)
-    recorder.add_strike(task, beginning(seq))
+    strike(recorder, task)
     assert (task.unwanted, journal.assignments([seq])[seq].strikes) == (False, 1)
     recorder.remove_strikes([seq], 10)
+    assert journal.assignments([seq])[seq].strikes == 0
+    strike(recorder, task)
+    recorder.remove_strike(task)
+    recorder.remove_strikes([seq + 1], 10)
     assert journal.assignments([seq])[seq].strikes == 0
 
 
@@ -66,7 +77,7 @@ def test_a_suspect_that_has_ended_since_it_was_taken_is_unwanted_and_has_no_stri
     (seq,) = queue(journal, "a")
     task = taken(journal, seq)
     store_outcomes(journal, outcome(seq))
-    recorder.add_strike(task, beginning(seq))
+    strike(recorder, task)
     assert (task.unwanted, journal.assignments([seq])[seq].strikes) == (True, 0)
 
 

@@ -53,13 +53,19 @@ class Orphan:
 
 
 def find(home: Home) -> list[Orphan]:
-    """Find the processes that work for a directory. Those that a supervisor recorded have their recorded names."""
+    """Find the processes that work for a directory. Those that a supervisor recorded have their recorded names.
+
+    The runners of a worker, and other children of these processes that are not recorded, belong to their parents.
+    """
     records = state.load(home.children, ChildRecords) or ChildRecords()
     recorded = {record.identity.pid: record for record in records.children}
     found = []
-    for identity in process_identity.processes_of(home):
+    identities = process_identity.processes_of(home)
+    for identity in identities:
         # The records only give names: what does not work for the directory is left alone, whatever they say.
         record = recorded.get(identity.pid)
+        if record is None and process_identity.has_parent_among(identity, identities):
+            continue
         name = record.name if record else f"pid {identity.pid}"
         found.append(Orphan(name, record.kind if record else None, identity, home))
     return found

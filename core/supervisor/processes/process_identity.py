@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -30,6 +30,15 @@ def processes_of(home: Home) -> list[ProcessIdentity]:
             if process.pid != os.getpid() and _works_for(process, home) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(ProcessIdentity(process.pid, process.create_time()))
     return found
+
+
+def has_parent_among(identity: ProcessIdentity, others: Iterable[ProcessIdentity]) -> bool:
+    """Return whether a process is a child of one of the others."""
+    try:
+        parent = psutil.Process(identity.pid).ppid()
+    except psutil.Error:
+        return False
+    return any(other.pid == parent for other in others)
 
 
 def terminate(identity: ProcessIdentity, kind: ProcessKind | None) -> None:

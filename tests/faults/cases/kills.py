@@ -1,8 +1,12 @@
 """Kills of any process, also the supervisor, at any moment while tasks are submitted."""
 
+import contextlib
 from collections.abc import Callable
 
+import psutil
+
 from core.addresses import Address
+from core.supervisor.plan import ProcessKind
 from core.supervisor.processes import process_identity
 from core.supervisor.status import SystemStatus
 from tests.faults.case import Case
@@ -23,6 +27,8 @@ WORK = 0.02
 
 RUN_TWICE = 0.02
 SUPERVISOR = "supervisor"
+RUNNER = "a runner"
+RUNNER_MODULE = "core.runner.start"
 
 Flags = tuple[str, ...]
 
@@ -57,7 +63,7 @@ def storm(context: CaseContext, flags: Flags) -> Outcome:
 def _kill_each(
     context: CaseContext, system: Supervised, report: SystemStatus, flags: Flags, kills: int, driver: Driver
 ) -> None:
-    names = [unit.name for unit in report.processes] + [SUPERVISOR]
+    names = [*(unit.name for unit in report.processes), SUPERVISOR, RUNNER]
     victims: list[str] = []
     for number in range(kills):
         # Each is killed equally often, in random order.
@@ -67,11 +73,35 @@ def _kill_each(
             system.kill_supervisor()
             system.up(2, 3, *flags)
             continue
+        if name == RUNNER:
+            _kill_runner(context, system)
+            continue
         old_pid = pid_of(system.status(), name)
         kill(old_pid)
         _wait_for_replacement(system, name, old_pid)
         if number % 10 == 9:
             context.show_progress(f"{number + 1} of {kills} kills, {driver.accepted:,} tasks")
+
+
+def _kill_runner(context: CaseContext, system: Supervised) -> None:
+    """Kill a runner, and wait until its worker, which goes on, has another one."""
+    status = system.status()
+    workers = [unit for unit in status.processes if unit.kind is ProcessKind.WORKER] if status else []
+    worker = context.rng.choice(workers)
+    old = _runners_of(worker.pid)
+    kill(context.rng.choice(sorted(old)))
+    wait_until(lambda: bool(_runners_of(worker.pid) - old), "another runner", RECOVERY_TIMEOUT)
+    assert pid_of(system.status(), worker.name) == worker.pid, "a worker died with its runner"
+
+
+def _runners_of(worker: int | None) -> set[int]:
+    """Return the process ids of a worker's runners."""
+    found = set()
+    for child in psutil.Process(worker).children():
+        with contextlib.suppress(psutil.Error):
+            if RUNNER_MODULE in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 def _wait_for_replacement(system: Supervised, name: str, old_pid: int | None) -> None:

@@ -1,0 +1,92 @@
+"""The runner program: `python -P -m core.runner.start`, started by a worker only."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import MutableMapping, Sequence
+from pathlib import Path
+
+from core.begun_slots import BegunSlots
+from core.errors import TaskDefinitionError
+from core.runner import task_files
+from core.runner.frames import (
+    Attach,
+    GiveBack,
+    GivenBack,
+    Interrupt,
+    KindSettings,
+    Ready,
+    Run,
+    Setup,
+    SetupRefused,
+    ToRunner,
+)
+from core.runner.link import WorkerLink, leave_alone, take_over
+from core.runner.task_threads import TaskThreads
+from core.tasks import Registry, builtin_registry, load
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int:
+    """Run tasks until the worker says stop. Returns the exit code.
+
+    Args:
+        arguments: the number of the worker's process, and what hands over the socket.
+        environment: the environment of this process.
+    """
+    _die_with(int(arguments[0]))
+    link = WorkerLink(take_over(arguments[1:]))
+    setup, *rest = link.receive()
+    if not isinstance(setup, Setup):
+        raise TypeError(f"the worker sent {type(setup).__name__} first")
+    try:
+        modules = [load(name) for name in setup.modules]
+        registry = builtin_registry(setup.lab, modules)
+    except TaskDefinitionError as error:
+        link.send(SetupRefused(str(error)))
+        link.close()
+        return error.exit_code
+    task_files.announce(modules, environment)
+    threads = TaskThreads(
+        setup.threads,
+        registry,
+        setup.timeout,
+        Path(setup.files_root) if setup.files_root else None,
+        link.send,
+    )
+    link.send(Ready(_kinds(registry)))
+    _serve(link, threads, rest)
+    threads.stop()
+    link.close()
+    return 0
+
+
+def _serve(link: WorkerLink, threads: TaskThreads, messages: list[ToRunner]) -> None:
+    """Do what the worker says, until it says stop."""
+    while True:
+        for message in messages:
+            if isinstance(message, Run):
+                threads.add(message)
+            elif isinstance(message, Attach):
+                threads.start(BegunSlots.open(Path(message.path)))
+            elif isinstance(message, GiveBack):
+                link.send(GivenBack(tuple(threads.give_back())))
+            elif isinstance(message, Interrupt):
+                threads.interrupt()
+            else:
+                return
+        messages = link.receive()
+
+
+def _kinds(registry: Registry) -> tuple[KindSettings, ...]:
+    return tuple(KindSettings(one.kind, one.retries, one.timeout) for one in registry.definitions)
+
+
+def _die_with(worker: int) -> None:
+    """End this process when the worker's ends, even while a task keeps all of its threads busy."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != worker:
+            leave_alone()

@@ -1,0 +1,271 @@
+"""The threads of a runner: each runs one task at a time and reports its outcome.
+
+Python can't end a thread. A task that exceeds its time-out is asked to stop: an exception is raised in its thread,
+which interrupts Python code but no system call. If the task does not stop, the worker ends the whole runner.
+"""
+
+import ctypes
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from core.begun_slots import BegunSlots
+from core.errors import TaskInterrupted, TaskTimeout, UnknownKind
+from core.runner.frames import Ended, Interrupted, Run, ToWorker
+from core.tasks import Registry, TaskContext, TaskDefinition, describe, is_permanent, run
+
+CHECK_INTERVAL = 0.05
+"""Seconds between two checks of the deadlines."""
+
+BROKEN_STATUS = 70
+"""The exit code of a runner in which a thread of its own died of an error."""
+
+
+class TaskRun(msgspec.Struct, eq=False):
+    """One run of a task, and how it ended."""
+
+    request: Run
+    deadline: float | None = None
+    """A time of the monotonic clock."""
+    definition: TaskDefinition | None = None
+    result: str | None = None
+    error: BaseException | None = None
+    asked_to_stop: bool = False
+
+
+class ThreadSlot:
+    """The place of one thread. Its lock decides whether a run ends by itself or is asked to stop."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.run: TaskRun | None = None
+        self.thread: threading.Thread | None = None
+
+
+class TaskThreads:
+    """The threads of a runner that run tasks, and the one that checks their deadlines.
+
+    Args:
+        count: the number of tasks that run at once.
+        registry: the kinds that the runner knows.
+        timeout: the seconds that a task may run whose kind specifies no time-out; None for no limit.
+        files_root: the directory whose files tasks may read, or None.
+        report: called from the threads with what the worker must learn. It must not block.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        registry: Registry,
+        timeout: float | None,
+        files_root: Path | None,
+        report: Callable[[ToWorker], None],
+    ) -> None:
+        self._registry = registry
+        self._timeout = timeout
+        self._files_root = files_root
+        self._report = report
+        self._pid = os.getpid()
+        self._ready: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._interruption = threading.Event()
+        # Wakes the deadline thread when a task with a time-out begins. No lock or event of Python's own may do that:
+        # an exception that is raised in a thread which has just acquired a lock would leave it locked.
+        self._timed_tasks: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._checking = False
+        self._beginnings: BegunSlots
+        self._slots = [ThreadSlot() for _ in range(count)]
+
+    def start(self, beginnings: BegunSlots) -> None:
+        """Start the threads.
+
+        Args:
+            beginnings: where each thread notes the task that it begins.
+        """
+        self._beginnings = beginnings
+        for number, slot in enumerate(self._slots, start=1):
+            slot.thread = own_thread(f"task-{number}", partial(self._run_tasks, slot))
+        own_thread("deadlines", self._run_deadlines)
+
+    def add(self, request: Run) -> None:
+        """Run a task as soon as a thread is free."""
+        self._ready.put(request)
+
+    def give_back(self) -> Sequence[int]:
+        """Return the slots of the tasks that have not begun, which now won't."""
+        slots: list[int] = []
+        while True:
+            try:
+                request = self._ready.get_nowait()
+            except queue.Empty:
+                return slots
+            if request is not None:
+                slots.append(request.slot)
+
+    def interrupt(self) -> None:
+        """Ask the running tasks to stop at once."""
+        self._interruption.set()
+
+    def stop(self) -> None:
+        """Begin no more tasks, and wait until the running ones have ended."""
+        self.give_back()
+        for _ in self._slots:
+            self._ready.put(None)
+        for slot in self._slots:
+            if slot.thread is not None:
+                slot.thread.join()
+
+    def _run_tasks(self, slot: ThreadSlot) -> None:
+        while (request := self._ready.get()) is not None:
+            self._run_task(TaskRun(request), slot)
+
+    def _run_task(self, task_run: TaskRun, slot: ThreadSlot) -> None:
+        request = task_run.request
+        self._beginnings.begin(request.slot, time.time(), time.monotonic())
+        try:
+            self._attempt(task_run, slot)
+            self._end_run(slot, task_run)
+        except TaskTimeout as late:
+            # It was raised after the task had ended, or before it began. It is raised only once for each run.
+            if task_run.error is None:
+                task_run.error = late
+            self._end_run(slot, task_run)
+        if os.getpid() != self._pid:
+            _leave_child(task_run.error)
+        self._report(_outcome(task_run))
+        task_run.error = None  # its traceback refers to this frame, which refers to it
+
+    def _attempt(self, task_run: TaskRun, slot: ThreadSlot) -> None:
+        """Run a task and note its result or error."""
+        request = task_run.request
+        try:
+            task_run.definition = definition = self._registry.get(request.kind)
+            timeout = definition.timeout or self._timeout
+            task_run.deadline = None if timeout is None else time.monotonic() + timeout
+            slot.run = task_run
+            if timeout is not None and not self._checking:
+                self._timed_tasks.put(None)
+            task_run.result = run(definition, request.payload, self._context(request, task_run.deadline))
+        except UnknownKind as unknown:
+            task_run.error = unknown.with_traceback(None)
+        except BaseException as raised:  # noqa: BLE001 - a task may raise anything, and its thread goes on
+            task_run.error = raised
+
+    def _context(self, request: Run, deadline: float | None) -> TaskContext:
+        return TaskContext(
+            id=request.id,
+            kind=request.kind,
+            attempt=request.attempt,
+            deadline=deadline,
+            files_root=self._files_root,
+            interruption=self._interruption,
+        )
+
+    def _end_run(self, slot: ThreadSlot, task_run: TaskRun) -> None:
+        """End a run. Afterwards no exception is raised in its thread."""
+        if os.getpid() != self._pid:
+            return  # a child that the task has forked has no deadlines, and perhaps a lock that stays locked
+        with slot.lock:
+            slot.run = None
+        if task_run.asked_to_stop:
+            _cancel_exception()
+
+    # The deadline thread.
+
+    def _run_deadlines(self) -> None:
+        while True:
+            self._timed_tasks.get()
+            self._checking = True
+            while self._checking:
+                time.sleep(CHECK_INTERVAL)
+                # In this order: a task that begins after the check wakes this thread again.
+                self._checking = False
+                self._checking = self._check_deadlines(time.monotonic())
+
+    def _check_deadlines(self, now: float) -> bool:
+        """Ask the tasks that are late to stop. Returns whether any running task has a deadline."""
+        has_deadline = False
+        for slot in self._slots:
+            task_run = slot.run
+            if task_run is not None and task_run.deadline is not None and not task_run.asked_to_stop:
+                has_deadline = True
+                if now > task_run.deadline:
+                    self._ask_to_stop(slot, task_run)
+        return has_deadline
+
+    def _ask_to_stop(self, slot: ThreadSlot, task_run: TaskRun) -> None:
+        with slot.lock:
+            if slot.run is task_run:
+                task_run.asked_to_stop = True
+                _raise_in(slot.thread, TaskTimeout)
+
+
+def own_thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    """Start a thread without which the runner is of no use: if it dies of an error, the runner ends."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - nothing else would report it
+            leave_broken()
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def leave_broken() -> NoReturn:
+    """End the runner because of the error that is being handled. Its worker starts another one."""
+    try:
+        traceback.print_exc()
+    finally:
+        os._exit(BROKEN_STATUS)
+
+
+def _outcome(task_run: TaskRun) -> ToWorker:
+    slot, error, finished_at = task_run.request.slot, task_run.error, time.time()
+    if error is None or task_run.result is not None:  # a time-out that came after the result changes nothing
+        return Ended(slot, finished_at, task_run.result)
+    if type(error) is TaskInterrupted:
+        return Interrupted(slot)
+    if isinstance(error, TaskTimeout) and not error.args:
+        error.args = ("the task ran longer than its time-out allows",)  # `_raise_in` raises it without a message
+    return Ended(slot, finished_at, None, describe(error), _is_permanent(task_run.definition, error))
+
+
+def _is_permanent(definition: TaskDefinition | None, error: BaseException) -> bool:
+    return definition is None or isinstance(error, UnknownKind) or is_permanent(definition, error)
+
+
+def _leave_child(error: BaseException | None) -> NoReturn:
+    """End a process that the task has forked, as a program ends whose main function returned or raised."""
+    code = 0
+    try:
+        if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+            code = error.code or 0
+        elif error is not None:
+            code = 1
+            traceback.print_exception(error)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        os._exit(code & 0xFF)
+
+
+def _raise_in(thread: threading.Thread | None, error: type[BaseException]) -> None:
+    """Raise an exception in another thread, at its next step of Python code."""
+    if thread is not None and thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error))
+
+
+def _cancel_exception() -> None:
+    """Undo `_raise_in` for this thread, if the exception was not raised yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), None)

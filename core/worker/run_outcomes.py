@@ -1,0 +1,83 @@
+"""What becomes of a task that a runner has ended, or that was ended with its runner."""
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from core.model import Failure, Outcome, State
+from core.runner.frames import Ended, KindSettings
+from core.worker import policy
+from core.worker.in_flight import InFlightTask
+
+
+class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker's settings for running tasks, used where neither task nor kind specifies its own."""
+
+    worker: str
+    concurrency: int
+    runners: int
+    retries: int
+    retry_delay: float
+    timeout: float | None
+    """Seconds that a task may run whose kind specifies no time-out; None for no limit."""
+
+
+class RunRules:
+    """The rules for the tasks of a worker, by its settings and the kinds that its runners know.
+
+    Args:
+        settings: the worker's settings.
+        kinds: the kinds that the first runner knows.
+    """
+
+    def __init__(self, settings: RunSettings, kinds: Sequence[KindSettings]) -> None:
+        self._settings = settings
+        self._kinds: dict[str, KindSettings] = {}
+        self.set_kinds(kinds)
+
+    def set_kinds(self, kinds: Sequence[KindSettings]) -> None:
+        """Take the kinds that the newest runner knows."""
+        self._kinds = {kind.kind: kind for kind in kinds}
+
+    def timeout(self, task: InFlightTask) -> float | None:
+        """Return the seconds that a task may run, or None for no limit."""
+        kind = self._kinds.get(task.assignment.kind)
+        return (kind.timeout if kind is not None else None) or self._settings.timeout
+
+    def outcome(self, task: InFlightTask, started_at: float, ended: Ended) -> Outcome:
+        """Return the outcome of a task that has ended."""
+        assignment = task.assignment
+        state, due_at = State.DONE, None
+        if ended.failure is not None:
+            state = State.FAILED
+            kind = self._kinds.get(assignment.kind)
+            retries, default = assignment.retries, self._settings.retries
+            if not ended.permanent and policy.may_retry(kind, assignment.attempts, retries, default):
+                chance = random.random()  # noqa: S311 - to spread retries
+                state = State.RETRYING
+                # By the same clock as the end: a wait that began in the future is corrected when the clock is set back.
+                due_at = ended.finished_at + policy.retry_delay(assignment.attempts, self._settings.retry_delay, chance)
+        return Outcome(
+            seq=assignment.seq,
+            attempt=assignment.attempts,
+            state=state,
+            result=ended.result,
+            failure=ended.failure,
+            due_at=due_at,
+            worker=self._settings.worker,
+            queued_at=task.reference.at,
+            taken_at=task.taken_at,
+            started_at=started_at,
+            finished_at=ended.finished_at,
+        )
+
+
+def timed_out(now: float) -> Ended:
+    """Return the end of a task that was ended with its runner, because it did not stop."""
+    failure = Failure(
+        type="TaskTimeout",
+        message="the task ran longer than its time-out, did not stop when asked, and its runner was ended",
+        signature="timeout-ended",
+    )
+    return Ended(0, now, None, failure)

@@ -1,0 +1,147 @@
+"""Kinds of task that do to their process what users' tasks do, for the tests of runners.
+
+Each appends its payload to a file when it begins: tasks run in other processes than their test.
+"""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import re
+import signal
+import stat
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from core.errors import TaskTimeout
+from core.jsontext import Json
+from core.runner.frames import Ended, encode
+from core.tasks import TaskContext, task
+
+DIRECTORY = Path(os.environ.get("RUNNER_TEST_DIRECTORY", "."))
+BEGUN = "begun"
+GO = "go"
+KILL = "kill"
+
+
+def _begin(payload: Json) -> None:
+    descriptor = os.open(DIRECTORY / BEGUN, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, f"{payload}\n".encode())
+    os.close(descriptor)
+
+
+@task
+def trace(payload: Json) -> Json:
+    """Note the payload."""
+    _begin(payload)
+    return payload
+
+
+@task
+def held(payload: Json, context: TaskContext) -> Json:
+    """Wait until the test lets it go."""
+    _begin(payload)
+    while not (DIRECTORY / GO).exists():
+        context.wait(0.005)
+    return payload
+
+
+@task
+def deaf(payload: Json) -> Json:
+    """Wait until the test lets it go, whatever the worker asks."""
+    _begin(payload)
+    while not (DIRECTORY / GO).exists():
+        time.sleep(0.005)
+    return payload
+
+
+@task
+def kill(payload: Json) -> NoReturn:
+    """Kill the process at once."""
+    _begin(payload)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@task
+def kill_when_told(payload: Json) -> NoReturn:
+    """Kill the process as soon as the test says so."""
+    _begin(payload)
+    while not (DIRECTORY / KILL).exists():
+        time.sleep(0.005)
+    os._exit(3)
+
+
+@task
+def close_all(payload: Json) -> Json:
+    """Close every descriptor but the standard ones."""
+    _begin(payload)
+    os.closerange(3, 256)
+    return payload
+
+
+@task
+def write_to_worker(payload: Json) -> Json:
+    """Write a frame of its own, and then bytes that are none, to every socket of the process."""
+    _begin(payload)
+    for descriptor in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                os.write(descriptor, encode([Ended(9, 1.0, "1")]) + b"\xff" * 64)
+    return payload
+
+
+@task(timeout=0.05)
+def keep_interpreter() -> bool:
+    """Keep Python's interpreter to itself, so that no other thread of the process runs."""
+    return bool(re.match(r"(a+)+$", "a" * 60 + "b"))
+
+
+@task(timeout=0.05)
+def suspend_itself(payload: Json) -> None:
+    """Suspend the process."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@task(timeout=0.05)
+def stubborn(payload: Json) -> None:
+    """Catch the time-out and go on."""
+    _begin(payload)
+    while True:
+        try:
+            for _ in itertools.count():
+                time.monotonic()
+        except TaskTimeout:
+            continue
+
+
+def double(number: int) -> int:
+    """Return twice the number."""
+    return 2 * number
+
+
+@task
+def spawn(payload: Json) -> Json:
+    """Compute in a process that is spawned."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(double, [payload])
+
+
+@task
+def terminate_child(payload: Json) -> bool:
+    """Terminate a child as `multiprocessing` does."""
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(3600,))
+    child.start()
+    child.terminate()
+    child.join()
+    return child.is_alive()
+
+
+@task
+def leave_child(payload: Json) -> int:
+    """Leave a child process behind that has the socket to the worker too, and return its number."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(3600)
+    return child

@@ -1,0 +1,297 @@
+"""The threads of a runner, with time-outs at any moment."""
+
+import itertools
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import NoReturn
+
+import pytest
+
+from core.begun_slots import CAPACITY, SIZE, BegunSlots
+from core.errors import TaskTimeout
+from core.jsontext import Json
+from core.runner import task_threads
+from core.runner.frames import Ended, Interrupted, Run, ToWorker
+from core.runner.task_threads import TaskThreads
+from core.tasks import GiveUp, Registry, TaskContext, builtin_registry, task
+from tests.services.waiting import wait_until
+
+
+class Kinds:
+    """Kinds of task that a test controls."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.go = threading.Event()
+        self.latch = threading.Lock()
+        """A thread that waits for it is in a system call, where no exception reaches it."""
+
+    def registry(self) -> Registry:
+        """Return a registry of these kinds and the built-in ones."""
+        module = ModuleType("kinds")
+        for function in (self._held, self._blocked, self._stubborn):
+            made = function()
+            setattr(module, made.__name__, made)
+        for made in (tiny, raising, spins, forks, forks_and_fails):
+            setattr(module, made.__name__, made)
+        return builtin_registry(modules=[module])
+
+    def _held(self) -> Callable[..., object]:
+        @task
+        def held(payload: Json, context: TaskContext) -> Json:
+            self.begun.append(payload)
+            while not self.go.is_set():
+                context.wait(0.005)
+            return payload
+
+        return held
+
+    def _blocked(self) -> Callable[..., object]:
+        @task(timeout=0.05)
+        def blocked(payload: Json) -> Json:
+            self.begun.append(payload)
+            with self.latch:
+                # An exception that was set meanwhile is raised in this loop.
+                for _ in range(100):
+                    pass
+            return payload
+
+        return blocked
+
+    def _stubborn(self) -> Callable[..., object]:
+        @task(timeout=0.05)
+        def stubborn(payload: Json) -> Json:
+            while not self.go.is_set():
+                try:
+                    for _ in itertools.count():
+                        time.monotonic()
+                        if self.go.is_set():
+                            break
+                except TaskTimeout:
+                    self.begun.append(payload)
+            return payload
+
+        return stubborn
+
+
+@task(timeout=0.0002)
+def tiny(payload: Json) -> Json:
+    """Take about as long as the time-out allows."""
+    end = time.monotonic() + 0.0002
+    if payload % 3 == 0:
+        raise ValueError(payload)
+    while payload % 3 == 1 and time.monotonic() < end:
+        pass
+    return payload
+
+
+@task
+def raising(payload: Json) -> NoReturn:
+    """Raise something."""
+    raise RAISED[payload]
+
+
+@task(timeout=0.01)
+def spins() -> None:
+    """Never end by itself."""
+    while True:
+        pass
+
+
+@task
+def forks(payload: Json) -> Json:
+    """Return in a child of this process too."""
+    child = os.fork()
+    if child == 0:
+        return payload
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@task
+def forks_and_fails() -> Json:
+    """Raise in a child of this process."""
+    child = os.fork()
+    if child == 0:
+        raise ValueError("in the child")
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class Rude(Exception):
+    """An exception whose methods raise."""
+
+    def __bool__(self) -> bool:
+        raise SystemExit(9)
+
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+RAISED: dict[str, type[BaseException]] = {
+    "value": ValueError,
+    "exit": SystemExit,
+    "keyboard": KeyboardInterrupt,
+    "generator": GeneratorExit,
+    "base": BaseException,
+    "rude": Rude,
+    "give up": GiveUp,
+    "stop": StopIteration,
+    "memory": MemoryError,
+    "timeout": TaskTimeout,
+}
+
+
+class Bench:
+    """Task threads, and what they report."""
+
+    def __init__(self, count: int) -> None:
+        self.kinds = Kinds()
+        self.reports: list[ToWorker] = []
+        self.beginnings = BegunSlots(bytearray(SIZE))
+        self.threads = TaskThreads(count, self.kinds.registry(), None, None, self.reports.append)
+        self.threads.start(self.beginnings)
+
+    def add(self, slot: int, kind: str, payload: str) -> None:
+        """Add a task to run."""
+        self.threads.add(Run(slot, f"t{slot}", kind, payload, 1))
+
+    def ended(self, count: int) -> dict[int, Ended]:
+        """Wait for this many outcomes. Returns them by the slot of the task."""
+        wait_until(lambda: len(self.reports) >= count, f"{count} outcomes")
+        ended = [report for report in self.reports if isinstance(report, Ended)]
+        assert len(ended) == len(self.reports) == count
+        return {report.slot: report for report in ended}
+
+    def close(self) -> None:
+        """Stop the threads. No task has been reported twice."""
+        self.kinds.go.set()
+        self.threads.stop()
+        slots = [report.slot for report in self.reports if isinstance(report, Ended | Interrupted)]
+        assert set(Counter(slots).values()) <= {1}
+
+
+MakeBench = Callable[[int], Bench]
+
+
+@pytest.fixture
+def make_bench() -> Iterator[MakeBench]:
+    """Make benches, and close them after the test."""
+    made: list[Bench] = []
+
+    def make(count: int) -> Bench:
+        made.append(Bench(count))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+def type_of(ended: Ended) -> str:
+    """Return the type of the failure of a task."""
+    assert ended.failure is not None
+    return ended.failure.type
+
+
+def test_a_result_and_the_times_of_its_task(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    before = time.time(), time.monotonic()
+    bench.add(1, "wordcount", '"uno dos"')
+    ended = bench.ended(1)[1]
+    assert (ended.result, ended.failure, ended.permanent) == ("2", None, False)
+    at, monotonic = bench.beginnings.times(1)
+    assert before[0] <= at <= ended.finished_at <= time.time()
+    assert before[1] <= monotonic <= time.monotonic()
+    assert bench.beginnings.times(2) == (0.0, 0.0)
+
+
+def test_whatever_a_task_raises_is_reported(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    for slot, name in enumerate(RAISED):
+        bench.add(slot, "raising", f'"{name}"')
+    bench.add(100, "nonsense", "1")
+    bench.add(101, "echo", '"after all that"')
+    ended = bench.ended(len(RAISED) + 2)
+    assert [type_of(ended[slot]) for slot in range(len(RAISED))] == [kind.__name__ for kind in RAISED.values()]
+    assert type_of(ended[100]) == "UnknownKind"
+    assert {slot for slot, each in ended.items() if each.permanent} == {list(RAISED).index("give up"), 100}
+    assert ended[101].result == '"after all that"'
+
+
+def test_a_time_out_at_any_moment_costs_neither_thread_nor_outcome(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_threads, "CHECK_INTERVAL", 0.0005)
+    bench = make_bench(4)
+    count = CAPACITY
+    for slot in range(count):
+        bench.add(slot, "tiny", str(slot))
+    timed_out = 0
+    for slot, ended in bench.ended(count).items():
+        if ended.failure is not None and ended.failure.type == "TaskTimeout":
+            timed_out += 1
+        elif slot % 3 == 0:
+            assert type_of(ended) == "ValueError"
+        else:
+            assert ended.result == str(slot)
+    assert timed_out > 10
+
+
+def test_a_task_that_stops_when_asked_fails_with_its_place(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.add(1, "spins", "1")
+    failure = bench.ended(1)[1].failure
+    assert failure is not None
+    assert failure.message == "the task ran longer than its time-out allows"
+    assert "in spins" in failure.traceback
+
+
+def test_the_others_go_on_beside_a_task_that_does_not_stop(make_bench: MakeBench) -> None:
+    bench = make_bench(3)
+    with bench.kinds.latch:
+        bench.add(1, "blocked", '"a"')
+        bench.add(2, "stubborn", '"b"')
+        for slot in range(3, 100):
+            bench.add(slot, "echo", str(slot))
+        ended = bench.ended(97)
+        assert all(ended[slot].result == str(slot) for slot in range(3, 100))
+        wait_until(lambda: "b" in bench.kinds.begun, "the time-out to be caught")
+    bench.kinds.go.set()
+    assert type_of(bench.ended(99)[1]) == "TaskTimeout"
+    assert bench.ended(99)[2].result == '"b"'
+
+
+def test_what_has_not_begun_is_given_back_and_does_not_run(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    for slot in range(6):
+        bench.add(slot, "held", f'"{slot}"')
+    wait_until(lambda: len(bench.kinds.begun) == 2, "two to begin")
+    assert bench.threads.give_back() == [2, 3, 4, 5]
+    assert [slot for slot in range(6) if bench.beginnings.times(slot)[1]] == [0, 1]
+    bench.kinds.go.set()
+    assert set(bench.ended(2)) == {0, 1}
+
+
+def test_an_interrupted_task_has_no_outcome(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    bench.add(1, "held", '"a"')
+    bench.add(2, "sleep", "3000")
+    wait_until(lambda: all(bench.beginnings.times(slot)[1] for slot in (1, 2)), "both to begin")
+    bench.threads.interrupt()
+    wait_until(lambda: len(bench.reports) == 2, "both to stop")
+    assert set(bench.reports) == {Interrupted(1), Interrupted(2)}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_child_that_a_task_forks_ends_when_the_function_returns_in_it(
+    make_bench: MakeBench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench = make_bench(1)
+    bench.add(1, "forks", '"twice?"')
+    bench.add(2, "forks_and_fails", "null")
+    ended = bench.ended(2)
+    assert (ended[1].result, ended[2].result) == ("0", "1")
+    assert "ValueError: in the child" in capfd.readouterr().err
