@@ -2,6 +2,7 @@
 
 import os
 import queue
+import signal
 import socket
 import stat
 import sys
@@ -86,5 +87,5 @@ class WorkerLink:
 def leave_alone() -> None:
     """End this process and those that its tasks started, because the worker has gone."""
     if sys.platform != "win32":
-        os.killpg(0, 9)
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)

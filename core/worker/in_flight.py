@@ -15,9 +15,7 @@ from core.repository.beginnings import NO_SLOT, WorkerBeginnings
 class InFlightTask:
     """One attempt at a task that was delivered to the worker."""
 
-    __slots__ = (
-        *("assignment", "begun", "delivery", "number", "reference", "slot", "suspect", "taken_at", "unwanted"),
-    )
+    __slots__ = ("assignment", "begun", "delivery", "number", "reference", "slot", "suspect", "taken_at", "unwanted")
 
     def __init__(
         self, assignment: Assignment, reference: Reference, delivery: Delivery, taken_at: float, *, suspect: bool
