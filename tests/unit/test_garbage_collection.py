@@ -13,6 +13,7 @@ def collector() -> Iterator[None]:
     """Have the collector as Python starts it, and then as the tests do."""
     before = gc.get_threshold()
     gc.set_threshold(700, 10, 10)
+    gc.enable()
     gc.unfreeze()
     yield
     gc.set_threshold(*before)
