@@ -10,7 +10,7 @@ import enum
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -45,6 +45,7 @@ KEYS_TABLE = "keys"
 
 PROGRAM_TABLES = ("server", "worker", "client", "monitor", "supervisor", "tui")
 
+_VALUE_NAMES = {int: "N", float: "SECONDS"}
 _log = logging.getLogger("cauce.config")
 
 
@@ -58,16 +59,32 @@ class Option(Generic[T_co]):
     """Makes the value from its text. Raises `ValueError` with what the text must be."""
     default: T_co
     help: str
-    flags: tuple[str, ...] = ()
-    """The flags on the command line. Secrets have none: other users of the machine could read them there."""
-    metavar: str = "VALUE"
+    _: KW_ONLY
+    short: str = ""
+    """The short flag on the command line, if it has one."""
+    flag: str | None = None
+    """The long flag: the last part of the key when None; no flag at all when empty."""
+    metavar: str = ""
+    """The value in the help. Without it, numbers are `N` and seconds `SECONDS`."""
     secret: bool = False
+    """Whether it has no flags: other users of the machine could read its value there."""
     many: bool = False
     """Whether it may be given several times: as a list in the file, separated by commas in the environment."""
     resolve: Callable[[str, Path], str] | None = None
     """Makes relative paths in the text absolute, given the directory that they are relative to."""
     borrowed: bool = False
     """Whether it belongs to another program. The other members of its table are not checked then."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its flags on the command line, the long one last."""
+        flag = "--" + self.key.rpartition(".")[2] if self.flag is None else self.flag
+        return () if self.secret else tuple(each for each in (self.short, flag) if each)
+
+    @property
+    def value_name(self) -> str:
+        """The name of its value in the help."""
+        return self.metavar or _VALUE_NAMES.get(type(self.default), "VALUE")
 
     @property
     def variable(self) -> str:
@@ -136,7 +153,12 @@ class Settings:
 # The options that every program has.
 
 DIRECTORY = Option(
-    "directory", Path, Path(), "directory of the system's files: journal, queue, logs and cauce.toml", ("-d", "--dir")
+    "directory",
+    Path,
+    Path(),
+    "directory of the system's files: journal, queue, logs and cauce.toml",
+    short="-d",
+    flag="--dir",
 )
 BROKER = Option(
     "broker",
@@ -144,19 +166,19 @@ BROKER = Option(
     "embedded",
     "embedded, embedded:FILE, local (a private RabbitMQ node, which the supervisor runs), or "
     "amqp://USER:PASSWORD@HOST:PORT/VHOST (several nodes of one cluster, separated by commas)",
-    ("-b", "--broker"),
-    "URL",
+    short="-b",
+    metavar="URL",
 )
-DATABASE = Option("database", text, "resultados.db", "file of the journal", ("--database",), "FILE")
+DATABASE = Option("database", text, "resultados.db", "file of the journal", metavar="FILE")
 LOG_LEVEL = Option(
     "log-level",
     choice("debug", "info", "warning", "error"),
     "info",
     "debug, info, warning or error",
-    ("-l", "--log-level"),
-    "LEVEL",
+    short="-l",
+    metavar="LEVEL",
 )
-LOG_FORMAT = Option("log-format", choice("text", "json"), "text", "text or json", ("--log-format",), "FORMAT")
+LOG_FORMAT = Option("log-format", choice("text", "json"), "text", "text or json", metavar="FORMAT")
 
 TOKEN = Option("token", optional_text, "", "secret that clients must send to a server", secret=True)
 TOKEN_FILE = Option(
@@ -164,8 +186,7 @@ TOKEN_FILE = Option(
     optional_text,
     "",
     "file whose first line is the token that clients must send",
-    ("--token-file",),
-    "FILE",
+    metavar="FILE",
     resolve=absolute_path,
 )
 
@@ -217,7 +238,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: Iterable[Option[obje
             group.add_argument(
                 *option.flags,
                 dest=option.destination,
-                metavar=option.metavar,
+                metavar=option.value_name,
                 action="append" if option.many else "store",
                 help=f"{text_of_help} (default: {default_text(option) or 'none'})",
             )

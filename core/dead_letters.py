@@ -9,9 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
-
-from core.broker.base import Consumer, Delivery, Reference
+from core.broker.base import Consumer, Delivery, parse_reference
 from core.errors import JournalError
 from core.logs import printable
 from core.model import Failure, State
@@ -29,7 +27,6 @@ _RECEIVE_TIMEOUT = 1.0
 _RETRY_INTERVAL = 1.0
 
 _log = logging.getLogger("cauce.dead_letters")
-_decode = msgspec.json.Decoder(Reference).decode
 
 
 class DeadLetters:
@@ -86,8 +83,8 @@ class DeadLetters:
 def parse_dead_letter(body: bytes) -> DeadLetter | None:
     """Parse a dead letter. Returns None for a foreign message, which is logged."""
     try:
-        reference = _decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reference = parse_reference(body)
+    except ValueError as error:
         _log.error("a foreign message on the dead-letter queue is dropped (%s): %s", error, body[:1000])
         return None
     return DeadLetter(reference.seq, reference.id, FAILURE)

@@ -19,15 +19,13 @@ TLS = Option(
     config.switch,
     False,
     "encrypt, and accept servers whose certificate is signed by an authority that this machine trusts",
-    ("--tls",),
 )
 TLS_CA = Option(
     "client.tls-ca",
     config.optional_text,
     "",
     "encrypt, and accept only servers whose certificate is signed by the authority in this PEM file, or in it",
-    ("--tls-ca",),
-    "FILE",
+    metavar="FILE",
     resolve=config.absolute_path,
 )
 TLS_NAME = Option(
@@ -35,8 +33,7 @@ TLS_NAME = Option(
     config.optional_text,
     "",
     "name that the servers' certificate must be for (default: the host of the connection)",
-    ("--tls-name",),
-    "NAME",
+    metavar="NAME",
 )
 
 CLIENT_OPTIONS = (TLS, TLS_CA, TLS_NAME)

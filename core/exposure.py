@@ -20,8 +20,7 @@ TLS_CERTIFICATE = Option(
     config.optional_text,
     "",
     "encrypt, with the certificate in this PEM file and the intermediate ones that follow it",
-    ("--tls-certificate",),
-    "FILE",
+    metavar="FILE",
     resolve=config.absolute_path,
 )
 TLS_KEY = Option(
@@ -29,8 +28,7 @@ TLS_KEY = Option(
     config.optional_text,
     "",
     "PEM file with the certificate's key, if that is not in the certificate's file",
-    ("--tls-key",),
-    "FILE",
+    metavar="FILE",
     resolve=config.absolute_path,
 )
 INSECURE_LISTEN = Option(
@@ -38,15 +36,13 @@ INSECURE_LISTEN = Option(
     config.switch,
     False,
     "accept other machines without encryption: the network can read and change everything, the token too",
-    ("--insecure-listen",),
 )
 RATE_LIMIT: Option[int | None] = Option(
     "server.rate-limit",
     config.whole_number(0, 1_000_000_000),
     None,
     f"requests a second of one client; 0 for no limit; by default {REMOTE_RATE_LIMIT} if other machines can connect",
-    ("--rate-limit",),
-    "N",
+    metavar="N",
 )
 CONNECTIONS_PER_CLIENT: Option[int | None] = Option(
     "server.connections-per-client",
@@ -54,8 +50,7 @@ CONNECTIONS_PER_CLIENT: Option[int | None] = Option(
     None,
     f"connections of one client; 0 for no limit; "
     f"by default {REMOTE_CONNECTIONS_PER_CLIENT} if other machines can connect",
-    ("--connections-per-client",),
-    "N",
+    metavar="N",
 )
 
 OPTIONS = (TLS_CERTIFICATE, TLS_KEY, INSECURE_LISTEN, RATE_LIMIT, CONNECTIONS_PER_CLIENT)

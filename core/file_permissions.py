@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from core.errors import CauceError
+
 if sys.platform != "win32":
     import pwd
 
@@ -34,6 +36,23 @@ def foreign_owner(file: str | os.PathLike[str] | int) -> str:
         return pwd.getpwuid(owner).pw_name
     except KeyError:
         return f"user {owner}"
+
+
+def read_own(path: Path, error: type[CauceError]) -> bytes | None:
+    """Return the content of a file, or None when it is missing or can't be read.
+
+    Raises:
+        error: the file belongs to another user.
+    """
+    try:
+        with path.open("rb") as stream:
+            owner = foreign_owner(stream.fileno())
+            content = stream.read()
+    except OSError:
+        return None
+    if owner:
+        raise error(describe_foreign(path, owner))
+    return content
 
 
 def describe_foreign(path: str | os.PathLike[str], owner: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from core import process_identity
 from core.errors import ConfigurationError
-from core.file_permissions import describe_foreign, foreign_owner
+from core.file_permissions import read_own
 from core.process_identity import ProcessIdentity
 
 FILE = Path(".cauce") / "system.json"
@@ -41,15 +41,9 @@ def find(directory: Path) -> RunningSystem:
     Raises:
         ConfigurationError: the file belongs to another user.
     """
-    file = directory / FILE
-    try:
-        with file.open("rb") as stream:
-            owner = foreign_owner(stream.fileno())
-            content = stream.read()
-    except OSError:
+    content = read_own(directory / FILE, ConfigurationError)
+    if content is None:
         return NONE
-    if owner:
-        raise ConfigurationError(describe_foreign(file, owner))
     try:
         system = msgspec.json.decode(content, type=RunningSystem)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -14,8 +14,7 @@ def concurrency(table: str) -> Option[int]:
         config.whole_number(1, 1000),
         4,
         "tasks that each worker runs at once, each in its own thread",
-        ("-c", "--concurrency"),
-        "N",
+        short="-c",
     )
 
 
@@ -26,8 +25,7 @@ def tasks(table: str) -> Option[tuple[str, ...]]:
         config.task_modules,
         (),
         "a module (dotted name or file) with your own tasks; may be given several times",
-        ("--tasks",),
-        "MODULE",
+        metavar="MODULE",
         many=True,
         resolve=config.absolute_task_modules,
     )
@@ -38,13 +36,9 @@ SHUTDOWN_TIMEOUT = Option(
     config.seconds(0, 86_400),
     30.0,
     "how long to wait for running tasks when the worker stops",
-    ("--shutdown-timeout",),
-    "SECONDS",
 )
 
 
 def lab(table: str) -> Option[bool]:
     """Return the option that adds the kinds for experiments."""
-    return Option(
-        f"{table}.lab", config.switch, False, "also run the kinds that fail or crash, for experiments", ("--lab",)
-    )
+    return Option(f"{table}.lab", config.switch, False, "also run the kinds that fail or crash, for experiments")

@@ -50,6 +50,21 @@ class Reference(msgspec.Struct, frozen=True):
         return self.generation is not None and self.generation < generation
 
 
+_decode_reference = msgspec.json.Decoder(Reference).decode
+
+
+def parse_reference(body: bytes) -> Reference:
+    """Parse the body of a message.
+
+    Raises:
+        ValueError: it is not a message of Cauce.
+    """
+    try:
+        return _decode_reference(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
 class Message(msgspec.Struct, frozen=True):
     """One message to publish."""
 

@@ -12,8 +12,8 @@ SERVER: Option[tuple[Address, ...]] = Option(
     config.several(config.address),
     (BALANCER, SERVERS[0]),
     "server or balancer to connect to; several are used in turn (may be repeated)",
-    ("-s", "--server"),
-    "HOST:PORT",
+    short="-s",
+    metavar="HOST:PORT",
     many=True,
 )
 ANSWER_TIMEOUT = Option(
@@ -21,16 +21,15 @@ ANSWER_TIMEOUT = Option(
     config.seconds(0.1, 3600),
     client.TIMEOUT,
     "time to wait for an answer before another server is asked",
-    ("--answer-timeout",),
-    "SECONDS",
+    flag="--answer-timeout",
+    metavar="SECONDS",
 )
 PATIENCE = Option(
     "client.patience",
     config.seconds(0, 86_400),
     client.PATIENCE,
     "time to keep trying while no server answers",
-    ("--patience",),
-    "SECONDS",
+    metavar="SECONDS",
 )
 
 OPTIONS = (

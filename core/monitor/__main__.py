@@ -19,12 +19,10 @@ from core.monitor.observer import Observer, look_until_certain
 from core.monitor.snapshot import Snapshot
 from core.repository.journal import Journal
 
-ONCE = Option("monitor.once", config.switch, False, "print one snapshot and exit", ("--once",))
-JSON = Option("monitor.json", config.switch, False, "print each snapshot as a JSON object", ("--json",))
-LATEST = Option("monitor.latest", config.whole_number(0, 1000), 10, "how many results to show", ("--latest",), "N")
-INTERVAL = Option(
-    "monitor.interval", config.seconds(0.1, 3600), 1.0, "seconds between two snapshots", ("--interval",), "SECONDS"
-)
+ONCE = Option("monitor.once", config.switch, False, "print one snapshot and exit")
+JSON = Option("monitor.json", config.switch, False, "print each snapshot as a JSON object")
+LATEST = Option("monitor.latest", config.whole_number(0, 1000), 10, "how many results to show")
+INTERVAL = Option("monitor.interval", config.seconds(0.1, 3600), 1.0, "seconds between two snapshots")
 OPTIONS = (*config.COMMON, ONCE, JSON, LATEST, INTERVAL)
 
 FIRST_DEPTH_TIMEOUT = 4.0

@@ -9,51 +9,37 @@ LISTEN = Option(
     config.address,
     Address("127.0.0.1", 7101),
     "address to listen on; port 0 chooses a free port",
-    ("--listen",),
-    "HOST:PORT",
+    metavar="HOST:PORT",
 )
 NAME = Option(
-    "server.name", config.optional_text, "", "name of the server (default: s and its number)", ("-n", "--name"), "NAME"
+    "server.name",
+    config.optional_text,
+    "",
+    "name of the server (default: s and its number)",
+    short="-n",
+    metavar="NAME",
 )
 MAX_LINE = Option(
     "server.max-line",
     config.whole_number(1024, 64 * 1024 * 1024),
     1024 * 1024,
     "bytes of the longest request",
-    ("--max-line",),
-    "BYTES",
+    metavar="BYTES",
 )
 MAX_CONNECTIONS = Option(
-    "server.max-connections",
-    config.whole_number(1, 1_000_000),
-    10_000,
-    "connections at the same time",
-    ("--max-connections",),
-    "N",
+    "server.max-connections", config.whole_number(1, 1_000_000), 10_000, "connections at the same time"
 )
 IDLE_SECONDS = Option(
-    "server.idle-seconds",
-    config.seconds(1, 86_400),
-    900.0,
-    "time without a request after which a connection is closed",
-    ("--idle-seconds",),
-    "SECONDS",
+    "server.idle-seconds", config.seconds(1, 86_400), 900.0, "time without a request after which a connection is closed"
 )
 CONNECTION_AGE = Option(
     "server.connection-age",
     config.seconds(1, 86_400),
     600.0,
     "approximate age at which a client is asked to reconnect, so that the load is shared",
-    ("--connection-age",),
-    "SECONDS",
 )
 SHUTDOWN_TIMEOUT = Option(
-    "server.shutdown-timeout",
-    config.seconds(0, 3600),
-    10.0,
-    "time to answer open requests before the server ends",
-    ("--shutdown-timeout",),
-    "SECONDS",
+    "server.shutdown-timeout", config.seconds(0, 3600), 10.0, "time to answer open requests before the server ends"
 )
 
 OPTIONS = (

@@ -14,7 +14,7 @@ MODULE = "core.supervisor"
 """The module that `python -m` runs."""
 
 _DIRECTORY: Sequence[Option[object]] = (config.DIRECTORY,)
-DOWN_TIMEOUT = replace(options.STOP_TIMEOUT, flags=("--timeout",))
+DOWN_TIMEOUT = replace(options.STOP_TIMEOUT, flag="--timeout")
 
 EXIT_CODES = """\
 exit codes: 0 success, 1 failure (status: a process is not ready, or nothing runs), 2 a setting is wrong,

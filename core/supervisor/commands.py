@@ -12,18 +12,7 @@ import msgspec
 
 from core.errors import AlreadyRunning, ConfigurationError, SupervisorError
 from core.repository.journal import Journal
-from core.supervisor import options, state
-from core.supervisor.control import (
-    DownRequest,
-    KillRequest,
-    OperationRequest,
-    RestartRequest,
-    ScaleRequest,
-    StartRequest,
-    StopRequest,
-    SystemStatusRequest,
-    send_request,
-)
+from core.supervisor import control, options, state
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock, is_held
 from core.supervisor.processes import orphans, process_identity
@@ -71,7 +60,7 @@ def status(home: Home, timeout: float = CONTACT_TIMEOUT) -> SystemStatus | None:
 def ask_status(supervisor: SupervisorState, timeout: float = STATUS_TIMEOUT) -> SystemStatus | None:
     """Ask a supervisor for the status of its system. Returns None when it doesn't answer."""
     try:
-        return _read_status(send_request(supervisor, SystemStatusRequest(), timeout))
+        return _read_status(control.send_request(supervisor, control.SystemStatusRequest(), timeout))
     except SupervisorError:
         return None
 
@@ -159,7 +148,7 @@ def scale(
     Raises:
         SupervisorError: no supervisor runs, or the operation fails.
     """
-    return _request_operation(home, ScaleRequest(servers=servers, workers=workers, reply_timeout=reply_timeout))
+    return _request_operation(home, control.ScaleRequest(servers=servers, workers=workers, reply_timeout=reply_timeout))
 
 
 def redispatch(journal: Journal) -> int:
@@ -196,37 +185,37 @@ def force_stop(home: Home, names: Sequence[str] = ()) -> None:
     if supervisor is None:
         return
     request = (
-        StopRequest(names=tuple(names), stop_timeout=StopTimeout(0.0), reply_timeout=0.0)
+        control.StopRequest(names=tuple(names), stop_timeout=StopTimeout(0.0), reply_timeout=0.0)
         if names
-        else DownRequest(stop_timeout=0.0)
+        else control.DownRequest(stop_timeout=0.0)
     )
     with contextlib.suppress(SupervisorError):
-        send_request(supervisor, request, STATUS_TIMEOUT)
+        control.send_request(supervisor, request, STATUS_TIMEOUT)
 
 
 def _operation_request(
     operation: Operation, names: tuple[str, ...], stop_timeout: StopTimeout | None, reply_timeout: float
-) -> OperationRequest:
+) -> control.OperationRequest:
     match operation:
         case "start":
-            return StartRequest(names=names, reply_timeout=reply_timeout)
+            return control.StartRequest(names=names, reply_timeout=reply_timeout)
         case "stop":
-            return StopRequest(names=names, stop_timeout=stop_timeout, reply_timeout=reply_timeout)
+            return control.StopRequest(names=names, stop_timeout=stop_timeout, reply_timeout=reply_timeout)
         case "restart":
-            return RestartRequest(names=names, stop_timeout=stop_timeout, reply_timeout=reply_timeout)
+            return control.RestartRequest(names=names, stop_timeout=stop_timeout, reply_timeout=reply_timeout)
         case "kill":
-            return KillRequest(names=names, reply_timeout=reply_timeout)
+            return control.KillRequest(names=names, reply_timeout=reply_timeout)
         case _:
             assert_never(operation)
 
 
-def _request_operation(home: Home, request: OperationRequest) -> SystemStatus:
+def _request_operation(home: Home, request: control.OperationRequest) -> SystemStatus:
     if not is_held(home.lock):
         raise SupervisorError(f"no supervisor runs in {home.directory}; `up` starts one")
     found = _find_supervisor(home)
     if found is None:
         raise SupervisorError(f"the supervisor of {home.directory} doesn't answer; try again, or end it with `down`")
-    return _read_status(send_request(found[0], request, request.reply_timeout + STATUS_TIMEOUT))
+    return _read_status(control.send_request(found[0], request, request.reply_timeout + STATUS_TIMEOUT))
 
 
 def _read_status(reply: bytes) -> SystemStatus:
@@ -256,7 +245,7 @@ def _end_supervisor(home: Home, timeout: float) -> StopResult:
     found = _find_supervisor(home)
     if found is not None:
         with contextlib.suppress(SupervisorError, msgspec.MsgspecError):
-            reply = send_request(found[0], DownRequest(stop_timeout=timeout), timeout + EXIT_TIMEOUT)
+            reply = control.send_request(found[0], control.DownRequest(stop_timeout=timeout), timeout + EXIT_TIMEOUT)
             return msgspec.json.decode(reply, type=StopResult)
         # It may be ending without having replied.
         _wait_for_lock(home, STATUS_TIMEOUT)

@@ -6,15 +6,11 @@ from core import config, exposure, worker_options
 from core.addresses import BALANCER, SERVERS
 from core.config import Option
 
-SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "number of servers", ("--servers",), "N")
-WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "number of workers", ("--workers",), "N")
+SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "number of servers")
+WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "number of workers")
 CONCURRENCY = worker_options.concurrency("supervisor")
 NGINX = Option(
-    "supervisor.nginx",
-    config.switch,
-    False,
-    "run NGINX in front of the servers, to balance the connections",
-    ("--nginx",),
+    "supervisor.nginx", config.switch, False, "run NGINX in front of the servers, to balance the connections"
 )
 LISTEN = Option(
     "supervisor.listen",
@@ -22,43 +18,35 @@ LISTEN = Option(
     BALANCER,
     "address of NGINX, or of the first server without NGINX; port 0 takes a free one; when this is not given and the "
     "port is taken, another is chosen",
-    ("--listen",),
-    "HOST:PORT",
+    metavar="HOST:PORT",
 )
 SERVER_PORT = Option(
     "supervisor.server-port",
     config.whole_number(0, 65_535),
     SERVERS[0].port,
     "port of the first server; the others take free ports after it; 0 takes any free ports",
-    ("--server-port",),
-    "PORT",
+    metavar="PORT",
 )
 TASKS = worker_options.tasks("supervisor")
 LAB = worker_options.lab("supervisor")
-WORKER_SHUTDOWN_TIMEOUT = replace(worker_options.SHUTDOWN_TIMEOUT, flags=())
+WORKER_SHUTDOWN_TIMEOUT = replace(worker_options.SHUTDOWN_TIMEOUT, flag="")
 START_TIMEOUT = Option(
     "supervisor.start-timeout",
     config.seconds(1, 3600),
     30.0,
     "time for the servers, then the workers, then NGINX to become ready",
-    ("--start-timeout",),
-    "SECONDS",
 )
 STOP_TIMEOUT = Option(
     "supervisor.stop-timeout",
     config.seconds(0, 86_400),
     60.0,
     "time after which a stop kills what still runs; workers finish their tasks until shortly before",
-    ("--stop-timeout",),
-    "SECONDS",
 )
 HUNG_AFTER = Option(
     "supervisor.hung-after",
     config.seconds(0, 86_400),
     30.0,
     "time without a sign of life after which a server or worker is killed and restarted; 0 for never",
-    ("--hung-after",),
-    "SECONDS",
 )
 WHEN_KILLED = Option(
     "supervisor.when-killed",
@@ -66,8 +54,7 @@ WHEN_KILLED = Option(
     "keep",
     "what happens to the processes when the supervisor itself is killed: keep lets them work on until the next "
     "supervisor adopts them, drain lets them finish what they are doing and end",
-    ("--when-killed",),
-    "keep|drain",
+    metavar="keep|drain",
 )
 
 OPTIONS = (

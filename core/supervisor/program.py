@@ -21,21 +21,8 @@ from core.callbacks import ignore
 from core.errors import AlreadyRunning, CauceError, SupervisorError
 from core.running_system import RunningSystem
 from core.signals import on_stop
-from core.supervisor import desired_state, state
+from core.supervisor import control, desired_state, state
 from core.supervisor.access import Encrypted, client_access
-from core.supervisor.control import (
-    ControlRequest,
-    ControlServer,
-    DownRequest,
-    KillRequest,
-    OperationRequest,
-    RestartRequest,
-    ScaleRequest,
-    StartRequest,
-    StopRequest,
-    SystemStatusRequest,
-    operation_name,
-)
 from core.supervisor.display import not_ready, waiting_for
 from core.supervisor.home import Home
 from core.supervisor.lock import Lock
@@ -160,9 +147,9 @@ class Supervisor:
         listen_to_signals(self._events.put)
         token = secrets.token_urlsafe(32)
         stopped = StopResult()
-        with ControlServer(token, self._handle, self._events.put) as control:
+        with control.ControlServer(token, self._handle, self._events.put) as server:
             try:
-                self._save_state(control, token)
+                self._save_state(server, token)
                 self._monitor.start()
                 code = self._run_until_shutdown()
             finally:
@@ -185,11 +172,11 @@ class Supervisor:
             state.remove(self._home.desired_state)
         return stopped
 
-    def _save_state(self, control: ControlServer, token: str) -> None:
+    def _save_state(self, server: control.ControlServer, token: str) -> None:
         identity = process_identity.identify(os.getpid())
         if identity is None:
             raise SupervisorError("the operating system doesn't tell when this process was started")
-        self._own_state = SupervisorState(identity, str(control.address), token)
+        self._own_state = SupervisorState(identity, str(server.address), token)
         # A start that can't write this fails; what is written later is tried again.
         state.save(self._home.state, self._own_state)
         self._publish()
@@ -303,14 +290,20 @@ class Supervisor:
                 _log.info("%s", waiting_for(self._status))
             self._countdown_at = now + COUNTDOWN_INTERVAL
 
-    def _handle(self, request: ControlRequest) -> SystemStatus | StopResult:
+    def _handle(self, request: control.ControlRequest) -> SystemStatus | StopResult:
         """Do what a caller asks for, in the thread of its connection."""
         match request:
-            case SystemStatusRequest():
+            case control.SystemStatusRequest():
                 return self._status
-            case DownRequest(stop_timeout=timeout):
+            case control.DownRequest(stop_timeout=timeout):
                 return self._shut_down(timeout)
-            case StartRequest() | StopRequest() | RestartRequest() | KillRequest() | ScaleRequest():
+            case (
+                control.StartRequest()
+                | control.StopRequest()
+                | control.RestartRequest()
+                | control.KillRequest()
+                | control.ScaleRequest()
+            ):
                 return self._run_operation(request)
             case _:
                 assert_never(request)
@@ -324,30 +317,30 @@ class Supervisor:
         except queue.Empty:
             raise SupervisorError("the system is still stopping; look at `status`") from None
 
-    def _run_operation(self, request: OperationRequest) -> SystemStatus:
+    def _run_operation(self, request: control.OperationRequest) -> SystemStatus:
         reply: queue.SimpleQueue[CauceError | None] = queue.SimpleQueue()
         self._events.put(PendingOperation(self._steps(request), reply))
         try:
             error = reply.get(timeout=request.reply_timeout)
         except queue.Empty:
-            raise SupervisorError(f"{operation_name(request)} is still under way; look at `status`") from None
+            raise SupervisorError(f"{control.operation_name(request)} is still under way; look at `status`") from None
         if error is not None:
             raise error
         return self._status
 
-    def _steps(self, request: OperationRequest) -> Steps:
+    def _steps(self, request: control.OperationRequest) -> Steps:
         """Carry out an operation. The main thread advances it."""
         operations = self._spec.operations
         match request:
-            case StartRequest(names=names):
+            case control.StartRequest(names=names):
                 yield from operations.start(names)
-            case StopRequest(names=names, stop_timeout=timeout):
+            case control.StopRequest(names=names, stop_timeout=timeout):
                 yield from operations.stop(names, timeout)
-            case RestartRequest(names=names, stop_timeout=timeout):
+            case control.RestartRequest(names=names, stop_timeout=timeout):
                 yield from operations.restart(names, timeout)
-            case KillRequest(names=names):
+            case control.KillRequest(names=names):
                 yield from operations.kill(names)
-            case ScaleRequest(servers=servers, workers=workers):
+            case control.ScaleRequest(servers=servers, workers=workers):
                 yield from operations.scale(servers, workers)
             case _:
                 assert_never(request)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from core.errors import SupervisorError
-from core.file_permissions import describe_foreign, foreign_owner
+from core.file_permissions import read_own
 from core.supervisor.plan import ProcessKind
 from core.supervisor.processes.process_identity import ProcessIdentity
 
@@ -87,14 +87,9 @@ def load(path: Path, struct_type: type[Stored]) -> Stored | None:
     Raises:
         SupervisorError: it belongs to another user.
     """
-    try:
-        with path.open("rb") as stream:
-            owner = foreign_owner(stream.fileno())
-            content = stream.read()
-    except OSError:
+    content = read_own(path, SupervisorError)
+    if content is None:
         return None
-    if owner:
-        raise SupervisorError(describe_foreign(path, owner))
     try:
         return msgspec.json.decode(content, type=struct_type)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -5,9 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
-from core.broker.base import Consumer, Delivery, Reference
+from core.broker.base import Consumer, Delivery, Reference, parse_reference
 from core.errors import JournalError
 from core.logs import printable
 from core.model import Assignment
@@ -27,7 +25,6 @@ RECHECK_INTERVAL = 0.25
 """Seconds between two checks of the tasks that wait to begin: they may have been cancelled."""
 
 _log = logging.getLogger("cauce.worker")
-_decode = msgspec.json.Decoder(Reference).decode
 
 
 class Fetcher:
@@ -167,8 +164,8 @@ class Fetcher:
 
     def _read(self, delivery: Delivery) -> Reference | None:
         try:
-            return _decode(delivery.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return parse_reference(delivery.body)
+        except ValueError as error:
             _log.error("a message that is not Cauce's is rejected (%s): %s", error, delivery.body[:200])
             self._consumer.reject(delivery)
             return None

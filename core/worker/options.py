@@ -9,11 +9,14 @@ RUNNERS = Option(
     config.whole_number(1, 64),
     1,
     "processes that run the tasks; the tasks that run at once are divided among them",
-    ("--runners",),
-    "N",
 )
 NAME = Option(
-    "worker.name", config.optional_text, "", "the worker's name; w and its number without one", ("-n", "--name"), "NAME"
+    "worker.name",
+    config.optional_text,
+    "",
+    "the worker's name; w and its number without one",
+    short="-n",
+    metavar="NAME",
 )
 TASKS = worker_options.tasks("worker")
 PREFETCH = Option(
@@ -21,37 +24,24 @@ PREFETCH = Option(
     config.whole_number(0, 10_000),
     0,
     "how many tasks to take from the broker, running ones included; 0: as many as their duration suggests",
-    ("--prefetch",),
-    "N",
 )
-BURST = Option("worker.burst", config.switch, False, "stop when the queue is empty", ("--burst",))
-MAX_TASKS = Option(
-    "worker.max-tasks", config.whole_number(0, 2**53), 0, "stop after this many tasks; 0: never", ("--max-tasks",), "N"
-)
+BURST = Option("worker.burst", config.switch, False, "stop when the queue is empty")
+MAX_TASKS = Option("worker.max-tasks", config.whole_number(0, 2**53), 0, "stop after this many tasks; 0: never")
 SHUTDOWN_TIMEOUT = worker_options.SHUTDOWN_TIMEOUT
 RETRIES = Option(
     "worker.retries",
     config.whole_number(0, 100),
     3,
     "how often to retry a failed task, unless the task or its kind specifies it",
-    ("--retries",),
-    "N",
 )
 RETRY_DELAY = Option(
-    "worker.retry-delay",
-    config.seconds(0.01, 3600),
-    1.0,
-    "delay before the first retry; it doubles with each retry",
-    ("--retry-delay",),
-    "SECONDS",
+    "worker.retry-delay", config.seconds(0.01, 3600), 1.0, "delay before the first retry; it doubles with each retry"
 )
 TIMEOUT = Option(
     "worker.timeout",
     config.seconds(0, 86_400 * 7),
     0.0,
     "how long a task may run, unless its kind specifies it; 0: without a limit",
-    ("--timeout",),
-    "SECONDS",
 )
 LAB = worker_options.lab("worker")
 FILES_ROOT = Option(
@@ -59,8 +49,7 @@ FILES_ROOT = Option(
     config.optional_text,
     "",
     "the directory whose files tasks may read",
-    ("--files-root",),
-    "DIRECTORY",
+    metavar="DIRECTORY",
     resolve=config.absolute_path,
 )
 

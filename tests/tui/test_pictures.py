@@ -67,19 +67,20 @@ def searches(pilot: Pilot[None]) -> list[tuple[str, int]]:
 
 
 async def settle(pilot: Pilot[None]) -> None:
-    """Wait until the console is idle."""
+    """Wait until the console is idle, and stop the blinking of cursors."""
     while any(thread.name.startswith(THREAD_PREFIX) for thread in threading.enumerate()):
         await pilot.pause(0.01)
     for _ in range(4):
         await pilot.pause()
         await pilot.app.workers.wait_for_complete()
+    for field in pilot.app.screen.query(Input):
+        field.cursor_blink = False
     if isinstance(pilot.app.screen, CommandPalette):
         await filled(pilot, pilot.app.screen)
 
 
 async def filled(pilot: Pilot[None], palette: CommandPalette) -> None:
-    """Wait until the palette has found all commands, a few at a time, and stop the blinking of its cursor."""
-    palette.query_one(Input).cursor_blink = False
+    """Wait until the palette has found all commands, a few at a time."""
     before = -1
     while before != (before := palette.query_one(OptionList).option_count) or not before:
         await pilot.pause(0.3)

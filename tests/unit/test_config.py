@@ -30,11 +30,11 @@ from core.config import (
 )
 from core.errors import ConfigurationError
 
-CONCURRENCY = Option("worker.concurrency", whole_number(1, 64), 4, "how many at 100 % once", ("-c", "--concurrency"))
+CONCURRENCY = Option("worker.concurrency", whole_number(1, 64), 4, "how many at 100 % once", short="-c")
 NAME = Option("worker.name", text, "w1", "its name")
-SILENT = Option("worker.silent", switch, False, "say less", ("--silent",))
+SILENT = Option("worker.silent", switch, False, "say less")
 NOWHERE: tuple[Address, ...] = ()
-LISTEN = Option("worker.listen", several(address), NOWHERE, "where", ("--listen",), many=True)
+LISTEN = Option("worker.listen", several(address), NOWHERE, "where", many=True)
 TOKEN = Option("token", optional_text, "", "the secret", secret=True)
 PAUSE = Option("worker.pause", seconds(0, 60), 0.5, "how long")
 OPTIONS: tuple[Option[object], ...] = (*COMMON, CONCURRENCY, NAME, SILENT, LISTEN, TOKEN, PAUSE)

@@ -237,7 +237,8 @@ def test_an_adopted_process_that_ends_is_restarted(former: _Former) -> None:
     unit.tick(NOW + 2)
     assert unit.process is not None
     assert unit.process.identity != record.identity
-    assert process_identity.processes_of(former.home) == [unit.process.identity]
+    started = [unit.process.identity]
+    wait_until(lambda: process_identity.processes_of(former.home) == started, "the new process to be the only one")
     assert unit.status(NOW + 2).restarts == 1
 
 

@@ -19,13 +19,13 @@ from tui import core_texts, display_text
 from tui.key_names import hint
 from tui.translations import Translations
 from tui.view import EMPTY, View
-from tui.widgets.search_input import SearchInput
+from tui.widgets.search_input import SearchActions, SearchInput
 from tui.widgets.text_view import StyledLine, TextView
 
 TIMELINE = (*BEFORE_ATTEMPTS, *OF_ATTEMPT, "retried")
 
 
-class TaskDetail(ModalScreen[None]):
+class TaskDetail(SearchActions, ModalScreen[None]):
     """The sheet of a task, which follows it until it is closed.
 
     One sheet is kept for all tasks, because making one takes longer than drawing it.
@@ -125,18 +125,6 @@ class TaskDetail(ModalScreen[None]):
     def action_wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self._text.set_wrap(not self._text.wrap)
-
-    def action_search(self) -> None:
-        """Start a search."""
-        self._search.start_search()
-
-    def action_next_hit(self) -> None:
-        """Go to the next hit."""
-        self._search.step(forward=True)
-
-    def action_previous_hit(self) -> None:
-        """Go to the previous hit."""
-        self._search.step(forward=False)
 
     @on(SearchInput.HitsChanged)
     def _hits_changed(self) -> None:

@@ -14,7 +14,7 @@ from tui.log_feed import LogBatch
 from tui.messages import CopyRequested
 from tui.translations import Translations
 from tui.widgets.panel import Panel
-from tui.widgets.search_input import SearchInput
+from tui.widgets.search_input import SearchActions, SearchInput
 from tui.widgets.text_input import TextInput
 from tui.widgets.text_view import MAX_LINES, StyledLine, TextView
 
@@ -41,7 +41,7 @@ MAX_COPIED = 2000
 """The number of lines that are copied, counted from the end."""
 
 
-class LogPanel(Panel):
+class LogPanel(SearchActions, Panel):
     """A panel of log lines.
 
     Args:
@@ -147,18 +147,6 @@ class LogPanel(Panel):
         self._filter = LogFilter(min_level=level, containing=text)
         self._show_all()
         self._update_title()
-
-    def action_search(self) -> None:
-        """Start a search."""
-        self._search.start_search()
-
-    def action_next_hit(self) -> None:
-        """Go to the next hit."""
-        self._search.step(forward=True)
-
-    def action_previous_hit(self) -> None:
-        """Go to the previous hit."""
-        self._search.step(forward=False)
 
     @on(SearchInput.HitsChanged)
     def _hits_changed(self, event: SearchInput.HitsChanged) -> None:

@@ -92,3 +92,21 @@ class SearchInput(TextInput):
     def _close_field(self) -> None:
         self.display = False
         self._view.focus()
+
+
+class SearchActions:
+    """The actions of a search, for a widget or screen that has a `SearchInput`."""
+
+    _search: SearchInput
+
+    def action_search(self) -> None:
+        """Start a search."""
+        self._search.start_search()
+
+    def action_next_hit(self) -> None:
+        """Go to the next hit."""
+        self._search.step(forward=True)
+
+    def action_previous_hit(self) -> None:
+        """Go to the previous hit."""
+        self._search.step(forward=False)

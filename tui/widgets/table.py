@@ -20,6 +20,19 @@ from tui.widgets.table_model import EMPTY_CELL, Cells, ListModel, TableColumn, T
 _MAX_STRIPS = 512
 
 
+class TableMessage(Message):
+    """A message of a table."""
+
+    def __init__(self, table: "Table") -> None:
+        super().__init__()
+        self.table = table
+
+    @property
+    def control(self) -> "Table":
+        """The table."""
+        return self.table
+
+
 class Table(LongView, can_focus=True):
     """A table with a cursor on one of its rows.
 
@@ -55,58 +68,34 @@ class Table(LongView, can_focus=True):
 
     cursor: reactive[int] = reactive(0, repaint=False)
 
-    class RowSelected(Message):
+    class RowSelected(TableMessage):
         """Posted when a row is chosen, by Enter or by a second click."""
 
         def __init__(self, table: "Table", key: Hashable) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.key = key
 
-        @property
-        def control(self) -> "Table":
-            """The table."""
-            return self.table
-
-    class RowHighlighted(Message):
+    class RowHighlighted(TableMessage):
         """Posted when the cursor is on another row; the key is None when there are no rows."""
 
         def __init__(self, table: "Table", key: Hashable | None) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.key = key
 
-        @property
-        def control(self) -> "Table":
-            """The table."""
-            return self.table
-
-    class HeaderSelected(Message):
+    class HeaderSelected(TableMessage):
         """Posted when the heading of a sortable column is clicked."""
 
         def __init__(self, table: "Table", column: str) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.column = column
 
-        @property
-        def control(self) -> "Table":
-            """The table."""
-            return self.table
-
-    class ViewportChanged(Message):
+    class ViewportChanged(TableMessage):
         """Posted when other rows are in view, or rows whose cells are not known: those from `first` up to `end`."""
 
         def __init__(self, table: "Table", first: int, end: int) -> None:
-            super().__init__()
-            self.table = table
+            super().__init__(table)
             self.first = first
             self.end = end
-
-        @property
-        def control(self) -> "Table":
-            """The table."""
-            return self.table
 
     def __init__(self, columns: Sequence[TableColumn], *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -2,10 +2,8 @@
 
 import contextlib
 
-import msgspec
-
-from core.broker.base import Delivery, Reference
-from core.worker import fetcher, program
+from core.broker.base import Delivery, Reference, parse_reference
+from core.worker import program
 from core.worker.fetcher import Fetcher
 from tests.faults.honest import honest
 
@@ -16,8 +14,8 @@ class ClingingFetcher(Fetcher):
     """Ignores messages that it can't read."""
 
     def _read(self, delivery: Delivery) -> Reference | None:
-        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without its error handling
+        with contextlib.suppress(ValueError):
+            return parse_reference(delivery.body)
         return None
 
 

@@ -1,7 +1,7 @@
 """Kinds whose worker dies of a message that is not Cauce's."""
 
-from core.broker.base import Delivery, Reference
-from core.worker import fetcher, program
+from core.broker.base import Delivery, Reference, parse_reference
+from core.worker import program
 from core.worker.fetcher import Fetcher
 from tests.faults.honest import honest
 
@@ -12,7 +12,7 @@ class FragileFetcher(Fetcher):
     """Decodes messages without handling errors."""
 
     def _read(self, delivery: Delivery) -> Reference | None:
-        return fetcher._decode(delivery.body)  # noqa: SLF001 - the same decoder, without its error handling
+        return parse_reference(delivery.body)
 
 
 program.Fetcher = FragileFetcher  # type: ignore[attr-defined]  # this is what is wrong with it
