@@ -9,7 +9,12 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["tests.services.fixtures", "tests.services.nginx_fixtures", "tests.services.certificates"]
+pytest_plugins = [
+    "tests.services.fixtures",
+    "tests.services.nginx_fixtures",
+    "tests.services.certificates",
+    "tests.services.driven_client",
+]
 
 HERE = Path(__file__).parent
 

@@ -4,6 +4,8 @@ Every task has its id before it is first sent. A task that is lost on the way is
 over another connection or to another server, and is stored once.
 """
 
+from typing import TYPE_CHECKING
+
 from core.client.client import Client, Handle
 from core.client.values import (
     Accepted,
@@ -17,8 +19,13 @@ from core.client.values import (
 from core.encryption import Encryption
 from core.model import Attempt, AttemptState, OperatorRetry, RunningOn
 
+if TYPE_CHECKING:
+    from core.client.async_client import AsyncClient, AsyncHandle
+
 __all__ = [
     "Accepted",
+    "AsyncClient",
+    "AsyncHandle",
     "Attempt",
     "AttemptState",
     "Client",
@@ -33,3 +40,12 @@ __all__ = [
     "TaskOutcome",
     "TaskStatus",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the client for event loops when it is asked for: programs without one start faster without asyncio."""
+    if name in {"AsyncClient", "AsyncHandle"}:
+        from core.client import async_client
+
+        return getattr(async_client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,70 +4,34 @@ Several threads may use one client, also while a stream is read: each call has i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 from core.addresses import Address
-from core.client.pipeline import WINDOW, RequestPipeline
+from core.client.base import (
+    RESULT_TIMEOUT,
+    BaseClient,
+    SubmittedTask,
+    members,
+    result_of,
+    result_requests,
+    submit_requests,
+    value_or_refused,
+)
+from core.client.blocking_pipeline import BlockingPipeline
+from core.client.pipeline import WINDOW
 from core.client.pool import ConnectionPool
 from core.client.requests import CancelRequest, ClientRequest, ResultRequest, StatsRequest, StatusRequest, SubmitRequest
 from core.client.values import Accepted, NewSubmission, Refused, Statistics, TaskOutcome, TaskStatus, convert
 from core.closeable import Closeable
 from core.encryption import Encryption
-from core.errors import (
-    LocalProtocolError,
-    RemoteProtocolError,
-    RequestRefused,
-    ResultNotReady,
-    TaskCancelled,
-    TaskFailed,
-)
+from core.errors import RemoteProtocolError
 from core.jsontext import Json
-from core.model import State
-from core.protocol import Reply
-
-CONNECTIONS = 4
-REQUESTS_PER_CONNECTION = 100
-"""Open requests that justify another connection."""
-
-TIMEOUT = 10.0
-PATIENCE = 30.0
-RESULT_TIMEOUT = 60.0
-
-Addresses: TypeAlias = str | Address | Sequence[str | Address]
 
 
-class Client(Closeable):
-    """Submits tasks, and reads their state and results.
+class Client(BaseClient[ConnectionPool], Closeable):
+    """Submits tasks, and reads their state and results; the arguments are those of `BaseClient`.
 
     Connections are opened on demand.
-
-    Args:
-        servers: addresses as `host:port` (several separated by commas) or `Address`.
-        token: the token that the servers require.
-        timeout: seconds to wait for an answer before another server is asked.
-        patience: seconds without a success before a call gives up.
-        spread: whether to use the servers in turn instead of always the first that works.
-        connections: the most connections for one stream, so that the servers behind a balancer share it.
-        tls: the encryption, made with `Encryption.trusting`; None for plain connections.
-
-    Raises:
-        ConfigurationError: an address is not valid.
     """
-
-    def __init__(
-        self,
-        servers: Addresses,
-        token: str | None = None,
-        *,
-        timeout: float = TIMEOUT,
-        patience: float = PATIENCE,
-        spread: bool = True,
-        connections: int = CONNECTIONS,
-        tls: Encryption | None = None,
-    ) -> None:
-        self._connections = connections
-        self._pool = ConnectionPool(_addresses(servers), token, timeout, spread=spread, tls=tls)
-        self._patience = patience
 
     def submit(
         self,
@@ -109,9 +73,8 @@ class Client(Closeable):
         Raises:
             ServerUnavailable: no server answered; the tasks accepted before are stored.
         """
-        requests = (None if submission is None else SubmitRequest(submission) for submission in submissions)
-        for request, reply in self._pipeline(window).run(requests):
-            yield convert(reply.ok, Accepted) if reply.ok is not None else _refused(request, reply)
+        for answer in self._pipeline(window).run(submit_requests(submissions)):
+            yield value_or_refused(answer, Accepted)
 
     def results(
         self, ids: Iterable[str | None], *, timeout: float = RESULT_TIMEOUT, window: int = WINDOW
@@ -129,9 +92,8 @@ class Client(Closeable):
         Raises:
             ServerUnavailable: no server answered.
         """
-        requests = (None if task_id is None else ResultRequest(task_id, timeout) for task_id in ids)
-        for request, reply in self._pipeline(window).run(requests):
-            yield convert(reply.ok, TaskOutcome) if reply.ok is not None else _refused(request, reply)
+        for answer in self._pipeline(window).run(result_requests(ids, timeout)):
+            yield value_or_refused(answer, TaskOutcome)
 
     def status(self, task_id: str) -> TaskStatus:
         """Return where a task is, and its timeline.
@@ -161,17 +123,7 @@ class Client(Closeable):
             RequestRefused: there is no such task.
             ServerUnavailable: no server answered.
         """
-        outcome = self.outcome(task_id, timeout)
-        match outcome.state:
-            case State.DONE:
-                return outcome.result
-            case State.FAILED:
-                error = outcome.error
-                raise TaskFailed(f"{error.type}: {error.message}" if error else f"task {task_id} failed")
-            case State.CANCELLED:
-                raise TaskCancelled(f"task {task_id} was cancelled")
-            case state:
-                raise ResultNotReady(f"task {task_id} is {state}: it did not end within {timeout:g} seconds")
+        return result_of(self.outcome(task_id, timeout), timeout)
 
     def cancel(self, task_id: str) -> None:
         """Cancel a task before it runs.
@@ -194,39 +146,27 @@ class Client(Closeable):
         """Close the connections."""
         self._pool.close()
 
-    def _pipeline(self, window: int) -> RequestPipeline:
-        connections = min(self._connections, max(1, window // REQUESTS_PER_CONNECTION))
-        return RequestPipeline(self._pool, self._patience, window, connections)
+    def _make_pool(
+        self, addresses: Sequence[Address], token: str | None, timeout: float, *, spread: bool, tls: Encryption | None
+    ) -> ConnectionPool:
+        return ConnectionPool(addresses, token, timeout, spread=spread, tls=tls)
+
+    def _pipeline(self, window: int) -> BlockingPipeline:
+        return BlockingPipeline(self._pool, self._patience, window, self._connection_count(window))
 
     def _send(self, request: ClientRequest) -> dict[str, Json]:
         """Send one request, and return the members of its reply."""
         for _, reply in self._pipeline(1).run([request]):
-            if reply.ok is not None:
-                return reply.ok
-            assert reply.error is not None
-            if reply.ref is None:
-                raise LocalProtocolError(reply.error.message)
-            raise RequestRefused(reply.error.code, reply.error.message)
+            return members(reply)
         raise RemoteProtocolError("the request has no answer")
 
 
-class Handle:
-    """A submitted task.
-
-    Attributes:
-        id: the task's id.
-        state: the task's state when the server answered.
-        duplicate: whether the task had been submitted before.
-    """
+class Handle(SubmittedTask):
+    """A submitted task, and the methods of its client for it."""
 
     def __init__(self, client: Client, accepted: Accepted) -> None:
+        super().__init__(accepted)
         self._client = client
-        self.id = accepted.id
-        self.state = accepted.state
-        self.duplicate = accepted.duplicate
-
-    def __repr__(self) -> str:
-        return f"Handle(id={self.id!r}, state={self.state.value!r}, duplicate={self.duplicate})"
 
     def result(self, timeout: float = RESULT_TIMEOUT) -> Json:
         """Wait for the task's result, and return it; see `Client.result`."""
@@ -243,15 +183,3 @@ class Handle:
     def cancel(self) -> None:
         """Cancel the task before it runs; see `Client.cancel`."""
         self._client.cancel(self.id)
-
-
-def _addresses(servers: Addresses) -> list[Address]:
-    if isinstance(servers, Address):
-        return [servers]
-    addresses = servers.split(",") if isinstance(servers, str) else servers
-    return [address if isinstance(address, Address) else Address.parse(address) for address in addresses]
-
-
-def _refused(request: ClientRequest, reply: Reply) -> Refused:
-    assert reply.error is not None
-    return Refused(request.id, reply.error.code, reply.error.message)

@@ -1,36 +1,32 @@
-"""One connection to a server: a socket that never blocks, the protocol, and the requests without a reply.
+"""One connection to a server: the protocol, and the requests without a reply. This module opens no socket.
 
-It belongs to one thread at a time.
-Output is buffered until the socket accepts it, so that both directions flow at once.
+Sending and reading never wait, so that both directions flow at once. A connection belongs to one thread at a time.
 """
 
 import itertools
-import socket
 import ssl
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from core.addresses import Address
 from core.client.requests import ClientRequest
-from core.encryption import Encryption, explain_failure
+from core.encryption import explain_failure
 from core.errors import RemoteProtocolError, ServerUntrusted
 from core.protocol import ClientConnection, Goaway, Ref, Reply
 
 READ_SIZE = 256 * 1024
-
-_WOULD_BLOCK = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""Raised when the socket has no input, or accepts no output, at this moment."""
+"""Bytes to read at once."""
 
 
 class ConnectionLost(Exception):
     """The connection can't be used any more; its open requests must be sent again."""
 
 
-class Connection:
+class Connection(ABC):
     """A connection to one server.
 
     Args:
         address: the server's address.
-        connected: the socket, which the connection closes.
         now: the time of the monotonic clock.
 
     Attributes:
@@ -41,10 +37,8 @@ class Connection:
         open_requests: the requests without a reply and the times at which they were sent, by ref, oldest first.
     """
 
-    def __init__(self, address: Address, connected: socket.socket, now: float) -> None:
-        connected.setblocking(False)
+    def __init__(self, address: Address, now: float) -> None:
         self.address = address
-        self.socket = connected
         self.protocol = ClientConnection()
         self.draining = False
         self.proven = False
@@ -54,10 +48,6 @@ class Connection:
         self._last_received = now
         self._refs = itertools.count(1)
         self._output = bytearray()
-
-    def fileno(self) -> int:
-        """Return the file descriptor, for a selector."""
-        return self.socket.fileno()
 
     @property
     def has_output(self) -> bool:
@@ -93,36 +83,21 @@ class Connection:
         """Buffer encoded lines for the next `flush`."""
         self._output += lines
 
+    @abstractmethod
     def flush(self) -> None:
-        """Send as much of the buffered output as the socket accepts at once.
+        """Send as much of the buffered output as the connection accepts at once.
 
         Raises:
             ConnectionLost: the connection is broken.
         """
-        try:
-            while self._output:
-                del self._output[: self.socket.send(self._output)]
-        except _WOULD_BLOCK:
-            return
-        except OSError as error:
-            raise ConnectionLost(_reason(error)) from error
 
+    @abstractmethod
     def read(self) -> bytes | None:
         """Return received bytes, at most a chunk. Returns None when there are none, and b"" at the end of the stream.
 
         Raises:
             ConnectionLost: the connection is broken.
         """
-        try:
-            received = self.socket.recv(READ_SIZE)
-            # A selector doesn't report bytes that are decrypted already.
-            while isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
-                received += self.socket.recv(READ_SIZE)
-        except _WOULD_BLOCK:
-            return None
-        except OSError as error:
-            raise ConnectionLost(_reason(error)) from error
-        return received
 
     def receive(self, now: float) -> Sequence[Reply | Goaway]:
         """Return what the server sent, at most a chunk of it.
@@ -159,60 +134,31 @@ class Connection:
             return max(sent_at + request.wait, self._last_received) + timeout
         return float("inf")
 
+    @abstractmethod
     def close(self) -> None:
-        """Close the socket."""
-        self.socket.close()
+        """Close the connection."""
 
 
-def connect(address: Address, timeout: float, clock: Callable[[], float], tls: Encryption | None = None) -> Connection:
-    """Open a connection.
-
-    Args:
-        address: the server's address.
-        timeout: seconds for the connection, and again for the TLS handshake.
-        clock: the monotonic clock.
-        tls: the encryption; None for a plain connection.
-
-    Raises:
-        ConnectionLost: the connection failed.
-        ServerUntrusted: the encryption fails until its configuration is corrected.
-    """
-    try:
-        connected = socket.create_connection(address.pair, timeout)
-    except (OSError, UnicodeError) as error:
-        raise ConnectionLost(_reason(error)) from error
-    try:
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if tls is not None:
-            connected = _encrypt(connected, tls, address)
-        return Connection(address, connected, clock())
-    except (OSError, ValueError) as error:
-        connected.close()
-        raise ConnectionLost(_reason(error)) from error
-
-
-def _encrypt(connected: socket.socket, tls: Encryption, address: Address) -> socket.socket:
-    """Do the TLS handshake within the timeout of the socket."""
-    host = tls.name or address.host
-    encrypted = tls.context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
-    try:
-        encrypted.do_handshake()
-    except ssl.SSLError as error:
-        encrypted.close()
-        mend = explain_failure(error, host)
-        if mend:
-            raise ServerUntrusted(f"{address}: {mend}") from error
-        raise
-    except OSError:
-        encrypted.close()
-        raise
-    return encrypted
-
-
-def _reason(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """Return in a few words why a connection failed or broke."""
     if isinstance(error, TimeoutError):
         return "the connection timed out"
     if isinstance(error, ssl.SSLError):
         return f"the encrypted connection broke ({error.reason or error.strerror or 'it ended'})"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def check_trust(error: ssl.SSLError, address: Address, name: str) -> None:
+    """Check whether a later handshake may succeed.
+
+    Args:
+        error: the error of the handshake.
+        address: the server's address.
+        name: the name that the server's certificate must be for.
+
+    Raises:
+        ServerUntrusted: the encryption fails until its configuration is corrected.
+    """
+    mend = explain_failure(error, name)
+    if mend:
+        raise ServerUntrusted(f"{address}: {mend}") from error

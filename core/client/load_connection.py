@@ -13,11 +13,12 @@ from itertools import islice
 
 import msgspec
 
-from core.client.connection import Connection, ConnectionLost
+from core.client.connection import ConnectionLost
 from core.client.histogram import Histogram
 from core.client.load_lines import LoadReply, SubmitLineTemplate, pace, read_replies
 from core.client.pool import ConnectionPool, NoServer, raise_connection_error
 from core.client.rotation import GiveUpTimer, belongs_elsewhere, retry_delay
+from core.client.socket_connection import SocketConnection
 from core.errors import RemoteProtocolError, ServerUnavailable
 from core.protocol import Error
 
@@ -108,7 +109,7 @@ class LoadConnection:
     def _is_finished(self) -> bool:
         return self._stop.is_set() or (self._next > self._share.tasks and not self._resend and not self._open)
 
-    def _use(self, connection: Connection) -> None:
+    def _use(self, connection: SocketConnection) -> None:
         """Submit over one connection until it is lost or drained, or everything is submitted."""
         self._resend.extendleft(reversed(self._open))
         self._open.clear()
@@ -133,7 +134,7 @@ class LoadConnection:
 
     # Sending.
 
-    def _send(self, connection: Connection) -> float:
+    def _send(self, connection: SocketConnection) -> float:
         """Send as many tasks as there is room for. Returns the seconds to wait before more can be sent."""
         now = time.monotonic()
         numbers: Sequence[int] = ()
@@ -147,7 +148,7 @@ class LoadConnection:
         connection.flush()
         return delay
 
-    def _room(self, connection: Connection, now: float) -> tuple[int, float]:
+    def _room(self, connection: SocketConnection, now: float) -> tuple[int, float]:
         """Return how many tasks may be sent now, and the seconds until that may change."""
         if now < self._resume_at:
             return 0, self._resume_at - now
@@ -174,7 +175,7 @@ class LoadConnection:
 
     # Receiving.
 
-    def _receive(self, connection: Connection, now: float) -> None:
+    def _receive(self, connection: SocketConnection, now: float) -> None:
         received = connection.read()
         if received is None:
             return
@@ -187,7 +188,7 @@ class LoadConnection:
             except (RemoteProtocolError, KeyError) as error:
                 raise ConnectionLost(f"the server sent an unexpected reply: {error}") from error
 
-    def _handle(self, connection: Connection, replies: Sequence[LoadReply], now: float) -> None:
+    def _handle(self, connection: SocketConnection, replies: Sequence[LoadReply], now: float) -> None:
         accepted: Counter[float] = Counter()
         pop = self._open.pop
         for reply in replies:
@@ -206,7 +207,7 @@ class LoadConnection:
                 connection.proven = True
                 self._pool.mark_working(connection.address)
 
-    def _handle_error(self, connection: Connection, ref: int | None, error: Error, now: float) -> None:
+    def _handle_error(self, connection: SocketConnection, ref: int | None, error: Error, now: float) -> None:
         self.errors[error.code] += 1
         if ref is None:
             raise_connection_error(error)

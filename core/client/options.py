@@ -2,7 +2,7 @@
 
 from core import config, encryption
 from core.addresses import BALANCER, SERVERS, Address
-from core.client import client
+from core.client import base
 from core.client.client import Client
 from core.client.pool import ConnectionPool
 from core.config import Option, Settings
@@ -19,7 +19,7 @@ SERVER: Option[tuple[Address, ...]] = Option(
 ANSWER_TIMEOUT = Option(
     "client.timeout",
     config.seconds(0.1, 3600),
-    client.TIMEOUT,
+    base.TIMEOUT,
     "time to wait for an answer before another server is asked",
     flag="--answer-timeout",
     metavar="SECONDS",
@@ -27,7 +27,7 @@ ANSWER_TIMEOUT = Option(
 PATIENCE = Option(
     "client.patience",
     config.seconds(0, 86_400),
-    client.PATIENCE,
+    base.PATIENCE,
     "time to keep trying while no server answers",
     metavar="SECONDS",
 )

@@ -1,22 +1,21 @@
-"""Sends many requests over few connections, until each has its final reply.
+"""Decides how many requests travel over few connections, until each has its final reply.
 
 Requests are taken from a source while the window has room, sent many at a time, and returned as they are answered.
 A connection that breaks, or whose reply is late, is replaced, and its open requests are sent again.
 A connection that the server wants to close gets no new requests, and is read until no request is open on it.
-A pipeline belongs to one thread.
+A pipeline belongs to one thread. It never waits: its subclasses do, each in its way.
 """
 
-import selectors
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from typing import Generic, TypeAlias
 
-from core.client.connection import Connection, ConnectionLost
-from core.client.pool import ConnectionPool, NoServer, raise_connection_error
+from core.client.connection import ConnectionLost
+from core.client.pool import ConnectionT, NoServer, ServerPool, raise_connection_error
 from core.client.requests import ClientRequest
 from core.client.rotation import GiveUpTimer, belongs_elsewhere, retry_delay
-from core.errors import ClientError, LocalProtocolError, ServerUnavailable
+from core.errors import LocalProtocolError, ServerUnavailable
 from core.protocol import Error, ErrorCode, Goaway, Reply
 
 WINDOW = 1000
@@ -31,72 +30,47 @@ GATHER_TIMEOUT = 0.02
 IDLE_INTERVAL = 0.02
 """Seconds to wait for replies before a source that had no requests is asked again."""
 
-SELECTOR: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
-"""The cheapest selector for a single call with few sockets: `poll`, or `select` on Windows, which lacks `poll`."""
-
 Answer: TypeAlias = tuple[ClientRequest, Reply]
 """A request and its final reply."""
 
 
-class RequestPipeline:
-    """Sends requests and returns their final replies.
+class RequestPipeline(Generic[ConnectionT]):
+    """Which requests are sent when and where, and what becomes of them. It never waits.
 
     Args:
-        pool: provides the connections.
+        pool: takes back the connections, and knows which servers have failed.
         patience: seconds without a success before giving up.
         window: the most requests that may be open at once.
         max_connections: the most connections to spread the requests over, so that several servers behind one address
             share them. Another one is opened only when the others are full.
     """
 
-    def __init__(self, pool: ConnectionPool, patience: float, window: int = WINDOW, max_connections: int = 1) -> None:
+    def __init__(
+        self, pool: ServerPool[ConnectionT], patience: float, window: int = WINDOW, max_connections: int = 1
+    ) -> None:
         self._pool = pool
         self._give_up = GiveUpTimer(patience)
         self._max_connections = max_connections
         self._window = max(1, window // max_connections)
         self._max_bytes = MAX_OPEN_BYTES // max_connections
-        self._active: list[Connection] = []
-        self._draining: list[Connection] = []
+        self._active: list[ConnectionT] = []
+        self._draining: list[ConnectionT] = []
         self._sent = 0
         self._resend: deque[ClientRequest] = deque()
         self._resume_at = 0.0
         self._source_exhausted = False
         self._source_idle = False
 
-    def run(self, source: Iterable[ClientRequest | None]) -> Iterator[Answer]:
-        """Send all requests, and yield each with its final reply as it comes.
+    @property
+    def _is_finished(self) -> bool:
+        """Whether every request has its final reply."""
+        return (
+            self._source_exhausted
+            and not self._resend
+            and not any(connection.open_requests for connection in self._connections())
+        )
 
-        Args:
-            source: the requests. A None among them shows that there are no more for now.
-
-        Raises:
-            ServerUnavailable: there was no success for too long.
-            RequestRefused: the servers refuse the client.
-        """
-        requests = iter(source)
-        try:
-            while True:
-                answers: list[Answer] = []
-                try:
-                    self._fill(requests, answers)
-                    finished = (
-                        self._source_exhausted
-                        and not self._resend
-                        and not any(connection.open_requests for connection in self._connections())
-                    )
-                    if not finished and not answers:
-                        self._receive(answers)
-                except ClientError:
-                    # The answers so far must not be lost with the requests that have none.
-                    yield from answers
-                    raise
-                yield from answers
-                if finished:
-                    return
-        finally:
-            self._release_connections()
-
-    def _connections(self) -> list[Connection]:
+    def _connections(self) -> list[ConnectionT]:
         return [*self._draining, *self._active]
 
     def _release_connections(self) -> None:
@@ -106,24 +80,41 @@ class RequestPipeline:
 
     # Sending.
 
+    def _needs_connection(self) -> bool:
+        """Return whether another connection is to be opened before the next `_fill`."""
+        if self._has_nothing_to_send():
+            return False
+        spread = self._sent >= len(self._active) * self._window
+        return len(self._active) < self._max_connections and (spread or not self._roomy())
+
+    def _has_nothing_to_send(self) -> bool:
+        return time.monotonic() < self._resume_at or (self._source_exhausted and not self._resend)
+
+    def _no_server(self, error: NoServer) -> None:
+        """Record that no connection could be opened."""
+        if not self._active:
+            self._record_failure(error.reason, time.monotonic(), error.delay)
+
     def _fill(self, requests: Iterator[ClientRequest | None], answers: list[Answer]) -> None:
         """Send as many requests as there is room for, and answer those that can't be sent."""
         self._source_idle = False
+        roomy = self._roomy()
+        if not roomy or self._has_nothing_to_send():
+            return
         now = time.monotonic()
-        if now < self._resume_at or (self._source_exhausted and not self._resend):
-            return
-        connection = self._choose_connection(now)
-        if connection is None:
-            return
+        connection = min(roomy, key=lambda candidate: candidate.request_count)
         self._gather(connection, requests, now + GATHER_TIMEOUT, answers)
         try:
             connection.flush()
         except ConnectionLost as error:
             self._drop(connection, str(error), now)
 
+    def _roomy(self) -> list[ConnectionT]:
+        return [connection for connection in self._active if self._has_room(connection)]
+
     def _gather(
         self,
-        connection: Connection,
+        connection: ConnectionT,
         requests: Iterator[ClientRequest | None],
         until: float,
         answers: list[Answer],
@@ -144,7 +135,7 @@ class RequestPipeline:
                 # The source may be slow to give the next request: the first is sent at once.
                 return
 
-    def _has_room(self, connection: Connection) -> bool:
+    def _has_room(self, connection: ConnectionT) -> bool:
         """Return whether it pays to send on a connection: a system call costs more than a single task."""
         return connection.room(self._window, self._max_bytes) * 4 >= min(
             self._window, connection.protocol.limits.max_open_requests
@@ -163,54 +154,17 @@ class RequestPipeline:
         self._source_idle = request is None
         return request
 
-    def _choose_connection(self, now: float) -> Connection | None:
-        """Return the connection for new requests: the least used of those with room, or a new one.
-
-        Returns None when there is none for now.
-        """
-        roomy = [connection for connection in self._active if self._has_room(connection)]
-        full = len(self._active) >= self._max_connections
-        if roomy and (full or self._sent < len(self._active) * self._window):
-            return min(roomy, key=lambda connection: connection.request_count)
-        if full:
-            return None
-        try:
-            connection = self._pool.acquire()
-        except NoServer as error:
-            if not self._active:
-                self._record_failure(error.reason, now, error.delay)
-            return roomy[0] if roomy else None
-        self._active.append(connection)
-        return connection
-
     # Receiving.
 
-    def _receive(self, answers: list[Answer]) -> None:
-        """Wait until there is something to do, and read the replies."""
-        now = time.monotonic()
-        connections = self._connections()
-        timeout = self._select_timeout(connections, now)
-        if not connections:
-            time.sleep(timeout)
-            return
-        with SELECTOR() as selector:
-            for index, connection in enumerate(connections):
-                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.has_output else 0)
-                selector.register(connection, events, index)
-            ready = selector.select(timeout)
-        now = time.monotonic()
-        for key, ready_events in ready:
-            connection = connections[key.data]
-            try:
-                if ready_events & selectors.EVENT_WRITE:
-                    connection.flush()
-                received = connection.receive(now) if ready_events & selectors.EVENT_READ else ()
-                self._handle(connection, received, now, answers)
-            except ConnectionLost as error:
-                self._drop(connection, str(error), now)
-        self._check_deadlines(connections, now)
+    def _read(self, connection: ConnectionT, now: float, answers: list[Answer]) -> None:
+        """Send the rest of the output, and read what has come."""
+        try:
+            connection.flush()
+            self._handle(connection, connection.receive(now), now, answers)
+        except ConnectionLost as error:
+            self._drop(connection, str(error), now)
 
-    def _select_timeout(self, connections: list[Connection], now: float) -> float:
+    def _timeout(self, connections: list[ConnectionT], now: float) -> float:
         """Return the seconds to wait for a reply before something else must be done."""
         wake_at = min((connection.deadline(self._pool.timeout) for connection in connections), default=float("inf"))
         if self._resend or not self._source_exhausted:
@@ -222,7 +176,7 @@ class RequestPipeline:
         return max(0.0, wake_at - now) if wake_at < float("inf") else IDLE_INTERVAL
 
     def _handle(
-        self, connection: Connection, events: Iterable[Reply | Goaway], now: float, answers: list[Answer]
+        self, connection: ConnectionT, events: Iterable[Reply | Goaway], now: float, answers: list[Answer]
     ) -> None:
         for event in events:
             if isinstance(event, Goaway):
@@ -245,7 +199,7 @@ class RequestPipeline:
             self._draining.remove(connection)
             connection.close()
 
-    def _check_deadlines(self, connections: Iterable[Connection], now: float) -> None:
+    def _check_deadlines(self, connections: Iterable[ConnectionT], now: float) -> None:
         """Drop the connections whose reply is late."""
         for connection in connections:
             if now >= connection.deadline(self._pool.timeout):
@@ -254,14 +208,14 @@ class RequestPipeline:
 
     # Failures.
 
-    def _drain(self, connection: Connection) -> None:
+    def _drain(self, connection: ConnectionT) -> None:
         """Send no new requests on a connection."""
         connection.draining = True
         if connection in self._active:
             self._active.remove(connection)
             self._draining.append(connection)
 
-    def _back_off(self, connection: Connection, error: Error, now: float) -> None:
+    def _back_off(self, connection: ConnectionT, error: Error, now: float) -> None:
         """Wait, or use another server, because a server refused a request for now."""
         reason = f"{connection.address}: {error.message} ({error.code})"
         # Only the first of a batch of errors counts.
@@ -274,7 +228,7 @@ class RequestPipeline:
             delay = max(error.retry_after or 0.0, retry_delay(self._give_up.failures + 1, 1.0))
             self._record_failure(reason, now, delay)
 
-    def _drop(self, connection: Connection, reason: str, now: float, since: float | None = None) -> None:
+    def _drop(self, connection: ConnectionT, reason: str, now: float, since: float | None = None) -> None:
         """Close a connection that failed, and send its open requests again."""
         requests = [request for request, _ in connection.open_requests.values()]
         connection.open_requests.clear()
@@ -289,7 +243,7 @@ class RequestPipeline:
             delay = retry_delay(self._give_up.failures, 1.0)
             self._record_failure(f"{connection.address}: {reason}", now, delay, since)
 
-    def _record_success(self, connection: Connection) -> None:
+    def _record_success(self, connection: ConnectionT) -> None:
         self._give_up.record_success()
         if not connection.proven:
             connection.proven = True

@@ -1,22 +1,25 @@
 """The client's connections to its servers: opened on demand, and kept for reuse while idle.
 
-Several threads may use the pool. An acquired connection belongs to the thread that acquired it.
+Several threads may use a pool. An acquired connection belongs to the thread that acquired it.
 """
 
+import contextlib
 import random
 import selectors
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 from core import __version__
 from core.addresses import Address
-from core.client.connection import Connection, ConnectionLost, connect
+from core.client.connection import Connection, ConnectionLost
 from core.client.rotation import ServerRotation
+from core.client.socket_connection import SocketConnection, connect
 from core.closeable import Closeable
 from core.encryption import Encryption
 from core.errors import ClientError, RequestRefused
-from core.protocol import Error, ErrorCode, Goaway
+from core.protocol import Error, ErrorCode, Goaway, Reply
 
 CONNECT_TIMEOUT = 3.0
 """Seconds to wait for a connection to a server, unless the answer timeout is shorter."""
@@ -28,6 +31,8 @@ _FATAL = frozenset({ErrorCode.UNAUTHORIZED, ErrorCode.UNSUPPORTED_VERSION})
 _HELLO_REF = "hello"
 _FLUSH_INTERVAL = 0.05
 """Seconds between attempts to send the rest of a hello."""
+
+ConnectionT = TypeVar("ConnectionT", bound=Connection)
 
 
 class NoServer(Exception):
@@ -44,8 +49,8 @@ class NoServer(Exception):
         self.delay = delay
 
 
-class ConnectionPool(Closeable):
-    """Connections to some servers.
+class ServerPool(Closeable, Generic[ConnectionT]):
+    """The idle connections to some servers, and which server is used next. It opens no connection.
 
     Args:
         addresses: the addresses of the servers.
@@ -73,30 +78,10 @@ class ConnectionPool(Closeable):
         self._lock = threading.Lock()
         start = random.randrange(max(1, len(addresses)))  # noqa: S311 - spreads clients, hides nothing
         self._rotation = ServerRotation(addresses, spread=spread, start=start)
-        self._idle: list[Connection] = []
+        self._idle: list[ConnectionT] = []
         self._closed = False
 
-    def acquire(self) -> Connection:
-        """Return a connection on which the server has sent its welcome.
-
-        Raises:
-            NoServer: none is available now.
-            RequestRefused: the server refuses the token or the protocol version.
-            ServerUntrusted: the server's certificate is wrong, or only one side encrypts.
-            ClientError: the client is closed.
-        """
-        while True:
-            with self._lock:
-                if self._closed:
-                    raise ClientError("the client is closed")
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                return self._connect()
-            if _is_unchanged(connection):
-                return connection
-            connection.close()
-
-    def release(self, connection: Connection) -> None:
+    def release(self, connection: ConnectionT) -> None:
         """Keep a connection for reuse, or close it when it can't be reused."""
         with self._lock:
             reusable = not (
@@ -125,24 +110,37 @@ class ConnectionPool(Closeable):
         for connection in idle:
             connection.close()
 
-    def _connect(self) -> Connection:
+    @property
+    def _connect_timeout(self) -> float:
+        """Seconds to wait for a connection."""
+        return min(CONNECT_TIMEOUT, self.timeout)
+
+    def _take_idle(self) -> ConnectionT | None:
+        """Return an idle connection on which the server has sent nothing since its last use, if there is one.
+
+        Raises:
+            ClientError: the client is closed.
+        """
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise ClientError("the client is closed")
+                connection = self._idle.pop() if self._idle else None
+            if connection is None or _is_unchanged(connection):
+                return connection
+            connection.close()
+
+    def _choose(self) -> Address:
+        """Return the server to connect to.
+
+        Raises:
+            NoServer: every server failed a short time ago.
+        """
         with self._lock:
             address, delay = self._rotation.choose(time.monotonic())
         if delay:
             raise NoServer("", delay)
-        try:
-            connection = connect(address, min(CONNECT_TIMEOUT, self.timeout), time.monotonic, self._tls)
-        except ConnectionLost as error:
-            raise self._failed(address, str(error)) from error
-        try:
-            self._greet(connection)
-        except ConnectionLost as error:
-            connection.close()
-            raise self._failed(address, str(error)) from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return address
 
     def _failed(self, address: Address, reason: str) -> NoServer:
         self.mark_failed(address)
@@ -150,25 +148,82 @@ class ConnectionPool(Closeable):
             _, delay = self._rotation.choose(time.monotonic())
         return NoServer(f"{address}: {reason}", delay)
 
-    def _greet(self, connection: Connection) -> None:
-        """Send the hello and wait for the welcome."""
+    def _write_hello(self, connection: ConnectionT) -> None:
         connection.write(connection.protocol.hello(_HELLO_REF, token=self._token, client=self._name))
+
+    def _late_welcome(self) -> ConnectionLost:
+        return ConnectionLost(f"no welcome within {self.timeout:g} seconds")
+
+
+class ConnectionPool(ServerPool[SocketConnection]):
+    """Connections to some servers, for threads; the arguments are those of `ServerPool`."""
+
+    def acquire(self) -> SocketConnection:
+        """Return a connection on which the server has sent its welcome.
+
+        Raises:
+            NoServer: none is available now.
+            RequestRefused: the server refuses the token or the protocol version.
+            ServerUntrusted: the server's certificate is wrong, or only one side encrypts.
+            ClientError: the client is closed.
+        """
+        connection = self._take_idle()
+        if connection is not None:
+            return connection
+        address = self._choose()
+        try:
+            connection = connect(address, self._connect_timeout, time.monotonic, self._tls)
+            with closed_on_error(connection):
+                self._greet(connection)
+        except ConnectionLost as error:
+            raise self._failed(address, str(error)) from error
+        return connection
+
+    def _greet(self, connection: SocketConnection) -> None:
+        """Send the hello and wait for the welcome."""
+        self._write_hello(connection)
         deadline = time.monotonic() + self.timeout
         with selectors.DefaultSelector() as selector:
             selector.register(connection, selectors.EVENT_READ)
-            while connection.protocol.welcome is None:
+            while not is_welcome(connection, connection.receive(time.monotonic())):
                 connection.flush()
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
-                    raise ConnectionLost(f"no welcome within {self.timeout:g} seconds")
+                    raise self._late_welcome()
                 selector.select(min(remaining, _FLUSH_INTERVAL) if connection.has_output else remaining)
-                for event in connection.receive(time.monotonic()):
-                    if isinstance(event, Goaway):
-                        connection.draining = True
-                    elif event.error is not None:
-                        raise_connection_error(event.error)
-        if connection.draining:
-            raise ConnectionLost("the server is shutting down")
+
+
+@contextlib.contextmanager
+def closed_on_error(connection: Connection) -> Iterator[None]:
+    """Close a connection when its block raises an error."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def is_welcome(connection: Connection, events: Iterable[Reply | Goaway]) -> bool:
+    """Return whether the server has sent its welcome.
+
+    Args:
+        connection: a new connection, on which only the hello was sent.
+        events: what was received on it since the last call.
+
+    Raises:
+        RequestRefused: the server refuses the client.
+        ConnectionLost: the server can't be used now.
+    """
+    for event in events:
+        if isinstance(event, Goaway):
+            connection.draining = True
+        elif event.error is not None:
+            raise_connection_error(event.error)
+    if connection.protocol.welcome is None:
+        return False
+    if connection.draining:
+        raise ConnectionLost("the server is shutting down")
+    return True
 
 
 def raise_connection_error(error: Error) -> None:

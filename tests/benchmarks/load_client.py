@@ -12,9 +12,9 @@ from itertools import islice
 import msgspec
 
 from core.addresses import Address
-from core.client.connection import Connection
 from core.client.load_lines import SubmitLineTemplate, read_replies
 from core.client.pool import ConnectionPool
+from core.client.socket_connection import SocketConnection
 from core.closeable import Closeable
 from core.identifiers import new_id
 from core.jsontext import Json
@@ -170,7 +170,7 @@ class LoadClient(Closeable):
 class _ConnectionState:
     """A connection, its partial input and its open tasks."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: SocketConnection) -> None:
         self.connection = connection
         self.partial_line = b""
         self.open = 0

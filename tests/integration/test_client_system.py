@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from core.client import Accepted, Client, NewSubmission, TaskOutcome
 from core.errors import RequestRefused, ResultNotReady, TaskCancelled, TaskFailed
 from core.identifiers import TASK_ID, new_id
 from core.model import State
+from tests.services.driven_client import OpenClient
 from tests.services.ports import free_port
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
@@ -33,8 +35,8 @@ def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSys
 
 
 @pytest.fixture
-def client(system: LocalSystem) -> Iterator[Client]:
-    with Client(system.addresses) as connected:
+def client(system: LocalSystem, open_client: OpenClient) -> Iterator[Client]:
+    with open_client(system.addresses) as connected:
         yield connected
 
 
@@ -158,7 +160,20 @@ def test_the_statistics(client: Client) -> None:
     assert (stats.broker, stats.journal) == ("ready", "ready")
 
 
-def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "word"), [("README.md", " Client("), ("core/client/README.md", "AsyncClient(")])
+def test_the_example_of_a_page(system: LocalSystem, page: str, word: str) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", (TOP / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    [example] = [block for block in blocks if word in block]
+    program = example.replace("127.0.0.1:7101", str(system.addresses[0]))
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=PROGRAM_TIMEOUT, check=True
+    )
+    task_id, result = ended.stdout.split()
+    assert TASK_ID.fullmatch(task_id)
+    assert result == "3"
+
+
+def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path, open_client: OpenClient) -> None:
     count = 3000
 
     def source() -> Iterator[NewSubmission]:
@@ -171,7 +186,7 @@ def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path) 
                 system.kill("s2")
             yield NewSubmission("echo", number, f"t{number}")
 
-    with LocalSystem(tmp_path, servers=2) as system, Client(system.addresses) as client:
+    with LocalSystem(tmp_path, servers=2) as system, open_client(system.addresses) as client:
         answers = list(client.submit_many(source(), window=200))
         assert all(isinstance(answer, Accepted) for answer in answers)
         assert sorted(answer.id for answer in answers) == sorted(f"t{number}" for number in range(count))
@@ -181,7 +196,7 @@ def test_a_server_that_is_killed_costs_no_task_and_doubles_none(tmp_path: Path) 
         assert system.counts() == {"done": count}
 
 
-def test_a_server_that_shuts_down_in_order_is_not_noticed(tmp_path: Path) -> None:
+def test_a_server_that_shuts_down_in_order_is_not_noticed(tmp_path: Path, open_client: OpenClient) -> None:
     def source() -> Iterator[NewSubmission]:
         for number in range(1000):
             if number == 350:
@@ -189,7 +204,7 @@ def test_a_server_that_shuts_down_in_order_is_not_noticed(tmp_path: Path) -> Non
             yield NewSubmission("echo", number, f"t{number}")
 
     with LocalSystem(tmp_path, servers=2, workers=0) as system:
-        with Client(system.addresses) as client:
+        with open_client(system.addresses) as client:
             answers = list(client.submit_many(source(), window=100))
         assert [type(answer) for answer in answers] == [Accepted] * 1000
         assert sum(system.counts().values()) == 1000
