@@ -56,7 +56,7 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
         Path(setup.files_root) if setup.files_root else None,
         link.send,
     )
-    link.send(Ready(_kinds(registry)))
+    link.send(Ready(kind_settings(registry)))
     _serve(link, threads, rest)
     threads.stop()
     link.close()
@@ -80,7 +80,8 @@ def _serve(link: WorkerLink, threads: TaskThreads, messages: list[ToRunner]) -> 
         messages = link.receive()
 
 
-def _kinds(registry: Registry) -> tuple[KindSettings, ...]:
+def kind_settings(registry: Registry) -> tuple[KindSettings, ...]:
+    """Return what a worker must know of the kinds in a registry."""
     return tuple(KindSettings(one.kind, one.retries, one.timeout) for one in registry.definitions)
 
 

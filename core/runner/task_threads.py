@@ -140,7 +140,7 @@ class TaskThreads:
             self._end_run(slot, task_run)
         if os.getpid() != self._pid:
             _leave_child(task_run.error)
-        self._report(_outcome(task_run))
+        self._report(outcome(task_run))
         task_run.error = None  # its traceback refers to this frame, which refers to it
 
     def _attempt(self, task_run: TaskRun, slot: ThreadSlot) -> None:
@@ -230,7 +230,8 @@ def leave_broken() -> NoReturn:
         os._exit(BROKEN_STATUS)
 
 
-def _outcome(task_run: TaskRun) -> ToWorker:
+def outcome(task_run: TaskRun) -> ToWorker:
+    """Return what the worker must learn of a run that has ended."""
     slot, error, finished_at = task_run.request.slot, task_run.error, time.time()
     if error is None or task_run.result is not None:  # a time-out that came after the result changes nothing
         return Ended(slot, finished_at, task_run.result)

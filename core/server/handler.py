@@ -201,7 +201,7 @@ class RequestHandler:
     ) -> WriteRequest[Ticket]:
         if isinstance(request, CancelRequest):
             return CancelTask(ticket, request.id)
-        task = _new_task(request, now)
+        task = new_task(request, now)
         self._pending.setdefault(task.id, [])
         return WriteTask(ticket, task)
 
@@ -319,7 +319,8 @@ def _read_request(ticket: Ticket, request: Status | Result | Stats) -> ReadReque
             return ReadStats(ticket)
 
 
-def _new_task(request: SubmitRequest, now: float) -> NewTask:
+def new_task(request: SubmitRequest, now: float) -> NewTask:
+    """Return the task that a request submits."""
     return NewTask(
         id=request.id or new_id(now),
         kind=request.kind or DEFAULT_KIND,

@@ -1,0 +1,177 @@
+"""The system for users' own tests: the states, retries and errors of a real one, without its processes and its time."""
+
+import re
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+import pytest
+
+from core.errors import (
+    LocalProtocolError,
+    RequestRefused,
+    ResultNotReady,
+    TaskCancelled,
+    TaskDefinitionError,
+    TaskFailed,
+)
+from core.jsontext import Json
+from core.model import State
+from core.tasks import GiveUp, TaskContext, task
+from core.testing import run_here
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+@task("double")
+def double(payload: int) -> int:
+    """Double a number."""
+    return payload * 2
+
+
+@task("flaky", retries=2)
+def flaky(payload: int, context: TaskContext) -> int:
+    """Fail so many times."""
+    if context.attempt <= payload:
+        raise ValueError(f"attempt {context.attempt}")
+    return context.attempt
+
+
+@task("hopeless", retries=5)
+def hopeless(payload: Json) -> None:
+    raise GiveUp("no use")
+
+
+@task("slow", timeout=10)
+def slow(payload: float, context: TaskContext) -> str:
+    context.wait(payload)
+    return "slept"
+
+
+def test_a_task_runs_and_its_function_stays_a_function() -> None:
+    with run_here(double) as system:
+        handle = system.submit("double", 4)
+        assert (handle.state, handle.outcome().state) == (State.ACCEPTED, State.ACCEPTED)
+        assert handle.result() == 8
+        assert double(4) == 8
+        status = handle.status()
+        assert (status.kind, status.state, status.attempts, status.result) == ("double", "done", 1, 8)
+
+
+def test_retries_pass_without_waiting() -> None:
+    with run_here(flaky) as system:
+        began = system.now
+        handle = system.submit("flaky", 2)
+        assert handle.result() == 3
+        # 1 and 2 seconds, each plus or minus a quarter, as in a worker.
+        assert 2.25 <= system.now - began <= 3.75
+        assert [attempt.state for attempt in handle.status().history] == ["failed", "failed", "done"]
+
+
+def test_time_passes_when_it_is_told_to() -> None:
+    with run_here(flaky, retry_delay=100) as system:
+        handle = system.submit("flaky", 1)
+        system.run()
+        assert handle.outcome().state == State.RETRYING
+        system.advance(60)
+        assert handle.outcome().state == State.RETRYING
+        system.advance(70)
+        assert handle.outcome().result == 2
+
+
+def test_a_failure_is_raised_as_by_the_client_and_shows_its_cause() -> None:
+    with run_here(flaky, hopeless) as system:
+        handle = system.submit("flaky", 9)
+        with pytest.raises(TaskFailed, match="ValueError: attempt 3") as caught:
+            handle.result()
+        assert isinstance(caught.value.__cause__, ValueError)
+        error = handle.outcome().error
+        assert error is not None
+        assert "in flaky" in error.traceback
+        with pytest.raises(TaskFailed, match="GiveUp: no use"):
+            system.submit("hopeless").result()
+        assert system.submit("hopeless", id="h").outcome(60).error is not None
+        assert system.status("h").attempts == 1
+
+
+def test_delays_cancelling_and_results_that_are_not_ready() -> None:
+    with run_here(double) as system:
+        later = system.submit("double", 1, delay=3600)
+        with pytest.raises(ResultNotReady):
+            later.result(timeout=60)
+        assert later.result(timeout=3600) == 2
+        cancelled = system.submit("double", 1, delay=5)
+        cancelled.cancel()
+        with pytest.raises(TaskCancelled):
+            cancelled.result()
+        with pytest.raises(RequestRefused, match="not_cancellable"):
+            later.cancel()
+
+
+def test_what_a_server_refuses_is_refused() -> None:
+    with run_here(double) as system:
+        system.submit("double", 1, id="same")
+        assert system.submit("double", 1, id="same").duplicate
+        with pytest.raises(RequestRefused, match="conflict"):
+            system.submit("double", 2, id="same")
+        with pytest.raises(RequestRefused, match="not_found"):
+            system.status("unknown")
+        with pytest.raises((RequestRefused, LocalProtocolError)):
+            system.submit("no such name!", 1)
+        with pytest.raises(LocalProtocolError, match="not finite"):
+            system.submit("double", float("nan"))
+        with pytest.raises(TaskFailed, match=r"UnknownKind: .*did you mean double"):
+            system.submit("duble", 1).result()
+
+
+def test_a_wait_takes_the_time_of_the_system_and_the_time_out_holds() -> None:
+    with run_here(slow) as system:
+        began = system.now
+        assert system.submit("slow", 9).result() == "slept"
+        assert system.now - began == pytest.approx(9)
+        with pytest.raises(TaskFailed, match="TaskTimeout"):
+            system.submit("slow", 11, retries=0).result()
+
+
+def test_sources_are_names_modules_and_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    file = tmp_path / "shouting.py"
+    file.write_text(
+        "from core.tasks import task\n\n\n@task\ndef shout(payload):\n    return payload.upper()\n", "utf-8"
+    )
+    module = types.ModuleType("doubling")
+    module.__dict__["double"] = double
+    with run_here(str(file), module, flaky) as system:
+        assert system.submit("shout", "hey").result() == "HEY"
+        assert system.submit("double", 2).result() == 4
+        assert system.submit("flaky", 0).result() == 1
+        assert system.submit("echo", 5).result() == 5
+    with pytest.raises(TaskDefinitionError, match="is no task"), run_here(len):
+        pass
+
+
+def test_the_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (TOP / "core/testing/README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    tasks, tests = (block for block in blocks)
+    (tmp_path / "mytasks.py").write_text(tasks, "utf-8")
+    monkeypatch.delitem(sys.modules, "mytasks", raising=False)
+    namespace: dict[str, object] = {}
+    exec(compile(tests, "the example", "exec"), namespace)  # noqa: S102 - it is ours
+    found = [value for name, value in namespace.items() if name.startswith("test_")]
+    assert len(found) == 3
+    for test in found:
+        assert callable(test)
+        test()
+    monkeypatch.delitem(sys.modules, "mytasks")
+
+
+def test_a_system_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with run_here(double):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []
