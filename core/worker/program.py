@@ -26,7 +26,8 @@ from core.worker.recorder import Recorder
 from core.worker.run_outcomes import RunRules, RunSettings
 from core.worker.runner_group import LaunchRunner, RunnerGroup
 from core.worker.runner_process import RunnerProcess
-from core.worker.runners import Callbacks, Runners
+from core.worker.runners import Runners
+from core.worker.task_callbacks import Callbacks
 
 TUNE_INTERVAL = 0.5
 """Seconds between two adjustments of the prefetch."""

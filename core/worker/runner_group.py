@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from core.backoff import Backoff
 from core.repository.beginnings import WorkerBeginnings
+from core.runner.frames import GiveBack
 from core.worker.runner_process import RunnerProcess
 
 _START_BACKOFF = Backoff(first=0.2, longest=10.0, low=1.0)
@@ -81,6 +82,18 @@ class RunnerGroup:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if runner.wants_write else 0)
         if self._selector.get_key(runner.socket).events != events:
             self._selector.modify(runner.socket, events, runner)
+
+    def ask_back(self, runner: RunnerProcess) -> None:
+        """Ask a runner for the tasks that have not begun, unless it has not answered the last time."""
+        if not runner.asked_back:
+            runner.asked_back = True
+            runner.send(GiveBack())
+            self.watch(runner)
+
+    def let_go(self, runner: RunnerProcess) -> None:
+        """Give a runner no more tasks, and let it leave when those that it has begun have ended."""
+        runner.leaving = True
+        self.ask_back(runner)
 
     def start_missing(self) -> None:
         """Start the runners that are missing among those that share the tasks, unless starts fail."""

@@ -16,7 +16,7 @@ from core import child_programs
 from core.begun_slots import BegunSlots
 from core.errors import TaskDefinitionError
 from core.repository.beginnings import WorkerBeginnings
-from core.runner.frames import Attach, Ready, Run, Setup, SetupRefused, ToRunner, ToWorker, encode, worker_reader
+from core.runner.frames import Attach, Ready, Run, Setup, SetupRefused, Stop, ToRunner, ToWorker, encode, worker_reader
 from core.worker.in_flight import InFlightTask
 
 _READ = 1 << 18
@@ -63,9 +63,12 @@ class RunnerProcess:
         self.asked_back = False
         """Whether it was asked for the tasks that have not begun, and has not answered yet."""
         self.leaving = False
-        """Whether it gets no more tasks and is ended, because one of its tasks did not stop."""
+        """Whether it gets no more tasks, and leaves when those that it has have ended."""
         self.leaving_checks = 0
-        """How often it was found to be leaving."""
+        """How often it was found to leave too slowly: one of its tasks does not stop, or it has none any more."""
+        self.idle_since = time.monotonic()
+        """The time since which a runner for one task at a time has none."""
+        self._told_to_stop = False
         self.socket, theirs = socket.socketpair()
         with theirs:
             self.socket.setblocking(False)
@@ -128,6 +131,12 @@ class RunnerProcess:
             assignment = task.assignment
             messages.append(Run(task.slot, assignment.id, assignment.kind, assignment.payload, task.number))
         self.send(*messages)
+
+    def stop(self) -> None:
+        """Let it exit. It must have no task."""
+        if not self._told_to_stop:
+            self._told_to_stop = True
+            self.send(Stop())
 
     def remove(self, number: int) -> Slot:
         """Remove a task that has ended, or was given back.

@@ -17,12 +17,13 @@ from core.model import Assignment, Beginning, Outcome, State
 from core.repository.base import STRIKE_LIMIT
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import Setup
-from core.worker import runners as runners_module
+from core.worker import runner_endings
 from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.run_outcomes import RunRules, RunSettings
 from core.worker.runner_group import RunnerGroup
 from core.worker.runner_process import RunnerProcess
-from core.worker.runners import Callbacks, Runners
+from core.worker.runners import Runners
+from core.worker.task_callbacks import Callbacks
 from tests.integration import runner_kinds
 from tests.services.suspension import suspend
 from tests.services.waiting import wait_until
@@ -180,7 +181,7 @@ def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """End runners soon whose tasks do not stop."""
-    monkeypatch.setattr(runners_module, "STOP_TIMEOUT", 0.2)
+    monkeypatch.setattr(runner_endings, "STOP_TIMEOUT", 0.2)
 
 
 def test_a_task_runs_in_another_process_and_its_outcome_has_its_times(make_bench: MakeBench) -> None:

@@ -1,0 +1,27 @@
+"""What the runners of a worker tell the rest of it about each task."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from core.model import Beginning, Outcome
+from core.worker.in_flight import InFlightTask
+
+
+class Callbacks(msgspec.Struct, frozen=True):
+    """The functions that are called for each task."""
+
+    begin: Callable[[InFlightTask], bool]
+    """Marks a task as begun. Returns False when it must not run, because it is delivered again."""
+    give_back: Callable[[InFlightTask], None]
+    """Marks a task as not begun, since its runner never began it."""
+    add_strike: Callable[[InFlightTask, Beginning, Callable[[], None]], None]
+    """Stores a strike, or marks the task as unwanted, and calls the function then."""
+    remove_strike: Callable[[InFlightTask], None]
+    """Removes the strike of a suspect that did not begin after all."""
+    give_up: Callable[[InFlightTask], None]
+    """Receives a suspect that has had too many strikes."""
+    finish: Callable[[InFlightTask, Outcome], None]
+    """Receives the outcome of a task."""
+    drop: Callable[[InFlightTask], None]
+    """Receives a task that was not begun, because it is unwanted."""
