@@ -27,6 +27,7 @@ from core.option_parsers import is_utf8 as is_utf8
 from core.option_parsers import optional_text as optional_text
 from core.option_parsers import seconds as seconds
 from core.option_parsers import several as several
+from core.option_parsers import size as size
 from core.option_parsers import switch as switch
 from core.option_parsers import task_modules as task_modules
 from core.option_parsers import text as text

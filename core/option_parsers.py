@@ -3,6 +3,7 @@
 They know nothing of where the text was found.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,9 @@ from core.addresses import Address
 from core.errors import ConfigurationError
 
 T = TypeVar("T")
+
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([KMGT]?)(?:I?B)?")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def text(value: str) -> str:
@@ -53,6 +57,15 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
         return number
 
     return read
+
+
+def size(value: str) -> int:
+    """Return the number of bytes written as `500M` or `1.5G`, in units of 1024, or as a plain number."""
+    match = _SIZE.fullmatch(value.strip().upper())
+    if match is None:
+        raise ValueError("must be a number of bytes, or one with K, M, G or T, such as 500M")
+    number, unit = match.groups()
+    return int(float(number) * _UNITS[unit or ""])
 
 
 def choice(*names: str) -> Callable[[str], str]:

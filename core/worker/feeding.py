@@ -81,10 +81,12 @@ class Feeder:
 
     def _rooms(self, solo_places: int) -> list["_Room"]:
         """Return the runners that take tasks, each with the number that it takes now."""
-        each = -(-(self._settings.concurrency - solo_places) // self._settings.runners)
+        shared = self._group.shared
+        elsewhere = solo_places + sum(runner.load for runner in shared if runner.leaving and runner.outdated)
+        each = -(-(self._settings.concurrency - elsewhere) // self._settings.runners)
         rooms: list[_Room] = []
-        for runner in self._group.shared:
+        for runner in shared:
             if runner.ready and not runner.leaving:
                 limit = policy.feed_limit(runner.threads, self._seconds_each, MAX_TASKS // self._settings.runners)
-                rooms.append(_Room(runner, (min(limit, each) if solo_places else limit) - runner.load))
+                rooms.append(_Room(runner, (min(limit, each) if elsewhere else limit) - runner.load))
         return rooms

@@ -283,6 +283,8 @@ class Worker:
             retries=self._settings[options.RETRIES],
             retry_delay=self._settings[options.RETRY_DELAY],
             timeout=self._settings[options.TIMEOUT] or None,
+            max_tasks_per_runner=self._settings[options.MAX_TASKS_PER_RUNNER],
+            max_memory_per_runner=self._settings[options.MAX_MEMORY_PER_RUNNER],
         )
 
     def _describe(self) -> ProcessRecord:

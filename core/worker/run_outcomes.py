@@ -21,6 +21,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_delay: float
     timeout: float | None
     """Seconds that a task may run whose kind specifies no time-out; None for no limit."""
+    max_tasks_per_runner: int = 0
+    """How many tasks end in a runner before another one takes its place; 0 for no limit."""
+    max_memory_per_runner: int = 0
+    """Bytes of memory above which another runner takes the place of one; 0 for no limit."""
 
 
 class RunRules:

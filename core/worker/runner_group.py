@@ -35,7 +35,8 @@ class RunnerGroup:
     def __init__(self, launch: LaunchRunner, beginnings: WorkerBeginnings, first: RunnerProcess, count: int) -> None:
         self._launch_runner = launch
         self._beginnings = beginnings
-        self._count = count
+        self.count = count
+        """The number of runners that are to share the tasks."""
         self._threads = first.threads
         self.shared = [first]
         """The runners that share the tasks."""
@@ -98,7 +99,7 @@ class RunnerGroup:
     def start_missing(self) -> None:
         """Start the runners that are missing among those that share the tasks, unless starts fail."""
         if time.monotonic() >= self._next_start:
-            for _ in range(self._count - sum(not runner.leaving for runner in self.shared)):
+            for _ in range(self.count - sum(not (runner.leaving or runner.outdated) for runner in self.shared)):
                 self.shared.append(self._launch(self._threads))
 
     def start_solo(self, wanted: int) -> None:
@@ -127,7 +128,7 @@ class RunnerGroup:
         self._selector.unregister(runner.socket)
         (self.solo if runner in self.solo else self.shared).remove(runner)
         runner.close()
-        if not runner.ready:
+        if not runner.ready and not runner.outdated:
             self._failed_starts += 1
             self._next_start = time.monotonic() + _START_BACKOFF.delay(self._failed_starts - 1, 0.5)
             if not self.trouble:

@@ -62,6 +62,10 @@ class RunnerProcess:
         """Whether a task comes as soon as its strike is stored."""
         self.asked_back = False
         """Whether it was asked for the tasks that have not begun, and has not answered yet."""
+        self.outdated = False
+        """Whether a new one is to take its place. Until that is ready, it gets tasks."""
+        self.ended_tasks = 0
+        """How many tasks have ended in it."""
         self.leaving = False
         """Whether it gets no more tasks, and leaves when those that it has have ended."""
         self.leaving_checks = 0
@@ -87,8 +91,8 @@ class RunnerProcess:
 
     @property
     def idle(self) -> bool:
-        """Whether it has no task and may get one."""
-        return not self._slots and not self.reserved and not self.leaving
+        """Whether it has no task and may get one, as a runner for one task at a time."""
+        return not (self._slots or self.reserved or self.leaving or self.outdated)
 
     @property
     def slots(self) -> Sequence[tuple[int, Slot]]:

@@ -16,8 +16,10 @@ from core.model import RunningTask
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import Ended, GivenBack, Interrupt, Interrupted, Ready, ToWorker
 from core.threads import OnDeath, vital_thread
+from core.worker import process_memory
 from core.worker.feeding import Feeder
 from core.worker.in_flight import InFlightTask
+from core.worker.recycling import Recycling
 from core.worker.run_outcomes import RunRules, RunSettings
 from core.worker.runner_endings import CHECK_INTERVAL, RunnerEndings
 from core.worker.runner_group import RunnerGroup
@@ -69,6 +71,7 @@ class Runners:
         self._feeder = Feeder(settings, rules, group, beginnings, self._waiting)
         self._solo = SoloRunners(settings, rules, group, beginnings, self._waiting, callbacks, self._call)
         self._endings = RunnerEndings(rules, group, self._waiting, self._feeder, self._solo, callbacks)
+        self._recycling = Recycling(settings, group, process_memory.resident)
         self._inbox: deque[InFlightTask | _Command] = deque()
         self._next_check = 0.0
         self._awake = True
@@ -178,6 +181,7 @@ class Runners:
                 item.do()
 
     def _check_all(self, now: float) -> None:
+        self._recycling.check(now)
         self._solo.end_idle(now)
         for runner in self._group.all:
             if runner.has_exited:
@@ -230,12 +234,14 @@ class Runners:
             runner.remove(message.slot)
         elif isinstance(message, Ready):
             self._group.set_ready(runner)
+            self._recycling.let_go()
             self._rules.set_kinds(message.kinds)
         else:
             self._group.note_trouble(f"a new runner can't import the modules with tasks: {message.reason}")
 
     def _end(self, runner: RunnerProcess, message: Ended) -> None:
         task = runner.remove(message.slot).task
+        runner.ended_tasks += 1
         started_at, _ = runner.began(message.slot)
         self._feeder.note_duration(max(0.0, message.finished_at - started_at))
         self._callbacks.finish(task, self._rules.outcome(task, started_at, message))

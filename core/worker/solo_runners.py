@@ -128,9 +128,11 @@ class SoloRunners:
         return True
 
     def end_idle(self, now: float) -> None:
-        """End the runners that have had no task for a while."""
+        """End the runners that have had no task for a while, and those that are to be replaced."""
         for runner in self._group.solo:
-            if not runner.ready or not runner.idle:
+            if runner.outdated and not runner.load and not runner.reserved:
+                runner.leaving = True
+            elif not runner.ready or not runner.idle:
                 runner.idle_since = now
             elif now - runner.idle_since > SOLO_IDLE_TIMEOUT:
                 runner.leaving = True

@@ -116,6 +116,15 @@ def stubborn(payload: Json) -> None:
             continue
 
 
+_kept: list[bytes] = []
+
+
+@task
+def keep_memory(payload: int) -> None:
+    """Keep so many MiB of memory."""
+    _kept.append(b"x" * (payload << 20))
+
+
 def double(number: int) -> int:
     """Return twice the number."""
     return 2 * number

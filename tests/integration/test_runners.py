@@ -17,7 +17,7 @@ from core.model import Assignment, Beginning, Outcome, State
 from core.repository.base import STRIKE_LIMIT
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import Setup
-from core.worker import runner_endings
+from core.worker import recycling, runner_endings
 from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.run_outcomes import RunRules, RunSettings
 from core.worker.runner_group import RunnerGroup
@@ -32,7 +32,7 @@ from tests.services.waiting import wait_until
 class Bench:
     """The runners of a worker, and the outcomes of their tasks."""
 
-    def __init__(self, directory: Path, concurrency: int, runners: int = 1) -> None:
+    def __init__(self, directory: Path, concurrency: int, runners: int = 1, **limits: int) -> None:
         self.directory = directory
         self.outcomes: list[Outcome] = []
         self.strikes: list[int] = []
@@ -59,7 +59,7 @@ class Bench:
         self._in_flight = InFlightTasks(self._beginnings)
         first = self.launch(self._setup.threads)
         settings = RunSettings(
-            worker="w1", concurrency=concurrency, runners=runners, retries=0, retry_delay=1.0, timeout=None
+            worker="w1", concurrency=concurrency, runners=runners, retries=0, retry_delay=1.0, timeout=None, **limits
         )
         self.runners = Runners(
             settings,
@@ -169,8 +169,8 @@ def make_bench(tmp_path: Path) -> Iterator[MakeBench]:
     """Make benches, and close them after the test."""
     made: list[Bench] = []
 
-    def make(concurrency: int, runners: int = 1) -> Bench:
-        made.append(Bench(tmp_path, concurrency, runners))
+    def make(concurrency: int, runners: int = 1, **limits: int) -> Bench:
+        made.append(Bench(tmp_path, concurrency, runners, **limits))
         return made[-1]
 
     yield make
@@ -363,6 +363,62 @@ def test_a_runner_ends_with_its_worker(tmp_path: Path) -> None:
     runner.socket.close()  # as the system does when the worker is killed
     wait_until(lambda: runner.has_exited, "the runner to notice")
     bench.runners.kill()
+
+
+# Runners that are replaced between tasks.
+
+
+def test_a_runner_is_replaced_after_so_many_tasks_and_ends_what_runs_in_it(make_bench: MakeBench) -> None:
+    bench = make_bench(2, max_tasks_per_runner=5)
+    bench.add(1, "held", '"long"')
+    wait_until(lambda: bench.begun == ["long"], "the long task to begin")
+    for seq in range(2, 7):
+        bench.add(seq, "echo", str(seq))
+    bench.ended(5)
+    wait_until(lambda: bench.processes[0].leaving, "a new runner to take over")
+    assert [runner.ready for runner in bench.processes] == [True, True]
+    bench.add(7, "echo", "7")
+    assert bench.ended(6)[7].result == "7"
+    assert not bench.processes[0].has_exited
+    bench.go()
+    assert bench.ended(7)[1].result == '"long"'
+    wait_until(lambda: bench.processes[0].has_exited, "the former runner to leave")
+    assert (bench.begun, bench.strikes) == (["long"], [])
+
+
+def test_a_runner_that_is_replaced_after_each_task_loses_none(make_bench: MakeBench) -> None:
+    bench = make_bench(4, 2, max_tasks_per_runner=1)
+    sent = 0
+    while len(bench.processes) < 6:
+        bench.add(sent, "echo", str(sent))
+        sent += 1
+        wait_until(lambda: len(bench.outcomes) == sent, "the task to end")  # noqa: B023 - called at once
+    outcomes = bench.ended(sent)
+    assert all(outcomes[seq].result == str(seq) for seq in range(sent))
+    assert bench.strikes == []
+
+
+def test_a_task_that_kills_a_runner_which_is_being_replaced_gets_its_strike(make_bench: MakeBench) -> None:
+    bench = make_bench(2, max_tasks_per_runner=1)
+    bench.add(1, "kill_when_told", '"killer"')
+    wait_until(lambda: bench.begun == ["killer"], "the killer to begin")
+    bench.add(2, "echo", "2")
+    wait_until(lambda: bench.processes[0].leaving, "a new runner to take over")
+    bench.kill()
+    wait_until(lambda: len(bench.given_up) == 1, "the killer to be given up")
+    assert bench.strikes == [1] * STRIKE_LIMIT
+
+
+def test_a_runner_with_too_much_memory_is_replaced(make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recycling, "MEMORY_INTERVAL", 0.05)
+    bench = make_bench(1, max_memory_per_runner=150 << 20)
+    bench.add(1, "echo", "1")
+    bench.add(2, "keep_memory", "160")
+    bench.ended(2)
+    wait_until(lambda: bench.processes[0].has_exited, "the runner to be replaced")
+    bench.add(3, "echo", "3")
+    bench.ended(3)
+    assert [runner.outdated for runner in bench.processes] == [True, False]
 
 
 # The modules with tasks.

@@ -24,6 +24,7 @@ from core.config import (
     optional_text,
     seconds,
     several,
+    size,
     switch,
     text,
     whole_number,
@@ -374,3 +375,17 @@ def test_what_is_not_utf8_is_refused(tmp_path: Path) -> None:
         config.load(config.COMMON, parser.parse_args(["--dir", f"{tmp_path}/d\udcff"]), {})
     with pytest.raises(ConfigurationError, match="--database: the value must be UTF-8"):
         config.load(config.COMMON, parser.parse_args(["--dir", str(tmp_path), "--database", "j\udcff.db"]), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [("0", 0), ("4096", 4096), ("500M", 500 << 20), ("1.5g", 3 << 29), ("2GiB", 2 << 30), ("8KB", 8192)],
+)
+def test_a_size_is_a_number_of_bytes_with_a_unit(text: str, bytes_: int) -> None:
+    assert size(text) == bytes_
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1", "1X", "1e9", "nan", "1 M M"])
+def test_no_other_text_is_a_size(text: str) -> None:
+    with pytest.raises(ValueError, match="number of bytes"):
+        size(text)
