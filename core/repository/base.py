@@ -129,7 +129,10 @@ class Repository(Closeable):
 
     @abstractmethod
     def cancel(self, task_id: str, now: float) -> State | None:
-        """Cancel a task unless it has ended. Returns its state afterwards, or None when there is no such task."""
+        """Cancel a task unless a worker runs it or it has ended.
+
+        Returns its state afterwards, or None when there is no such task.
+        """
 
     @abstractmethod
     def settle_dead_letters(self, dead_letters: Sequence[DeadLetter], now: float) -> list[State | None]:

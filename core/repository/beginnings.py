@@ -99,6 +99,10 @@ class Beginnings:
         """Return the attempts of these tasks, or of all, that have begun and not ended."""
         return [each for path in self._files() for each in _read(path, seqs)]
 
+    def find_live(self, seq: int) -> list[BegunAttempt]:
+        """Return the attempts of a task that workers which live have begun and not ended."""
+        return [each for path in self._files() for each in _read(path, {seq}) if not _is_dead(path)]
+
     def take_dead(self) -> list[BegunAttempt]:
         """Return the attempts that workers which have died had begun, and remove their files."""
         taken: list[BegunAttempt] = []

@@ -217,11 +217,13 @@ class SqliteRepository(Repository):
         )
 
     def cancel(self, task_id: str, now: float) -> State | None:
-        """Cancel a task unless it has ended."""
+        """Cancel a task unless it runs or has ended."""
         found = self._database.execute("SELECT seq, state FROM tasks WHERE id = ?", (task_id,))
         if not found:
             return None
         seq, state = rows.integer(found[0][0]), rows.state(found[0][1])
+        if not state.ended and self._attempts.is_running(seq):
+            return State.RUNNING
         after = rules.after_cancelling(state)
         if after is not state:
             self._attempts.lose([seq])

@@ -162,6 +162,10 @@ class SqliteAttempts:
         )
         return 1 + self._database.number("SELECT attempts + lost FROM tasks WHERE seq = ?", (beginning.seq,))
 
+    def is_running(self, seq: int) -> bool:
+        """Return whether a live worker has begun a task and not ended it."""
+        return bool(self._beginnings.find_live(seq))
+
     def lose(self, seqs: Collection[int]) -> None:
         """Record as lost what has begun of these tasks, and has not ended and will not."""
         begun = self._beginnings.find(set(seqs))

@@ -15,16 +15,13 @@ MAX_TASKS_PER_RUNNER = Option(
     config.whole_number(0, 2**53),
     0,
     "replace a runner when about this many tasks have ended in it: it goes on until a new one is ready; 0: never",
-    ("--max-tasks-per-runner",),
-    "N",
 )
 MAX_MEMORY_PER_RUNNER = Option(
     "worker.max-memory-per-runner",
     config.size,
     0,
     "replace a runner that has more memory than this, such as 500M or 1.5G, in the same way; 0: never",
-    ("--max-memory-per-runner",),
-    "SIZE",
+    metavar="SIZE",
 )
 NAME = Option(
     "worker.name",

@@ -26,6 +26,9 @@ LEAVING_TIMEOUT = 30.0
 FROZEN_TIMEOUT = 1.0
 """Seconds after which such a runner is ended in any case if it does not answer: a task keeps Python to itself."""
 
+BEGIN_TIMEOUT = 5.0
+"""Seconds that a runner in which no task runs has to begin the next one. They are counted in checks too."""
+
 MAX_WAIT_IN_RUNNER = 0.25
 """Seconds after which a task that waits behind others in its runner is taken back."""
 
@@ -71,8 +74,12 @@ class RunnerEndings:
         if waits and begun and runner.ready:
             self._feeder.note_wait(MAX_WAIT_IN_RUNNER)
             self._group.ask_back(runner)
+        runner.silent_checks = runner.silent_checks + 1 if waits and not begun and runner.ready else 0
         if begun:
             self._end_stuck(runner, begun)
+        elif runner.silent_checks > BEGIN_TIMEOUT / CHECK_INTERVAL:
+            _log.error("a runner does not begin the tasks that it has: it is suspended, or what a task left keeps it")
+            self._end(runner, died=False)
 
     def remove(self, runner: RunnerProcess) -> None:
         """Forget a runner that has died, and decide about its tasks."""

@@ -70,6 +70,8 @@ class RunnerProcess:
         """Whether it gets no more tasks, and leaves when those that it has have ended."""
         self.leaving_checks = 0
         """How often it was found to leave too slowly: one of its tasks does not stop, or it has none any more."""
+        self.silent_checks = 0
+        """How often in a row it was found to have tasks of which none has begun."""
         self.idle_since = time.monotonic()
         """The time since which a runner for one task at a time has none."""
         self._told_to_stop = False

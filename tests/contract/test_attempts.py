@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.database import Database, Row, Value
+from core.locks import FileLock
 from core.model import Attempt, AttemptState, Failure, OperatorRetry, State, Task, Times
 from core.repository.archive import Archive, BulkAction
 from core.repository.base import STRIKE_LIMIT, DeadLetter, Repository
@@ -57,6 +58,12 @@ def begin_first(openers: Openers, seq: int, worker: str, *, attempt: int = 0, at
     beginnings = openers.beginnings(100 + int(worker[1:]), worker)
     beginnings.slots.begin(beginnings.add(seq, attempt, at - 2, at - 1), at, 1.0)
     return beginnings
+
+
+def die(beginnings: WorkerBeginnings) -> None:
+    """Let go of a worker's file, as the operating system does when the worker dies."""
+    lock: FileLock = vars(beginnings)["_lock"]
+    lock.close()
 
 
 def test_a_task_that_ends_with_its_first_attempt_has_one(journal: Repository) -> None:
@@ -301,9 +308,19 @@ def test_a_task_that_ran_when_the_queue_was_lost_is_a_suspect(journal: Repositor
     assert begin(journal, begun, "w2", at=NOW + 3) == 2
 
 
+def test_a_task_that_a_live_worker_has_begun_can_not_be_cancelled(journal: Repository, openers: Openers) -> None:
+    (seq,) = queue(journal, "a")
+    with begin_first(openers, seq, "w1", at=NOW + 1):
+        with journal.transaction():
+            assert journal.cancel("a", NOW + 3) is State.RUNNING
+        assert found(journal)[0].state is State.QUEUED
+    with journal.transaction():
+        assert journal.cancel("a", NOW + 3) is State.CANCELLED
+
+
 def test_a_task_that_is_cancelled_after_a_death_counts_it(journal: Repository, openers: Openers) -> None:
     first, second = queue(journal, "a", "b")
-    begin_first(openers, first, "w1", at=NOW + 1)
+    die(begin_first(openers, first, "w1", at=NOW + 1))
     begin(journal, second, "w2", at=NOW + 1)
     for name in ("a", "b"):
         with journal.transaction():

@@ -302,6 +302,19 @@ def test_a_task_that_does_not_stop_is_ended_with_its_runner(make_bench: MakeBenc
     assert bench.processes[0].has_exited
 
 
+def test_a_runner_that_is_suspended_between_two_tasks_is_replaced(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    bench.add(1, "echo", "1")
+    bench.ended(1)
+    suspend(bench.processes[0].pid)
+    for seq in range(2, 40):
+        bench.add(seq, "echo", str(seq))
+    outcomes = bench.ended(39)
+    assert all(outcomes[seq].result == str(seq) for seq in range(2, 40))
+    assert bench.strikes == []
+    assert len(bench.processes) == 2
+
+
 @pytest.mark.usefixtures("hasty")
 def test_the_neighbours_of_a_task_that_does_not_stop_may_end(make_bench: MakeBench) -> None:
     bench = make_bench(2)

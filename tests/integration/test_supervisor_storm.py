@@ -22,7 +22,7 @@ ROUNDS = 50
 """The number of kills."""
 
 SUPERVISOR_KILLS = 10
-RESTART_TIMEOUT = 60.0
+RESTART_TIMEOUT = 120.0
 
 BREAKABLE = """
 from pathlib import Path

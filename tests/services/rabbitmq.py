@@ -19,6 +19,7 @@ from tests.services.ports import free_ports
 from tests.services.suspension import resume, suspend
 from tests.services.waiting import wait_until
 
+EVAL_ATTEMPTS = 5
 HOW_TO_INSTALL = "these tests need RabbitMQ: apt-get install rabbitmq-server"
 
 _SERVER_DIRECTORIES = (
@@ -172,10 +173,13 @@ class RabbitNode:
         else:
             command = [self._programs["rabbitmqctl"], "-q", "-n", self._name, "eval", erlang]
             stdin = b""
-        ended = subprocess.run(
-            command, input=stdin, env=self._environment(), capture_output=True, timeout=60, check=False
-        )
-        answer = ended.stdout.decode() + ended.stderr.decode()
+        for _ in range(EVAL_ATTEMPTS):
+            ended = subprocess.run(
+                command, input=stdin, env=self._environment(), capture_output=True, timeout=60, check=False
+            )
+            answer = ended.stdout.decode() + ended.stderr.decode()
+            if "failed to connect" not in answer:  # the node has seconds to answer, and the machine may be busy
+                break
         if ended.returncode != 0 or "{error" in answer or answer.startswith("{EXIT"):
             raise RuntimeError(f"RabbitMQ could not evaluate {erlang!r}: {answer}")
         return answer
