@@ -1,7 +1,9 @@
 """Chooses the ports of the system: the well-known ones, or the next free ones. Names the holder of a taken port."""
 
+import contextlib
 import errno
 import os
+import random
 import socket
 from collections.abc import Callable, Iterable, Mapping
 
@@ -15,6 +17,9 @@ from core.supervisor import options
 
 MAX_ATTEMPTS = 200
 """The number of ports that are tried, from the wanted one on."""
+
+_FREE_PORTS = range(22_500, 32_768)
+"""Where a free port is looked for. Systems take the ports of outgoing connections from those above."""
 
 _TITLES = {"nginx": "NGINX"}
 
@@ -194,6 +199,9 @@ def holder_of(address: Address) -> str:
 
 def free_port(host: str) -> int:
     """Find a port that is free on a host now. Another program may take it before it is used."""
+    for port in random.sample(_FREE_PORTS, MAX_ATTEMPTS):
+        with contextlib.suppress(OSError), _bound(Address(host, port)):
+            return port
     try:
         with _bound(Address(host, 0)) as probe:
             return int(probe.getsockname()[1])

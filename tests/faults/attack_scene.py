@@ -63,6 +63,7 @@ class AttackScene:
         flags: of the server.
         token: that the server requires.
         rate: honest tasks a second.
+        answer_timeout: seconds after which the honest client gives up a connection that does not answer.
         server: the program of the server, broken in a control.
 
     Attributes:
@@ -78,6 +79,7 @@ class AttackScene:
         *flags: str,
         token: str | None = None,
         rate: float = RATE,
+        answer_timeout: float = ANSWER_TIMEOUT,
         server: str = rigged.SERVER,
     ) -> None:
         self.context = context
@@ -94,6 +96,7 @@ class AttackScene:
             worker_arguments=("--tasks", context.tasks_module),
         )
         self._rate = rate
+        self._answer_timeout = answer_timeout
         self._samples: list[ProcessUsage] = []
         self._stopped = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="watch")
@@ -104,7 +107,7 @@ class AttackScene:
         self._system.__enter__()
         try:
             self.process = psutil.Process(self._system.process(SERVER).pid)
-            pace = Pace(rate=self._rate)
+            pace = Pace(rate=self._rate, answer_timeout=self._answer_timeout)
             self._driver = Driver(
                 [self.address], self.context.submissions, "honest", lambda n: self.context.payload(n), pace, self._token
             )
@@ -273,7 +276,11 @@ class AttackScene:
 
 
 def attack_case(
-    attack: Callable[[AttackScene], None], *flags: str, token: str | None = None, server: str = rigged.SERVER
+    attack: Callable[[AttackScene], None],
+    *flags: str,
+    token: str | None = None,
+    answer_timeout: float = ANSWER_TIMEOUT,
+    server: str = rigged.SERVER,
 ) -> Callable[[CaseContext], Outcome]:
     """Make a case of an attack.
 
@@ -281,11 +288,12 @@ def attack_case(
         attack: the attack.
         flags: of the server.
         token: that the server requires.
+        answer_timeout: seconds after which the honest client gives up a connection that does not answer.
         server: the program of the server, broken in a control.
     """
 
     def run(context: CaseContext) -> Outcome:
-        with AttackScene(context, *flags, token=token, server=server) as scene:
+        with AttackScene(context, *flags, token=token, answer_timeout=answer_timeout, server=server) as scene:
             attack(scene)
             scene.expect(scene.alive, Invariant.HARMLESS, "the server died")
             scene.await_honest()

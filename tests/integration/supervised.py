@@ -200,6 +200,7 @@ class Start(Closeable):
     """
 
     def __init__(self, system: Supervised, errors: IO[bytes] | int, *flags: str) -> None:
+        self._log = system.home.log("supervisor")
         reading, writing = os.pipe()
         self._output = os.fdopen(reading, encoding="utf-8")
         try:
@@ -210,8 +211,12 @@ class Start(Closeable):
     def report(self) -> SystemStatus:
         """Wait until everything is ready. Returns the status that it printed."""
         line = self._output.readline()
-        assert line, f"it ended with {self.process.wait(PATIENCE)}"
+        assert line, f"it ended with {self.process.wait(PATIENCE)}: {self._reason()}"
         return msgspec.json.decode(line, type=SystemStatus)
+
+    def _reason(self) -> str:
+        """Return the end of the supervisor's log, if it has one."""
+        return self._log.read_text("utf-8", "replace")[-2000:] if self._log.exists() else "it has no log"
 
     def end(self) -> int:
         """Wait for its end. Returns its exit code."""
