@@ -101,7 +101,6 @@ def test_an_outcome_does_not_overwrite_the_line_being_typed(terminal: Terminal) 
     terminal.expect("cauce> /sta")
     terminal.type("ts\n")
     terminal.expect("accepted ")
-    terminal.expect("worker w1")
 
 
 def test_control_c_clears_the_line_and_control_d_lists_unfinished_tasks(

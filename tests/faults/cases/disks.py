@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 
 from core.client import Client
+from core.heartbeat import LIVENESS_TIMEOUT
 from core.jsontext import Json
 from core.repository.journal import Journal
 from tests.faults import tracing
@@ -39,8 +40,8 @@ REFUSED = 10
 """Tasks submitted while the journal can't be written; a log line for each would be a flood."""
 
 READ_ONLY_CODE = 5
-MAX_HEARTBEAT_AGE = 3.0
-"""Largest age of a heartbeat on a slow disk, in seconds: it is written twice a second."""
+MAX_HEARTBEAT_AGE = LIVENESS_TIMEOUT
+"""Largest age of a heartbeat on a slow disk, in seconds: a process with an older one does not count as alive."""
 
 LOCKING = """
 import sys, threading, apsw
