@@ -140,8 +140,8 @@ class TaskFailed(ClientError):
     """The task failed. The message is the failure's."""
 
 
-class TaskCancelled(ClientError):
-    """The task was cancelled before it ran."""
+class TaskCancelled(ClientError, TaskError):
+    """The task was cancelled. It is raised in the task, if that runs, and for clients that wait for its result."""
 
 
 class ResultNotReady(ClientError):

@@ -13,7 +13,11 @@ import msgspec
 
 
 class State(enum.StrEnum):
-    """The state of a task. `RUNNING` is never stored: a worker's heartbeat names the queued tasks that it runs."""
+    """The state of a task.
+
+    Two are never stored: a worker's heartbeat names the queued tasks that are `RUNNING`, and a task that is
+    `CANCELLING` has the time at which that was asked for.
+    """
 
     ACCEPTED = "accepted"
     """In the journal, not yet confirmed by the broker."""
@@ -21,6 +25,8 @@ class State(enum.StrEnum):
     """Confirmed by the broker, waiting for a worker."""
     RUNNING = "running"
     """Run by a live worker."""
+    CANCELLING = "cancelling"
+    """Cancelled by a client while it ran, and not known to have stopped yet."""
     RETRYING = "retrying"
     """Failed, and queued again when due."""
     DONE = "done"
@@ -28,7 +34,7 @@ class State(enum.StrEnum):
     FAILED = "failed"
     """Ended with a failure."""
     CANCELLED = "cancelled"
-    """Cancelled before it ran."""
+    """Cancelled by a client."""
 
     @property
     def ended(self) -> bool:
@@ -100,6 +106,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     due_at: float | None
     queued_at: float | None = None
     """The time at which the message that the broker confirmed last was published."""
+    cancelling: bool = False
+    """Whether it must not begin again, because it was cancelled while it ran."""
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +138,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """The number of attempts that had ended before this one. A second outcome of the same attempt is discarded."""
     state: State
-    """`DONE`, `FAILED`, or `RETRYING` with `due_at`."""
+    """`DONE`, `FAILED`, `CANCELLED`, or `RETRYING` with `due_at`."""
     result: str | None = None
     """The result as JSON text, when done."""
     failure: Failure | None = None
@@ -218,6 +226,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     result: str | None
     failure: Failure | None
     """The failure of the last attempt that failed, even when another attempt follows."""
+    cancelling: bool = False
+    """Whether it was cancelled while it ran, and is not known to have stopped."""
     times: Times
 
     @property

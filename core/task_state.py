@@ -53,6 +53,10 @@ class StoredTask(Protocol):
     def finished(self) -> float | None:
         """When that attempt finished."""
 
+    @property
+    def cancelling(self) -> bool:
+        """Whether it was cancelled while it ran, and is not known to have stopped."""
+
 
 class TaskState(msgspec.Struct, frozen=True):
     """The state of a task at this moment."""
@@ -63,7 +67,7 @@ class TaskState(msgspec.Struct, frozen=True):
     worker: str = ""
     """The worker that runs the task, or that ran the last attempt."""
     running: RunningOn | None = None
-    """The worker that runs the task, and since when; None when none does."""
+    """The worker that runs the task, which may be cancelling, and since when; None when none does."""
 
 
 def running_tasks(alive: Iterable[Process]) -> RunningTasks:
@@ -86,6 +90,7 @@ def task_state(task: StoredTask, running: RunningTasks) -> TaskState:
     """
     now = running.get(task.id)
     is_over = task.state.ended or (now is not None and task.finished is not None and now.since == task.started)
+    cancelling = task.cancelling and not task.state.ended
     if now is None or is_over:
-        return TaskState(task.state, task.tries, task.worker or "")
-    return TaskState(State.RUNNING, task.tries + 1, now.worker, now)
+        return TaskState(State.CANCELLING if cancelling else task.state, task.tries, task.worker or "")
+    return TaskState(State.CANCELLING if cancelling else State.RUNNING, task.tries + 1, now.worker, now)

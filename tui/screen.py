@@ -105,7 +105,7 @@ class MainScreen(Screen[None]):
         self.header = Header(tr, id="header")
         self.header.read_only = self.read_only
         self.ledger = LedgerLine(tr, id="ledger")
-        self._detail = TaskDetail(tr)
+        self._detail = TaskDetail(tr, self._task_actions.ask_to_cancel)
         self._reads_begun = self._reads_open = self._last_read = 0
         self.start_line = StartLine(tr, read_only=self.read_only, id="start")
         self.bar = TabBar([(name, label) for name, (label, _) in tabs.items()], id="tabs")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from core.client import NewSubmission
 from core.client.load_command import LoadOptions
+from core.model import State
 from core.repository.archive import BulkAction
 from core.repository.search import Search, SortOrder
 from core.supervisor.status import StopResult, SystemStatus
@@ -96,6 +97,9 @@ class SystemControl(Protocol):
         self, options: LoadOptions, listen: str, on_progress: OnProgress, cancelled: threading.Event
     ) -> BulkSubmitResult:
         """Submit tasks at a rate."""
+
+    def cancel(self, task_id: str, listen: str) -> State:
+        """Cancel a task. Returns its state afterwards."""
 
     def up(self, on_progress: Callable[[SystemStatus], None]) -> SystemStatus:
         """Start the system in the background. Returns its status when it is ready."""

@@ -175,6 +175,14 @@ class LocalSystemControl:
             on_progress(accepted + refused)
         return BulkSubmitResult(accepted, refused, first, time.perf_counter() - began)
 
+    def cancel(self, task_id: str, listen: str) -> State:
+        """Cancel a task. Returns its state afterwards: `CANCELLED`, or `CANCELLING` when it runs.
+
+        Raises:
+            CauceError: it has ended, or no server replies.
+        """
+        return self._client_for(listen).cancel(task_id)
+
     def load(
         self, options: LoadOptions, listen: str, on_progress: OnProgress, cancelled: threading.Event
     ) -> BulkSubmitResult:

@@ -1,4 +1,4 @@
-"""The actions on tasks: submit one or many, retry or discard failed ones, undo that, export results to a file.
+"""The actions on tasks: submit one or many, cancel one, retry or discard failed ones, undo that, export to a file.
 
 Nothing here draws. Slow work is a job; what can't simply be undone is confirmed first.
 """
@@ -11,10 +11,12 @@ from threading import Event
 
 from core.client import NewSubmission
 from core.client.load_command import LoadOptions
+from core.model import State, Task
 from core.repository.archive import BulkAction
 from core.repository.search import Search, SortOrder
-from tui import bulk_texts, payloads
+from tui import bulk_texts, display_text, payloads
 from tui.action_screen import ActionScreen, confirm_first
+from tui.dialogs.confirm import ChoiceDialog
 from tui.dialogs.load import LoadDialog
 from tui.dialogs.text_prompt import TextPrompt
 from tui.exporting import Exported
@@ -126,6 +128,31 @@ class TaskActions:
     def _on_refused(self, reason: str) -> None:
         self._on_submission(SubmissionRefused(reason))
         self._screen.show_notification(reason, trouble=True)
+
+    # Cancel.
+
+    def ask_to_cancel(self, task: Task) -> None:
+        """Cancel a task, when the user confirms it."""
+        control = self._screen.require_control()
+        if control is None:
+            return
+        tr, shown = self._tr, display_text.clean(task.id, 64)
+
+        def on_answer(answer: str | None) -> None:
+            if answer:
+                listen = self._screen.view.listen
+                self._jobs.start("cancel-task", lambda: control.cancel(task.id, listen), on_done)
+
+        def on_done(state: State) -> None:
+            cancelling = tr("{id} is asked to stop; it is cancelled as soon as it has.", id=shown)
+            self._screen.show_notification(
+                cancelling if state is State.CANCELLING else tr("{id} is cancelled.", id=shown)
+            )
+
+        question = tr("Cancel the task {id}?", id=shown)
+        answers = [("", tr("Let it go on"), "-safe"), ("yes", tr("Cancel the task"), "-danger")]
+        more = tr("If it runs, it is asked to stop, and ended with its process when it does not.")
+        self._screen.show_dialog(ChoiceDialog(tr, question, answers, more=more), on_answer)
 
     # Retry, discard, undo.
 

@@ -27,6 +27,7 @@ from core.client.values import Accepted, NewSubmission, Refused, Statistics, Tas
 from core.encryption import Encryption
 from core.errors import RemoteProtocolError
 from core.jsontext import Json
+from core.model import State
 
 
 class AsyncClient(BaseClient[AsyncConnectionPool]):
@@ -86,9 +87,9 @@ class AsyncClient(BaseClient[AsyncConnectionPool]):
         """Wait for a task's result, and return it; see `Client.result`."""
         return result_of(await self.outcome(task_id, timeout), timeout)
 
-    async def cancel(self, task_id: str) -> None:
-        """Cancel a task before it runs; see `Client.cancel`."""
-        await self._send(CancelRequest(task_id))
+    async def cancel(self, task_id: str) -> State:
+        """Cancel a task; see `Client.cancel`."""
+        return convert(await self._send(CancelRequest(task_id)), TaskOutcome).state
 
     async def stats(self) -> Statistics:
         """Return the ledger and the state of all processes; see `Client.stats`."""
@@ -133,6 +134,6 @@ class AsyncHandle(SubmittedTask):
         """Return where the task is; see `Client.status`."""
         return await self._client.status(self.id)
 
-    async def cancel(self) -> None:
-        """Cancel the task before it runs; see `Client.cancel`."""
-        await self._client.cancel(self.id)
+    async def cancel(self) -> State:
+        """Cancel the task; see `Client.cancel`."""
+        return await self._client.cancel(self.id)

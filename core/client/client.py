@@ -25,6 +25,7 @@ from core.closeable import Closeable
 from core.encryption import Encryption
 from core.errors import RemoteProtocolError
 from core.jsontext import Json
+from core.model import State
 
 
 class Client(BaseClient[ConnectionPool], Closeable):
@@ -125,14 +126,20 @@ class Client(BaseClient[ConnectionPool], Closeable):
         """
         return result_of(self.outcome(task_id, timeout), timeout)
 
-    def cancel(self, task_id: str) -> None:
-        """Cancel a task before it runs.
+    def cancel(self, task_id: str) -> State:
+        """Cancel a task.
+
+        One that runs is asked to stop, and ended with its process when it does not stop within seconds. It is not
+        tried again, but a result that it still returns stands.
+
+        Returns:
+            `State.CANCELLED`, or `State.CANCELLING` for a task that runs: `result` waits until it has stopped.
 
         Raises:
-            RequestRefused: there is no such task, or it is running or has ended.
+            RequestRefused: there is no such task, or it has ended.
             ServerUnavailable: no server answered.
         """
-        self._send(CancelRequest(task_id))
+        return convert(self._send(CancelRequest(task_id)), TaskOutcome).state
 
     def stats(self) -> Statistics:
         """Return the ledger and the state of all processes.
@@ -180,6 +187,6 @@ class Handle(SubmittedTask):
         """Return where the task is; see `Client.status`."""
         return self._client.status(self.id)
 
-    def cancel(self) -> None:
-        """Cancel the task before it runs; see `Client.cancel`."""
-        self._client.cancel(self.id)
+    def cancel(self) -> State:
+        """Cancel the task; see `Client.cancel`."""
+        return self._client.cancel(self.id)

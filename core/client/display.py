@@ -77,16 +77,23 @@ def _state_text(status: TaskStatus, now: float) -> str:
             return f"was cancelled {f'after {_attempts(status.attempts)}' if status.attempts else 'before it ran'}"
         case State.FAILED:
             return f"has failed after {_attempts(status.attempts)}"
-        case State.RUNNING if status.running is not None:
-            since = precise_duration(max(0.0, now - status.running.since))
-            again = f" in attempt {status.attempts + 1}" if status.attempts else ""
-            return f"has been running on {printable(status.running.worker)} for {since}{again}"
+        case State.RUNNING | State.CANCELLING:
+            return _running_text(status, now)
         case State.RETRYING:
             return f"failed in {_attempts(status.attempts)} and will be tried again{_note(status)}"
         case State.QUEUED:
             return f"is in the queue{_note(status)}"
         case state:
             return f"is {state}{_note(status)}"
+
+
+def _running_text(status: TaskStatus, now: float) -> str:
+    cancelling = "was cancelled while it ran, and " if status.state is State.CANCELLING else ""
+    if status.running is None:
+        return f"{cancelling}is not known to have stopped" if cancelling else "is running"
+    since = precise_duration(max(0.0, now - status.running.since))
+    again = f" in attempt {status.attempts + 1}" if status.attempts else ""
+    return f"{cancelling}has been running on {printable(status.running.worker)} for {since}{again}"
 
 
 def _note(status: TaskStatus) -> str:

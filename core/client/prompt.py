@@ -94,8 +94,8 @@ class Prompt:
             case PromptAction.STATUS:
                 self._print("\n".join(display.status_lines(self._client.status(line.text), time.time())))
             case PromptAction.CANCEL:
-                self._client.cancel(line.text)
-                self._print(f"{printable(line.text)} cancelled")
+                state = self._client.cancel(line.text)
+                self._print(f"{printable(line.text)} {state}")
             case PromptAction.STATS:
                 self._print("\n".join(display.statistics_lines(self._client.stats())))
             case PromptAction.HELP:

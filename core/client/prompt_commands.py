@@ -10,7 +10,7 @@ HELP = """\
 text          a task of the current kind
 /kind KIND    choose the kind of tasks; without KIND, the server's default
 /status ID    show where a task is
-/cancel ID    cancel a task before it runs
+/cancel ID    cancel a task; one that runs is stopped
 /stats        show the ledger and the running processes
 /help         show this list
 /quit         leave, like Ctrl-D; Ctrl-C clears the line

@@ -57,8 +57,8 @@ def cancel(client: Client, task_ids: Sequence[str]) -> int:
     code = 0
     for task_id in task_ids:
         try:
-            client.cancel(task_id)
-            _write(f"{task_id} cancelled")
+            state = client.cancel(task_id)
+            _write(f"{task_id} {state}" + (": it runs and is asked to stop" if state is State.CANCELLING else ""))
         except RequestRefused as error:
             sys.stderr.write(f"{task_id}: {printable(str(error))}\n")
             code = 1

@@ -111,7 +111,7 @@ class StatusRequest(ClientRequest):
 
 
 class CancelRequest(ClientRequest):
-    """A request to cancel a task before it runs."""
+    """A request to cancel a task."""
 
     __slots__ = ()
 

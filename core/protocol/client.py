@@ -87,7 +87,7 @@ class ClientConnection:
         return self._send(Result(ref=ref, id=task_id, wait=wait))
 
     def cancel(self, ref: Ref, task_id: str) -> bytes:
-        """Make a request to cancel a task before it runs."""
+        """Make a request to cancel a task."""
         return self._send(Cancel(ref=ref, id=task_id))
 
     def stats(self, ref: Ref) -> bytes:

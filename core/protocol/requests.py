@@ -129,7 +129,7 @@ class Result(_TaskRequest, frozen=True, kw_only=True, tag="result"):
 
 
 class Cancel(_TaskRequest, frozen=True, kw_only=True, tag="cancel"):
-    """A request to cancel a task before it runs."""
+    """A request to cancel a task."""
 
 
 class Stats(_Request, frozen=True, kw_only=True, tag="stats"):

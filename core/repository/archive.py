@@ -46,6 +46,8 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     None when they are not known, or while the next attempt waits.
     """
+    cancelling: bool = False
+    """Whether it was cancelled while it ran."""
 
     @property
     def tries(self) -> int:

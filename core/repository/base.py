@@ -128,10 +128,19 @@ class Repository(Closeable):
         """Take all tasks from owners that are not among `alive`. Returns their number."""
 
     @abstractmethod
-    def cancel(self, task_id: str, now: float) -> State | None:
-        """Cancel a task unless a worker runs it or it has ended.
+    def cancel(self, task_id: str, now: float, *, runs: bool = False) -> State | None:
+        """Cancel a task unless it has ended.
 
-        Returns its state afterwards, or None when there is no such task.
+        One of which an attempt has begun and not ended becomes `CANCELLING`: its worker stops it. Its next outcome
+        ends it, and so does the next worker that would begin it.
+
+        Args:
+            task_id: the id of the task.
+            now: seconds since the epoch.
+            runs: whether a worker is known to run it. Workers of this machine are found here.
+
+        Returns:
+            Its state afterwards, or None when there is no such task.
         """
 
     @abstractmethod
@@ -183,9 +192,10 @@ class Repository(Closeable):
 
     @abstractmethod
     def give_up(self, seq: int, attempt: int, now: float) -> bool:
-        """Fail a task that has `STRIKE_LIMIT` strikes. Returns whether that was stored, as `store_outcomes` does.
+        """End a task that must not begin again. Returns whether that was stored, as `store_outcomes` does.
 
-        The attempt whose worker died last becomes the one that failed.
+        One that is cancelling is cancelled. One that has `STRIKE_LIMIT` strikes fails: the attempt whose worker died
+        last becomes the one that failed.
 
         Args:
             seq: the number of the task.
@@ -198,6 +208,7 @@ class Repository(Closeable):
         """Store outcomes. Returns for each whether it was stored.
 
         An outcome of a task that has ended, or of an attempt that has, is a duplicate and changes nothing.
+        A task that is cancelling is done if it has a result, and else cancelled.
         """
 
     # Written by every process.
@@ -223,6 +234,10 @@ class Repository(Closeable):
         """
 
     # Reading.
+
+    @abstractmethod
+    def cancelling(self) -> list[int]:
+        """Return the numbers of the tasks that were cancelled while they ran and have not ended."""
 
     @abstractmethod
     def assignments(self, seqs: Collection[int]) -> dict[int, Assignment]:

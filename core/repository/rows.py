@@ -28,8 +28,10 @@ TASK_COLUMNS = (
     " error_type, error_message, error_traceback, error_signature,"
     " sent_at, received_at, accepted_at, queued_at, taken_at, started_at, finished_at, stored_at"
 )
-"""Followed by the number of lost attempts, which a journal of an older version does not have."""
-ASSIGNMENT_COLUMNS = "seq, id, kind, payload, state, attempts, strikes, retries, due_at, queued_at, lost"
+"""Followed by those that a journal of an older version does not have (`SqliteAttempts.task_columns`)."""
+ASSIGNMENT_COLUMNS = (
+    "seq, id, kind, payload, state, attempts, strikes, retries, due_at, queued_at, lost, cancel_asked_at IS NOT NULL"
+)
 PROCESS_COLUMNS = (
     "number, role, name, host, pid, address, threads, started_at, beat, seen_at, status, counters, in_hand, kinds, life"
 )
@@ -104,11 +106,12 @@ def assignment(row: Row) -> Assignment:
         due_at=number(row[8]) or None,
         queued_at=number_or_none(row[9]),
         lost=integer(row[10]),
+        cancelling=bool(row[11]),
     )
 
 
 def task(row: Row) -> Task:
-    """Convert a row of `TASK_COLUMNS` and the number of lost attempts."""
+    """Convert a row of `SqliteAttempts.task_columns`."""
     times = [number_or_none(value) for value in row[15:23]]
     current = State(text(row[4]))
     return Task(
@@ -125,6 +128,7 @@ def task(row: Row) -> Task:
         worker=text_or_none(row[9]),
         result=text_or_none(row[10]),
         failure=_failure(row[11:15]),
+        cancelling=bool(row[24]) and not current.ended,
         times=Times(
             sent=times[0],
             received=times[1],
@@ -153,12 +157,18 @@ def failure_columns(failure: Failure | None) -> tuple[Value, Value, Value, Value
     return (failure.type, failure.message, failure.traceback, failure.signature)
 
 
-def outcome_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
-    """Return the columns that an outcome sets, in the order of the statement that stores it."""
+def outcome_columns(outcome: Outcome, after: State, now: float) -> tuple[Value, ...]:
+    """Return the columns that an outcome sets, in the order of the statement that stores it.
+
+    Args:
+        outcome: the outcome.
+        after: the state of the task afterwards.
+        now: seconds since the epoch.
+    """
     return (
-        outcome.state.value,
+        after.value,
         # At the end the time stays: the task waited from then on.
-        None if outcome.state.ended else outcome.due_at or 0,
+        None if after.ended else outcome.due_at or 0,
         outcome.attempt + 1,
         outcome.worker,
         outcome.result,
@@ -167,9 +177,9 @@ def outcome_columns(outcome: Outcome, now: float) -> tuple[Value, ...]:
         outcome.taken_at,
         outcome.started_at,
         outcome.finished_at,
-        now if outcome.state.ended else None,
+        now if after.ended else None,
         # The factor of the strikes. They belong to an attempt: a task that is retried begins without any.
-        int(outcome.state.ended),
+        int(after.ended),
         outcome.seq,
     )
 

@@ -12,15 +12,18 @@ def outcome_counts(state: State, attempts: int, attempt: int) -> bool:
     return state not in ENDED and attempts == attempt
 
 
-def after_dead_letter(state: State, strikes: int) -> State:
+def after_dead_letter(state: State, strikes: int, *, cancelling: bool = False) -> State:
     """Return the state of a task after its message became a dead letter.
 
     The broker counts deliveries, not deaths: a message that was only in flight beside one that killed its workers
     becomes a dead letter with it. The strikes tell the two apart.
     A task that waits for a retry keeps waiting: the dead letter belongs to an attempt that has ended.
+    One that was cancelled while it ran is not tried again.
     """
     if state in ENDED:
         return state
+    if cancelling:
+        return State.CANCELLED
     if strikes >= STRIKE_LIMIT:
         return State.FAILED
     return State.RETRYING if state is State.RETRYING else State.ACCEPTED
@@ -40,6 +43,25 @@ def worker_lost(deaths: int) -> Failure:
     )
 
 
-def after_cancelling(state: State) -> State:
-    """Return the state of a task after a request to cancel it."""
-    return state if state in ENDED else State.CANCELLED
+def after_cancelling(state: State, *, runs: bool) -> State:
+    """Return the state of a task after a request to cancel it.
+
+    Args:
+        state: its stored state.
+        runs: whether an attempt at it has begun and not ended.
+    """
+    if state in ENDED:
+        return state
+    return State.CANCELLING if runs else State.CANCELLED
+
+
+def after_outcome(outcome: State, *, cancelling: bool) -> State:
+    """Return the state of a task after an outcome.
+
+    A task that was cancelled while it ran is not retried: it is done if it has a result, and else cancelled.
+
+    Args:
+        outcome: the state of the outcome.
+        cancelling: whether the task was cancelled while it ran.
+    """
+    return State.CANCELLED if cancelling and outcome is not State.DONE else outcome

@@ -216,22 +216,19 @@ class SqliteRepository(Repository):
             [(json.dumps(list(alive)),)],
         )
 
-    def cancel(self, task_id: str, now: float) -> State | None:
-        """Cancel a task unless it runs or has ended."""
+    def cancel(self, task_id: str, now: float, *, runs: bool = False) -> State | None:
+        """Cancel a task unless it has ended."""
         found = self._database.execute("SELECT seq, state FROM tasks WHERE id = ?", (task_id,))
         if not found:
             return None
         seq, state = rows.integer(found[0][0]), rows.state(found[0][1])
-        if not state.ended and self._attempts.is_running(seq):
-            return State.RUNNING
-        after = rules.after_cancelling(state)
-        if after is not state:
-            self._attempts.lose([seq])
+        after = rules.after_cancelling(state, runs=runs or self._attempts.has_begun(seq))
+        if after is State.CANCELLING:
             self._database.execute(
-                "UPDATE tasks SET state = ?, owner = NULL, stored_at = ? WHERE seq = ?", (after.value, now, seq)
+                "UPDATE tasks SET cancel_asked_at = coalesce(cancel_asked_at, ?) WHERE seq = ?", (now, seq)
             )
-            self._move(state, after)
-            self._ended.append(seq)
+        elif after is not state:
+            self._cancel(seq, state, now)
         return after
 
     def settle_dead_letters(self, dead_letters: Sequence[DeadLetter], now: float) -> list[State | None]:
@@ -243,11 +240,13 @@ class SqliteRepository(Repository):
             if task is None or task.id != dead_letter.id:
                 states.append(None)
                 continue
-            after = rules.after_dead_letter(task.state, task.strikes)
+            after = rules.after_dead_letter(task.state, task.strikes, cancelling=task.cancelling)
             states.append(after)
             if after is task.state:
                 continue
-            if after is State.FAILED:
+            if after is State.CANCELLED:
+                self._cancel(task.seq, task.state, now)
+            elif after is State.FAILED:
                 self._fail(task, dead_letter.failure, now)
             else:
                 self._database.execute(
@@ -257,6 +256,15 @@ class SqliteRepository(Repository):
                 self._move(task.state, after)
             tasks[task.seq] = msgspec.structs.replace(task, state=after)
         return states
+
+    def cancelling(self) -> list[int]:
+        """Return the numbers of the tasks that were cancelled while they ran and have not ended."""
+        return [
+            rows.integer(seq)
+            for (seq,) in self._database.execute(
+                "SELECT seq FROM tasks WHERE cancel_asked_at IS NOT NULL AND stored_at IS NULL ORDER BY seq"
+            )
+        ]
 
     def redispatch(self) -> int:
         """Make every queued task accepted again."""
@@ -296,7 +304,10 @@ class SqliteRepository(Repository):
         task = self.assignments([seq]).get(seq)
         if task is None or not rules.outcome_counts(task.state, task.attempts, attempt):
             return False
-        self._fail(task, None, now)
+        if task.cancelling:
+            self._cancel(seq, task.state, now)
+        else:
+            self._fail(task, None, now)
         return True
 
     def _fail(self, task: Assignment, failure: Failure | None, now: float) -> None:
@@ -313,25 +324,36 @@ class SqliteRepository(Repository):
         self._move(task.state, State.FAILED)
         self._ended.append(task.seq)
 
+    def _cancel(self, seq: int, state: State, now: float) -> None:
+        """Cancel a task that does not run."""
+        self._attempts.lose([seq])
+        self._database.execute(
+            "UPDATE tasks SET state = 'cancelled', owner = NULL, stored_at = ? WHERE seq = ?", (now, seq)
+        )
+        self._move(state, State.CANCELLED)
+        self._ended.append(seq)
+
     def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         """Store outcomes."""
-        stored: dict[Value, tuple[State, int]] = {
-            row[0]: (rows.state(row[1]), rows.integer(row[2]))
+        stored: dict[Value, tuple[State, int, bool]] = {
+            row[0]: (rows.state(row[1]), rows.integer(row[2]), row[3] is not None)
             for row in self._select_many(
-                "SELECT seq, state, attempts FROM tasks WHERE seq IN", [outcome.seq for outcome in outcomes]
+                "SELECT seq, state, attempts, cancel_asked_at FROM tasks WHERE seq IN",
+                [outcome.seq for outcome in outcomes],
             )
         }
         counted: list[bool] = []
         chosen: list[tuple[Value, ...]] = []
         for outcome in outcomes:
-            state, attempts = stored.get(outcome.seq, (State.DONE, 0))
+            state, attempts, cancelling = stored.get(outcome.seq, (State.DONE, 0, False))
             counts = rules.outcome_counts(state, attempts, outcome.attempt)
             counted.append(counts)
             if counts:
-                chosen.append(rows.outcome_columns(outcome, now))
-                stored[outcome.seq] = (outcome.state, outcome.attempt + 1)
-                self._move(state, outcome.state)
-                if outcome.state.ended:
+                after = rules.after_outcome(outcome.state, cancelling=cancelling)
+                chosen.append(rows.outcome_columns(outcome, after, now))
+                stored[outcome.seq] = (after, outcome.attempt + 1, cancelling)
+                self._move(state, after)
+                if after.ended:
                     self._ended.append(outcome.seq)
         self._move_former([(outcome.seq, outcome.attempt) for outcome in outcomes if outcome.attempt])
         self._database.execute_many(
@@ -402,7 +424,7 @@ class SqliteRepository(Repository):
 
     def find_all(self, task_ids: Collection[str]) -> list[Task]:
         """Return the tasks with these ids."""
-        found = self._select_many(f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE id IN", task_ids)
+        found = self._select_many(f"SELECT {self._attempts.task_columns} FROM tasks WHERE id IN", task_ids)
         return [rows.task(row) for row in found]
 
     def former_attempts(self, seqs: Collection[int]) -> Mapping[int, Sequence[Attempt]]:
@@ -412,7 +434,7 @@ class SqliteRepository(Repository):
     def ended(self, task_ids: Collection[str]) -> list[Task]:
         """Return those of these tasks that have ended."""
         found = self._select_many(
-            f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE +stored_at IS NOT NULL AND id IN",
+            f"SELECT {self._attempts.task_columns} FROM tasks WHERE +stored_at IS NOT NULL AND id IN",
             task_ids,
         )
         return [rows.task(row) for row in found]
@@ -420,7 +442,7 @@ class SqliteRepository(Repository):
     def latest(self, limit: int) -> list[Task]:
         """Return the tasks that ended last, newest first."""
         found = self._database.execute(
-            f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE stored_at IS NOT NULL"
+            f"SELECT {self._attempts.task_columns} FROM tasks WHERE stored_at IS NOT NULL"
             " ORDER BY stored_at DESC, seq DESC LIMIT ?",
             (limit,),
         )

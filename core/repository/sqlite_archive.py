@@ -37,7 +37,7 @@ _ROW_COLUMNS = (
     f"seq, id, kind, state, worker, substr(payload, 1, {PREVIEW_LENGTH}),"
     f" substr({_OUTCOME}, 1, {PREVIEW_LENGTH}), accepted_at, started_at, finished_at, stored_at"
 )
-"""Followed by the wait and the number of attempts."""
+"""Followed by the wait, the number of attempts, and whether the task was cancelled while it ran."""
 _TEXT_COLUMNS = {
     TextField.ID: ("id",),
     TextField.KIND: ("kind",),
@@ -165,7 +165,7 @@ class SqliteArchive(Archive):
     def _rows(self, column: str, values: Sequence[int] | Sequence[str]) -> list[TaskRow]:
         tries = self._attempts.tries
         found = self._database.execute(
-            f"SELECT {_ROW_COLUMNS}, {_waited(tries)}, {tries} FROM tasks"
+            f"SELECT {_ROW_COLUMNS}, {_waited(tries)}, {tries}, {self._attempts.cancelling} FROM tasks"
             f" WHERE {column} IN (SELECT value FROM json_each(?))",
             (json.dumps(values),),
         )
@@ -173,9 +173,7 @@ class SqliteArchive(Archive):
 
     def task(self, seq: int) -> Task | None:
         """Return a whole task, or None when there is none with this number."""
-        found = self._database.execute(
-            f"SELECT {rows.TASK_COLUMNS}, {self._attempts.lost} FROM tasks WHERE seq = ?", (seq,)
-        )
+        found = self._database.execute(f"SELECT {self._attempts.task_columns} FROM tasks WHERE seq = ?", (seq,))
         return rows.task(found[0]) if found else None
 
     def former_attempts(self, seq: int) -> Sequence[Attempt]:
@@ -377,6 +375,7 @@ def _row(row: Row) -> TaskRow:
         stored=rows.number_or_none(row[10]),
         waited=rows.number_or_none(row[11]),
         attempts=rows.integer(row[12]),
+        cancelling=bool(row[13]),
     )
 
 

@@ -23,6 +23,9 @@ from core.timeline import MAX_MESSAGE, MAX_TRACEBACK
 _FIRST_VERSION = 4
 """The version of the schema that has the table."""
 
+_CANCELLING_VERSION = 8
+"""The version of the schema in which a running task can be cancelled."""
+
 _COLUMNS = (
     "seq, number, state, worker, queued_at, taken_at, started_at, finished_at,"
     " error_type, error_message, error_traceback, retried_at, retried_by"
@@ -48,6 +51,7 @@ class SqliteAttempts:
         self._database = database
         self._beginnings = Beginnings(database.path)
         self._exists = False
+        self._has_cancelling = False
 
     @property
     def exists(self) -> bool:
@@ -60,6 +64,17 @@ class SqliteAttempts:
     def lost(self) -> str:
         """The expression for the number of lost attempts of a task."""
         return "lost" if self.exists else "0"
+
+    @property
+    def task_columns(self) -> str:
+        """The columns of a task, as `rows.task` takes them."""
+        return f"{rows.TASK_COLUMNS}, {self.lost}, {self.cancelling}"
+
+    @property
+    def cancelling(self) -> str:
+        """The expression for whether a task was cancelled while it ran."""
+        self._has_cancelling = self._has_cancelling or self._database.schema_version() >= _CANCELLING_VERSION
+        return "cancel_asked_at IS NOT NULL" if self._has_cancelling else "0"
 
     @property
     def tries(self) -> str:
@@ -162,9 +177,18 @@ class SqliteAttempts:
         )
         return 1 + self._database.number("SELECT attempts + lost FROM tasks WHERE seq = ?", (beginning.seq,))
 
-    def is_running(self, seq: int) -> bool:
-        """Return whether a live worker has begun a task and not ended it."""
-        return bool(self._beginnings.find_live(seq))
+    def has_begun(self, seq: int) -> bool:
+        """Return whether an attempt at a task has begun and not ended.
+
+        A live worker notes it, or it began after a redelivery: then the worker may have died, but another one has the
+        message.
+        """
+        return bool(
+            self._beginnings.find_live(seq)
+            or self._database.number(
+                "SELECT count(*) FROM tasks WHERE seq = ? AND started_at IS NOT NULL AND finished_at IS NULL", (seq,)
+            )
+        )
 
     def lose(self, seqs: Collection[int]) -> None:
         """Record as lost what has begun of these tasks, and has not ended and will not."""

@@ -51,6 +51,12 @@ class GiveBack(_Message, frozen=True, tag=True):
     """Give back all tasks that have not begun. The answer is `GivenBack`."""
 
 
+class CancelRun(_Message, frozen=True, tag=True):
+    """Ask a running task to stop, because it was cancelled. It ends as usual, with an outcome."""
+
+    slot: int
+
+
 class Interrupt(_Message, frozen=True, tag=True):
     """Ask all running tasks to stop at once. They will run again elsewhere."""
 
@@ -104,7 +110,7 @@ class GivenBack(_Message, frozen=True, tag=True):
     slots: tuple[int, ...]
 
 
-ToRunner = Setup | Attach | Run | GiveBack | Interrupt | Stop
+ToRunner = Setup | Attach | Run | GiveBack | CancelRun | Interrupt | Stop
 ToWorker = Ready | SetupRefused | Ended | Interrupted | GivenBack
 
 Message = TypeVar("Message")

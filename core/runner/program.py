@@ -12,6 +12,7 @@ from core.errors import TaskDefinitionError
 from core.runner import task_files
 from core.runner.frames import (
     Attach,
+    CancelRun,
     GiveBack,
     GivenBack,
     Interrupt,
@@ -73,6 +74,8 @@ def _serve(link: WorkerLink, threads: TaskThreads, messages: list[ToRunner]) -> 
                 threads.start(BegunSlots.open(Path(message.path)))
             elif isinstance(message, GiveBack):
                 link.send(GivenBack(tuple(threads.give_back())))
+            elif isinstance(message, CancelRun):
+                threads.cancel(message.slot)
             elif isinstance(message, Interrupt):
                 threads.interrupt()
             else:

@@ -1,7 +1,8 @@
 """The threads of a runner: each runs one task at a time and reports its outcome.
 
-Python can't end a thread. A task that exceeds its time-out is asked to stop: an exception is raised in its thread,
-which interrupts Python code but no system call. If the task does not stop, the worker ends the whole runner.
+Python can't end a thread. A task that exceeds its time-out, or that was cancelled, is asked to stop: an exception is
+raised in its thread, which interrupts Python code but no system call. If the task does not stop, the worker ends the
+whole runner.
 """
 
 import ctypes
@@ -19,23 +20,38 @@ from typing import NoReturn
 import msgspec
 
 from core.begun_slots import BegunSlots
-from core.errors import TaskInterrupted, TaskTimeout, UnknownKind
+from core.errors import TaskCancelled, TaskInterrupted, TaskTimeout, UnknownKind
 from core.runner.frames import Ended, Interrupted, Run, ToWorker
+from core.runner.interruption import RunInterruption
 from core.tasks import Registry, TaskContext, TaskDefinition, describe, is_permanent, run
 
 CHECK_INTERVAL = 0.05
 """Seconds between two checks of the deadlines."""
 
+CANCEL_GRACE = 0.5
+"""Seconds that a cancelled task has to notice it by its context, before an exception is raised in its thread."""
+
 BROKEN_STATUS = 70
 """The exit code of a runner in which a thread of its own died of an error."""
+
+
+CANCELLED = "the task was cancelled while it ran"
+MESSAGES: dict[type[BaseException], str] = {
+    TaskTimeout: "the task ran longer than its time-out allows",
+    TaskCancelled: CANCELLED,
+}
+"""The messages of errors that are raised in a thread from outside."""
 
 
 class TaskRun(msgspec.Struct, eq=False):
     """One run of a task, and how it ended."""
 
     request: Run
+    interruption: RunInterruption = msgspec.field(default_factory=RunInterruption)
     deadline: float | None = None
     """A time of the monotonic clock."""
+    cancelled_at: float | None = None
+    """A time of the monotonic clock, or None for a task that was not cancelled."""
     definition: TaskDefinition | None = None
     result: str | None = None
     error: BaseException | None = None
@@ -76,9 +92,11 @@ class TaskThreads:
         self._report = report
         self._pid = os.getpid()
         self._ready: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._interruption = threading.Event()
-        # Wakes the deadline thread when a task with a time-out begins. No lock or event of Python's own may do that:
-        # an exception that is raised in a thread which has just acquired a lock would leave it locked.
+        self._interrupted = False
+        self._cancelled: set[int] = set()
+        """The slots of the tasks that were cancelled. Some of them have ended."""
+        # Wakes the deadline thread when a task with a time-out begins, or one is cancelled. No lock or event of Python
+        # may do that: an exception raised in a thread that has just acquired a lock would leave it locked.
         self._timed_tasks: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._checking = False
         self._beginnings: BegunSlots
@@ -97,6 +115,7 @@ class TaskThreads:
 
     def add(self, request: Run) -> None:
         """Run a task as soon as a thread is free."""
+        self._cancelled.discard(request.slot)
         self._ready.put(request)
 
     def give_back(self) -> Sequence[int]:
@@ -111,8 +130,26 @@ class TaskThreads:
                 slots.append(request.slot)
 
     def interrupt(self) -> None:
-        """Ask the running tasks to stop at once."""
-        self._interruption.set()
+        """Ask the running tasks to stop at once, and those that begin from now on."""
+        self._interrupted = True
+        for slot in self._slots:
+            task_run = slot.run
+            if task_run is not None:
+                task_run.interruption.set(_interruption())
+
+    def cancel(self, number: int) -> None:
+        """Ask the task in a slot to stop, because it was cancelled, unless it has ended."""
+        # In this order: a task that begins now finds its slot here, or is found.
+        self._cancelled.add(number)
+        for slot in self._slots:
+            task_run = slot.run
+            if task_run is not None and task_run.request.slot == number:
+                self._cancel(task_run)
+
+    def _cancel(self, task_run: TaskRun) -> None:
+        task_run.cancelled_at = time.monotonic()
+        task_run.interruption.set(TaskCancelled(CANCELLED))
+        self._timed_tasks.put(None)
 
     def stop(self) -> None:
         """Begin no more tasks, and wait until the running ones have ended."""
@@ -133,7 +170,7 @@ class TaskThreads:
         try:
             self._attempt(task_run, slot)
             self._end_run(slot, task_run)
-        except TaskTimeout as late:
+        except (TaskTimeout, TaskCancelled) as late:
             # It was raised after the task had ended, or before it began. It is raised only once for each run.
             if task_run.error is None:
                 task_run.error = late
@@ -151,22 +188,27 @@ class TaskThreads:
             timeout = definition.timeout or self._timeout
             task_run.deadline = None if timeout is None else time.monotonic() + timeout
             slot.run = task_run
+            if self._interrupted:
+                task_run.interruption.set(_interruption())
+            if request.slot in self._cancelled:
+                self._cancel(task_run)
             if timeout is not None and not self._checking:
                 self._timed_tasks.put(None)
-            task_run.result = run(definition, request.payload, self._context(request, task_run.deadline))
+            task_run.result = run(definition, request.payload, self._context(task_run))
         except UnknownKind as unknown:
             task_run.error = unknown.with_traceback(None)
         except BaseException as raised:  # noqa: BLE001 - a task may raise anything, and its thread goes on
             task_run.error = raised
 
-    def _context(self, request: Run, deadline: float | None) -> TaskContext:
+    def _context(self, task_run: TaskRun) -> TaskContext:
+        request = task_run.request
         return TaskContext(
             id=request.id,
             kind=request.kind,
             attempt=request.attempt,
-            deadline=deadline,
+            deadline=task_run.deadline,
             files_root=self._files_root,
-            interruption=self._interruption,
+            interruption=task_run.interruption,
         )
 
     def _end_run(self, slot: ThreadSlot, task_run: TaskRun) -> None:
@@ -191,21 +233,27 @@ class TaskThreads:
                 self._checking = self._check_deadlines(time.monotonic())
 
     def _check_deadlines(self, now: float) -> bool:
-        """Ask the tasks that are late to stop. Returns whether any running task has a deadline."""
+        """Ask the tasks that are late or cancelled to stop. Returns whether any running task may have to."""
         has_deadline = False
         for slot in self._slots:
             task_run = slot.run
-            if task_run is not None and task_run.deadline is not None and not task_run.asked_to_stop:
+            if task_run is None or task_run.asked_to_stop:
+                continue
+            if task_run.cancelled_at is not None:
+                has_deadline = True
+                if now > task_run.cancelled_at + CANCEL_GRACE:
+                    self._ask_to_stop(slot, task_run, TaskCancelled)
+            elif task_run.deadline is not None:
                 has_deadline = True
                 if now > task_run.deadline:
-                    self._ask_to_stop(slot, task_run)
+                    self._ask_to_stop(slot, task_run, TaskTimeout)
         return has_deadline
 
-    def _ask_to_stop(self, slot: ThreadSlot, task_run: TaskRun) -> None:
+    def _ask_to_stop(self, slot: ThreadSlot, task_run: TaskRun, error: type[Exception]) -> None:
         with slot.lock:
             if slot.run is task_run:
                 task_run.asked_to_stop = True
-                _raise_in(slot.thread, TaskTimeout)
+                _raise_in(slot.thread, error)
 
 
 def own_thread(name: str, work: Callable[[], None]) -> threading.Thread:
@@ -237,8 +285,8 @@ def outcome(task_run: TaskRun) -> ToWorker:
         return Ended(slot, finished_at, task_run.result)
     if type(error) is TaskInterrupted:
         return Interrupted(slot)
-    if isinstance(error, TaskTimeout) and not error.args:
-        error.args = ("the task ran longer than its time-out allows",)  # `_raise_in` raises it without a message
+    if type(error) in MESSAGES and not error.args:
+        error.args = (MESSAGES[type(error)],)  # `_raise_in` raises it without a message
     return Ended(slot, finished_at, None, describe(error), _is_permanent(task_run.definition, error))
 
 
@@ -259,6 +307,10 @@ def _leave_child(error: BaseException | None) -> NoReturn:
             stream.flush()
     finally:
         os._exit(code & 0xFF)
+
+
+def _interruption() -> TaskInterrupted:
+    return TaskInterrupted("the worker had to stop while the task ran; the task will run again")
 
 
 def _raise_in(thread: threading.Thread | None, error: type[BaseException]) -> None:

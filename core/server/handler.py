@@ -266,8 +266,8 @@ class RequestHandler:
                 connection.refuse(ref, ErrorCode.NOT_FOUND, f"there is no task {task_id}")
             case TaskFound():
                 self._reply_with_task(connection, ref, result)
-            case TaskCancelResult(state=State.CANCELLED, task_id=task_id):
-                connection.reply(ref, {"id": task_id, "state": State.CANCELLED})
+            case TaskCancelResult(state=State.CANCELLED | State.CANCELLING as state, task_id=task_id):
+                connection.reply(ref, {"id": task_id, "state": state})
             case TaskCancelResult(state=state):
                 connection.refuse(ref, ErrorCode.NOT_CANCELLABLE, f"the task is {state}")
             case StatsRead():

@@ -206,16 +206,13 @@ class JournalWriter(Generic[Ticket]):
     def _cancel(
         self, cancellations: Sequence[CancelTask[Ticket]], repository: Repository, alive: Collection[int], wall: float
     ) -> list[State | None]:
-        """Cancel the tasks that no live worker runs. Returns their states."""
+        """Cancel tasks. Returns their states."""
         if not cancellations:
             return []
         held = running_tasks(record for record in repository.processes() if record.number in alive)
         asked = {request.task_id for request in cancellations}.intersection(held)
-        running = {task.id for task in repository.find_all(asked) if task_state(task, held).state is State.RUNNING}
-        return [
-            State.RUNNING if request.task_id in running else repository.cancel(request.task_id, wall)
-            for request in cancellations
-        ]
+        running = {task.id for task in repository.find_all(asked) if task_state(task, held).running is not None}
+        return [repository.cancel(request.task_id, wall, runs=request.task_id in running) for request in cancellations]
 
     def _fail(self, requests: Sequence[WriteRequest[Ticket]], reason: str) -> None:
         if not self.trouble:

@@ -13,21 +13,22 @@ from typing import Protocol
 
 import msgspec
 
-from core.errors import TaskInterrupted, TaskTimeout
+from core.errors import TaskTimeout
 
 _MAX_WAIT = 3600.0
 """Seconds. Each platform limits how long a thread can wait at once; longer waits are split."""
 
 
 class Interruption(Protocol):
-    """The signal that the worker must stop at once, such as a `threading.Event`."""
+    """The signal that a task must stop before its time."""
 
-    def is_set(self) -> bool:
-        """Return whether the worker must stop."""
+    @property
+    def error(self) -> Exception | None:
+        """The reason why it must stop, or None."""
         ...
 
-    def wait(self, timeout: float) -> bool:
-        """Wait for the signal, up to `timeout` seconds. Returns whether it is set."""
+    def wait(self, timeout: float) -> None:
+        """Wait for the signal, up to `timeout` seconds."""
         ...
 
 
@@ -40,7 +41,7 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
         attempt: the number of this attempt, 1 for the first.
         deadline: the time at which the attempt must have ended, by `clock`; None for no limit.
         files_root: the directory whose files tasks may read, or None when they may read none.
-        interruption: the signal that the worker must stop at once.
+        interruption: the signal that the task must stop: it was cancelled, or its worker must stop at once.
         clock: returns the present time in seconds.
     """
 
@@ -56,18 +57,21 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
         """Check that the task may go on.
 
         Raises:
+            TaskCancelled: the task was cancelled.
             TaskInterrupted: the worker must stop at once. The task will run again elsewhere.
             TaskTimeout: the deadline has passed.
         """
-        if self.interruption.is_set():
-            raise TaskInterrupted("the worker had to stop while the task ran; the task will run again")
+        error = self.interruption.error
+        if error is not None:
+            raise error
         if self.deadline is not None and self.clock() >= self.deadline:
             raise TaskTimeout(f"the task ran longer than the time-out of its kind, {self.kind}, allows")
 
     def wait(self, seconds: float) -> None:
-        """Sleep for a number of seconds, at most until the deadline or until the worker must stop.
+        """Sleep for a number of seconds, at most until the deadline or until the task must stop.
 
         Raises:
+            TaskCancelled: the task was cancelled.
             TaskInterrupted: the worker must stop at once. The task will run again elsewhere.
             TaskTimeout: the deadline has passed.
         """

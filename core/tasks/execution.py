@@ -9,7 +9,7 @@ import inspect
 import msgspec
 
 from core import jsontext
-from core.errors import ResultNotStorable, TaskInterrupted, TaskTimeout
+from core.errors import ResultNotStorable, TaskCancelled, TaskInterrupted, TaskTimeout
 from core.jsontext import Json, JsonError
 from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, TaskDefinition
@@ -63,7 +63,7 @@ def _encode(result: object) -> str:
         if inspect.iscoroutine(result):
             result.close()  # or Python warns later, without a place, that it was never awaited
         raise ResultNotStorable(f"the result can't be stored as JSON: {error}{_where(result)}") from None
-    except (ResultNotStorable, TaskTimeout):  # the worker raises TaskTimeout from another thread at any moment
+    except (ResultNotStorable, TaskTimeout, TaskCancelled):  # the last two come from another thread at any moment
         raise
     except Exception as error:  # subclasses of dict, list, int …, and other threads, can raise anything here
         raise ResultNotStorable(f"the result can't be read: {type(error).__name__} while writing it") from error

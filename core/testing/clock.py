@@ -19,14 +19,13 @@ class Clock:
         """Return the present time."""
         return self.now
 
-    def is_set(self) -> bool:
-        """Return whether the running task must stop: it need not."""
-        return False
+    @property
+    def error(self) -> None:
+        """The reason why the running task must stop: there is none."""
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float) -> None:
         """Let time pass."""
         self.now += timeout
-        return False
 
     def add_alarm(self, at: float | None) -> None:
         """Note that something becomes due; None for nothing."""

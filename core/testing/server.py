@@ -72,7 +72,7 @@ class LocalServer:
             state = self._repository.cancel(task_id, self._clock.now)
         if state is None:
             return self._unknown(ref, task_id)
-        if state is not State.CANCELLED:
+        if state not in {State.CANCELLED, State.CANCELLING}:
             return self._server_end.error(ref, ErrorCode.NOT_CANCELLABLE, f"the task is {state}")
         return self._server_end.ok(ref, {"id": task_id, "state": state})
 

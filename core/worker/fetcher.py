@@ -22,7 +22,7 @@ RETRY_INTERVAL = 0.5
 """Seconds between two attempts to read the journal."""
 
 RECHECK_INTERVAL = 0.25
-"""Seconds between two checks of the tasks that wait to begin: they may have been cancelled."""
+"""Seconds between two checks of the tasks in flight: they may have been cancelled."""
 
 _log = logging.getLogger("cauce.worker")
 
@@ -35,6 +35,7 @@ class Fetcher:
         open_repository: opens the journal read-only, in the thread.
         in_flight: the tasks that the worker has.
         on_task: called with each task to run.
+        on_cancel: called with each task to stop, because it was cancelled while it ran.
         max_tasks: the number of tasks to take in all; 0 for no limit.
         on_death: called when the thread dies.
     """
@@ -45,6 +46,7 @@ class Fetcher:
         open_repository: OpenRepository,
         in_flight: InFlightTasks,
         on_task: Callable[[InFlightTask], None],
+        on_cancel: Callable[[InFlightTask], None],
         max_tasks: int,
         on_death: OnDeath,
     ) -> None:
@@ -52,6 +54,7 @@ class Fetcher:
         self._open = open_repository
         self._in_flight = in_flight
         self._on_task = on_task
+        self._on_cancel = on_cancel
         self._max_tasks = max_tasks
         self._next_recheck = 0.0
         self._generation = 0
@@ -90,7 +93,7 @@ class Fetcher:
                 self._recheck(repository, time.monotonic())
 
     def _recheck(self, repository: Repository, now: float) -> None:
-        """Mark the tasks that have waited here for a while and are unwanted now.
+        """Mark the tasks that have waited here for a while and are unwanted now, and stop those that are cancelled.
 
         If the queue was lost meanwhile, all tasks that were in it are published again, and none of those here begins.
         """
@@ -101,10 +104,13 @@ class Fetcher:
         try:
             generation = repository.generation()
             assignments = repository.assignments([task.assignment.seq for task in waiting]) if waiting else {}
+            cancelling = repository.cancelling()
         except JournalError as error:
             _log.warning("the journal can't be read, so cancelled tasks are not noticed: %s", error)
             return
         self.leave_former_queue(generation)
+        for task in self._in_flight.cancel(set(cancelling)) if cancelling else ():
+            self._on_cancel(task)
         for task in waiting:
             wanted = is_wanted(task.reference, assignments.get(task.assignment.seq))
             self._in_flight.set_wanted(task, wanted=wanted)

@@ -5,7 +5,7 @@ attempt was published twice. The later delivery replaces the earlier one, since 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from core.broker.base import Delivery, Reference
 from core.model import Assignment
@@ -15,7 +15,18 @@ from core.repository.beginnings import NO_SLOT, WorkerBeginnings
 class InFlightTask:
     """One attempt at a task that was delivered to the worker."""
 
-    __slots__ = ("assignment", "begun", "delivery", "number", "reference", "slot", "suspect", "taken_at", "unwanted")
+    __slots__ = (
+        "assignment",
+        "begun",
+        "cancelling",
+        "delivery",
+        "number",
+        "reference",
+        "slot",
+        "suspect",
+        "taken_at",
+        "unwanted",
+    )
 
     def __init__(
         self, assignment: Assignment, reference: Reference, delivery: Delivery, taken_at: float, *, suspect: bool
@@ -32,6 +43,8 @@ class InFlightTask:
         """Whether a runner has it, or its outcome waits to be stored."""
         self.slot = NO_SLOT
         """Its place among the beginnings of the worker, while it has begun."""
+        self.cancelling = assignment.cancelling
+        """Whether it was cancelled while it ran, here or elsewhere."""
         self.unwanted = False
         """Whether it was cancelled, has ended elsewhere or was published again while it waited here."""
 
@@ -94,6 +107,14 @@ class InFlightTasks:
         """Return the tasks that were delivered before this time and have not begun."""
         with self._lock:
             return [task for task in self._tasks.values() if not task.begun and task.taken_at < before]
+
+    def cancel(self, seqs: Collection[int]) -> list[InFlightTask]:
+        """Mark tasks as cancelled while they ran. Returns those that were not marked before and have begun."""
+        with self._lock:
+            found = [each for each in self._tasks.values() if each.assignment.seq in seqs and not each.cancelling]
+            for task in found:
+                task.cancelling = True
+            return [task for task in found if task.begun]
 
     def set_wanted(self, task: InFlightTask, *, wanted: bool) -> None:
         """Note whether a task is still wanted. Does nothing once it has begun: its delivery must then stay."""

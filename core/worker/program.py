@@ -156,6 +156,7 @@ class Worker:
             journal.open_readonly,
             self._in_flight,
             self._runners.add,
+            self._runners.cancel,
             settings[options.MAX_TASKS],
             self._events.put,
         )

@@ -57,7 +57,7 @@ class Dropped(msgspec.Struct):
 
 
 class GivenUp(msgspec.Struct):
-    """A suspect that was not begun, because it has had too many strikes."""
+    """A task that must not begin again: it was cancelled, or is a suspect that has had too many strikes."""
 
     task: InFlightTask
 
@@ -142,7 +142,10 @@ class Recorder:
         self._inbox.put(Dropped(task))
 
     def give_up(self, task: InFlightTask) -> None:
-        """Queue a suspect that has had too many strikes, so that it fails and its message is acknowledged."""
+        """Queue a task that must not begin again, so that it ends and its message is acknowledged.
+
+        It was cancelled, or is a suspect that has had too many strikes.
+        """
         self._inbox.put(GivenUp(task))
 
     def add_strike(self, task: InFlightTask, beginning: Beginning, on_stored: Callable[[], None]) -> None:
@@ -254,6 +257,8 @@ class Recorder:
                 done += 1
             elif outcome.state is State.FAILED:
                 failed += 1
+            elif outcome.state is State.CANCELLED:
+                discarded += 1
             else:
                 retried += 1
         before = self.counters

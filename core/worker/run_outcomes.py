@@ -53,7 +53,9 @@ class RunRules:
         """Return the outcome of a task that has ended."""
         assignment = task.assignment
         state, due_at = State.DONE, None
-        if ended.failure is not None:
+        if ended.failure is not None and task.cancelling:
+            state = State.CANCELLED
+        elif ended.failure is not None:
             state = State.FAILED
             kind = self._kinds.get(assignment.kind)
             retries, default = assignment.retries, self._settings.retries
@@ -77,11 +79,17 @@ class RunRules:
         )
 
 
-def timed_out(now: float) -> Ended:
-    """Return the end of a task that was ended with its runner, because it did not stop."""
+def did_not_stop(now: float, *, cancelled: bool) -> Ended:
+    """Return the end of a task that was ended with its runner, because it did not stop.
+
+    Args:
+        now: seconds since the epoch.
+        cancelled: whether it was cancelled; else it ran longer than its time-out.
+    """
+    kind, reason = ("TaskCancelled", "was cancelled") if cancelled else ("TaskTimeout", "ran longer than its time-out")
     failure = Failure(
-        type="TaskTimeout",
-        message="the task ran longer than its time-out, did not stop when asked, and its runner was ended",
-        signature="timeout-ended",
+        type=kind,
+        message=f"the task {reason}, did not stop when asked, and its runner was ended",
+        signature="cancel-ended" if cancelled else "timeout-ended",
     )
     return Ended(0, now, None, failure)

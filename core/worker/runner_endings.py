@@ -3,8 +3,10 @@
 import logging
 import time
 
+from core.runner.frames import CancelRun
 from core.worker.feeding import Feeder
-from core.worker.run_outcomes import RunRules, timed_out
+from core.worker.in_flight import InFlightTask
+from core.worker.run_outcomes import RunRules, did_not_stop
 from core.worker.runner_group import RunnerGroup
 from core.worker.runner_process import RunnerProcess, Slot
 from core.worker.solo_runners import SoloRunners
@@ -15,7 +17,7 @@ CHECK_INTERVAL = 0.05
 """Seconds between two checks while tasks run."""
 
 STOP_TIMEOUT = 5.0
-"""Seconds that a task has to stop after its time-out, before its runner is ended.
+"""Seconds that a task has to stop after its time-out, or after it was cancelled, before its runner is ended.
 
 They are counted in checks: while the whole system is suspended, no task can stop.
 """
@@ -62,6 +64,13 @@ class RunnerEndings:
         self._feeder = feeder
         self._solo = solo
         self._callbacks = callbacks
+
+    def cancel(self, task: InFlightTask) -> None:
+        """Ask a task to stop, if a runner has it. From now on it has as long for that as one that is late."""
+        for runner in self._group.all:
+            if runner.has(task):
+                runner.send(CancelRun(task.slot))
+                self._group.watch(runner)
 
     def check(self, runner: RunnerProcess, now: float) -> None:
         """Find the tasks of a runner that are late, and end a runner that has one which does not stop."""
@@ -125,8 +134,10 @@ class RunnerEndings:
         """Decide about a task that had begun in a runner which has ended."""
         task = slot.task
         if _is_stuck(slot):
-            _log.error("task %s did not stop after its time-out; its runner was ended", task.assignment.id)
-            self._callbacks.finish(task, self._rules.outcome(task, started_at, timed_out(time.time())))
+            why = "it was cancelled" if task.cancelling else "its time-out"
+            _log.error("task %s did not stop after %s; its runner was ended", task.assignment.id, why)
+            ended = did_not_stop(time.time(), cancelled=task.cancelling)
+            self._callbacks.finish(task, self._rules.outcome(task, started_at, ended))
         elif not died:
             self._waiting.take_back([task])
         elif task.suspect:  # its strike was stored before it began
@@ -144,7 +155,7 @@ def _count(runner: RunnerProcess, now: float) -> tuple[int, bool]:
             waits = waits or now - slot.given_at > MAX_WAIT_IN_RUNNER
             continue
         begun += 1
-        if slot.timeout is not None and now - since > slot.timeout:
+        if slot.task.cancelling or (slot.timeout is not None and now - since > slot.timeout):
             slot.late_checks += 1
     return begun, waits
 

@@ -144,6 +144,11 @@ class RunnerProcess:
             self._told_to_stop = True
             self.send(Stop())
 
+    def has(self, task: InFlightTask) -> bool:
+        """Return whether it has a task."""
+        slot = self._slots.get(task.slot)
+        return slot is not None and slot.task is task
+
     def remove(self, number: int) -> Slot:
         """Remove a task that has ended, or was given back.
 

@@ -89,6 +89,10 @@ class Runners:
         """Run a task as soon as a runner is free."""
         self._post(task)
 
+    def cancel(self, task: InFlightTask) -> None:
+        """Stop a task that has begun: ask it first, and end its runner when it does not stop."""
+        self._call(lambda: self._endings.cancel(task))
+
     @property
     def trouble(self) -> str:
         """The reason why no runner can be started now, or an empty string."""

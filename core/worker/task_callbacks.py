@@ -20,7 +20,7 @@ class Callbacks(msgspec.Struct, frozen=True):
     remove_strike: Callable[[InFlightTask], None]
     """Removes the strike of a suspect that did not begin after all."""
     give_up: Callable[[InFlightTask], None]
-    """Receives a suspect that has had too many strikes."""
+    """Receives a task that must not begin again: it was cancelled, or is a suspect that has had too many strikes."""
     finish: Callable[[InFlightTask, Outcome], None]
     """Receives the outcome of a task."""
     drop: Callable[[InFlightTask], None]

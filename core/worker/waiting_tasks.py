@@ -53,6 +53,9 @@ class WaitingTasks:
         if task.unwanted:
             self._callbacks.drop(task)
             return False
+        if task.cancelling:
+            self._callbacks.give_up(task)
+            return False
         return True
 
     def close(self) -> None:

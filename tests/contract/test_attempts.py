@@ -308,23 +308,26 @@ def test_a_task_that_ran_when_the_queue_was_lost_is_a_suspect(journal: Repositor
     assert begin(journal, begun, "w2", at=NOW + 3) == 2
 
 
-def test_a_task_that_a_live_worker_has_begun_can_not_be_cancelled(journal: Repository, openers: Openers) -> None:
+def test_a_task_that_a_live_worker_has_begun_is_cancelling(journal: Repository, openers: Openers) -> None:
     (seq,) = queue(journal, "a")
     with begin_first(openers, seq, "w1", at=NOW + 1):
         with journal.transaction():
-            assert journal.cancel("a", NOW + 3) is State.RUNNING
-        assert found(journal)[0].state is State.QUEUED
-    with journal.transaction():
+            assert journal.cancel("a", NOW + 3) is State.CANCELLING
+        task, _ = found(journal)
+        assert (task.state, task.cancelling) == (State.QUEUED, True)
+    with journal.transaction():  # the worker has gone, and no one may ever begin it again
         assert journal.cancel("a", NOW + 3) is State.CANCELLED
+    assert not found(journal)[0].cancelling
 
 
 def test_a_task_that_is_cancelled_after_a_death_counts_it(journal: Repository, openers: Openers) -> None:
     first, second = queue(journal, "a", "b")
     die(begin_first(openers, first, "w1", at=NOW + 1))
     begin(journal, second, "w2", at=NOW + 1)
-    for name in ("a", "b"):
-        with journal.transaction():
-            journal.cancel(name, NOW + 3)
+    with journal.transaction():
+        assert journal.cancel("a", NOW + 3) is State.CANCELLED
+        assert journal.cancel("b", NOW + 3) is State.CANCELLING
+        assert journal.give_up(second, 0, NOW + 4)
     assert [(found(journal, name)[0].tries, found(journal, name)[1][0].worker) for name in ("a", "b")] == [
         (1, "w1"),
         (1, "w2"),

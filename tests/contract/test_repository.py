@@ -271,6 +271,36 @@ def test_a_task_that_has_ended_is_not_cancelled(journal: Repository, state: Stat
     assert find(journal, "a") == before
 
 
+def test_a_task_that_runs_is_cancelling_until_its_outcome(journal: Repository) -> None:
+    seqs = dict(zip("abcd", queue(journal, *"abcd"), strict=True))
+    with journal.transaction():
+        assert {journal.cancel(name, NOW + 3, runs=True) for name in seqs} == {State.CANCELLING}
+    assert journal.cancelling() == list(seqs.values())
+    assert totals(journal) == {"queued": 4}
+    results = [outcome(seqs["a"], state=State.DONE), outcome(seqs["b"], state=State.FAILED)]
+    results += [outcome(seqs["c"], state=State.RETRYING, due_at=NOW + 8), outcome(seqs["d"], state=State.CANCELLED)]
+    assert store_outcomes(journal, *results) == [True] * 4
+    assert [state_of(journal, name) for name in "abcd"] == [State.DONE, *[State.CANCELLED] * 3]
+    assert journal.cancelling() == []
+    assert totals(journal) == {"done": 1, "cancelled": 3}
+    assert claimed(journal, now=NOW + 99) == []
+    assert journal.audit().is_consistent
+
+
+def test_a_task_that_was_cancelled_while_it_ran_does_not_begin_again(journal: Repository) -> None:
+    first, second = queue(journal, "a", "b")
+    with journal.transaction():
+        for name in ("a", "b"):
+            journal.cancel(name, NOW + 3, runs=True)
+        assert journal.redispatch() == 2
+    assert claimed(journal, now=NOW + 4) == ["a", "b"]
+    assert {each.cancelling for each in journal.assignments([first, second]).values()} == {True}
+    with journal.transaction():
+        assert journal.give_up(first, 0, NOW + 5)
+        assert journal.settle_dead_letters([DeadLetter(second, "b", FAILURE)], NOW + 5) == [State.CANCELLED]
+    assert totals(journal) == {"cancelled": 2}
+
+
 def test_an_unknown_task_is_not_cancelled(journal: Repository) -> None:
     with journal.transaction():
         assert journal.cancel("nobody", NOW) is None

@@ -39,6 +39,9 @@ class Entry:
     due: float = 0.0
     attempts: int = 0
     strikes: int = 0
+    begun: bool = False
+    """Whether an attempt has begun after a redelivery and not ended."""
+    cancelling: bool = False
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -158,9 +161,13 @@ class JournalMachine(RuleBasedStateMachine):
         """Cancel a task."""
         self.write()
         entry = self.entries.get(name)
+        expected = entry.state if entry else None
         if entry and entry.state not in ENDED:
-            self.entries[name] = entry = replace(entry, state=State.CANCELLED, owner=None)
-        assert self.journal.cancel(name, self.now) == (entry.state if entry else None)
+            if entry.begun:
+                self.entries[name], expected = replace(entry, cancelling=True), State.CANCELLING
+            else:
+                self.entries[name], expected = replace(entry, state=State.CANCELLED, owner=None), State.CANCELLED
+        assert self.journal.cancel(name, self.now) == expected
 
     @rule(names=st.lists(IDS, max_size=3))
     def settle_dead_letters(self, names: list[str]) -> None:
@@ -172,7 +179,9 @@ class JournalMachine(RuleBasedStateMachine):
             entry = self.entries.get(name)
             dead_letters.append(DeadLetter(entry.seq if entry else UNKNOWN, name, FAILURE))
             if entry and entry.state not in ENDED:
-                if entry.strikes >= STRIKE_LIMIT:
+                if entry.cancelling:
+                    entry = replace(entry, state=State.CANCELLED, owner=None)
+                elif entry.strikes >= STRIKE_LIMIT:
                     entry = replace(entry, state=State.FAILED, owner=None, attempts=entry.attempts + 1)
                 elif entry.state is State.QUEUED:
                     strikes = max(entry.strikes, 1)
@@ -199,7 +208,19 @@ class JournalMachine(RuleBasedStateMachine):
         for _ in range(times):
             self.journal.add_strike(beginning)
         if entry and entry.state not in ENDED:
-            self.entries[name] = replace(entry, strikes=entry.strikes + times)
+            self.entries[name] = replace(entry, strikes=entry.strikes + times, begun=True)
+
+    @rule(name=IDS)
+    def give_up(self, name: str) -> None:
+        """End a task that must not begin again."""
+        self.write()
+        entry = self.entries.get(name)
+        given_up = self.journal.give_up(entry.seq if entry else UNKNOWN, entry.attempts if entry else 0, self.now)
+        assert given_up == bool(entry and entry.state not in ENDED)
+        if entry and given_up:
+            after = State.CANCELLED if entry.cancelling else State.FAILED
+            attempts = entry.attempts + (after is State.FAILED)
+            self.entries[name] = replace(entry, state=after, owner=None, attempts=attempts)
 
     @rule(ends=st.lists(st.tuples(IDS, ATTEMPTS, OUTCOMES, LATER), max_size=4), times=st.sampled_from([1, 2]))
     def store_outcomes(self, ends: list[tuple[str, int, State, float | None]], times: int) -> None:
@@ -216,13 +237,15 @@ class JournalMachine(RuleBasedStateMachine):
             entry = self.entries.get(name)
             expected.append(bool(entry and entry.state not in ENDED and entry.attempts == each.attempt))
             if entry and expected[-1]:
+                after = State.CANCELLED if entry.cancelling and each.state is not State.DONE else each.state
                 self.entries[name] = replace(
                     entry,
-                    state=each.state,
+                    state=after,
                     owner=None,
                     due=each.due_at or 0.0,
                     attempts=entry.attempts + 1,
-                    strikes=entry.strikes if each.state in ENDED else 0,
+                    strikes=entry.strikes if after in ENDED else 0,
+                    begun=False,
                 )
         assert self.journal.store_outcomes(outcomes, self.now) == expected
 
@@ -235,11 +258,14 @@ class JournalMachine(RuleBasedStateMachine):
         assert audit.is_consistent, audit
         found = self.reader.assignments([entry.seq for entry in self.committed.values()])
         assert {
-            task.id: (task.seq, task.payload, task.state, task.attempts, task.strikes) for task in found.values()
+            task.id: (task.seq, task.payload, task.state, task.attempts, task.strikes, task.cancelling)
+            for task in found.values()
         } == {
-            name: (entry.seq, entry.payload, entry.state, entry.attempts, entry.strikes)
+            name: (entry.seq, entry.payload, entry.state, entry.attempts, entry.strikes, entry.cancelling)
             for name, entry in self.committed.items()
         }
+        open_ones = [entry.seq for entry in self.committed.values() if entry.cancelling and entry.state not in ENDED]
+        assert self.reader.cancelling() == sorted(open_ones)
 
     def teardown(self) -> None:
         """Commit what is open, and check once more."""

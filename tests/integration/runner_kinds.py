@@ -58,6 +58,22 @@ def deaf(payload: Json) -> Json:
 
 
 @task
+def ignores(payload: Json) -> NoReturn:
+    """Go on, whatever is raised here."""
+    _begin(payload)
+    while True:
+        with contextlib.suppress(Exception):
+            for _ in itertools.count():
+                time.monotonic()
+
+
+@task
+def keeps_interpreter() -> bool:
+    """Keep Python's interpreter to itself for good."""
+    return bool(re.match(r"(a+)+$", "a" * 60 + "b"))
+
+
+@task
 def kill(payload: Json) -> NoReturn:
     """Kill the process at once."""
     _begin(payload)

@@ -124,7 +124,7 @@ def test_a_task_that_is_cancelled(client: Client) -> None:
     handle = client.submit("echo", "later", delay=3600)
     with pytest.raises(ResultNotReady, match="accepted"):
         handle.result(timeout=0)
-    handle.cancel()
+    assert handle.cancel() is State.CANCELLED
     with pytest.raises(TaskCancelled):
         handle.result(timeout=60)
     done = client.submit("echo", 1)

@@ -85,6 +85,11 @@ class Bench:
         self.processes.append(runner)
         return runner
 
+    def cancel(self, task: InFlightTask) -> None:
+        """Cancel a task that may have begun, as `Fetcher` does."""
+        for found in self._in_flight.cancel({task.assignment.seq}):
+            self.runners.cancel(found)
+
     def holds(self, delivery: Delivery) -> bool:
         """Return whether the broker still waits for a task."""
         return delivery.receipt not in self.elsewhere
@@ -326,6 +331,48 @@ def test_the_neighbours_of_a_task_that_does_not_stop_may_end(make_bench: MakeBen
     bench.go()
     assert bench.ended(3)[1].result == '"neighbour"'
     assert Counter(bench.begun) == {"neighbour": 1, "a": 1}
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("kind", ["held", "deaf", "ignores", "keeps_interpreter"])
+def test_a_running_task_is_cancelled_with_its_runner_if_it_does_not_stop(make_bench: MakeBench, kind: str) -> None:
+    bench = make_bench(2)
+    task = bench.add(1, kind, '"a"', retries=3)
+    wait_until(lambda: [each.id for each in bench.runners.running] == ["t1"], "the task to begin")
+    bench.cancel(task)
+    for seq in range(2, 40):
+        bench.add(seq, "echo", str(seq))
+    outcomes = bench.ended(39)
+    failure = outcomes[1].failure
+    assert failure is not None
+    assert (outcomes[1].state, failure.type, outcomes[1].due_at) == (State.CANCELLED, "TaskCancelled", None)
+    assert ("its runner was ended" in failure.message) == (kind != "held") == bench.processes[0].has_exited
+    assert bench.strikes == []
+
+
+def test_a_task_that_waits_and_was_cancelled_elsewhere_does_not_begin(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.add(1, "held", '"first"')
+    second = bench.add(2, "held", '"second"')
+    wait_until(lambda: bench.begun == ["first"], "the first to begin")
+    bench.cancel(second)
+    bench.go()
+    bench.ended(1)
+    wait_until(lambda: len(bench.given_up) == 1, "the second to be given up")
+    assert (bench.given_up[0].assignment.seq, bench.begun) == (2, ["first"])
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_cancelled_task_whose_runner_dies_does_not_begin_again(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    task = bench.add(1, "kill_when_told", '"a"')
+    wait_until(lambda: bench.begun == ["a"], "the task to begin")
+    bench.cancel(task)
+    bench.kill()
+    wait_until(lambda: bool(bench.given_up or bench.outcomes), "the task to end")
+    assert bench.begun == ["a"]
+    bench.add(2, "echo", "2")
+    wait_until(lambda: any(outcome.seq == 2 for outcome in bench.outcomes), "the other to end")
 
 
 @pytest.mark.parametrize("kind", ["close_all", "write_to_worker"])

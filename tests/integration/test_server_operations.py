@@ -122,19 +122,24 @@ def test_a_delay_is_observed(wire: Wire) -> None:
     assert times["started"] - times["received"] >= 0.4
 
 
-def test_a_running_task_names_its_worker_and_can_not_be_cancelled(wire: Wire) -> None:
-    wire.ok("submit", id="runs", kind="sleep", payload=4)
+def test_a_running_task_names_its_worker_and_is_cancelled(wire: Wire) -> None:
+    wire.ok("submit", id="runs", kind="sleep", payload=3600, retries=5)
     wait_until(lambda: is_running(wire, "runs"), "the task to run")
     status = wire.ok("status", id="runs")
     assert status["running"]["worker"] == "w1"
     assert status["running"]["since"] == pytest.approx(status["times"]["accepted"], abs=60)
     assert "note" not in status
     assert wire.ok("result", id="runs") == {"id": "runs", "state": "running"}
-    assert wire.error("cancel", id="runs")["code"] == "not_cancellable"
-    ledger = wire.ok("stats")["ledger"]
-    assert ledger["running"] >= 1
-    assert wire.ok("result", id="runs", wait=20)["state"] == "done"
-    assert wire.error("cancel", id="runs")["code"] == "not_cancellable"
+    assert wire.ok("stats")["ledger"]["running"] >= 1
+    assert wire.ok("cancel", id="runs") == {"id": "runs", "state": "cancelling"}
+    assert wire.ok("cancel", id="runs")["state"] in {"cancelling", "cancelled"}
+    ended = wire.ok("result", id="runs", wait=60)
+    assert (ended["state"], ended["error"]["type"]) == ("cancelled", "TaskCancelled")
+    assert ended["error"]["message"] == "the task was cancelled while it ran"
+    assert wire.ok("cancel", id="runs") == {"id": "runs", "state": "cancelled"}
+    wire.ok("submit", id="ends", kind="echo", payload=1)
+    assert wire.ok("result", id="ends", wait=60)["state"] == "done"
+    assert wire.error("cancel", id="ends")["code"] == "not_cancellable"
 
 
 def test_all_waiting_clients_get_the_result(system: LocalSystem, wire: Wire) -> None:

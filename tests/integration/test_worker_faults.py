@@ -10,7 +10,7 @@ import pytest
 
 from core.database import Database, Faults
 from core.errors import JournalUnavailable, JournalUnusable
-from core.model import RunningTask, Task
+from core.model import RunningTask, State, Task
 from core.repository.base import STRIKE_LIMIT
 from core.repository.journal import Journal
 from tests.contract.repositories import begin
@@ -86,6 +86,24 @@ def test_another_worker_runs_the_tasks_of_a_killed_one(scene: Scene, workers: Wo
             ("done", second.name),
         ]
         assert (status["attempts"], task.tries) == (2, 2)
+
+
+def test_a_cancelled_task_does_not_run_again_when_its_worker_dies(scene: Scene, workers: Workers) -> None:
+    scene.submit(2, "deaf")
+    first = workers.start("--concurrency", "2").ready()
+    wait_until(lambda: len(scene.traces()) == 2, "both to run")
+    assert scene.wire.ok("cancel", id="t0") == {"id": "t0", "state": "cancelling"}
+    status = scene.wire.ok("status", id="t0")
+    assert status["state"] == "cancelling"
+    first.process.kill()
+    first.process.wait()
+    scene.gate.touch()
+    workers.start("--concurrency", "2")
+    wait_until(lambda: scene.settled(done=1, cancelled=1), "the other worker to settle them")
+    assert Counter(scene.traces()) == {"t0": 1, "t1": 2}
+    cancelled = find(scene.directory, "t0")
+    assert cancelled is not None
+    assert (cancelled.state, cancelled.cancelling) == (State.CANCELLED, False)
 
 
 def test_workers_that_are_killed_again_and_again_lose_nothing(scene: Scene, workers: Workers) -> None:

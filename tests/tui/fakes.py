@@ -198,6 +198,11 @@ class FakeControl:
         self.loads.append(order)
         return BulkSubmitResult(order.tasks, 0, "", 4.0, 0.002, 0.009)
 
+    def cancel(self, task_id: str, listen: str) -> State:
+        """Cancel a task."""
+        self._record("cancel", task_id, listen)
+        return State.CANCELLING
+
     def up(self, tell: Callable[[SystemStatus], None]) -> SystemStatus:
         """Start the system."""
         self._record("up")

@@ -299,3 +299,48 @@ def test_a_submitted_task_is_shown_as_running_and_then_as_done() -> None:
         await wait_for(pilot, lambda: "✓ done" in text(app), "the outcome")
 
     run_scenario(scenario, source, "submit")
+
+
+# Cancelling.
+
+
+def test_a_task_is_cancelled_when_the_user_confirms_it() -> None:
+    source = source_with(queued())
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        main(app).post_message(DetailRequested(SEQ))
+        await wait_for(pilot, until_shown(app), "the sheet")
+        await pilot.press("x")
+        await wait_for(pilot, lambda: "Cancel the task order-48901?" in text(app), "the question")
+        await pilot.press("enter")
+        await wait_for(pilot, until_shown(app), "the sheet again")
+        assert source.control_calls.done == []
+        await pilot.press("x")
+        await wait_for(pilot, lambda: "Cancel the task order-48901?" in text(app), "the question")
+        await pilot.press("right", "enter")
+        await wait_for(
+            pilot, lambda: ("cancel", TASK_ID, scene.view().listen) in source.control_calls.done, "the request"
+        )
+        await wait_for(pilot, lambda: any("is asked to stop" in each for each in notifications(app)), "the answer")
+
+    run_scenario(scenario, source)
+
+
+def test_a_task_that_has_ended_is_not_cancelled() -> None:
+    source = FakeSource()
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        main(app).post_message(DetailRequested(next(iter(scene.tasks()))))
+        await wait_for(pilot, until_shown(app), "the sheet")
+        await pilot.press("x")
+        await wait_for(pilot, lambda: any("has ended" in each for each in notifications(app)), "the notification")
+        assert source.control_calls.done == []
+
+    run_scenario(scenario, source)
+
+
+def test_a_task_that_is_cancelling_says_so_and_where_it_runs() -> None:
+    record = TaskRecord(queued(cancelling=True), ())
+    running = RunningTask(TASK_ID, "echo", scene.NOW - 5)
+    assert lines_of(record, view_with(running))[0].split(maxsplit=1)[1] == "cancelling, running on w2 for 5.0 s"
+    assert lines_of(record)[0].split() == ["state", "cancelling"]

@@ -28,6 +28,14 @@ FAILURE = Failure(type="ValueError", message="bad\x1b[31m", traceback="Traceback
         ),
         (TaskStatus("a", "echo", State.RUNNING, 0), "a (echo) is running"),
         (
+            TaskStatus("a", "echo", State.CANCELLING, 0, running=RunningOn("w1", 90.0)),
+            "a (echo) was cancelled while it ran, and has been running on w1 for 10.0 s",
+        ),
+        (
+            TaskStatus("a", "echo", State.CANCELLING, 0),
+            "a (echo) was cancelled while it ran, and is not known to have stopped",
+        ),
+        (
             TaskStatus("a", "echo", State.RETRYING, 2, note="not before 3.0 seconds from now"),
             "a (echo) failed in 2 attempts and will be tried again: not before 3.0 seconds from now",
         ),

@@ -4,7 +4,7 @@ import pytest
 
 from core.model import ENDED, State
 from core.repository.base import STRIKE_LIMIT
-from core.repository.rules import after_cancelling, after_dead_letter, outcome_counts
+from core.repository.rules import after_cancelling, after_dead_letter, after_outcome, outcome_counts
 
 OPEN = [State.ACCEPTED, State.QUEUED, State.RETRYING]
 
@@ -43,4 +43,11 @@ def test_after_dead_letter(state: State, strikes: int, after: State) -> None:
 
 @pytest.mark.parametrize("state", [*OPEN, *sorted(ENDED)])
 def test_after_cancelling(state: State) -> None:
-    assert after_cancelling(state) is (state if state in ENDED else State.CANCELLED)
+    assert after_cancelling(state, runs=False) is (state if state in ENDED else State.CANCELLED)
+    assert after_cancelling(state, runs=True) is (state if state in ENDED else State.CANCELLING)
+
+
+@pytest.mark.parametrize("outcome", [State.DONE, State.FAILED, State.RETRYING, State.CANCELLED])
+def test_after_an_outcome(outcome: State) -> None:
+    assert after_outcome(outcome, cancelling=False) is outcome
+    assert after_outcome(outcome, cancelling=True) is (State.DONE if outcome is State.DONE else State.CANCELLED)

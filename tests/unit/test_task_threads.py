@@ -36,7 +36,7 @@ class Kinds:
         for function in (self._held, self._blocked, self._stubborn):
             made = function()
             setattr(module, made.__name__, made)
-        for made in (tiny, raising, spins, forks, forks_and_fails):
+        for made in (tiny, raising, spins, spins_for_ever, brief, forks, forks_and_fails):
             setattr(module, made.__name__, made)
         return builtin_registry(modules=[module])
 
@@ -100,6 +100,21 @@ def spins() -> None:
     """Never end by itself."""
     while True:
         pass
+
+
+@task
+def spins_for_ever() -> None:
+    """Never end by itself, and never look at the context."""
+    while True:
+        pass
+
+
+@task
+def brief(payload: Json) -> Json:
+    """Take some hundred steps."""
+    for _ in range(2000):
+        pass
+    return payload
 
 
 @task
@@ -283,6 +298,50 @@ def test_an_interrupted_task_has_no_outcome(make_bench: MakeBench) -> None:
     bench.threads.interrupt()
     wait_until(lambda: len(bench.reports) == 2, "both to stop")
     assert set(bench.reports) == {Interrupted(1), Interrupted(2)}
+
+
+def test_a_cancelled_task_stops_and_the_others_go_on(make_bench: MakeBench) -> None:
+    bench = make_bench(4)
+    bench.add(1, "held", '"waits by its context"')
+    bench.add(2, "spins_for_ever", "null")
+    bench.add(3, "held", '"goes on"')
+    wait_until(lambda: all(bench.beginnings.times(slot)[1] for slot in (1, 2, 3)), "all to begin")
+    bench.threads.cancel(1)
+    bench.threads.cancel(2)
+    ended = bench.ended(2)
+    for slot in (1, 2):
+        failure = ended[slot].failure
+        assert failure is not None
+        assert (failure.type, failure.message) == ("TaskCancelled", "the task was cancelled while it ran")
+    bench.kinds.go.set()
+    assert bench.ended(3)[3].result == '"goes on"'
+
+
+def test_a_task_that_is_cancelled_right_before_it_begins_stops_and_its_slot_serves_again(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.threads.cancel(1)  # it had ended
+    bench.add(1, "held", '"a"')
+    bench.add(2, "sleep", "3000")
+    wait_until(lambda: bench.kinds.begun == ["a"], "the first to begin")
+    bench.threads.cancel(2)
+    bench.kinds.go.set()
+    ended = bench.ended(2)
+    assert ended[1].result == '"a"'
+    assert type_of(ended[2]) == "TaskCancelled"
+
+
+def test_tasks_are_cancelled_at_any_moment_and_none_has_two_outcomes(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_threads, "CHECK_INTERVAL", 0.0005)
+    monkeypatch.setattr(task_threads, "CANCEL_GRACE", 0.0)
+    bench = make_bench(4)
+    for slot in range(2000):
+        bench.add(slot, "brief", str(slot))
+        if slot % 2:
+            bench.threads.cancel(slot)
+    for slot, ended in bench.ended(2000).items():
+        assert ended.result == str(slot) or (slot % 2 and type_of(ended) == "TaskCancelled")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")

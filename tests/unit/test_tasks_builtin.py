@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from core import jsontext
 from core.errors import TaskInterrupted, TaskTimeout
+from core.runner.interruption import RunInterruption
 from core.tasks import DEFAULT_KIND, InvalidPayload, TaskContext, builtin_registry, is_permanent, run
 from core.tasks.builtin import SimulatedFailure, count_primes, plausible_seconds
 from core.tasks.lab import CRASH_STATUS
@@ -33,14 +33,13 @@ class Waits:
         """Return the time."""
         return self.now
 
-    def is_set(self) -> bool:
-        """Return whether the worker must stop."""
-        return False
+    @property
+    def error(self) -> None:
+        """The reason to stop: there is none."""
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float) -> None:
         """Move the clock."""
         self.now += timeout
-        return False
 
 
 def call(kind: str, payload: object, files_root: Path | None = None) -> Any:
@@ -133,8 +132,8 @@ def test_primes_stop_at_the_deadline_and_when_the_worker_stops() -> None:
     late = TaskContext(id="t", kind="k", attempt=1, deadline=1.0, interruption=Waits(), clock=lambda: 2.0)
     with pytest.raises(TaskTimeout):
         run(REGISTRY.get("primes"), "50000000", late)
-    leave = threading.Event()
-    leave.set()
+    leave = RunInterruption()
+    leave.set(TaskInterrupted())
     with pytest.raises(TaskInterrupted):
         run(REGISTRY.get("primes"), "50000000", TaskContext(id="t", kind="k", attempt=1, interruption=leave))
 

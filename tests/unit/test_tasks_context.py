@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from core.errors import TaskInterrupted, TaskTimeout
+from core.errors import TaskCancelled, TaskError, TaskInterrupted, TaskTimeout
+from core.runner.interruption import RunInterruption
 from core.tasks import TaskContext
 
 
@@ -21,16 +22,16 @@ class Hours:
         """Return the time."""
         return self.now
 
-    def is_set(self) -> bool:
-        """Return whether the worker must stop."""
-        return self.leave_at is not None and self.now >= self.leave_at
+    @property
+    def error(self) -> TaskInterrupted | None:
+        """The reason to stop: the worker must leave."""
+        return None if self.leave_at is None or self.now < self.leave_at else TaskInterrupted()
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float) -> None:
         """Move the clock."""
         self.waits.append(timeout)
         step = timeout * self.share if timeout > 1e-6 else timeout
         self.now += step if self.leave_at is None else min(step, self.leave_at - self.now)
-        return self.is_set()
 
 
 def context_on(hours: Hours, deadline: float | None = None) -> TaskContext:
@@ -96,23 +97,25 @@ def test_a_wait_for_no_number_is_refused() -> None:
         context_on(Hours()).wait(float("nan"))
 
 
-def test_an_event_wakes_a_waiting_thread() -> None:
-    leave = threading.Event()
+@pytest.mark.parametrize("error", [TaskInterrupted("leave"), TaskCancelled("enough")])
+def test_an_interruption_wakes_a_waiting_thread(error: Exception) -> None:
+    leave = RunInterruption()
     context = TaskContext(id="t", kind="k", attempt=1, interruption=leave)
     ended: list[BaseException] = []
 
     def work() -> None:
         try:
             context.wait(60.0)
-        except TaskInterrupted as error:
-            ended.append(error)
+        except TaskError as raised:
+            ended.append(raised)
 
     thread = threading.Thread(target=work)
     thread.start()
-    leave.set()
+    leave.set(error)
+    leave.set(TaskInterrupted("too late: the first reason stays"))
     thread.join(10.0)
     assert not thread.is_alive()
-    assert len(ended) == 1
+    assert ended == [error]
 
 
 def test_a_context_cannot_be_changed() -> None:

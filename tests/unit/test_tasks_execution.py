@@ -4,7 +4,6 @@ import datetime
 import decimal
 import inspect
 import math
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +14,11 @@ from hypothesis import strategies as st
 from core import jsontext
 from core.errors import ResultNotStorable, TaskInterrupted, TaskTimeout
 from core.jsontext import MAX_INTEGER, Json
+from core.runner.interruption import RunInterruption
 from core.tasks import MAX_RESULT, GiveUp, InvalidPayload, TaskContext, TaskDefinition, is_permanent, run, task
 from core.tasks.definition import definition_of
 
-CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=threading.Event())
+CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=RunInterruption())
 
 
 def defined(function: Callable[..., object], **options: Any) -> TaskDefinition:

@@ -3,7 +3,6 @@
 import functools
 import json
 import sys
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn
@@ -14,11 +13,12 @@ from hypothesis import strategies as st
 
 from core.errors import TaskTimeout
 from core.model import Failure
+from core.runner.interruption import RunInterruption
 from core.tasks import TaskContext, builtin_registry, describe, run, task
 from core.tasks.definition import definition_of
 from core.tasks.failure import MAX_MESSAGE, MAX_TRACEBACK, MAX_TYPE
 
-CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=threading.Event())
+CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=RunInterruption())
 
 
 def failure_of(function: Callable[[], object]) -> Failure:
@@ -258,7 +258,7 @@ def test_the_traceback_shows_the_users_frames_and_not_the_runners() -> None:
 
 
 def test_a_timeout_ends_at_the_users_line() -> None:
-    context = TaskContext(id="t", kind="k", attempt=1, deadline=0.0, interruption=threading.Event(), clock=lambda: 1.0)
+    context = TaskContext(id="t", kind="k", attempt=1, deadline=0.0, interruption=RunInterruption(), clock=lambda: 1.0)
     try:
         run(builtin_registry().get("sleep"), "5", context)
     except TaskTimeout as error:

@@ -1,6 +1,6 @@
 """All details of one task: its timeline, its attempts, its payload and its outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core import formatting
-from core.model import Attempt, AttemptState, Task, Times
+from core.model import Attempt, AttemptState, State, Task, Times
 from core.task_state import TaskState, task_state
 from core.timeline import BEFORE_ATTEMPTS, OF_ATTEMPT, Step, TaskRecord, timeline
 from tui import core_texts, display_text
@@ -32,6 +32,7 @@ class TaskDetail(SearchActions, ModalScreen[None]):
 
     Args:
         tr: translates the texts of the console.
+        on_cancel: called with the task that the user wants to cancel.
     """
 
     NAME = "task"
@@ -41,14 +42,16 @@ class TaskDetail(SearchActions, ModalScreen[None]):
         Binding("escape,q", "close", "Close"),
         Binding("y", "copy", "Copy"),
         Binding("w", "wrap", "Wrap"),
+        Binding("x", "cancel_task", "Cancel the task"),
         Binding("s,slash,f7", "search", "Search"),
         Binding("n", "next_hit", "Next hit", show=False),
         Binding("N", "previous_hit", "Previous hit", show=False),
     ]
 
-    def __init__(self, tr: Translations) -> None:
+    def __init__(self, tr: Translations, on_cancel: Callable[[Task], None]) -> None:
         super().__init__()
         self.tr = tr
+        self._on_cancel = on_cancel
         self._shown: TaskRecord | None = None
         self._body: Sequence[StyledLine] = ()
         self._view = EMPTY
@@ -122,6 +125,13 @@ class TaskDetail(SearchActions, ModalScreen[None]):
         else:
             self.dismiss()
 
+    def action_cancel_task(self) -> None:
+        """Cancel the task, unless it has ended."""
+        if self._shown is not None and not self._shown.task.state.ended:
+            self._on_cancel(self._shown.task)
+        else:
+            self.notify(self.tr("This task has ended."), markup=False)
+
     def action_wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self._text.set_wrap(not self._text.wrap)
@@ -167,7 +177,7 @@ def _summary(record: TaskRecord, state: TaskState, now: float, tr: Translations)
     task = record.task
     style = {"done": "good", "failed": "bad", "running": "accent"}.get(state.state.value, "warn")
     lines = [
-        (f"{tr('state'):<12}{_running_text(state, now, tr) or tr(state.state.value)}", style),
+        (f"{tr('state'):<12}{_state_text(state, now, tr)}", style),
         (f"{tr('kind'):<12}{display_text.clean(task.kind)}", ""),
         (f"{tr('worker'):<12}{display_text.clean(state.worker or '-')}", ""),
         (f"{tr('tries'):<12}{state.attempt}", ""),
@@ -180,6 +190,13 @@ def _summary(record: TaskRecord, state: TaskState, now: float, tr: Translations)
     if task.due_at and not task.state.ended:
         lines.append((f"{tr('due'):<12}{formatting.timestamp(task.due_at)}", "warn"))
     return lines
+
+
+def _state_text(state: TaskState, now: float, tr: Translations) -> str:
+    running = _running_text(state, now, tr)
+    if running and state.state is State.CANCELLING:
+        return f"{tr(state.state.value)}, {running}"
+    return running or tr(state.state.value)
 
 
 def _running_text(state: TaskState, now: float, tr: Translations) -> str:

@@ -27,6 +27,7 @@ _STATES = {
     State.QUEUED: ("…", "warn"),
     State.RETRYING: ("↻", "warn"),
     State.RUNNING: ("▶", "accent"),
+    State.CANCELLING: ("◌", "warn"),
 }
 
 
