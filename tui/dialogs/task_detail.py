@@ -42,7 +42,7 @@ class TaskDetail(SearchActions, ModalScreen[None]):
         Binding("escape,q", "close", "Close"),
         Binding("y", "copy", "Copy"),
         Binding("w", "wrap", "Wrap"),
-        Binding("x", "cancel_task", "Cancel the task"),
+        Binding("x", "cancel_task", "Cancel"),
         Binding("s,slash,f7", "search", "Search"),
         Binding("n", "next_hit", "Next hit", show=False),
         Binding("N", "previous_hit", "Previous hit", show=False),
