@@ -88,6 +88,7 @@ def _kill_runner(context: CaseContext, system: Supervised) -> None:
     status = system.status()
     workers = [unit for unit in status.processes if unit.kind is ProcessKind.WORKER] if status else []
     worker = context.rng.choice(workers)
+    wait_until(lambda: bool(_runners_of(worker.pid)), "a runner", RECOVERY_TIMEOUT)
     old = _runners_of(worker.pid)
     kill(context.rng.choice(sorted(old)))
     wait_until(lambda: bool(_runners_of(worker.pid) - old), "another runner", RECOVERY_TIMEOUT)
