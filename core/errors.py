@@ -104,6 +104,10 @@ class TaskTimeout(TaskError):
     """A task ran longer than its timeout."""
 
 
+class TaskMemoryExceeded(TaskError):
+    """A task needed more memory than its kind may have."""
+
+
 class TaskInterrupted(TaskError):
     """The worker was stopped at once while this task ran. The task will run again on another worker."""
 

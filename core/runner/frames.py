@@ -71,6 +71,9 @@ class KindSettings(msgspec.Struct, frozen=True, array_like=True):
     kind: str
     retries: int | None
     timeout: float | None
+    isolate: bool = False
+    memory: int | None = None
+    """Bytes of memory that its process may have."""
 
 
 class Ready(_Message, frozen=True, tag=True):

@@ -85,7 +85,9 @@ def _serve(link: WorkerLink, threads: TaskThreads, messages: list[ToRunner]) -> 
 
 def kind_settings(registry: Registry) -> tuple[KindSettings, ...]:
     """Return what a worker must know of the kinds in a registry."""
-    return tuple(KindSettings(one.kind, one.retries, one.timeout) for one in registry.definitions)
+    return tuple(
+        KindSettings(one.kind, one.retries, one.timeout, one.isolate, one.memory) for one in registry.definitions
+    )
 
 
 def _die_with(worker: int) -> None:

@@ -20,9 +20,10 @@ from typing import NoReturn
 import msgspec
 
 from core.begun_slots import BegunSlots
-from core.errors import TaskCancelled, TaskInterrupted, TaskTimeout, UnknownKind
+from core.errors import TaskCancelled, TaskInterrupted, TaskMemoryExceeded, TaskTimeout, UnknownKind
 from core.runner.frames import Ended, Interrupted, Run, ToWorker
 from core.runner.interruption import RunInterruption
+from core.runner.memory_limit import MemoryLimit
 from core.tasks import Registry, TaskContext, TaskDefinition, describe, is_permanent, run
 
 CHECK_INTERVAL = 0.05
@@ -100,6 +101,7 @@ class TaskThreads:
         self._timed_tasks: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._checking = False
         self._beginnings: BegunSlots
+        self._memory_limit = MemoryLimit()  # a task with a limit has the process to itself
         self._slots = [ThreadSlot() for _ in range(count)]
 
     def start(self, beginnings: BegunSlots) -> None:
@@ -175,6 +177,7 @@ class TaskThreads:
             if task_run.error is None:
                 task_run.error = late
             self._end_run(slot, task_run)
+        self._memory_limit.lift()
         if os.getpid() != self._pid:
             _leave_child(task_run.error)
         self._report(outcome(task_run))
@@ -192,6 +195,8 @@ class TaskThreads:
                 task_run.interruption.set(_interruption())
             if request.slot in self._cancelled:
                 self._cancel(task_run)
+            if definition.memory is not None:
+                self._memory_limit.set(definition.memory)
             if timeout is not None and not self._checking:
                 self._timed_tasks.put(None)
             task_run.result = run(definition, request.payload, self._context(task_run))
@@ -287,7 +292,19 @@ def outcome(task_run: TaskRun) -> ToWorker:
         return Interrupted(slot)
     if type(error) in MESSAGES and not error.args:
         error.args = (MESSAGES[type(error)],)  # `_raise_in` raises it without a message
+    memory = task_run.definition and task_run.definition.memory
+    if memory and isinstance(error, MemoryError):
+        error = memory_exceeded(memory, error)
     return Ended(slot, finished_at, None, describe(error), _is_permanent(task_run.definition, error))
+
+
+def memory_exceeded(memory: int, cause: MemoryError) -> TaskMemoryExceeded:
+    """Return the error of a task that needed more memory than its kind may have."""
+    error = TaskMemoryExceeded(
+        f"the task needed more memory than the {memory / (1 << 20):,.0f} MiB that its kind may have"
+    )
+    error.__cause__ = cause
+    return error
 
 
 def _is_permanent(definition: TaskDefinition | None, error: BaseException) -> bool:

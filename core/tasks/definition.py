@@ -7,13 +7,17 @@ call and test it as before. Nothing is registered globally: a registry collects 
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType, UnionType
 from typing import TypeVar, overload
 
+from core import option_parsers
 from core.errors import TaskDefinitionError, TaskError
 from core.identifiers import KIND
 from core.tasks.context import TaskContext
+
+MIN_MEMORY = 64 << 20
+"""The least memory that a kind may have. Python and our modules take about 20 MiB of it."""
 
 _ATTRIBUTE = "__cauce_task__"
 
@@ -41,6 +45,8 @@ class TaskDefinition:
         permanent: the exceptions after which a task is not retried, besides `GiveUp`.
         description: the first line of the function's docstring.
         place: the place of the function, as `file:line`.
+        isolate: whether each task has a process to itself while it runs.
+        memory: the bytes of memory that this process may have; None for no limit.
     """
 
     kind: str
@@ -51,6 +57,8 @@ class TaskDefinition:
     permanent: tuple[type[BaseException], ...]
     description: str
     place: str
+    isolate: bool = False
+    memory: int | None = None
 
 
 @overload
@@ -65,6 +73,8 @@ def task(
     retries: int | None = None,
     timeout: float | None = None,
     permanent: tuple[type[BaseException], ...] = (),
+    isolate: bool = False,
+    memory: str | int | None = None,
 ) -> Callable[[Function], Function]: ...
 
 
@@ -75,6 +85,8 @@ def task(
     retries: int | None = None,
     timeout: float | None = None,
     permanent: tuple[type[BaseException], ...] = (),
+    isolate: bool = False,
+    memory: str | int | None = None,
 ) -> Function | Callable[[Function], Function]:
     """Define a kind of task by its function. Returns the same function.
 
@@ -87,6 +99,8 @@ def task(
         retries: how often to retry after a failure; the worker's default when omitted.
         timeout: the seconds that an attempt may take; the worker's default when omitted.
         permanent: exceptions after which a task is not retried. A function can also raise `GiveUp`.
+        isolate: whether each task has a process to itself while it runs, which is ended soon after its time-out.
+        memory: the memory that this process may have, such as "1G"; it implies `isolate`. Beyond it the task fails.
 
     Raises:
         TaskDefinitionError: the function can't be a task; the message gives the reason and the place.
@@ -95,6 +109,8 @@ def task(
     def attach(function: Function) -> Function:
         name = kind if isinstance(kind, str) else None
         definition = _define(function, name, retries, timeout, permanent)
+        if isolate or memory is not None:
+            definition = replace(definition, isolate=True, memory=_read_memory(definition, memory))
         setattr(function, _ATTRIBUTE, definition)
         return function
 
@@ -150,6 +166,21 @@ def _define(
         description=(inspect.getdoc(function) or "").partition("\n")[0],
         place=place,
     )
+
+
+def _read_memory(definition: TaskDefinition, memory: str | int | None) -> int | None:
+    if memory is None:
+        return None
+    try:
+        size = option_parsers.size(str(memory))
+    except ValueError as error:
+        raise TaskDefinitionError(f"{definition.place}: task {definition.kind!r}: memory {error}") from None
+    if size < MIN_MEMORY:
+        raise TaskDefinitionError(
+            f"{definition.place}: task {definition.kind!r}: memory must be at least {MIN_MEMORY >> 20}M, "
+            "since the process and its modules count"
+        )
+    return size
 
 
 def _type_of(value: object) -> str:

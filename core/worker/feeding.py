@@ -6,7 +6,7 @@ from core.begun_slots import CAPACITY
 from core.repository.beginnings import WorkerBeginnings
 from core.worker import policy
 from core.worker.in_flight import InFlightTask
-from core.worker.run_outcomes import RunRules, RunSettings
+from core.worker.run_outcomes import RunLimits, RunRules, RunSettings
 from core.worker.runner_group import RunnerGroup
 from core.worker.runner_process import RunnerProcess
 from core.worker.waiting_tasks import WaitingTasks
@@ -21,7 +21,7 @@ class _Room(msgspec.Struct, eq=False):
     runner: RunnerProcess
     left: int
     """How many more it takes now."""
-    batch: list[tuple[InFlightTask, float | None]] = []
+    batch: list[tuple[InFlightTask, RunLimits]] = []
 
 
 class Feeder:
@@ -72,7 +72,7 @@ class Feeder:
                 break
             task = waiting.popleft()
             if self._waiting.may_begin(task):
-                room.batch.append((task, self._rules.timeout(task)))
+                room.batch.append((task, self._rules.limits(task)))
                 room.left -= 1
         for room in rooms:
             if room.batch:

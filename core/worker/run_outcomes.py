@@ -27,6 +27,17 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of memory above which another runner takes the place of one; 0 for no limit."""
 
 
+class RunLimits(msgspec.Struct, frozen=True):
+    """What a task may do while it runs."""
+
+    timeout: float | None
+    """Seconds that it may run, or None for no limit."""
+    isolate: bool = False
+    """Whether it has a runner to itself."""
+    memory: int | None = None
+    """Bytes of memory that this runner may have, or None for no limit."""
+
+
 class RunRules:
     """The rules for the tasks of a worker, by its settings and the kinds that its runners know.
 
@@ -38,16 +49,20 @@ class RunRules:
     def __init__(self, settings: RunSettings, kinds: Sequence[KindSettings]) -> None:
         self._settings = settings
         self._kinds: dict[str, KindSettings] = {}
+        self._limits: dict[str, RunLimits] = {}
+        self._default_limits = RunLimits(settings.timeout)
         self.set_kinds(kinds)
 
     def set_kinds(self, kinds: Sequence[KindSettings]) -> None:
         """Take the kinds that the newest runner knows."""
         self._kinds = {kind.kind: kind for kind in kinds}
+        self._limits = {
+            kind.kind: RunLimits(kind.timeout or self._settings.timeout, kind.isolate, kind.memory) for kind in kinds
+        }
 
-    def timeout(self, task: InFlightTask) -> float | None:
-        """Return the seconds that a task may run, or None for no limit."""
-        kind = self._kinds.get(task.assignment.kind)
-        return (kind.timeout if kind is not None else None) or self._settings.timeout
+    def limits(self, task: InFlightTask) -> RunLimits:
+        """Return what a task may do while it runs."""
+        return self._limits.get(task.assignment.kind, self._default_limits)
 
     def outcome(self, task: InFlightTask, started_at: float, ended: Ended) -> Outcome:
         """Return the outcome of a task that has ended."""
@@ -77,6 +92,17 @@ class RunRules:
             started_at=started_at,
             finished_at=ended.finished_at,
         )
+
+
+def memory_exceeded(now: float, limit: int) -> Ended:
+    """Return the end of a task that was ended with its runner, because that had more memory than its kind may have."""
+    failure = Failure(
+        type="TaskMemoryExceeded",
+        message=f"the process of the task had more memory than the {limit / (1 << 20):,.0f} MiB that its kind may "
+        "have, and was ended",
+        signature="memory-ended",
+    )
+    return Ended(0, now, None, failure)
 
 
 def did_not_stop(now: float, *, cancelled: bool) -> Ended:

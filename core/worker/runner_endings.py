@@ -3,10 +3,12 @@
 import logging
 import time
 
+from core.runner import memory_limit
 from core.runner.frames import CancelRun
+from core.worker import process_memory
 from core.worker.feeding import Feeder
 from core.worker.in_flight import InFlightTask
-from core.worker.run_outcomes import RunRules, did_not_stop
+from core.worker.run_outcomes import RunRules, did_not_stop, memory_exceeded
 from core.worker.runner_group import RunnerGroup
 from core.worker.runner_process import RunnerProcess, Slot
 from core.worker.solo_runners import SoloRunners
@@ -21,6 +23,9 @@ STOP_TIMEOUT = 5.0
 
 They are counted in checks: while the whole system is suspended, no task can stop.
 """
+
+ISOLATED_STOP_TIMEOUT = 0.5
+"""The same for a task that has its runner to itself."""
 
 LEAVING_TIMEOUT = 30.0
 """Seconds that the other tasks of such a runner have to end, and that a runner without tasks has to leave."""
@@ -89,6 +94,8 @@ class RunnerEndings:
         elif runner.silent_checks > BEGIN_TIMEOUT / CHECK_INTERVAL:
             _log.error("a runner does not begin the tasks that it has: it is suspended, or what a task left keeps it")
             self._end(runner, died=False)
+        if not memory_limit.ENFORCED:
+            self._end_large(runner)
 
     def remove(self, runner: RunnerProcess) -> None:
         """Forget a runner that has died, and decide about its tasks."""
@@ -115,6 +122,14 @@ class RunnerEndings:
             if stuck == begun or seconds > (FROZEN_TIMEOUT if runner.asked_back else LEAVING_TIMEOUT):
                 self._end(runner, died=False)
 
+    def _end_large(self, runner: RunnerProcess) -> None:
+        """End a runner that has more memory than the task which has it to itself may have."""
+        for number, slot in runner.slots:
+            limit = slot.limits.memory
+            if limit and runner.began(number)[1] and process_memory.resident(runner.pid) > limit:
+                slot.too_large = True
+                self._end(runner, died=False)
+
     def _end(self, runner: RunnerProcess, *, died: bool) -> None:
         """End a runner, if it has not died already, and decide about its tasks.
 
@@ -133,7 +148,10 @@ class RunnerEndings:
     def _decide(self, slot: Slot, started_at: float, *, died: bool) -> None:
         """Decide about a task that had begun in a runner which has ended."""
         task = slot.task
-        if _is_stuck(slot):
+        if slot.too_large:
+            ended = memory_exceeded(time.time(), slot.limits.memory or 0)
+            self._callbacks.finish(task, self._rules.outcome(task, started_at, ended))
+        elif _is_stuck(slot):
             why = "it was cancelled" if task.cancelling else "its time-out"
             _log.error("task %s did not stop after %s; its runner was ended", task.assignment.id, why)
             ended = did_not_stop(time.time(), cancelled=task.cancelling)
@@ -155,11 +173,12 @@ def _count(runner: RunnerProcess, now: float) -> tuple[int, bool]:
             waits = waits or now - slot.given_at > MAX_WAIT_IN_RUNNER
             continue
         begun += 1
-        if slot.task.cancelling or (slot.timeout is not None and now - since > slot.timeout):
+        if slot.task.cancelling or (slot.limits.timeout is not None and now - since > slot.limits.timeout):
             slot.late_checks += 1
     return begun, waits
 
 
 def _is_stuck(slot: Slot) -> bool:
     """Return whether a task has not stopped long after its time-out."""
-    return slot.late_checks > STOP_TIMEOUT / CHECK_INTERVAL
+    seconds = ISOLATED_STOP_TIMEOUT if slot.limits.isolate else STOP_TIMEOUT
+    return slot.late_checks > seconds / CHECK_INTERVAL

@@ -18,6 +18,7 @@ from core.errors import TaskDefinitionError
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import Attach, Ready, Run, Setup, SetupRefused, Stop, ToRunner, ToWorker, encode, worker_reader
 from core.worker.in_flight import InFlightTask
+from core.worker.run_outcomes import RunLimits
 
 _READ = 1 << 18
 _END_TIMEOUT = 5.0
@@ -28,11 +29,13 @@ class Slot(msgspec.Struct, eq=False):
     """A task that a runner has."""
 
     task: InFlightTask
-    timeout: float | None
+    limits: RunLimits
     given_at: float
     """The monotonic time at which the runner got it."""
     late_checks: int = 0
     """How often the task was found beyond its time-out."""
+    too_large: bool = False
+    """Whether its runner was found to have more memory than the task may have."""
 
 
 class BegunTask(msgspec.Struct, frozen=True):
@@ -97,6 +100,11 @@ class RunnerProcess:
         return not (self._slots or self.reserved or self.leaving or self.outdated)
 
     @property
+    def has_suspect(self) -> bool:
+        """Whether it runs a suspect, or is about to."""
+        return self.reserved or any(slot.task.suspect for slot in list(self._slots.values()))
+
+    @property
     def slots(self) -> Sequence[tuple[int, Slot]]:
         """The tasks that it has, by their slots."""
         return list(self._slots.items())
@@ -128,12 +136,12 @@ class RunnerProcess:
         self._beginnings = beginnings.slots
         self.send(Attach(str(beginnings.path)))
 
-    def run(self, tasks: Sequence[tuple[InFlightTask, float | None]]) -> None:
-        """Give it tasks to run, each with its time-out."""
+    def run(self, tasks: Sequence[tuple[InFlightTask, RunLimits]]) -> None:
+        """Give it tasks to run, each with its limits."""
         messages: list[ToRunner] = []
         now = time.monotonic()
-        for task, timeout in tasks:
-            self._slots[task.slot] = Slot(task, timeout, now)
+        for task, limits in tasks:
+            self._slots[task.slot] = Slot(task, limits, now)
             assignment = task.assignment
             messages.append(Run(task.slot, assignment.id, assignment.kind, assignment.payload, task.number))
         self.send(*messages)

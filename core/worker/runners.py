@@ -67,7 +67,7 @@ class Runners:
         self._rules = rules
         self._group = group
         self._callbacks = callbacks
-        self._waiting = WaitingTasks(callbacks)
+        self._waiting = WaitingTasks(rules, callbacks)
         self._feeder = Feeder(settings, rules, group, beginnings, self._waiting)
         self._solo = SoloRunners(settings, rules, group, beginnings, self._waiting, callbacks, self._call)
         self._endings = RunnerEndings(rules, group, self._waiting, self._feeder, self._solo, callbacks)
@@ -110,7 +110,8 @@ class Runners:
     @property
     def running_suspects(self) -> list[int]:
         """The numbers of the suspects that are running."""
-        return [begun.task.assignment.seq for runner in list(self._group.solo) for begun in runner.running]
+        running = [begun.task for runner in list(self._group.solo) for begun in runner.running]
+        return [task.assignment.seq for task in running if task.suspect]
 
     def stop(self, timeout: float) -> bool:
         """Begin no more tasks, and wait up to `timeout` seconds. Returns whether all running tasks have ended."""

@@ -1,6 +1,10 @@
-"""Runs each suspect alone, in a runner with one thread, so that a task which kills its runner harms no other."""
+"""Runs suspects and the tasks of isolated kinds, each alone in a runner with one thread.
+
+So a suspect which kills its runner harms no other task, and an isolated one can be ended at once.
+"""
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -15,8 +19,11 @@ from core.worker.runner_process import RunnerProcess
 from core.worker.task_callbacks import Callbacks
 from core.worker.waiting_tasks import WaitingTasks
 
-MAX_SOLO = 4
-"""The most runners for suspects."""
+MAX_SUSPECTS = 4
+"""The most suspects that run at once."""
+
+MAX_STARTING = 4
+"""The most runners that start at once."""
 
 SOLO_IDLE_TIMEOUT = 5.0
 """Seconds after which a runner for one task at a time that has none is ended."""
@@ -56,30 +63,51 @@ class SoloRunners:
     @property
     def places(self) -> int:
         """How many tasks run alone, or will as soon as fewer others run."""
-        return min(self._busy + len(self._waiting.suspects), self._limit)
+        busy = sum(not runner.idle for runner in self._group.solo)
+        suspects = min(self._busy_suspects + len(self._waiting.suspects), MAX_SUSPECTS)
+        wanted = suspects + busy - self._busy_suspects + len(self._waiting.isolated)
+        return max(busy, min(wanted, self._share))
 
     @property
-    def _busy(self) -> int:
-        return sum(not runner.idle for runner in self._group.solo)
+    def _busy_suspects(self) -> int:
+        return sum(runner.has_suspect for runner in self._group.solo)
 
     @property
-    def _limit(self) -> int:
-        return min(MAX_SOLO, max(1, self._settings.concurrency // 2))
+    def _share(self) -> int:
+        """How many tasks may begin alone: half of those that run at once, while there are others."""
+        concurrency = self._settings.concurrency
+        others = self._waiting.shared or any(runner.load for runner in self._group.shared)
+        return max(1, concurrency // 2) if others or self._waiting.suspects else concurrency
 
     def begin(self) -> None:
-        """Begin suspects, each in a runner of its own, as long as there are places."""
-        waiting = self._waiting.suspects
-        while waiting and self._beginnings.has_room:
+        """Begin tasks, each in a runner of its own, as long as there are places."""
+        while self._beginnings.has_room and (waiting := self._next_queue()):
             running = sum(runner.load + runner.reserved for runner in self._group.all)
             if running and running >= self._settings.concurrency:
                 return
             runner = next((one for one in self._group.solo if one.ready and one.idle), None)
             if runner is None:
-                self._group.start_solo(min(self._limit, len(waiting) + self._busy))
+                ready = sum(one.ready for one in self._group.solo)
+                self._group.start_solo(min(self.places, ready + MAX_STARTING))
+                return
+            if sum(not one.idle for one in self._group.solo) >= self._share:
                 return
             task = waiting.popleft()
             if self._waiting.may_begin(task):
-                self._begin_suspect(task, runner)
+                if task.suspect:
+                    self._begin_suspect(task, runner)
+                else:
+                    self._run(task, runner)
+
+    def _next_queue(self) -> "deque[InFlightTask]":
+        """Return the queue from which the next task comes. It may be empty."""
+        if self._waiting.suspects and self._busy_suspects < MAX_SUSPECTS:
+            return self._waiting.suspects
+        return self._waiting.isolated
+
+    def _run(self, task: InFlightTask, runner: RunnerProcess) -> None:
+        runner.run([(task, self._rules.limits(task))])
+        self._group.watch(runner)
 
     def _begin_suspect(self, task: InFlightTask, runner: RunnerProcess) -> None:
         """Store a strike, and run a suspect then."""
@@ -97,8 +125,7 @@ class SoloRunners:
         if runner not in self._group.solo or self._waiting.closed:
             self._waiting.take_back([task])
         else:
-            runner.run([(task, self._rules.timeout(task))])
-            self._group.watch(runner)
+            self._run(task, runner)
 
     def strike(self, task: InFlightTask, started_at: float) -> None:
         """Store a strike for a task that had begun in a runner which died, and let it wait then."""

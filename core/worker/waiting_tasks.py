@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from core.worker.in_flight import InFlightTask
+from core.worker.run_outcomes import RunRules
 from core.worker.task_callbacks import Callbacks
 
 
@@ -13,15 +14,19 @@ class WaitingTasks:
     """The tasks that wait. They belong to the thread of the runners.
 
     Args:
+        rules: decide about each task.
         callbacks: learn what becomes of a task.
     """
 
-    def __init__(self, callbacks: Callbacks) -> None:
+    def __init__(self, rules: RunRules, callbacks: Callbacks) -> None:
+        self._rules = rules
         self._callbacks = callbacks
         self.shared: deque[InFlightTask] = deque()
         """The tasks for the runners that run several at once."""
         self.suspects: deque[InFlightTask] = deque()
         """The tasks that may have killed the runner or worker which ran them. Each runs alone."""
+        self.isolated: deque[InFlightTask] = deque()
+        """The tasks of kinds that have a runner to themselves."""
         self.closed = False
         """Whether no more tasks begin. Those that come are forgotten: they run elsewhere."""
 
@@ -63,6 +68,9 @@ class WaitingTasks:
         self.closed = True
         self.shared.clear()
         self.suspects.clear()
+        self.isolated.clear()
 
     def _queue(self, task: InFlightTask) -> "deque[InFlightTask]":
-        return self.suspects if task.suspect else self.shared
+        if task.suspect:
+            return self.suspects
+        return self.isolated if self._rules.limits(task).isolate else self.shared

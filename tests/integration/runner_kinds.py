@@ -57,6 +57,32 @@ def deaf(payload: Json) -> Json:
     return payload
 
 
+@task(isolate=True)
+def alone(payload: Json) -> int:
+    """Return the process that runs it, when the test lets it go."""
+    _begin(payload)
+    while not (DIRECTORY / GO).exists():
+        time.sleep(0.005)
+    return os.getpid()
+
+
+@task(isolate=True, timeout=0.05)
+def stubborn_alone(payload: Json) -> NoReturn:
+    """Go on, whatever is raised here, in a process of its own."""
+    _begin(payload)
+    while True:
+        with contextlib.suppress(Exception):
+            for _ in itertools.count():
+                time.monotonic()
+
+
+@task(memory="128M")
+def hungry(payload: Json) -> int:
+    """Take so many MiB of memory."""
+    _begin(payload)
+    return len(bytearray(payload << 20)) >> 20
+
+
 @task
 def ignores(payload: Json) -> NoReturn:
     """Go on, whatever is raised here."""

@@ -350,6 +350,53 @@ def test_a_running_task_is_cancelled_with_its_runner_if_it_does_not_stop(make_be
     assert bench.strikes == []
 
 
+def test_a_task_of_an_isolated_kind_has_a_runner_to_itself(make_bench: MakeBench) -> None:
+    bench = make_bench(4)
+    for seq in (1, 2):
+        bench.add(seq, "alone", str(seq))
+    bench.add(3, "held", "3")
+    wait_until(lambda: len(bench.begun) == 3, "all to begin")
+    for seq in range(4, 30):
+        bench.add(seq, "echo", str(seq))
+    bench.ended(26)
+    bench.go()
+    outcomes = bench.ended(29)
+    alone = {outcomes[seq].result for seq in (1, 2)}
+    assert len(alone) == 2
+    assert str(bench.processes[0].pid) not in alone
+    assert bench.strikes == []
+
+
+@pytest.mark.usefixtures("hasty")
+def test_an_isolated_task_that_does_not_stop_is_ended_soon_and_its_neighbour_goes_on(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    bench.add(1, "held", '"neighbour"')
+    bench.add(2, "stubborn_alone", '"a"')
+    failure = bench.ended(1)[2].failure
+    assert failure is not None
+    assert failure.type == "TaskTimeout"
+    assert not bench.processes[0].has_exited
+    bench.go()
+    assert bench.ended(2)[1].result == '"neighbour"'
+    assert Counter(bench.begun) == {"neighbour": 1, "a": 1}
+
+
+def test_a_task_that_needs_more_memory_than_its_kind_may_have_fails(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    bench.add(1, "held", '"neighbour"')
+    bench.add(2, "hungry", "4096")
+    bench.add(3, "hungry", "1")
+    outcomes = bench.ended(2)
+    failure = outcomes[2].failure
+    assert failure is not None
+    assert (outcomes[2].state, failure.type) == (State.FAILED, "TaskMemoryExceeded")
+    assert "more memory than the 128 MiB that its kind may" in failure.message
+    assert outcomes[3].result == "1"
+    bench.go()
+    assert bench.ended(3)[1].result == '"neighbour"'
+    assert bench.strikes == []
+
+
 def test_a_task_that_waits_and_was_cancelled_elsewhere_does_not_begin(make_bench: MakeBench) -> None:
     bench = make_bench(1)
     bench.add(1, "held", '"first"')

@@ -178,6 +178,28 @@ def test_bad_permanent_exceptions_are_refused(permanent: Any) -> None:
         task("kind", permanent=permanent)(lambda payload: payload)
 
 
+def test_a_kind_with_a_limit_of_memory_is_isolated() -> None:
+    @task(memory="1.5G")
+    def large(payload: int) -> int:
+        return payload
+
+    @task(isolate=True)
+    def alone(payload: int) -> int:
+        return payload
+
+    assert (defined(large).isolate, defined(large).memory) == (True, 3 << 29)
+    assert (defined(alone).isolate, defined(alone).memory) == (True, None)
+
+
+@pytest.mark.parametrize("memory", ["much", "1M", "", 0, -5, True])
+def test_bad_limits_of_memory_are_refused(memory: Any) -> None:
+    with pytest.raises(TaskDefinitionError, match=r"test_tasks_definition.py:\d+: task 'f': memory"):
+
+        @task("f", memory=memory)
+        def f(payload: int) -> int:
+            return payload
+
+
 def test_a_function_is_decorated_once() -> None:
     with pytest.raises(TaskDefinitionError, match="marked as a task already"):
         task("second")(task("first")(lambda payload: payload))
