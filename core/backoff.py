@@ -2,12 +2,15 @@
 
 import msgspec
 
-_DOUBLINGS = 60
-"""The largest exponent: a larger one would overflow. The longest wait is reached long before."""
+MAX_FACTOR = 1000.0
+"""The largest factor."""
+
+_MAX_EXPONENT = 60
+"""A larger exponent would overflow. The longest wait is reached long before."""
 
 
 class Backoff(msgspec.Struct, frozen=True):
-    """A wait that doubles with each failure, with jitter so that callers which failed together retry apart."""
+    """A wait that grows with each failure, with jitter so that callers which failed together retry apart."""
 
     first: float
     """Seconds to wait after the first failure."""
@@ -17,6 +20,8 @@ class Backoff(msgspec.Struct, frozen=True):
     """The smallest factor that jitter applies to the wait."""
     high: float = 1.0
     """The largest factor that jitter applies to the wait."""
+    factor: float = 2.0
+    """The factor by which the wait grows with each failure, up to `MAX_FACTOR`."""
 
     def delay(self, failures: int, chance: float = 1.0) -> float:
         """Return the seconds to wait.
@@ -25,7 +30,7 @@ class Backoff(msgspec.Struct, frozen=True):
             failures: the number of earlier consecutive failures; 0 after the first failure.
             chance: a random number between 0 and 1; 1 gives the longest delay.
         """
-        wait: float = min(self.longest, self.first * 2.0 ** min(failures, _DOUBLINGS))
+        wait: float = min(self.longest, self.first * self.factor ** min(failures, _MAX_EXPONENT))
         return wait * (self.low + (self.high - self.low) * chance)
 
 

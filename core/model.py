@@ -120,6 +120,17 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float
 
 
+class RetryDelays(msgspec.Struct, frozen=True, array_like=True):
+    """How long a failed task of a kind waits for its next attempt."""
+
+    first: float | None = None
+    """Seconds after the first failure; None for the worker's default."""
+    factor: float = 2.0
+    """The factor by which the wait grows with each failure."""
+    longest: float | None = None
+    """Seconds that the wait has at most; None for an hour, or for `first` if that is longer."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why an attempt failed."""
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from core.model import Failure
+from core.model import Failure, RetryDelays
 
 _LENGTH = struct.Struct(">I")
 
@@ -74,6 +74,7 @@ class KindSettings(msgspec.Struct, frozen=True, array_like=True):
     isolate: bool = False
     memory: int | None = None
     """Bytes of memory that its process may have."""
+    delays: RetryDelays = RetryDelays()
 
 
 class Ready(_Message, frozen=True, tag=True):
@@ -99,6 +100,8 @@ class Ended(_Message, frozen=True, tag=True):
     failure: Failure | None = None
     permanent: bool = False
     """Whether a retry would not help."""
+    retry_after: float | None = None
+    """Seconds until the next attempt, if the task has said so."""
 
 
 class Interrupted(_Message, frozen=True, tag=True):

@@ -86,7 +86,8 @@ def _serve(link: WorkerLink, threads: TaskThreads, messages: list[ToRunner]) -> 
 def kind_settings(registry: Registry) -> tuple[KindSettings, ...]:
     """Return what a worker must know of the kinds in a registry."""
     return tuple(
-        KindSettings(one.kind, one.retries, one.timeout, one.isolate, one.memory) for one in registry.definitions
+        KindSettings(one.kind, one.retries, one.timeout, one.isolate, one.memory, one.delays)
+        for one in registry.definitions
     )
 
 

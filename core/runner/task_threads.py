@@ -24,7 +24,7 @@ from core.errors import TaskCancelled, TaskInterrupted, TaskMemoryExceeded, Task
 from core.runner.frames import Ended, Interrupted, Run, ToWorker
 from core.runner.interruption import RunInterruption
 from core.runner.memory_limit import MemoryLimit
-from core.tasks import Registry, TaskContext, TaskDefinition, describe, is_permanent, run
+from core.tasks import Registry, RetryAfter, TaskContext, TaskDefinition, describe, is_permanent, run
 
 CHECK_INTERVAL = 0.05
 """Seconds between two checks of the deadlines."""
@@ -295,7 +295,10 @@ def outcome(task_run: TaskRun) -> ToWorker:
     memory = task_run.definition and task_run.definition.memory
     if memory and isinstance(error, MemoryError):
         error = memory_exceeded(memory, error)
-    return Ended(slot, finished_at, None, describe(error), _is_permanent(task_run.definition, error))
+    permanent = _is_permanent(task_run.definition, error)
+    return Ended(
+        slot, finished_at, None, describe(error), permanent, error.seconds if isinstance(error, RetryAfter) else None
+    )
 
 
 def memory_exceeded(memory: int, cause: MemoryError) -> TaskMemoryExceeded:

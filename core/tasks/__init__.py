@@ -10,12 +10,12 @@ A module that defines a kind of task:
 
 A worker loads it with `--tasks FILE.py` or `--tasks package.module`.
 A long-running function takes a `TaskContext` as its second parameter, and calls its `check` now and then.
-A function that raises is retried; one that raises `GiveUp` fails at once.
+A function that raises is retried; one that raises `GiveUp` fails at once, and `RetryAfter` says when to retry.
 """
 
 from core.tasks.builtin import DEFAULT_KIND
 from core.tasks.context import TaskContext
-from core.tasks.definition import GiveUp, InvalidPayload, TaskDefinition, task
+from core.tasks.definition import GiveUp, InvalidPayload, RetryAfter, TaskDefinition, task
 from core.tasks.execution import MAX_RESULT, is_permanent, run
 from core.tasks.failure import describe
 from core.tasks.loading import load
@@ -27,6 +27,7 @@ __all__ = [
     "GiveUp",
     "InvalidPayload",
     "Registry",
+    "RetryAfter",
     "TaskContext",
     "TaskDefinition",
     "builtin_registry",

@@ -7,14 +7,22 @@ call and test it as before. Nothing is registered globally: a registry collects 
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FunctionType, UnionType
 from typing import TypeVar, overload
 
 from core import option_parsers
+from core.backoff import MAX_FACTOR
 from core.errors import TaskDefinitionError, TaskError
 from core.identifiers import KIND
+from core.model import RetryDelays
 from core.tasks.context import TaskContext
+
+MIN_DELAY = 0.01
+"""The shortest delay before a retry that a kind may specify, in seconds."""
+
+MAX_DELAY = 7 * 86_400.0
+"""The longest delay before a retry, in seconds."""
 
 MIN_MEMORY = 64 << 20
 """The least memory that a kind may have. Python and our modules take about 20 MiB of it."""
@@ -26,6 +34,26 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 class GiveUp(TaskError):
     """An exception with which a task function fails its task at once, because a retry would not help."""
+
+
+class RetryAfter(TaskError):
+    """An exception with which a task function fails its attempt and says when the next one is due.
+
+    It counts as any other failure: when no retries are left, the task has failed.
+
+    Args:
+        seconds: the seconds from the end of the attempt to the next one, from 0 to a week.
+        message: why, for people.
+
+    Raises:
+        ValueError: that is no such number.
+    """
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        if not (_is_number(seconds, int | float) and 0 <= seconds <= MAX_DELAY):
+            raise ValueError(f"RetryAfter takes the seconds until the next attempt, from 0 to a week, not {seconds!r}")
+        super().__init__(message or f"the task asked for its next attempt after {seconds:g} seconds")
+        self.seconds = float(seconds)
 
 
 class InvalidPayload(GiveUp):
@@ -47,6 +75,8 @@ class TaskDefinition:
         place: the place of the function, as `file:line`.
         isolate: whether each task has a process to itself while it runs.
         memory: the bytes of memory that this process may have; None for no limit.
+        delays: how long a failed task waits for its next attempt.
+        retry_on: the only exceptions after which a task is retried, besides a time-out; empty for all.
     """
 
     kind: str
@@ -59,6 +89,8 @@ class TaskDefinition:
     place: str
     isolate: bool = False
     memory: int | None = None
+    delays: RetryDelays = field(default_factory=RetryDelays)
+    retry_on: tuple[type[BaseException], ...] = ()
 
 
 @overload
@@ -73,6 +105,10 @@ def task(
     retries: int | None = None,
     timeout: float | None = None,
     permanent: tuple[type[BaseException], ...] = (),
+    retry_on: tuple[type[BaseException], ...] = (),
+    retry_delay: float | None = None,
+    backoff: float = 2.0,
+    max_delay: float | None = None,
     isolate: bool = False,
     memory: str | int | None = None,
 ) -> Callable[[Function], Function]: ...
@@ -85,6 +121,10 @@ def task(
     retries: int | None = None,
     timeout: float | None = None,
     permanent: tuple[type[BaseException], ...] = (),
+    retry_on: tuple[type[BaseException], ...] = (),
+    retry_delay: float | None = None,
+    backoff: float = 2.0,
+    max_delay: float | None = None,
     isolate: bool = False,
     memory: str | int | None = None,
 ) -> Function | Callable[[Function], Function]:
@@ -99,6 +139,11 @@ def task(
         retries: how often to retry after a failure; the worker's default when omitted.
         timeout: the seconds that an attempt may take; the worker's default when omitted.
         permanent: exceptions after which a task is not retried. A function can also raise `GiveUp`.
+        retry_on: the only exceptions after which a task is retried, besides a time-out; all when omitted.
+        retry_delay: the seconds before the first retry, plus or minus a quarter; the worker's default when omitted.
+            A function can also raise `RetryAfter`.
+        backoff: the factor by which that delay grows with each failure, from 1 to 1,000.
+        max_delay: the seconds that the delay has at most; an hour when omitted, or `retry_delay` if that is longer.
         isolate: whether each task has a process to itself while it runs, which is ended soon after its time-out.
         memory: the memory that this process may have, such as "1G"; it implies `isolate`. Beyond it the task fails.
 
@@ -109,6 +154,11 @@ def task(
     def attach(function: Function) -> Function:
         name = kind if isinstance(kind, str) else None
         definition = _define(function, name, retries, timeout, permanent)
+        definition = replace(
+            definition,
+            retry_on=_checked_exceptions(definition, "retry_on", retry_on),
+            delays=_read_delays(definition, retry_delay, backoff, max_delay),
+        )
         if isolate or memory is not None:
             definition = replace(definition, isolate=True, memory=_read_memory(definition, memory))
         setattr(function, _ATTRIBUTE, definition)
@@ -168,18 +218,41 @@ def _define(
     )
 
 
+def _checked_exceptions(
+    definition: TaskDefinition, name: str, classes: tuple[type[BaseException], ...]
+) -> tuple[type[BaseException], ...]:
+    if not isinstance(classes, tuple) or not all(_is_exception(item) for item in classes):
+        raise _refusal(definition, f"{name} must be a tuple of exception classes, such as (ConnectionError,)")
+    return classes
+
+
+def _read_delays(definition: TaskDefinition, first: float | None, factor: float, longest: float | None) -> RetryDelays:
+    for name, value, least, most in (
+        ("retry_delay", first, MIN_DELAY, MAX_DELAY),
+        ("backoff", factor, 1.0, MAX_FACTOR),
+        ("max_delay", longest, MIN_DELAY if first is None else first, MAX_DELAY),
+    ):
+        if value is not None and not (_is_number(value, int | float) and least <= value <= most):
+            raise _refusal(definition, f"{name} must be a number from {least:g} to {most:,.0f}, not {value!r}")
+    return RetryDelays(
+        None if first is None else float(first), float(factor), None if longest is None else float(longest)
+    )
+
+
+def _refusal(definition: TaskDefinition, reason: str) -> TaskDefinitionError:
+    return TaskDefinitionError(f"{definition.place}: task {definition.kind!r}: {reason}")
+
+
 def _read_memory(definition: TaskDefinition, memory: str | int | None) -> int | None:
     if memory is None:
         return None
     try:
         size = option_parsers.size(str(memory))
     except ValueError as error:
-        raise TaskDefinitionError(f"{definition.place}: task {definition.kind!r}: memory {error}") from None
+        raise _refusal(definition, f"memory {error}") from None
     if size < MIN_MEMORY:
-        raise TaskDefinitionError(
-            f"{definition.place}: task {definition.kind!r}: memory must be at least {MIN_MEMORY >> 20}M, "
-            "since the process and its modules count"
-        )
+        least = f"memory must be at least {MIN_MEMORY >> 20}M, since the process and its modules count"
+        raise _refusal(definition, least)
     return size
 
 

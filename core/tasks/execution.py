@@ -12,7 +12,7 @@ from core import jsontext
 from core.errors import ResultNotStorable, TaskCancelled, TaskInterrupted, TaskTimeout
 from core.jsontext import Json, JsonError
 from core.tasks.context import TaskContext
-from core.tasks.definition import GiveUp, InvalidPayload, TaskDefinition
+from core.tasks.definition import GiveUp, InvalidPayload, RetryAfter, TaskDefinition
 
 MAX_RESULT = 1 << 20
 """The most bytes that a result may have as JSON text in UTF-8."""
@@ -52,7 +52,9 @@ def is_permanent(definition: TaskDefinition, error: BaseException) -> bool:
     kind = type(error)
     if issubclass(kind, TaskInterrupted):
         return False
-    return issubclass(kind, (GiveUp, ResultNotStorable, *definition.permanent))
+    if issubclass(kind, (GiveUp, ResultNotStorable, *definition.permanent)):
+        return True
+    return bool(definition.retry_on) and not issubclass(kind, (TaskTimeout, RetryAfter, *definition.retry_on))
 
 
 def _encode(result: object) -> str:

@@ -5,11 +5,11 @@ Pure: time and chance are arguments.
 
 from core.backoff import Backoff
 from core.broker.base import Reference
-from core.model import Assignment, State
+from core.model import Assignment, RetryDelays, State
 from core.runner.frames import KindSettings
 
 MAX_RETRY_DELAY = 3600.0
-"""The longest delay before a retry, in seconds."""
+"""The longest delay before a retry, in seconds, unless the kind specifies it."""
 
 PREFETCH_SECONDS = 0.25
 """Seconds of work that a worker prefetches in addition to the running tasks, so that it rarely waits for a task."""
@@ -51,15 +51,18 @@ def _is_surplus(reference: Reference, assignment: Assignment) -> bool:
     return confirmed and assignment.queued_at is not None and assignment.queued_at != reference.at
 
 
-def retry_delay(attempt: int, base: float, chance: float) -> float:
-    """Return the seconds to wait before the next attempt, which double with each failure.
+def retry_delay(attempt: int, delays: RetryDelays, default: float, chance: float) -> float:
+    """Return the seconds to wait before the next attempt, which grow with each failure.
 
     Args:
         attempt: the number of attempts that had ended before the one that failed.
-        base: seconds to wait after the first failure.
+        delays: the delays of the kind.
+        default: seconds to wait after the first failure, for kinds that specify none.
         chance: a random number from 0 to 1. It spreads tasks that failed together, by a quarter up and down.
     """
-    return Backoff(base, MAX_RETRY_DELAY, low=0.75, high=1.25).delay(attempt, chance)
+    first = default if delays.first is None else delays.first
+    longest = max(MAX_RETRY_DELAY, first) if delays.longest is None else delays.longest
+    return Backoff(first, longest, low=0.75, high=1.25, factor=delays.factor).delay(attempt, chance)
 
 
 def may_retry(kind: KindSettings | None, attempt: int, retries: int | None, default: int) -> bool:

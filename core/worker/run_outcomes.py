@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from core.model import Failure, Outcome, State
+from core.model import Failure, Outcome, RetryDelays, State
 from core.runner.frames import Ended, KindSettings
 from core.worker import policy
 from core.worker.in_flight import InFlightTask
@@ -77,8 +77,12 @@ class RunRules:
             if not ended.permanent and policy.may_retry(kind, assignment.attempts, retries, default):
                 chance = random.random()  # noqa: S311 - to spread retries
                 state = State.RETRYING
+                delay = ended.retry_after
+                if delay is None:
+                    delays = kind.delays if kind is not None else RetryDelays()
+                    delay = policy.retry_delay(assignment.attempts, delays, self._settings.retry_delay, chance)
                 # By the same clock as the end: a wait that began in the future is corrected when the clock is set back.
-                due_at = ended.finished_at + policy.retry_delay(assignment.attempts, self._settings.retry_delay, chance)
+                due_at = ended.finished_at + delay
         return Outcome(
             seq=assignment.seq,
             attempt=assignment.attempts,

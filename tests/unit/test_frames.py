@@ -37,6 +37,7 @@ TO_WORKER = (
     SetupRefused("x.py:1: SyntaxError"),
     Ended(7, 1.5, '"ñandú"'),
     Ended(8, 1.5, None, Failure(type="ValueError", message="no"), permanent=True),
+    Ended(8, 1.5, None, Failure(type="RetryAfter", message="later"), retry_after=60.0),
     Interrupted(3),
     GivenBack((1, 2)),
 )

@@ -9,7 +9,8 @@ from typing import Any, assert_type
 import pytest
 
 from core.errors import TaskDefinitionError, UnknownKind
-from core.tasks import Registry, TaskContext, TaskDefinition, builtin_registry, task
+from core.model import RetryDelays
+from core.tasks import Registry, RetryAfter, TaskContext, TaskDefinition, builtin_registry, task
 from core.tasks.definition import definition_of
 from core.tasks.registry import collect
 
@@ -176,6 +177,44 @@ def test_bad_timeouts_are_refused(timeout: Any) -> None:
 def test_bad_permanent_exceptions_are_refused(permanent: Any) -> None:
     with pytest.raises(TaskDefinitionError, match="permanent"):
         task("kind", permanent=permanent)(lambda payload: payload)
+
+
+def test_a_kind_specifies_when_it_is_retried() -> None:
+    @task(retry_delay=5, backoff=3, max_delay=60, retry_on=(ConnectionError,))
+    def fetch(payload: str) -> str:
+        return payload
+
+    assert defined(fetch).delays == RetryDelays(5.0, 3.0, 60.0)
+    assert defined(fetch).retry_on == (ConnectionError,)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"retry_delay": 0}, "retry_delay must be a number from 0.01 to 604,800, not 0"),
+        ({"retry_delay": "5"}, "retry_delay must be a number"),
+        ({"retry_delay": math.nan}, "retry_delay must be a number"),
+        ({"retry_delay": True}, "retry_delay must be a number"),
+        ({"backoff": 0.5}, "backoff must be a number from 1 to 1,000"),
+        ({"backoff": math.inf}, "backoff must be a number"),
+        ({"retry_delay": 60, "max_delay": 30}, "max_delay must be a number from 60 to 604,800, not 30"),
+        ({"max_delay": 1e9}, "max_delay must be a number"),
+        ({"retry_on": ConnectionError}, "retry_on must be a tuple of exception classes"),
+        ({"retry_on": ("ConnectionError",)}, "retry_on must be a tuple of exception classes"),
+    ],
+)
+def test_bad_retry_policies_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(TaskDefinitionError, match=words):
+
+        @task("f", **options)
+        def f(payload: int) -> int:
+            return payload
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "60", None, True, 1e6])
+def test_a_retry_is_not_asked_for_at_an_impossible_time(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="from 0 to a week"):
+        RetryAfter(seconds)
 
 
 def test_a_kind_with_a_limit_of_memory_is_isolated() -> None:

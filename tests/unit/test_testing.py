@@ -5,6 +5,7 @@ import sys
 import tempfile
 import types
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,7 +19,7 @@ from core.errors import (
 )
 from core.jsontext import Json
 from core.model import State
-from core.tasks import GiveUp, TaskContext, task
+from core.tasks import GiveUp, RetryAfter, TaskContext, task
 from core.testing import run_here
 
 TOP = Path(__file__).resolve().parents[2]
@@ -59,6 +60,26 @@ def test_a_task_runs_and_its_function_stays_a_function() -> None:
         assert (status.kind, status.state, status.attempts, status.result) == ("double", "done", 1, 8)
 
 
+@task(retries=5, retry_delay=100, backoff=1)
+def patient(payload: int, context: TaskContext) -> int:
+    """Fail in the first attempts."""
+    if context.attempt <= payload:
+        raise ValueError(context.attempt)
+    return context.attempt
+
+
+@task(retries=2, retry_on=(ConnectionError,))
+def choosy(payload: str) -> NoReturn:
+    """Raise an exception of this name."""
+    raise {"ValueError": ValueError, "ConnectionResetError": ConnectionResetError}[payload]
+
+
+@task(retries=2, retry_on=(ConnectionError,))
+def asking() -> NoReturn:
+    """Ask for the next attempt after half a minute."""
+    raise RetryAfter(30, "the quota is used up")
+
+
 def test_retries_pass_without_waiting() -> None:
     with run_here(flaky) as system:
         began = system.now
@@ -78,6 +99,24 @@ def test_time_passes_when_it_is_told_to() -> None:
         assert handle.outcome().state == State.RETRYING
         system.advance(70)
         assert handle.outcome().result == 2
+
+
+def test_a_kind_decides_when_it_is_retried() -> None:
+    with run_here(patient, choosy, asking) as system:
+        began = system.now
+        assert system.submit("patient", 3).result(timeout=1000) == 4
+        assert 0.75 * 300 <= system.now - began <= 1.25 * 300  # three times 100 seconds
+        with pytest.raises(TaskFailed, match="ValueError"):
+            system.submit("choosy", "ValueError", id="v").result()
+        assert system.status("v").attempts == 1
+        with pytest.raises(TaskFailed, match="ConnectionResetError"):
+            system.submit("choosy", "ConnectionResetError", id="c").result(timeout=1000)
+        assert system.status("c").attempts == 3
+        began = system.now
+        with pytest.raises(TaskFailed, match="RetryAfter: the quota"):
+            system.submit("asking", id="a").result(timeout=1000)
+        assert system.status("a").attempts == 3
+        assert system.now - began == pytest.approx(60)
 
 
 def test_a_failure_is_raised_as_by_the_client_and_shows_its_cause() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.broker.base import Reference
-from core.model import ENDED, Assignment, State
+from core.model import ENDED, Assignment, RetryDelays, State
 from core.runner.frames import KindSettings
 from core.worker.policy import (
     MAX_PREFETCH,
@@ -65,15 +65,31 @@ def test_once_a_message_is_confirmed_no_other_message_of_the_attempt_is_wanted()
 
 
 def test_the_wait_doubles_and_is_spread() -> None:
-    assert [retry_delay(attempt, 1.0, 0.5) for attempt in range(5)] == [1, 2, 4, 8, 16]
-    assert retry_delay(0, 1.0, 0.0) == 0.75
-    assert retry_delay(0, 1.0, 1.0) == 1.25
+    assert [retry_delay(attempt, RetryDelays(), 1.0, 0.5) for attempt in range(5)] == [1, 2, 4, 8, 16]
+    assert retry_delay(0, RetryDelays(), 1.0, 0.0) == 0.75
+    assert retry_delay(0, RetryDelays(), 1.0, 1.0) == 1.25
+
+
+@pytest.mark.parametrize(
+    ("delays", "waits"),
+    [
+        (RetryDelays(5.0), [5, 10, 20, 40]),
+        (RetryDelays(5.0, 1.0), [5, 5, 5, 5]),
+        (RetryDelays(5.0, 3.0, 30.0), [5, 15, 30, 30]),
+        (RetryDelays(None, 10.0, 200.0), [1, 10, 100, 200]),
+        (RetryDelays(7200.0), [7200, 7200, 7200, 7200]),
+        (RetryDelays(7200.0, 2.0, 86_400.0), [7200, 14_400, 28_800, 57_600]),
+    ],
+)
+def test_a_kind_specifies_its_delays(delays: RetryDelays, waits: list[float]) -> None:
+    assert [retry_delay(attempt, delays, 1.0, 0.5) for attempt in range(4)] == waits
+    assert retry_delay(10**9, delays, 1.0, 0.5) < float("inf")
 
 
 @given(st.integers(0, 10**9), st.floats(0.01, 3600), st.floats(0, 1))
 def test_the_wait_is_never_too_long_and_never_nothing(attempt: int, base: float, chance: float) -> None:
-    assert 0.75 * base <= retry_delay(attempt, base, chance) <= 1.25 * MAX_RETRY_DELAY
-    assert retry_delay(attempt, base, chance) <= retry_delay(attempt + 1, base, chance)
+    assert 0.75 * base <= retry_delay(attempt, RetryDelays(), base, chance) <= 1.25 * MAX_RETRY_DELAY
+    assert retry_delay(attempt, RetryDelays(), base, chance) <= retry_delay(attempt + 1, RetryDelays(), base, chance)
 
 
 @pytest.mark.parametrize(
