@@ -18,6 +18,37 @@ def concurrency(table: str) -> Option[int]:
     )
 
 
+def runners(table: str) -> Option[int]:
+    """Return the option that sets how many processes run a worker's tasks."""
+    return Option(
+        f"{table}.runners",
+        config.whole_number(1, 64),
+        1,
+        "processes in which each worker runs its tasks; those that run at once are divided among them",
+    )
+
+
+def max_tasks_per_runner(table: str) -> Option[int]:
+    """Return the option that sets after how many tasks a runner is replaced."""
+    return Option(
+        f"{table}.max-tasks-per-runner",
+        config.whole_number(0, 2**53),
+        0,
+        "replace a runner when about this many tasks have ended in it: it goes on until a new one is ready; 0: never",
+    )
+
+
+def max_memory_per_runner(table: str) -> Option[int]:
+    """Return the option that sets above which size a runner is replaced."""
+    return Option(
+        f"{table}.max-memory-per-runner",
+        config.size,
+        0,
+        "replace a runner that has more memory than this, such as 500M or 1.5G, in the same way; 0: never",
+        metavar="SIZE",
+    )
+
+
 def tasks(table: str) -> Option[tuple[str, ...]]:
     """Return the option that names modules with tasks."""
     return Option(

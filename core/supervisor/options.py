@@ -9,6 +9,12 @@ from core.config import Option
 SERVER_COUNT = Option("supervisor.servers", config.whole_number(0, 64), 2, "number of servers")
 WORKER_COUNT = Option("supervisor.workers", config.whole_number(0, 256), 2, "number of workers")
 CONCURRENCY = worker_options.concurrency("supervisor")
+RUNNERS = worker_options.runners("supervisor")
+MAX_TASKS_PER_RUNNER = worker_options.max_tasks_per_runner("supervisor")
+MAX_MEMORY_PER_RUNNER = worker_options.max_memory_per_runner("supervisor")
+OF_WORKERS = (CONCURRENCY, RUNNERS, MAX_TASKS_PER_RUNNER, MAX_MEMORY_PER_RUNNER)
+"""What is passed on to each worker, if it is given."""
+
 NGINX = Option(
     "supervisor.nginx", config.switch, False, "run NGINX in front of the servers, to balance the connections"
 )
@@ -61,7 +67,7 @@ OPTIONS = (
     *config.COMMON,
     SERVER_COUNT,
     WORKER_COUNT,
-    CONCURRENCY,
+    *OF_WORKERS,
     NGINX,
     LISTEN,
     SERVER_PORT,

@@ -206,9 +206,10 @@ def _environment(settings: Settings, home: Home) -> dict[str, str]:
 
 def _worker_flags(settings: Settings) -> list[str]:
     """Return the flags of every worker. Options not given here are left to the worker's settings."""
-    flags = []
-    if settings.given(options.CONCURRENCY):
-        flags += ["--concurrency", str(settings[options.CONCURRENCY])]
+    flags: list[str] = []
+    for option in options.OF_WORKERS:
+        if settings.given(option):
+            flags += [option.flags[-1], settings.origins[option.key].text]
     for module in settings[options.TASKS]:
         flags += ["--tasks", module]
     if settings[options.LAB]:

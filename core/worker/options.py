@@ -4,25 +4,9 @@ from core import config, worker_options
 from core.config import Option
 
 CONCURRENCY = worker_options.concurrency("worker")
-RUNNERS = Option(
-    "worker.runners",
-    config.whole_number(1, 64),
-    1,
-    "processes that run the tasks; the tasks that run at once are divided among them",
-)
-MAX_TASKS_PER_RUNNER = Option(
-    "worker.max-tasks-per-runner",
-    config.whole_number(0, 2**53),
-    0,
-    "replace a runner when about this many tasks have ended in it: it goes on until a new one is ready; 0: never",
-)
-MAX_MEMORY_PER_RUNNER = Option(
-    "worker.max-memory-per-runner",
-    config.size,
-    0,
-    "replace a runner that has more memory than this, such as 500M or 1.5G, in the same way; 0: never",
-    metavar="SIZE",
-)
+RUNNERS = worker_options.runners("worker")
+MAX_TASKS_PER_RUNNER = worker_options.max_tasks_per_runner("worker")
+MAX_MEMORY_PER_RUNNER = worker_options.max_memory_per_runner("worker")
 NAME = Option(
     "worker.name",
     config.optional_text,

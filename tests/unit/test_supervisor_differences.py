@@ -71,6 +71,13 @@ def test_what_runs_as_it_is_asked_for_makes_no_difference(
         (("--lab",), (), "--lab: off runs, on was asked for", "--lab"),
         (("--no-lab",), ("--lab",), "--lab: on runs, off was asked for", ""),
         (("-c", "9"), ("--lab",), "--concurrency: 4 runs, 9 was asked for", "--concurrency 9 --lab"),
+        (("--runners", "2"), (), "--runners: 1 runs, 2 was asked for", "--runners 2"),
+        (
+            ("--max-memory-per-runner", "1.5G"),
+            ("--max-memory-per-runner", "500M"),
+            "--max-memory-per-runner: 500M runs, 1.5G was asked for",
+            "--max-memory-per-runner 1.5G",
+        ),
         (("--nginx",), (), "--nginx: off runs, on was asked for", "--nginx"),
         (("--database", "x.db"), (), "--database: resultados.db runs, x.db was asked for", "--database x.db"),
         (("--listen", ":7300"), (), "--listen: 127.0.0.1:7101 runs, :7300 was asked for", "--listen :7300"),

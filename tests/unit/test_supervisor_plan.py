@@ -155,7 +155,8 @@ def test_one_more_server_takes_a_free_port() -> None:
 
 def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    planner = Planner(settings_of(tmp_path, "-c", "8", "--tasks", "mine", "--tasks", "b.py", "--lab"), home, PYTHON)
+    flags = ("-c", "8", "--runners", "2", "--max-memory-per-runner", "1.5G")
+    planner = Planner(settings_of(tmp_path, *flags, "--tasks", "mine", "--tasks", "b.py", "--lab"), home, PYTHON)
     server, worker, nginx = planner.server(2, at(7102)), planner.worker(1), planner.nginx(Path("/nginx"), at(7100))
     assert [(spec.name, spec.kind, spec.address) for spec in (server, worker, nginx)] == [
         ("s2", ProcessKind.SERVER, at(7102)),
@@ -165,6 +166,7 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     assert list(server.command) == [PYTHON, "-P", "-m", "core.server", "--name", "s2", "--listen", "127.0.0.1:7102"]
     assert list(worker.command) == [
         *(PYTHON, "-P", "-m", "core.worker", "--name", "w1", "--concurrency", "8"),
+        *("--runners", "2", "--max-memory-per-runner", "1.5G"),
         *("--tasks", f"{Path.cwd()}:mine", "--tasks", str(Path("b.py").absolute()), "--lab"),
     ]
     assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in (server, worker, nginx))
