@@ -78,13 +78,15 @@ class KindSettings(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Ready(_Message, frozen=True, tag=True):
-    """The modules are imported, and the threads wait for tasks."""
+    """The modules are imported and started, and the threads wait for tasks."""
 
     kinds: tuple[KindSettings, ...]
+    has_stop: bool = False
+    """Whether something is to be done when the runner leaves."""
 
 
 class SetupRefused(_Message, frozen=True, tag=True):
-    """The modules can't be imported, or define no proper tasks."""
+    """The modules can't be imported or started, or define no proper tasks."""
 
     reason: str
 

@@ -25,7 +25,7 @@ from core.runner.frames import (
 )
 from core.runner.link import WorkerLink, leave_alone, take_over
 from core.runner.task_threads import TaskThreads
-from core.tasks import Registry, builtin_registry, load
+from core.tasks import Registry, builtin_registry, lifespan, load, loading
 
 _PR_SET_PDEATHSIG = 1
 
@@ -45,11 +45,12 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     try:
         modules = [load(name) for name in setup.modules]
         registry = builtin_registry(setup.lab, modules)
+        task_files.announce(modules, environment)
+        loading.call("on_start", lambda: lifespan.start(modules))
     except TaskDefinitionError as error:
         link.send(SetupRefused(str(error)))
         link.close()
         return error.exit_code
-    task_files.announce(modules, environment)
     threads = TaskThreads(
         setup.threads,
         registry,
@@ -57,9 +58,10 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
         Path(setup.files_root) if setup.files_root else None,
         link.send,
     )
-    link.send(Ready(kind_settings(registry)))
+    link.send(Ready(kind_settings(registry), lifespan.has_stop(modules)))
     _serve(link, threads, rest)
     threads.stop()
+    lifespan.stop(modules)
     link.close()
     return 0
 

@@ -18,6 +18,7 @@ from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, RetryAfter, TaskDefinition, task
 from core.tasks.execution import MAX_RESULT, is_permanent, run
 from core.tasks.failure import describe
+from core.tasks.lifespan import around, on_start, on_stop
 from core.tasks.loading import load
 from core.tasks.registry import Registry, builtin_registry
 
@@ -30,10 +31,13 @@ __all__ = [
     "RetryAfter",
     "TaskContext",
     "TaskDefinition",
+    "around",
     "builtin_registry",
     "describe",
     "is_permanent",
     "load",
+    "on_start",
+    "on_stop",
     "run",
     "task",
 ]

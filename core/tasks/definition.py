@@ -17,6 +17,7 @@ from core.errors import TaskDefinitionError, TaskError
 from core.identifiers import KIND
 from core.model import RetryDelays
 from core.tasks.context import TaskContext
+from core.tasks.lifespan import Wrapper
 
 MIN_DELAY = 0.01
 """The shortest delay before a retry that a kind may specify, in seconds."""
@@ -77,6 +78,7 @@ class TaskDefinition:
         memory: the bytes of memory that this process may have; None for no limit.
         delays: how long a failed task waits for its next attempt.
         retry_on: the only exceptions after which a task is retried, besides a time-out; empty for all.
+        wrappers: what each attempt runs within, the outermost first. A registry finds them.
     """
 
     kind: str
@@ -91,6 +93,7 @@ class TaskDefinition:
     memory: int | None = None
     delays: RetryDelays = field(default_factory=RetryDelays)
     retry_on: tuple[type[BaseException], ...] = ()
+    wrappers: tuple[Wrapper, ...] = ()
 
 
 @overload

@@ -13,6 +13,7 @@ from core.errors import ResultNotStorable, TaskCancelled, TaskInterrupted, TaskT
 from core.jsontext import Json, JsonError
 from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, RetryAfter, TaskDefinition
+from core.tasks.lifespan import within
 
 MAX_RESULT = 1 << 20
 """The most bytes that a result may have as JSON text in UTF-8."""
@@ -29,19 +30,23 @@ def run(definition: TaskDefinition, payload_json: str, context: TaskContext) -> 
     Raises:
         InvalidPayload: the stored payload is not JSON.
         ResultNotStorable: the result is too large, or JSON can't represent it.
-        BaseException: any exception that the function raised.
+        BaseException: any exception that the function, or what it runs within, raised.
     """
     try:
         payload = _decode(payload_json)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise InvalidPayload(f"the stored payload can't be read as JSON: {error}") from error
+    if definition.wrappers:
+        return _encode(within(definition.wrappers, context, lambda: _call(definition, payload, context)))
+    return _encode(_call(definition, payload, context))
+
+
+def _call(definition: TaskDefinition, payload: Json, context: TaskContext) -> object:
     if definition.arguments == 1:
-        result = definition.function(payload)
-    elif definition.arguments == 2:
-        result = definition.function(payload, context)
-    else:
-        result = definition.function()
-    return _encode(result)
+        return definition.function(payload)
+    if definition.arguments == 2:
+        return definition.function(payload, context)
+    return definition.function()
 
 
 def is_permanent(definition: TaskDefinition, error: BaseException) -> bool:

@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from core.errors import TaskDefinitionError
-from core.tasks import failure, traceback_frames
+from core.tasks import failure, lifespan, traceback_frames
 
-_THIS_FILE = __file__
+_THIS_FILES = frozenset({__file__, lifespan.__file__})
+
+Value = TypeVar("Value")
 
 
 def load(name: str) -> ModuleType:
@@ -37,6 +40,19 @@ def load(name: str) -> ModuleType:
     if Path(directory, dotted).is_dir():
         raise TaskDefinitionError(f"{dotted} is a directory: name a file in it, or the package by its dotted name")
     raise TaskDefinitionError(f"{dotted}: neither a Python file (.py) nor the dotted name of a module")
+
+
+def call(name: str, function: Callable[[], None]) -> None:
+    """Call what belongs to the user's modules.
+
+    Args:
+        name: what it is, for the message about an error without a place in the user's code.
+        function: is called.
+
+    Raises:
+        TaskDefinitionError: it raised an error; the message gives its place.
+    """
+    _execute(name, function)
 
 
 def _load_dotted(name: str, directory: Path) -> ModuleType:
@@ -81,7 +97,7 @@ def _search_first(directory: Path) -> None:
         sys.path.insert(0, str(directory))
 
 
-def _execute(name: str, run: Callable[[], ModuleType]) -> ModuleType:
+def _execute(name: str, run: Callable[[], Value]) -> Value:
     try:
         return run()
     except KeyboardInterrupt:
@@ -106,6 +122,6 @@ def _place(error: BaseException) -> str:
     """Return the innermost line of the user's code that led to the error, as `file:line`."""
     place = ""
     for code, line in traceback_frames.walk(error.__traceback__):
-        if code.co_filename != _THIS_FILE and not traceback_frames.is_library(code.co_filename):
+        if code.co_filename not in _THIS_FILES and not traceback_frames.is_library(code.co_filename):
             place = f"{code.co_filename}:{line}"
     return place

@@ -4,10 +4,11 @@ A program makes one registry at its start. It never changes, so threads can shar
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 from core.errors import TaskDefinitionError, UnknownKind
-from core.tasks import builtin, lab
+from core.tasks import builtin, lab, lifespan
 from core.tasks.definition import TaskDefinition, definition_of
 
 _NAMES_SHOWN = 12
@@ -24,7 +25,8 @@ class Registry:
         """
         self._definitions: dict[str, TaskDefinition] = {}
         for definition in definitions:
-            known = self._definitions.setdefault(definition.kind, definition)
+            wrappers = lifespan.wrappers_of(definition.function)
+            known = self._definitions.setdefault(definition.kind, replace(definition, wrappers=wrappers))
             if known.function is not definition.function:
                 raise TaskDefinitionError(
                     f"the kind {definition.kind!r} is defined twice: at {known.place} and at {definition.place}"

@@ -1,5 +1,6 @@
 """A system under test: journal, server and worker in the calling thread."""
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from core.errors import TaskDefinitionError, TaskFailed
 from core.jsontext import Json
 from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
-from core.tasks import Registry, builtin_registry, load
+from core.tasks import Registry, builtin_registry, lifespan, load
 from core.tasks.definition import definition_of
 from core.tasks.registry import collect
 from core.testing.clock import Clock
@@ -43,8 +44,9 @@ def run_here(
 
     Raises:
         TaskDefinitionError: a source defines no proper task.
+        BaseException: whatever a function with `@on_start` raises.
     """
-    registry = _registry(sources)
+    registry, modules = _registry(sources)
     settings = RunSettings(
         worker=NAME, concurrency=1, runners=1, retries=retries, retry_delay=retry_delay, timeout=None
     )
@@ -52,7 +54,11 @@ def run_here(
         tempfile.TemporaryDirectory(prefix="cauce-", ignore_cleanup_errors=True) as directory,
         open_sqlite(Path(directory, "resultados.db"), durable=False) as repository,
     ):
-        yield System(repository, registry, settings)
+        lifespan.start(modules)
+        try:
+            yield System(repository, registry, settings)
+        finally:
+            lifespan.stop(modules)
 
 
 class System:
@@ -153,14 +159,17 @@ class LocalHandle(SubmittedTask):
         self._system.cancel(self.id)
 
 
-def _registry(sources: Sequence[Source]) -> Registry:
-    """Return the registry of the built-in kinds and those of the sources."""
+def _registry(sources: Sequence[Source]) -> tuple[Registry, list[ModuleType]]:
+    """Return the registry of the built-in kinds and those of the sources, and the modules of the sources."""
     found = list(builtin_registry().definitions)
+    modules: list[ModuleType] = []
     for source in sources:
         if isinstance(source, str | ModuleType):
-            found += collect(load(source) if isinstance(source, str) else source)
+            modules.append(load(source) if isinstance(source, str) else source)
+            found += collect(modules[-1])
         elif (definition := definition_of(source)) is not None:
             found.append(definition)
+            modules.append(sys.modules[definition.function.__module__])
         else:
             raise TaskDefinitionError(f"{source!r} is no task: decorate the function with @task")
-    return Registry(found)
+    return Registry(found), modules

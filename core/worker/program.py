@@ -41,6 +41,9 @@ BURST_BROKER_TIMEOUT = 15.0
 FAST_CLOSE_TIMEOUT = 1.0
 """Seconds to wait for the consumer to give back its messages when the worker stops at once."""
 
+LEAVE_TIMEOUT = 5.0
+"""Seconds for runners to do what the modules with tasks want at their end."""
+
 INTERRUPT_TIMEOUT = 0.5
 """Seconds for tasks to stop that were asked to stop at once."""
 
@@ -246,7 +249,9 @@ class Worker:
         """Finish the running tasks, store their outcomes and give back the rest."""
         self._phase = ProcessPhase.DRAINING
         self._fetcher.stop()
-        if not self._runners.stop(self._settings[options.SHUTDOWN_TIMEOUT]):
+        if self._runners.stop(self._settings[options.SHUTDOWN_TIMEOUT]):
+            self._runners.leave(LEAVE_TIMEOUT)
+        else:
             _log.warning(
                 "stopping without %d tasks that did not finish; they will run again", len(self._runners.running)
             )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from core.backoff import Backoff
 from core.repository.beginnings import WorkerBeginnings
-from core.runner.frames import GiveBack
+from core.runner.frames import GiveBack, Ready
 from core.worker.runner_process import RunnerProcess
 
 _START_BACKOFF = Backoff(first=0.2, longest=10.0, low=1.0)
@@ -108,9 +108,9 @@ class RunnerGroup:
             for _ in range(wanted - len(self.solo)):
                 self.solo.append(self._launch(1))
 
-    def set_ready(self, runner: RunnerProcess) -> None:
-        """Note that a runner has imported the modules with tasks."""
-        runner.ready = True
+    def set_ready(self, runner: RunnerProcess, message: Ready) -> None:
+        """Note that a runner has imported and started the modules with tasks."""
+        runner.set_ready(message)
         self._failed_starts = 0
         if self.trouble:
             _log.warning("a new runner is ready")

@@ -61,6 +61,8 @@ class RunnerProcess:
         self.threads = setup.threads
         self.ready = False
         """Whether its modules are imported."""
+        self.has_stop = False
+        """Whether it has something to do when it leaves."""
         self.reserved = False
         """Whether a task comes as soon as its strike is stored."""
         self.asked_back = False
@@ -152,6 +154,11 @@ class RunnerProcess:
             self._told_to_stop = True
             self.send(Stop())
 
+    def set_ready(self, message: Ready) -> None:
+        """Note that it may get tasks."""
+        self.ready = True
+        self.has_stop = message.has_stop
+
     def has(self, task: InFlightTask) -> bool:
         """Return whether it has a task."""
         slot = self._slots.get(task.slot)
@@ -175,7 +182,7 @@ class RunnerProcess:
         while not reason and (messages := self.receive()) is not None:
             for message in messages:
                 if isinstance(message, Ready):
-                    self.ready = True
+                    self.set_ready(message)
                     return message
                 if isinstance(message, SetupRefused):
                     reason = message.reason

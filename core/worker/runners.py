@@ -77,6 +77,7 @@ class Runners:
         self._awake = True
         self._ended = False
         self._drained = threading.Event()
+        self._left = threading.Event()
         self._thread = vital_thread("runners", self._run, on_death)
 
     # Called from other threads.
@@ -123,6 +124,12 @@ class Runners:
         self._call(self._interrupt_all)
         self._drained.wait(timeout)
 
+    def leave(self, timeout: float) -> None:
+        """Let the runners do what is to be done at their end, for up to `timeout` seconds. They must have no tasks."""
+        if any(runner.has_stop for runner in self._group.all):
+            self._call(self._let_leave)
+            self._left.wait(timeout)
+
     def kill(self) -> None:
         """End all runners. Their tasks have no outcome, and run again elsewhere."""
         self._ended = True
@@ -149,6 +156,7 @@ class Runners:
         finally:
             self._group.close()
             self._drained.set()
+            self._left.set()
 
     def _run_once(self) -> None:
         if not self._waiting.closed:
@@ -166,6 +174,8 @@ class Runners:
             self._solo.begin()
         elif not any(runner.load for runner in self._group.all):
             self._drained.set()
+            if not self._group.all:
+                self._left.set()
 
     def _wait(self) -> None:
         """Wait until something happens, and read what the runners send."""
@@ -238,11 +248,11 @@ class Runners:
         elif isinstance(message, Interrupted):
             runner.remove(message.slot)
         elif isinstance(message, Ready):
-            self._group.set_ready(runner)
+            self._group.set_ready(runner, message)
             self._recycling.let_go()
             self._rules.set_kinds(message.kinds)
         else:
-            self._group.note_trouble(f"a new runner can't import the modules with tasks: {message.reason}")
+            self._group.note_trouble(f"a new runner can't start: {message.reason}")
 
     def _end(self, runner: RunnerProcess, message: Ended) -> None:
         task = runner.remove(message.slot).task
@@ -257,6 +267,12 @@ class Runners:
         self._waiting.close()
         for runner in self._group.all:
             self._group.ask_back(runner)
+
+    def _let_leave(self) -> None:
+        for runner in self._group.all:
+            runner.leaving = True
+            runner.stop()
+            self._group.watch(runner)
 
     def _interrupt_all(self) -> None:
         for runner in self._group.all:

@@ -94,6 +94,45 @@ def test_a_worker_finishes_running_tasks_and_gives_back_the_rest(scene: Scene) -
     assert len(scene.traces()) == 20
 
 
+LIFE = """
+import pathlib
+from core.tasks import on_start, on_stop, task
+
+def say(word):
+    with open({file!r}, "a") as said:
+        print(word, file=said)
+
+@on_start
+def begin():
+    if pathlib.Path({broken!r}).exists():
+        raise ConnectionError("no database")
+    say("start")
+
+@on_stop
+def end(): say("stop")
+
+@task
+def works(payload):
+    say("works")
+    return payload
+"""
+
+
+def test_each_runner_starts_before_its_tasks_and_stops_after_them(scene: Scene, tmp_path: Path) -> None:
+    said, broken, module = tmp_path / "said", tmp_path / "broken", tmp_path / "life.py"
+    module.write_text(LIFE.format(file=str(said), broken=str(broken)), "utf-8")
+    scene.submit(3, "works")
+    scene.queued(3)
+    with worker(scene.directory, "w1", "--tasks", str(module), "--burst") as program:
+        assert program.wait() == 0
+    assert said.read_text("utf-8").split() == ["start", "works", "works", "works", "stop"]
+    broken.touch()
+    with worker(scene.directory, "w2", "--tasks", str(module), "--burst") as program:
+        assert program.wait() == 2
+        assert f"{module}:12: ConnectionError: no database" in program.log
+        assert "Traceback" not in program.log
+
+
 @polite
 def test_tasks_that_do_not_finish_in_time_run_elsewhere(scene: Scene) -> None:
     scene.submit(2, "gated")

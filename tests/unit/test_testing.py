@@ -214,3 +214,59 @@ def test_a_system_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Monk
     with run_here(double):
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+LIFE = """
+import sys
+from core.tasks import around, on_start, on_stop, task
+
+said = []
+sys.modules["life_of_a_test"] = sys.modules[__name__]
+
+@on_start
+def begin(): said.append("start")
+
+@on_stop
+def end(): said.append("stop")
+
+@on_stop
+def fail(): raise ValueError("at the end")
+
+@around
+def outer(context):
+    said.append(f"outer {context.id}")
+    try:
+        yield
+    finally:
+        said.append("outer is over")
+
+@around
+def inner(context):
+    try:
+        yield
+    except KeyError:
+        said.append("swallowed")
+
+@task
+def ok(payload): return said.append("ok")
+
+@task(retries=0)
+def bad(): raise KeyError("mine")
+"""
+
+
+def test_the_functions_around_tasks_run_as_in_a_runner(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "life.py"
+    file.write_text(LIFE, "utf-8")
+    with run_here(str(file)) as system:
+        said: list[str] = vars(sys.modules["life_of_a_test"])["said"]
+        assert said == ["start"]
+        system.submit("ok", id="a").result()
+        with pytest.raises(TaskFailed, match="KeyError: 'mine'"):
+            system.submit("bad", id="b").result()
+    assert said == [
+        *("start", "outer a", "ok", "outer is over"),
+        *("outer b", "swallowed", "outer is over", "stop"),
+    ]
+    assert "ValueError: at the end" in capsys.readouterr().err
+    del sys.modules["life_of_a_test"]
