@@ -18,6 +18,7 @@ from core.identifiers import KIND
 from core.model import RetryDelays
 from core.tasks.context import TaskContext
 from core.tasks.lifespan import Wrapper
+from core.tasks.typed_payloads import Decode
 
 MIN_DELAY = 0.01
 """The shortest delay before a retry that a kind may specify, in seconds."""
@@ -79,6 +80,7 @@ class TaskDefinition:
         delays: how long a failed task waits for its next attempt.
         retry_on: the only exceptions after which a task is retried, besides a time-out; empty for all.
         wrappers: what each attempt runs within, the outermost first. A registry finds them.
+        decode: reads the payloads of a typed kind; None for one that takes any. A registry makes it.
     """
 
     kind: str
@@ -94,6 +96,7 @@ class TaskDefinition:
     delays: RetryDelays = field(default_factory=RetryDelays)
     retry_on: tuple[type[BaseException], ...] = ()
     wrappers: tuple[Wrapper, ...] = ()
+    decode: Decode | None = None
 
 
 @overload
@@ -134,6 +137,7 @@ def task(
     """Define a kind of task by its function. Returns the same function.
 
     The function takes the payload (the decoded JSON value), or the payload and a `TaskContext`, or nothing.
+    A payload that is annotated with a class of fields is checked and converted (`typed_payloads`).
     It returns a value that JSON can represent. A second parameter with a default value gets the context only
     if its name is `context` or its annotation is `TaskContext`.
 

@@ -28,20 +28,26 @@ def run(definition: TaskDefinition, payload_json: str, context: TaskContext) -> 
     """Call the function of a kind. Returns its result as JSON text.
 
     Raises:
-        InvalidPayload: the stored payload is not JSON.
+        InvalidPayload: the stored payload is not JSON, or not what the kind takes.
         ResultNotStorable: the result is too large, or JSON can't represent it.
         BaseException: any exception that the function, or what it runs within, raised.
     """
-    try:
-        payload = _decode(payload_json)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise InvalidPayload(f"the stored payload can't be read as JSON: {error}") from error
+    payload = _payload(definition, payload_json)
     if definition.wrappers:
         return _encode(within(definition.wrappers, context, lambda: _call(definition, payload, context)))
     return _encode(_call(definition, payload, context))
 
 
-def _call(definition: TaskDefinition, payload: Json, context: TaskContext) -> object:
+def _payload(definition: TaskDefinition, text: str) -> object:
+    try:
+        return _decode(text) if definition.decode is None else definition.decode(text)
+    except (ValueError, RecursionError) as error:  # all errors of msgspec and of Unicode are such
+        if definition.decode is None:
+            raise InvalidPayload(f"the stored payload can't be read as JSON: {error}") from error
+        raise InvalidPayload(f"the payload is not what the kind {definition.kind} takes: {error}") from None
+
+
+def _call(definition: TaskDefinition, payload: object, context: TaskContext) -> object:
     if definition.arguments == 1:
         return definition.function(payload)
     if definition.arguments == 2:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import ModuleType
 
 from core.errors import TaskDefinitionError, UnknownKind
-from core.tasks import builtin, lab, lifespan
+from core.tasks import builtin, lab, lifespan, typed_payloads
 from core.tasks.definition import TaskDefinition, definition_of
 
 _NAMES_SHOWN = 12
@@ -21,12 +21,12 @@ class Registry:
         """Collect definitions. The same one may occur twice, as when a module imports a function from another.
 
         Raises:
-            TaskDefinitionError: two functions define the same kind; the message gives both places.
+            TaskDefinitionError: two functions define the same kind, and the message gives both places; or the
+                annotation of a payload can't be used.
         """
         self._definitions: dict[str, TaskDefinition] = {}
         for definition in definitions:
-            wrappers = lifespan.wrappers_of(definition.function)
-            known = self._definitions.setdefault(definition.kind, replace(definition, wrappers=wrappers))
+            known = self._definitions.setdefault(definition.kind, _complete(definition))
             if known.function is not definition.function:
                 raise TaskDefinitionError(
                     f"the kind {definition.kind!r} is defined twice: at {known.place} and at {definition.place}"
@@ -61,6 +61,16 @@ class Registry:
             return f"did you mean {' or '.join(similar)}?"
         more = " …" if len(self.kinds) > _NAMES_SHOWN else ""
         return f"this worker knows {', '.join(self.kinds[:_NAMES_SHOWN])}{more}"
+
+
+def _complete(definition: TaskDefinition) -> TaskDefinition:
+    """Return a definition with what is known only when its module has been imported."""
+    wrappers = lifespan.wrappers_of(definition.function)
+    try:
+        decode = typed_payloads.decoder_of(definition.function) if definition.arguments else None
+    except TaskDefinitionError as error:
+        raise TaskDefinitionError(f"{definition.place}: task {definition.kind!r}: {error}") from None
+    return replace(definition, wrappers=wrappers, decode=decode)
 
 
 def collect(module: ModuleType) -> list[TaskDefinition]:

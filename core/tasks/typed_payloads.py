@@ -1,0 +1,87 @@
+"""Payloads of typed kinds: those whose function says by an annotation what its payload looks like.
+
+A class with named fields may be a `msgspec.Struct`, a dataclass, a `TypedDict`, a `NamedTuple`, or a model of pydantic
+where that is installed; also within lists, dicts, `Annotated` and unions. A payload of such a kind is checked and
+converted. Other annotations, such as `str` or `dict`, are for readers only.
+"""
+
+import dataclasses
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, TypeAlias, cast
+
+import msgspec
+
+from core.errors import TaskDefinitionError
+
+Decode: TypeAlias = Callable[[str], object]
+"""Reads a payload from its JSON text. Raises `ValueError` with what is wrong, and where."""
+
+
+def decoder_of(function: Callable[..., object]) -> Decode | None:
+    """Return what reads the payloads of a function, or None when it says nothing of them.
+
+    Raises:
+        TaskDefinitionError: the annotation can't be resolved, or describes nothing that JSON can hold.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].annotation is inspect.Parameter.empty:
+        return None
+    wanted = _resolve(parameters[0], getattr(function, "__globals__", {}))
+    if _contains(wanted, _is_pydantic_model):
+        return _pydantic_decoder(wanted)
+    if not _contains(wanted, _has_fields):
+        return None
+    try:
+        return msgspec.json.Decoder(wanted).decode
+    except (TypeError, NameError) as error:
+        raise TaskDefinitionError(f"the annotation of {parameters[0].name} can't be used: {error}") from None
+
+
+def _resolve(parameter: inspect.Parameter, namespace: dict[str, Any]) -> object:
+    name = parameter.name
+    holder = SimpleNamespace(__annotations__={name: parameter.annotation})
+    try:
+        return typing.get_type_hints(holder, globalns=namespace, include_extras=True)[name]
+    except (ArithmeticError, AttributeError, LookupError, NameError, SyntaxError, TypeError, ValueError) as error:
+        raise TaskDefinitionError(f"the annotation of {name} can't be resolved: {error}") from None
+
+
+def _contains(wanted: object, is_wanted: Callable[[object], bool]) -> bool:
+    return is_wanted(wanted) or any(_contains(each, is_wanted) for each in typing.get_args(wanted))
+
+
+def _has_fields(wanted: object) -> bool:
+    if not isinstance(wanted, type):
+        return False
+    is_named_tuple = issubclass(wanted, tuple) and hasattr(wanted, "_fields")
+    is_struct = issubclass(wanted, msgspec.Struct)
+    return is_struct or dataclasses.is_dataclass(wanted) or typing.is_typeddict(wanted) or is_named_tuple
+
+
+def _is_pydantic_model(wanted: object) -> bool:
+    pydantic = sys.modules.get("pydantic")  # it is imported if there is a model
+    return pydantic is not None and isinstance(wanted, type) and issubclass(wanted, pydantic.BaseModel)
+
+
+def _pydantic_decoder(wanted: object) -> Decode:
+    import pydantic
+
+    validate: Decode = pydantic.TypeAdapter(cast("type[object]", wanted)).validate_json
+
+    def decode(text: str) -> object:
+        try:
+            return validate(text)
+        except pydantic.ValidationError as error:
+            found = error.errors(include_url=False, include_input=False, include_context=False)
+            raise ValueError("; ".join(f"{each['msg']} - at `{_path(each['loc'])}`" for each in found)) from None
+
+    return decode
+
+
+def _path(places: tuple[int | str, ...]) -> str:
+    """Return a path as msgspec writes it: `$.pages[3].width`."""
+    return "$" + "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in places)

@@ -1,0 +1,189 @@
+"""Payloads that a function's annotation describes."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+
+import msgspec
+import pydantic
+import pytest
+
+from core.errors import TaskDefinitionError
+from core.jsontext import Json
+from core.runner.interruption import RunInterruption
+from core.tasks import InvalidPayload, Registry, TaskContext, run, task
+from core.tasks.registry import collect
+
+CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=RunInterruption())
+
+
+class Page(msgspec.Struct):
+    """A page."""
+
+    width: int
+    color: Literal["red", "blue"] = "red"
+
+
+@dataclass
+class Order:
+    """An order, by an ordinary dataclass."""
+
+    id: str
+    pages: list[Page]
+
+
+class Point(TypedDict):
+    """A point."""
+
+    x: float
+
+
+class Pair(NamedTuple):
+    """A pair."""
+
+    left: int
+    right: int
+
+
+class Model(pydantic.BaseModel):
+    """A model."""
+
+    name: str
+    sizes: list[int] = []
+
+
+@task
+def of_struct(page: Page) -> int:
+    """Take a struct."""
+    return page.width
+
+
+@task
+def of_dataclass(order: Order, context: TaskContext) -> list[object]:
+    """Take a dataclass."""
+    return [order.id, *(page.width for page in order.pages), context.id]
+
+
+@task
+def of_dict(point: Point) -> float:
+    """Take a dictionary."""
+    return point["x"]
+
+
+@task
+def of_tuple(pair: Pair) -> int:
+    """Take a pair."""
+    return pair.left - pair.right
+
+
+@task
+def of_union(pages: "dict[str, Page] | None") -> int:
+    """Take pages by name, or nothing."""
+    return sum(page.width for page in (pages or {}).values())
+
+
+@task
+def of_annotated(page: Annotated[Page, msgspec.Meta(description="the first page")]) -> int:
+    """Take a struct with a description."""
+    return page.width
+
+
+@task
+def of_model(model: Model) -> list[object]:
+    """Take a model."""
+    return [model.name, *model.sizes]
+
+
+@task
+def of_models(models: list[Model]) -> list[str]:
+    """Take models."""
+    return [model.name for model in models]
+
+
+@task
+def of_text(payload: str) -> Json:
+    """Take anything: the annotation is for readers."""
+    return payload
+
+
+def registry(*functions: object) -> Registry:
+    """Return a registry of some functions."""
+    module = ModuleType("typed")
+    vars(module).update({f"f{number}": function for number, function in enumerate(functions)})
+    return Registry(collect(module))
+
+
+KINDS = registry(of_struct, of_dataclass, of_dict, of_tuple, of_union, of_annotated, of_model, of_models, of_text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "result"),
+    [
+        ("of_struct", '{"width": 3}', "3"),
+        ("of_dataclass", '{"id": "a", "pages": [{"width": 1}, {"width": 2, "color": "blue"}]}', '["a",1,2,"t"]'),
+        ("of_dict", '{"x": 1.5}', "1.5"),
+        ("of_tuple", "[5, 3]", "2"),
+        ("of_union", '{"a": {"width": 3}}', "3"),
+        ("of_union", "null", "0"),
+        ("of_annotated", '{"width": 3}', "3"),
+        ("of_model", '{"name": "n", "sizes": [1]}', '["n",1]'),
+        ("of_models", '[{"name": "n"}]', '["n"]'),
+        ("of_text", "5", "5"),
+    ],
+)
+def test_a_payload_is_converted(kind: str, payload: str, result: str) -> None:
+    assert run(KINDS.get(kind), payload, CONTEXT) == result
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "words"),
+    [
+        ("of_struct", '{"width": "3"}', "the kind of_struct takes: Expected `int`, got `str` - at `$.width`"),
+        ("of_struct", "{}", "missing required field `width`"),
+        ("of_struct", '{"width": 3, "color": "pink"}', "Invalid enum value 'pink' - at `$.color`"),
+        ("of_struct", "not JSON", "the kind of_struct takes: JSON is malformed"),
+        ("of_dataclass", '{"id": "a", "pages": [{"width": 1}, {}]}', "`width` - at `$.pages[1]`"),
+        ("of_tuple", "[5]", "Expected `array` of length 2"),
+        ("of_model", '{"name": 5, "sizes": ["x"]}', "valid string - at `$.name`; Input should be a valid integer"),
+        ("of_models", '[{"name": "n"}, {"name": null}]', "at `$[1].name`"),
+        ("of_models", "{", "Invalid JSON"),
+    ],
+)
+def test_a_payload_that_does_not_fit_is_refused_with_its_place(kind: str, payload: str, words: str) -> None:
+    with pytest.raises(InvalidPayload) as caught:
+        run(KINDS.get(kind), payload, CONTEXT)
+    assert words in str(caught.value)
+
+
+def test_a_function_is_called_as_it_is() -> None:
+    assert of_struct(Page(4)) == 4
+    assert of_model(Model(name="n")) == ["n"]
+
+
+def test_an_annotation_that_can_not_be_used_is_refused_with_its_place() -> None:
+    @task
+    def unknown(payload: "Missing") -> None:  # type: ignore[name-defined]  # noqa: F821 - which the test tries
+        """Take what there is not."""
+
+    class Odd(msgspec.Struct):
+        """A struct that JSON can't hold."""
+
+        value: complex | type[int]
+
+    @task
+    def odd(payload: Odd) -> None:
+        """Take what JSON can't hold."""
+
+    for function, words in ((unknown, "can't be resolved: name 'Missing'"), (odd, "can't be used")):
+        with pytest.raises(TaskDefinitionError, match=rf"test_typed_payloads.py:\d+: task '.*': .*{words}"):
+            registry(function)
+
+
+@pytest.mark.parametrize("annotation", [Json, Any, object, str, dict, "list[int]", None])
+def test_other_annotations_are_for_readers(annotation: object) -> None:
+    def takes(payload: object) -> object:
+        """Return the payload."""
+        return payload
+
+    takes.__annotations__["payload"] = annotation
+    assert run(registry(task(takes)).get("takes"), '"text"', CONTEXT) == '"text"'
