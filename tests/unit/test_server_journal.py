@@ -1,5 +1,6 @@
 """The two threads between a server and its journal, with a real journal that fails when the test says so."""
 
+import itertools
 import queue
 import threading
 import time
@@ -324,14 +325,16 @@ def test_each_request_fails_while_the_journal_is_locked(writing: Writing) -> Non
     assert writing.writer.trouble == ""
 
 
-def test_a_task_is_cancelled_unless_a_live_worker_runs_it(writing: Writing) -> None:
-    enter(writing.journal, "free", "running", "orphan")
+def test_a_task_is_cancelled_at_once_unless_a_live_worker_runs_it(writing: Writing) -> None:
+    running = [f"running-{number}" for number in range(500)]
+    enter(writing.journal, "free", "orphan", *running)
     with writing.journal.transaction():
-        for name, task_id, phase in (("w1", "running", ProcessPhase.READY), ("w2", "orphan", ProcessPhase.LEFT)):
+        for name, ids, phase in (("w1", running, ProcessPhase.READY), ("w2", ["orphan"], ProcessPhase.LEFT)):
             number = writing.journal.register(process(name))
-            in_hand = (RunningTask(task_id, "echo", 1.0),)
+            in_hand = tuple(RunningTask(task_id, "echo", 1.0) for task_id in ids)
             writing.journal.record_heartbeat(process(name, number=number, beat=1, phase=phase, in_hand=in_hand))
-    tickets = iter(range(1000))
+    tickets = itertools.count()
+    untouched = iter(running)
 
     def cancel(task_id: str) -> State | None:
         writing.writer.write([CancelTask(f"{next(tickets)}", task_id)])
@@ -341,7 +344,7 @@ def test_a_task_is_cancelled_unless_a_live_worker_runs_it(writing: Writing) -> N
 
     assert cancel("unknown") is None
     # The dispatcher reads the processes once a second.
-    wait_until(lambda: cancel("running") is State.RUNNING, "the live worker to be seen")
+    wait_until(lambda: cancel(next(untouched)) is State.CANCELLING, "the live worker to be seen", 60)
     assert cancel("free") is State.CANCELLED
     assert cancel("orphan") is State.CANCELLED
 
