@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -149,15 +148,16 @@ class CaseControl(msgspec.Struct, frozen=True, kw_only=True):
     """The invariant that it must find broken, and a text that the finding must contain."""
     part: float = 0.0
     """Fraction of the long profile's size; 0 for the size of the quick profile."""
-    tasks: Path | None = None
-    """The module of tasks that breaks its worker."""
+    worker: str = ""
+    """The module that breaks the workers; empty for none."""
 
 
 def condemns(control: CaseControl) -> Callable[[CaseContext], Outcome]:
     """Make a control of a case: it passes when the case fails for the right reason."""
 
     def run(context: CaseContext) -> Outcome:
-        outcome = rigged.attempted(control.run, rigged.RiggedContext(context, control.part, control.tasks))
+        with rigged.breaking_workers(control.worker):
+            outcome = rigged.attempted(control.run, rigged.RiggedContext(context, control.part))
         return reversed_verdict(outcome, control.expected, control.text)
 
     return run

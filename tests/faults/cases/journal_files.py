@@ -70,7 +70,7 @@ def _condemned(kind: str) -> Callable[[CaseContext], Outcome]:
     """Make a control of the case, with a worker that does in its own process what the tasks do."""
 
     def run(context: CaseContext) -> Outcome:
-        small = rigged.RiggedContext(context, 0.0, None)
+        small = rigged.RiggedContext(context, 0.0)
         outcome = rigged.attempted(lambda context: using(context, kind, BROKEN_WORKER, drain=5.0), small)
         found = [finding.invariant for finding in outcome.broken if finding.invariant in LOSSES]
         return reversed_verdict(outcome, found[0] if found else Invariant.NO_LOSS)

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from tests.faults import broken
 from tests.faults.case import ONLY_LONG, Case
 from tests.faults.cases import clocks, foreign, links
 from tests.faults.cases.controls import CaseControl, condemns
@@ -22,11 +20,6 @@ INVENTED = "in the journal and never sent"
 LATE = "answers took up to"
 
 
-def _kinds(name: str) -> Path:
-    """Return the module of tasks that breaks its worker."""
-    return Path(broken.__path__[0]) / f"{name}.py"
-
-
 def _nginx(fault: str, server: str, expected: Invariant, text: str, part: float = 0.0) -> Case:
     run = partial(links.behind_nginx, server=server)
     control = condemns(CaseControl(run=run, expected=expected, text=text, part=part))
@@ -41,18 +34,18 @@ def _all_dead(fault: str, server: str, expected: Invariant, text: str) -> Case:
 def _worker(
     fault: str,
     run: Callable[[CaseContext], Outcome],
-    tasks: str,
+    worker: str,
     expected: Invariant,
     text: str,
     *,
     rabbitmq: bool = False,
 ) -> Case:
-    control = condemns(CaseControl(run=run, expected=expected, text=text, tasks=_kinds(tasks)))
+    control = condemns(CaseControl(run=run, expected=expected, text=text, worker=f"tests.faults.broken.{worker}"))
     return Case(name=f"control: {fault}", target=TARGET, run=control, profiles=ONLY_LONG, rabbitmq=rabbitmq)
 
 
-def _foreign_message(fault: str, tasks: str, expected: Invariant, text: str) -> Case:
-    return _worker(f"{fault}, RabbitMQ", foreign.foreign_messages, tasks, expected, text, rabbitmq=True)
+def _foreign_message(fault: str, worker: str, expected: Invariant, text: str) -> Case:
+    return _worker(f"{fault}, RabbitMQ", foreign.foreign_messages, worker, expected, text, rabbitmq=True)
 
 
 _suspended = partial(clocks.suspended, names=["w1"], seconds=14.0)
@@ -64,16 +57,16 @@ CASES = (
     _nginx("ignores its clients after a cut", SULKING, Invariant.ANSWERED, LATE),
     _all_dead("loses what it accepted", FICKLE, Invariant.NO_LOSS, LOST),
     _all_dead("ignores its clients afterwards", SULKING, Invariant.ANSWERED, LATE),
-    _foreign_message("dies of a foreign message", "fragile_tasks", Invariant.HARMLESS, " died"),
-    _foreign_message("never settles a foreign message", "clinging_tasks", Invariant.CONSERVED, "never settled"),
+    _foreign_message("dies of a foreign message", "fragile_worker", Invariant.HARMLESS, " died"),
+    _foreign_message("never settles a foreign message", "clinging_worker", Invariant.CONSERVED, "never settled"),
     _worker(
         "overwrites the outcomes of others",
         clocks.late_outcome,
-        "overwriting_tasks",
+        "overwriting_worker",
         Invariant.ONCE,
         "the late outcome changed the journal",
     ),
     _worker(
-        "dies when its lease is over", _suspended, "despairing_tasks", Invariant.HARMLESS, "were started again: w1"
+        "dies when its lease is over", _suspended, "despairing_worker", Invariant.HARMLESS, "were started again: w1"
     ),
 )

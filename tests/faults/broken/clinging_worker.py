@@ -1,13 +1,10 @@
-"""Kinds whose worker never settles a message that it can't read, so that it is delivered to the next worker."""
+"""A worker that never settles a message that it can't read, so that it is delivered to the next one."""
 
 import contextlib
 
 from core.broker.base import Delivery, Reference, parse_reference
 from core.worker import program
 from core.worker.fetcher import Fetcher
-from tests.faults.honest import honest
-
-__all__ = ["honest"]
 
 
 class ClingingFetcher(Fetcher):

@@ -1,13 +1,10 @@
-"""Kinds whose worker dies when its lease has expired."""
+"""A worker that dies when its lease has expired."""
 
 import os
 
 from core.broker.embedded import broker
 from core.broker.embedded.consumer import EmbeddedConsumer
 from core.broker.embedded.queue_file import QueueFile
-from tests.faults.honest import honest
-
-__all__ = ["honest"]
 
 
 class DespairingConsumer(EmbeddedConsumer):

@@ -1,11 +1,8 @@
-"""Kinds whose worker dies of a message that is not Cauce's."""
+"""A worker that dies of a message that is not Cauce's."""
 
 from core.broker.base import Delivery, Reference, parse_reference
 from core.worker import program
 from core.worker.fetcher import Fetcher
-from tests.faults.honest import honest
-
-__all__ = ["honest"]
 
 
 class FragileFetcher(Fetcher):
