@@ -5,7 +5,6 @@ call and test it as before. Nothing is registered globally: a registry collects 
 """
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import FunctionType, UnionType
@@ -144,7 +143,8 @@ def task(
     Args:
         kind: the name of the kind; the name of the function when omitted.
         retries: how often to retry after a failure; the worker's default when omitted.
-        timeout: the seconds that an attempt may take; the worker's default when omitted.
+        timeout: the seconds that an attempt may take, `math.inf` for no limit; the worker's default, which is an hour
+            unless set with `--timeout`, when omitted.
         permanent: exceptions after which a task is not retried. A function can also raise `GiveUp`.
         retry_on: the only exceptions after which a task is retried, besides a time-out; all when omitted.
         retry_delay: the seconds before the first retry, plus or minus a quarter; the worker's default when omitted.
@@ -288,8 +288,8 @@ def _check_options(
         raise TaskDefinitionError("the name of a kind has 1 to 64 letters, digits, and . _ -, and begins with a letter")
     if retries is not None and (not _is_number(retries, int) or retries < 0):
         raise TaskDefinitionError(f"retries must be a whole number from 0 on, not {retries!r}")
-    if timeout is not None and not (_is_number(timeout, int | float) and 0 < timeout < math.inf):
-        raise TaskDefinitionError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    if timeout is not None and not (_is_number(timeout, int | float) and timeout > 0):  # which NaN is not
+        raise TaskDefinitionError(f"timeout must be a number of seconds above 0, or math.inf, not {timeout!r}")
     if not isinstance(permanent, tuple) or not all(_is_exception(item) for item in permanent):
         raise TaskDefinitionError("permanent must be a tuple of exception classes, such as (ValueError,)")
 

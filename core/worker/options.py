@@ -37,7 +37,7 @@ RETRY_DELAY = Option(
 TIMEOUT = Option(
     "worker.timeout",
     config.seconds(0, 86_400 * 7),
-    0.0,
+    3600.0,
     "how long a task may run, unless its kind specifies it; 0: without a limit",
 )
 LAB = worker_options.lab("worker")

@@ -1,6 +1,7 @@
 """The threads of a runner, with time-outs at any moment."""
 
 import itertools
+import math
 import os
 import threading
 import time
@@ -33,7 +34,7 @@ class Kinds:
     def registry(self) -> Registry:
         """Return a registry of these kinds and the built-in ones."""
         module = ModuleType("kinds")
-        for function in (self._held, self._blocked, self._stubborn):
+        for function in (self._held, self._unlimited, self._blocked, self._stubborn):
             made = function()
             setattr(module, made.__name__, made)
         for made in (tiny, raising, spins, spins_for_ever, brief, forks, forks_and_fails):
@@ -49,6 +50,16 @@ class Kinds:
             return payload
 
         return held
+
+    def _unlimited(self) -> Callable[..., object]:
+        @task(timeout=math.inf)
+        def unlimited(payload: Json, context: TaskContext) -> Json:
+            self.begun.append(payload)
+            while not self.go.is_set():
+                context.wait(0.005)
+            return payload
+
+        return unlimited
 
     def _blocked(self) -> Callable[..., object]:
         @task(timeout=0.05)
@@ -162,11 +173,11 @@ RAISED: dict[str, type[BaseException]] = {
 class Bench:
     """Task threads, and what they report."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, timeout: float | None = None) -> None:
         self.kinds = Kinds()
         self.reports: list[ToWorker] = []
         self.beginnings = BegunSlots(bytearray(SIZE))
-        self.threads = TaskThreads(count, self.kinds.registry(), None, None, self.reports.append)
+        self.threads = TaskThreads(count, self.kinds.registry(), timeout, None, self.reports.append)
         self.threads.start(self.beginnings)
 
     def add(self, slot: int, kind: str, payload: str) -> None:
@@ -188,7 +199,7 @@ class Bench:
         assert set(Counter(slots).values()) <= {1}
 
 
-MakeBench = Callable[[int], Bench]
+MakeBench = Callable[..., Bench]
 
 
 @pytest.fixture
@@ -196,8 +207,8 @@ def make_bench() -> Iterator[MakeBench]:
     """Make benches, and close them after the test."""
     made: list[Bench] = []
 
-    def make(count: int) -> Bench:
-        made.append(Bench(count))
+    def make(count: int, timeout: float | None = None) -> Bench:
+        made.append(Bench(count, timeout))
         return made[-1]
 
     yield make
@@ -262,6 +273,15 @@ def test_a_task_that_stops_when_asked_fails_with_its_place(make_bench: MakeBench
     assert failure is not None
     assert failure.message == "the task ran longer than its time-out allows"
     assert "in spins" in failure.traceback
+
+
+def test_the_default_time_out_is_for_kinds_that_specify_none(make_bench: MakeBench) -> None:
+    bench = make_bench(2, 0.05)
+    bench.add(1, "unlimited", '"as long as it takes"')
+    bench.add(2, "spins_for_ever", "null")
+    assert type_of(bench.ended(1)[2]) == "TaskTimeout"
+    bench.kinds.go.set()
+    assert bench.ended(2)[1].result == '"as long as it takes"'
 
 
 def test_the_others_go_on_beside_a_task_that_does_not_stop(make_bench: MakeBench) -> None:

@@ -167,7 +167,7 @@ def test_bad_retries_are_refused(retries: Any) -> None:
         task("kind", retries=retries)(lambda payload: payload)
 
 
-@pytest.mark.parametrize("timeout", [0, -1.0, math.nan, math.inf, True, "3"])
+@pytest.mark.parametrize("timeout", [0, -1.0, math.nan, -math.inf, True, "3"])
 def test_bad_timeouts_are_refused(timeout: Any) -> None:
     with pytest.raises(TaskDefinitionError, match="timeout"):
         task("kind", timeout=timeout)(lambda payload: payload)
