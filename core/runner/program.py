@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.begun_slots import BegunSlots
 from core.errors import TaskDefinitionError
-from core.runner import task_files
+from core.runner import task_files, task_output
 from core.runner.frames import (
     Attach,
     CancelRun,
@@ -42,6 +42,7 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     setup, *rest = link.receive()
     if not isinstance(setup, Setup):
         raise TypeError(f"the worker sent {type(setup).__name__} first")
+    task_output.mark_streams()
     try:
         modules = [load(name) for name in setup.modules]
         registry = builtin_registry(setup.lab, modules)

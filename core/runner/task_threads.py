@@ -21,6 +21,7 @@ import msgspec
 
 from core.begun_slots import BegunSlots
 from core.errors import TaskCancelled, TaskInterrupted, TaskMemoryExceeded, TaskTimeout, UnknownKind
+from core.runner import task_output
 from core.runner.frames import Ended, Interrupted, Run, ToWorker
 from core.runner.interruption import RunInterruption
 from core.runner.memory_limit import MemoryLimit
@@ -168,6 +169,7 @@ class TaskThreads:
 
     def _run_task(self, task_run: TaskRun, slot: ThreadSlot) -> None:
         request = task_run.request
+        task_output.task_id.set(request.id)
         self._beginnings.begin(request.slot, time.time(), time.monotonic())
         try:
             self._attempt(task_run, slot)
