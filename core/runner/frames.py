@@ -75,6 +75,8 @@ class KindSettings(msgspec.Struct, frozen=True, array_like=True):
     memory: int | None = None
     """Bytes of memory that its process may have."""
     delays: RetryDelays = RetryDelays()
+    retries_timeouts: bool = True
+    """Whether a task is retried after a time-out."""
 
 
 class Ready(_Message, frozen=True, tag=True):

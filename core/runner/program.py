@@ -8,7 +8,7 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 from core.begun_slots import BegunSlots
-from core.errors import TaskDefinitionError
+from core.errors import TaskDefinitionError, TaskTimeout
 from core.runner import task_files, task_output
 from core.runner.frames import (
     Attach,
@@ -25,7 +25,7 @@ from core.runner.frames import (
 )
 from core.runner.link import WorkerLink, leave_alone, take_over
 from core.runner.task_threads import TaskThreads
-from core.tasks import Registry, builtin_registry, lifespan, load, loading
+from core.tasks import Registry, builtin_registry, is_permanent, lifespan, load, loading
 
 _PR_SET_PDEATHSIG = 1
 
@@ -89,7 +89,15 @@ def _serve(link: WorkerLink, threads: TaskThreads, messages: list[ToRunner]) -> 
 def kind_settings(registry: Registry) -> tuple[KindSettings, ...]:
     """Return what a worker must know of the kinds in a registry."""
     return tuple(
-        KindSettings(one.kind, one.retries, one.timeout, one.isolate, one.memory, one.delays)
+        KindSettings(
+            kind=one.kind,
+            retries=one.retries,
+            timeout=one.timeout,
+            isolate=one.isolate,
+            memory=one.memory,
+            delays=one.delays,
+            retries_timeouts=not is_permanent(one, TaskTimeout()),
+        )
         for one in registry.definitions
     )
 

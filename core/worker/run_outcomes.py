@@ -97,6 +97,22 @@ class RunRules:
             finished_at=ended.finished_at,
         )
 
+    def did_not_stop(self, task: InFlightTask, now: float) -> Ended:
+        """Return the end of a task that was ended with its runner, because it did not stop when it was asked to.
+
+        It was cancelled, or ran longer than its time-out.
+        """
+        kind, reason = (
+            ("TaskCancelled", "was cancelled") if task.cancelling else ("TaskTimeout", "ran longer than its time-out")
+        )
+        failure = Failure(
+            type=kind,
+            message=f"the task {reason}, did not stop when asked, and its runner was ended",
+            signature="cancel-ended" if task.cancelling else "timeout-ended",
+        )
+        settings = self._kinds.get(task.assignment.kind)
+        return Ended(0, now, None, failure, permanent=settings is not None and not settings.retries_timeouts)
+
 
 def memory_exceeded(now: float, limit: int) -> Ended:
     """Return the end of a task that was ended with its runner, because that had more memory than its kind may have."""
@@ -105,21 +121,5 @@ def memory_exceeded(now: float, limit: int) -> Ended:
         message=f"the process of the task had more memory than the {limit / (1 << 20):,.0f} MiB that its kind may "
         "have, and was ended",
         signature="memory-ended",
-    )
-    return Ended(0, now, None, failure)
-
-
-def did_not_stop(now: float, *, cancelled: bool) -> Ended:
-    """Return the end of a task that was ended with its runner, because it did not stop.
-
-    Args:
-        now: seconds since the epoch.
-        cancelled: whether it was cancelled; else it ran longer than its time-out.
-    """
-    kind, reason = ("TaskCancelled", "was cancelled") if cancelled else ("TaskTimeout", "ran longer than its time-out")
-    failure = Failure(
-        type=kind,
-        message=f"the task {reason}, did not stop when asked, and its runner was ended",
-        signature="cancel-ended" if cancelled else "timeout-ended",
     )
     return Ended(0, now, None, failure)

@@ -8,7 +8,7 @@ from core.runner.frames import CancelRun
 from core.worker import process_memory
 from core.worker.feeding import Feeder
 from core.worker.in_flight import InFlightTask
-from core.worker.run_outcomes import RunRules, did_not_stop, memory_exceeded
+from core.worker.run_outcomes import RunRules, memory_exceeded
 from core.worker.runner_group import RunnerGroup
 from core.worker.runner_process import RunnerProcess, Slot
 from core.worker.solo_runners import SoloRunners
@@ -154,7 +154,7 @@ class RunnerEndings:
         elif _is_stuck(slot):
             why = "it was cancelled" if task.cancelling else "its time-out"
             _log.error("task %s did not stop after %s; its runner was ended", task.assignment.id, why)
-            ended = did_not_stop(time.time(), cancelled=task.cancelling)
+            ended = self._rules.did_not_stop(task, time.time())
             self._callbacks.finish(task, self._rules.outcome(task, started_at, ended))
         elif not died:
             self._waiting.take_back([task])

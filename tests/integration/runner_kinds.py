@@ -172,6 +172,12 @@ def keep_memory(payload: int) -> None:
     _kept.append(b"x" * (payload << 20))
 
 
+@task(timeout=0.05, permanent=(TaskTimeout,))
+def stubborn_for_good(payload: Json) -> None:
+    """Do the same, and fail for good."""
+    stubborn(payload)
+
+
 def double(number: int) -> int:
     """Return twice the number."""
     return 2 * number

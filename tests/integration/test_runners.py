@@ -334,6 +334,15 @@ def test_the_neighbours_of_a_task_that_does_not_stop_may_end(make_bench: MakeBen
 
 
 @pytest.mark.usefixtures("hasty")
+def test_a_time_out_is_retried_if_the_kind_retries_it_also_when_the_runner_was_ended(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    bench.add(1, "stubborn", '"a"', retries=1)
+    bench.add(2, "stubborn_for_good", '"b"', retries=1)
+    outcomes = bench.ended(2)
+    assert [outcomes[seq].state for seq in (1, 2)] == [State.RETRYING, State.FAILED]
+
+
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("kind", ["held", "deaf", "ignores", "keeps_interpreter"])
 def test_a_running_task_is_cancelled_with_its_runner_if_it_does_not_stop(make_bench: MakeBench, kind: str) -> None:
     bench = make_bench(2)
