@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from core.broker.factory import open_broker
 from core.database import Database
-from core.model import Counters, Depth, Part, ProcessPhase, ProcessRecord, Role
+from core.model import Counters, Depth, Outcome, Part, ProcessPhase, ProcessRecord, Role, State
 from core.monitor.depth import DepthWatch
 from core.monitor.snapshot import Presence
 from core.repository import rows
@@ -38,7 +38,7 @@ from tui.view_builder import ViewBuilder
 
 
 class _FirstVersion(SqliteRepository):
-    """Writes heartbeats as the first version did."""
+    """Writes heartbeats and outcomes as the first version did."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -47,6 +47,17 @@ class _FirstVersion(SqliteRepository):
     def register(self, record: ProcessRecord) -> int:
         self.record_heartbeat(replace(record, number=1))
         return 1
+
+    def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
+        for each in outcomes:
+            self._first.execute(
+                "UPDATE tasks SET state = ?, due_at = coalesce(?, due_at), attempts = ?, worker = ?, result = ?,"
+                " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ?, queued_at = ?,"
+                " taken_at = ?, started_at = ?, finished_at = ?, stored_at = ?, strikes = strikes * ? WHERE seq = ?",
+                rows.outcome_columns(each, each.state, now),
+            )
+            self._move(State.QUEUED, each.state)
+        return [True] * len(outcomes)
 
     def record_heartbeat(self, record: ProcessRecord) -> None:
         self._first.execute(
