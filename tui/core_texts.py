@@ -14,7 +14,7 @@ from tui.translations import ENGLISH, Translations
 FAILURES = (
     "{workers} began the task died or lost its connection before it ended",
     "the task was delivered again and again but never ended: its workers died or lost their connection",
-    "the task ran longer than the time-out of its kind, {kind}, allows",
+    "the task ran longer than its time-out allows",
     "the worker had to stop while the task ran; the task will run again",
     "no function is registered for the kind {kind}; {suggestion}",
     "the stored payload can't be read as JSON: {error}",

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -28,7 +29,11 @@ from core.runner.memory_limit import MemoryLimit
 from core.tasks import Registry, RetryAfter, TaskContext, TaskDefinition, describe, is_permanent, run
 
 CHECK_INTERVAL = 0.05
-"""Seconds between two checks of the deadlines."""
+"""Seconds between two checks of the deadlines while one is near."""
+
+REST_INTERVAL = 1.0
+"""Seconds between two checks while none is near. So a task with a long time-out does not wake the thread that checks.
+"""
 
 CANCEL_GRACE = 0.5
 """Seconds that a cancelled task has to notice it by its context, before an exception is raised in its thread."""
@@ -97,8 +102,8 @@ class TaskThreads:
         self._interrupted = False
         self._cancelled: set[int] = set()
         """The slots of the tasks that were cancelled. Some of them have ended."""
-        # Wakes the deadline thread when a task with a time-out begins, or one is cancelled. No lock or event of Python
-        # may do that: an exception raised in a thread that has just acquired a lock would leave it locked.
+        # Wakes the deadline thread when a task with a short time-out begins, or one is cancelled. No lock or event of
+        # Python may do that: an exception raised in a thread that has just acquired a lock would leave it locked.
         self._timed_tasks: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._checking = False
         self._beginnings: BegunSlots
@@ -199,7 +204,7 @@ class TaskThreads:
                 self._cancel(task_run)
             if definition.memory is not None:
                 self._memory_limit.set(definition.memory)
-            if timeout is not None and not self._checking:
+            if timeout is not None and timeout <= REST_INTERVAL and not self._checking:
                 self._timed_tasks.put(None)
             task_run.result = run(definition, request.payload, self._context(task_run))
         except UnknownKind as unknown:
@@ -231,7 +236,8 @@ class TaskThreads:
 
     def _run_deadlines(self) -> None:
         while True:
-            self._timed_tasks.get()
+            with suppress(queue.Empty):
+                self._timed_tasks.get(timeout=REST_INTERVAL)
             self._checking = True
             while self._checking:
                 time.sleep(CHECK_INTERVAL)
@@ -240,21 +246,21 @@ class TaskThreads:
                 self._checking = self._check_deadlines(time.monotonic())
 
     def _check_deadlines(self, now: float) -> bool:
-        """Ask the tasks that are late or cancelled to stop. Returns whether any running task may have to."""
-        has_deadline = False
+        """Ask the tasks that are late or cancelled to stop. Returns whether a running task may soon have to."""
+        is_near = False
         for slot in self._slots:
             task_run = slot.run
             if task_run is None or task_run.asked_to_stop:
                 continue
             if task_run.cancelled_at is not None:
-                has_deadline = True
+                is_near = True
                 if now > task_run.cancelled_at + CANCEL_GRACE:
                     self._ask_to_stop(slot, task_run, TaskCancelled)
             elif task_run.deadline is not None:
-                has_deadline = True
+                is_near = is_near or now > task_run.deadline - REST_INTERVAL
                 if now > task_run.deadline:
                     self._ask_to_stop(slot, task_run, TaskTimeout)
-        return has_deadline
+        return is_near
 
     def _ask_to_stop(self, slot: ThreadSlot, task_run: TaskRun, error: type[Exception]) -> None:
         with slot.lock:

@@ -65,7 +65,7 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
         if error is not None:
             raise error
         if self.deadline is not None and self.clock() >= self.deadline:
-            raise TaskTimeout(f"the task ran longer than the time-out of its kind, {self.kind}, allows")
+            raise TaskTimeout("the task ran longer than its time-out allows")
 
     def wait(self, seconds: float) -> None:
         """Sleep for a number of seconds, at most until the deadline or until the task must stop.

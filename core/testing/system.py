@@ -21,7 +21,7 @@ from core.tasks.registry import collect
 from core.testing.clock import Clock
 from core.testing.server import LocalServer
 from core.testing.worker import NAME, LocalWorker
-from core.worker.options import RETRIES, RETRY_DELAY
+from core.worker.options import RETRIES, RETRY_DELAY, TIMEOUT
 from core.worker.run_outcomes import RunSettings
 
 Source: TypeAlias = str | ModuleType | Callable[..., object]
@@ -30,7 +30,10 @@ Source: TypeAlias = str | ModuleType | Callable[..., object]
 
 @contextmanager
 def run_here(
-    *sources: Source, retries: int = RETRIES.default, retry_delay: float = RETRY_DELAY.default
+    *sources: Source,
+    retries: int = RETRIES.default,
+    retry_delay: float = RETRY_DELAY.default,
+    timeout: float = TIMEOUT.default,
 ) -> Iterator["System"]:
     """Make a system that runs tasks in this thread, for the length of a `with` block.
 
@@ -41,6 +44,7 @@ def run_here(
         sources: the tasks beside the built-in ones: names of modules as `--tasks` takes them, modules, or functions.
         retries: how often a failed task is retried, unless the task or its kind specifies it.
         retry_delay: seconds before the first retry; the delay doubles with each.
+        timeout: seconds that an attempt may take, unless its kind specifies it; 0 for no limit.
 
     Raises:
         TaskDefinitionError: a source defines no proper task.
@@ -48,7 +52,7 @@ def run_here(
     """
     registry, modules = _registry(sources)
     settings = RunSettings(
-        worker=NAME, concurrency=1, runners=1, retries=retries, retry_delay=retry_delay, timeout=None
+        worker=NAME, concurrency=1, runners=1, retries=retries, retry_delay=retry_delay, timeout=timeout or None
     )
     with (
         tempfile.TemporaryDirectory(prefix="cauce-", ignore_cleanup_errors=True) as directory,

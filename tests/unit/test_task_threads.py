@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import queue
 import threading
 import time
 from collections import Counter
@@ -199,6 +200,18 @@ class Bench:
         assert set(Counter(slots).values()) <= {1}
 
 
+class Wakes(queue.SimpleQueue[None]):
+    """Counts how often the thread that checks the deadlines is woken."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def put(self, item: None, block: bool = True, timeout: float | None = None) -> None:
+        """Wake the thread."""
+        self.count += 1
+        super().put(item)
+
+
 MakeBench = Callable[..., Bench]
 
 
@@ -282,6 +295,17 @@ def test_the_default_time_out_is_for_kinds_that_specify_none(make_bench: MakeBen
     assert type_of(bench.ended(1)[2]) == "TaskTimeout"
     bench.kinds.go.set()
     assert bench.ended(2)[1].result == '"as long as it takes"'
+
+
+def test_a_long_time_out_wakes_no_thread_and_is_noticed(make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_threads, "REST_INTERVAL", 0.02)
+    bench = make_bench(2, timeout=0.1)
+    wakes = Wakes()
+    monkeypatch.setattr(bench.threads, "_timed_tasks", wakes)
+    bench.add(1, "spins_for_ever", "1")
+    bench.add(2, "echo", "2")
+    ended = bench.ended(2)
+    assert (type_of(ended[1]), ended[2].result, wakes.count) == ("TaskTimeout", "2", 0)
 
 
 def test_the_others_go_on_beside_a_task_that_does_not_stop(make_bench: MakeBench) -> None:

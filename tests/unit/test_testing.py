@@ -60,6 +60,19 @@ def test_a_task_runs_and_its_function_stays_a_function() -> None:
         assert (status.kind, status.state, status.attempts, status.result) == ("double", "done", 1, 8)
 
 
+@task
+def waits(payload: float, context: TaskContext) -> float:
+    """Take this many seconds."""
+    context.wait(payload)
+    return payload
+
+
+@task(timeout=10)
+def impatient(payload: None, context: TaskContext) -> None:
+    """Take longer than the kind allows."""
+    context.wait(11)
+
+
 @task(retries=5, retry_delay=100, backoff=1)
 def patient(payload: int, context: TaskContext) -> int:
     """Fail in the first attempts."""
@@ -99,6 +112,17 @@ def test_time_passes_when_it_is_told_to() -> None:
         assert handle.outcome().state == State.RETRYING
         system.advance(70)
         assert handle.outcome().result == 2
+
+
+def test_an_attempt_may_take_an_hour_unless_its_kind_or_the_worker_says_otherwise() -> None:
+    with run_here(waits, impatient, retries=0) as system:
+        assert system.submit("waits", 3599).result(timeout=5000) == 3599
+        with pytest.raises(TaskFailed, match="TaskTimeout: the task ran longer than its time-out allows"):
+            system.submit("waits", 3601).result(timeout=5000)
+        with pytest.raises(TaskFailed, match="TaskTimeout"):
+            system.submit("impatient").result()
+    with run_here(waits, retries=0, timeout=0) as system:
+        assert system.submit("waits", 100_000).result(timeout=200_000) == 100_000
 
 
 def test_a_kind_decides_when_it_is_retried() -> None:
