@@ -39,6 +39,20 @@ def per_second(count: int, seconds: float) -> str:
     return f"{count / seconds:,.0f}/s" if seconds > 0 else "-/s"
 
 
+def progress(done: float, total: float | None) -> str:
+    """Return how far something is: `3/10 (30%)`, or `3` when the total is not known."""
+    if total is None:
+        return _amount(done)
+    share = f" ({100 * done / total:.0f}%)" if total > 0 else ""
+    return f"{_amount(done)}/{_amount(total)}{share}"
+
+
+def _amount(number: float) -> str:
+    if abs(number) >= 1e15:
+        return f"{number:.3g}"
+    return f"{number:,.0f}" if number == int(number) else f"{number:,.2f}"
+
+
 def precise_duration(seconds: float) -> str:
     """Return a duration with one decimal: `12.3 ms`, `4.5 s`. From two minutes on it is in whole minutes."""
     if abs(seconds) < 1:

@@ -264,19 +264,42 @@ class Role(enum.StrEnum):
     WORKER = "worker"
 
 
-class RunningTask(msgspec.Struct, frozen=True):
+class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a task is, as it says itself."""
+
+    done: float
+    total: float | None = None
+    """What `done` will be at the end; None when that is not known."""
+    text: str = ""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What a task has noted while it ran."""
+
+    at: float
+    text: str
+
+
+class RunningTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task that a worker is running."""
 
     id: str
     kind: str
     since: float
+    progress: TaskProgress | None = None
+    notes: tuple[Note, ...] = ()
+    """The last notes of the task."""
 
 
-class RunningOn(msgspec.Struct, frozen=True):
+class RunningOn(msgspec.Struct, frozen=True, omit_defaults=True):
     """The worker that runs a task now."""
 
     worker: str
     since: float
+    progress: TaskProgress | None = None
+    """How far the task is, if it says so."""
+    notes: tuple[Note, ...] = ()
+    """The last notes of the task."""
 
 
 class Counters(msgspec.Struct, frozen=True):

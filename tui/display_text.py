@@ -4,7 +4,9 @@ import json
 
 from rich.cells import cell_len, set_cell_size
 
+from core import formatting
 from core.logs import printable
+from core.model import RunningOn
 from tui.translations import Translations
 
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -67,6 +69,14 @@ def _bar(value: float, top: float) -> str:
     if value <= 0 or top <= 0:
         return " "
     return _SPARKS[min(len(_SPARKS) - 1, int(value / top * len(_SPARKS)))]
+
+
+def progress(running: RunningOn) -> str:
+    """Return how far a running task is, or else what it has noted last; an empty string when it says nothing."""
+    if running.progress is not None:
+        amount = formatting.progress(running.progress.done, running.progress.total)
+        return clean(f"{amount} {running.progress.text}".rstrip())
+    return clean(running.notes[-1].text) if running.notes else ""
 
 
 def pretty(text: str, longest: int = 200_000) -> str:

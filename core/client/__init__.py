@@ -17,7 +17,7 @@ from core.client.values import (
     TaskStatus,
 )
 from core.encryption import Encryption
-from core.model import Attempt, AttemptState, OperatorRetry, RunningOn
+from core.model import Attempt, AttemptState, Note, OperatorRetry, RunningOn, TaskProgress
 
 if TYPE_CHECKING:
     from core.client.async_client import AsyncClient, AsyncHandle
@@ -32,12 +32,14 @@ __all__ = [
     "Encryption",
     "Handle",
     "NewSubmission",
+    "Note",
     "OperatorRetry",
     "ProcessStatus",
     "Refused",
     "RunningOn",
     "Statistics",
     "TaskOutcome",
+    "TaskProgress",
     "TaskStatus",
 ]
 

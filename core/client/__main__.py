@@ -111,7 +111,7 @@ def submit(client: Client, arguments: argparse.Namespace) -> int:
     command_options = submit_options(arguments)
     output = OutputWriter(sys.stdout, as_json=arguments.json, quiet=arguments.quiet, only_outcomes=command_options.wait)
     # The bar is not mixed with lines of output on the same terminal.
-    enabled = arguments.quiet or not sys.stdout.isatty()
+    enabled = not (command_options.wait and command_options.is_single) and (arguments.quiet or not sys.stdout.isatty())
     with ProgressLine(len(command_options.texts) or None, enabled=enabled) as progress:
         command = SubmitCommand(client, command_options, output, progress.show_output)
         try:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import msgspec
 
+from core import formatting
 from core.client.values import Statistics, TaskOutcome, TaskStatus
 from core.formatting import per_second, precise_duration, timestamp
 from core.jsontext import Json
 from core.logs import printable
-from core.model import Attempt, AttemptState, Failure, State, Times
+from core.model import Attempt, AttemptState, Failure, RunningOn, State, TaskProgress, Times
 from core.timeline import timeline
 
 UNLIMITED = 2**40
@@ -44,14 +45,31 @@ def status_lines(status: TaskStatus, now: float) -> list[str]:
         facts.append(("attempts", str(status.attempts)))
     if status.worker:
         facts.append(("worker", printable(status.worker)))
+    if status.running is not None and status.running.progress is not None:
+        facts.append(("progress", progress_text(status.running.progress)))
     if status.state is State.DONE:
         facts.append(("result", value_text(status.result)))
     elif status.error is not None:
         facts.append(("error", failure_text(status.error)))
     lines += [f"  {name:<12}  {text}" for name, text in facts]
+    if status.running is not None:
+        lines += [f"  {'note':<12}  {timestamp(note.at)}  {printable(note.text)}" for note in status.running.notes]
     if len(status.history) > 1 or status.times.finished is None:
         lines += [f"  attempt {attempt.number:<4}  {_attempt_text(attempt)}" for attempt in status.history]
     return lines
+
+
+def running_line(task_id: str, running: RunningOn, now: float) -> str:
+    """Return one printable line about a task that runs: how far it is, or else what it has noted last."""
+    line = f"{task_id} runs on {printable(running.worker)} for {precise_duration(max(0.0, now - running.since))}"
+    if running.progress is not None:
+        return f"{line}: {progress_text(running.progress)}"
+    return f"{line}: {printable(running.notes[-1].text)}" if running.notes else line
+
+
+def progress_text(progress: TaskProgress) -> str:
+    """Return how far a task is in one printable line: `3/10 (30%) resizing`."""
+    return f"{formatting.progress(progress.done, progress.total)} {printable(progress.text)}".rstrip()
 
 
 def _attempt_text(attempt: Attempt) -> str:

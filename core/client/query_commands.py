@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from core.client import display
 from core.client.client import Client
 from core.client.output import json_text
+from core.client.watching import TaskWatch
 from core.errors import RequestRefused, ResultNotReady
 from core.logs import printable
 from core.model import State
@@ -31,7 +32,7 @@ def show_status(client: Client, task_ids: Sequence[str], *, as_json: bool) -> in
 
 def show_result(client: Client, task_id: str, wait: float, *, as_json: bool, traceback: bool) -> int:
     """Print the result of a task. Returns the exit code."""
-    outcome = client.outcome(task_id, wait)
+    outcome = TaskWatch(client, task_id, sys.stderr).wait(wait)
     match outcome.state:
         case State.DONE:
             if isinstance(outcome.result, str) and not as_json:

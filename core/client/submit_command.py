@@ -19,6 +19,7 @@ from core.client.input_reader import read_file, read_pipe
 from core.client.output import OutputWriter
 from core.client.task_lines import BadLine, TaskTemplate
 from core.client.values import Accepted, NewSubmission
+from core.client.watching import TaskWatch
 from core.errors import ResultNotReady
 from core.logs import printable
 
@@ -46,6 +47,11 @@ class SubmitOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     """Seconds to wait for each task; None for no limit."""
 
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one task only, as far as the command line says."""
+        return len(self.texts) == 1
+
 
 class SubmitCommand:
     """One run of the command.
@@ -65,6 +71,7 @@ class SubmitCommand:
         self._accepted_ids: queue.Queue[str | None] = queue.Queue(MAX_QUEUED)
         self._stopped = threading.Event()
         self._error: BaseException | None = None
+        self._watch: TaskWatch | None = None
         self._started_at = time.monotonic()
         self._submitted_at = self._started_at
 
@@ -83,6 +90,8 @@ class SubmitCommand:
                 self._enqueue(None)
                 while waiter.is_alive():
                     self._progress(self._output)
+                    if self._watch is not None:
+                        self._watch.look()
                     waiter.join(POLL_INTERVAL)
                 self._raise_error()
         except KeyboardInterrupt:
@@ -106,6 +115,8 @@ class SubmitCommand:
         for answer in self._client.submit_many(self._tasks()):
             if isinstance(answer, Accepted):
                 self._output.write_accepted(answer)
+                if self._options.wait and self._options.is_single:
+                    self._watch = TaskWatch(self._client, answer.id, sys.stderr)
                 if self._options.wait:
                     self._enqueue(answer.id)
             else:
@@ -156,6 +167,8 @@ class SubmitCommand:
         try:
             timeout = float("inf") if self._options.timeout is None else self._options.timeout
             for outcome in self._client.results(self._ids(), timeout=timeout):
+                if self._watch is not None:
+                    self._watch.close()
                 self._output.write_outcome(outcome)
         except BaseException as error:  # noqa: BLE001 - it is raised again in the main thread
             self._error = error

@@ -54,6 +54,8 @@ class TaskOutcome(msgspec.Struct, frozen=True):
     """Set when the task is done."""
     error: Failure | None = None
     """Set when the task has failed."""
+    running: RunningOn | None = None
+    """Where it runs and how far it is, when the timeout passed before the end."""
 
 
 class TaskStatus(msgspec.Struct, frozen=True):

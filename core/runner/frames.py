@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from core.model import Failure, RetryDelays
+from core.model import Failure, Note, RetryDelays, TaskProgress
 
 _LENGTH = struct.Struct(">I")
 
@@ -108,6 +108,16 @@ class Ended(_Message, frozen=True, tag=True):
     """Seconds until the next attempt, if the task has said so."""
 
 
+class Report(_Message, frozen=True, tag=True):
+    """What a task has said of itself so far. It names the attempt, since the slot may have another one by now."""
+
+    slot: int
+    id: str
+    attempt: int
+    progress: TaskProgress | None
+    notes: tuple[Note, ...]
+
+
 class Interrupted(_Message, frozen=True, tag=True):
     """A task has stopped because it was asked to, and has no outcome."""
 
@@ -121,7 +131,7 @@ class GivenBack(_Message, frozen=True, tag=True):
 
 
 ToRunner = Setup | Attach | Run | GiveBack | CancelRun | Interrupt | Stop
-ToWorker = Ready | SetupRefused | Ended | Interrupted | GivenBack
+ToWorker = Ready | SetupRefused | Ended | Report | Interrupted | GivenBack
 
 Message = TypeVar("Message")
 _encode = msgspec.msgpack.Encoder().encode

@@ -22,10 +22,12 @@ import msgspec
 
 from core.begun_slots import BegunSlots
 from core.errors import TaskCancelled, TaskInterrupted, TaskMemoryExceeded, TaskTimeout, UnknownKind
+from core.model import TaskProgress
 from core.runner import task_output
 from core.runner.frames import Ended, Interrupted, Run, ToWorker
 from core.runner.interruption import RunInterruption
 from core.runner.memory_limit import MemoryLimit
+from core.runner.run_reports import RunReport, RunReports
 from core.tasks import Registry, RetryAfter, TaskContext, TaskDefinition, describe, is_permanent, run
 
 CHECK_INTERVAL = 0.05
@@ -63,6 +65,25 @@ class TaskRun(msgspec.Struct, eq=False):
     result: str | None = None
     error: BaseException | None = None
     asked_to_stop: bool = False
+    reports: RunReports | None = None
+    """Takes what the task says of itself; None when nobody does."""
+    report: RunReport | None = None
+    """What the task has said of itself, if anything."""
+
+    def set_progress(self, progress: TaskProgress) -> None:
+        """Take how far the task is."""
+        if (report := self._own_report()) is not None:
+            report.set_progress(progress)
+
+    def add_note(self, text: str) -> None:
+        """Take a note of the task."""
+        if (report := self._own_report()) is not None:
+            report.add_note(text)
+
+    def _own_report(self) -> RunReport | None:
+        if self.report is None and self.reports is not None:
+            self.report = RunReport(self.request, self.reports)
+        return self.report
 
 
 class ThreadSlot:
@@ -108,6 +129,7 @@ class TaskThreads:
         self._checking = False
         self._beginnings: BegunSlots
         self._memory_limit = MemoryLimit()  # a task with a limit has the process to itself
+        self._reports = RunReports(report)
         self._slots = [ThreadSlot() for _ in range(count)]
 
     def start(self, beginnings: BegunSlots) -> None:
@@ -120,6 +142,7 @@ class TaskThreads:
         for number, slot in enumerate(self._slots, start=1):
             slot.thread = own_thread(f"task-{number}", partial(self._run_tasks, slot))
         own_thread("deadlines", self._run_deadlines)
+        own_thread("reports", self._reports.run)
 
     def add(self, request: Run) -> None:
         """Run a task as soon as a thread is free."""
@@ -170,7 +193,7 @@ class TaskThreads:
 
     def _run_tasks(self, slot: ThreadSlot) -> None:
         while (request := self._ready.get()) is not None:
-            self._run_task(TaskRun(request), slot)
+            self._run_task(TaskRun(request, reports=self._reports), slot)
 
     def _run_task(self, task_run: TaskRun, slot: ThreadSlot) -> None:
         request = task_run.request
@@ -187,6 +210,8 @@ class TaskThreads:
         self._memory_limit.lift()
         if os.getpid() != self._pid:
             _leave_child(task_run.error)
+        if task_run.report is not None:
+            task_run.report.end()
         self._report(outcome(task_run))
         task_run.error = None  # its traceback refers to this frame, which refers to it
 
@@ -221,6 +246,7 @@ class TaskThreads:
             deadline=task_run.deadline,
             files_root=self._files_root,
             interruption=task_run.interruption,
+            reporter=task_run,
         )
 
     def _end_run(self, slot: ThreadSlot, task_run: TaskRun) -> None:

@@ -47,7 +47,10 @@ def status(task: Task, state: TaskState, former: Sequence[Attempt], note: str) -
 
 def result(task: Task, state: TaskState) -> dict[str, object]:
     """Return the members of the reply to `result`: the state, and the result or the last failure."""
-    return {"id": task.id, "state": state.state, **_outcome(task)}
+    members: dict[str, object] = {"id": task.id, "state": state.state, **_outcome(task)}
+    if state.running is not None:
+        members["running"] = state.running
+    return members
 
 
 def _outcome(task: Task) -> dict[str, object]:

@@ -14,6 +14,8 @@ from typing import Protocol
 import msgspec
 
 from core.errors import TaskTimeout
+from core.tasks import reports
+from core.tasks.reports import NoReporter, Reporter
 
 _MAX_WAIT = 3600.0
 """Seconds. Each platform limits how long a thread can wait at once; longer waits are split."""
@@ -42,6 +44,7 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
         deadline: the time at which the attempt must have ended, by `clock`; None for no limit.
         files_root: the directory whose files tasks may read, or None when they may read none.
         interruption: the signal that the task must stop: it was cancelled, or its worker must stop at once.
+        reporter: takes what the task says of itself.
         clock: returns the present time in seconds.
     """
 
@@ -51,6 +54,7 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float | None = None
     files_root: Path | None = None
     interruption: Interruption
+    reporter: Reporter = NoReporter()
     clock: Callable[[], float] = time.monotonic
 
     def check(self) -> None:
@@ -66,6 +70,20 @@ class TaskContext(msgspec.Struct, frozen=True, kw_only=True):
             raise error
         if self.deadline is not None and self.clock() >= self.deadline:
             raise TaskTimeout("the task ran longer than its time-out allows")
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Tell how far the task is, for people who look at it: `context.progress(3, 10, "resizing")`.
+
+        Only the newest is shown, and it may be called as often as is convenient: others see it a few times a second.
+
+        Raises:
+            ValueError: a number is none, or not finite.
+        """
+        self.reporter.set_progress(reports.progress(done, total, text))
+
+    def log(self, text: str) -> None:
+        """Note something, for people who look at the task. The last 20 notes of an attempt are kept."""
+        self.reporter.add_note(reports.storable(text))
 
     def wait(self, seconds: float) -> None:
         """Sleep for a number of seconds, at most until the deadline or until the task must stop.

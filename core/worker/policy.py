@@ -3,9 +3,13 @@
 Pure: time and chance are arguments.
 """
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from core.backoff import Backoff
 from core.broker.base import Reference
-from core.model import Assignment, RetryDelays, State
+from core.model import Assignment, RetryDelays, RunningTask, State
 from core.runner.frames import KindSettings
 
 MAX_RETRY_DELAY = 3600.0
@@ -18,6 +22,9 @@ MAX_PREFETCH = 1000
 
 FEED_SECONDS = 0.02
 """Seconds of work that a runner has in addition to its running tasks, so that it does not wait for the worker."""
+
+MAX_NOTES_TOLD = 200
+"""The most notes of running tasks that a heartbeat tells, so that it stays small; at least one a task."""
 
 AVERAGE_WEIGHT = 0.05
 """The weight of the newest duration in the average duration of tasks."""
@@ -109,3 +116,10 @@ def prefetch(concurrency: int, seconds_each: float) -> int:
     """
     waiting = int(concurrency * PREFETCH_SECONDS / max(seconds_each, 1e-6))
     return min(concurrency + waiting, max(MAX_PREFETCH, concurrency))
+
+
+def limit_notes(tasks: Sequence[RunningTask]) -> list[RunningTask]:
+    """Return running tasks as a heartbeat tells them: with the last notes of each, in equal shares."""
+    noting = sum(bool(task.notes) for task in tasks)
+    share = max(1, MAX_NOTES_TOLD // max(1, noting))
+    return [replace(task, notes=task.notes[-share:]) if len(task.notes) > share else task for task in tasks]

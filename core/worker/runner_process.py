@@ -16,7 +16,19 @@ from core import child_programs
 from core.begun_slots import BegunSlots
 from core.errors import TaskDefinitionError
 from core.repository.beginnings import WorkerBeginnings
-from core.runner.frames import Attach, Ready, Run, Setup, SetupRefused, Stop, ToRunner, ToWorker, encode, worker_reader
+from core.runner.frames import (
+    Attach,
+    Ready,
+    Report,
+    Run,
+    Setup,
+    SetupRefused,
+    Stop,
+    ToRunner,
+    ToWorker,
+    encode,
+    worker_reader,
+)
 from core.worker.in_flight import InFlightTask
 from core.worker.run_outcomes import RunLimits
 
@@ -36,6 +48,8 @@ class Slot(msgspec.Struct, eq=False):
     """How often the task was found beyond its time-out."""
     too_large: bool = False
     """Whether its runner was found to have more memory than the task may have."""
+    report: Report | None = None
+    """What the task has said of itself, if anything."""
 
 
 class BegunTask(msgspec.Struct, frozen=True):
@@ -43,6 +57,7 @@ class BegunTask(msgspec.Struct, frozen=True):
 
     task: InFlightTask
     started_at: float
+    report: Report | None
 
 
 class RunnerProcess:
@@ -164,6 +179,12 @@ class RunnerProcess:
         slot = self._slots.get(task.slot)
         return slot is not None and slot.task is task
 
+    def take_report(self, report: Report) -> None:
+        """Take what a task says of itself, unless it has ended."""
+        slot = self._slots.get(report.slot)
+        if slot is not None and (slot.task.assignment.id, slot.task.number) == (report.id, report.attempt):
+            slot.report = report
+
     def remove(self, number: int) -> Slot:
         """Remove a task that has ended, or was given back.
 
@@ -210,7 +231,7 @@ class RunnerProcess:
     def running(self) -> list[BegunTask]:
         """The tasks that have begun. Thread-safe."""
         return [
-            BegunTask(slot.task, at)
+            BegunTask(slot.task, at, slot.report)
             for number, slot in list(self._slots.items())
             for at, monotonic in [self._beginnings.times(number)]
             if monotonic

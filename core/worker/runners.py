@@ -14,16 +14,16 @@ import msgspec
 
 from core.model import RunningTask
 from core.repository.beginnings import WorkerBeginnings
-from core.runner.frames import Ended, GivenBack, Interrupt, Interrupted, Ready, ToWorker
+from core.runner.frames import Ended, GivenBack, Interrupt, Interrupted, Ready, Report, ToWorker
 from core.threads import OnDeath, vital_thread
-from core.worker import process_memory
+from core.worker import policy, process_memory
 from core.worker.feeding import Feeder
 from core.worker.in_flight import InFlightTask
 from core.worker.recycling import Recycling
 from core.worker.run_outcomes import RunRules, RunSettings
 from core.worker.runner_endings import CHECK_INTERVAL, RunnerEndings
 from core.worker.runner_group import RunnerGroup
-from core.worker.runner_process import RunnerProcess
+from core.worker.runner_process import BegunTask, RunnerProcess
 from core.worker.solo_runners import SoloRunners
 from core.worker.task_callbacks import Callbacks
 from core.worker.waiting_tasks import WaitingTasks
@@ -102,11 +102,7 @@ class Runners:
     @property
     def running(self) -> list[RunningTask]:
         """The tasks that are running."""
-        return [
-            RunningTask(begun.task.assignment.id, begun.task.assignment.kind, begun.started_at)
-            for runner in self._group.all
-            for begun in runner.running
-        ]
+        return policy.limit_notes([_running(begun) for runner in self._group.all for begun in runner.running])
 
     @property
     def running_suspects(self) -> list[int]:
@@ -245,6 +241,8 @@ class Runners:
         elif isinstance(message, GivenBack):
             runner.asked_back = False
             self._waiting.take_back([runner.remove(slot).task for slot in message.slots])
+        elif isinstance(message, Report):
+            runner.take_report(message)
         elif isinstance(message, Interrupted):
             runner.remove(message.slot)
         elif isinstance(message, Ready):
@@ -277,3 +275,10 @@ class Runners:
     def _interrupt_all(self) -> None:
         for runner in self._group.all:
             runner.send(Interrupt())
+
+
+def _running(begun: BegunTask) -> RunningTask:
+    assignment, report = begun.task.assignment, begun.report
+    if report is None:
+        return RunningTask(assignment.id, assignment.kind, begun.started_at)
+    return RunningTask(assignment.id, assignment.kind, begun.started_at, report.progress, report.notes)

@@ -110,3 +110,15 @@ def burns(payload: Json) -> int:
     while time.monotonic() < end:
         rounds += sum(range(1000)) > 0
     return rounds
+
+
+@task
+def telling(payload: Json, context: TaskContext) -> str:
+    """Say how far it is, and end when the file `gate` exists."""
+    context.log("began\x1b[31m")
+    context.progress(3, 10, "resizing")
+    while not Path(payload["gate"]).exists():
+        context.wait(0.01)
+    if payload.get("fails"):
+        raise ValueError("as told")
+    return context.id

@@ -1,15 +1,18 @@
 """The client's prompt at a real terminal."""
 
+import json
 import os
 import signal
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.integration.scene import KINDS
 from tests.services.suspension import resume, suspend
 from tests.services.system import LocalSystem
 from tests.services.waiting import wait_until
@@ -61,21 +64,27 @@ class Terminal:
 
 @pytest.fixture(name="system", scope="module")
 def shared_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    with LocalSystem(tmp_path_factory.mktemp("prompt")) as running:
+    with LocalSystem(tmp_path_factory.mktemp("prompt"), worker_arguments=("--tasks", KINDS)) as running:
         yield running
+
+
+@contextmanager
+def at_terminal(home: Path, *arguments: str) -> Iterator[Terminal]:
+    """Run the client at a terminal, and kill it at the end of the block."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
+    environment |= {"XDG_STATE_HOME": str(home), "TERM": "xterm", "COLUMNS": "120", "PYTHONUTF8": "1"}
+    running = Terminal([sys.executable, "-m", "core.client", *arguments], environment)
+    try:
+        yield running
+    finally:
+        running.close()
 
 
 @pytest.fixture
 def terminal(system: LocalSystem, tmp_path: Path) -> Iterator[Terminal]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("CAUCE_")}
-    environment |= {"XDG_STATE_HOME": str(tmp_path), "TERM": "xterm", "PYTHONUTF8": "1"}
-    command = [sys.executable, "-m", "core.client", "--server", str(system.addresses[0])]
-    running = Terminal(command, environment)
-    try:
+    with at_terminal(tmp_path, "--server", str(system.addresses[0])) as running:
         running.expect("cauce> ")
         yield running
-    finally:
-        running.close()
 
 
 def test_each_line_is_a_task_whose_outcome_is_printed(terminal: Terminal, tmp_path: Path) -> None:
@@ -89,6 +98,23 @@ def test_each_line_is_a_task_whose_outcome_is_printed(terminal: Terminal, tmp_pa
     history = tmp_path / "cauce" / "client-history"
     assert "uno dos tres" in history.read_text("utf-8")
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
+
+
+def test_who_waits_for_one_task_sees_how_far_it_is(system: LocalSystem, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    payload = json.dumps({"gate": str(gate)})
+    address = str(system.addresses[0])
+    submit = ("submit", "--id", "watched", "--kind", "telling", "--json-payload", payload, "--wait")
+    with at_terminal(tmp_path, "--server", address, *submit) as submitting:
+        submitting.expect("watched runs on w1 for ")
+        submitting.expect(": 3/10 (30%) resizing")
+        with at_terminal(tmp_path, "--server", address, "result", "watched", "--wait", "60") as asking:
+            asking.expect(": 3/10 (30%) resizing")
+            gate.touch()
+            asking.expect("\r\x1b[Kwatched\r\n")
+            assert asking.process.wait(20) == 0
+        submitting.expect('\r\x1b[Kwatched done "watched"')
+        assert submitting.process.wait(20) == 0
 
 
 def test_an_outcome_does_not_overwrite_the_line_being_typed(terminal: Terminal) -> None:

@@ -13,10 +13,10 @@ import pytest
 
 from core.broker.base import Delivery, Reference
 from core.errors import TaskDefinitionError
-from core.model import Assignment, Beginning, Outcome, State
+from core.model import Assignment, Beginning, Outcome, State, TaskProgress
 from core.repository.base import STRIKE_LIMIT
 from core.repository.beginnings import WorkerBeginnings
-from core.runner.frames import Setup
+from core.runner.frames import Report, Setup
 from core.worker import recycling, runner_endings
 from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.run_outcomes import RunRules, RunSettings
@@ -164,6 +164,11 @@ class Bench:
         assert self.deaths == []
         assert set(Counter(outcome.seq for outcome in self.outcomes).values()) <= {1}
         assert all(runner.has_exited for runner in self.processes)
+
+    @property
+    def told(self) -> dict[str, TaskProgress | None]:
+        """How far each running task is, by id."""
+        return {task.id: task.progress for task in self.runners.running}
 
 
 MakeBench = Callable[..., Bench]
@@ -669,3 +674,16 @@ def test_a_runner_that_a_person_kills_costs_its_tasks_a_retry(make_bench: MakeBe
     wait_until(lambda: len(bench.begun) == 2, "the task to begin again")
     bench.go()
     assert bench.ended(2)[1].result == '"a"'
+
+
+def test_what_another_attempt_said_is_not_taken_for_that_of_the_one_which_runs(make_bench: MakeBench) -> None:
+    bench = make_bench(2)
+    task = bench.add(1, "held", '"a"')
+    wait_until(lambda: bench.begun == ["a"], "it to begin")
+    (runner,) = bench.processes
+    runner.take_report(Report(task.slot, "t0", 1, TaskProgress(1, 2), ()))
+    runner.take_report(Report(task.slot, "t1", 2, TaskProgress(1, 2), ()))
+    runner.take_report(Report(task.slot + 1, "t1", 1, TaskProgress(1, 2), ()))
+    assert bench.told == {"t1": None}
+    runner.take_report(Report(task.slot, "t1", 1, TaskProgress(1, 2), ()))
+    assert bench.told == {"t1": TaskProgress(1, 2)}

@@ -262,6 +262,21 @@ def test_a_worker_reports_its_running_tasks(scene: Shared) -> None:
     assert scene.wire.ok("result", id="in-hand", wait=30)["state"] == "done"
 
 
+def test_everybody_sees_how_far_a_running_task_is(scene: Shared) -> None:
+    gate = scene.system.directory / "gate-telling"
+    scene.wire.ok("submit", id="tells", kind="telling", payload={"gate": str(gate)})
+    wait_until(lambda: "progress" in scene.wire.ok("status", id="tells").get("running", {}), "the progress")
+    running = scene.wire.ok("status", id="tells")["running"]
+    assert running["progress"] == {"done": 3.0, "total": 10.0, "text": "resizing"}
+    assert [note["text"] for note in running["notes"]] == ["began\x1b[31m"]
+    # Who waits for the result learns it too.
+    assert scene.wire.ok("result", id="tells", wait=0.01)["running"] == running
+    gate.touch()
+    ended = scene.wire.ok("result", id="tells", wait=30)
+    assert (ended["state"], "running" in ended) == ("done", False)
+    assert "running" not in scene.wire.ok("status", id="tells")
+
+
 # Starting.
 
 

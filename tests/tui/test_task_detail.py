@@ -5,7 +5,18 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
-from core.model import Attempt, AttemptState, Failure, OperatorRetry, RunningTask, State, Task, Times
+from core.model import (
+    Attempt,
+    AttemptState,
+    Failure,
+    Note,
+    OperatorRetry,
+    RunningTask,
+    State,
+    Task,
+    TaskProgress,
+    Times,
+)
 from core.timeline import TaskRecord, attempts_of
 from tests.tui import scene
 from tests.tui.fakes import FakeSource
@@ -17,7 +28,7 @@ from tui.screen import MainScreen
 from tui.translations import Translations, load
 from tui.view import View
 from tui.widgets.submission_history import SubmissionHistory
-from tui.widgets.task_rows import TaskModel, result_columns
+from tui.widgets.task_rows import TaskModel, present_row, result_columns
 from tui.widgets.text_view import TextView, line_after_change
 
 SEQ = 901
@@ -66,6 +77,20 @@ def test_a_task_that_runs_is_shown_as_running() -> None:
     assert lines[0] == "state       running on w2 for 15 s"
     assert lines[2:4] == ["worker      w2", "tries       1"]
     assert lines_of(record)[0] == "state       queued"
+
+
+def test_what_a_running_task_says_of_itself_is_shown() -> None:
+    notes = (Note(scene.NOW - 2, "began\x1b[31m"), Note(scene.NOW - 1, "[bold]half[/]"))
+    running = RunningTask(TASK_ID, "echo", scene.NOW - 14.6, TaskProgress(3, 10, "resizing"), notes)
+    lines = lines_of(TaskRecord(queued()), view_with(running))
+    assert "progress    3/10 (30%) resizing" in lines
+    assert [line[12:] for line in lines[lines.index("Notes") + 1 :][:2]] == ["began\\x1b[31m", "[bold]half[/]"]
+    row = present_row(scene.row(queued()), view_with(running).running)
+    assert row.outcome == "3/10 (30%) resizing"
+    silent = RunningTask(TASK_ID, "echo", scene.NOW - 14.6)
+    lines = lines_of(TaskRecord(queued()), view_with(silent))
+    assert "Notes" not in lines
+    assert not any(line.startswith("progress") for line in lines)
 
 
 def test_a_task_that_has_ended_is_not_shown_as_running() -> None:
@@ -294,6 +319,9 @@ def test_a_submitted_task_is_shown_as_running_and_then_as_done() -> None:
         await wait_for(pilot, lambda: "… queued" in text(app), "the task in the queue")
         source.pollers[0].show(view_with(RunningTask(TASK_ID, "echo", scene.NOW - 3)))
         await wait_for(pilot, lambda: "▶ running" in text(app), "the task to run")
+        told = RunningTask(TASK_ID, "echo", scene.NOW - 3, TaskProgress(3, 10))
+        source.pollers[0].show(view_with(told))
+        await wait_for(pilot, lambda: "3/10 (30%)" in text(app), "how far it is")
         history = app.screen.query_one(SubmissionHistory)
         history.update_rows({TASK_ID: scene.row(scene.task(SEQ))})
         await wait_for(pilot, lambda: "✓ done" in text(app), "the outcome")

@@ -12,7 +12,7 @@ from core.client.line_editing import history_file
 from core.client.output import OutputWriter
 from core.client.prompt_commands import PromptAction, PromptLine, parse_line
 from core.client.values import Accepted, Refused, Statistics, TaskOutcome, TaskStatus
-from core.model import Failure, RunningOn, State, Times
+from core.model import Failure, Note, RunningOn, State, TaskProgress, Times
 
 FAILURE = Failure(type="ValueError", message="bad\x1b[31m", traceback="Traceback…\n")
 
@@ -62,6 +62,33 @@ def test_the_other_facts_on_a_task() -> None:
         "  worker        w1",
         "  error         ValueError: bad\\x1b[31m",
     ]
+
+
+def test_what_a_running_task_says_of_itself() -> None:
+    progress, note = TaskProgress(3, 10, "resizing\x1b[31m"), Note(0.0, "began\nagain")
+    running = RunningOn("w1", 90.0, progress, (note,))
+    lines = display.status_lines(TaskStatus("a", "echo", State.RUNNING, 0, running=running), now=100.0)
+    assert lines[1] == "  progress      3/10 (30%) resizing\\x1b[31m"
+    assert lines[2].endswith("  began\\nagain")
+    assert display.running_line("a", running, 100.0) == "a runs on w1 for 10.0 s: 3/10 (30%) resizing\\x1b[31m"
+    running = RunningOn("w1", 90.0, notes=(note,))
+    assert display.running_line("a", running, 100.0) == "a runs on w1 for 10.0 s: began\\nagain"
+    assert display.running_line("a", RunningOn("w1", 90.0), 100.0) == "a runs on w1 for 10.0 s"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "text"),
+    [
+        (3, 10, "3/10 (30%)"),
+        (1_500_000, 2_000_000, "1,500,000/2,000,000 (75%)"),
+        (0.5, 2, "0.50/2 (25%)"),
+        (7, None, "7"),
+        (0, 0, "0/0"),
+        (1e300, 1e300, "1e+300/1e+300 (100%)"),
+    ],
+)
+def test_how_far_something_is(done: float, total: float | None, text: str) -> None:
+    assert formatting.progress(done, total) == text
 
 
 def test_a_time_outside_the_calendar_is_shown_as_a_number() -> None:

@@ -16,8 +16,9 @@ import pytest
 from core.begun_slots import CAPACITY, SIZE, BegunSlots
 from core.errors import TaskTimeout
 from core.jsontext import Json
+from core.model import TaskProgress
 from core.runner import task_threads
-from core.runner.frames import Ended, Interrupted, Run, ToWorker
+from core.runner.frames import Ended, Interrupted, Report, Run, ToWorker
 from core.runner.task_threads import TaskThreads
 from core.tasks import GiveUp, Registry, TaskContext, builtin_registry, task
 from tests.services.waiting import wait_until
@@ -28,6 +29,7 @@ class Kinds:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.contexts: list[TaskContext] = []
         self.go = threading.Event()
         self.latch = threading.Lock()
         """A thread that waits for it is in a system call, where no exception reaches it."""
@@ -35,7 +37,7 @@ class Kinds:
     def registry(self) -> Registry:
         """Return a registry of these kinds and the built-in ones."""
         module = ModuleType("kinds")
-        for function in (self._held, self._unlimited, self._blocked, self._stubborn):
+        for function in (self._held, self._unlimited, self._blocked, self._stubborn, self._tells):
             made = function()
             setattr(module, made.__name__, made)
         for made in (tiny, raising, spins, spins_for_ever, brief, forks, forks_and_fails):
@@ -61,6 +63,20 @@ class Kinds:
             return payload
 
         return unlimited
+
+    def _tells(self) -> Callable[..., object]:
+        @task
+        def tells(payload: Json, context: TaskContext) -> Json:
+            for number in range(2000):
+                context.progress(number, 2000, "resizing")
+                context.log(f"note {number} of {payload}")
+            self.contexts.append(context)
+            while not self.go.is_set():
+                context.wait(0.005)
+            context.progress(2000, 2000)
+            return payload
+
+        return tells
 
     def _blocked(self) -> Callable[..., object]:
         @task(timeout=0.05)
@@ -398,3 +414,48 @@ def test_a_child_that_a_task_forks_ends_when_the_function_returns_in_it(
     ended = bench.ended(2)
     assert (ended[1].result, ended[2].result) == ("0", "1")
     assert "ValueError: in the child" in capfd.readouterr().err
+
+
+# What tasks say of themselves.
+
+
+def told(bench: Bench, slot: int) -> list[Report]:
+    """Return what the worker was told of a task."""
+    return [report for report in bench.reports if isinstance(report, Report) and report.slot == slot]
+
+
+def test_the_worker_is_told_the_newest_of_what_a_task_says(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.add(1, "tells", '"a"')
+    newest = TaskProgress(1999, 2000, "resizing")
+    wait_until(lambda: any(report.progress == newest for report in told(bench, 1)), "the newest to be told")
+    last = told(bench, 1)[-1]
+    assert (last.id, last.attempt) == ("t1", 1)
+    assert [note.text for note in last.notes] == [f"note {number} of a" for number in range(1980, 2000)]
+    assert len(told(bench, 1)) < 100  # of 4000 that were said
+    bench.kinds.go.set()
+    wait_until(lambda: isinstance(bench.reports[-1], Ended), "the end")
+    # What was said right before the end comes before it.
+    assert told(bench, 1)[-1].progress == TaskProgress(2000, 2000)
+    assert isinstance(bench.reports[-2], Report)
+
+
+def test_what_an_attempt_says_after_its_end_is_told_to_nobody(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.kinds.go.set()
+    bench.add(1, "tells", '"a"')
+    wait_until(lambda: any(isinstance(report, Ended) for report in bench.reports), "the end")
+    before = told(bench, 1)
+    bench.kinds.contexts[0].progress(1, 2)
+    bench.kinds.contexts[0].log("too late")
+    bench.kinds.go.clear()
+    bench.add(2, "tells", '"b"')
+    wait_until(lambda: bool(told(bench, 2)), "what was said later to be told")
+    assert told(bench, 1) == before
+
+
+def test_a_task_that_says_nothing_costs_no_message(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.add(1, "echo", "1")
+    bench.ended(1)
+    assert told(bench, 1) == []

@@ -1,12 +1,31 @@
 """How a task function waits and when it is stopped, on a clock that the test moves."""
 
+import math
 import threading
 
 import pytest
 
 from core.errors import TaskCancelled, TaskError, TaskInterrupted, TaskTimeout
+from core.model import TaskProgress
 from core.runner.interruption import RunInterruption
 from core.tasks import TaskContext
+from core.tasks.reports import MAX_TEXT
+
+
+class Said:
+    """Takes what a task says of itself."""
+
+    def __init__(self) -> None:
+        self.progress: list[TaskProgress] = []
+        self.notes: list[str] = []
+
+    def set_progress(self, progress: TaskProgress) -> None:
+        """Take how far it is."""
+        self.progress.append(progress)
+
+    def add_note(self, text: str) -> None:
+        """Take a note."""
+        self.notes.append(text)
 
 
 class Hours:
@@ -122,3 +141,27 @@ def test_a_context_cannot_be_changed() -> None:
     context = context_on(Hours())
     with pytest.raises(AttributeError):
         context.attempt = 2  # type: ignore[misc]  # which the test tries
+
+
+def test_what_a_task_says_is_bounded_and_can_be_stored() -> None:
+    said = Said()
+    context = TaskContext(id="t", kind="k", attempt=1, interruption=Hours(), reporter=said)
+    context.progress(3, 10, "resizing")
+    context.progress(4)
+    context.progress(5, text="a\ud800\0" + "x" * 10_000)
+    context.log("y" * 10_000)
+    assert said.progress[:2] == [TaskProgress(3, 10, "resizing"), TaskProgress(4)]
+    text = said.progress[2].text
+    assert text.startswith("a\\ud800\\x00xxx")
+    assert (len(text), len(said.notes[0])) == (MAX_TEXT, MAX_TEXT)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, "three", None, 10**400])
+def test_a_progress_that_is_no_number_is_refused(number: float) -> None:
+    with pytest.raises(ValueError, match="the progress needs a"):
+        context_on(Hours()).progress(number)
+
+
+def test_a_task_outside_a_runner_may_say_something_too() -> None:
+    context_on(Hours()).progress(1, 2)
+    context_on(Hours()).log("to nobody")

@@ -5,13 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.broker.base import Reference
-from core.model import ENDED, Assignment, RetryDelays, State
+from core.model import ENDED, Assignment, Note, RetryDelays, RunningTask, State
 from core.runner.frames import KindSettings
 from core.worker.policy import (
+    MAX_NOTES_TOLD,
     MAX_PREFETCH,
     MAX_RETRY_DELAY,
     feed_limit,
     is_wanted,
+    limit_notes,
     may_retry,
     moving_average,
     prefetch,
@@ -139,3 +141,15 @@ def test_of_fast_tasks_enough_are_held() -> None:
 @given(st.integers(1, 2000), st.floats(0, 1e9))
 def test_as_many_as_run_are_always_held(concurrency: int, seconds: float) -> None:
     assert concurrency <= prefetch(concurrency, seconds) <= max(MAX_PREFETCH, concurrency)
+
+
+@pytest.mark.parametrize(("noting", "each"), [(1, 20), (10, 20), (100, 2), (1000, 1)])
+def test_a_heartbeat_tells_the_last_notes_of_each_task_and_not_too_many(noting: int, each: int) -> None:
+    notes = tuple(Note(float(number), f"note {number}") for number in range(20))
+    tasks = [RunningTask(f"t{number}", "echo", 1.0, notes=notes) for number in range(noting)]
+    quiet = RunningTask("quiet", "echo", 1.0)
+    told = limit_notes([*tasks, quiet])
+    assert [task.id for task in told] == [task.id for task in [*tasks, quiet]]
+    assert {task.notes for task in told[:-1]} == {notes[-each:]}
+    assert told[-1] == quiet
+    assert sum(len(task.notes) for task in told) <= max(MAX_NOTES_TOLD, noting)

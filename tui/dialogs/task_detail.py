@@ -161,6 +161,7 @@ def head_lines(record: TaskRecord, view: View, tr: Translations) -> list[StyledL
         *_summary(record, state, view.now, tr),
         *_timeline(record.task.times, record.attempts, tr),
         *_attempts(record, state, view.now, tr),
+        *_notes(state, tr),
     ]
 
 
@@ -182,6 +183,8 @@ def _summary(record: TaskRecord, state: TaskState, now: float, tr: Translations)
         (f"{tr('worker'):<12}{display_text.clean(state.worker or '-')}", ""),
         (f"{tr('tries'):<12}{state.attempt}", ""),
     ]
+    if state.running is not None and state.running.progress is not None:
+        lines.append((f"{tr('progress'):<12}{display_text.progress(state.running)}", "accent"))
     if task.retries is not None:
         lines.append((f"{tr('retries'):<12}{task.retries}", ""))
     if deaths := sum(attempt.state is AttemptState.LOST for attempt in record.attempts):
@@ -244,6 +247,16 @@ def _attempts(record: TaskRecord, state: TaskState, now: float, tr: Translations
         lines += _attempt(attempt, tr, with_traceback=attempt.number < last)
     if running := _running_text(state, now, tr):
         lines.append((f"  {state.attempt:>2}  {running}", "accent"))
+    return lines
+
+
+def _notes(state: TaskState, tr: Translations) -> list[StyledLine]:
+    """Return what the running attempt has noted."""
+    if state.running is None or not state.running.notes:
+        return []
+    lines: list[StyledLine] = [("", ""), (tr("Notes"), "heading")]
+    for note in state.running.notes:
+        lines.append((f"  {formatting.time_of_day(note.at)}  {display_text.clean(note.text)}", ""))
     return lines
 
 

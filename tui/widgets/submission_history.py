@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 
 from core import formatting
 from core.repository.archive import TaskRow
-from core.task_state import RunningTasks, task_state
+from core.task_state import RunningTasks
 from core.tasks.builtin import DEFAULT_KIND
 from tui import commands, display_text
 from tui.messages import DetailRequested
@@ -18,7 +18,7 @@ from tui.translations import Translations
 from tui.widgets.panel import Panel
 from tui.widgets.table import Table
 from tui.widgets.table_model import Cell, Cells, ListModel, TableColumn
-from tui.widgets.task_rows import outcome_cell, state_cell
+from tui.widgets.task_rows import outcome_cell, present_row, state_cell
 
 MAX_SUBMISSIONS = 200
 """The number of submissions that are listed; older ones are dropped."""
@@ -108,8 +108,9 @@ class SubmissionHistory(Panel):
 
     def _cells(self, sent: SubmissionAccepted) -> Cells:
         row = self._rows.get(sent.submitted.id)
-        state = sent.submitted.state if row is None else task_state(row, self._running_here).state
-        outcome = Cell("") if row is None else outcome_cell(row, self.tr)
+        present = None if row is None else present_row(row, self._running_here)
+        state = sent.submitted.state if present is None else present.state
+        outcome = Cell("") if present is None else outcome_cell(present, self.tr)
         text = sent.task.payload if isinstance(sent.task.payload, str) else display_text.as_json(sent.task.payload)
         return [
             Cell(formatting.time_of_day(sent.at), "dim"),

@@ -67,9 +67,13 @@ def task_cells(row: TaskRow, columns: Sequence[TableColumn], tr: Translations) -
 
 
 def present_row(row: TaskRow, running: RunningTasks) -> TaskRow:
-    """Return a row with the state of the task at this moment: a running task is stored as queued."""
+    """Return a row with the state of the task at this moment: a running task is stored as queued.
+
+    In the place of its outcome it has how far it is.
+    """
     state = task_state(row, running)
-    return replace(row, state=state.state, worker=state.worker, attempts=state.attempt)
+    outcome = row.outcome if state.running is None else display_text.progress(state.running)
+    return replace(row, state=state.state, worker=state.worker, attempts=state.attempt, outcome=outcome)
 
 
 def state_cell(state: State, tr: Translations) -> Cell:
