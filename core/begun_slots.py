@@ -46,6 +46,10 @@ class BegunAttempt(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: float | None
     taken_at: float | None
     started_at: float
+    runner: int | None = None
+    """The number of the runner within its worker; None when it is not known, as in the file of a worker."""
+    report: str | None = None
+    """What the attempt has said of itself, as the journal stores it."""
 
 
 class BegunSlots:

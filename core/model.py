@@ -110,6 +110,30 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it must not begin again, because it was cancelled while it ran."""
 
 
+class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a task is, as it says itself."""
+
+    done: float
+    total: float | None = None
+    """What `done` will be at the end; None when that is not known."""
+    text: str = ""
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What a task has noted while it ran."""
+
+    at: float
+    text: str
+
+
+class TaskReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an attempt has said of itself."""
+
+    progress: TaskProgress | None = None
+    notes: tuple[Note, ...] = ()
+    """Its last notes."""
+
+
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     """The beginning of an attempt after a redelivery."""
 
@@ -118,6 +142,10 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     queued_at: float | None = None
     taken_at: float
     started_at: float
+    runner: int = 0
+    """The number of the runner within its worker; 0 when it is not known."""
+    report: TaskReport | None = None
+    """What the attempt has said of itself, if it has begun already."""
 
 
 class RetryDelays(msgspec.Struct, frozen=True, array_like=True):
@@ -159,6 +187,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     taken_at: float
     started_at: float
     finished_at: float
+    runner: int = 0
+    """The number of the runner within its worker; 0 when it is not known."""
+    report: TaskReport | None = None
+    """What the attempt has said of itself, if anything."""
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +238,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: AttemptState
     worker: str = ""
     """Empty when the worker is not known, as in journals of older versions."""
+    runner: int = 0
+    """The number of the runner within its worker; 0 when it is not known."""
     queued: float | None = None
     taken: float | None = None
     started: float | None = None
@@ -213,6 +247,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """For a lost attempt, when that was found; None when it is not known."""
     error: Failure | None = None
     """The failure, with its texts shortened."""
+    progress: TaskProgress | None = None
+    """How far it was at the end, if it has said so."""
+    notes: tuple[Note, ...] = ()
+    """Its last notes."""
     retried: OperatorRetry | None = None
     """The operator's retry that followed, if one did."""
 
@@ -239,6 +277,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The failure of the last attempt that failed, even when another attempt follows."""
     cancelling: bool = False
     """Whether it was cancelled while it ran, and is not known to have stopped."""
+    runner: int = 0
+    """The number of the runner of the last attempt within its worker; 0 when it is not known."""
+    report: TaskReport | None = None
+    """What the last attempt has said of itself, if anything."""
     times: Times
 
     @property
@@ -264,22 +306,6 @@ class Role(enum.StrEnum):
     WORKER = "worker"
 
 
-class TaskProgress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a task is, as it says itself."""
-
-    done: float
-    total: float | None = None
-    """What `done` will be at the end; None when that is not known."""
-    text: str = ""
-
-
-class Note(msgspec.Struct, frozen=True):
-    """What a task has noted while it ran."""
-
-    at: float
-    text: str
-
-
 class RunningTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task that a worker is running."""
 
@@ -289,6 +315,8 @@ class RunningTask(msgspec.Struct, frozen=True, omit_defaults=True):
     progress: TaskProgress | None = None
     notes: tuple[Note, ...] = ()
     """The last notes of the task."""
+    runner: int = 0
+    """The number of the runner within its worker; 0 when it is not known."""
 
 
 class RunningOn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -300,6 +328,8 @@ class RunningOn(msgspec.Struct, frozen=True, omit_defaults=True):
     """How far the task is, if it says so."""
     notes: tuple[Note, ...] = ()
     """The last notes of the task."""
+    runner: int = 0
+    """The number of the runner within the worker; 0 when it is not known."""
 
 
 class Counters(msgspec.Struct, frozen=True):

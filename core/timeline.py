@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from core.model import DEATH_SIGNATURES, Attempt, AttemptState, Failure, State, Task, Times
+from core.model import DEATH_SIGNATURES, Attempt, AttemptState, Failure, State, Task, TaskReport, Times
 
 MAX_MESSAGE = 300
 """Characters of an error's message that are kept of an attempt."""
@@ -46,6 +46,7 @@ def attempts_of(task: Task, former: Sequence[Attempt]) -> tuple[Attempt, ...]:
     if task.finished is None or any(attempt.number == task.tries for attempt in former):
         return tuple(former)
     done = task.state is State.DONE
+    report = task.report or TaskReport()
     died = task.failure is not None and task.failure.signature in DEATH_SIGNATURES
     last = Attempt(
         number=task.tries,
@@ -55,6 +56,9 @@ def attempts_of(task: Task, former: Sequence[Attempt]) -> tuple[Attempt, ...]:
         taken=task.times.taken,
         started=task.times.started,
         finished=task.times.finished,
+        runner=task.runner,
+        progress=report.progress,
+        notes=report.notes,
         error=None if done or task.failure is None else _shortened(task.failure),
     )
     return (*former, last)

@@ -6,7 +6,7 @@ from rich.cells import cell_len, set_cell_size
 
 from core import formatting
 from core.logs import printable
-from core.model import RunningOn
+from core.model import Attempt, RunningOn
 from tui.translations import Translations
 
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -71,12 +71,12 @@ def _bar(value: float, top: float) -> str:
     return _SPARKS[min(len(_SPARKS) - 1, int(value / top * len(_SPARKS)))]
 
 
-def progress(running: RunningOn) -> str:
-    """Return how far a running task is, or else what it has noted last; an empty string when it says nothing."""
-    if running.progress is not None:
-        amount = formatting.progress(running.progress.done, running.progress.total)
-        return clean(f"{amount} {running.progress.text}".rstrip())
-    return clean(running.notes[-1].text) if running.notes else ""
+def progress(attempt: RunningOn | Attempt) -> str:
+    """Return how far an attempt is, or else what it has noted last; an empty string when it says nothing."""
+    if attempt.progress is not None:
+        amount = formatting.progress(attempt.progress.done, attempt.progress.total)
+        return clean(f"{amount} {attempt.progress.text}".rstrip())
+    return clean(attempt.notes[-1].text) if attempt.notes else ""
 
 
 def pretty(text: str, longest: int = 200_000) -> str:

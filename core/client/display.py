@@ -43,17 +43,18 @@ def status_lines(status: TaskStatus, now: float) -> list[str]:
     facts = []
     if status.attempts:
         facts.append(("attempts", str(status.attempts)))
+    said = status.running or (status.history[-1] if status.history else None)
     if status.worker:
-        facts.append(("worker", printable(status.worker)))
-    if status.running is not None and status.running.progress is not None:
-        facts.append(("progress", progress_text(status.running.progress)))
+        facts.append(("worker", _place(status.worker, said.runner if said else 0)))
+    if said is not None and said.progress is not None:
+        facts.append(("progress", progress_text(said.progress)))
     if status.state is State.DONE:
         facts.append(("result", value_text(status.result)))
     elif status.error is not None:
         facts.append(("error", failure_text(status.error)))
     lines += [f"  {name:<12}  {text}" for name, text in facts]
-    if status.running is not None:
-        lines += [f"  {'note':<12}  {timestamp(note.at)}  {printable(note.text)}" for note in status.running.notes]
+    if said is not None:
+        lines += [f"  {'note':<12}  {timestamp(note.at)}  {printable(note.text)}" for note in said.notes]
     if len(status.history) > 1 or status.times.finished is None:
         lines += [f"  attempt {attempt.number:<4}  {_attempt_text(attempt)}" for attempt in status.history]
     return lines
@@ -74,17 +75,23 @@ def progress_text(progress: TaskProgress) -> str:
 
 def _attempt_text(attempt: Attempt) -> str:
     """Return where an attempt ran, since when and for how long, and how it ended."""
-    worker = printable(attempt.worker or "a worker that is not known")
-    parts = [f"{attempt.state} on {worker}"]
+    parts = [f"{attempt.state} on {_place(attempt.worker or 'a worker that is not known', attempt.runner)}"]
     if attempt.started is not None:
         parts.append(f"began {timestamp(attempt.started)}")
         if attempt.finished is not None and attempt.state is not AttemptState.LOST:
             parts.append(f"ran {precise_duration(attempt.finished - attempt.started)}")
+    if attempt.progress is not None:
+        parts.append(f"was at {progress_text(attempt.progress)}")
     if attempt.error is not None:
         parts.append(failure_text(attempt.error))
     elif attempt.state is AttemptState.LOST:
         parts.append("the worker died, or lost its connection")
     return "; ".join(parts)
+
+
+def _place(worker: str, runner: int) -> str:
+    """Return where an attempt runs or ran: `w1, runner 2`."""
+    return f"{printable(worker)}, runner {runner}" if runner else printable(worker)
 
 
 def _state_text(status: TaskStatus, now: float) -> str:

@@ -7,6 +7,7 @@ import msgspec
 from core.database import Row, Value
 from core.model import (
     Assignment,
+    Beginning,
     Counters,
     Dispatch,
     Failure,
@@ -18,6 +19,7 @@ from core.model import (
     RunningTask,
     State,
     Task,
+    TaskReport,
     Times,
     Trouble,
 )
@@ -46,6 +48,7 @@ _SEPARATOR = "; "
 """What separates the phase and the troubles of a process in its status."""
 _decode_counters = msgspec.json.Decoder(Counters).decode
 _decode_in_hand = msgspec.json.Decoder(tuple[RunningTask, ...]).decode
+_decode_report = msgspec.json.Decoder(TaskReport).decode
 _decode_kinds = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -129,6 +132,8 @@ def task(row: Row) -> Task:
         result=text_or_none(row[10]),
         failure=_failure(row[11:15]),
         cancelling=bool(row[24]) and not current.ended,
+        runner=integer_or_none(row[25]) or 0,
+        report=report(row[26]),
         times=Times(
             sent=times[0],
             received=times[1],
@@ -148,6 +153,16 @@ def _failure(columns: Row) -> Failure | None:
     return Failure(
         type=text(columns[0]), message=text(columns[1]), traceback=text(columns[2]), signature=text(columns[3])
     )
+
+
+def report(value: Value) -> TaskReport | None:
+    """Return the value of the column with what an attempt said of itself, or None for NULL."""
+    return None if value is None else _decode_report(text(value))
+
+
+def runner_columns(attempt: Outcome | Beginning) -> tuple[Value, Value]:
+    """Return the columns with the runner of an attempt, and with what the attempt said of itself."""
+    return attempt.runner or None, None if attempt.report is None else _encode(attempt.report).decode()
 
 
 def failure_columns(failure: Failure | None) -> tuple[Value, Value, Value, Value]:
@@ -177,6 +192,7 @@ def outcome_columns(outcome: Outcome, after: State, now: float) -> tuple[Value, 
         outcome.taken_at,
         outcome.started_at,
         outcome.finished_at,
+        *runner_columns(outcome),
         now if after.ended else None,
         # The factor of the strikes. They belong to an attempt: a task that is retried begins without any.
         int(after.ended),

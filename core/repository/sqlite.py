@@ -360,8 +360,8 @@ class SqliteRepository(Repository):
             "UPDATE tasks SET state = ?, owner = NULL, due_at = coalesce(?, due_at), attempts = ?, worker = ?,"
             " result = ?,"
             " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ?,"
-            " queued_at = coalesce(?, queued_at), taken_at = ?, started_at = ?, finished_at = ?, stored_at = ?,"
-            " strikes = strikes * ?"
+            " queued_at = coalesce(?, queued_at), taken_at = ?, started_at = ?, finished_at = ?,"
+            " runner = ?, report = ?, stored_at = ?, strikes = strikes * ?"
             " WHERE seq = ?",
             chosen,
         )

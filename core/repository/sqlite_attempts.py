@@ -11,11 +11,9 @@ worker has it (`beginnings`).
 import json
 from collections.abc import Collection, Sequence
 
-import msgspec
-
 from core.begun_slots import BegunAttempt
 from core.database import Database, Row, Value
-from core.model import DEATH_SIGNATURES, Attempt, AttemptState, Beginning, Failure, OperatorRetry
+from core.model import DEATH_SIGNATURES, Attempt, AttemptState, Beginning, Failure, OperatorRetry, TaskReport
 from core.repository import rows
 from core.repository.beginnings import Beginnings
 from core.timeline import MAX_MESSAGE, MAX_TRACEBACK
@@ -26,17 +24,27 @@ _FIRST_VERSION = 4
 _CANCELLING_VERSION = 8
 """The version of the schema in which a running task can be cancelled."""
 
+_RUNNER_VERSION = 9
+"""The version of the schema in which an attempt has its runner, and what it said of itself."""
+
 _COLUMNS = (
     "seq, number, state, worker, queued_at, taken_at, started_at, finished_at,"
     " error_type, error_message, error_traceback, retried_at, retried_by"
 )
+_NEW_COLUMNS = "runner, report"
+"""The columns of an attempt that a journal of an older version lacks."""
 _SIGNATURES = ", ".join(f"'{signature}'" for signature in sorted(DEATH_SIGNATURES))
 _OF_ROW = (
     f"seq, attempts + lost, CASE WHEN error_signature IN ({_SIGNATURES}) THEN 'lost' ELSE 'failed' END, worker,"
     " queued_at, taken_at, started_at, finished_at,"
     f" error_type, substr(error_message, 1, {MAX_MESSAGE}), substr(error_traceback, -{MAX_TRACEBACK})"
 )
-_CLEARED = "worker = NULL, queued_at = NULL, taken_at = NULL, started_at = NULL, finished_at = NULL"
+_NO_BEGINNING = "worker = NULL, taken_at = NULL, started_at = NULL, runner = NULL, report = NULL"
+_CLEARED = f"{_NO_BEGINNING}, queued_at = NULL, finished_at = NULL"
+_ALL_COLUMNS = (
+    "seq, number, state, worker, queued_at, taken_at, started_at, finished_at,"
+    f" error_type, error_message, error_traceback, {_NEW_COLUMNS}, retried_at, retried_by, stored_at"
+)
 _IS_NEWS = (
     "seq = ? AND attempts = ? AND stored_at IS NULL"
     " AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.seq = tasks.seq AND attempts.started_at = ?)"
@@ -52,6 +60,7 @@ class SqliteAttempts:
         self._beginnings = Beginnings(database.path)
         self._exists = False
         self._has_cancelling = False
+        self._has_runners = False
 
     @property
     def exists(self) -> bool:
@@ -68,7 +77,13 @@ class SqliteAttempts:
     @property
     def task_columns(self) -> str:
         """The columns of a task, as `rows.task` takes them."""
-        return f"{rows.TASK_COLUMNS}, {self.lost}, {self.cancelling}"
+        return f"{rows.TASK_COLUMNS}, {self.lost}, {self.cancelling}, {self._new_columns}"
+
+    @property
+    def _new_columns(self) -> str:
+        """The expressions for the runner of an attempt, and for what it said of itself."""
+        self._has_runners = self._has_runners or self._database.schema_version() >= _RUNNER_VERSION
+        return _NEW_COLUMNS if self._has_runners else "NULL, NULL"
 
     @property
     def cancelling(self) -> str:
@@ -87,7 +102,8 @@ class SqliteAttempts:
         if not self.exists:
             return found
         for row in self._database.execute(
-            f"SELECT {_COLUMNS} FROM attempts WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, number",
+            f"SELECT {_COLUMNS}, {self._new_columns} FROM attempts"
+            " WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq, number",
             (json.dumps(list(seqs)),),
         ):
             found.setdefault(rows.integer(row[0]), []).append(_attempt(row[1:]))
@@ -102,7 +118,9 @@ class SqliteAttempts:
         """
         condition = "seq = ? AND attempts = ? AND finished_at IS NOT NULL AND stored_at IS NULL"
         self._database.execute_many(
-            f"INSERT OR IGNORE INTO attempts SELECT {_OF_ROW}, NULL, NULL, NULL FROM tasks WHERE {condition}", attempts
+            f"INSERT OR IGNORE INTO attempts ({_ALL_COLUMNS}) SELECT {_OF_ROW}, {_NEW_COLUMNS}, NULL, NULL, NULL"
+            f" FROM tasks WHERE {condition}",
+            attempts,
         )
         self._database.execute_many(f"UPDATE tasks SET {_CLEARED} WHERE {condition}", attempts)
 
@@ -121,8 +139,8 @@ class SqliteAttempts:
         )
         condition = "seq IN (SELECT value FROM json_each(?)) AND state = 'failed' AND finished_at IS NOT NULL"
         self._database.execute(
-            f"INSERT OR IGNORE INTO attempts SELECT {_OF_ROW}, ?, (SELECT who FROM operations WHERE number = ?),"
-            f" stored_at FROM tasks WHERE {condition}",
+            f"INSERT OR IGNORE INTO attempts ({_ALL_COLUMNS}) SELECT {_OF_ROW}, {_NEW_COLUMNS},"
+            f" ?, (SELECT who FROM operations WHERE number = ?), stored_at FROM tasks WHERE {condition}",
             (now, operation, chosen),
         )
         self._database.execute(f"UPDATE tasks SET {_CLEARED} WHERE {condition}", (chosen,))
@@ -151,7 +169,7 @@ class SqliteAttempts:
         """Move the attempts that a condition selects to the rows of their tasks."""
         self._database.execute(
             "UPDATE tasks SET worker = last.worker, queued_at = last.queued_at, taken_at = last.taken_at,"
-            " started_at = last.started_at, finished_at = last.finished_at"
+            " started_at = last.started_at, finished_at = last.finished_at, runner = last.runner, report = last.report"
             f" FROM (SELECT * FROM attempts WHERE {condition}) AS last WHERE tasks.seq = last.seq",
             values,
         )
@@ -172,8 +190,15 @@ class SqliteAttempts:
         self.lose([beginning.seq])
         self._database.execute(
             "UPDATE tasks SET strikes = strikes + 1, worker = ?, queued_at = coalesce(queued_at, ?),"
-            " taken_at = ?, started_at = ? WHERE seq = ?",
-            (*msgspec.structs.astuple(beginning)[1:], beginning.seq),
+            " taken_at = ?, started_at = ?, runner = ?, report = ? WHERE seq = ?",
+            (
+                beginning.worker,
+                beginning.queued_at,
+                beginning.taken_at,
+                beginning.started_at,
+                *rows.runner_columns(beginning),
+                beginning.seq,
+            ),
         )
         return 1 + self._database.number("SELECT attempts + lost FROM tasks WHERE seq = ?", (beginning.seq,))
 
@@ -194,7 +219,7 @@ class SqliteAttempts:
         """Record as lost what has begun of these tasks, and has not ended and will not."""
         begun = self._beginnings.find(set(seqs))
         for row in self._database.execute(
-            "SELECT seq, attempts, worker, queued_at, taken_at, started_at FROM tasks"
+            f"SELECT seq, attempts, worker, queued_at, taken_at, started_at, {_NEW_COLUMNS} FROM tasks"
             " WHERE seq IN (SELECT value FROM json_each(?))"
             " AND started_at IS NOT NULL AND finished_at IS NULL AND stored_at IS NULL",
             (json.dumps(list(seqs)),),
@@ -202,7 +227,7 @@ class SqliteAttempts:
             begun.append(_begun(row))
         self._store_losses(begun)
         self._database.execute(
-            "UPDATE tasks SET worker = NULL, taken_at = NULL, started_at = NULL"
+            f"UPDATE tasks SET {_NO_BEGINNING}"
             " WHERE seq IN (SELECT value FROM json_each(?)) AND finished_at IS NULL AND stored_at IS NULL",
             (json.dumps(list(seqs)),),
         )
@@ -247,23 +272,32 @@ class SqliteAttempts:
             )
             if number:
                 self._database.execute(
-                    "INSERT INTO attempts (seq, number, state, worker, queued_at, taken_at, started_at)"
-                    " VALUES (?, ?, 'lost', ?, ?, ?, ?)",
-                    (each.seq, number, each.worker, each.queued_at, each.taken_at, each.started_at),
+                    "INSERT INTO attempts (seq, number, state, worker, queued_at, taken_at, started_at,"
+                    f" {_NEW_COLUMNS})"
+                    " VALUES (?, ?, 'lost', ?, ?, ?, ?, ?, ?)",
+                    (
+                        each.seq,
+                        number,
+                        each.worker,
+                        each.queued_at,
+                        each.taken_at,
+                        each.started_at,
+                        each.runner,
+                        each.report,
+                    ),
                 )
                 self._database.execute("UPDATE tasks SET lost = lost + 1 WHERE seq = ?", (each.seq,))
 
     def give_back(self, seqs: Sequence[int]) -> None:
         """Remove a strike from each of these tasks, and what their row has of the attempt that does not go on."""
         self._database.execute_many(
-            "UPDATE tasks SET strikes = max(0, strikes - 1), worker = NULL, taken_at = NULL, started_at = NULL"
-            " WHERE seq = ? AND finished_at IS NULL",
+            f"UPDATE tasks SET strikes = max(0, strikes - 1), {_NO_BEGINNING} WHERE seq = ? AND finished_at IS NULL",
             [(seq,) for seq in seqs],
         )
 
 
 def _begun(row: Row) -> BegunAttempt:
-    """Convert a row of `seq, attempts, worker, queued_at, taken_at, started_at`."""
+    """Convert a row of `seq, attempts, worker, queued_at, taken_at, started_at, runner, report`."""
     return BegunAttempt(
         seq=rows.integer(row[0]),
         attempt=rows.integer(row[1]),
@@ -271,15 +305,18 @@ def _begun(row: Row) -> BegunAttempt:
         queued_at=rows.number_or_none(row[3]),
         taken_at=rows.number_or_none(row[4]),
         started_at=rows.number(row[5]),
+        runner=rows.integer_or_none(row[6]),
+        report=rows.text_or_none(row[7]),
     )
 
 
 def _attempt(row: Row) -> Attempt:
-    """Convert a row of `_COLUMNS` without the first."""
+    """Convert a row of `_COLUMNS` without the first, and of `_NEW_COLUMNS`."""
     error = None
     if row[7] is not None:
         error = Failure(type=rows.text(row[7]), message=rows.text(row[8]), traceback=rows.text(row[9]))
     retried_at = rows.number_or_none(row[10])
+    report = rows.report(row[13]) or TaskReport()
     return Attempt(
         number=rows.integer(row[0]),
         state=AttemptState(rows.text(row[1])),
@@ -289,5 +326,8 @@ def _attempt(row: Row) -> Attempt:
         started=rows.number_or_none(row[5]),
         finished=rows.number_or_none(row[6]),
         error=error,
+        runner=rows.integer_or_none(row[12]) or 0,
+        progress=report.progress,
+        notes=report.notes,
         retried=None if retried_at is None else OperatorRetry(retried_at, rows.text_or_none(row[11]) or ""),
     )

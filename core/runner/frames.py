@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from core.model import Failure, Note, RetryDelays, TaskProgress
+from core.model import Failure, RetryDelays, TaskReport
 
 _LENGTH = struct.Struct(">I")
 
@@ -114,8 +114,7 @@ class Report(_Message, frozen=True, tag=True):
     slot: int
     id: str
     attempt: int
-    progress: TaskProgress | None
-    notes: tuple[Note, ...]
+    report: TaskReport
 
 
 class Interrupted(_Message, frozen=True, tag=True):

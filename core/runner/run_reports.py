@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from core.model import Note, TaskProgress
+from core.model import Note, TaskProgress, TaskReport
 from core.runner.frames import Report, Run, ToWorker
 from core.tasks.reports import MAX_NOTES
 
@@ -77,7 +77,7 @@ class RunReport:
         # In this order: what is said from now on makes it new again.
         self.is_new = False
         run = self._run
-        return Report(run.slot, run.id, run.attempt, self._progress, self._copy_notes())
+        return Report(run.slot, run.id, run.attempt, TaskReport(self._progress, self._copy_notes()))
 
     def end(self) -> None:
         """Tell the worker what it was not told yet, before it learns that the run has ended."""

@@ -3,10 +3,12 @@
 import msgspec
 
 from core.broker.base import Delivery, Reference
+from core.callbacks import ignore
 from core.model import Assignment, Dispatch
 from core.repository.base import Repository
 from core.runner.frames import Ended, Run
 from core.runner.program import kind_settings
+from core.runner.run_reports import RunReports
 from core.runner.task_threads import TaskRun, outcome
 from core.tasks import Registry, TaskContext, run
 from core.testing.clock import Clock
@@ -57,21 +59,23 @@ class LocalWorker:
         reference = Reference(dispatch.id, dispatch.seq, dispatch.attempt, queued_at)
         task = InFlightTask(assignment, reference, Delivery(b"", 0, None), self._clock.now, suspect=False)
         started_at = self._clock.now
-        ended = self._attempt(assignment, task.number)
+        ended = self._attempt(assignment, task)
         result = self._rules.outcome(task, started_at, ended)
         with self._repository.transaction():
             self._repository.store_outcomes([result], self._clock.now)
         self._clock.add_alarm(result.due_at)
 
-    def _attempt(self, assignment: Assignment, number: int) -> Ended:
-        task_run = TaskRun(Run(0, assignment.id, assignment.kind, assignment.payload, number))
+    def _attempt(self, assignment: Assignment, task: InFlightTask) -> Ended:
+        request = Run(0, assignment.id, assignment.kind, assignment.payload, task.number)
+        task_run = TaskRun(request, reports=RunReports(ignore))
         try:
             task_run.definition = definition = self._registry.get(assignment.kind)
             timeout = definition.timeout or self._settings.timeout
             context = TaskContext(
                 id=assignment.id,
                 kind=assignment.kind,
-                attempt=number,
+                attempt=task.number,
+                reporter=task_run,
                 deadline=None if timeout is None else self._clock.now + timeout,
                 interruption=self._clock,
                 clock=self._clock,
@@ -82,6 +86,8 @@ class LocalWorker:
         except BaseException as error:  # noqa: BLE001 - a task may raise anything, as in a runner
             task_run.error = error
         self.errors[assignment.id] = task_run.error
+        if task_run.report is not None:
+            task.report = task_run.report.take().report
         ended = outcome(task_run)
         assert isinstance(ended, Ended)  # nothing interrupts a task here
         return msgspec.structs.replace(ended, finished_at=self._clock.now)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 
 from core.broker.base import Delivery, Reference
-from core.model import Assignment
+from core.model import Assignment, TaskReport
 from core.repository.beginnings import NO_SLOT, WorkerBeginnings
 
 
@@ -22,6 +22,8 @@ class InFlightTask:
         "delivery",
         "number",
         "reference",
+        "report",
+        "runner",
         "slot",
         "suspect",
         "taken_at",
@@ -45,6 +47,10 @@ class InFlightTask:
         """Its place among the beginnings of the worker, while it has begun."""
         self.cancelling = assignment.cancelling
         """Whether it was cancelled while it ran, here or elsewhere."""
+        self.runner = 0
+        """The number of the runner that has it, within the worker."""
+        self.report: TaskReport | None = None
+        """What the attempt has said of itself, if anything."""
         self.unwanted = False
         """Whether it was cancelled, has ended elsewhere or was published again while it waited here."""
 

@@ -95,6 +95,8 @@ class RunRules:
             taken_at=task.taken_at,
             started_at=started_at,
             finished_at=ended.finished_at,
+            runner=task.runner,
+            report=task.report,
         )
 
     def did_not_stop(self, task: InFlightTask, now: float) -> Ended:

@@ -92,7 +92,10 @@ class RunnerEndings:
         if begun:
             self._end_stuck(runner, begun)
         elif runner.silent_checks > BEGIN_TIMEOUT / CHECK_INTERVAL:
-            _log.error("a runner does not begin the tasks that it has: it is suspended, or what a task left keeps it")
+            _log.error(
+                "runner %d does not begin the tasks that it has: it is suspended, or what a task left keeps it",
+                runner.number,
+            )
             self._end(runner, died=False)
         if not memory_limit.ENFORCED:
             self._end_large(runner)
@@ -100,7 +103,9 @@ class RunnerEndings:
     def remove(self, runner: RunnerProcess) -> None:
         """Forget a runner that has died, and decide about its tasks."""
         if any(runner.began(number)[1] for number, _ in runner.slots):
-            _log.error("a runner died (%s) while %d tasks ran in it", runner.exit_status, len(runner.running))
+            _log.error(
+                "runner %d died (%s) while %d tasks ran in it", runner.number, runner.exit_status, len(runner.running)
+            )
         self._end(runner, died=True)
 
     def _let_go(self, runner: RunnerProcess) -> None:

@@ -51,6 +51,8 @@ class RunnerGroup:
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._count_started = 1
+        first.number = 1
         first.attach(beginnings)
         self._selector.register(first.socket, selectors.EVENT_READ, first)
 
@@ -145,6 +147,8 @@ class RunnerGroup:
 
     def _launch(self, threads: int) -> RunnerProcess:
         runner = self._launch_runner(threads)
+        self._count_started += 1
+        runner.number = self._count_started
         runner.attach(self._beginnings)
         self._selector.register(runner.socket, selectors.EVENT_READ, runner)
         return runner

@@ -48,8 +48,6 @@ class Slot(msgspec.Struct, eq=False):
     """How often the task was found beyond its time-out."""
     too_large: bool = False
     """Whether its runner was found to have more memory than the task may have."""
-    report: Report | None = None
-    """What the task has said of itself, if anything."""
 
 
 class BegunTask(msgspec.Struct, frozen=True):
@@ -57,7 +55,6 @@ class BegunTask(msgspec.Struct, frozen=True):
 
     task: InFlightTask
     started_at: float
-    report: Report | None
 
 
 class RunnerProcess:
@@ -74,6 +71,8 @@ class RunnerProcess:
         self._outgoing = bytearray()
         self._reader = worker_reader()
         self.threads = setup.threads
+        self.number = 0
+        """Counts the runners of the worker; for people."""
         self.ready = False
         """Whether its modules are imported."""
         self.has_stop = False
@@ -158,6 +157,7 @@ class RunnerProcess:
         messages: list[ToRunner] = []
         now = time.monotonic()
         for task, limits in tasks:
+            task.runner, task.report = self.number, None
             self._slots[task.slot] = Slot(task, limits, now)
             assignment = task.assignment
             messages.append(Run(task.slot, assignment.id, assignment.kind, assignment.payload, task.number))
@@ -183,7 +183,7 @@ class RunnerProcess:
         """Take what a task says of itself, unless it has ended."""
         slot = self._slots.get(report.slot)
         if slot is not None and (slot.task.assignment.id, slot.task.number) == (report.id, report.attempt):
-            slot.report = report
+            slot.task.report = report.report
 
     def remove(self, number: int) -> Slot:
         """Remove a task that has ended, or was given back.
@@ -231,7 +231,7 @@ class RunnerProcess:
     def running(self) -> list[BegunTask]:
         """The tasks that have begun. Thread-safe."""
         return [
-            BegunTask(slot.task, at, slot.report)
+            BegunTask(slot.task, at)
             for number, slot in list(self._slots.items())
             for at, monotonic in [self._beginnings.times(number)]
             if monotonic

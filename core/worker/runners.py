@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from core.model import RunningTask
+from core.model import RunningTask, TaskReport
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import Ended, GivenBack, Interrupt, Interrupted, Ready, Report, ToWorker
 from core.threads import OnDeath, vital_thread
@@ -227,7 +227,7 @@ class Runners:
                 self._handle(runner, message)
         except KeyError:
             # A task has written to our socket.
-            _log.error("a runner names a task that it does not have; it is ended")
+            _log.error("runner %d names a task that it does not have; it is ended", runner.number)
             self._remove(runner)
 
     def _handle(self, runner: RunnerProcess, message: ToWorker) -> None:
@@ -278,7 +278,7 @@ class Runners:
 
 
 def _running(begun: BegunTask) -> RunningTask:
-    assignment, report = begun.task.assignment, begun.report
-    if report is None:
-        return RunningTask(assignment.id, assignment.kind, begun.started_at)
-    return RunningTask(assignment.id, assignment.kind, begun.started_at, report.progress, report.notes)
+    assignment, report = begun.task.assignment, begun.task.report or TaskReport()
+    return RunningTask(
+        assignment.id, assignment.kind, begun.started_at, report.progress, report.notes, begun.task.runner
+    )

@@ -115,6 +115,7 @@ class SoloRunners:
             self._callbacks.give_up(task)
             return
         runner.reserved = True
+        task.runner, task.report = runner.number, None
         self._add_strike(task, time.time(), lambda: self._run_suspect(task, runner))
 
     def _run_suspect(self, task: InFlightTask, runner: RunnerProcess) -> None:
@@ -143,6 +144,8 @@ class SoloRunners:
             queued_at=task.reference.at,
             taken_at=task.taken_at,
             started_at=started_at,
+            runner=task.runner,
+            report=task.report,
         )
         self._callbacks.add_strike(task, beginning, lambda: self._post(go_on))
 

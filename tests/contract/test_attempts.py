@@ -8,7 +8,19 @@ from msgspec.structs import replace
 
 from core.database import Database, Row, Value
 from core.locks import FileLock
-from core.model import Attempt, AttemptState, Failure, OperatorRetry, State, Task, Times
+from core.model import (
+    Attempt,
+    AttemptState,
+    Beginning,
+    Failure,
+    Note,
+    OperatorRetry,
+    State,
+    Task,
+    TaskProgress,
+    TaskReport,
+    Times,
+)
 from core.repository.archive import Archive, BulkAction
 from core.repository.base import STRIKE_LIMIT, DeadLetter, Repository
 from core.repository.beginnings import WorkerBeginnings
@@ -35,6 +47,11 @@ def found(repository: Repository, task_id: str = "a") -> tuple[Task, tuple[Attem
     task = find(repository, task_id)
     assert task is not None
     return task, attempts_of(task, repository.former_attempts([task.seq]).get(task.seq, ()))
+
+
+def find_one(repository: Repository) -> Task:
+    """Return the task of a test."""
+    return found(repository)[0]
 
 
 def retry(archive: Archive, seq: int, at: float) -> int:
@@ -102,6 +119,50 @@ def test_an_attempt_is_kept_when_the_next_is_queued(journal: Repository) -> None
         (1, AttemptState.FAILED, "w1"),
         (2, AttemptState.DONE, "w2"),
     ]
+
+
+REPORT = TaskReport(TaskProgress(3, 10, "resizing"), (Note(NOW, "began"),))
+
+
+def test_each_attempt_keeps_its_runner_and_what_it_said(journal: Repository, archive: Archive) -> None:
+    def kept() -> list[tuple[int, TaskProgress | None, tuple[Note, ...]]]:
+        return [(each.runner, each.progress, each.notes) for each in found(journal)[1]]
+
+    (seq,) = queue(journal, "a")
+    store_outcomes(journal, replace(outcome(seq, 0, State.RETRYING), runner=2, report=REPORT))
+    first = (2, REPORT.progress, REPORT.notes)
+    assert kept() == [first]
+    mark(journal, [seq], 1)
+    assert kept() == [first]
+    assert (find_one(journal).runner, find_one(journal).report) == (0, None)
+    later = TaskReport(TaskProgress(9))
+    store_outcomes(journal, replace(outcome(seq, 1, State.FAILED), runner=3, report=later))
+    second = (3, later.progress, ())
+    assert kept() == [first, second]
+    operation = retry(archive, seq, NOW + 30)
+    assert kept() == [first, second]
+    assert (find_one(journal).runner, find_one(journal).report) == (0, None)
+    archive.undo(operation, [seq], (), NOW + 31)
+    assert kept() == [first, second]
+    assert (find_one(journal).runner, find_one(journal).report) == (3, later)
+
+
+def test_an_attempt_that_was_lost_with_its_runner_keeps_what_it_said(journal: Repository) -> None:
+    (seq,) = queue(journal, "a")
+    with journal.transaction():
+        beginning = Beginning(seq=seq, worker="w1", taken_at=NOW, started_at=NOW + 1, runner=2, report=REPORT)
+        journal.add_strike(beginning)
+        journal.add_strike(replace(beginning, started_at=NOW + 5, runner=3, report=None))
+    [lost] = found(journal)[1]
+    assert (lost.state, lost.runner, lost.progress, lost.notes) == (
+        AttemptState.LOST,
+        2,
+        REPORT.progress,
+        REPORT.notes,
+    )
+    with journal.transaction():
+        journal.remove_strikes([seq])
+    assert (find_one(journal).worker, find_one(journal).runner) == (None, 0)
 
 
 def test_an_outcome_that_comes_before_the_confirm_keeps_the_attempt_before_it(journal: Repository) -> None:
@@ -503,3 +564,25 @@ def test_a_migrated_journal_counts_the_deaths_that_it_knows(old: SqliteRepositor
             assert [task.tries for task in migrated.find_all(["killer"])] == [5]
         assert [task.tries for task in old.find_all(["killer"])] == [5]
         assert archive.limitation() == ""
+
+
+def test_a_journal_without_runners_is_read_and_migrated(tmp_path: Path) -> None:
+    database = Database(tmp_path / "resultados.db", FAULTS)
+    database.migrate(schema()[:8])
+    database.execute(
+        "INSERT INTO tasks (seq, id, kind, payload, state, attempts, received_at, accepted_at, worker, finished_at)"
+        " VALUES (1, 'a', 'echo', '1', 'retrying', 2, 1, 1, 'w1', 5)"
+    )
+    database.execute("INSERT INTO attempts (seq, number, state, worker) VALUES (1, 1, 'failed', 'w1')")
+    with SqliteRepository(database) as old, open_archive(tmp_path / "resultados.db", readonly=True) as archive:
+        assert archive.limitation()
+        assert [(each.worker, each.runner, each.notes) for each in found(old)[1]] == [("w1", 0, ()), ("w1", 0, ())]
+        with open_sqlite(tmp_path / "resultados.db") as migrated:
+            store_outcomes(migrated, replace(outcome(1, 2), runner=4, report=REPORT))
+        assert not archive.limitation()
+        for each in (found(old)[1], attempts_of(archive.task(1) or find_one(old), archive.former_attempts(1))):
+            assert [(attempt.runner, attempt.progress) for attempt in each] == [
+                (0, None),
+                (0, None),
+                (4, REPORT.progress),
+            ]

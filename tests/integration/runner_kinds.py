@@ -207,3 +207,16 @@ def leave_child(payload: Json) -> int:
     if child == 0:
         time.sleep(3600)
     return child
+
+
+@task
+def says_and_dies(payload: Json, context: TaskContext) -> Json:
+    """Say how far it is, and kill its process once when the test says so."""
+    context.progress(3, 10)
+    while not (DIRECTORY / GO).exists():
+        if (DIRECTORY / KILL).exists():
+            (DIRECTORY / KILL).unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        context.wait(0.005)
+    context.progress(10, 10)
+    return payload

@@ -13,7 +13,7 @@ import pytest
 
 from core.broker.base import Delivery, Reference
 from core.errors import TaskDefinitionError
-from core.model import Assignment, Beginning, Outcome, State, TaskProgress
+from core.model import Assignment, Beginning, Outcome, State, TaskProgress, TaskReport
 from core.repository.base import STRIKE_LIMIT
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import Report, Setup
@@ -36,6 +36,8 @@ class Bench:
         self.directory = directory
         self.outcomes: list[Outcome] = []
         self.strikes: list[int] = []
+        self.beginnings: list[Beginning] = []
+        """The strikes as they are stored."""
         self.removed_strikes: list[int] = []
         self.dropped: list[InFlightTask] = []
         self.given_up: list[InFlightTask] = []
@@ -105,6 +107,7 @@ class Bench:
             task.unwanted = True
         else:
             self.strikes.append(beginning.seq)
+            self.beginnings.append(beginning)
         on_stored()
 
     def add(
@@ -681,9 +684,26 @@ def test_what_another_attempt_said_is_not_taken_for_that_of_the_one_which_runs(m
     task = bench.add(1, "held", '"a"')
     wait_until(lambda: bench.begun == ["a"], "it to begin")
     (runner,) = bench.processes
-    runner.take_report(Report(task.slot, "t0", 1, TaskProgress(1, 2), ()))
-    runner.take_report(Report(task.slot, "t1", 2, TaskProgress(1, 2), ()))
-    runner.take_report(Report(task.slot + 1, "t1", 1, TaskProgress(1, 2), ()))
+    report = TaskReport(TaskProgress(1, 2))
+    runner.take_report(Report(task.slot, "t0", 1, report))
+    runner.take_report(Report(task.slot, "t1", 2, report))
+    runner.take_report(Report(task.slot + 1, "t1", 1, report))
     assert bench.told == {"t1": None}
-    runner.take_report(Report(task.slot, "t1", 1, TaskProgress(1, 2), ()))
+    runner.take_report(Report(task.slot, "t1", 1, report))
     assert bench.told == {"t1": TaskProgress(1, 2)}
+
+
+def test_each_attempt_has_its_runner_and_what_it_said_last(make_bench: MakeBench) -> None:
+    bench = make_bench(1)
+    bench.add(1, "says_and_dies", '"a"')
+    wait_until(lambda: bench.told == {"t1": TaskProgress(3, 10)}, "the progress")
+    assert [task.runner for task in bench.runners.running] == [1]
+    bench.kill()
+    wait_until(lambda: len(bench.beginnings) == 2, "it to begin again")
+    bench.go()
+    outcome = bench.ended(1)[1]
+    died, again = bench.beginnings
+    assert (died.runner, died.report) == (1, TaskReport(TaskProgress(3, 10)))
+    assert (again.runner in {2, 3}, again.report) == (True, None)
+    assert (outcome.state, outcome.runner) == (State.DONE, again.runner)
+    assert outcome.report == TaskReport(TaskProgress(10, 10))

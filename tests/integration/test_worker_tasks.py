@@ -274,7 +274,18 @@ def test_everybody_sees_how_far_a_running_task_is(scene: Shared) -> None:
     gate.touch()
     ended = scene.wire.ok("result", id="tells", wait=30)
     assert (ended["state"], "running" in ended) == ("done", False)
-    assert "running" not in scene.wire.ok("status", id="tells")
+    status = scene.wire.ok("status", id="tells")
+    assert "running" not in status
+    # It stays with the attempt.
+    [attempt] = status["history"]
+    assert (attempt["runner"], attempt["progress"], len(attempt["notes"])) == (
+        running["runner"],
+        running["progress"],
+        1,
+    )
+    failed = scene.do("told", "telling", {"gate": str(gate), "fails": True}, retries=1)
+    assert [each["progress"]["done"] for each in failed["history"]] == [3.0, 3.0]
+    assert "progress" not in scene.do("silent", "trace", str(scene.file))["history"][0]
 
 
 # Starting.

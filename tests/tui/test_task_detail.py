@@ -87,6 +87,21 @@ def test_what_a_running_task_says_of_itself_is_shown() -> None:
     assert [line[12:] for line in lines[lines.index("Notes") + 1 :][:2]] == ["began\\x1b[31m", "[bold]half[/]"]
     row = present_row(scene.row(queued()), view_with(running).running)
     assert row.outcome == "3/10 (30%) resizing"
+    lost = Attempt(
+        number=1,
+        state=AttemptState.LOST,
+        worker="w1",
+        runner=2,
+        started=scene.NOW - 28,
+        progress=TaskProgress(1, 10),
+        notes=(Note(scene.NOW, "before"),),
+    )
+    lines = lines_of(TaskRecord(queued(lost=1), (lost,)))
+    assert "progress    1/10 (10%)" in lines
+    assert lines[lines.index("Notes") + 1].endswith("before")
+    [tried] = [line for line in lines if line.startswith("   1  ")]
+    assert tried.startswith("   1  w1, runner 2 died, or lost its connection · started ")
+    assert tried.endswith(" · 1/10 (10%)")
     silent = RunningTask(TASK_ID, "echo", scene.NOW - 14.6)
     lines = lines_of(TaskRecord(queued()), view_with(silent))
     assert "Notes" not in lines

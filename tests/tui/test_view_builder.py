@@ -50,11 +50,12 @@ class _FirstVersion(SqliteRepository):
 
     def store_outcomes(self, outcomes: Sequence[Outcome], now: float) -> list[bool]:
         for each in outcomes:
+            columns = rows.outcome_columns(each, each.state, now)
             self._first.execute(
                 "UPDATE tasks SET state = ?, due_at = coalesce(?, due_at), attempts = ?, worker = ?, result = ?,"
                 " error_type = ?, error_message = ?, error_traceback = ?, error_signature = ?, queued_at = ?,"
                 " taken_at = ?, started_at = ?, finished_at = ?, stored_at = ?, strikes = strikes * ? WHERE seq = ?",
-                rows.outcome_columns(each, each.state, now),
+                (*columns[:13], *columns[15:]),  # it knew no runners
             )
             self._move(State.QUEUED, each.state)
         return [True] * len(outcomes)

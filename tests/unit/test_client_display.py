@@ -12,7 +12,7 @@ from core.client.line_editing import history_file
 from core.client.output import OutputWriter
 from core.client.prompt_commands import PromptAction, PromptLine, parse_line
 from core.client.values import Accepted, Refused, Statistics, TaskOutcome, TaskStatus
-from core.model import Failure, Note, RunningOn, State, TaskProgress, Times
+from core.model import Attempt, AttemptState, Failure, Note, RunningOn, State, TaskProgress, Times
 
 FAILURE = Failure(type="ValueError", message="bad\x1b[31m", traceback="Traceback…\n")
 
@@ -89,6 +89,28 @@ def test_what_a_running_task_says_of_itself() -> None:
 )
 def test_how_far_something_is(done: float, total: float | None, text: str) -> None:
     assert formatting.progress(done, total) == text
+
+
+def test_each_attempt_with_its_runner_and_what_it_said() -> None:
+    said = Attempt(
+        number=1,
+        state=AttemptState.FAILED,
+        worker="w1",
+        runner=2,
+        error=FAILURE,
+        progress=TaskProgress(3, 10),
+        notes=(Note(0.0, "began"),),
+    )
+    status = TaskStatus("a", "echo", State.FAILED, 1, worker="w1", times=Times(finished=1.0), history=(said,))
+    assert [line.split(maxsplit=1)[1] for line in display.status_lines(status, now=0.0)[2:5]] == [
+        "1",
+        "w1, runner 2",
+        "3/10 (30%)",
+    ]
+    status = TaskStatus("a", "echo", State.QUEUED, 1, history=(said,))
+    assert display.status_lines(status, now=0.0)[-1] == (
+        "  attempt 1     failed on w1, runner 2; was at 3/10 (30%); ValueError: bad\\x1b[31m"
+    )
 
 
 def test_a_time_outside_the_calendar_is_shown_as_a_number() -> None:

@@ -428,15 +428,15 @@ def test_the_worker_is_told_the_newest_of_what_a_task_says(make_bench: MakeBench
     bench = make_bench(1)
     bench.add(1, "tells", '"a"')
     newest = TaskProgress(1999, 2000, "resizing")
-    wait_until(lambda: any(report.progress == newest for report in told(bench, 1)), "the newest to be told")
+    wait_until(lambda: any(report.report.progress == newest for report in told(bench, 1)), "the newest to be told")
     last = told(bench, 1)[-1]
     assert (last.id, last.attempt) == ("t1", 1)
-    assert [note.text for note in last.notes] == [f"note {number} of a" for number in range(1980, 2000)]
+    assert [note.text for note in last.report.notes] == [f"note {number} of a" for number in range(1980, 2000)]
     assert len(told(bench, 1)) < 100  # of 4000 that were said
     bench.kinds.go.set()
     wait_until(lambda: isinstance(bench.reports[-1], Ended), "the end")
     # What was said right before the end comes before it.
-    assert told(bench, 1)[-1].progress == TaskProgress(2000, 2000)
+    assert told(bench, 1)[-1].report.progress == TaskProgress(2000, 2000)
     assert isinstance(bench.reports[-2], Report)
 
 

@@ -18,7 +18,7 @@ from core.errors import (
     TaskFailed,
 )
 from core.jsontext import Json
-from core.model import State
+from core.model import State, TaskProgress
 from core.tasks import GiveUp, RetryAfter, TaskContext, task
 from core.testing import run_here
 
@@ -123,6 +123,20 @@ def test_an_attempt_may_take_an_hour_unless_its_kind_or_the_worker_says_otherwis
             system.submit("impatient").result()
     with run_here(waits, retries=0, timeout=0) as system:
         assert system.submit("waits", 100_000).result(timeout=200_000) == 100_000
+
+
+@task
+def tells(payload: int, context: TaskContext) -> None:
+    """Say how far it is."""
+    context.progress(payload, 10)
+    context.log("done")
+
+
+def test_what_a_task_says_is_in_its_history() -> None:
+    with run_here(tells) as system:
+        system.submit("tells", 3, id="t").result()
+        [attempt] = system.status("t").history
+        assert (attempt.progress, [note.text for note in attempt.notes]) == (TaskProgress(3, 10), ["done"])
 
 
 def test_a_kind_decides_when_it_is_retried() -> None:

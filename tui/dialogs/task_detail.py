@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from core import formatting
-from core.model import Attempt, AttemptState, State, Task, Times
+from core.model import Attempt, AttemptState, RunningOn, State, Task, Times
 from core.task_state import TaskState, task_state
 from core.timeline import BEFORE_ATTEMPTS, OF_ATTEMPT, Step, TaskRecord, timeline
 from tui import core_texts, display_text
@@ -157,11 +157,12 @@ def head_lines(record: TaskRecord, view: View, tr: Translations) -> list[StyledL
         tr: translates the texts.
     """
     state = task_state(record.task, view.running)
+    said = state.running or (record.attempts[-1] if record.attempts else None)
     return [
-        *_summary(record, state, view.now, tr),
+        *_summary(record, state, said, view.now, tr),
         *_timeline(record.task.times, record.attempts, tr),
         *_attempts(record, state, view.now, tr),
-        *_notes(state, tr),
+        *_notes(said, tr),
     ]
 
 
@@ -174,17 +175,19 @@ def body_lines(task: Task, tr: Translations) -> list[StyledLine]:
     ]
 
 
-def _summary(record: TaskRecord, state: TaskState, now: float, tr: Translations) -> list[StyledLine]:
+def _summary(
+    record: TaskRecord, state: TaskState, said: RunningOn | Attempt | None, now: float, tr: Translations
+) -> list[StyledLine]:
     task = record.task
     style = {"done": "good", "failed": "bad", "running": "accent"}.get(state.state.value, "warn")
     lines = [
         (f"{tr('state'):<12}{_state_text(state, now, tr)}", style),
         (f"{tr('kind'):<12}{display_text.clean(task.kind)}", ""),
-        (f"{tr('worker'):<12}{display_text.clean(state.worker or '-')}", ""),
+        (f"{tr('worker'):<12}{_place(state.worker or '-', said.runner if said else 0, tr)}", ""),
         (f"{tr('tries'):<12}{state.attempt}", ""),
     ]
-    if state.running is not None and state.running.progress is not None:
-        lines.append((f"{tr('progress'):<12}{display_text.progress(state.running)}", "accent"))
+    if said is not None and said.progress is not None:
+        lines.append((f"{tr('progress'):<12}{display_text.progress(said)}", "accent" if state.running else ""))
     if task.retries is not None:
         lines.append((f"{tr('retries'):<12}{task.retries}", ""))
     if deaths := sum(attempt.state is AttemptState.LOST for attempt in record.attempts):
@@ -229,12 +232,18 @@ def _step_texts(step: Step, tr: Translations) -> tuple[str, str]:
 
 def _end_text(attempt: Attempt, tr: Translations) -> str:
     """Return on which worker an attempt ended, and how."""
-    worker = display_text.clean(attempt.worker)
+    worker = _place(attempt.worker, attempt.runner, tr)
     if attempt.state is AttemptState.LOST:
         return tr("{worker} died, or lost its connection", worker=worker or tr("its worker"))
     if attempt.state is AttemptState.DONE:
         return tr("done on {worker}", worker=worker)
     return tr("failed on {worker}", worker=worker)
+
+
+def _place(worker: str, runner: int, tr: Translations) -> str:
+    """Return where an attempt runs or ran."""
+    name = display_text.clean(worker)
+    return tr("{worker}, runner {number}", worker=name, number=runner) if runner else name
 
 
 def _attempts(record: TaskRecord, state: TaskState, now: float, tr: Translations) -> list[StyledLine]:
@@ -250,12 +259,12 @@ def _attempts(record: TaskRecord, state: TaskState, now: float, tr: Translations
     return lines
 
 
-def _notes(state: TaskState, tr: Translations) -> list[StyledLine]:
-    """Return what the running attempt has noted."""
-    if state.running is None or not state.running.notes:
+def _notes(said: RunningOn | Attempt | None, tr: Translations) -> list[StyledLine]:
+    """Return what the present or last attempt has noted."""
+    if said is None or not said.notes:
         return []
     lines: list[StyledLine] = [("", ""), (tr("Notes"), "heading")]
-    for note in state.running.notes:
+    for note in said.notes:
         lines.append((f"  {formatting.time_of_day(note.at)}  {display_text.clean(note.text)}", ""))
     return lines
 
@@ -266,6 +275,8 @@ def _attempt(attempt: Attempt, tr: Translations, *, with_traceback: bool) -> lis
         parts.append(tr("started {time}", time=formatting.timestamp(attempt.started)))
         if attempt.finished is not None and attempt.state is not AttemptState.LOST:
             parts.append(tr("ran {span}", span=tr.duration(attempt.finished - attempt.started)))
+    if attempt.progress is not None:
+        parts.append(display_text.progress(attempt))
     style = "good" if attempt.state is AttemptState.DONE else "bad"
     lines = [(f"  {attempt.number:>2}  {' · '.join(parts)}", style)]
     if attempt.error is not None:
