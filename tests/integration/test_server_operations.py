@@ -61,7 +61,7 @@ def test_the_timeline_of_a_task_that_succeeds(wire: Wire) -> None:
     status = wire.ok("status", id="well")
     times = status.pop("times")
     (attempt,) = status.pop("history")
-    assert attempt == {"number": 1, "state": "done", "worker": "w1"} | {
+    assert attempt == {"number": 1, "state": "done", "worker": "w1", "runner": 1} | {
         name: times[name] for name in ("queued", "taken", "started", "finished")
     }
     assert status == {
@@ -129,7 +129,8 @@ def test_a_running_task_names_its_worker_and_is_cancelled(wire: Wire) -> None:
     assert status["running"]["worker"] == "w1"
     assert status["running"]["since"] == pytest.approx(status["times"]["accepted"], abs=60)
     assert "note" not in status
-    assert wire.ok("result", id="runs") == {"id": "runs", "state": "running"}
+    result = wire.ok("result", id="runs")
+    assert (result["state"], result["running"]["worker"]) == ("running", "w1")
     assert wire.ok("stats")["ledger"]["running"] >= 1
     assert wire.ok("cancel", id="runs") == {"id": "runs", "state": "cancelling"}
     assert wire.ok("cancel", id="runs")["state"] in {"cancelling", "cancelled"}
