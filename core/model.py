@@ -306,6 +306,15 @@ class Role(enum.StrEnum):
     WORKER = "worker"
 
 
+class TaskStack(msgspec.Struct, frozen=True):
+    """Where the code of a running task is."""
+
+    at: float
+    """When it was there. A task that keeps Python to itself has an old one, or none."""
+    text: str
+    """The lines of the stack, as in a traceback."""
+
+
 class RunningTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task that a worker is running."""
 
@@ -317,6 +326,8 @@ class RunningTask(msgspec.Struct, frozen=True, omit_defaults=True):
     """The last notes of the task."""
     runner: int = 0
     """The number of the runner within its worker; 0 when it is not known."""
+    stack: TaskStack | None = None
+    """Where its code is, if it has run for a while."""
 
 
 class RunningOn(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -330,6 +341,8 @@ class RunningOn(msgspec.Struct, frozen=True, omit_defaults=True):
     """The last notes of the task."""
     runner: int = 0
     """The number of the runner within the worker; 0 when it is not known."""
+    stack: TaskStack | None = None
+    """Where its code is, if it has run for a while."""
 
 
 class Counters(msgspec.Struct, frozen=True):

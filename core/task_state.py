@@ -77,7 +77,9 @@ def running_tasks(alive: Iterable[Process]) -> RunningTasks:
         for task in process.in_hand:
             known = running.get(task.id)
             if known is None or known.since < task.since:
-                running[task.id] = RunningOn(process.name, task.since, task.progress, task.notes, task.runner)
+                running[task.id] = RunningOn(
+                    process.name, task.since, task.progress, task.notes, task.runner, task.stack
+                )
     return running
 
 

@@ -97,6 +97,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
                 return query_commands.show_result(
                     client, arguments.id, arguments.wait, as_json=arguments.json, traceback=arguments.traceback
                 )
+            case "stack":
+                return query_commands.show_stack(client, arguments.id)
             case "cancel":
                 return query_commands.cancel(client, arguments.ids)
             case "stats":

@@ -46,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     status.add_argument("ids", nargs="+", metavar="ID")
     status.add_argument("--json", action="store_true", help="write one JSON object per line")
     _add_result_arguments(add("result", "print the result of a task"))
+    add("stack", "print where the code of a task is that has run for a while").add_argument("id", metavar="ID")
     add("cancel", "cancel tasks; those that run are stopped").add_argument("ids", nargs="+", metavar="ID")
     stats = add("stats", "print the ledger and the running processes")
     stats.add_argument("--json", action="store_true", help="print JSON")

@@ -3,7 +3,7 @@
 Untrusted text is made printable.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -12,7 +12,7 @@ from core.client.values import Statistics, TaskOutcome, TaskStatus
 from core.formatting import per_second, precise_duration, timestamp
 from core.jsontext import Json
 from core.logs import printable
-from core.model import Attempt, AttemptState, Failure, RunningOn, State, TaskProgress, Times
+from core.model import Attempt, AttemptState, Failure, RunningOn, State, TaskProgress, TaskStack, Times
 from core.timeline import timeline
 
 UNLIMITED = 2**40
@@ -40,24 +40,29 @@ def status_lines(status: TaskStatus, now: float) -> list[str]:
     """Return the lines that describe a task: a sentence on its state, its timeline, and the other facts."""
     lines = [f"{status.id} ({printable(status.kind)}) {_state_text(status, now)}"]
     lines += timeline_lines(status.times, status.history)
-    facts = []
-    if status.attempts:
-        facts.append(("attempts", str(status.attempts)))
-    said = status.running or (status.history[-1] if status.history else None)
-    if status.worker:
-        facts.append(("worker", _place(status.worker, said.runner if said else 0)))
-    if said is not None and said.progress is not None:
-        facts.append(("progress", progress_text(said.progress)))
-    if status.state is State.DONE:
-        facts.append(("result", value_text(status.result)))
-    elif status.error is not None:
-        facts.append(("error", failure_text(status.error)))
-    lines += [f"  {name:<12}  {text}" for name, text in facts]
-    if said is not None:
-        lines += [f"  {'note':<12}  {timestamp(note.at)}  {printable(note.text)}" for note in said.notes]
+    lines += [f"  {name:<12}  {text}" for name, text in _facts(status)]
+    if status.running is not None and status.running.stack is not None:
+        lines += stack_lines(status.running.stack)
     if len(status.history) > 1 or status.times.finished is None:
         lines += [f"  attempt {attempt.number:<4}  {_attempt_text(attempt)}" for attempt in status.history]
     return lines
+
+
+def _facts(status: TaskStatus) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of what is known of a task besides its state and times."""
+    said = status.running or (status.history[-1] if status.history else None)
+    if status.attempts:
+        yield "attempts", str(status.attempts)
+    if status.worker:
+        yield "worker", _place(status.worker, said.runner if said else 0)
+    if said is not None and said.progress is not None:
+        yield "progress", progress_text(said.progress)
+    if status.state is State.DONE:
+        yield "result", value_text(status.result)
+    elif status.error is not None:
+        yield "error", failure_text(status.error)
+    for note in said.notes if said is not None else ():
+        yield "note", f"{timestamp(note.at)}  {printable(note.text)}"
 
 
 def running_line(task_id: str, running: RunningOn, now: float) -> str:
@@ -87,6 +92,11 @@ def _attempt_text(attempt: Attempt) -> str:
     elif attempt.state is AttemptState.LOST:
         parts.append("the worker died, or lost its connection")
     return "; ".join(parts)
+
+
+def stack_lines(stack: TaskStack) -> list[str]:
+    """Return the lines that show where the code of a task is."""
+    return [f"  {'stack':<12}  {timestamp(stack.at)}", *(f"  {printable(line)}" for line in stack.text.splitlines())]
 
 
 def _place(worker: str, runner: int) -> str:

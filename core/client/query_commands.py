@@ -53,6 +53,22 @@ def show_result(client: Client, task_id: str, wait: float, *, as_json: bool, tra
             return ResultNotReady.exit_code
 
 
+def show_stack(client: Client, task_id: str) -> int:
+    """Print where the code of a running task is. Returns the exit code."""
+    running = client.status(task_id).running
+    if running is None:
+        sys.stderr.write(f"task {task_id} does not run\n")
+        return 1
+    if running.stack is None:
+        sys.stderr.write(
+            f"the stack of task {task_id} is not known: a task tells it when it has run for ten seconds, and not while "
+            "it keeps Python to itself\n"
+        )
+        return 1
+    _write("\n".join(display.stack_lines(running.stack)))
+    return 0
+
+
 def cancel(client: Client, task_ids: Sequence[str]) -> int:
     """Cancel tasks. Returns the exit code."""
     code = 0

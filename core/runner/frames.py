@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from core.model import Failure, RetryDelays, TaskReport
+from core.model import Failure, RetryDelays, TaskReport, TaskStack
 
 _LENGTH = struct.Struct(">I")
 
@@ -117,6 +117,15 @@ class Report(_Message, frozen=True, tag=True):
     report: TaskReport
 
 
+class StackTaken(_Message, frozen=True, tag=True):
+    """Where the code of a task is that has run for a while. It names the attempt, as a `Report` does."""
+
+    slot: int
+    id: str
+    attempt: int
+    stack: TaskStack
+
+
 class Interrupted(_Message, frozen=True, tag=True):
     """A task has stopped because it was asked to, and has no outcome."""
 
@@ -130,7 +139,7 @@ class GivenBack(_Message, frozen=True, tag=True):
 
 
 ToRunner = Setup | Attach | Run | GiveBack | CancelRun | Interrupt | Stop
-ToWorker = Ready | SetupRefused | Ended | Report | Interrupted | GivenBack
+ToWorker = Ready | SetupRefused | Ended | Report | StackTaken | Interrupted | GivenBack
 
 Message = TypeVar("Message")
 _encode = msgspec.msgpack.Encoder().encode

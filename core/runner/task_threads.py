@@ -22,9 +22,9 @@ import msgspec
 
 from core.begun_slots import BegunSlots
 from core.errors import TaskCancelled, TaskInterrupted, TaskMemoryExceeded, TaskTimeout, UnknownKind
-from core.model import TaskProgress
-from core.runner import task_output
-from core.runner.frames import Ended, Interrupted, Run, ToWorker
+from core.model import TaskProgress, TaskStack
+from core.runner import stacks, task_output
+from core.runner.frames import Ended, Interrupted, Run, StackTaken, ToWorker
 from core.runner.interruption import RunInterruption
 from core.runner.memory_limit import MemoryLimit
 from core.runner.run_reports import RunReport, RunReports
@@ -130,6 +130,7 @@ class TaskThreads:
         self._beginnings: BegunSlots
         self._memory_limit = MemoryLimit()  # a task with a limit has the process to itself
         self._reports = RunReports(report)
+        self._next_stacks = 0.0
         self._slots = [ThreadSlot() for _ in range(count)]
 
     def start(self, beginnings: BegunSlots) -> None:
@@ -270,6 +271,22 @@ class TaskThreads:
                 # In this order: a task that begins after the check wakes this thread again.
                 self._checking = False
                 self._checking = self._check_deadlines(time.monotonic())
+            self._tell_stacks(time.monotonic())
+
+    def _tell_stacks(self, now: float) -> None:
+        """Tell the worker, once in a while, where the tasks are that have run for long."""
+        if now < self._next_stacks:
+            return
+        for slot in self._slots:
+            task_run = slot.run
+            if task_run is None or slot.thread is None or slot.thread.ident is None:
+                continue
+            request = task_run.request
+            if now - self._beginnings.times(request.slot)[1] > stacks.AFTER:
+                self._next_stacks = now + stacks.INTERVAL
+                stack = TaskStack(time.time(), stacks.stack_of(slot.thread.ident))
+                if slot.run is task_run:
+                    self._report(StackTaken(request.slot, request.id, request.attempt, stack))
 
     def _check_deadlines(self, now: float) -> bool:
         """Ask the tasks that are late or cancelled to stop. Returns whether a running task may soon have to."""

@@ -46,10 +46,10 @@ def progress(done: float, total: float | None, text: str) -> TaskProgress:
     return TaskProgress(_number(done, "done"), None if total is None else _number(total, "total"), storable(text))
 
 
-def storable(text: object) -> str:
+def storable(text: object, longest: int = MAX_TEXT) -> str:
     """Return the beginning of a text, with escapes for characters that UTF-8 or a database can't store."""
-    cut = str(text)[:MAX_TEXT]
-    return cut.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")[:MAX_TEXT]
+    cut = str(text)[:longest]
+    return cut.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")[:longest]
 
 
 def _number(value: float, name: str) -> float:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 
 from core.broker.base import Delivery, Reference
-from core.model import Assignment, TaskReport
+from core.model import Assignment, TaskReport, TaskStack
 from core.repository.beginnings import NO_SLOT, WorkerBeginnings
 
 
@@ -25,6 +25,7 @@ class InFlightTask:
         "report",
         "runner",
         "slot",
+        "stack",
         "suspect",
         "taken_at",
         "unwanted",
@@ -51,6 +52,8 @@ class InFlightTask:
         """The number of the runner that has it, within the worker."""
         self.report: TaskReport | None = None
         """What the attempt has said of itself, if anything."""
+        self.stack: TaskStack | None = None
+        """Where its code is, if it has run for a while."""
         self.unwanted = False
         """Whether it was cancelled, has ended elsewhere or was published again while it waited here."""
 

@@ -26,6 +26,9 @@ FEED_SECONDS = 0.02
 MAX_NOTES_TOLD = 200
 """The most notes of running tasks that a heartbeat tells, so that it stays small; at least one a task."""
 
+MAX_STACKS_TOLD = 16
+"""The most stacks of running tasks that a heartbeat tells: those of the tasks that have run longest."""
+
 AVERAGE_WEIGHT = 0.05
 """The weight of the newest duration in the average duration of tasks."""
 
@@ -118,8 +121,13 @@ def prefetch(concurrency: int, seconds_each: float) -> int:
     return min(concurrency + waiting, max(MAX_PREFETCH, concurrency))
 
 
-def limit_notes(tasks: Sequence[RunningTask]) -> list[RunningTask]:
-    """Return running tasks as a heartbeat tells them: with the last notes of each, in equal shares."""
+def limit_reports(tasks: Sequence[RunningTask]) -> list[RunningTask]:
+    """Return running tasks as a heartbeat tells them: with the last notes of each, and not too many stacks."""
     noting = sum(bool(task.notes) for task in tasks)
     share = max(1, MAX_NOTES_TOLD // max(1, noting))
-    return [replace(task, notes=task.notes[-share:]) if len(task.notes) > share else task for task in tasks]
+    limited = [replace(task, notes=task.notes[-share:]) if len(task.notes) > share else task for task in tasks]
+    begun = sorted(task.since for task in tasks if task.stack is not None)
+    if len(begun) <= MAX_STACKS_TOLD:
+        return limited
+    latest = begun[MAX_STACKS_TOLD - 1]
+    return [replace(task, stack=None) if task.stack and task.since > latest else task for task in limited]

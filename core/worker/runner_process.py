@@ -23,6 +23,7 @@ from core.runner.frames import (
     Run,
     Setup,
     SetupRefused,
+    StackTaken,
     Stop,
     ToRunner,
     ToWorker,
@@ -157,7 +158,7 @@ class RunnerProcess:
         messages: list[ToRunner] = []
         now = time.monotonic()
         for task, limits in tasks:
-            task.runner, task.report = self.number, None
+            task.runner, task.report, task.stack = self.number, None, None
             self._slots[task.slot] = Slot(task, limits, now)
             assignment = task.assignment
             messages.append(Run(task.slot, assignment.id, assignment.kind, assignment.payload, task.number))
@@ -179,11 +180,15 @@ class RunnerProcess:
         slot = self._slots.get(task.slot)
         return slot is not None and slot.task is task
 
-    def take_report(self, report: Report) -> None:
-        """Take what a task says of itself, unless it has ended."""
-        slot = self._slots.get(report.slot)
-        if slot is not None and (slot.task.assignment.id, slot.task.number) == (report.id, report.attempt):
-            slot.task.report = report.report
+    def take_report(self, message: Report | StackTaken) -> None:
+        """Take what a task says of itself, or where it is, unless it has ended."""
+        slot = self._slots.get(message.slot)
+        if slot is None or (slot.task.assignment.id, slot.task.number) != (message.id, message.attempt):
+            return
+        if isinstance(message, Report):
+            slot.task.report = message.report
+        else:
+            slot.task.stack = message.stack
 
     def remove(self, number: int) -> Slot:
         """Remove a task that has ended, or was given back.

@@ -14,7 +14,7 @@ import msgspec
 
 from core.model import RunningTask, TaskReport
 from core.repository.beginnings import WorkerBeginnings
-from core.runner.frames import Ended, GivenBack, Interrupt, Interrupted, Ready, Report, ToWorker
+from core.runner.frames import Ended, GivenBack, Interrupt, Interrupted, Ready, Report, StackTaken, ToWorker
 from core.threads import OnDeath, vital_thread
 from core.worker import policy, process_memory
 from core.worker.feeding import Feeder
@@ -102,7 +102,7 @@ class Runners:
     @property
     def running(self) -> list[RunningTask]:
         """The tasks that are running."""
-        return policy.limit_notes([_running(begun) for runner in self._group.all for begun in runner.running])
+        return policy.limit_reports([_running(begun) for runner in self._group.all for begun in runner.running])
 
     @property
     def running_suspects(self) -> list[int]:
@@ -241,7 +241,7 @@ class Runners:
         elif isinstance(message, GivenBack):
             runner.asked_back = False
             self._waiting.take_back([runner.remove(slot).task for slot in message.slots])
-        elif isinstance(message, Report):
+        elif isinstance(message, Report | StackTaken):
             runner.take_report(message)
         elif isinstance(message, Interrupted):
             runner.remove(message.slot)
@@ -280,5 +280,11 @@ class Runners:
 def _running(begun: BegunTask) -> RunningTask:
     assignment, report = begun.task.assignment, begun.task.report or TaskReport()
     return RunningTask(
-        assignment.id, assignment.kind, begun.started_at, report.progress, report.notes, begun.task.runner
+        assignment.id,
+        assignment.kind,
+        begun.started_at,
+        report.progress,
+        report.notes,
+        begun.task.runner,
+        begun.task.stack,
     )

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from core.client import Accepted, Client, NewSubmission, TaskOutcome
 from core.errors import RequestRefused, ResultNotReady, TaskCancelled, TaskFailed
 from core.identifiers import TASK_ID, new_id
-from core.model import State
+from core.model import ProcessPhase, ProcessRecord, Role, RunningTask, State, TaskStack
+from core.repository.journal import Journal
 from tests.services.driven_client import OpenClient
 from tests.services.ports import free_port
 from tests.services.system import LocalSystem
@@ -386,3 +388,23 @@ def test_settings_before_the_command(system: LocalSystem) -> None:
         command_line, capture_output=True, timeout=PROGRAM_TIMEOUT, check=False, cwd=TOP, env=environment()
     )
     assert (ended.returncode, ended.stdout[:9]) == (0, b"accepted "), time.monotonic() - began
+
+
+def test_the_stack_of_a_task_is_printed_as_its_worker_tells_it(system: LocalSystem, client: Client) -> None:
+    known, unknown, waiting = (client.submit("echo", 1, delay=3600).id for _ in range(3))
+    stack = TaskStack(time.time(), '  File "x.py", line 3, in sleeps\n    wait()\x1b[31m\n')
+    running = (RunningTask(known, "echo", time.time(), stack=stack), RunningTask(unknown, "echo", time.time()))
+    worker = ProcessRecord(
+        role=Role.WORKER, name="long", host="here", pid=1, started_at=time.time(), phase=ProcessPhase.READY
+    )
+    with Journal("resultados.db", system.directory).open() as journal, journal.transaction():
+        number = journal.register(worker)
+        journal.record_heartbeat(replace(worker, number=number, beat=1, seen_at=time.time(), in_hand=running))
+    wait_until(lambda: client.status(known).running is not None, "the heartbeat to be read")
+    told = run(system, "stack", known)
+    assert told.returncode == 0
+    assert told.stdout.splitlines()[1:] == ['    File "x.py", line 3, in sleeps', "      wait()\\x1b[31m"]
+    silent = run(system, "stack", unknown)
+    assert (silent.returncode, "is not known" in silent.stderr) == (1, True)
+    idle = run(system, "stack", waiting)
+    assert (idle.returncode, idle.stderr) == (1, f"task {waiting} does not run\n")

@@ -15,6 +15,7 @@ from core.model import (
     State,
     Task,
     TaskProgress,
+    TaskStack,
     Times,
 )
 from core.timeline import TaskRecord, attempts_of
@@ -81,10 +82,14 @@ def test_a_task_that_runs_is_shown_as_running() -> None:
 
 def test_what_a_running_task_says_of_itself_is_shown() -> None:
     notes = (Note(scene.NOW - 2, "began\x1b[31m"), Note(scene.NOW - 1, "[bold]half[/]"))
-    running = RunningTask(TASK_ID, "echo", scene.NOW - 14.6, TaskProgress(3, 10, "resizing"), notes)
+    stack = TaskStack(scene.NOW - 3, "  File x.py\n    [bold]wait()\x1b[31m\n")
+    running = RunningTask(TASK_ID, "echo", scene.NOW - 14.6, TaskProgress(3, 10, "resizing"), notes, 2, stack)
     lines = lines_of(TaskRecord(queued()), view_with(running))
     assert "progress    3/10 (30%) resizing" in lines
     assert [line[12:] for line in lines[lines.index("Notes") + 1 :][:2]] == ["began\\x1b[31m", "[bold]half[/]"]
+    assert "worker      w2, runner 2" in lines
+    place = next(place for place, line in enumerate(lines) if line.startswith("Stack at "))
+    assert lines[place + 1 :][:2] == ["  File x.py", "    [bold]wait()\\x1b[31m"]
     row = present_row(scene.row(queued()), view_with(running).running)
     assert row.outcome == "3/10 (30%) resizing"
     lost = Attempt(

@@ -17,8 +17,8 @@ from core.begun_slots import CAPACITY, SIZE, BegunSlots
 from core.errors import TaskTimeout
 from core.jsontext import Json
 from core.model import TaskProgress
-from core.runner import task_threads
-from core.runner.frames import Ended, Interrupted, Report, Run, ToWorker
+from core.runner import stacks, task_threads
+from core.runner.frames import Ended, Interrupted, Report, Run, StackTaken, ToWorker
 from core.runner.task_threads import TaskThreads
 from core.tasks import GiveUp, Registry, TaskContext, builtin_registry, task
 from tests.services.waiting import wait_until
@@ -37,7 +37,14 @@ class Kinds:
     def registry(self) -> Registry:
         """Return a registry of these kinds and the built-in ones."""
         module = ModuleType("kinds")
-        for function in (self._held, self._unlimited, self._blocked, self._stubborn, self._tells):
+        for function in (
+            self._held,
+            self._unlimited,
+            self._blocked,
+            self._blocked_deeply,
+            self._stubborn,
+            self._tells,
+        ):
             made = function()
             setattr(module, made.__name__, made)
         for made in (tiny, raising, spins, spins_for_ever, brief, forks, forks_and_fails):
@@ -89,6 +96,17 @@ class Kinds:
             return payload
 
         return blocked
+
+    def _blocked_deeply(self) -> Callable[..., object]:
+        def block(latch: threading.Lock) -> None:
+            with latch:
+                pass
+
+        @task
+        def blocked_deeply() -> None:
+            block(self.latch)
+
+        return blocked_deeply
 
     def _stubborn(self) -> Callable[..., object]:
         @task(timeout=0.05)
@@ -459,3 +477,35 @@ def test_a_task_that_says_nothing_costs_no_message(make_bench: MakeBench) -> Non
     bench.add(1, "echo", "1")
     bench.ended(1)
     assert told(bench, 1) == []
+
+
+def test_the_worker_is_told_where_a_task_is_that_runs_for_long(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_threads, "REST_INTERVAL", 0.01)
+    monkeypatch.setattr(stacks, "AFTER", 0.0)
+    monkeypatch.setattr(stacks, "INTERVAL", 0.01)
+    bench = make_bench(2)
+    with bench.kinds.latch:
+        bench.add(7, "blocked_deeply", '"a"')
+
+        def taken() -> list[StackTaken]:
+            return [report for report in bench.reports if isinstance(report, StackTaken)]
+
+        wait_until(lambda: len(taken()) >= 2, "the stack to be told again")
+    last = taken()[-1]
+    assert (last.slot, last.id, last.attempt) == (7, "t7", 1)
+    assert last.stack.at > taken()[0].stack.at
+    lines = last.stack.text.splitlines()
+    assert [line.rpartition(".")[2] for line in lines[::2]] == ["blocked_deeply", "block"]
+    assert lines[3] == "    with latch:"
+
+
+def test_the_innermost_of_a_deep_stack_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deep(count: int) -> str:
+        return deep(count - 1) if count else stacks.stack_of(threading.get_ident())
+
+    text = deep(100)
+    assert len(text) <= stacks.MAX_TEXT
+    assert text.splitlines()[-2].endswith("in stack_of")
+    assert stacks.stack_of(-1) == ""

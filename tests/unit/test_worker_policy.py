@@ -5,15 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.broker.base import Reference
-from core.model import ENDED, Assignment, Note, RetryDelays, RunningTask, State
+from core.model import ENDED, Assignment, Note, RetryDelays, RunningTask, State, TaskStack
 from core.runner.frames import KindSettings
 from core.worker.policy import (
     MAX_NOTES_TOLD,
     MAX_PREFETCH,
     MAX_RETRY_DELAY,
+    MAX_STACKS_TOLD,
     feed_limit,
     is_wanted,
-    limit_notes,
+    limit_reports,
     may_retry,
     moving_average,
     prefetch,
@@ -148,8 +149,16 @@ def test_a_heartbeat_tells_the_last_notes_of_each_task_and_not_too_many(noting: 
     notes = tuple(Note(float(number), f"note {number}") for number in range(20))
     tasks = [RunningTask(f"t{number}", "echo", 1.0, notes=notes) for number in range(noting)]
     quiet = RunningTask("quiet", "echo", 1.0)
-    told = limit_notes([*tasks, quiet])
+    told = limit_reports([*tasks, quiet])
     assert [task.id for task in told] == [task.id for task in [*tasks, quiet]]
     assert {task.notes for task in told[:-1]} == {notes[-each:]}
     assert told[-1] == quiet
     assert sum(len(task.notes) for task in told) <= max(MAX_NOTES_TOLD, noting)
+
+
+def test_a_heartbeat_tells_the_stacks_of_the_tasks_that_have_run_longest() -> None:
+    stack = TaskStack(1.0, "x")
+    tasks = [RunningTask(f"t{number}", "echo", 100.0 - number, stack=stack) for number in range(MAX_STACKS_TOLD + 5)]
+    told = limit_reports(tasks)
+    assert [task.id for task in told if task.stack] == [task.id for task in tasks[5:]]
+    assert limit_reports(tasks[:3]) == tasks[:3]

@@ -163,6 +163,7 @@ def head_lines(record: TaskRecord, view: View, tr: Translations) -> list[StyledL
         *_timeline(record.task.times, record.attempts, tr),
         *_attempts(record, state, view.now, tr),
         *_notes(said, tr),
+        *_stack(state, tr),
     ]
 
 
@@ -267,6 +268,16 @@ def _notes(said: RunningOn | Attempt | None, tr: Translations) -> list[StyledLin
     for note in said.notes:
         lines.append((f"  {formatting.time_of_day(note.at)}  {display_text.clean(note.text)}", ""))
     return lines
+
+
+def _stack(state: TaskState, tr: Translations) -> list[StyledLine]:
+    """Return where the code of the running attempt is."""
+    if state.running is None or state.running.stack is None:
+        return []
+    stack = state.running.stack
+    title = tr("Stack at {time}", time=formatting.time_of_day(stack.at))
+    lines = display_text.clean_lines(stack.text.rstrip(), tr)
+    return [("", ""), (title, "heading"), *((line, "dim") for line in lines)]
 
 
 def _attempt(attempt: Attempt, tr: Translations, *, with_traceback: bool) -> list[StyledLine]:
