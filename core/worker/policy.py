@@ -29,6 +29,15 @@ MAX_NOTES_TOLD = 200
 MAX_STACKS_TOLD = 16
 """The most stacks of running tasks that a heartbeat tells: those of the tasks that have run longest."""
 
+STUCK_FACTOR = 10.0
+"""How many times as long as usual nothing ends in a worker that is stuck."""
+
+STUCK_FLOOR = 30.0
+"""The seconds without an end after which a worker is stuck at the earliest."""
+
+UNKNOWN_DURATION = 30.0
+"""The seconds that a task is thought to take while none of its kind has ended."""
+
 AVERAGE_WEIGHT = 0.05
 """The weight of the newest duration in the average duration of tasks."""
 
@@ -131,3 +140,13 @@ def limit_reports(tasks: Sequence[RunningTask]) -> list[RunningTask]:
         return limited
     latest = begun[MAX_STACKS_TOLD - 1]
     return [replace(task, stack=None) if task.stack and task.since > latest else task for task in limited]
+
+
+def stuck_after(usual: Sequence[float | None]) -> float:
+    """Return after how many seconds without an end a worker is stuck in which tasks keep all threads busy.
+
+    Args:
+        usual: the seconds that a task of the kind of each running one takes on average; None while that is unknown.
+    """
+    longest = max((UNKNOWN_DURATION if seconds is None else seconds for seconds in usual), default=0.0)
+    return max(STUCK_FLOOR, STUCK_FACTOR * longest)

@@ -304,9 +304,9 @@ class Worker:
 
     def _troubles(self) -> tuple[Trouble, ...]:
         reasons = (
+            (Part.PROCESS, self._runners.trouble),  # first: its text has no part before it
             (Part.BROKER, self._consumer.trouble),
             (Part.JOURNAL, self._recorder.trouble),
-            (Part.PROCESS, self._runners.trouble),
         )
         return tuple(Trouble(part, reason) for part, reason in reasons if reason)
 

@@ -25,6 +25,7 @@ from core.worker.runner_endings import CHECK_INTERVAL, RunnerEndings
 from core.worker.runner_group import RunnerGroup
 from core.worker.runner_process import BegunTask, RunnerProcess
 from core.worker.solo_runners import SoloRunners
+from core.worker.stuck_alarm import StuckAlarm
 from core.worker.task_callbacks import Callbacks
 from core.worker.waiting_tasks import WaitingTasks
 
@@ -71,6 +72,7 @@ class Runners:
         self._feeder = Feeder(settings, rules, group, beginnings, self._waiting)
         self._solo = SoloRunners(settings, rules, group, beginnings, self._waiting, callbacks, self._call)
         self._endings = RunnerEndings(rules, group, self._waiting, self._feeder, self._solo, callbacks)
+        self._stuck = StuckAlarm(settings.concurrency)
         self._recycling = Recycling(settings, group, process_memory.resident)
         self._inbox: deque[InFlightTask | _Command] = deque()
         self._next_check = 0.0
@@ -96,8 +98,8 @@ class Runners:
 
     @property
     def trouble(self) -> str:
-        """The reason why no runner can be started now, or an empty string."""
-        return self._group.trouble
+        """The reason why no runner can be started now, or why nothing goes on; or an empty string."""
+        return self._group.trouble or self._stuck.trouble
 
     @property
     def running(self) -> list[RunningTask]:
@@ -192,6 +194,7 @@ class Runners:
                 item.do()
 
     def _check_all(self, now: float) -> None:
+        self._stuck.check(now, lambda: self.running)
         self._recycling.check(now)
         self._solo.end_idle(now)
         for runner in self._group.all:
@@ -256,7 +259,9 @@ class Runners:
         task = runner.remove(message.slot).task
         runner.ended_tasks += 1
         started_at, _ = runner.began(message.slot)
-        self._feeder.note_duration(max(0.0, message.finished_at - started_at))
+        seconds = max(0.0, message.finished_at - started_at)
+        self._feeder.note_duration(seconds)
+        self._stuck.note_end(task.assignment.kind, seconds)
         self._callbacks.finish(task, self._rules.outcome(task, started_at, message))
 
     # The end.

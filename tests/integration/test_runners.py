@@ -17,7 +17,7 @@ from core.model import Assignment, Beginning, Outcome, State, TaskProgress, Task
 from core.repository.base import STRIKE_LIMIT
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import Report, Setup
-from core.worker import recycling, runner_endings
+from core.worker import policy, recycling, runner_endings
 from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.run_outcomes import RunRules, RunSettings
 from core.worker.runner_group import RunnerGroup
@@ -707,3 +707,17 @@ def test_each_attempt_has_its_runner_and_what_it_said_last(make_bench: MakeBench
     assert (again.runner in {2, 3}, again.report) == (True, None)
     assert (outcome.state, outcome.runner) == (State.DONE, again.runner)
     assert outcome.report == TaskReport(TaskProgress(10, 10))
+
+
+def test_a_worker_all_of_whose_threads_are_busy_for_too_long_says_so(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "STUCK_FLOOR", 1.0)
+    monkeypatch.setattr(policy, "UNKNOWN_DURATION", 0.0)
+    bench = make_bench(2)
+    bench.add(1, "deaf", '"a"')
+    bench.add(2, "held", '"b"')
+    wait_until(lambda: "such as t1, t2" in bench.runners.trouble, "the alarm")
+    bench.go()
+    bench.ended(2)
+    wait_until(lambda: not bench.runners.trouble, "the end of the alarm")
