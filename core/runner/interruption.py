@@ -6,10 +6,11 @@ import threading
 class RunInterruption:
     """The signal for one run. Any thread may set it; it costs little until the task waits for it."""
 
-    __slots__ = ("_event", "error")
+    __slots__ = ("_made", "error")
 
     def __init__(self) -> None:
-        self._event: threading.Event | None = None
+        # It has one event at most. `setdefault` makes sure of that, also when threads of the task wait at once.
+        self._made: dict[None, threading.Event] = {}
         self.error: Exception | None = None
         """The reason why the task must stop, or None."""
 
@@ -17,11 +18,12 @@ class RunInterruption:
         """Ask the task to stop. The first reason stays."""
         # In this order: a task that begins to wait sees the error or has its event set.
         self.error = self.error or error
-        if self._event is not None:
-            self._event.set()
+        event = self._made.get(None)
+        if event is not None:
+            event.set()
 
     def wait(self, timeout: float) -> None:
         """Wait for the signal, up to `timeout` seconds."""
-        self._event = self._event or threading.Event()
+        event = self._made.get(None) or self._made.setdefault(None, threading.Event())
         if self.error is None:
-            self._event.wait(timeout)
+            event.wait(timeout)

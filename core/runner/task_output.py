@@ -6,8 +6,13 @@ libraries write to the descriptors stays as it is.
 
 import io
 import sys
+from collections import deque
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TextIO
+
+MAX_BROKEN = 100
+"""Incomplete lines that others have ended, and that are remembered: those of tasks that ended so are never gone on."""
 
 task_id: ContextVar[str] = ContextVar("task_id", default="")
 """The id of the task that runs in this context, or an empty text."""
@@ -27,23 +32,30 @@ class TaskOutput(io.TextIOBase):
         self._stream = stream
         self._open: str | None = None
         """The task whose line is not complete; None when the last line is."""
-        self._broken: set[str] = set()
+        self._broken: deque[str] = deque(maxlen=MAX_BROKEN)
         """The tasks whose incomplete lines others have ended."""
 
     def write(self, text: str) -> int:
-        """Write a text. Returns its length."""
+        """Write a text. Returns its length.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"write() takes a text, not {type(text).__name__}")
         if text:
-            self._stream.write(self._marked(str(text), task_id.get()))
+            self._stream.write(self._marked(text, task_id.get()))
         return len(text)
 
     def _marked(self, text: str, task: str) -> str:
         """Return a text with the marks of a task at the beginnings of its lines."""
         rest, before = text, ""
         if self._open is not None and self._open != task:
-            self._broken.add(self._open)
+            self._broken.append(self._open)
             self._open, before = None, "\n"
         if task in self._broken:
-            self._broken.discard(task)
+            with suppress(ValueError):  # another thread of the task was faster
+                self._broken.remove(task)
             rest = rest.removeprefix("\n")  # the end of the line that another one has ended
         *whole, last = rest.split("\n")
         parts = [*(f"{line}\n" for line in whole), *([last] if last else [])]
@@ -87,5 +99,10 @@ class TaskOutput(io.TextIOBase):
 
 
 def mark_streams() -> None:
-    """Mark what tasks write to the standard streams of this process from now on."""
-    sys.stdout, sys.stderr = TaskOutput(sys.stdout), TaskOutput(sys.stderr)
+    """Mark what tasks write to the standard streams of this process from now on. One that is closed stays so."""
+    out: TextIO | None = sys.stdout
+    err: TextIO | None = sys.stderr
+    if out is not None:
+        sys.stdout = TaskOutput(out)
+    if err is not None:
+        sys.stderr = TaskOutput(err)

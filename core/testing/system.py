@@ -13,6 +13,7 @@ from core.client.requests import CancelRequest, ResultRequest, StatusRequest, Su
 from core.client.values import Accepted, NewSubmission, TaskOutcome, TaskStatus, convert
 from core.errors import TaskDefinitionError, TaskFailed
 from core.jsontext import Json
+from core.model import State
 from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
 from core.tasks import Registry, builtin_registry, lifespan, load
@@ -116,9 +117,9 @@ class System:
         except TaskFailed as failed:
             raise failed from self._worker.errors.get(task_id)
 
-    def cancel(self, task_id: str) -> None:
-        """Cancel a task before it runs; see `Client.cancel`."""
-        self._server.ask(CancelRequest(task_id))
+    def cancel(self, task_id: str) -> State:
+        """Cancel a task, which does not run now; see `Client.cancel`."""
+        return convert(self._server.ask(CancelRequest(task_id)), TaskOutcome).state
 
     def run(self) -> None:
         """Run all tasks that are due."""
@@ -158,9 +159,9 @@ class LocalHandle(SubmittedTask):
         """Return where the task is; see `System.status`."""
         return self._system.status(self.id)
 
-    def cancel(self) -> None:
-        """Cancel the task before it runs; see `System.cancel`."""
-        self._system.cancel(self.id)
+    def cancel(self) -> State:
+        """Cancel the task, which does not run now; see `System.cancel`."""
+        return self._system.cancel(self.id)
 
 
 def _registry(sources: Sequence[Source]) -> tuple[Registry, list[ModuleType]]:

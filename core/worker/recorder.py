@@ -219,7 +219,7 @@ class Recorder:
         """Write the batch, and what has come by the time the lock is acquired.
 
         Returns:
-            Which outcomes were stored, and how many tasks were given up.
+            Which outcomes were stored, and how many tasks have failed because they were given up.
         """
         with repository.transaction():
             self._gather(batch)
@@ -233,10 +233,12 @@ class Recorder:
                 if batch.finished
                 else []
             )
-            given_up = sum(
-                repository.give_up(item.task.assignment.seq, item.task.assignment.attempts, time.time())
+            ended = [
+                item.task
                 for item in batch.given_up
-            )
+                if repository.give_up(item.task.assignment.seq, item.task.assignment.attempts, time.time())
+            ]
+            given_up = sum(not task.cancelling for task in ended)  # the others were cancelled
             if batch.queue_lost:
                 moved = repository.redispatch()
                 if moved:

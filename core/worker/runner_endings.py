@@ -97,7 +97,7 @@ class RunnerEndings:
                 runner.number,
             )
             self._end(runner, died=False)
-        if not memory_limit.ENFORCED:
+        if not memory_limit.ENFORCED and runner in self._group.all:
             self._end_large(runner)
 
     def remove(self, runner: RunnerProcess) -> None:
@@ -134,6 +134,7 @@ class RunnerEndings:
             if limit and runner.began(number)[1] and process_memory.resident(runner.pid) > limit:
                 slot.too_large = True
                 self._end(runner, died=False)
+                return
 
     def _end(self, runner: RunnerProcess, *, died: bool) -> None:
         """End a runner, if it has not died already, and decide about its tasks.

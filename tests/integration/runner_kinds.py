@@ -5,6 +5,7 @@ Each appends its payload to a file when it begins: tasks run in other processes 
 
 import contextlib
 import itertools
+import mmap
 import multiprocessing
 import os
 import re
@@ -81,6 +82,17 @@ def hungry(payload: Json) -> int:
     """Take so many MiB of memory."""
     _begin(payload)
     return len(bytearray(payload << 20)) >> 20
+
+
+@task(memory="128M")
+def hungry_for_shared(payload: Json) -> NoReturn:
+    """Take so many MiB of memory that no limit of the system counts, and keep it."""
+    memory = mmap.mmap(-1, payload << 20)
+    for place in range(0, payload << 20, mmap.PAGESIZE):
+        memory[place] = 1
+    _begin(payload)
+    while True:
+        time.sleep(1)
 
 
 @task

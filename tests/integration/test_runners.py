@@ -16,6 +16,7 @@ from core.errors import TaskDefinitionError
 from core.model import Assignment, Beginning, Outcome, State, TaskProgress, TaskReport
 from core.repository.base import STRIKE_LIMIT
 from core.repository.beginnings import WorkerBeginnings
+from core.runner import memory_limit
 from core.runner.frames import Report, Setup
 from core.worker import policy, recycling, runner_endings
 from core.worker.in_flight import InFlightTask, InFlightTasks
@@ -411,6 +412,21 @@ def test_a_task_that_needs_more_memory_than_its_kind_may_have_fails(make_bench: 
     assert outcomes[3].result == "1"
     bench.go()
     assert bench.ended(3)[1].result == '"neighbour"'
+    assert bench.strikes == []
+
+
+def test_the_worker_measures_where_the_system_enforces_no_limit(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_limit, "ENFORCED", False)
+    bench = make_bench(2)
+    bench.add(1, "held", '"neighbour"')
+    bench.add(2, "hungry_for_shared", "300")
+    failure = bench.ended(1)[2].failure
+    assert failure is not None
+    assert (failure.type, "was ended" in failure.message) == ("TaskMemoryExceeded", True)
+    bench.go()
+    assert bench.ended(2)[1].result == '"neighbour"'
     assert bench.strikes == []
 
 

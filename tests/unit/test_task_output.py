@@ -3,11 +3,12 @@
 import contextvars
 import io
 import logging
+import sys
 from collections.abc import Iterable
 
 import pytest
 
-from core.runner.task_output import TaskOutput, task_id
+from core.runner.task_output import MAX_BROKEN, TaskOutput, mark_streams, task_id
 
 
 def written(parts: Iterable[tuple[str, str]]) -> str:
@@ -48,6 +49,28 @@ def test_the_marks_do_not_depend_on_how_a_text_is_written(size: int) -> None:
     text = "first\n\nthird line\nlast\n"
     parts = [("t", text[start : start + size]) for start in range(0, len(text), size)]
     assert written(parts) == "[t] first\n[t] \n[t] third line\n[t] last\n"
+
+
+def test_what_many_tasks_leave_incomplete_takes_no_memory() -> None:
+    output = TaskOutput(io.StringIO())
+    for number in range(10 * MAX_BROKEN):
+        contextvars.copy_context().run(write_as, output, f"t{number}", "no end")
+    assert len(vars(output)["_broken"]) == MAX_BROKEN
+
+
+def test_only_texts_are_written() -> None:
+    stream = io.StringIO()
+    with pytest.raises(TypeError, match="takes a text, not bytes"):
+        TaskOutput(stream).write(b"x")  # type: ignore[arg-type]  # which the test tries
+    assert stream.getvalue() == ""
+
+
+def test_a_closed_stream_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    mark_streams()
+    assert sys.stdout is None
+    assert isinstance(sys.stderr, TaskOutput)
+    print("nobody reads this")  # noqa: T201 - it is what the test tries
 
 
 def test_what_is_logged_is_marked_and_the_stream_is_as_before() -> None:

@@ -137,6 +137,24 @@ def test_an_interruption_wakes_a_waiting_thread(error: Exception) -> None:
     assert ended == [error]
 
 
+def test_an_interruption_wakes_all_threads_of_a_task_that_wait() -> None:
+    leave = RunInterruption()
+    begun = threading.Barrier(9)
+
+    def work() -> None:
+        begun.wait()
+        leave.wait(600.0)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    leave.set(TaskCancelled())
+    for thread in threads:
+        thread.join(10.0)
+    assert not any(thread.is_alive() for thread in threads)
+
+
 def test_a_context_cannot_be_changed() -> None:
     context = context_on(Hours())
     with pytest.raises(AttributeError):

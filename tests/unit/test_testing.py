@@ -179,7 +179,7 @@ def test_delays_cancelling_and_results_that_are_not_ready() -> None:
             later.result(timeout=60)
         assert later.result(timeout=3600) == 2
         cancelled = system.submit("double", 1, delay=5)
-        cancelled.cancel()
+        assert cancelled.cancel() is State.CANCELLED
         with pytest.raises(TaskCancelled):
             cancelled.result()
         with pytest.raises(RequestRefused, match="not_cancellable"):
