@@ -75,7 +75,7 @@ SENTENCES = (
     "not in the journal yet",
     "no worker is running, and tasks wait",
     "silent: it writes no heartbeat",
-    "stuck: nothing has ended for {span}, and {count} tasks keep all threads busy, such as {names}",
+    "stuck: nothing has ended for {span} while tasks keep all threads busy ({count}), such as {names}",
     "has just started",
     "{address} takes no connection: {error}",
     "{address} closes the connection without an answer",

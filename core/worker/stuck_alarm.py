@@ -71,8 +71,8 @@ class StuckAlarm:
         is_new = not self.trouble
         names = ", ".join(task.id for task in tasks[:_NAMED])
         self.trouble = (
-            f"stuck: nothing has ended for {coarse_duration(self._silent)}, "
-            f"and {len(tasks)} tasks keep all threads busy, such as {names}"
+            f"stuck: nothing has ended for {coarse_duration(self._silent)} "
+            f"while tasks keep all threads busy ({len(tasks)}), such as {names}"
         )
         if is_new:
             _log.error("%s", self.trouble)

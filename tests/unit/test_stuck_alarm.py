@@ -41,7 +41,7 @@ def test_a_worker_is_stuck_when_nothing_ends_for_long_and_goes_on_when_something
     assert not bench.pass_time(300)
     assert bench.pass_time(60)
     assert bench.alarm.trouble.startswith("stuck: nothing has ended for ")
-    assert bench.alarm.trouble.endswith(" and 2 tasks keep all threads busy, such as t1, t2")
+    assert bench.alarm.trouble.endswith(" while tasks keep all threads busy (2), such as t1, t2")
     logged = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert len(logged) == 3  # once, however long it lasts
     assert logged[0].startswith("stuck: ")
