@@ -1,11 +1,13 @@
 """The client and its programs with real servers and workers."""
 
+import itertools
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from msgspec.structs import replace
 
 from core.client import Accepted, Client, NewSubmission, TaskOutcome
 from core.errors import RequestRefused, ResultNotReady, TaskCancelled, TaskFailed
+from core.heartbeat import HEARTBEAT_INTERVAL
 from core.identifiers import TASK_ID, new_id
 from core.model import ProcessPhase, ProcessRecord, Role, RunningTask, State, TaskStack
 from core.repository.journal import Journal
@@ -390,6 +393,30 @@ def test_settings_before_the_command(system: LocalSystem) -> None:
     assert (ended.returncode, ended.stdout[:9]) == (0, b"accepted "), time.monotonic() - began
 
 
+@contextmanager
+def beating(system: LocalSystem, record: ProcessRecord) -> Iterator[None]:
+    """Write heartbeats of a process that does not exist, until the end of the block."""
+    leave = threading.Event()
+    with Journal("resultados.db", system.directory).open() as journal, journal.transaction():
+        number = journal.register(record)
+
+    def beat() -> None:
+        with Journal("resultados.db", system.directory).open() as journal:
+            for count in itertools.count(1):
+                with journal.transaction():
+                    journal.record_heartbeat(replace(record, number=number, beat=count, seen_at=time.time()))
+                if leave.wait(HEARTBEAT_INTERVAL):
+                    return
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        leave.set()
+        thread.join()
+
+
 def test_the_stack_of_a_task_is_printed_as_its_worker_tells_it(system: LocalSystem, client: Client) -> None:
     known, unknown, waiting = (client.submit("echo", 1, delay=3600).id for _ in range(3))
     stack = TaskStack(time.time(), '  File "x.py", line 3, in sleeps\n    wait()\x1b[31m\n')
@@ -397,14 +424,12 @@ def test_the_stack_of_a_task_is_printed_as_its_worker_tells_it(system: LocalSyst
     worker = ProcessRecord(
         role=Role.WORKER, name="long", host="here", pid=1, started_at=time.time(), phase=ProcessPhase.READY
     )
-    with Journal("resultados.db", system.directory).open() as journal, journal.transaction():
-        number = journal.register(worker)
-        journal.record_heartbeat(replace(worker, number=number, beat=1, seen_at=time.time(), in_hand=running))
-    wait_until(lambda: client.status(known).running is not None, "the heartbeat to be read")
-    told = run(system, "stack", known)
-    assert told.returncode == 0
-    assert told.stdout.splitlines()[1:] == ['    File "x.py", line 3, in sleeps', "      wait()\\x1b[31m"]
-    silent = run(system, "stack", unknown)
-    assert (silent.returncode, "is not known" in silent.stderr) == (1, True)
-    idle = run(system, "stack", waiting)
-    assert (idle.returncode, idle.stderr) == (1, f"task {waiting} does not run\n")
+    with beating(system, replace(worker, in_hand=running)):
+        wait_until(lambda: client.status(known).running is not None, "the heartbeat to be read")
+        told = run(system, "stack", known)
+        assert told.returncode == 0, told.stderr
+        assert told.stdout.splitlines()[1:] == ['    File "x.py", line 3, in sleeps', "      wait()\\x1b[31m"]
+        silent = run(system, "stack", unknown)
+        assert (silent.returncode, "is not known" in silent.stderr) == (1, True)
+        idle = run(system, "stack", waiting)
+        assert (idle.returncode, idle.stderr) == (1, f"task {waiting} does not run\n")

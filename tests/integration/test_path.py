@@ -109,7 +109,7 @@ def test_a_file_goes_through_the_embedded_queue(tmp_path: Path, text: Path) -> N
     with LocalSystem(tmp_path / "system", servers=2, workers=2) as system:
         if sys.platform == "linux":
             # A server's reader and a worker's fetcher: threads that only read can't write.
-            assert [readers(system, name) for name in ("s1", "w1")] == [1, 1]
+            wait_until(lambda: [readers(system, name) for name in ("s1", "w1")] == [1, 1], "the connections that read")
         with submitting(text, system.addresses) as client:
             finish(client, text)
         check_journal(system, text)

@@ -191,5 +191,5 @@ def test_a_client_is_told_the_certificate_and_a_name_in_it_if_that_is_not_its_ho
     assert Encrypted(supervisors(tmp_path, *local.flags)).settings_for(["127.0.0.1"]) == plain
     told = Encrypted(supervisors(tmp_path, *named.flags)).settings_for(["127.0.0.1"])
     assert told["client.tls-name"] == "any.tasks.example"
-    expired = authority.issue("told-expired", days=-1)
+    expired = authority.issue("told-expired", days=0)
     assert "client.tls-name" not in Encrypted(supervisors(tmp_path, *expired.flags)).settings_for(["127.0.0.1"])

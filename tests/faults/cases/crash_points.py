@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from core.errors import CauceError
+from core.errors import CauceError, JournalUnavailable
 from core.repository.journal import Journal
 from tests.faults import journal_reader, judge, nodes, submission_log, tracing
 from tests.faults.case import ONLY_LONG, Case
@@ -40,6 +40,9 @@ OLD_TASKS = 20
 LAST_WRITE = 50
 """The last write of its start at which a server that migrates a journal may die."""
 
+STARTS = 3
+"""How often a process is started that can't have the journal."""
+
 
 def embedded(context: CaseContext) -> Outcome:
     """Kill 200 times on the embedded queue."""
@@ -50,6 +53,19 @@ def on_rabbitmq(context: CaseContext) -> Outcome:
     """Kill 100 times on RabbitMQ."""
     with nodes.rabbitmq_node(context.directory / "rabbitmq") as node:
         return points(context, node.url, 100)
+
+
+def _start_again(system: LocalSystem, name: str) -> None:
+    """Start a process. On a busy machine the journal may be locked for longer than it waits for it at its start."""
+    for _ in range(STARTS - 1):
+        try:
+            system.start(name)
+        except AssertionError as error:
+            if f"{name} ended with {JournalUnavailable.exit_code}" not in str(error):
+                raise
+        else:
+            return
+    system.start(name)
 
 
 def points(context: CaseContext, broker: str, count: int) -> Outcome:
@@ -70,7 +86,7 @@ def points(context: CaseContext, broker: str, count: int) -> Outcome:
                 if victim == "w1":
                     findings += _run_again(seen, _done(context))
                     seen = _done(context)
-                system.start(victim)
+                _start_again(system, victim)
                 if number % 10 == 9:
                     context.show_progress(f"{number + 1} of {count} deaths, {driver.accepted:,} tasks")
         finally:
