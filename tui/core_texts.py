@@ -76,6 +76,8 @@ SENTENCES = (
     "no worker is running, and tasks wait",
     "silent: it writes no heartbeat",
     "stuck: nothing has ended for {span} while tasks keep all threads busy ({count}), such as {names}",
+    "a task blocks the event loop of runner {number}: other async tasks wait",
+    "task {id} blocks the event loop of runner {number}: other async tasks wait",
     "has just started",
     "{address} takes no connection: {error}",
     "{address} closes the connection without an answer",

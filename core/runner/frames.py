@@ -126,6 +126,15 @@ class StackTaken(_Message, frozen=True, tag=True):
     stack: TaskStack
 
 
+class LoopBlocked(_Message, frozen=True, tag=True):
+    """A task blocks the event loop of the runner."""
+
+    id: str
+    """The task, or an empty text when it is not known."""
+    stack: str
+    """Where it is, as Python prints tracebacks; an empty text when the loop goes on again."""
+
+
 class Interrupted(_Message, frozen=True, tag=True):
     """A task has stopped because it was asked to, and has no outcome."""
 
@@ -139,7 +148,7 @@ class GivenBack(_Message, frozen=True, tag=True):
 
 
 ToRunner = Setup | Attach | Run | GiveBack | CancelRun | Interrupt | Stop
-ToWorker = Ready | SetupRefused | Ended | Report | StackTaken | Interrupted | GivenBack
+ToWorker = Ready | SetupRefused | Ended | Report | StackTaken | LoopBlocked | Interrupted | GivenBack
 
 Message = TypeVar("Message")
 _encode = msgspec.msgpack.Encoder().encode

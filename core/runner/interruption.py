@@ -2,6 +2,8 @@
 
 import threading
 
+from core.tasks.event_loop import EventLoop, LoopCall
+
 
 class RunInterruption:
     """The signal for one run. Any thread may set it; it costs little until the task waits for it."""
@@ -27,3 +29,36 @@ class RunInterruption:
         event = self._made.get(None) or self._made.setdefault(None, threading.Event())
         if self.error is None:
             event.wait(timeout)
+
+
+class CallInterruption(RunInterruption):
+    """The signal for one run of an `async def` task: its coroutine is cancelled.
+
+    Args:
+        loop: where the coroutine runs.
+        call: the coroutine.
+    """
+
+    __slots__ = ("_call", "_loop")
+
+    def __init__(self, loop: EventLoop, call: LoopCall) -> None:
+        super().__init__()
+        self._loop = loop
+        self._call = call
+
+    def set(self, error: Exception) -> None:
+        """Cancel the coroutine, once. The first reason stays."""
+        is_first = self.error is None
+        super().set(error)
+        if is_first:
+            self._call.cancel(error)
+
+    def wait(self, timeout: float) -> None:
+        """Wait for the signal, up to `timeout` seconds.
+
+        Raises:
+            RuntimeError: the wait would block the loop.
+        """
+        if threading.get_ident() == self._loop.thread:
+            raise RuntimeError("context.wait would stop all async tasks: use `await asyncio.sleep(seconds)`")
+        super().wait(timeout)

@@ -24,8 +24,9 @@ from core.runner.frames import (
     ToRunner,
 )
 from core.runner.link import WorkerLink, leave_alone, take_over
-from core.runner.task_threads import TaskThreads
+from core.runner.task_threads import TaskThreads, leave_broken
 from core.tasks import Registry, builtin_registry, is_permanent, lifespan, load, loading
+from core.tasks.event_loop import EventLoop
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,11 +44,12 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     if not isinstance(setup, Setup):
         raise TypeError(f"the worker sent {type(setup).__name__} first")
     task_output.mark_streams()
+    loop = EventLoop(leave_broken)
     try:
         modules = [load(name) for name in setup.modules]
         registry = builtin_registry(setup.lab, modules)
         task_files.announce(modules, environment)
-        loading.call("on_start", lambda: lifespan.start(modules))
+        loading.call("on_start", lambda: lifespan.start(modules, loop.run))
     except TaskDefinitionError as error:
         link.send(SetupRefused(str(error)))
         link.close()
@@ -57,12 +59,14 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
         registry,
         setup.timeout,
         Path(setup.files_root) if setup.files_root else None,
+        loop,
         link.send,
     )
     link.send(Ready(kind_settings(registry), lifespan.has_stop(modules)))
     _serve(link, threads, rest)
     threads.stop()
-    lifespan.stop(modules)
+    lifespan.stop(modules, loop.run)
+    loop.close()
     link.close()
     return 0
 

@@ -2,7 +2,7 @@
 
 Python can't end a thread. A task that exceeds its time-out, or that was cancelled, is asked to stop: an exception is
 raised in its thread, which interrupts Python code but no system call. If the task does not stop, the worker ends the
-whole runner.
+whole runner. The coroutine of an `async def` task is cancelled instead: its thread waits for it.
 """
 
 import ctypes
@@ -25,10 +25,12 @@ from core.errors import TaskCancelled, TaskInterrupted, TaskMemoryExceeded, Task
 from core.model import TaskProgress, TaskStack
 from core.runner import stacks, task_output
 from core.runner.frames import Ended, Interrupted, Run, StackTaken, ToWorker
-from core.runner.interruption import RunInterruption
+from core.runner.interruption import CallInterruption, RunInterruption
+from core.runner.loop_watch import LoopWatch
 from core.runner.memory_limit import MemoryLimit
 from core.runner.run_reports import RunReport, RunReports
 from core.tasks import Registry, RetryAfter, TaskContext, TaskDefinition, describe, is_permanent, run
+from core.tasks.event_loop import EventLoop, LoopCall, Start
 
 CHECK_INTERVAL = 0.05
 """Seconds between two checks of the deadlines while one is near."""
@@ -57,6 +59,8 @@ class TaskRun(msgspec.Struct, eq=False):
 
     request: Run
     interruption: RunInterruption = msgspec.field(default_factory=RunInterruption)
+    call: LoopCall | None = None
+    """The coroutine of an `async def` task; None for a function."""
     deadline: float | None = None
     """A time of the monotonic clock."""
     cancelled_at: float | None = None
@@ -103,6 +107,7 @@ class TaskThreads:
         registry: the kinds that the runner knows.
         timeout: the seconds that a task may run whose kind specifies no time-out; None for no limit.
         files_root: the directory whose files tasks may read, or None.
+        loop: runs the coroutines.
         report: called from the threads with what the worker must learn. It must not block.
     """
 
@@ -112,9 +117,12 @@ class TaskThreads:
         registry: Registry,
         timeout: float | None,
         files_root: Path | None,
+        loop: EventLoop,
         report: Callable[[ToWorker], None],
     ) -> None:
         self._registry = registry
+        self._loop = loop
+        self._loop_watch = LoopWatch(loop, report)
         self._timeout = timeout
         self._files_root = files_root
         self._report = report
@@ -221,6 +229,9 @@ class TaskThreads:
         request = task_run.request
         try:
             task_run.definition = definition = self._registry.get(request.kind)
+            if definition.is_async:
+                task_run.call = LoopCall(self._loop)
+                task_run.interruption = CallInterruption(self._loop, task_run.call)
             timeout = definition.timeout or self._timeout
             task_run.deadline = None if timeout is None else time.monotonic() + timeout
             slot.run = task_run
@@ -232,11 +243,29 @@ class TaskThreads:
                 self._memory_limit.set(definition.memory)
             if timeout is not None and timeout <= REST_INTERVAL and not self._checking:
                 self._timed_tasks.put(None)
-            task_run.result = run(definition, request.payload, self._context(task_run))
+            complete = partial(self._complete, task_run)
+            task_run.result = run(definition, request.payload, self._context(task_run), complete)
         except UnknownKind as unknown:
             task_run.error = unknown.with_traceback(None)
         except BaseException as raised:  # noqa: BLE001 - a task may raise anything, and its thread goes on
             task_run.error = raised
+
+    def _complete(self, task_run: TaskRun, start: Start) -> object:
+        """Run the coroutine of a task. Returns its result."""
+
+        async def guarded() -> object:
+            try:
+                result = await start()
+            except BaseException as error:
+                if os.getpid() != self._pid:
+                    _leave_child(error)
+                raise
+            if os.getpid() != self._pid:
+                _leave_child(None)
+            return result
+
+        assert task_run.call is not None
+        return task_run.call.run(guarded)
 
     def _context(self, task_run: TaskRun) -> TaskContext:
         request = task_run.request
@@ -272,6 +301,7 @@ class TaskThreads:
                 self._checking = False
                 self._checking = self._check_deadlines(time.monotonic())
             self._tell_stacks(time.monotonic())
+            self._loop_watch.check(time.monotonic(), [run for slot in self._slots if (run := slot.run) is not None])
 
     def _tell_stacks(self, now: float) -> None:
         """Tell the worker, once in a while, where the tasks are that have run for long."""
@@ -284,7 +314,11 @@ class TaskThreads:
             request = task_run.request
             if now - self._beginnings.times(request.slot)[1] > stacks.AFTER:
                 self._next_stacks = now + stacks.INTERVAL
-                stack = TaskStack(time.time(), stacks.stack_of(slot.thread.ident))
+                if task_run.call is None:
+                    text = stacks.stack_of(slot.thread.ident)
+                else:
+                    text = stacks.stack_of_coroutine(task_run.call.coroutine, self._loop.thread)
+                stack = TaskStack(time.time(), text)
                 if slot.run is task_run:
                     self._report(StackTaken(request.slot, request.id, request.attempt, stack))
 
@@ -309,7 +343,10 @@ class TaskThreads:
         with slot.lock:
             if slot.run is task_run:
                 task_run.asked_to_stop = True
-                _raise_in(slot.thread, error)
+                if task_run.call is None:
+                    _raise_in(slot.thread, error)
+                else:
+                    task_run.interruption.set(error(MESSAGES[error]))
 
 
 def own_thread(name: str, work: Callable[[], None]) -> threading.Thread:

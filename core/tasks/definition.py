@@ -16,7 +16,7 @@ from core.errors import TaskDefinitionError, TaskError
 from core.identifiers import KIND
 from core.model import RetryDelays
 from core.tasks.context import TaskContext
-from core.tasks.lifespan import Wrapper
+from core.tasks.lifespan import AsyncWrapper, Wrapper
 from core.tasks.typed_payloads import Decode
 
 MIN_DELAY = 0.01
@@ -79,6 +79,7 @@ class TaskDefinition:
         delays: how long a failed task waits for its next attempt.
         retry_on: the only exceptions after which a task is retried, besides a time-out; empty for all.
         wrappers: what each attempt runs within, the outermost first. A registry finds them.
+        is_async: whether the function is `async`.
         decode: reads the payloads of a typed kind; None for one that takes any. A registry makes it.
     """
 
@@ -94,7 +95,8 @@ class TaskDefinition:
     memory: int | None = None
     delays: RetryDelays = field(default_factory=RetryDelays)
     retry_on: tuple[type[BaseException], ...] = ()
-    wrappers: tuple[Wrapper, ...] = ()
+    wrappers: tuple[Wrapper | AsyncWrapper, ...] = ()
+    is_async: bool = False
     decode: Decode | None = None
 
 
@@ -135,7 +137,8 @@ def task(
 ) -> Function | Callable[[Function], Function]:
     """Define a kind of task by its function. Returns the same function.
 
-    The function takes the payload (the decoded JSON value), or the payload and a `TaskContext`, or nothing.
+    The function takes the payload (the decoded JSON value), or the payload and a `TaskContext`, or nothing. One that is
+    `async` runs on the event loop of its runner.
     A payload that is annotated with a class of fields is checked and converted (`typed_payloads`).
     It returns a value that JSON can represent. A second parameter with a default value gets the context only
     if its name is `context` or its annotation is `TaskContext`.
@@ -222,6 +225,7 @@ def _define(
         permanent=permanent,
         description=(inspect.getdoc(function) or "").partition("\n")[0],
         place=place,
+        is_async=inspect.iscoroutinefunction(function),
     )
 
 
@@ -270,9 +274,7 @@ def _type_of(value: object) -> str:
 def _check_function(function: FunctionType, name: str | None) -> None:
     if name is None and function.__name__ == "<lambda>":
         raise TaskDefinitionError('a lambda has no name: name the kind, as in task("kind")(lambda …)')
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise TaskDefinitionError("an async function can't be a task: each task runs in a thread")
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TaskDefinitionError("a function with yield can't be a task: return the whole result")
     owner = function.__qualname__.rpartition(".")[0]
     if owner and not owner.endswith(">"):  # not within <locals>, <genexpr> or the like

@@ -1,6 +1,6 @@
 """Runs a task function on a payload: JSON text in, JSON text out.
 
-The function runs in the calling thread, and its exceptions are passed on unchanged.
+A function runs in the calling thread, and one that is `async` on an event loop. Exceptions are passed on unchanged.
 The worker handles them; `is_permanent` shows which are not worth a retry.
 """
 
@@ -13,7 +13,8 @@ from core.errors import ResultNotStorable, TaskCancelled, TaskInterrupted, TaskT
 from core.jsontext import Json, JsonError
 from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, RetryAfter, TaskDefinition
-from core.tasks.lifespan import within
+from core.tasks.event_loop import Complete, run_alone
+from core.tasks.lifespan import within, within_async
 
 MAX_RESULT = 1 << 20
 """The most bytes that a result may have as JSON text in UTF-8."""
@@ -24,8 +25,14 @@ _MAX_NODES = MAX_RESULT // 2
 _decode = msgspec.json.Decoder().decode
 
 
-def run(definition: TaskDefinition, payload_json: str, context: TaskContext) -> str:
+def run(definition: TaskDefinition, payload_json: str, context: TaskContext, complete: Complete = run_alone) -> str:
     """Call the function of a kind. Returns its result as JSON text.
+
+    Args:
+        definition: the kind.
+        payload_json: the payload as JSON text.
+        context: what the function learns of its task.
+        complete: runs the coroutine of an `async` function.
 
     Raises:
         InvalidPayload: the stored payload is not JSON, or not what the kind takes.
@@ -33,9 +40,22 @@ def run(definition: TaskDefinition, payload_json: str, context: TaskContext) -> 
         BaseException: any exception that the function, or what it runs within, raised.
     """
     payload = _payload(definition, payload_json)
+    if definition.is_async:
+        return _encode(complete(lambda: run_async(definition, payload, context)))
     if definition.wrappers:
         return _encode(within(definition.wrappers, context, lambda: _call(definition, payload, context)))
     return _encode(_call(definition, payload, context))
+
+
+async def run_async(definition: TaskDefinition, payload: object, context: TaskContext) -> object:
+    """Await the function of a kind, within what runs around it. Returns its result."""
+
+    async def call() -> object:
+        result = _call(definition, payload, context)
+        assert inspect.isawaitable(result)
+        return await result
+
+    return await within_async(definition.wrappers, context, call)
 
 
 def _payload(definition: TaskDefinition, text: str) -> object:

@@ -1,32 +1,36 @@
 """What runs around tasks: functions at the start and the end of each runner, and around each attempt.
 
-from core.tasks import around, on_start, on_stop, task
+    from core.tasks import around, on_start, on_stop, task
 
-@on_start
-def open_pool():
-global pool
-pool = connect()
+    @on_start
+    def open_pool():
+        global pool
+        pool = connect()
 
-@on_stop
-def close_pool():
-pool.close()
+    @on_stop
+    def close_pool():
+        pool.close()
 
-@around
-def session(context):
-with Session() as session:
-yield
+    @around
+    def session(context):
+        with Session():
+            yield
+
+Each may be `async`. Such a start and stop run on the event loop of the runner's `async def` tasks, and so does whatever
+is around one of these tasks. What is around attempts and `async` itself is only for those of `async def` tasks.
 """
 
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from types import FunctionType, ModuleType
 from typing import TypeAlias, TypeVar
 
 from core.errors import TaskDefinitionError
 from core.tasks.context import TaskContext
+from core.tasks.event_loop import Complete
 
 _ATTRIBUTE = "__cauce_lifespan__"
 _START, _STOP, _AROUND = "on_start", "on_stop", "around"
@@ -35,6 +39,9 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 Wrapper: TypeAlias = Callable[[TaskContext], AbstractContextManager[None]]
 """Makes what an attempt runs within."""
+
+AsyncWrapper: TypeAlias = Callable[[TaskContext], AbstractAsyncContextManager[None]]
+"""Makes what an attempt of an `async def` task runs within."""
 
 
 def on_start(function: Function) -> Function:
@@ -73,14 +80,18 @@ def around(function: Function) -> Function:
     return _mark(function, _AROUND, 1)
 
 
-def start(modules: Iterable[ModuleType]) -> None:
+def start(modules: Iterable[ModuleType], complete: Complete) -> None:
     """Run the functions of modules that are marked with `on_start`, in the order of their definition.
+
+    Args:
+        modules: the modules.
+        complete: runs those that are `async`.
 
     Raises:
         BaseException: whatever one of them raises.
     """
     for function in _marked(modules, _START):
-        function()
+        _call(function, complete)
 
 
 def has_stop(modules: Iterable[ModuleType]) -> bool:
@@ -88,20 +99,37 @@ def has_stop(modules: Iterable[ModuleType]) -> bool:
     return bool(_marked(modules, _STOP))
 
 
-def stop(modules: Iterable[ModuleType]) -> None:
-    """Run the functions of modules that are marked with `on_stop`, the last one first. Their errors are printed."""
+def stop(modules: Iterable[ModuleType], complete: Complete) -> None:
+    """Run the functions of modules that are marked with `on_stop`, the last one first. Their errors are printed.
+
+    Args:
+        modules: the modules.
+        complete: runs those that are `async`.
+    """
     for function in reversed(_marked(modules, _STOP)):
         try:
-            function()
+            _call(function, complete)
         except BaseException:  # noqa: BLE001 - the others run too, and the runner leaves all the same
             traceback.print_exc(file=sys.stderr)
 
 
-def wrappers_of(function: Callable[..., object]) -> tuple[Wrapper, ...]:
+def wrappers_of(function: Callable[..., object]) -> tuple[Wrapper | AsyncWrapper, ...]:
     """Return what the attempts of a task function run within, the outermost first."""
     namespace = getattr(function, "__globals__", {})
     found = [each for each in list(namespace.values()) if _mark_of(each) == _AROUND]
-    return tuple(contextmanager(each) for each in dict.fromkeys(found))
+    if not inspect.iscoroutinefunction(function):
+        found = [each for each in found if not inspect.isasyncgenfunction(each)]
+    return tuple(
+        asynccontextmanager(each) if inspect.isasyncgenfunction(each) else contextmanager(each)
+        for each in dict.fromkeys(found)
+    )
+
+
+def _call(function: Callable[[], object], complete: Complete) -> None:
+    if inspect.iscoroutinefunction(function):
+        complete(function)
+    else:
+        function()
 
 
 def _marked(modules: Iterable[ModuleType], mark: str) -> Sequence[Callable[[], object]]:
@@ -117,9 +145,8 @@ def _mark(function: Function, mark: str, parameters: int) -> Function:
     if not isinstance(function, FunctionType):
         raise TaskDefinitionError(f"@{mark} goes on a function (def), not on a {type(function).__name__}")
     place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: @{mark}"
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise TaskDefinitionError(f"{place}: {function.__name__} must not be async")
-    if inspect.isgeneratorfunction(function) != (mark == _AROUND):
+    yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    if yields != (mark == _AROUND):
         raise TaskDefinitionError(f"{place}: {function.__name__} must {'' if mark == _AROUND else 'not '}yield")
     required = [
         each
@@ -133,7 +160,7 @@ def _mark(function: Function, mark: str, parameters: int) -> Function:
     return function
 
 
-def within(wrappers: Sequence[Wrapper], context: TaskContext, call: Callable[[], object]) -> object:
+def within(wrappers: Sequence[Wrapper | AsyncWrapper], context: TaskContext, call: Callable[[], object]) -> object:
     """Call a function within wrappers. Returns its result.
 
     Raises:
@@ -142,8 +169,32 @@ def within(wrappers: Sequence[Wrapper], context: TaskContext, call: Callable[[],
     if not wrappers:
         return call()
     first, *rest = wrappers
-    with first(context), _kept() as kept:
+    manager = first(context)
+    assert isinstance(manager, AbstractContextManager)  # `wrappers_of` leaves out what is async
+    with manager, _kept() as kept:
         return within(rest, context, call)
+    raise kept[0]  # the wrapper has swallowed it
+
+
+async def within_async(
+    wrappers: Sequence[Wrapper | AsyncWrapper], context: TaskContext, call: Callable[[], Awaitable[object]]
+) -> object:
+    """Call an async function within wrappers. Returns its result.
+
+    Raises:
+        BaseException: whatever the function or a wrapper raised.
+    """
+    if not wrappers:
+        return await call()
+    first, *rest = wrappers
+    manager = first(context)
+    if isinstance(manager, AbstractAsyncContextManager):
+        async with manager:
+            with _kept() as kept:
+                return await within_async(rest, context, call)
+    else:
+        with manager, _kept() as kept:
+            return await within_async(rest, context, call)
     raise kept[0]  # the wrapper has swallowed it
 
 

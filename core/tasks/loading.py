@@ -15,9 +15,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from core.errors import TaskDefinitionError
-from core.tasks import failure, lifespan, traceback_frames
-
-_THIS_FILES = frozenset({__file__, lifespan.__file__})
+from core.tasks import failure, traceback_frames
 
 Value = TypeVar("Value")
 
@@ -122,6 +120,6 @@ def _place(error: BaseException) -> str:
     """Return the innermost line of the user's code that led to the error, as `file:line`."""
     place = ""
     for code, line in traceback_frames.walk(error.__traceback__):
-        if code.co_filename not in _THIS_FILES and not traceback_frames.is_library(code.co_filename):
+        if code.co_filename != __file__ and not traceback_frames.is_library(code.co_filename):
             place = f"{code.co_filename}:{line}"
     return place

@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from types import CodeType, TracebackType
 
-from core.tasks import context, execution
+from core.tasks import context, event_loop, execution, lifespan
 
-_RUNNER = frozenset({execution.run.__code__.co_filename, context.TaskContext.check.__code__.co_filename})
+_OURS = frozenset({context.__file__, event_loop.__file__, execution.__file__, lifespan.__file__})
 
 
 def walk(trace: TracebackType | None) -> Iterator[tuple[CodeType, int]]:
     """Yield the code and line of each frame, outermost first, without Cauce's frames around the task function."""
-    runner = execution.run.__code__
+    callers = (execution.run.__code__, execution.run_async.__code__)
     inside: TracebackType | None = trace
     step = trace
     while step is not None:
-        if step.tb_frame.f_code is runner:
+        if step.tb_frame.f_code in callers:
             inside = step.tb_next
         step = step.tb_next
     step = inside
     while step is not None:
         code = step.tb_frame.f_code
-        if code.co_filename not in _RUNNER:
+        if code.co_filename not in _OURS:
             yield code, step.tb_lineno
         step = step.tb_next
 

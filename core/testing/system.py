@@ -18,6 +18,7 @@ from core.repository.base import Repository
 from core.repository.sqlite import open_sqlite
 from core.tasks import Registry, builtin_registry, lifespan, load
 from core.tasks.definition import definition_of
+from core.tasks.event_loop import Complete, EventLoop
 from core.tasks.registry import collect
 from core.testing.clock import Clock
 from core.testing.server import LocalServer
@@ -59,11 +60,15 @@ def run_here(
         tempfile.TemporaryDirectory(prefix="cauce-", ignore_cleanup_errors=True) as directory,
         open_sqlite(Path(directory, "resultados.db"), durable=False) as repository,
     ):
-        lifespan.start(modules)
+        loop = EventLoop()
         try:
-            yield System(repository, registry, settings)
+            lifespan.start(modules, loop.run)
+            try:
+                yield System(repository, registry, settings, loop.run)
+            finally:
+                lifespan.stop(modules, loop.run)
         finally:
-            lifespan.stop(modules)
+            loop.close()
 
 
 class System:
@@ -72,10 +77,10 @@ class System:
     Its methods have the arguments, results and errors of those of `core.client.Client`.
     """
 
-    def __init__(self, repository: Repository, registry: Registry, settings: RunSettings) -> None:
+    def __init__(self, repository: Repository, registry: Registry, settings: RunSettings, complete: Complete) -> None:
         self._clock = Clock()
         self._server = LocalServer(repository, self._clock)
-        self._worker = LocalWorker(repository, registry, self._clock, settings)
+        self._worker = LocalWorker(repository, registry, self._clock, settings, complete)
 
     @property
     def now(self) -> float:

@@ -11,6 +11,7 @@ from core.runner.program import kind_settings
 from core.runner.run_reports import RunReports
 from core.runner.task_threads import TaskRun, outcome
 from core.tasks import Registry, TaskContext, run
+from core.tasks.event_loop import Complete
 from core.testing.clock import Clock
 from core.worker.in_flight import InFlightTask
 from core.worker.run_outcomes import RunRules, RunSettings
@@ -29,9 +30,13 @@ class LocalWorker:
         registry: the kinds that it knows.
         clock: the clock.
         settings: the settings of a worker.
+        complete: runs coroutines.
     """
 
-    def __init__(self, repository: Repository, registry: Registry, clock: Clock, settings: RunSettings) -> None:
+    def __init__(
+        self, repository: Repository, registry: Registry, clock: Clock, settings: RunSettings, complete: Complete
+    ) -> None:
+        self._complete = complete
         self._repository = repository
         self._registry = registry
         self._clock = clock
@@ -80,7 +85,7 @@ class LocalWorker:
                 interruption=self._clock,
                 clock=self._clock,
             )
-            task_run.result = run(definition, assignment.payload, context)
+            task_run.result = run(definition, assignment.payload, context, self._complete)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a task may raise anything, as in a runner

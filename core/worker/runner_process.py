@@ -86,6 +86,8 @@ class RunnerProcess:
         """Whether a new one is to take its place. Until that is ready, it gets tasks."""
         self.ended_tasks = 0
         """How many tasks have ended in it."""
+        self.blocked_loop = ""
+        """Why its event loop does not go on, or an empty text."""
         self.leaving = False
         """Whether it gets no more tasks, and leaves when those that it has have ended."""
         self.leaving_checks = 0

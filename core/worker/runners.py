@@ -14,7 +14,17 @@ import msgspec
 
 from core.model import RunningTask, TaskReport
 from core.repository.beginnings import WorkerBeginnings
-from core.runner.frames import Ended, GivenBack, Interrupt, Interrupted, Ready, Report, StackTaken, ToWorker
+from core.runner.frames import (
+    Ended,
+    GivenBack,
+    Interrupt,
+    Interrupted,
+    LoopBlocked,
+    Ready,
+    Report,
+    StackTaken,
+    ToWorker,
+)
 from core.threads import OnDeath, vital_thread
 from core.worker import policy, process_memory
 from core.worker.feeding import Feeder
@@ -98,8 +108,9 @@ class Runners:
 
     @property
     def trouble(self) -> str:
-        """The reason why no runner can be started now, or why nothing goes on; or an empty string."""
-        return self._group.trouble or self._stuck.trouble
+        """The reason why no runner can be started now, or why tasks don't go on; or an empty string."""
+        blocked = (runner.blocked_loop for runner in self._group.all)
+        return self._group.trouble or next(filter(None, blocked), "") or self._stuck.trouble
 
     @property
     def running(self) -> list[RunningTask]:
@@ -246,6 +257,8 @@ class Runners:
             self._waiting.take_back([runner.remove(slot).task for slot in message.slots])
         elif isinstance(message, Report | StackTaken):
             runner.take_report(message)
+        elif isinstance(message, LoopBlocked):
+            _note_loop(runner, message)
         elif isinstance(message, Interrupted):
             runner.remove(message.slot)
         elif isinstance(message, Ready):
@@ -280,6 +293,20 @@ class Runners:
     def _interrupt_all(self) -> None:
         for runner in self._group.all:
             runner.send(Interrupt())
+
+
+def _note_loop(runner: RunnerProcess, message: LoopBlocked) -> None:
+    """Note that a task blocks the event loop of a runner, or that it no longer does."""
+    if not message.stack:
+        runner.blocked_loop = ""
+        _log.warning("the event loop of runner %d is no longer blocked", runner.number)
+        return
+    if message.id:
+        text = f"task {message.id} blocks the event loop of runner {runner.number}: other async tasks wait"
+    else:
+        text = f"a task blocks the event loop of runner {runner.number}: other async tasks wait"
+    runner.blocked_loop = text
+    _log.error("%s\n%s", text, message.stack.rstrip())
 
 
 def _running(begun: BegunTask) -> RunningTask:

@@ -3,6 +3,7 @@
 Each appends its payload to a file when it begins: tasks run in other processes than their test.
 """
 
+import asyncio
 import contextlib
 import itertools
 import mmap
@@ -103,6 +104,31 @@ def ignores(payload: Json) -> NoReturn:
         with contextlib.suppress(Exception):
             for _ in itertools.count():
                 time.monotonic()
+
+
+@task
+async def held_on_loop(payload: Json, context: TaskContext) -> Json:
+    """Wait until the test lets it go, beside other coroutines."""
+    context.progress(1, 2)
+    _begin(payload)
+    while not (DIRECTORY / GO).exists():
+        await asyncio.sleep(0.005)
+    return payload
+
+
+@task(timeout=0.05)
+async def stubborn_on_loop(payload: Json) -> NoReturn:
+    """Go on, however often it is cancelled."""
+    _begin(payload)
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+
+@task
+async def blocks_loop(payload: Json) -> Json:
+    """Keep the event loop until the test lets it go."""
+    return deaf(payload)
 
 
 @task

@@ -299,7 +299,7 @@ def test_killers_fail_and_nobody_runs_more_than_twice_beside_them(make_bench: Ma
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("kind", ["stubborn", "keep_interpreter", "suspend_itself"])
+@pytest.mark.parametrize("kind", ["stubborn", "stubborn_on_loop", "keep_interpreter", "suspend_itself"])
 def test_a_task_that_does_not_stop_is_ended_with_its_runner(make_bench: MakeBench, kind: str) -> None:
     bench = make_bench(2)
     bench.add(1, kind, '"a"')
@@ -352,7 +352,7 @@ def test_a_time_out_is_retried_if_the_kind_retries_it_also_when_the_runner_was_e
 
 
 @pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("kind", ["held", "deaf", "ignores", "keeps_interpreter"])
+@pytest.mark.parametrize("kind", ["held", "held_on_loop", "deaf", "blocks_loop", "ignores", "keeps_interpreter"])
 def test_a_running_task_is_cancelled_with_its_runner_if_it_does_not_stop(make_bench: MakeBench, kind: str) -> None:
     bench = make_bench(2)
     task = bench.add(1, kind, '"a"', retries=3)
@@ -364,7 +364,11 @@ def test_a_running_task_is_cancelled_with_its_runner_if_it_does_not_stop(make_be
     failure = outcomes[1].failure
     assert failure is not None
     assert (outcomes[1].state, failure.type, outcomes[1].due_at) == (State.CANCELLED, "TaskCancelled", None)
-    assert ("its runner was ended" in failure.message) == (kind != "held") == bench.processes[0].has_exited
+    assert (
+        ("its runner was ended" in failure.message)
+        == (kind not in {"held", "held_on_loop"})
+        == bench.processes[0].has_exited
+    )
     assert bench.strikes == []
 
 
@@ -736,4 +740,18 @@ def test_a_worker_all_of_whose_threads_are_busy_for_too_long_says_so(
     wait_until(lambda: "such as t1, t2" in bench.runners.trouble, "the alarm")
     bench.go()
     bench.ended(2)
+    wait_until(lambda: not bench.runners.trouble, "the end of the alarm")
+
+
+def test_a_task_that_blocks_the_event_loop_of_its_runner_is_named(make_bench: MakeBench) -> None:
+    bench = make_bench(3)
+    bench.add(1, "held_on_loop", '"a"')
+    wait_until(lambda: bench.begun == ["a"], "the coroutine to wait")
+    bench.add(2, "blocks_loop", '"b"')
+    blocked = "task t2 blocks the event loop of runner 1: other async tasks wait"
+    wait_until(lambda: bench.runners.trouble == blocked, "the alarm")
+    bench.add(3, "echo", "3")  # a thread runs it
+    assert bench.ended(1)[3].result == "3"
+    bench.go()
+    assert bench.ended(3)[1].result == '"a"'
     wait_until(lambda: not bench.runners.trouble, "the end of the alarm")

@@ -21,6 +21,7 @@ from core.runner import stacks, task_threads
 from core.runner.frames import Ended, Interrupted, Report, Run, StackTaken, ToWorker
 from core.runner.task_threads import TaskThreads
 from core.tasks import GiveUp, Registry, TaskContext, builtin_registry, task
+from core.tasks.event_loop import EventLoop
 from tests.services.waiting import wait_until
 
 
@@ -212,7 +213,8 @@ class Bench:
         self.kinds = Kinds()
         self.reports: list[ToWorker] = []
         self.beginnings = BegunSlots(bytearray(SIZE))
-        self.threads = TaskThreads(count, self.kinds.registry(), timeout, None, self.reports.append)
+        self.loop = EventLoop()
+        self.threads = TaskThreads(count, self.kinds.registry(), timeout, None, self.loop, self.reports.append)
         self.threads.start(self.beginnings)
 
     def add(self, slot: int, kind: str, payload: str) -> None:
@@ -230,6 +232,7 @@ class Bench:
         """Stop the threads. No task has been reported twice."""
         self.kinds.go.set()
         self.threads.stop()
+        self.loop.close()
         slots = [report.slot for report in self.reports if isinstance(report, Ended | Interrupted)]
         assert set(Counter(slots).values()) <= {1}
 

@@ -1,6 +1,6 @@
 """What may be marked as a part of a runner's life, and what runs around an attempt."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -32,8 +32,9 @@ def yields_for_nothing() -> Iterator[None]:
     yield
 
 
-async def waits() -> None:
-    """Run on a loop."""
+async def yields_on_a_loop() -> AsyncIterator[None]:
+    """Take nothing."""
+    yield
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,8 @@ async def waits() -> None:
     [
         (on_start, one, "@on_start: one must take nothing"),
         (on_stop, yields_for_nothing, "@on_stop: yields_for_nothing must not yield"),
-        (on_start, waits, "@on_start: waits must not be async"),
+        (on_start, yields_on_a_loop, "@on_start: yields_on_a_loop must not yield"),
+        (around, yields_on_a_loop, "must take the context and nothing else"),
         (on_start, len, "@on_start goes on a function"),
         (around, nothing, "@around: nothing must yield"),
         (around, yields_for_nothing, "must take the context and nothing else"),

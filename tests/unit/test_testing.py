@@ -1,6 +1,7 @@
 """The system for users' own tests: the states, retries and errors of a real one, without its processes and its time."""
 
 import re
+import socket
 import sys
 import tempfile
 import types
@@ -228,13 +229,30 @@ def test_sources_are_names_modules_and_functions(tmp_path: Path, monkeypatch: py
         pass
 
 
+def examples(page: str) -> list[str]:
+    """Return the blocks of Python in a page."""
+    return re.findall(r"^```python\n(.*?)^```$", (TOP / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_examples_of_how_to_write_tasks(tmp_path: Path) -> None:
+    file = tmp_path / "examples_of_tasks.py"
+    file.write_text("\n".join(examples("core/tasks/README.md")), "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as there, run_here(str(file)) as system:
+        resized = system.submit("resize", {"pictures": ["a.png", "b.png"]})
+        assert resized.result() == 2
+        [attempt] = resized.status().history
+        assert attempt.progress == TaskProgress(2, 2, "b.png")
+        assert system.submit("shrink", {"path": "a.png"}).result() == "a.png: 800"
+        with pytest.raises(TaskFailed, match=r"InvalidPayload: .* at `\$.width`"):
+            system.submit("shrink", {"path": "a.png", "width": "wide"}).result()
+        host, port = there.getsockname()
+        assert system.submit("probe", {"host": host, "port": port}).result() == "it listens"
+
+
 def test_the_example_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(
-        r"^```python\n(.*?)^```$", (TOP / "core/testing/README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
-    )
-    tasks, tests = (block for block in blocks)
+    tasks, tests = examples("core/testing/README.md")
     (tmp_path / "mytasks.py").write_text(tasks, "utf-8")
     monkeypatch.delitem(sys.modules, "mytasks", raising=False)
     namespace: dict[str, object] = {}
@@ -255,6 +273,7 @@ def test_a_system_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 LIFE = """
+import socket
 import sys
 from core.tasks import around, on_start, on_stop, task
 
