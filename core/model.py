@@ -434,6 +434,20 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join([self.phase, *map(str, self.troubles)])
 
 
+class KindDescription(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A kind of task, as the last worker told it that runs it."""
+
+    kind: str
+    description: str = ""
+    """The first line of its function's docstring."""
+    schema: str = ""
+    """The JSON schema of its payloads; empty for a kind that takes any JSON value."""
+    retries: int | None = None
+    """How often a failed task is retried; None for the worker's default."""
+    timeout: float | None = None
+    """Seconds that an attempt may take, 0 for no limit; None for the worker's default."""
+
+
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """The number of tasks in each state. Accepted tasks never leave the ledger: `total` is the sum of all states."""
 

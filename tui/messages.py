@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 
 from core.client import NewSubmission
+from core.jsontext import Json
 from core.repository.archive import BulkAction
 from core.repository.search import Search, SortOrder
 from tui.log_feed import LogBatch
+from tui.payload_fields import Field
 from tui.system_control import Operation
 from tui.task_feed import News
 from tui.view import View
@@ -106,6 +108,19 @@ class EditRequested(Message):
     def __init__(self, text: str, done: Callable[[str], None]) -> None:
         super().__init__()
         self.text = text
+        self.done = done
+
+
+class FieldsRequested(Message):
+    """The form asks for the fields of a payload. `done` gets the payload, or None when the user cancels."""
+
+    def __init__(
+        self, kind: str, fields: Sequence[Field], payload: Json, done: Callable[[dict[str, Json] | None], None]
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.fields = fields
+        self.payload = payload
         self.done = done
 
 

@@ -17,6 +17,7 @@ from core.errors import reason_of
 from core.supervisor.status import Phase
 from core.timeline import TaskRecord
 from tui import commands, core_texts, display_text, garbage_collection
+from tui.dialogs.fields import FieldsDialog
 from tui.dialogs.task_detail import TaskDetail
 from tui.jobs import Jobs, ScreenCall
 from tui.messages import (
@@ -25,6 +26,7 @@ from tui.messages import (
     CopyRequested,
     DetailRequested,
     ExportRequested,
+    FieldsRequested,
     LoadRequested,
     LogsRead,
     LogsRequested,
@@ -424,6 +426,11 @@ class MainScreen(Screen[None]):
     def _load(self, event: LoadRequested) -> None:
         event.stop()
         self._task_actions.ask_for_load(event.task)
+
+    @on(FieldsRequested)
+    def _fill_fields(self, event: FieldsRequested) -> None:
+        event.stop()
+        self.show_dialog(FieldsDialog(self.tr, event.kind, event.fields, event.payload), event.done)
 
     @on(BulkActionRequested)
     def _retry_or_discard(self, event: BulkActionRequested) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from core.model import MAX_KINDS, Ledger, Part, Role, Trouble
+from core.model import MAX_KINDS, KindDescription, Ledger, Part, Role, Trouble
 from core.monitor.delays import Delays
 from core.monitor.history import RateSeries
 from core.monitor.observer import ProcessIdentity
@@ -83,6 +83,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     database: str = ""
     kinds: tuple[str, ...] = ()
     """The kinds of task to offer."""
+    told: Mapping[str, KindDescription] = {}
+    """What workers have told of their kinds of task."""
     operations: tuple[OperationRecord, ...] = ()
     """The recent retries and discards, the last first."""
     lacks: str = ""

@@ -10,7 +10,7 @@ import msgspec
 
 from core.closeable import Closeable
 from core.errors import CauceError, JournalError, SupervisorError
-from core.model import Part, Role, Trouble
+from core.model import KindDescription, Part, Role, Trouble
 from core.monitor.delays import by_worker
 from core.monitor.depth import DepthWatch
 from core.monitor.history import RateHistory
@@ -104,6 +104,7 @@ class ViewBuilder(Closeable):
             directory=str(self._home.directory),
             database=_short(self._journal.path, self._home.directory),
             kinds=offered_kinds(snapshot, {*read.kinds, *_EVERY_WORKERS_KINDS}),
+            told={each.kind: each for each in read.told},
             operations=tuple(read.operations),
             lacks=read.lacks,
         )
@@ -161,6 +162,7 @@ class _JournalContents(msgspec.Struct, frozen=True):
     samples: Sequence[Sample] = ()
     timings: Sequence[Timing] = ()
     kinds: Sequence[str] = ()
+    told: Sequence[KindDescription] = ()
     operations: Sequence[OperationRecord] = ()
     lacks: str = ""
 
@@ -176,6 +178,7 @@ class _JournalReader(Closeable):
             self._repository.close()
             raise
         self._kinds: Sequence[str] = ()
+        self._told: Sequence[KindDescription] = ()
         self._kinds_read_at = float("-inf")
 
     def read(self, now: float, wall: float, since: int) -> _JournalContents:
@@ -186,7 +189,8 @@ class _JournalReader(Closeable):
         if now - self._kinds_read_at > KINDS_INTERVAL:
             self._kinds_read_at = now
             self._kinds = self._archive.kinds()
-        return _JournalContents(samples, timings, self._kinds, operations, lacks)
+            self._told = self._repository.told_kinds()
+        return _JournalContents(samples, timings, self._kinds, self._told, operations, lacks)
 
     def close(self) -> None:
         self._repository.close()

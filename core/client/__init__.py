@@ -13,6 +13,7 @@ from core.client.values import (
     ProcessStatus,
     Refused,
     Statistics,
+    TaskKind,
     TaskOutcome,
     TaskStatus,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Refused",
     "RunningOn",
     "Statistics",
+    "TaskKind",
     "TaskOutcome",
     "TaskProgress",
     "TaskStatus",

@@ -91,21 +91,30 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
                 return submit(client, arguments)
             case "load":
                 return load(client, arguments, settings)
-            case "status":
-                return query_commands.show_status(client, arguments.ids, as_json=arguments.json)
-            case "result":
-                return query_commands.show_result(
-                    client, arguments.id, arguments.wait, as_json=arguments.json, traceback=arguments.traceback
-                )
-            case "stack":
-                return query_commands.show_stack(client, arguments.id)
-            case "cancel":
-                return query_commands.cancel(client, arguments.ids)
-            case "stats":
-                return query_commands.show_statistics(client, as_json=arguments.json)
-            case _:
+            case None:
                 with line_history(history_file(os.environ, home_directory())):
                     return Prompt(client).run()
+            case _:
+                return query(client, arguments)
+
+
+def query(client: Client, arguments: argparse.Namespace) -> int:
+    """Print what is asked about tasks, or cancel some. Returns the exit code."""
+    match arguments.command:
+        case "status":
+            return query_commands.show_status(client, arguments.ids, as_json=arguments.json)
+        case "result":
+            return query_commands.show_result(
+                client, arguments.id, arguments.wait, as_json=arguments.json, traceback=arguments.traceback
+            )
+        case "stack":
+            return query_commands.show_stack(client, arguments.id)
+        case "cancel":
+            return query_commands.cancel(client, arguments.ids)
+        case "stats":
+            return query_commands.show_statistics(client, as_json=arguments.json)
+        case _:
+            return query_commands.describe(client, arguments.kind, as_json=arguments.json)
 
 
 def submit(client: Client, arguments: argparse.Namespace) -> int:

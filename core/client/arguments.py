@@ -50,6 +50,9 @@ def make_parser() -> argparse.ArgumentParser:
     add("cancel", "cancel tasks; those that run are stopped").add_argument("ids", nargs="+", metavar="ID")
     stats = add("stats", "print the ledger and the running processes")
     stats.add_argument("--json", action="store_true", help="print JSON")
+    describe = add("describe", "print what a kind of task takes, with the JSON schema of its payloads")
+    describe.add_argument("kind", nargs="?", metavar="KIND", help="the kind; without it, all kinds are listed")
+    describe.add_argument("--json", action="store_true", help="print JSON")
     _add_load_arguments(add("load", "submit many tasks and measure the throughput"))
     return parser
 

@@ -16,14 +16,33 @@ from core.client.base import (
     BaseClient,
     SubmittedTask,
     members,
+    only_kind,
     result_of,
     result_requests,
     submit_requests,
     value_or_refused,
 )
 from core.client.pipeline import WINDOW
-from core.client.requests import CancelRequest, ClientRequest, ResultRequest, StatsRequest, StatusRequest, SubmitRequest
-from core.client.values import Accepted, NewSubmission, Refused, Statistics, TaskOutcome, TaskStatus, convert
+from core.client.requests import (
+    CancelRequest,
+    ClientRequest,
+    KindsRequest,
+    ResultRequest,
+    StatsRequest,
+    StatusRequest,
+    SubmitRequest,
+)
+from core.client.values import (
+    Accepted,
+    NewSubmission,
+    Refused,
+    Statistics,
+    TaskKind,
+    TaskKinds,
+    TaskOutcome,
+    TaskStatus,
+    convert,
+)
 from core.encryption import Encryption
 from core.errors import RemoteProtocolError
 from core.jsontext import Json
@@ -94,6 +113,14 @@ class AsyncClient(BaseClient[AsyncConnectionPool]):
     async def stats(self) -> Statistics:
         """Return the ledger and the state of all processes; see `Client.stats`."""
         return convert(await self._send(StatsRequest()), Statistics)
+
+    async def kinds(self) -> tuple[TaskKind, ...]:
+        """Return the kinds of task that workers have told of, without their schemas; see `Client.kinds`."""
+        return convert(await self._send(KindsRequest()), TaskKinds).kinds
+
+    async def describe(self, kind: str) -> TaskKind:
+        """Return what is known of a kind of task; see `Client.describe`."""
+        return only_kind(convert(await self._send(KindsRequest(kind)), TaskKinds))
 
     async def close(self) -> None:
         """Close the connections. A second call does nothing."""

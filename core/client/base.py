@@ -8,10 +8,11 @@ from core.addresses import Address
 from core.client.pipeline import Answer
 from core.client.pool import ServerPool
 from core.client.requests import ClientRequest, ResultRequest, SubmitRequest
-from core.client.values import Accepted, NewSubmission, Refused, TaskOutcome, convert
+from core.client.values import Accepted, NewSubmission, Refused, TaskKind, TaskKinds, TaskOutcome, convert
 from core.encryption import Encryption
 from core.errors import (
     LocalProtocolError,
+    RemoteProtocolError,
     RequestRefused,
     ResultNotReady,
     TaskCancelled,
@@ -128,6 +129,17 @@ def members(reply: Reply) -> dict[str, Json]:
     if reply.ref is None:
         raise LocalProtocolError(reply.error.message)
     raise RequestRefused(reply.error.code, reply.error.message)
+
+
+def only_kind(found: TaskKinds) -> TaskKind:
+    """Return the kind that a server was asked for.
+
+    Raises:
+        RemoteProtocolError: it sent another number of kinds.
+    """
+    if len(found.kinds) != 1:
+        raise RemoteProtocolError(f"the server's answer has {len(found.kinds)} kinds in place of one")
+    return found.kinds[0]
 
 
 def result_of(outcome: TaskOutcome, timeout: float) -> Json:

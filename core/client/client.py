@@ -11,6 +11,7 @@ from core.client.base import (
     BaseClient,
     SubmittedTask,
     members,
+    only_kind,
     result_of,
     result_requests,
     submit_requests,
@@ -19,8 +20,26 @@ from core.client.base import (
 from core.client.blocking_pipeline import BlockingPipeline
 from core.client.pipeline import WINDOW
 from core.client.pool import ConnectionPool
-from core.client.requests import CancelRequest, ClientRequest, ResultRequest, StatsRequest, StatusRequest, SubmitRequest
-from core.client.values import Accepted, NewSubmission, Refused, Statistics, TaskOutcome, TaskStatus, convert
+from core.client.requests import (
+    CancelRequest,
+    ClientRequest,
+    KindsRequest,
+    ResultRequest,
+    StatsRequest,
+    StatusRequest,
+    SubmitRequest,
+)
+from core.client.values import (
+    Accepted,
+    NewSubmission,
+    Refused,
+    Statistics,
+    TaskKind,
+    TaskKinds,
+    TaskOutcome,
+    TaskStatus,
+    convert,
+)
 from core.closeable import Closeable
 from core.encryption import Encryption
 from core.errors import RemoteProtocolError
@@ -148,6 +167,23 @@ class Client(BaseClient[ConnectionPool], Closeable):
             ServerUnavailable: no server answered.
         """
         return convert(self._send(StatsRequest()), Statistics)
+
+    def kinds(self) -> tuple[TaskKind, ...]:
+        """Return the kinds of task that workers have told of, without their schemas.
+
+        Raises:
+            ServerUnavailable: no server answered.
+        """
+        return convert(self._send(KindsRequest()), TaskKinds).kinds
+
+    def describe(self, kind: str) -> TaskKind:
+        """Return what is known of a kind of task, with the JSON schema of its payloads.
+
+        Raises:
+            RequestRefused: no worker has told of it.
+            ServerUnavailable: no server answered.
+        """
+        return only_kind(convert(self._send(KindsRequest(kind)), TaskKinds))
 
     def close(self) -> None:
         """Close the connections."""

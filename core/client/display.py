@@ -3,17 +3,20 @@
 Untrusted text is made printable.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from core import formatting
-from core.client.values import Statistics, TaskOutcome, TaskStatus
+from core.client.values import Statistics, TaskKind, TaskOutcome, TaskStatus
 from core.formatting import per_second, precise_duration, timestamp
 from core.jsontext import Json
 from core.logs import printable
 from core.model import Attempt, AttemptState, Failure, RunningOn, State, TaskProgress, TaskStack, Times
 from core.timeline import timeline
+
+_NO_WORKER = "  (no worker runs it now)"
 
 UNLIMITED = 2**40
 """For `printable`: no limit on the length."""
@@ -178,6 +181,23 @@ def statistics_lines(statistics: Statistics) -> list[str]:
     if not statistics.workers:
         lines.append("no worker is running: tasks wait until one is started")
     return lines
+
+
+def kind_line(kind: TaskKind) -> str:
+    """Return the line of a kind in a list."""
+    return f"{printable(kind.kind)}  {printable(kind.description)}".rstrip() + ("" if kind.workers else _NO_WORKER)
+
+
+def kind_lines(kind: TaskKind) -> list[str]:
+    """Return the lines about a kind: what it does, how it runs, and the schema of its payloads."""
+    lines = [kind_line(kind)]
+    if kind.timeout is not None:
+        lines.append(f"time-out: {kind.timeout:g} seconds" if kind.timeout else "no time-out")
+    if kind.retries is not None:
+        lines.append(f"retries: {kind.retries}")
+    if kind.schema is None:
+        return [*lines, "payload: any JSON value"]
+    return [*lines, "payload:", *map(printable, json.dumps(kind.schema, indent=2, ensure_ascii=False).split("\n"))]
 
 
 def summary(accepted: int, refused: int, seconds: float, ended: Sequence[tuple[str, int]]) -> str:

@@ -1,4 +1,4 @@
-"""The sub-commands that concern existing tasks: `status`, `result`, `cancel`, `stats`."""
+"""The sub-commands that concern existing tasks: `status`, `result`, `cancel`, `stats`, `describe`."""
 
 import sys
 import time
@@ -86,6 +86,17 @@ def show_statistics(client: Client, *, as_json: bool) -> int:
     """Print the statistics. Returns the exit code."""
     statistics = client.stats()
     _write(json_text(statistics, sys.stdout) if as_json else "\n".join(display.statistics_lines(statistics)))
+    return 0
+
+
+def describe(client: Client, kind: str | None, *, as_json: bool) -> int:
+    """Print the kinds of task, or what one takes. Returns the exit code."""
+    if kind is not None:
+        found = client.describe(kind)
+        _write(json_text(found, sys.stdout) if as_json else "\n".join(display.kind_lines(found)))
+        return 0
+    for each in client.kinds():
+        _write(json_text(each, sys.stdout) if as_json else display.kind_line(each))
     return 0
 
 

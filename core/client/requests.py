@@ -120,6 +120,20 @@ class CancelRequest(ClientRequest):
         return protocol.cancel(ref, self.id)
 
 
+class KindsRequest(ClientRequest):
+    """A request for the kinds of task, or for one."""
+
+    __slots__ = ("_kind",)
+
+    def __init__(self, kind: str | None = None) -> None:
+        super().__init__("")
+        self._kind = kind
+
+    def encode(self, protocol: ClientConnection, ref: Ref, now: float, wall_time: float) -> bytes:
+        """Return the line."""
+        return protocol.kinds(ref, self._kind)
+
+
 class StatsRequest(ClientRequest):
     """A request for the statistics."""
 

@@ -116,6 +116,28 @@ class Statistics(msgspec.Struct, frozen=True):
         return sum(self.ledger.get(state, 0) for state in ("done", "failed", "cancelled"))
 
 
+class TaskKind(msgspec.Struct, frozen=True):
+    """A kind of task, as the last worker told it that runs it."""
+
+    kind: str
+    description: str
+    """The first line of its function's docstring."""
+    workers: int
+    """The number of live workers that run it."""
+    retries: int | None = None
+    """How often a failed task is retried; None for the worker's default."""
+    timeout: float | None = None
+    """Seconds that an attempt may take, 0 for no limit; None for the worker's default."""
+    schema: Json = None
+    """The JSON schema of its payloads; None when it takes any JSON value, and in a list of kinds."""
+
+
+class TaskKinds(msgspec.Struct, frozen=True):
+    """Kinds of task."""
+
+    kinds: tuple[TaskKind, ...]
+
+
 def convert(members: dict[str, Json], value_type: type[T]) -> T:
     """Convert the members of a reply to a value.
 

@@ -7,7 +7,7 @@ bytes to send. Nothing here knows a socket, a clock, a thread or a log.
 from core.protocol.client import ClientConnection, ServerEvent, Welcome
 from core.protocol.limits import MAX_REPLY, VERSION, Limits
 from core.protocol.replies import Error, ErrorCode, Goaway, Reply, embed, error_line
-from core.protocol.requests import Cancel, Hello, Ref, Request, Result, Stats, Status, Submit
+from core.protocol.requests import Cancel, Hello, Kinds, Ref, Request, Result, Stats, Status, Submit
 from core.protocol.server import TLS_HANDSHAKE, Event, Refusal, ServerConnection
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Event",
     "Goaway",
     "Hello",
+    "Kinds",
     "Limits",
     "Ref",
     "Refusal",

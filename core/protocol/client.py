@@ -13,7 +13,7 @@ from core.protocol.limits import MAX_REPLY, VERSION, Limits
 from core.protocol.lines import LineReader, LineTooLong
 from core.protocol.parsing import encode_payload
 from core.protocol.replies import Goaway, Reply, read_line
-from core.protocol.requests import Cancel, Hello, Ref, Result, Stats, Status, SubmitLine, write
+from core.protocol.requests import Cancel, Hello, Kinds, Ref, Result, Stats, Status, SubmitLine, write
 
 ServerEvent: TypeAlias = Reply | Goaway
 
@@ -94,6 +94,10 @@ class ClientConnection:
         """Make a request for the ledger and the processes of the system."""
         return self._send(Stats(ref=ref))
 
+    def kinds(self, ref: Ref, kind: str | None = None) -> bytes:
+        """Make a request for the kinds of task that workers have told of, or for one with its schema."""
+        return self._send(Kinds(ref=ref, kind=kind))
+
     def receive(self, data: bytes) -> list[ServerEvent]:
         """Read received bytes. Returns the replies and goaways in them, in order.
 
@@ -120,7 +124,7 @@ class ClientConnection:
         if self._lines.has_partial_line:
             raise RemoteProtocolError("the connection ended within a reply")
 
-    def _send(self, request: Hello | SubmitLine | Status | Result | Cancel | Stats) -> bytes:
+    def _send(self, request: Hello | SubmitLine | Status | Result | Cancel | Stats | Kinds) -> bytes:
         if request.ref in self._open:
             raise LocalProtocolError(f"ref: {request.ref!r} belongs to a request that has no reply yet")
         line = write(request)

@@ -136,7 +136,19 @@ class Stats(_Request, frozen=True, kw_only=True, tag="stats"):
     """A request for the ledger and the processes of the system."""
 
 
-Request: TypeAlias = Hello | Submit | Status | Result | Cancel | Stats
+class Kinds(_Request, frozen=True, kw_only=True, tag="kinds"):
+    """A request for the kinds of task that workers have told of."""
+
+    kind: str | None = None
+    """The only one; with its schema."""
+
+    def __post_init__(self) -> None:
+        _check_ref(self.ref)
+        if self.kind is not None and not _is_kind(self.kind):
+            raise _wrong_kind(self.kind)
+
+
+Request: TypeAlias = Hello | Submit | Status | Result | Cancel | Stats | Kinds
 
 _REQUEST_TYPES: Mapping[str, type[Request]] = {
     "hello": Hello,
@@ -145,6 +157,7 @@ _REQUEST_TYPES: Mapping[str, type[Request]] = {
     "result": Result,
     "cancel": Cancel,
     "stats": Stats,
+    "kinds": Kinds,
 }
 
 
@@ -176,7 +189,7 @@ def usable_ref(members: dict[str, Json]) -> Ref | None:
     return None
 
 
-def write(request: Hello | SubmitLine | Status | Result | Cancel | Stats) -> bytes:
+def write(request: Hello | SubmitLine | Status | Result | Cancel | Stats | Kinds) -> bytes:
     """Make the line of a request, with its newline.
 
     Raises:

@@ -21,6 +21,7 @@ from core.model import (
     Counters,
     Dispatch,
     Failure,
+    KindDescription,
     NewTask,
     Outcome,
     ProcessRecord,
@@ -211,6 +212,10 @@ class Repository(Closeable):
         A task that is cancelling is done if it has a result, and else cancelled.
         """
 
+    @abstractmethod
+    def tell_kinds(self, kinds: Sequence[KindDescription]) -> None:
+        """Store what kinds of task a worker runs. What was told of them before is replaced."""
+
     # Written by every process.
 
     @abstractmethod
@@ -265,6 +270,10 @@ class Repository(Closeable):
     @abstractmethod
     def counts(self) -> dict[str, int]:
         """Return the ledger: the number of tasks in each stored state. It is fast for any number of tasks."""
+
+    @abstractmethod
+    def told_kinds(self, kind: str | None = None) -> Sequence[KindDescription]:
+        """Return what workers have told of their kinds of task, or of one, in alphabetical order."""
 
     @abstractmethod
     def audit(self) -> Audit:

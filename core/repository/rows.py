@@ -11,6 +11,7 @@ from core.model import (
     Counters,
     Dispatch,
     Failure,
+    KindDescription,
     Outcome,
     Part,
     ProcessPhase,
@@ -49,6 +50,7 @@ _SEPARATOR = "; "
 _decode_counters = msgspec.json.Decoder(Counters).decode
 _decode_in_hand = msgspec.json.Decoder(tuple[RunningTask, ...]).decode
 _decode_report = msgspec.json.Decoder(TaskReport).decode
+_decode_told = msgspec.json.Decoder(KindDescription).decode
 _decode_kinds = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -272,3 +274,13 @@ def sample(row: Row) -> Sample:
         counters=_decode_counters(text(row[4])),
         in_hand=integer(row[5]),
     )
+
+
+def told_column(kind: KindDescription) -> str:
+    """Return what is stored of a kind of task."""
+    return _encode(kind).decode()
+
+
+def told_kind(row: Row) -> KindDescription:
+    """Return what was stored of a kind of task."""
+    return _decode_told(text(row[0]))

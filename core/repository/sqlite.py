@@ -21,6 +21,7 @@ from core.model import (
     Beginning,
     Dispatch,
     Failure,
+    KindDescription,
     NewTask,
     Outcome,
     ProcessRecord,
@@ -54,6 +55,9 @@ JUST_SEEN = 60.0
 LEFT_PROCESSES_SHOWN = 3600
 """Seconds for which a process is listed after it has left."""
 
+
+_KINDS_VERSION = 10
+"""The version of the schema since which workers tell of their kinds."""
 
 _UPDATE_PROCESS = (
     "UPDATE processes SET role = ?, name = ?, host = ?, pid = ?, address = ?, threads = ?, started_at = ?, beat = ?,"
@@ -367,6 +371,14 @@ class SqliteRepository(Repository):
         )
         return counted
 
+    def tell_kinds(self, kinds: Sequence[KindDescription]) -> None:
+        """Store what kinds of task a worker runs."""
+        self._database.execute_many(
+            "INSERT INTO kinds (kind, told) VALUES (?, ?)"
+            " ON CONFLICT (kind) DO UPDATE SET told = excluded.told WHERE told <> excluded.told",
+            [(kind.kind, rows.told_column(kind)) for kind in kinds],
+        )
+
     # Written by every process.
 
     def register(self, record: ProcessRecord) -> int:
@@ -451,6 +463,14 @@ class SqliteRepository(Repository):
     def counts(self) -> dict[str, int]:
         """Return the number of tasks in each stored state."""
         return sqlite_ledger.read(self._database)
+
+    def told_kinds(self, kind: str | None = None) -> Sequence[KindDescription]:
+        """Return what workers have told of their kinds of task, or of one."""
+        if self._database.schema_version() < _KINDS_VERSION:
+            return []
+        condition, values = ("", ()) if kind is None else (" WHERE kind = ?", (kind,))
+        found = self._database.execute(f"SELECT told FROM kinds{condition} ORDER BY kind", values)
+        return [rows.told_kind(row) for row in found]
 
     def audit(self) -> Audit:
         """Count all tasks and compare them with the ledger."""

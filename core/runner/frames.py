@@ -77,6 +77,9 @@ class KindSettings(msgspec.Struct, frozen=True, array_like=True):
     delays: RetryDelays = RetryDelays()
     retries_timeouts: bool = True
     """Whether a task is retried after a time-out."""
+    description: str = ""
+    schema: str = ""
+    """The JSON schema of its payloads; empty for a kind that takes any JSON value."""
 
 
 class Ready(_Message, frozen=True, tag=True):

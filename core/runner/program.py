@@ -28,6 +28,9 @@ from core.runner.task_threads import TaskThreads, leave_broken
 from core.tasks import Registry, builtin_registry, is_permanent, lifespan, load, loading
 from core.tasks.event_loop import EventLoop
 
+MAX_DESCRIPTION = 200
+"""Characters of the description of a kind. The rest is cut."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -101,6 +104,8 @@ def kind_settings(registry: Registry) -> tuple[KindSettings, ...]:
             memory=one.memory,
             delays=one.delays,
             retries_timeouts=not is_permanent(one, TaskTimeout()),
+            description=one.description[:MAX_DESCRIPTION],
+            schema=one.schema,
         )
         for one in registry.definitions
     )

@@ -14,14 +14,16 @@ from core.identifiers import new_id
 from core.logs import LogThrottle
 from core.model import AcceptResult, NewTask, State
 from core.protocol import Cancel as CancelRequest
-from core.protocol import ErrorCode, Ref, Request, Result, Stats, Status
+from core.protocol import ErrorCode, Kinds, Ref, Request, Result, Stats, Status
 from core.protocol import Submit as SubmitRequest
 from core.server import reply_members
 from core.server.connection import AcceptedConnection
 from core.server.journal_reader import (
     FindTask,
     JournalReader,
+    KindsRead,
     ReadFailed,
+    ReadKinds,
     ReadRequest,
     ReadResult,
     ReadStats,
@@ -57,7 +59,7 @@ RETRY_AFTER = 1.0
 """Seconds that a client is asked to wait while the journal can't be used."""
 
 # Created once: a union inside the loop over the requests would be created for each.
-_READS = (Status, Result, Stats)
+_READS = (Status, Result, Stats, Kinds)
 _WRITES = (SubmitRequest, CancelRequest)
 
 _log = logging.getLogger("cauce.server")
@@ -185,7 +187,7 @@ class RequestHandler:
             if self._shutting_down and not isinstance(request, CancelRequest):
                 _refuse_shutting_down(ticket)
             elif isinstance(request, _READS):
-                pending = None if isinstance(request, Stats) else self._pending.get(request.id)
+                pending = None if isinstance(request, Stats | Kinds) else self._pending.get(request.id)
                 (reads if pending is None else pending).append(_read_request(ticket, request))
             elif self._writer.is_full:
                 connection.refuse(request.ref, ErrorCode.OVERLOADED, "too many tasks wait to be written", RETRY_AFTER)
@@ -270,8 +272,8 @@ class RequestHandler:
                 connection.reply(ref, {"id": task_id, "state": state})
             case TaskCancelResult(state=state):
                 connection.refuse(ref, ErrorCode.NOT_CANCELLABLE, f"the task is {state}")
-            case StatsRead():
-                connection.reply(ref, self._stats(result))
+            case StatsRead() | KindsRead():
+                self._reply_about_system(connection, ref, result)
             case WriteFailed(reason=reason) | ReadFailed(reason=reason):
                 connection.refuse(ref, ErrorCode.UNAVAILABLE, reason, RETRY_AFTER)
 
@@ -285,11 +287,21 @@ class RequestHandler:
         note = reply_members.waits_for(found.task, self._writer.broker_trouble, time.time())
         connection.reply(ref, reply_members.status(found.task, found.state, found.former, note))
 
-    def _stats(self, stats: StatsRead[Ticket]) -> dict[str, object]:
+    def _reply_about_system(
+        self, connection: AcceptedConnection, ref: Ref, read: StatsRead[Ticket] | KindsRead[Ticket]
+    ) -> None:
         assert self._writer is not None
-        return reply_members.stats(
-            stats.ledger, stats.processes, self._name, self._writer.broker_trouble, self._writer.trouble
-        )
+        if isinstance(read, StatsRead):
+            writer = self._writer
+            members = reply_members.stats(
+                read.ledger, read.processes, self._name, writer.broker_trouble, writer.trouble
+            )
+        elif read.kind is not None and not read.kinds:
+            connection.refuse(ref, ErrorCode.NOT_FOUND, f"no worker has told of a kind {read.kind}")
+            return
+        else:
+            members = reply_members.kinds(read.kinds, read.workers, whole=read.kind is not None)
+        connection.reply(ref, members)
 
 
 def _is_large(found: TaskFound[Ticket]) -> bool:
@@ -309,7 +321,7 @@ def _reply_to_submit(connection: AcceptedConnection, ref: Ref, accepted: AcceptR
         connection.reply(ref, reply_members.submitted(accepted.id, accepted.state, duplicate=accepted.duplicate))
 
 
-def _read_request(ticket: Ticket, request: Status | Result | Stats) -> ReadRequest[Ticket]:
+def _read_request(ticket: Ticket, request: Status | Result | Stats | Kinds) -> ReadRequest[Ticket]:
     match request:
         case Status(id=task_id):
             return FindTask(ticket, task_id)
@@ -317,6 +329,8 @@ def _read_request(ticket: Ticket, request: Status | Result | Stats) -> ReadReque
             return Waiter(ticket, task_id, time.monotonic() + wait)
         case Stats():
             return ReadStats(ticket)
+        case Kinds(kind=kind):
+            return ReadKinds(ticket, kind)
 
 
 def new_task(request: SubmitRequest, now: float) -> NewTask:

@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -16,7 +17,7 @@ import msgspec
 from core.errors import JournalError
 from core.heartbeat import Liveness
 from core.logs import LogThrottle
-from core.model import Attempt, Ledger, ProcessRecord, Task
+from core.model import Attempt, KindDescription, Ledger, ProcessRecord, Task
 from core.repository.base import OpenRepository, Repository
 from core.server.waiters import Waiter, Waiters
 from core.task_state import RunningTasks, TaskState, running_tasks, task_state
@@ -56,6 +57,13 @@ class ReadStats(msgspec.Struct, Generic[Ticket]):
     ticket: Ticket
 
 
+class ReadKinds(msgspec.Struct, Generic[Ticket]):
+    """A request for the kinds of task, or for one."""
+
+    ticket: Ticket
+    kind: str | None
+
+
 class TaskFound(msgspec.Struct, Generic[Ticket]):
     """A task, or None when there is none, and its state at this moment."""
 
@@ -78,6 +86,16 @@ class StatsRead(msgspec.Struct, Generic[Ticket]):
     processes: Sequence[ProcessRecord]
 
 
+class KindsRead(msgspec.Struct, Generic[Ticket]):
+    """The kinds of task that workers have told of, and how many live workers run each."""
+
+    ticket: Ticket
+    kind: str | None
+    """The only kind that the request was for, or None."""
+    kinds: Sequence[KindDescription]
+    workers: Mapping[str, int]
+
+
 class ReadFailed(msgspec.Struct, Generic[Ticket]):
     """The journal can't be read now."""
 
@@ -85,8 +103,8 @@ class ReadFailed(msgspec.Struct, Generic[Ticket]):
     reason: str
 
 
-ReadRequest = FindTask[Ticket] | Waiter[Ticket] | ReadStats[Ticket]
-ReadResult = TaskFound[Ticket] | StatsRead[Ticket] | ReadFailed[Ticket]
+ReadRequest = FindTask[Ticket] | Waiter[Ticket] | ReadStats[Ticket] | ReadKinds[Ticket]
+ReadResult = TaskFound[Ticket] | StatsRead[Ticket] | KindsRead[Ticket] | ReadFailed[Ticket]
 
 
 class JournalReader(Generic[Ticket]):
@@ -183,7 +201,7 @@ class JournalReader(Generic[Ticket]):
         self, requests: Sequence[ReadRequest[Ticket]], repository: Repository
     ) -> tuple[list[ReadResult[Ticket]], list[Waiter[Ticket]]]:
         """Return the results that are known now, and the waiters for tasks that have not ended."""
-        task_ids = {request.task_id for request in requests if not isinstance(request, ReadStats)}
+        task_ids = {request.task_id for request in requests if isinstance(request, FindTask | Waiter)}
         tasks = {task.id: task for task in repository.find_all(task_ids)} if task_ids else {}
         asked = [tasks[each.task_id].seq for each in requests if isinstance(each, FindTask) and each.task_id in tasks]
         former = repository.former_attempts(asked) if asked else _NO_ATTEMPTS
@@ -194,6 +212,10 @@ class JournalReader(Generic[Ticket]):
             if isinstance(request, ReadStats):
                 ledger = ledger or self._ledger(repository)
                 results.append(StatsRead(request.ticket, ledger, self._alive))
+                continue
+            if isinstance(request, ReadKinds):
+                workers = Counter(kind for record in self._alive for kind in record.kinds)
+                results.append(KindsRead(request.ticket, request.kind, repository.told_kinds(request.kind), workers))
                 continue
             task = tasks.get(request.task_id)
             if isinstance(request, Waiter) and task is not None and not task.state.ended:

@@ -1,10 +1,10 @@
 """The members of a server's replies. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from core.model import Attempt, AttemptState, Ledger, ProcessRecord, Role, State, Task
+from core.model import Attempt, AttemptState, KindDescription, Ledger, ProcessRecord, Role, State, Task
 from core.protocol import embed
 from core.task_state import TaskState
 from core.timeline import attempts_of
@@ -85,6 +85,28 @@ def stats(
         "servers": [_process(record) for record in processes if record.role is Role.SERVER],
         "workers": [_process(record) for record in processes if record.role is Role.WORKER],
     }
+
+
+def kinds(told: Sequence[KindDescription], workers: Mapping[str, int], *, whole: bool) -> dict[str, object]:
+    """Return the members of the reply to `kinds`.
+
+    Args:
+        told: what workers have told.
+        workers: the number of live workers that run each kind.
+        whole: whether to add the schemas.
+    """
+    return {"kinds": [_kind(kind, workers.get(kind.kind, 0), whole=whole) for kind in told]}
+
+
+def _kind(told: KindDescription, workers: int, *, whole: bool) -> dict[str, object]:
+    members: dict[str, object] = {"kind": told.kind, "description": told.description, "workers": workers}
+    if told.retries is not None:
+        members["retries"] = told.retries
+    if told.timeout is not None:
+        members["timeout"] = told.timeout
+    if told.schema and whole:
+        members["schema"] = embed(told.schema)
+    return members
 
 
 def _process(record: ProcessRecord) -> dict[str, object]:

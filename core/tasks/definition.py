@@ -80,6 +80,7 @@ class TaskDefinition:
         retry_on: the only exceptions after which a task is retried, besides a time-out; empty for all.
         wrappers: what each attempt runs within, the outermost first. A registry finds them.
         is_async: whether the function is `async`.
+        schema: the JSON schema of the payloads of a typed kind; empty for others.
         decode: reads the payloads of a typed kind; None for one that takes any. A registry makes it.
     """
 
@@ -97,6 +98,7 @@ class TaskDefinition:
     retry_on: tuple[type[BaseException], ...] = ()
     wrappers: tuple[Wrapper | AsyncWrapper, ...] = ()
     is_async: bool = False
+    schema: str = ""
     decode: Decode | None = None
 
 

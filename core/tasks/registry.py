@@ -68,9 +68,10 @@ def _complete(definition: TaskDefinition) -> TaskDefinition:
     wrappers = lifespan.wrappers_of(definition.function)
     try:
         decode = typed_payloads.decoder_of(definition.function) if definition.arguments else None
+        schema = typed_payloads.schema_of(definition.function) if decode is not None else ""
     except TaskDefinitionError as error:
         raise TaskDefinitionError(f"{definition.place}: task {definition.kind!r}: {error}") from None
-    return replace(definition, wrappers=wrappers, decode=decode)
+    return replace(definition, wrappers=wrappers, decode=decode, schema=schema)
 
 
 def collect(module: ModuleType) -> list[TaskDefinition]:

@@ -15,7 +15,11 @@ from typing import Any, TypeAlias, cast
 
 import msgspec
 
+from core import jsontext
 from core.errors import TaskDefinitionError
+
+MAX_SCHEMA = 64 << 10
+"""Characters of the schema of a kind. A longer one is not told."""
 
 Decode: TypeAlias = Callable[[str], object]
 """Reads a payload from its JSON text. Raises `ValueError` with what is wrong, and where."""
@@ -27,10 +31,9 @@ def decoder_of(function: Callable[..., object]) -> Decode | None:
     Raises:
         TaskDefinitionError: the annotation can't be resolved, or describes nothing that JSON can hold.
     """
-    parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or parameters[0].annotation is inspect.Parameter.empty:
+    wanted = _wanted(function)
+    if wanted is None:
         return None
-    wanted = _resolve(parameters[0], getattr(function, "__globals__", {}))
     if _contains(wanted, _is_pydantic_model):
         return _pydantic_decoder(wanted)
     if not _contains(wanted, _has_fields):
@@ -38,7 +41,35 @@ def decoder_of(function: Callable[..., object]) -> Decode | None:
     try:
         return msgspec.json.Decoder(wanted).decode
     except (TypeError, NameError) as error:
-        raise TaskDefinitionError(f"the annotation of {parameters[0].name} can't be used: {error}") from None
+        raise TaskDefinitionError(f"the annotation of the payload can't be used: {error}") from None
+
+
+def schema_of(function: Callable[..., object]) -> str:
+    """Return the JSON schema of the payloads of a typed kind as JSON text, or an empty text when it can't be told.
+
+    Args:
+        function: a function whose payloads `decoder_of` decodes.
+    """
+    wanted = _wanted(function)
+    try:
+        if _contains(wanted, _is_pydantic_model):
+            import pydantic
+
+            schema: object = pydantic.TypeAdapter(cast("type[object]", wanted)).json_schema()
+        else:
+            schema = msgspec.json.schema(wanted)
+        text = jsontext.write(cast("jsontext.Json", schema))
+    except Exception:  # noqa: BLE001 - the user's classes may do anything when they are asked, and it is only told
+        return ""
+    return text if len(text) <= MAX_SCHEMA else ""
+
+
+def _wanted(function: Callable[..., object]) -> object | None:
+    """Return the resolved annotation of the payload, or None when there is none."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].annotation is inspect.Parameter.empty:
+        return None
+    return _resolve(parameters[0], getattr(function, "__globals__", {}))
 
 
 def _resolve(parameter: inspect.Parameter, namespace: dict[str, Any]) -> object:

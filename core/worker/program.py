@@ -1,6 +1,7 @@
 """The worker program: the consumer, the threads and the heartbeat; their start and stop."""
 
 import logging
+import math
 import os
 import queue
 import signal
@@ -15,7 +16,17 @@ from core.broker.base import Broker, Consumer, Queue
 from core.config import Settings
 from core.errors import BrokerUnavailable
 from core.heartbeat import Heartbeat
-from core.model import MAX_KINDS, Counters, Part, ProcessPhase, ProcessRecord, Role, RunningTask, Trouble
+from core.model import (
+    MAX_KINDS,
+    Counters,
+    KindDescription,
+    Part,
+    ProcessPhase,
+    ProcessRecord,
+    Role,
+    RunningTask,
+    Trouble,
+)
 from core.repository.journal import Journal
 from core.runner.frames import KindSettings, Setup
 from core.signals import exit_code, on_stop
@@ -117,13 +128,14 @@ class Worker:
         self._broker = broker
         self._journal = journal
         self._started_at = time.time()
-        self._kinds = tuple(kind.kind for kind in kinds[:MAX_KINDS])
+        self._kinds = kinds
         self._phase = ProcessPhase.STARTING
         self._events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
         self._number = 0
         self._last_busy = (0.0, 0)
         with journal.open() as repository, repository.transaction():
             self._number = repository.register(self._record(Counters()))
+            repository.tell_kinds(_descriptions(kinds))
         self.name = settings[options.NAME] or f"w{self._number}"
         self._beginnings = journal.open_beginnings(self._number, self.name)
         self._in_flight = InFlightTasks(self._beginnings)
@@ -151,6 +163,7 @@ class Worker:
                 give_up=self._recorder.give_up,
                 finish=self._recorder.finish,
                 drop=self._recorder.drop,
+                take_kinds=self._take_kinds,
             ),
             self._events.put,
         )
@@ -281,6 +294,12 @@ class Worker:
     def _acknowledge(self, tasks: Sequence[InFlightTask]) -> None:
         self._consumer.ack(self._in_flight.remove(tasks))
 
+    def _take_kinds(self, kinds: Sequence[KindSettings]) -> None:
+        """Tell what has changed in the kinds since they were told last."""
+        if changed := [kind for kind in kinds if kind not in self._kinds]:
+            self._recorder.tell_kinds(_descriptions(changed))
+        self._kinds = kinds
+
     def _run_settings(self) -> RunSettings:
         return RunSettings(
             worker=self.name,
@@ -329,5 +348,19 @@ class Worker:
             troubles=troubles,
             counters=counters,
             in_hand=in_hand,
-            kinds=self._kinds,
+            kinds=tuple(kind.kind for kind in self._kinds[:MAX_KINDS]),
         )
+
+
+def _descriptions(kinds: Sequence[KindSettings]) -> list[KindDescription]:
+    """Return what a worker tells of its kinds."""
+    return [
+        KindDescription(
+            kind=each.kind,
+            description=each.description,
+            schema=each.schema,
+            retries=each.retries,
+            timeout=0.0 if each.timeout == math.inf else each.timeout,
+        )
+        for each in kinds
+    ]

@@ -15,7 +15,7 @@ import msgspec
 
 from core.callbacks import ignore
 from core.errors import JournalError
-from core.model import Beginning, Counters, Outcome, State
+from core.model import Beginning, Counters, KindDescription, Outcome, State
 from core.repository.base import OpenRepository, Repository
 from core.threads import OnDeath, vital_thread
 from core.worker.in_flight import InFlightTask
@@ -66,7 +66,13 @@ class QueueLost(msgspec.Struct):
     """The broker has lost its queue: all queued tasks must be published again."""
 
 
-Item = Finished | Strike | StrikeRemoval | Dropped | GivenUp | QueueLost
+class KindsTold(msgspec.Struct):
+    """What kinds of task the worker runs."""
+
+    kinds: Sequence[KindDescription]
+
+
+Item = Finished | Strike | StrikeRemoval | Dropped | GivenUp | QueueLost | KindsTold
 
 
 class _Batch:
@@ -78,6 +84,7 @@ class _Batch:
         self.dropped: list[Dropped] = []
         self.given_up: list[GivenUp] = []
         self.queue_lost = False
+        self.kinds: Sequence[KindDescription] = ()
 
     def __len__(self) -> int:
         return len(self.finished) + len(self.strikes) + len(self.dropped) + len(self.given_up)
@@ -92,13 +99,15 @@ class _Batch:
             self.given_up.append(item)
         elif isinstance(item, QueueLost):
             self.queue_lost = True
+        elif isinstance(item, KindsTold):
+            self.kinds = item.kinds
         else:
             self.strikes.append(item)
 
     @property
     def changes_journal(self) -> bool:
         """Whether the journal must be written for it."""
-        return bool(self.finished or self.strikes or self.given_up) or self.queue_lost
+        return bool(self.finished or self.strikes or self.given_up or self.kinds) or self.queue_lost
 
 
 class Recorder:
@@ -162,6 +171,10 @@ class Recorder:
     def redispatch(self) -> None:
         """Queue a redispatch of all queued tasks, because the broker has lost its queue."""
         self._inbox.put(QueueLost())
+
+    def tell_kinds(self, kinds: Sequence[KindDescription]) -> None:
+        """Queue what kinds of task the worker runs."""
+        self._inbox.put(KindsTold(kinds))
 
     def remove_strikes(self, seqs: Sequence[int], timeout: float) -> None:
         """Remove a strike from suspects that are given back in good order. Waits for it up to `timeout` seconds."""
@@ -239,6 +252,8 @@ class Recorder:
                 if repository.give_up(item.task.assignment.seq, item.task.assignment.attempts, time.time())
             ]
             given_up = sum(not task.cancelling for task in ended)  # the others were cancelled
+            if batch.kinds:
+                repository.tell_kinds(batch.kinds)
             if batch.queue_lost:
                 moved = repository.redispatch()
                 if moved:

@@ -265,6 +265,7 @@ class Runners:
             self._group.set_ready(runner, message)
             self._recycling.let_go()
             self._rules.set_kinds(message.kinds)
+            self._callbacks.take_kinds(message.kinds)
         else:
             self._group.note_trouble(f"a new runner can't start: {message.reason}")
 

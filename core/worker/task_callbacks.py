@@ -1,15 +1,16 @@
-"""What the runners of a worker tell the rest of it about each task."""
+"""What the runners of a worker tell the rest of it about each task, and about their kinds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from core.model import Beginning, Outcome
+from core.runner.frames import KindSettings
 from core.worker.in_flight import InFlightTask
 
 
 class Callbacks(msgspec.Struct, frozen=True):
-    """The functions that are called for each task."""
+    """The functions that are called for each task, and for each new runner."""
 
     begin: Callable[[InFlightTask], bool]
     """Marks a task as begun. Returns False when it must not run, because it is delivered again."""
@@ -25,3 +26,5 @@ class Callbacks(msgspec.Struct, frozen=True):
     """Receives the outcome of a task."""
     drop: Callable[[InFlightTask], None]
     """Receives a task that was not begun, because it is unwanted."""
+    take_kinds: Callable[[Sequence[KindSettings]], None]
+    """Receives the kinds that the newest runner knows."""

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.database import Database
-from core.model import ENDED, Counters, Part, ProcessPhase, Role, RunningTask, State, Trouble
+from core.model import ENDED, Counters, KindDescription, Part, ProcessPhase, Role, RunningTask, State, Trouble
 from core.repository.base import MAX_CONTRADICTORY, OpenRepository, Repository
 from core.repository.journal import Journal
 from core.repository.sqlite import FAULTS, PROCESSES_KEPT, open_sqlite, schema
@@ -151,6 +151,33 @@ def test_an_older_journal_is_read_and_counts_the_lives_when_it_is_migrated(tmp_p
             assert [record.life for record in migrated.processes()] == [1, 1, 2]
             assert register(migrated, "w3", 2.0) == 4
         assert [record.life for record in reader.processes()] == [1, 1, 2, 1]
+
+
+def test_what_workers_tell_of_their_kinds_is_what_was_told_last(journal: Repository) -> None:
+    assert journal.told_kinds() == []
+    first = [KindDescription(kind="b", schema='{"type":"object"}', retries=0, timeout=0.0), KindDescription(kind="a")]
+    with journal.transaction():
+        journal.tell_kinds(first)
+        journal.tell_kinds([])
+    assert journal.told_kinds() == [first[1], first[0]]
+    again = KindDescription(kind="a", description="It says é, \u2028 and \x00 now.")
+    with journal.transaction():
+        journal.tell_kinds([again, KindDescription(kind="c")])
+    assert [told.kind for told in journal.told_kinds()] == ["a", "b", "c"]
+    assert journal.told_kinds("a") == [again]
+    assert journal.told_kinds("A") == []
+
+
+def test_a_journal_of_an_older_version_knows_no_kinds(tmp_path: Path) -> None:
+    path = tmp_path / "resultados.db"
+    database = Database(path, FAULTS)
+    database.migrate(schema()[:9])
+    with open_sqlite(path, readonly=True) as reader:
+        assert reader.told_kinds() == []
+        with open_sqlite(path) as migrated, migrated.transaction():
+            migrated.tell_kinds([KindDescription(kind="a")])
+        assert reader.told_kinds() == [KindDescription(kind="a")]
+    database.close()
 
 
 def test_processes_that_were_stopped_have_left_until_they_beat_again(journal: Repository) -> None:

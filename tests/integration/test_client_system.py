@@ -165,6 +165,27 @@ def test_the_statistics(client: Client) -> None:
     assert (stats.broker, stats.journal) == ("ready", "ready")
 
 
+def test_the_kinds_that_a_worker_has_told_of(system: LocalSystem, client: Client) -> None:
+    kinds = {each.kind: each for each in client.kinds()}
+    assert {"echo", "simulate", "crash"} <= set(kinds)
+    assert kinds["echo"].description == "Give the payload back."
+    assert kinds["echo"].schema is None
+    # Each server counts the workers by the heartbeats that it has read.
+    wait_until(lambda: client.describe("echo").workers == 1, "the worker to be counted")
+    assert client.describe("sleep").kind == "sleep"
+    with pytest.raises(RequestRefused, match="no worker has told of a kind nowhere"):
+        client.describe("nowhere")
+    with pytest.raises(RequestRefused, match="not 1 to 64 letters"):
+        client.describe("no kind")
+    listed = run(system, "describe")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "echo  Give the payload back." in listed.stdout.splitlines()
+    told = run(system, "describe", "simulate", "--json")
+    assert json.loads(told.stdout)["kind"] == "simulate"
+    refused = run(system, "describe", "nowhere")
+    assert (refused.returncode, "no worker has told of a kind nowhere" in refused.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(("page", "word"), [("README.md", " Client("), ("core/client/README.md", "AsyncClient(")])
 def test_the_example_of_a_page(system: LocalSystem, page: str, word: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", (TOP / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from core.model import Assignment, Beginning, Outcome, State, TaskProgress, Task
 from core.repository.base import STRIKE_LIMIT
 from core.repository.beginnings import WorkerBeginnings
 from core.runner import memory_limit
-from core.runner.frames import Report, Setup
+from core.runner.frames import KindSettings, Report, Setup
 from core.worker import policy, recycling, runner_endings
 from core.worker.in_flight import InFlightTask, InFlightTasks
 from core.worker.run_outcomes import RunRules, RunSettings
@@ -42,6 +42,8 @@ class Bench:
         self.removed_strikes: list[int] = []
         self.dropped: list[InFlightTask] = []
         self.given_up: list[InFlightTask] = []
+        self.kinds: list[Sequence[KindSettings]] = []
+        """The kinds of each new runner."""
         self.deaths: list[BaseException] = []
         self.processes: list[RunnerProcess] = []
         """All runners so far."""
@@ -77,6 +79,7 @@ class Bench:
                 give_up=self.given_up.append,
                 finish=self.finish,
                 drop=self.dropped.append,
+                take_kinds=self.kinds.append,
             ),
             self.deaths.append,
         )
@@ -357,6 +360,8 @@ def test_a_running_task_is_cancelled_with_its_runner_if_it_does_not_stop(make_be
     bench = make_bench(2)
     task = bench.add(1, kind, '"a"', retries=3)
     wait_until(lambda: [each.id for each in bench.runners.running] == ["t1"], "the task to begin")
+    if kind != "keeps_interpreter":  # which tells nothing
+        wait_until(lambda: bench.begun == ["a"], "its code to run")
     bench.cancel(task)
     for seq in range(2, 40):
         bench.add(seq, "echo", str(seq))

@@ -4,7 +4,20 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.model import Counters, Depth, Failure, Ledger, Part, Role, RunningTask, State, Task, Times, Trouble
+from core.model import (
+    Counters,
+    Depth,
+    Failure,
+    KindDescription,
+    Ledger,
+    Part,
+    Role,
+    RunningTask,
+    State,
+    Task,
+    Times,
+    Trouble,
+)
 from core.monitor.delays import Delays
 from core.monitor.history import RateSeries
 from core.monitor.snapshot import Presence, ProcessView, Snapshot
@@ -22,6 +35,18 @@ KINDS = {
     "echo": "Give the payload back.",
     "wordcount": "Count the words of a text.",
 }
+TOLD = KindDescription(
+    kind="import-orders",
+    description="Import the orders of a file into the shop.",
+    schema=(
+        '{"$ref":"#/$defs/Orders","$defs":{"Orders":{"type":"object","required":["path","format"],"properties":{'
+        '"path":{"type":"string","description":"the file, below the inbox"},"format":{"enum":["csv","xlsx"]},'
+        '"rows":{"type":"integer","default":1000},"dry_run":{"type":"boolean","default":false},'
+        '"tags":{"type":"array","items":{"type":"string"}}}}}}'
+    ),
+)
+"""What a worker tells of a typed kind."""
+
 _PAYLOADS = ('"uno dos tres"', '{"path": "/data/inbox/17.csv", "rows": 48210}', '"naïve café — ☕"', "42")
 _KINDS = ("wordcount", "import-orders", "echo", "simulate")
 _MiB = 2**20

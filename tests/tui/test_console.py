@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import re
 import signal
@@ -29,6 +30,7 @@ from tui import commands
 from tui.app import Console
 from tui.commands import ALL, TABS, Scope, keymap
 from tui.dialogs.confirm import ChoiceDialog
+from tui.dialogs.fields import FieldsDialog
 from tui.dialogs.help import HelpDialog
 from tui.dialogs.task_detail import TaskDetail
 from tui.key_names import KeyNames
@@ -738,6 +740,36 @@ def test_the_kinds_that_workers_run_are_offered_and_the_selected_one_stays() -> 
         kind.value = "echo"
         await offer("echo", "import-orders", "simulate")
         assert offered() == ["simulate", "echo", "import-orders"]
+
+    run_scenario(scenario, source, "submit")
+
+
+def test_the_payload_of_a_typed_kind_is_filled_in_field_by_field_and_submitted() -> None:
+    told = {scene.TOLD.kind: scene.TOLD}
+    source = FakeSource(view=replace(scene.view(), kinds=("import-orders", "simulate"), told=told))
+
+    async def scenario(app: Console, pilot: Pilot[None]) -> None:
+        kind: Select[str] = main(app).query_one("#kind", Select)
+        editor = main(app).query_one(PayloadEditor)
+        await pilot.press("f10")
+        await wait_for(pilot, lambda: "simulate does not tell which fields" in text(app), "the word")
+        await wait_for(pilot, lambda: main(app).view.told == told, "the view")
+        kind.value = "import-orders"
+        await wait_for(pilot, lambda: "Import the orders of a file" in text(app), "the description")
+        await pilot.press("f10", *"17.csv", "enter")
+        await wait_for(pilot, lambda: "format: this field is required" in text(app), "the refusal")
+        await pilot.press("down", *"csv", "up", "end", *"2", "enter")
+        await wait_for(pilot, lambda: not isinstance(app.screen, FieldsDialog), "the end of the dialog")
+        filled = {"path": "17.csv2", "format": "csv", "rows": 1000, "dry_run": False}
+        assert json.loads(editor.text) == filled
+        await pilot.press("f10")
+        await wait_for(pilot, lambda: isinstance(app.screen, FieldsDialog), "the dialog")
+        assert app.screen.query(Input).first().value == "17.csv2"
+        await pilot.press("escape")
+        assert json.loads(editor.text) == filled
+        await pilot.press("enter")
+        await wait_for(pilot, lambda: bool(source.control_calls.tasks), "the submission")
+        assert source.control_calls.tasks == [NewSubmission("import-orders", filled)]
 
     run_scenario(scenario, source, "submit")
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import pytest
+from msgspec.structs import replace
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
@@ -189,6 +190,25 @@ def test_nothing_matches(snap_compare: Compare) -> None:
 
 def test_frozen_and_read_only(snap_compare: Compare) -> None:
     assert looks(snap_compare, "monitor", (120, 40), ["ctrl+f"], source=FakeSource(read_only=True))
+
+
+def fields_source() -> FakeSource:
+    """Return a system with a worker that runs a typed kind."""
+    told = {scene.TOLD.kind: scene.TOLD}
+    return FakeSource(view=replace(scene.view(), kinds=("import-orders", "simulate"), told=told))
+
+
+SELECT_KIND = ("shift+tab", "enter", "down", "enter")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_typed_kind_and_its_fields(snap_compare: Compare, size: tuple[int, int]) -> None:
+    keys: Keys = [*SELECT_KIND, "f10", tuple("17.csv"), "down", "enter"]
+    assert looks(snap_compare, "submit", size, keys, source=fields_source())
+
+
+def test_what_a_typed_kind_takes(snap_compare: Compare) -> None:
+    assert looks(snap_compare, "submit", (80, 24), [*SELECT_KIND, "tab"], source=fields_source())
 
 
 def test_what_was_submitted_and_what_became_of_it(snap_compare: Compare) -> None:

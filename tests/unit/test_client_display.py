@@ -11,7 +11,7 @@ from core.client import display
 from core.client.line_editing import history_file
 from core.client.output import OutputWriter
 from core.client.prompt_commands import PromptAction, PromptLine, parse_line
-from core.client.values import Accepted, Refused, Statistics, TaskOutcome, TaskStatus
+from core.client.values import Accepted, Refused, Statistics, TaskKind, TaskOutcome, TaskStatus
 from core.model import Attempt, AttemptState, Failure, Note, RunningOn, State, TaskProgress, Times
 
 FAILURE = Failure(type="ValueError", message="bad\x1b[31m", traceback="Traceback…\n")
@@ -219,3 +219,23 @@ def test_what_a_typed_line_means(line: str, expected: PromptLine) -> None:
 )
 def test_where_the_history_is_kept(environment: dict[str, str], platform: str, expected: Path) -> None:
     assert history_file(environment, Path("/home/u"), platform) == expected
+
+
+def test_what_a_kind_takes() -> None:
+    plain = TaskKind("echo", "Give \x1b[31mit back.", 0)
+    assert display.kind_lines(plain) == [
+        r"echo  Give \x1b[31mit back.  (no worker runs it now)",
+        "payload: any JSON value",
+    ]
+    typed = TaskKind("shrink", "", 2, retries=0, timeout=1.5, schema={"type": "object", "title": "é\x9b"})
+    assert display.kind_lines(typed) == [
+        "shrink",
+        "time-out: 1.5 seconds",
+        "retries: 0",
+        "payload:",
+        "{",
+        '  "type": "object",',
+        r'  "title": "é\x9b"',
+        "}",
+    ]
+    assert display.kind_lines(TaskKind("endless", "", 1, timeout=0))[1] == "no time-out"

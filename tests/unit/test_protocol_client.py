@@ -14,6 +14,7 @@ from core.protocol import (
     ErrorCode,
     Goaway,
     Hello,
+    Kinds,
     Limits,
     Ref,
     Refusal,
@@ -46,6 +47,8 @@ def test_the_server_reads_what_the_client_sends() -> None:
         client.result("5", "x"),
         client.cancel(5, "x"),
         client.stats(6),
+        client.kinds(7),
+        client.kinds(8, "k-1"),
     )
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
     assert there.receive(b"".join(lines)) == [
@@ -57,8 +60,10 @@ def test_the_server_reads_what_the_client_sends() -> None:
         Result(ref="5", id="x"),
         Cancel(ref=5, id="x"),
         Stats(ref=6),
+        Kinds(ref=7),
+        Kinds(ref=8, kind="k-1"),
     ]
-    assert client.open_requests == there.open_requests == 8
+    assert client.open_requests == there.open_requests == 10
 
 
 def test_the_client_reads_what_the_server_sends() -> None:

@@ -13,6 +13,7 @@ from core.protocol import (
     ErrorCode,
     Event,
     Hello,
+    Kinds,
     Limits,
     Refusal,
     Result,
@@ -96,6 +97,8 @@ def message(events: list[Event]) -> str:
         ({"op": "result", "id": "0", "wait": 60}, Result(ref=1, id="0", wait=60.0)),
         ({"op": "cancel", "id": "A.b_c:d-e"}, Cancel(ref=1, id="A.b_c:d-e")),
         ({"op": "stats"}, Stats(ref=1)),
+        ({"op": "kinds"}, Kinds(ref=1)),
+        ({"op": "kinds", "kind": "k-1"}, Kinds(ref=1, kind="k-1")),
     ],
 )
 def test_each_operation_becomes_its_request(members: dict[str, Json], request_: Event) -> None:

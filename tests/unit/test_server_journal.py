@@ -24,6 +24,7 @@ from core.server.journal_reader import (
     FindTask,
     JournalReader,
     ReadFailed,
+    ReadKinds,
     ReadRequest,
     ReadResult,
     ReadStats,
@@ -201,10 +202,11 @@ def test_each_request_has_one_result_while_the_journal_fails(reading: Reading, m
             FindTask(f"{tickets}", "task"),
             Waiter(f"{tickets + 1}", "task", soon(0.01)),
             ReadStats(f"{tickets + 2}"),
+            ReadKinds(f"{tickets + 3}", None),
         ]
-        tickets += 3
+        tickets += len(batch)
         reading.reader.read(batch)
-        reading.results.take(3)
+        reading.results.take(len(batch))
     reading.broken.clear()
     reading.reader.read([FindTask("mended", "task"), Waiter("waiting", "task", soon())])
     assert isinstance(reading.results.next(), TaskFound)

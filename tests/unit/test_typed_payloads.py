@@ -1,5 +1,6 @@
 """Payloads that a function's annotation describes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
@@ -13,6 +14,7 @@ from core.jsontext import Json
 from core.runner.interruption import RunInterruption
 from core.tasks import InvalidPayload, Registry, TaskContext, run, task
 from core.tasks.registry import collect
+from core.tasks.typed_payloads import MAX_SCHEMA, schema_of
 
 CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=RunInterruption())
 
@@ -153,6 +155,29 @@ def test_a_payload_that_does_not_fit_is_refused_with_its_place(kind: str, payloa
     with pytest.raises(InvalidPayload) as caught:
         run(KINDS.get(kind), payload, CONTEXT)
     assert words in str(caught.value)
+
+
+def test_a_schema_that_can_not_be_told_is_empty() -> None:
+    class Large(msgspec.Struct):
+        """Has a bound that JSON numbers can't hold."""
+
+        size: Annotated[int, msgspec.Meta(le=2**62)]
+
+    class Endless(msgspec.Struct):
+        """Has a description that is too long."""
+
+        size: Annotated[int, msgspec.Meta(description="x" * MAX_SCHEMA)]
+
+    def takes(annotation: object) -> Callable[..., object]:
+        def function(_: object) -> None:
+            """Take one."""
+
+        function.__annotations__["_"] = annotation
+        return function
+
+    assert schema_of(takes(Page))
+    assert schema_of(takes(Large)) == ""
+    assert schema_of(takes(Endless)) == ""
 
 
 def test_a_function_is_called_as_it_is() -> None:

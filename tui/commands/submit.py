@@ -45,6 +45,16 @@ SUBMIT = (
         footer=True,
     ),
     Command(
+        id="submit.fields",
+        where=Scope.SUBMIT,
+        key="f10",
+        label="Fields",
+        help="Fill in the payload of a kind that tells what it takes, field by field.",
+        action="fields",
+        changes_system=True,
+        line="python -m core.client describe KIND",
+    ),
+    Command(
         id="submit.editor",
         where=Scope.SUBMIT,
         key="ctrl+n",

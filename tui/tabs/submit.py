@@ -10,10 +10,12 @@ from textual.widget import Widget
 from textual.widgets import Input, ProgressBar, Static
 
 from core.client import NewSubmission
+from core.jsontext import Json
 from tui import commands, core_texts, display_text, payloads
 from tui.messages import (
     BulkSubmitRequested,
     EditRequested,
+    FieldsRequested,
     LoadRequested,
     NotificationRequested,
     RowsRequested,
@@ -78,7 +80,7 @@ class SubmitTab(Tab):
         """Offer the kinds that workers run, and show which tasks run."""
         super().show(view)
         self._history.show_running(view.running)
-        self._form.offer(view.kinds)
+        self._form.offer(view.kinds, view.told)
 
     def update_from(self, feed: str, news: News) -> None:
         """Show the outcomes that the feed has read."""
@@ -218,6 +220,22 @@ class SubmitTab(Tab):
         task = self._read_task()
         if task is not None:
             self.post_message(LoadRequested(task))
+
+    def action_fields(self) -> None:
+        """Fill in the payload field by field."""
+        kind, fields = self._form.draft.kind, self._form.fields
+        if not fields:
+            shown = display_text.clean(kind, 40)
+            text = self.tr("{kind} does not tell which fields its payload has: type it.", kind=shown)
+            self.post_message(NotificationRequested(text))
+            return
+        payload, _ = payloads.payload_of(self._form.draft.payload, as_text=False)
+        self.post_message(FieldsRequested(kind, fields, payload, self._filled))
+
+    def _filled(self, payload: dict[str, Json] | None) -> None:
+        if payload is not None:
+            self._form.fill_payload(payload)
+        self._form.payload.focus()
 
     def action_edit(self) -> None:
         """Edit the payload in the user's editor."""

@@ -1,7 +1,7 @@
 """The form with the fields of a task, and the editor of its payload."""
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -12,9 +12,13 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Label, Select, Static, TextArea
 
+from core import jsontext
 from core.client import NewSubmission
+from core.jsontext import Json
+from core.model import KindDescription
 from core.tasks.builtin import DEFAULT_KIND
-from tui import display_text, payloads
+from tui import display_text, payload_fields, payloads
+from tui.payload_fields import Field
 from tui.payloads import Draft, DraftError
 from tui.translations import Translations
 from tui.widgets.check_box import CheckBox
@@ -71,6 +75,7 @@ class SubmitForm(Panel):
         super().__init__(id=id)
         self.tr = tr
         self._descriptions = kinds
+        self._told: Mapping[str, KindDescription] = {}
         first = next(iter(kinds), "")
         self._offered: tuple[str, ...] = (first,)
         self._kind: Select[str] = Select(self._options(first), value=first, allow_blank=False, id="kind", compact=True)
@@ -141,13 +146,40 @@ class SubmitForm(Panel):
                 self.payload.clear()
                 self._task_id.value = ""
 
-    def offer(self, kinds: Collection[str]) -> None:
-        """Offer these kinds, the default kind first. The selected one stays."""
+    def fill_payload(self, payload: Json) -> None:
+        """Put a payload into the editor, and send it as what it is."""
+        self._as_text.value = False
+        self.payload.text = display_text.as_json(payload)
+        self.payload.move_cursor(self.payload.document.end)
+
+    @property
+    def fields(self) -> Sequence[Field]:
+        """The fields of the payloads of the selected kind; none when it does not tell them."""
+        told = self._told.get(self.draft.kind)
+        return payload_fields.fields_of(jsontext.parse(told.schema.encode())) if told and told.schema else ()
+
+    def offer(self, kinds: Collection[str], told: Mapping[str, KindDescription]) -> None:
+        """Offer these kinds, the default kind first. The selected one stays.
+
+        Args:
+            kinds: the kinds.
+            told: what workers have told of their kinds.
+        """
+        if told != self._told:
+            self._told = told
+            self._update_notes()
         first = next(iter(self._descriptions), "")
         offered = tuple(sorted(kinds, key=lambda kind: kind != first))
         if offered and offered != self._offered:
             self._offered = offered
             self._select(self.draft.kind)
+
+    def _about(self, kind: str) -> str:
+        """Return what is known of a kind, in a line: our own words for our own kinds."""
+        if kind in self._descriptions:
+            return self.tr(self._descriptions[kind])
+        told = self._told.get(kind)
+        return display_text.clean(told.description, 200) if told is not None else ""
 
     def _select(self, kind: str) -> None:
         self._kind.set_options(self._options(kind))
@@ -164,10 +196,13 @@ class SubmitForm(Panel):
 
     def _update_notes(self) -> None:
         draft = self.draft
-        self._kind_note.update(self.tr(self._descriptions.get(draft.kind, "")), layout=False)
+        self._kind_note.update(self._about(draft.kind), layout=False)
         hint = self.tr("Type a task and press Enter.")
         if draft.kind == DEFAULT_KIND:
             hint = self.tr("Type a task and press Enter. For example:") + f"\n{EXAMPLES}"
+        elif fields := self.fields:
+            names = ", ".join(display_text.clean(field.name, 24) for field in fields)
+            hint = self.tr("{key:submit.fields} fills in the fields: {names}", names=names)
         self.payload.placeholder = Content(hint)
         payload = payloads.describe(draft.payload, self.tr, as_text=draft.as_text)
         self._payload_note.update(self.tr("payload: {what}", what=payload), layout=False)

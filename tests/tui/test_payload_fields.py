@@ -1,0 +1,151 @@
+"""The fields of a typed kind in the console, and the payload that they stand for."""
+
+import dataclasses
+import json
+from typing import Annotated, Literal
+
+import msgspec
+import pydantic
+import pytest
+
+from core import jsontext
+from core.jsontext import Json
+from core.tasks.typed_payloads import decoder_of, schema_of
+from tui.payload_fields import MAX_FIELDS, Field, fields_of, payload_of_fields, texts_of
+from tui.payloads import DraftError
+from tui.translations import Translations
+
+TR = Translations()
+
+
+class Struct(msgspec.Struct):
+    """Has a field of each type."""
+
+    path: str
+    size: Annotated[int, msgspec.Meta(description="pixels")]
+    mode: Literal["fast", "slow", 3]
+    ratio: float = 0.5
+    dry: bool = False
+    tags: list[str] = msgspec.field(default_factory=list)
+    note: str | None = None
+
+
+@dataclasses.dataclass
+class Dataclass:
+    """Has a field and a default."""
+
+    path: str
+    size: int = 3
+
+
+class Model(pydantic.BaseModel):
+    """Has a field and a default."""
+
+    path: str
+    size: int = 3
+
+
+def struct(_: Struct) -> None:
+    """Take one."""
+
+
+def dataclass(_: Dataclass) -> None:
+    """Take one."""
+
+
+def model(_: Model) -> None:
+    """Take one."""
+
+
+def schema(function: object) -> Json:
+    """Return the schema that a worker tells."""
+    assert callable(function)
+    return jsontext.parse(schema_of(function).encode())
+
+
+def test_the_fields_of_a_struct() -> None:
+    fields = {field.name: field for field in fields_of(schema(struct))}
+    assert list(fields) == ["path", "size", "mode", "ratio", "dry", "tags", "note"]
+    assert [name for name, field in fields.items() if field.is_required] == ["path", "size", "mode"]
+    assert fields["size"].description == "pixels"
+    assert set(fields["mode"].choices) == {"fast", "slow", "3"}
+    assert [fields[name].default for name in ("ratio", "dry", "tags", "note")] == ["0.5", "false", "[]", ""]
+    notes = {name: field.note(TR) for name, field in fields.items()}
+    assert notes["path"] == "text"
+    assert notes["dry"] == "true or false"
+    assert notes["note"] == "JSON"
+
+
+@pytest.mark.parametrize("function", [dataclass, model])
+def test_what_is_typed_for_a_dataclass_or_model_fits_it(function: object) -> None:
+    fields = fields_of(schema(function))
+    payload = payload_of_fields(fields, ["a.png", "12"], TR)
+    assert payload == {"path": "a.png", "size": 12}
+    assert callable(function)
+    decode = decoder_of(function)
+    assert decode is not None
+    decode(json.dumps(payload))
+
+
+def test_what_is_typed_becomes_the_payload() -> None:
+    fields = fields_of(schema(struct))
+    payload = payload_of_fields(fields, ["5", "5", "3", "", "true", '["a"]', "null"], TR)
+    assert payload == {"path": "5", "size": 5, "mode": 3, "dry": True, "tags": ["a"], "note": None}
+    assert texts_of(fields, payload) == ["5", "5", "3", "0.5", "true", '["a"]', "null"]
+    assert texts_of(fields, "a text")[3:] == ["0.5", "false", "[]", ""]
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "words"),
+    [
+        (1, "", "size: this field is required"),
+        (1, "5.5", "size: whole number is needed"),
+        (1, "true", "size: whole number is needed"),
+        (1, "many", "size: whole number is needed"),
+        (1, "\ud800", "size: whole number is needed"),
+        (2, "", "mode: this field is required"),
+        (2, "faster", "mode: fast | slow | 3 is needed"),
+        (3, "NaN", "ratio: number is needed"),
+        (4, "1", "dry: true or false is needed"),
+        (5, "{}", "tags: JSON list is needed"),
+        (6, "{", "note: JSON is needed"),
+    ],
+)
+def test_a_text_that_does_not_fit_is_refused_with_its_field(place: int, text: str, words: str) -> None:
+    texts = ["a", "5", "fast", "0.5", "false", "[]", "null"]
+    texts[place] = text
+    with pytest.raises(DraftError) as caught:
+        payload_of_fields(fields_of(schema(struct)), texts, TR)
+    assert sorted(str(caught.value)) == sorted(words)  # the choices have no order
+
+
+def test_a_required_text_may_be_empty() -> None:
+    assert payload_of_fields([Field("a", "string", is_required=True)], [""], TR) == {"a": ""}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        [],
+        "a",
+        {},
+        {"type": "array"},
+        {"properties": []},
+        {"$ref": "#/nowhere"},
+        {"$ref": "#"},
+        {"$ref": "http://elsewhere"},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}},
+        {"properties": {str(number): {} for number in range(MAX_FIELDS + 1)}},
+    ],
+)
+def test_a_schema_of_something_else_has_no_fields(odd: Json) -> None:
+    assert fields_of(odd) == ()
+
+
+def test_odd_parts_of_a_schema_are_left_out() -> None:
+    odd: Json = {
+        "required": "a",
+        "properties": {"a": {"type": ["string", "null"], "enum": 5, "description": []}, "b": 5},
+    }
+    assert fields_of(odd) == (Field("a", "", is_required=False), Field("b", "", is_required=False))
