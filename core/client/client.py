@@ -181,6 +181,7 @@ class Client(BaseClient[ConnectionPool], Closeable):
 
         Raises:
             RequestRefused: no worker has told of it.
+            LocalProtocolError: it is no name of a kind, and was not sent.
             ServerUnavailable: no server answered.
         """
         return only_kind(convert(self._send(KindsRequest(kind)), TaskKinds))

@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from core.client import Accepted, Client, NewSubmission, TaskOutcome
-from core.errors import RequestRefused, ResultNotReady, TaskCancelled, TaskFailed
+from core.errors import LocalProtocolError, RequestRefused, ResultNotReady, TaskCancelled, TaskFailed
 from core.heartbeat import HEARTBEAT_INTERVAL
 from core.identifiers import TASK_ID, new_id
 from core.model import ProcessPhase, ProcessRecord, Role, RunningTask, State, TaskStack
@@ -175,7 +175,7 @@ def test_the_kinds_that_a_worker_has_told_of(system: LocalSystem, client: Client
     assert client.describe("sleep").kind == "sleep"
     with pytest.raises(RequestRefused, match="no worker has told of a kind nowhere"):
         client.describe("nowhere")
-    with pytest.raises(RequestRefused, match="not 1 to 64 letters"):
+    with pytest.raises(LocalProtocolError, match="not 1 to 64 letters"):
         client.describe("no kind")
     listed = run(system, "describe")
     assert (listed.returncode, listed.stderr) == (0, "")
