@@ -70,6 +70,16 @@ SHUTDOWN_TIMEOUT = Option(
 )
 
 
+def reload(table: str) -> Option[bool]:
+    """Return the option that replaces runners when their modules change."""
+    return Option(
+        f"{table}.reload",
+        config.switch,
+        False,
+        "replace the runners when a file of your task modules changes, for development",
+    )
+
+
 def lab(table: str) -> Option[bool]:
     """Return the option that adds the kinds for experiments."""
     return Option(f"{table}.lab", config.switch, False, "also run the kinds that fail or crash, for experiments")

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from core.file_states import FileState
 from core.model import Failure, RetryDelays, TaskReport, TaskStack
 
 _LENGTH = struct.Struct(">I")
@@ -29,6 +30,8 @@ class Setup(_Message, frozen=True, tag=True):
     threads: int
     timeout: float | None
     """Seconds that a task may run whose kind specifies no time-out."""
+    reload: bool = False
+    """Whether the worker must learn which files are imported."""
 
 
 class Attach(_Message, frozen=True, tag=True):
@@ -88,6 +91,8 @@ class Ready(_Message, frozen=True, tag=True):
     kinds: tuple[KindSettings, ...]
     has_stop: bool = False
     """Whether something is to be done when the runner leaves."""
+    sources: tuple[FileState, ...] = ()
+    """The files of the user's modules as they were imported, if the worker must learn them."""
 
 
 class SetupRefused(_Message, frozen=True, tag=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.begun_slots import BegunSlots
 from core.errors import TaskDefinitionError, TaskTimeout
-from core.runner import task_files, task_output
+from core.runner import source_files, task_files, task_output
 from core.runner.frames import (
     Attach,
     CancelRun,
@@ -47,6 +47,9 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
     if not isinstance(setup, Setup):
         raise TypeError(f"the worker sent {type(setup).__name__} first")
     task_output.mark_streams()
+    if setup.reload:
+        # Python takes a cached module for the newest one when its source has kept its size within a second.
+        sys.dont_write_bytecode = True
     loop = EventLoop(leave_broken)
     try:
         modules = [load(name) for name in setup.modules]
@@ -65,7 +68,8 @@ def main(arguments: Sequence[str], environment: MutableMapping[str, str]) -> int
         loop,
         link.send,
     )
-    link.send(Ready(kind_settings(registry), lifespan.has_stop(modules)))
+    sources = source_files.imported() if setup.reload else ()
+    link.send(Ready(kind_settings(registry), lifespan.has_stop(modules), sources))
     _serve(link, threads, rest)
     threads.stop()
     lifespan.stop(modules, loop.run)

@@ -35,6 +35,7 @@ SERVER_PORT = Option(
 )
 TASKS = worker_options.tasks("supervisor")
 LAB = worker_options.lab("supervisor")
+RELOAD = worker_options.reload("supervisor")
 WORKER_SHUTDOWN_TIMEOUT = replace(worker_options.SHUTDOWN_TIMEOUT, flag="")
 START_TIMEOUT = Option(
     "supervisor.start-timeout",
@@ -73,6 +74,7 @@ OPTIONS = (
     SERVER_PORT,
     TASKS,
     LAB,
+    RELOAD,
     START_TIMEOUT,
     STOP_TIMEOUT,
     HUNG_AFTER,

@@ -214,6 +214,8 @@ def _worker_flags(settings: Settings) -> list[str]:
         flags += ["--tasks", module]
     if settings[options.LAB]:
         flags += ["--lab"]
+    if settings[options.RELOAD]:
+        flags += ["--reload"]
     if settings.given(options.STOP_TIMEOUT) and not settings.given(options.WORKER_SHUTDOWN_TIMEOUT):
         flags += ["--shutdown-timeout", f"{_shutdown_timeout(settings[options.STOP_TIMEOUT]):g}"]
     return flags

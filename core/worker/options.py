@@ -41,6 +41,7 @@ TIMEOUT = Option(
     "how long a task may run, unless its kind specifies it; 0: without a limit",
 )
 LAB = worker_options.lab("worker")
+RELOAD = worker_options.reload("worker")
 FILES_ROOT = Option(
     "worker.files-root",
     config.optional_text,
@@ -66,5 +67,6 @@ OPTIONS = (
     RETRY_DELAY,
     TIMEOUT,
     LAB,
+    RELOAD,
     FILES_ROOT,
 )

@@ -100,6 +100,7 @@ def _setup(settings: Settings) -> Setup:
         files_root=settings[options.FILES_ROOT] or None,
         threads=-(-settings[options.CONCURRENCY] // _runners(settings)),
         timeout=settings[options.TIMEOUT] or None,
+        reload=settings[options.RELOAD],
     )
 
 
@@ -310,6 +311,7 @@ class Worker:
             timeout=self._settings[options.TIMEOUT] or None,
             max_tasks_per_runner=self._settings[options.MAX_TASKS_PER_RUNNER],
             max_memory_per_runner=self._settings[options.MAX_MEMORY_PER_RUNNER],
+            reload=self._settings[options.RELOAD],
         )
 
     def _describe(self) -> ProcessRecord:

@@ -1,13 +1,18 @@
 """Replaces runners between tasks: each goes on until a new one is ready, and then ends what it has begun."""
 
+import logging
 from collections.abc import Callable
 
 from core.worker.run_outcomes import RunSettings
 from core.worker.runner_group import RunnerGroup
 from core.worker.runner_process import RunnerProcess
+from core.worker.source_watch import SourceWatch
 
 MEMORY_INTERVAL = 1.0
 """Seconds between two measurements of the runners' memory."""
+
+
+_log = logging.getLogger("cauce.worker")
 
 
 class Recycling:
@@ -24,9 +29,17 @@ class Recycling:
         self._group = group
         self._memory = memory
         self._next_measurement = 0.0
+        self._sources = SourceWatch()
+        for runner in group.all:
+            self.note_ready(runner)
+
+    def note_ready(self, runner: RunnerProcess) -> None:
+        """Let the runners go in whose place a new one is ready."""
+        self._sources.take(runner.sources)
+        self._let_go()
 
     def check(self, now: float) -> None:
-        """Find the runners that have run or that hold too much."""
+        """Find the runners that have run too many tasks, that hold too much, or whose modules have changed."""
         most = self._settings.max_tasks_per_runner
         if most:
             for runner in self._group.all:
@@ -36,8 +49,13 @@ class Recycling:
             for runner in self._group.all:
                 runner.outdated = runner.outdated or self._is_large(runner)
 
-    def let_go(self) -> None:
-        """Let the runners go in whose place new ones are ready."""
+        if self._settings.reload and (changed := self._sources.changed(now)):
+            _log.info("%s has changed: the runners are replaced", changed[0])
+            for runner in self._group.all:
+                runner.outdated = True
+            self._group.start_at_once()
+
+    def _let_go(self) -> None:
         serving = [runner for runner in self._group.shared if runner.ready and not runner.leaving]
         outdated = [runner for runner in serving if runner.outdated]
         for runner in outdated[: max(0, len(serving) - self._group.count)]:

@@ -25,6 +25,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many tasks end in a runner before another one takes its place; 0 for no limit."""
     max_memory_per_runner: int = 0
     """Bytes of memory above which another runner takes the place of one; 0 for no limit."""
+    reload: bool = False
+    """Whether others take the place of all runners when the files of their modules change."""
 
 
 class RunLimits(msgspec.Struct, frozen=True):

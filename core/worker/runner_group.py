@@ -110,6 +110,11 @@ class RunnerGroup:
             for _ in range(wanted - len(self.solo)):
                 self.solo.append(self._launch(1))
 
+    def start_at_once(self) -> None:
+        """Try again to start runners without a delay, because the reason why starts fail may be gone."""
+        self._failed_starts = 0
+        self._next_start = 0.0
+
     def set_ready(self, runner: RunnerProcess, message: Ready) -> None:
         """Note that a runner has imported and started the modules with tasks."""
         runner.set_ready(message)

@@ -15,6 +15,7 @@ import msgspec
 from core import child_programs
 from core.begun_slots import BegunSlots
 from core.errors import TaskDefinitionError
+from core.file_states import FileState
 from core.repository.beginnings import WorkerBeginnings
 from core.runner.frames import (
     Attach,
@@ -76,6 +77,8 @@ class RunnerProcess:
         """Counts the runners of the worker; for people."""
         self.ready = False
         """Whether its modules are imported."""
+        self.sources: tuple[FileState, ...] = ()
+        """The files that it has imported, if they are to be watched."""
         self.has_stop = False
         """Whether it has something to do when it leaves."""
         self.reserved = False
@@ -176,6 +179,7 @@ class RunnerProcess:
         """Note that it may get tasks."""
         self.ready = True
         self.has_stop = message.has_stop
+        self.sources = message.sources
 
     def has(self, task: InFlightTask) -> bool:
         """Return whether it has a task."""

@@ -263,7 +263,7 @@ class Runners:
             runner.remove(message.slot)
         elif isinstance(message, Ready):
             self._group.set_ready(runner, message)
-            self._recycling.let_go()
+            self._recycling.note_ready(runner)
             self._rules.set_kinds(message.kinds)
             self._callbacks.take_kinds(message.kinds)
         else:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -33,7 +34,7 @@ from tests.services.waiting import wait_until
 class Bench:
     """The runners of a worker, and the outcomes of their tasks."""
 
-    def __init__(self, directory: Path, concurrency: int, runners: int = 1, **limits: int) -> None:
+    def __init__(self, directory: Path, concurrency: int, runners: int = 1, **limits: Any) -> None:
         self.directory = directory
         self.outcomes: list[Outcome] = []
         self.strikes: list[int] = []

@@ -10,6 +10,7 @@ import pytest
 from core.broker.base import Message, PublishResult, Reference
 from core.broker.embedded import EmbeddedBroker
 from core.broker.factory import EMBEDDED_FILE
+from core.client import Client
 from core.jsontext import Json
 from core.model import Dispatch, Role
 from core.repository.journal import Journal
@@ -296,6 +297,46 @@ def test_a_module_may_be_named_with_dots(tmp_path: Path) -> None:
     with system, Wire(system.address("s1")) as wire:
         wire.ok("submit", id="a", kind="trace", payload=str(tmp_path / "traces"))
         assert wire.ok("result", id="a", wait=30)["state"] == "done"
+
+
+RELOADED = """
+from core.tasks import task
+import helper
+
+@task
+def version(_):
+    \"\"\"Say {text}.\"\"\"
+    return ["{text}", helper.TEXT]
+"""
+
+
+def test_runners_are_replaced_when_a_file_of_their_modules_changes(tmp_path: Path) -> None:
+    module, helper = tmp_path / "reloaded.py", tmp_path / "helper.py"
+
+    def write(text: str, help_text: str) -> None:
+        module.write_text(RELOADED.format(text=text), "utf-8")
+        helper.write_text(f"TEXT = {help_text!r}\n", "utf-8")
+
+    write("one", "a")
+    arguments = ("--tasks", str(module), "--reload")
+    with LocalSystem(tmp_path / "system", worker_arguments=arguments) as system, Client(system.addresses) as client:
+
+        def says() -> Json:
+            return client.submit("version").result(timeout=60)
+
+        assert says() == ["one", "a"]
+        write("two", "a")
+        wait_until(lambda: says() == ["two", "a"], "the module's new code")
+        wait_until(lambda: client.describe("version").description == "Say two.", "its description")
+        write("two", "longer")
+        wait_until(lambda: says() == ["two", "longer"], "the new code of what it imports")
+        module.write_text("def broken(:\n", "utf-8")
+        wait_until(lambda: "reloaded.py:1" in client.stats().workers[0].status, "the error")
+        assert says() == ["two", "longer"]  # the former runner goes on
+        write("three", "c")
+        wait_until(lambda: says() == ["three", "c"], "the mended code")
+        wait_until(lambda: client.stats().workers[0].status == "ready", "the end of the trouble")
+        assert system.process("w1").poll() is None
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,9 @@ def test_one_more_server_takes_a_free_port() -> None:
 def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     home = Home(tmp_path)
     flags = ("-c", "8", "--runners", "2", "--max-memory-per-runner", "1.5G")
-    planner = Planner(settings_of(tmp_path, *flags, "--tasks", "mine", "--tasks", "b.py", "--lab"), home, PYTHON)
+    planner = Planner(
+        settings_of(tmp_path, *flags, "--tasks", "mine", "--tasks", "b.py", "--lab", "--reload"), home, PYTHON
+    )
     server, worker, nginx = planner.server(2, at(7102)), planner.worker(1), planner.nginx(Path("/nginx"), at(7100))
     assert [(spec.name, spec.kind, spec.address) for spec in (server, worker, nginx)] == [
         ("s2", ProcessKind.SERVER, at(7102)),
@@ -167,7 +169,7 @@ def test_the_specifications_of_each_process(tmp_path: Path) -> None:
     assert list(worker.command) == [
         *(PYTHON, "-P", "-m", "core.worker", "--name", "w1", "--concurrency", "8"),
         *("--runners", "2", "--max-memory-per-runner", "1.5G"),
-        *("--tasks", f"{Path.cwd()}:mine", "--tasks", str(Path("b.py").absolute()), "--lab"),
+        *("--tasks", f"{Path.cwd()}:mine", "--tasks", str(Path("b.py").absolute()), "--lab", "--reload"),
     ]
     assert all(spec.environment[MARK] == str(tmp_path.resolve()) for spec in (server, worker, nginx))
     assert nginx.directory == home.nginx
