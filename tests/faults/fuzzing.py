@@ -67,7 +67,7 @@ def valid_request(rng: random.Random) -> Request:
     """Return a valid request that changes nothing, or submits a task with a long delay."""
     ref = rng.choice([rng.randrange(1000), f"r{rng.randrange(1000)}"])
     task_id = f"{PREFIX}{rng.randrange(10_000)}"
-    match rng.randrange(6):
+    match rng.randrange(7):
         case 0:
             return {"op": "hello", "ref": ref, "version": 1, "client": "fuzz"}
         case 1:
@@ -79,6 +79,8 @@ def valid_request(rng: random.Random) -> Request:
             return {"op": "result", "ref": ref, "id": task_id, "wait": 0}
         case 4:
             return {"op": "cancel", "ref": ref, "id": task_id}
+        case 5:
+            return {"op": "kinds", "ref": ref, "kind": rng.choice(["echo", "nowhere", None])}
         case _:
             return {"op": "stats", "ref": ref}
 
@@ -118,7 +120,9 @@ def _add(rng: random.Random, request: Request) -> None:
 
 def _other_operation(rng: random.Random, request: Request) -> None:
     # None of these makes the request a submission.
-    request["op"] = rng.choice(["hello", "status", "result", "cancel", "stats", "Submit", "", None, 7, ["submit"]])
+    request["op"] = rng.choice(
+        ["hello", "status", "result", "cancel", "stats", "kinds", "Submit", "", None, 7, ["submit"]]
+    )
 
 
 def _other_id(rng: random.Random, request: Request) -> None:

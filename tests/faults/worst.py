@@ -1,5 +1,7 @@
 """Kinds of task that do their worst to the process in which they run."""
 
+import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -14,6 +16,8 @@ GIGABYTE = 1 << 30
 DESCRIPTIONS = {
     "keep-interpreter": "keeps the interpreter to itself (a regular expression), time-out 2 s",
     "sleep-for-ever": "sleeps for ever, time-out 2 s",
+    "block-loop": "`async def`, blocks the event loop for ever, time-out 2 s",
+    "refuse-cancel": "`async def`, goes on after each `CancelledError`, time-out 2 s",
     "block-sigterm": "blocks every signal and goes on after each exception, time-out 2 s",
     "eat-memory": "takes 4 GB, and touches them",
     "fork": "forks, returns in both processes",
@@ -35,6 +39,20 @@ def keep_interpreter(payload: Json) -> None:
 def sleep_for_ever(payload: Json) -> None:
     """Wait in one system call."""
     time.sleep(1e6)
+
+
+@task("block-loop", timeout=2)
+async def block_loop(payload: Json) -> None:
+    """Wait where no other coroutine can go on."""
+    time.sleep(1e6)
+
+
+@task("refuse-cancel", timeout=2)
+async def refuse_cancel(payload: Json) -> None:
+    """Ignore whoever asks, beside others."""
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
 
 
 @task("block-sigterm", timeout=2)

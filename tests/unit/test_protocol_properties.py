@@ -16,6 +16,7 @@ from core.protocol import (
     ErrorCode,
     Event,
     Hello,
+    Kinds,
     Limits,
     Ref,
     Refusal,
@@ -56,6 +57,7 @@ REQUESTS: st.SearchStrategy[dict[str, Json]] = st.one_of(
     st.fixed_dictionaries({"op": st.sampled_from(["status", "cancel"]), "ref": REFS, "id": IDS}),
     st.fixed_dictionaries({"op": st.just("result"), "ref": REFS, "id": IDS}, optional={"wait": st.floats(0, 60)}),
     st.fixed_dictionaries({"op": st.just("stats"), "ref": REFS}),
+    st.fixed_dictionaries({"op": st.just("kinds"), "ref": REFS}, optional={"kind": st.none() | KINDS}),
 )
 CLOSING = {ErrorCode.BAD_FRAME, ErrorCode.TOO_LARGE, ErrorCode.UNAUTHORIZED, ErrorCode.UNSUPPORTED_VERSION}
 
@@ -79,6 +81,8 @@ def expected_of(members: dict[str, Json]) -> Request:
             return Result(ref=ref, **given_)
         case "cancel":
             return Cancel(ref=ref, **given_)
+        case "kinds":
+            return Kinds(ref=ref, **given_)
         case _:
             return Stats(ref=ref)
 
