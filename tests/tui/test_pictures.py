@@ -10,9 +10,12 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
+from core.model import Note, Part, RunningTask, TaskProgress, TaskStack, Times, Trouble
 from tests.tui import scene
 from tests.tui.fakes import STARTING, FakeSource, console, part_of
+from tests.tui.test_task_detail import SEQ, TASK_ID, queued, view_with
 from tui.jobs import THREAD_PREFIX
+from tui.messages import DetailRequested
 from tui.screen import MainScreen
 from tui.translations import Translations, load
 from tui.view import StartView, View
@@ -190,6 +193,63 @@ def test_nothing_matches(snap_compare: Compare) -> None:
 
 def test_frozen_and_read_only(snap_compare: Compare) -> None:
     assert looks(snap_compare, "monitor", (120, 40), ["ctrl+f"], source=FakeSource(read_only=True))
+
+
+def running_source(*, cancelling: bool = False) -> FakeSource:
+    """Return a system in which w2 runs a task for long, which has told how far it is."""
+    times = Times(received=scene.NOW - 64, accepted=scene.NOW - 63.997, queued=scene.NOW - 63.99)
+    task = queued(kind="import-orders", payload='{"path": "17.csv"}', cancelling=cancelling, times=times)
+    notes = (Note(scene.NOW - 61, "opened 17.csv"), Note(scene.NOW - 4, "order 3001: no address, skipped"))
+    stack = TaskStack(
+        scene.NOW - 3,
+        '  File "/srv/shop/orders.py", line 41, in import_orders\n    store(order)\n'
+        '  File "/srv/shop/orders.py", line 17, in store\n    connection.execute(INSERT, order)\n',
+    )
+    progress = TaskProgress(3_000, 10_000, "storing orders")
+    running = RunningTask(TASK_ID, task.kind, scene.NOW - 62, progress, notes, 2, stack)
+    return FakeSource(view=view_with(running), tasks={**scene.tasks(), task.seq: task})
+
+
+def opening(*keys: str) -> Callable[[Pilot[None]], Awaitable[None]]:
+    """Return a function that opens the sheet of the task that runs, and presses keys."""
+
+    async def run(pilot: Pilot[None]) -> None:
+        await settle(pilot)
+        screen = pilot.app.screen
+        assert isinstance(screen, MainScreen)
+        screen.post_message(DetailRequested(SEQ))
+        await settle(pilot)
+        await pressing(keys)(pilot)
+
+    return run
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_sheet_of_a_task_that_runs_for_long(snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(console(running_source(), "monitor"), terminal_size=size, run_before=opening())
+
+
+def test_the_question_before_a_running_task_is_cancelled(snap_compare: Compare) -> None:
+    assert snap_compare(console(running_source(), "monitor"), terminal_size=(80, 24), run_before=opening("x"))
+
+
+def test_the_sheet_of_a_task_that_is_being_cancelled(snap_compare: Compare) -> None:
+    source = running_source(cancelling=True)
+    assert snap_compare(console(source, "monitor"), terminal_size=(80, 24), run_before=opening())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_worker_that_is_stuck(snap_compare: Compare, size: tuple[int, int]) -> None:
+    reason = "stuck: nothing has ended for 6 min while tasks keep all threads busy (8), such as order-7, order-6"
+    stuck = (Trouble(Part.PROCESS, reason),)
+    view = scene.view()
+    report = view.report
+    assert report is not None
+    units = tuple(
+        replace(unit, note=reason, troubles=stuck) if unit.name == "w3" else unit for unit in report.processes
+    )
+    view = replace(view, report=replace(report, processes=units))
+    assert looks(snap_compare, "processes", size, source=FakeSource(view=view))
 
 
 def fields_source() -> FakeSource:
