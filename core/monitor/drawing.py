@@ -16,7 +16,6 @@ MAX_OUTCOME = 60
 STYLES = {
     Presence.ONLINE: "green",
     Presence.BUSY: "bold green",
-    Presence.STALLED: "bold yellow",
     Presence.STARTING: "yellow",
     Presence.DRAINING: "yellow",
     Presence.TROUBLED: "yellow",

@@ -17,9 +17,6 @@ from core.monitor.totals import LedgerHistory
 from core.repository.base import OpenRepository, Repository
 from core.task_state import running_tasks
 
-STALLED_AFTER = 60.0
-"""Seconds after which a worker is stalled when each of its threads still runs the same task."""
-
 LOST_SHOWN = 3600.0
 """Seconds for which a lost process is shown."""
 
@@ -197,9 +194,4 @@ def presence_of(record: ProcessRecord, *, alive: bool | None) -> Presence:
         return Presence(record.phase)
     if record.troubles:
         return Presence.TROUBLED
-    if not record.in_hand:
-        return Presence.ONLINE
-    # The times of the running tasks and of the heartbeat come from one clock, that of the process.
-    latest = max(task.since for task in record.in_hand)
-    full = len(record.in_hand) >= record.threads
-    return Presence.STALLED if full and record.seen_at - latest > STALLED_AFTER else Presence.BUSY
+    return Presence.BUSY if record.in_hand else Presence.ONLINE

@@ -15,7 +15,7 @@ INTERVAL = 0.5
 MAX_VIEWS = 4
 """Views in a row that may show what is no more: two seconds of them."""
 
-ALIVE = frozenset({"online", "busy", "stalled", "starting", "draining", "troubled"})
+ALIVE = frozenset({"online", "busy", "starting", "draining", "troubled"})
 """The words by which a process is shown as alive."""
 
 

@@ -44,7 +44,6 @@ def boxes(view: View) -> list[DiagramLine]:
     ("presence", "sign", "style"),
     [
         (Presence.TROUBLED, "▲", "warn"),
-        (Presence.STALLED, "▲", "warn"),
         (Presence.LOST, "✖", "bad"),
         (Presence.BUSY, "●", ""),
         (Presence.DRAINING, "◑", ""),
@@ -60,7 +59,7 @@ def test_only_the_box_of_a_troubled_worker_shows_it(presence: Presence, sign: st
 def test_workers_without_a_box_are_counted_with_the_sign_of_the_worst() -> None:
     calm = boxes(view_of(*[Presence.BUSY] * 6))
     assert calm[-1] == (("   + 2", ""),)
-    troubled = boxes(view_of(*[Presence.BUSY] * 4, Presence.STALLED, Presence.LOST, Presence.BUSY))
+    troubled = boxes(view_of(*[Presence.BUSY] * 4, Presence.TROUBLED, Presence.LOST, Presence.BUSY))
     assert troubled[-1] == (("   + 3", ""), (" ✖", "bad"))
 
 

@@ -72,23 +72,6 @@ def record(role: Role = Role.WORKER, status: str = "ready", in_hand: tuple[Runni
     )
 
 
-@pytest.mark.parametrize(
-    ("running", "since", "expected"),
-    [
-        (4, 61.0, Presence.STALLED),
-        (4, 59.0, Presence.BUSY),
-        (3, 3600.0, Presence.BUSY),
-        (0, 0.0, Presence.ONLINE),
-    ],
-)
-def test_a_worker_whose_threads_all_run_a_task_for_long_is_stalled(
-    running: int, since: float, expected: Presence
-) -> None:
-    in_hand = tuple(RunningTask(f"t{number}", "echo", NOW - since - number) for number in range(running))
-    assert presence_of(record(in_hand=in_hand), alive=True) is expected
-    assert presence_of(record(in_hand=in_hand), alive=False) is Presence.LOST
-
-
 def test_a_rate_is_taken_over_the_last_seconds() -> None:
     samples = [sample(100 + second, 1, done=10 * second) for second in range(20)]
     assert rates(samples, 119) == {1: 10.0}

@@ -35,13 +35,11 @@ _PART_SIGNS = {PartState.WORKS: ("", ""), PartState.DOUBTFUL: ("▲ ", "warn"), 
 _TROUBLED = {
     Presence.LOST: "bad",
     Presence.TROUBLED: "warn",
-    Presence.STALLED: "warn",
     Presence.UNKNOWN: "warn",
 }
 _SIGNS = {
     Presence.ONLINE: "●",
     Presence.BUSY: "●",
-    Presence.STALLED: "▲",
     Presence.STARTING: "◐",
     Presence.DRAINING: "◑",
     Presence.TROUBLED: "▲",

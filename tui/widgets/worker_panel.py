@@ -26,7 +26,6 @@ _ALL = ""
 _SIGNS = {
     Presence.ONLINE: ("●", "good"),
     Presence.BUSY: ("●", "good"),
-    Presence.STALLED: ("▲", "warn"),
     Presence.STARTING: ("◐", "warn"),
     Presence.DRAINING: ("◑", "warn"),
     Presence.TROUBLED: ("▲", "warn"),
