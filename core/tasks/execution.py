@@ -5,6 +5,7 @@ The worker handles them; `is_permanent` shows which are not worth a retry.
 """
 
 import inspect
+from types import NoneType
 
 import msgspec
 
@@ -15,12 +16,16 @@ from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, RetryAfter, TaskDefinition
 from core.tasks.event_loop import Complete, run_alone
 from core.tasks.lifespan import within, within_async
+from core.tasks.typed_payloads import plain
 
 MAX_RESULT = 1 << 20
 """The most bytes that a result may have as JSON text in UTF-8."""
 
 _MAX_NODES = MAX_RESULT // 2
 """A list or object with more members needs more than `MAX_RESULT` bytes: each takes at least a digit and a comma."""
+
+_PLAIN = (str, int, float, dict, list, tuple, NoneType)
+"""The types of most results."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -90,6 +95,8 @@ def is_permanent(definition: TaskDefinition, error: BaseException) -> bool:
 
 def _encode(result: object) -> str:
     try:
+        if not isinstance(result, _PLAIN):
+            result = plain(result)
         _refuse_large(result)
         text = jsontext.write(result)
     except JsonError as error:

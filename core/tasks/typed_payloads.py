@@ -64,6 +64,18 @@ def schema_of(function: Callable[..., object]) -> str:
     return text if len(text) <= MAX_SCHEMA else ""
 
 
+def plain(result: object) -> object:
+    """Return a result as JSON can hold it, if it is of a class with fields; any other unchanged.
+
+    Raises:
+        Exception: a field holds what has no form in JSON.
+    """
+    if _is_pydantic_model(type(result)):
+        return cast("Any", result).model_dump(mode="json")
+    is_typed = isinstance(result, msgspec.Struct) or dataclasses.is_dataclass(result)
+    return msgspec.to_builtins(result, str_keys=True) if is_typed and not isinstance(result, type) else result
+
+
 def _wanted(function: Callable[..., object]) -> object | None:
     """Return the resolved annotation of the payload, or None when there is none."""
     parameters = list(inspect.signature(function).parameters.values())

@@ -1,7 +1,9 @@
 """Payloads that a function's annotation describes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
@@ -9,10 +11,11 @@ import msgspec
 import pydantic
 import pytest
 
-from core.errors import TaskDefinitionError
+from core.errors import ResultNotStorable, TaskDefinitionError
 from core.jsontext import Json
 from core.runner.interruption import RunInterruption
-from core.tasks import InvalidPayload, Registry, TaskContext, run, task
+from core.tasks import InvalidPayload, Registry, TaskContext, TaskDefinition, run, task
+from core.tasks.definition import definition_of
 from core.tasks.registry import collect
 from core.tasks.typed_payloads import MAX_SCHEMA, schema_of
 
@@ -155,6 +158,54 @@ def test_a_payload_that_does_not_fit_is_refused_with_its_place(kind: str, payloa
     with pytest.raises(InvalidPayload) as caught:
         run(KINDS.get(kind), payload, CONTEXT)
     assert words in str(caught.value)
+
+
+class When(msgspec.Struct):
+    """Has a time, and a page."""
+
+    at: datetime
+    page: Page
+
+
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (Page(3), '{"width":3,"color":"red"}'),
+        (When(NEW_YEAR, Page(1)), '{"at":"2027-01-01T00:00:00Z","page":{"width":1,"color":"red"}}'),
+        (Order("a", [Page(1)]), '{"id":"a","pages":[{"width":1,"color":"red"}]}'),
+        (Model(name="m"), '{"name":"m","sizes":[]}'),
+        (Pair(1, 2), "[1,2]"),
+    ],
+)
+def test_a_typed_result_is_stored_as_its_fields(result: object, text: str) -> None:
+    assert run(definition_of_result(result), "null", CONTEXT) == text
+
+
+def test_a_typed_result_that_json_can_not_hold_is_refused() -> None:
+    class Odd(msgspec.Struct):
+        """Has anything."""
+
+        what: object
+
+    for what in (object(), math.nan, 2**70, [Page]):
+        with pytest.raises(ResultNotStorable):
+            run(definition_of_result(Odd(what)), "null", CONTEXT)
+    with pytest.raises(ResultNotStorable, match="type StructMeta"):
+        run(definition_of_result(Page), "null", CONTEXT)
+
+
+def definition_of_result(result: object) -> TaskDefinition:
+    """Return a kind whose function returns this."""
+
+    def function() -> object:
+        return result
+
+    definition = definition_of(task(function))
+    assert definition is not None
+    return definition
 
 
 def test_a_schema_that_can_not_be_told_is_empty() -> None:
