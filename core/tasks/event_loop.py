@@ -155,6 +155,8 @@ class LoopCall:
             if self._reason is None or not self._task.cancelled():
                 raise
             raise self._reason.with_traceback(error.__traceback__) from None
+        finally:
+            self._task = None  # its error's traceback refers to this frame, which refers to it
 
     def cancel(self, reason: Exception) -> None:
         """Cancel the coroutine, also one that has not started. Call it once."""
