@@ -68,8 +68,8 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: ProcessKind
     command: tuple[str, ...]
-    environment: Mapping[str, str]
-    """The variables added to the supervisor's environment."""
+    environment: Mapping[str, str | None]
+    """The variables that differ from the supervisor's environment; None for one that is not set."""
     directory: Path | None = None
     """The working directory; None for the supervisor's, or the data directory when that one was removed."""
     address: Address | None = None
@@ -165,7 +165,7 @@ class Planner:
         name: str,
         kind: ProcessKind,
         command: Sequence[str],
-        environment: Mapping[str, str],
+        environment: Mapping[str, str | None],
         directory: Path,
         address: Address | None = None,
         ready_after: float | None = None,

@@ -52,19 +52,30 @@ _SETTINGS = (
     *("NODE_PORT", "NODE_IP_ADDRESS", "ADVANCED_CONFIG_FILE", "CONFIG_FILES", "DEFAULT_USER", "DEFAULT_PASS"),
     *("DEFAULT_VHOST", "ERLANG_COOKIE", "SERVER_START_ARGS", "SERVER_ERL_ARGS", "CTL_ERL_ARGS", "SERVER_CODE_PATH"),
     *("USE_LONGNAME", "PLUGINS_DIR", "PLUGINS_EXPAND_DIR", "ENABLED_PLUGINS", "MNESIA_DIR", "QUORUM_DIR", "STREAM_DIR"),
-    *("FEATURE_FLAGS_FILE", "PID_FILE", "LOG", "DBG", "SCRIPTS_DIR", "BOOT_MODULE", "NODE_ONLY", "ENV_LOADED"),
+    *(
+        "FEATURE_FLAGS",
+        "FEATURE_FLAGS_FILE",
+        "PID_FILE",
+        "LOG",
+        "DBG",
+        "SCRIPTS_DIR",
+        "BOOT_MODULE",
+        "NODE_ONLY",
+        "ENV_LOADED",
+    ),
 )
-"""Variables that a node reads with the prefix RABBITMQ_ or, when that variable is empty, without it."""
+"""Variables that a node reads with the prefix RABBITMQ_ or, when that variable is empty or not set, without it."""
 
-_CLEARED_VARIABLES = (
+_UNSET_VARIABLES = (
     *(f"RABBITMQ_{name}" for name in _SETTINGS),
     *_SETTINGS,
     *("ERL_FLAGS", "ERL_AFLAGS", "ERL_ZFLAGS", "ERL_LIBS", "ERL_EPMD_RELAXED_COMMAND_CHECK"),
 )
-"""Variables of the user that would change the node. They are set to empty, which counts as unset."""
+"""Variables of the user that would change the node.
 
-_ENVIRONMENT_FILE = "unset RABBITMQ_FEATURE_FLAGS FEATURE_FLAGS\n"
-"""The file that the node's scripts read first. An empty value of these would disable every feature flag."""
+An empty value is not enough: that of `FEATURE_FLAGS` disables every feature flag, and that of
+`ERL_EPMD_RELAXED_COMMAND_CHECK` lets everybody on the machine end the port mapper.
+"""
 
 
 class RabbitPrograms(msgspec.Struct, frozen=True):
@@ -140,14 +151,17 @@ def prepare(directory: Path, *, running: bool) -> RabbitNode:
     return node
 
 
-def environment(node: RabbitNode, directory: Path) -> Mapping[str, str]:
-    """Return the variables of the node and its port mapper, which override the supervisor's environment."""
+def environment(node: RabbitNode, directory: Path) -> Mapping[str, str | None]:
+    """Return the variables of the node and its port mapper that differ from the supervisor's environment.
+
+    None stands for a variable that must not be set.
+    """
     return {
-        **dict.fromkeys(_CLEARED_VARIABLES, ""),
+        **dict.fromkeys(_UNSET_VARIABLES),
         "HOME": str(directory),
         "RABBITMQ_NODENAME": node.name,
         "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq"),
-        # The node's own file, so that the machine's is not read.
+        # An empty file, so that the machine's is not read.
         "RABBITMQ_CONF_ENV_FILE": str(directory / "environment.conf"),
         "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
         "RABBITMQ_LOG_BASE": str(directory / "log"),
@@ -237,7 +251,7 @@ def _write_files(directory: Path, node: RabbitNode) -> None:
         memory=MAX_MEMORY_SHARE,
     )
     _write(directory / "rabbitmq.conf", settings)
-    _write(directory / "environment.conf", _ENVIRONMENT_FILE)
+    _write(directory / "environment.conf", "")
     _write(directory / "enabled_plugins", "[].\n")
     _write(directory / URL_FILE, f"{node.url}\n")
 

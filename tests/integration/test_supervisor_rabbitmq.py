@@ -56,6 +56,7 @@ HOSTILE = {
     "ERL_FLAGS": "-nonsense",
     "ERL_EPMD_ADDRESS": "0.0.0.0",  # noqa: S104 - the port mapper must not listen there
     "ERL_EPMD_PORT": "1",
+    "ERL_EPMD_RELAXED_COMMAND_CHECK": "true",
 }
 """Variables that a user may have set for another RabbitMQ, or for other programs."""
 
@@ -126,6 +127,16 @@ def assert_free(ports: set[tuple[str, int]]) -> None:
     for host, port in ports:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             assert probe.connect_ex((host, port)) != 0, (host, port)
+
+
+def test_a_stranger_can_not_end_the_port_mapper(system: Supervised) -> None:
+    before = pid_of(system.status(), "epmd")
+    for request in (b"k", b"s" + node_of(system).name.partition("@")[0].encode()):  # end yourself; forget this node
+        with socket.create_connection(("127.0.0.1", node_of(system).epmd_port), 10.0) as stream:
+            stream.sendall(len(request).to_bytes(2, "big") + request)
+            assert not stream.recv(64).startswith((b"OK", b"STOPPED"))
+    assert node_of(system).name.partition("@")[0] in names_at(node_of(system).epmd_port)
+    assert pid_of(system.status(), "epmd") == before
 
 
 def test_the_monitor_knows_the_broker_of_its_directory(system: Supervised) -> None:

@@ -116,7 +116,7 @@ class ChildProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**_inherited(spec, environment), **spec.environment},
+                    env=_variables(spec, environment),
                     cwd=spec.directory or _own_directory(home),
                     start_new_session=True,
                     creationflags=GROUP_FLAGS,
@@ -238,6 +238,12 @@ def _own_directory(home: Home) -> Path | None:
     except OSError:
         return home.directory
     return None
+
+
+def _variables(spec: ProcessSpec, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment of a process."""
+    variables = {**_inherited(spec, environment), **spec.environment}
+    return {name: value for name, value in variables.items() if value is not None}
 
 
 def _inherited(spec: ProcessSpec, environment: Mapping[str, str]) -> Mapping[str, str]:
