@@ -16,7 +16,7 @@ from typing import TypeAlias
 import apsw
 
 from core.closeable import Closeable
-from core.errors import CauceError
+from core.errors import CauceError, StatementRefused
 
 Value: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Value, ...]
@@ -45,6 +45,13 @@ _TEMPORARY = (
     apsw.ProtocolError,
 )
 """Errors after which the next try may succeed."""
+
+
+_REFUSALS = (apsw.SQLError, apsw.AuthError, apsw.ReadOnlyError, apsw.MismatchError, apsw.RangeError, apsw.TooBigError)
+"""Errors of a statement that a person has written."""
+
+_READING = frozenset({apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE})
+"""What a statement of a person may do."""
 
 
 class Faults:
@@ -156,6 +163,37 @@ class Database(Closeable):
         except apsw.Error as error:
             raise self._fault(error) from error
 
+    def select(self, statement: str) -> tuple[Sequence[str], Iterator[Row]]:
+        """Run a statement that a person has written and that may only read.
+
+        Returns:
+            The names of the columns, and the rows, which are read as they are asked for.
+
+        Raises:
+            StatementRefused: the statement is wrong, or would do more than read.
+            CauceError: the file can't be read.
+        """
+        from apsw.ext import query_info  # only here: the import is slow
+
+        self._connection.authorizer = _allow_reading
+        try:
+            found = query_info(self._connection, statement)
+            if not found.description or found.query_remaining:
+                raise StatementRefused("the statement is refused: write one SELECT")
+            return [name for name, _ in found.description], self._rows(statement)
+        except _REFUSALS as error:
+            raise _refused(error) from error
+        except apsw.Error as error:
+            raise self._fault(error) from error
+
+    def _rows(self, statement: str) -> Iterator[Row]:
+        try:
+            yield from self._connection.execute(statement)
+        except _REFUSALS as error:
+            raise _refused(error) from error
+        except apsw.Error as error:
+            raise self._fault(error) from error
+
     def execute_many(self, statement: str, bindings: Sequence[Sequence[Value]]) -> int:
         """Run one statement for each of `bindings`. Returns the number of changed rows."""
         before = self._connection.total_changes()
@@ -246,6 +284,16 @@ class Database(Closeable):
             return self._faults.temporary(f"{self.path} can't be used now: {reason}")
         remedy = self._faults.remedy if isinstance(error, apsw.CorruptError | apsw.NotADBError) else ""
         return self._faults.permanent(f"{self.path} can't be used: {reason}{remedy}")
+
+
+def _refused(error: apsw.Error) -> StatementRefused:
+    return StatementRefused(f"the statement is refused: {str(error).removeprefix(f'{type(error).__name__}: ')}")
+
+
+def _allow_reading(operation: int, first: str | None, *_: str | None) -> int:
+    """Allow what only reads this database, as SQLite asks when it prepares a statement."""
+    described = operation == apsw.SQLITE_PRAGMA and first in {"table_info", "table_xinfo", "table_list", "index_list"}
+    return apsw.SQLITE_OK if operation in _READING or described else apsw.SQLITE_DENY
 
 
 def _pause() -> None:

@@ -82,6 +82,12 @@ class SearchError(CauceError):
     exit_code = 2
 
 
+class StatementRefused(CauceError):
+    """An SQL statement is wrong, or would do more than read the journal."""
+
+    exit_code = 2
+
+
 class TaskDefinitionError(CauceError):
     """A task function can't be registered or loaded: correct the module that defines it."""
 

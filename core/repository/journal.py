@@ -62,7 +62,7 @@ class Journal:
         Raises:
             JournalError: the journal can't be changed now.
         """
-        self._require_existing()
+        self.require_existing()
         with open_sqlite(self.path, durable=False, lock_timeout=CHECK_TIMEOUT) as repository, repository.transaction():
             pass
 
@@ -72,7 +72,7 @@ class Journal:
         Raises:
             JournalMissing: there is no journal yet.
         """
-        self._require_existing()
+        self.require_existing()
         return open_sqlite(self.path, readonly=True)
 
     def open_archive(self, *, readonly: bool) -> Archive:
@@ -81,9 +81,14 @@ class Journal:
         Raises:
             JournalMissing: there is no journal yet.
         """
-        self._require_existing()
+        self.require_existing()
         return open_archive(self.path, readonly=readonly)
 
-    def _require_existing(self) -> None:
+    def require_existing(self) -> None:
+        """Check that there is a journal.
+
+        Raises:
+            JournalMissing: there is none yet.
+        """
         if not self.path.exists():
             raise JournalMissing(f"there is no journal {self.path} yet: servers and workers create it")

@@ -214,6 +214,14 @@ def _doctor(settings: Settings, given: argparse.Namespace) -> int:
     return int(any(finding.verdict is Verdict.PROBLEM for finding in found))
 
 
+def _sql(settings: Settings, given: argparse.Namespace) -> int:
+    from core.supervisor import sql  # no other command opens the database itself
+
+    journal = Journal(settings[config.DATABASE], Home(settings[config.DIRECTORY]).directory)
+    sql.run(journal, given.statement, as_json=given.json)
+    return 0
+
+
 def _nginx_conf(settings: Settings, _: argparse.Namespace) -> int:
     count = settings[options.SERVER_COUNT] if settings.given(options.SERVER_COUNT) else len(SERVERS)
     first = settings[options.SERVER_PORT]
@@ -254,6 +262,7 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "logs": _logs,
     "doctor": _doctor,
     "redispatch": _redispatch,
+    "sql": _sql,
     "nginx-conf": _nginx_conf,
     guard.COMMAND: _guard,
 }

@@ -74,6 +74,9 @@ def make_parser(complete_names: Completer) -> argparse.ArgumentParser:
         "publish every queued task again, after the broker has lost its messages",
         (config.DIRECTORY, config.DATABASE),
     )
+    sql = add("sql", 'read the journal: `sql "SELECT * FROM results LIMIT 5"`', (config.DIRECTORY, config.DATABASE))
+    sql.add_argument("statement", metavar="SELECT", help="what to select; it can't change anything")
+    _add_json(sql, "print one JSON object a row")
     add(
         "nginx-conf",
         "print NGINX's configuration for these addresses",

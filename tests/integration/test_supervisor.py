@@ -1,5 +1,6 @@
 """The supervisor and its real children: start, readiness, kills, restarts, end."""
 
+import json
 import os
 import socket
 import subprocess
@@ -271,6 +272,7 @@ def test_a_supervisor_that_hangs_is_ended_too(system: Supervised) -> None:
 
 
 def test_redispatch_prints_the_number_of_tasks_and_needs_a_journal(system: Supervised) -> None:
+    assert system.run("sql", "SELECT 1").code == 5
     ended = system.run("redispatch")
     assert ended.code == 2
     assert "there is no journal" in ended.errors
@@ -279,6 +281,10 @@ def test_redispatch_prints_the_number_of_tasks_and_needs_a_journal(system: Super
     with Journal("resultados.db", system.home.directory).open_readonly() as journal:
         wait_until(lambda: journal.counts()["queued"] == 1, "the task to be queued")
     assert system.run("redispatch").output.startswith("1 ")
+    selected = system.run("sql", "SELECT kind, state FROM tasks", "--json")
+    assert (selected.code, json.loads(selected.output)["kind"]) == (0, "echo")
+    refused = system.run("sql", "DELETE FROM tasks")
+    assert (refused.code, "not authorized" in refused.errors) == (2, True)
     system.down()
 
 
