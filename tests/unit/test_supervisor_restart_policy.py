@@ -18,6 +18,10 @@ def died(*times: float, healthy: float = 0.0) -> list[UnexpectedExit]:
     return [UnexpectedExit(at, healthy) for at in times]
 
 
+def killed(*times: float) -> list[UnexpectedExit]:
+    return [UnexpectedExit(at, 0.0, passing=True) for at in times]
+
+
 def left(*times: float) -> list[UnexpectedExit]:
     return [UnexpectedExit(at, 0.0, deliberate=True) for at in times]
 
@@ -57,6 +61,11 @@ def left(*times: float) -> list[UnexpectedExit]:
         ),
         pytest.param(
             [*died(50, healthy=0.5), *died(60, 70, 80, 90, 95, 100)], StopRestarting(6), id="until it does no more"
+        ),
+        pytest.param(killed(*range(40, 101, 10)), Restart(30.0), id="a cause that may pass is waited for"),
+        pytest.param([*killed(*range(40, 100, 10)), *died(100)], Restart(30.0), id="such deaths are not counted"),
+        pytest.param(
+            [*died(40, 60, 70, 80, 90), *killed(95), *died(100)], StopRestarting(6), id="nor do they hide the others"
         ),
         pytest.param(left(*range(80, 101)), Restart(0.5), id="leaving is no death"),
         pytest.param([*died(98), *left(99), *died(100)], Restart(1.0), id="leaving between deaths changes nothing"),

@@ -9,13 +9,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from core.errors import SupervisorError
+from core.errors import JournalUnavailable, SupervisorError
 from core.supervisor.home import Home
 from core.supervisor.plan import MARK, ProcessKind, ProcessSpec
 from core.supervisor.processes import process_identity
 from core.supervisor.processes.process import UNKNOWN_EXIT, describe_exit
 from core.supervisor.processes.readiness import Condition, ProbeTarget
-from core.supervisor.processes.restart_policy import HEALTHY, MAX_DEATHS, MAX_DELAY_AFTER_READY
+from core.supervisor.processes.restart_policy import (
+    FIRST_DELAY,
+    HEALTHY,
+    JITTER,
+    MAX_DEATHS,
+    MAX_DELAY,
+    MAX_DELAY_AFTER_READY,
+)
 from core.supervisor.processes.unit import Unit
 from core.supervisor.status import UnitState
 from tests.services.waiting import wait_until
@@ -131,6 +138,28 @@ def test_a_process_that_was_ready_unseen_before_it_died_is_never_given_up(tmp_pa
             assert asked[-1].identity.pid == pid
             assert unit.status(now).state is UnitState.RESTARTING
             now += 2 * MAX_DELAY_AFTER_READY
+            unit.tick(now)
+            assert unit.status(now).restarts == death + 1
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(
+            "import os; os.kill(os.getpid(), 9)",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no signals"),
+            id="killed",
+        ),
+        pytest.param(f"raise SystemExit({JournalUnavailable.exit_code})", id="no journal"),
+    ],
+)
+def test_a_process_whose_cause_of_death_may_pass_is_never_given_up(tmp_path: Path, program: str) -> None:
+    now = NOW
+    with unit_of(tmp_path, program) as unit:
+        for death in range(MAX_DEATHS + 3):
+            await_end(unit, now)
+            assert unit.status(now).state is UnitState.RESTARTING
+            now += (1 + JITTER) * min(FIRST_DELAY * 2**death, MAX_DELAY)
             unit.tick(now)
             assert unit.status(now).restarts == death + 1
 

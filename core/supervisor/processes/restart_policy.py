@@ -3,7 +3,8 @@
 The first restart comes after half a second, each further one after twice as long, up to half a minute. Some seconds of
 readiness reset the count. After more than five deaths in a row within a minute, each before the process was ready, it
 is given up: starting a process that can't run only uses the processor and fills the logs. A process that does get
-ready is restarted without limit, and sooner: a worker may die of one task after another.
+ready is restarted without limit, and sooner: a worker may die of one task after another. So is one, at the longest
+delay, whose deaths have a cause that may pass: it was killed from outside, or the journal could not be used.
 A process that an operator has stopped is never restarted.
 """
 
@@ -24,7 +25,8 @@ HEALTHY = 10.0
 
 WINDOW = 60.0
 MAX_DEATHS = 5
-"""Deaths within `WINDOW` seconds, each before the process was ready, after which it is still restarted."""
+"""Deaths within `WINDOW` seconds, each before the process was ready and of its own doing, after which it is still
+restarted."""
 
 JITTER = 0.4
 """Random share of a delay, so that processes that died together don't start together."""
@@ -39,6 +41,8 @@ class UnexpectedExit(msgspec.Struct, frozen=True):
     """Seconds for which the process had been ready, or 0 when it never was."""
     deliberate: bool = False
     """Whether the process ended with exit code 0 or an operator killed it, so that this is no death."""
+    passing: bool = False
+    """Whether the cause of this death may pass by itself, so that it is no reason to give up."""
 
 
 class Restart(msgspec.Struct, frozen=True):
@@ -74,7 +78,7 @@ def decide(
         return StayDown()
     deaths = [each for each in exits if not each.deliberate]
     never_ready = itertools.takewhile(lambda each: not each.ready_for, reversed(deaths))
-    recent = sum(1 for each in never_ready if now - each.at <= WINDOW)
+    recent = sum(1 for each in never_ready if not each.passing and now - each.at <= WINDOW)
     if recent > MAX_DEATHS:
         return StopRestarting(recent)
     longest = MAX_DELAY_AFTER_READY if deaths and deaths[-1].ready_for else MAX_DELAY

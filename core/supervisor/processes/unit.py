@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from core.callbacks import ignore
-from core.errors import SupervisorError
+from core.errors import JournalError, SupervisorError
 from core.model import Trouble
 from core.supervisor.home import Home
 from core.supervisor.plan import ProcessKind, ProcessSpec
@@ -29,6 +29,9 @@ MAX_EXITS = 100
 
 MIN_READY_TIME = 0.1
 """Seconds of readiness that are credited to a process that was ready, but died before the monitor saw it."""
+
+PASSING_EXITS = frozenset({-9, JournalError.exit_code})
+"""How processes end whose cause of death may pass: killed from outside (SIGKILL), or the journal could not be used."""
 
 _log = logging.getLogger("cauce.supervisor")
 
@@ -284,7 +287,8 @@ class Unit:
         assert self._process is not None
         self._process.kill_leftovers()
         pid = self._process.identity.pid
-        self._exits.append(UnexpectedExit(now, self._ready_time(now), deliberate=code == 0 or self._killed_by_operator))
+        deliberate = code == 0 or self._killed_by_operator
+        self._exits.append(UnexpectedExit(now, self._ready_time(now), deliberate, passing=code in PASSING_EXITS))
         self._note = ""
         how = describe_exit(code)
         intended = self._killed_by_operator or self._stop_deadline is not None
