@@ -1,7 +1,7 @@
 """The fields of a typed kind's payloads, from their JSON schema, and the payload that fields stand for. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from functools import lru_cache
 
 import msgspec
 
@@ -45,6 +45,15 @@ class Field(msgspec.Struct, frozen=True):
         if self.choices:
             return " | ".join(display_text.clean(choice, 40) for choice in self.choices)
         return tr(_WORDS.get(self.type, "JSON"))
+
+
+@lru_cache(maxsize=8)
+def fields_of_text(schema: str) -> Sequence[Field]:
+    """Return the fields of the payloads that a schema describes, given as JSON text; none when it is no JSON."""
+    try:
+        return fields_of(jsontext.parse(schema.encode()))
+    except (jsontext.JsonError, UnicodeEncodeError):
+        return ()
 
 
 def fields_of(schema: Json) -> Sequence[Field]:
@@ -149,8 +158,3 @@ def _fits(value: Json, name: str) -> bool:
 
 def _refusal(field: Field, tr: Translations) -> DraftError:
     return DraftError(tr("{name}: {what} is needed", name=display_text.clean(field.name, 40), what=field.note(tr)))
-
-
-def as_editor_text(payload: Mapping[str, Json]) -> str:
-    """Return a payload as the editor shows it."""
-    return display_text.as_json(cast("Json", dict(payload)))

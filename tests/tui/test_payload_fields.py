@@ -11,7 +11,7 @@ import pytest
 from core import jsontext
 from core.jsontext import Json
 from core.tasks.typed_payloads import decoder_of, schema_of
-from tui.payload_fields import MAX_FIELDS, Field, fields_of, payload_of_fields, texts_of
+from tui.payload_fields import MAX_FIELDS, Field, fields_of, fields_of_text, payload_of_fields, texts_of
 from tui.payloads import DraftError
 from tui.translations import Translations
 
@@ -141,6 +141,11 @@ def test_a_required_text_may_be_empty() -> None:
 )
 def test_a_schema_of_something_else_has_no_fields(odd: Json) -> None:
     assert fields_of(odd) == ()
+
+
+@pytest.mark.parametrize("text", ["", "{", "\ud800", "5", "[]"])
+def test_a_text_that_is_no_schema_has_no_fields(text: str) -> None:
+    assert fields_of_text(text) == ()
 
 
 def test_odd_parts_of_a_schema_are_left_out() -> None:

@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Label, Select, Static, TextArea
 
-from core import jsontext
 from core.client import NewSubmission
 from core.jsontext import Json
 from core.model import KindDescription
@@ -156,7 +155,7 @@ class SubmitForm(Panel):
     def fields(self) -> Sequence[Field]:
         """The fields of the payloads of the selected kind; none when it does not tell them."""
         told = self._told.get(self.draft.kind)
-        return payload_fields.fields_of(jsontext.parse(told.schema.encode())) if told and told.schema else ()
+        return payload_fields.fields_of_text(told.schema) if told is not None else ()
 
     def offer(self, kinds: Collection[str], told: Mapping[str, KindDescription]) -> None:
         """Offer these kinds, the default kind first. The selected one stays.
