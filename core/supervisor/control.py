@@ -1,6 +1,7 @@
 """The supervisor's control channel: a loopback socket with one JSON object per line in each direction.
 
-A caller must send a token, which only the owner of the data directory can read.
+A caller must send a token, which only the owner of the data directory can read. Who has not done so yet, on a full
+channel, makes room for the next: other users of the machine can't keep the owner out.
 Each connection has its own thread; the supervisor's main thread carries out the operations.
 """
 
@@ -8,6 +9,7 @@ import contextlib
 import hmac
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -30,7 +32,10 @@ MAX_REPLY = 4 * 1024 * 1024
 MAX_CONNECTIONS = 32
 
 REQUEST_TIMEOUT = 5.0
-"""Seconds that a caller has to send its request, and to take the reply."""
+"""Seconds that a caller has to send its whole request, and to take each piece of the reply."""
+
+ROOM_TIMEOUT = 1.0
+"""Seconds to wait until a connection that must make room has ended."""
 
 _ACCEPT_INTERVAL = 0.25
 _CLOSE_TIMEOUT = 5.0
@@ -123,6 +128,8 @@ class ControlServer(Closeable):
         self._handle = handle
         self._closing = threading.Event()
         self._free_places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._strangers: dict[socket.socket, None] = {}
+        """The connections whose callers have not sent the token yet, the oldest first."""
         self._connection_threads: set[threading.Thread] = set()
         self._listener = socket.create_server((LOOPBACK, 0))
         self._listener.settimeout(_ACCEPT_INTERVAL)
@@ -150,35 +157,51 @@ class ControlServer(Closeable):
             self._connection_threads = {thread for thread in self._connection_threads if thread.is_alive()}
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                # Either it is time to check for a close, or the caller left before it was accepted.
+            except TimeoutError:
                 continue
-            if not self._free_places.acquire(blocking=False):
+            except OSError:
+                # The caller left before it was accepted, or this process has no descriptor left for it.
+                self._closing.wait(_ACCEPT_INTERVAL)
+                continue
+            if not self._find_place():
                 connection.close()
                 continue
+            self._strangers[connection] = None
             thread = threading.Thread(target=self._serve, args=(connection,), name="control-connection", daemon=True)
             self._connection_threads.add(thread)
             thread.start()
 
+    def _find_place(self) -> bool:
+        """Take the place of a connection, if need be that of the oldest stranger. Returns whether there is one."""
+        if self._free_places.acquire(blocking=False):
+            return True
+        oldest = next(iter(list(self._strangers)), None)
+        if oldest is None:
+            return False
+        with contextlib.suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)  # which wakes its thread
+        return self._free_places.acquire(timeout=ROOM_TIMEOUT)
+
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection, contextlib.suppress(OSError):
-                connection.settimeout(REQUEST_TIMEOUT)
-                line = _read_line(connection, MAX_REQUEST)
+                line = _read_line(connection, MAX_REQUEST, time.monotonic() + REQUEST_TIMEOUT)
                 if line is not None:
-                    reply = msgspec.json.encode(self._reply(line)) + b"\n"
+                    reply = msgspec.json.encode(self._reply(line, connection)) + b"\n"
                     connection.settimeout(REQUEST_TIMEOUT)
                     connection.sendall(reply)
         finally:
+            self._strangers.pop(connection, None)
             self._free_places.release()
 
-    def _reply(self, line: bytes) -> ControlReply:
+    def _reply(self, line: bytes, connection: socket.socket) -> ControlReply:
         try:
             request = msgspec.json.decode(line, type=ControlRequest)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return ControlReply(error="this is not a valid request")
         if not hmac.compare_digest(request.token.encode("utf-8", "replace"), self._token):
             return ControlReply(error="the token is wrong")
+        self._strangers.pop(connection, None)
         try:
             return ControlReply(ok=msgspec.Raw(msgspec.json.encode(self._handle(request))))
         except CauceError as error:
@@ -206,8 +229,7 @@ def send_request(state: SupervisorState, request: ControlRequest, timeout: float
     try:
         with socket.create_connection(Address.parse(state.control).pair, REQUEST_TIMEOUT) as connection:
             connection.sendall(line)
-            connection.settimeout(timeout)
-            received = _read_line(connection, MAX_REPLY)
+            received = _read_line(connection, MAX_REPLY, time.monotonic() + timeout)
     except (OSError, ConfigurationError) as error:
         raise SupervisorError(f"{supervisor} doesn't answer: {reason_of(error)}") from error
     if received is None:
@@ -221,10 +243,18 @@ def send_request(state: SupervisorState, request: ControlRequest, timeout: float
     return bytes(reply.ok)
 
 
-def _read_line(connection: socket.socket, max_bytes: int) -> bytes | None:
-    """Read one line. Returns None when it is too long, or the connection ends before it does."""
+def _read_line(connection: socket.socket, max_bytes: int, deadline: float) -> bytes | None:
+    """Read one line. Returns None when it is too long, or the connection ends before it does.
+
+    Raises:
+        OSError: the connection failed, or the deadline, a time of the monotonic clock, has passed.
+    """
     received = bytearray()
     while len(received) <= max_bytes:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        connection.settimeout(left)
         piece = connection.recv(65_536)
         if not piece:
             return None

@@ -1,6 +1,9 @@
 """The control channel over a real socket: which requests it accepts, and which it refuses."""
 
+import contextlib
+import errno
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,7 +11,9 @@ import msgspec
 import pytest
 
 from core.errors import SupervisorError
+from core.supervisor import control
 from core.supervisor.control import (
+    MAX_CONNECTIONS,
     MAX_REQUEST,
     ControlReply,
     ControlRequest,
@@ -28,6 +33,7 @@ from core.supervisor.processes.process_identity import ProcessIdentity
 from core.supervisor.processes.stopping import StopTimeout
 from core.supervisor.state import SupervisorState
 from core.supervisor.status import StopResult
+from tests.services.waiting import wait_until
 
 STATUS = SystemStatusRequest()
 TOKEN = "the token"  # noqa: S105 - it opens nothing but this test's own server
@@ -133,6 +139,85 @@ def test_a_caller_that_sends_nothing_or_too_much_gets_no_reply(sent: bytes) -> N
             assert talk(state, sent) == b""
         except ConnectionError:
             return
+
+
+@contextmanager
+def strangers(state: SupervisorState, count: int) -> Iterator[list[socket.socket]]:
+    """Open connections that begin a request and do not end it."""
+    host, _, port = state.control.partition(":")
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for _ in range(count):
+            opened.append(stack.enter_context(socket.create_connection((host, int(port)), 10)))
+            opened[-1].sendall(b"{")
+        yield opened
+
+
+def test_strangers_that_talk_slowly_do_not_keep_the_owner_out() -> None:
+    with serving() as state, strangers(state, 3 * MAX_CONNECTIONS) as opened:
+        for _ in range(5):
+            send_request(state, STATUS, 10.0)
+        assert opened[0].recv(10) == b""  # the first ones made room
+        for each in opened[-5:]:
+            each.sendall(b"}\n")
+            assert b"not a valid request" in each.recv(1000)
+
+
+def test_callers_that_wait_for_their_reply_keep_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "MAX_CONNECTIONS", 2)
+    go = threading.Event()
+    entered = threading.Semaphore(0)
+
+    def wait(_: ControlRequest) -> StopResult:
+        entered.release()
+        assert go.wait(30)
+        return StopResult()
+
+    with serving(wait) as state:
+        replies: list[bytes] = []
+        threads = [threading.Thread(target=lambda: replies.append(send_request(state, STATUS, 30.0))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+            assert entered.acquire(timeout=30)
+        with pytest.raises(SupervisorError):
+            send_request(state, STATUS, 10.0)
+        go.set()
+        for thread in threads:
+            thread.join(30)
+        assert len(replies) == 2
+
+
+def test_a_request_has_one_deadline_however_its_pieces_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "REQUEST_TIMEOUT", 0.3)
+    with serving() as state, strangers(state, 1) as [slow]:
+        slow.settimeout(0.05)
+        ended = False
+        while not ended:
+            with contextlib.suppress(TimeoutError):
+                ended = slow.recv(10) == b""
+            with contextlib.suppress(OSError):
+                slow.sendall(b" ")  # it never pauses for as long as the deadline
+
+
+def test_a_listener_without_descriptors_tries_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+    mended = threading.Event()
+    accept = socket.socket.accept
+
+    def refuse(listener: socket.socket) -> tuple[socket.socket, object]:
+        nonlocal tries
+        tries += 1
+        if not mended.is_set():
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", refuse)
+    with serving() as state:
+        wait_until(lambda: tries >= 3, "some tries")
+        assert tries < 50  # without a pause there would be thousands
+        mended.set()
+        reply = send_request(state, STATUS, 30.0)
+        assert msgspec.json.decode(reply, type=StopResult) == StopResult(stopped=("s1",))
 
 
 def test_a_supervisor_that_is_gone_is_an_error() -> None:
