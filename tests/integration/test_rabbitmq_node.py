@@ -3,25 +3,20 @@
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
 from core.broker.rabbitmq import RabbitBroker
 from tests.services.fixtures import MakeRabbitNode
+from tests.services.listening import listening
 from tests.services.rabbitmq import RabbitNode
 
 pytestmark = pytest.mark.rabbitmq
 
 
 def test_a_node_listens_on_loopback_only_and_has_separate_virtual_hosts(rabbitmq_node: RabbitNode) -> None:
-    listening = [
-        connection.laddr
-        for process in rabbitmq_node.processes()
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
-    assert rabbitmq_node.port in {address.port for address in listening}
-    assert {address.ip for address in listening} <= {"127.0.0.1", "::1"}
+    found = listening(rabbitmq_node.processes())
+    assert rabbitmq_node.port in {port for _, port in found}
+    assert {host for host, _ in found} <= {"127.0.0.1", "::1"}
     assert rabbitmq_node.vhost() != rabbitmq_node.vhost()
 
 

@@ -27,6 +27,7 @@ from core.supervisor.rabbitmq_node import RabbitNode
 from tests.integration.programs import clean_environment
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
 from tests.services import warm
+from tests.services.listening import listening
 from tests.services.suspension import resume, suspend
 from tests.services.waiting import wait_until
 from tests.tui.watching import broken, look, red, watching
@@ -101,12 +102,7 @@ def processes_of(system: Supervised, *names: str) -> list[psutil.Process]:
 
 def listeners(system: Supervised) -> set[tuple[str, int]]:
     """Return the addresses that the node and its port mapper listen on."""
-    return {
-        (connection.laddr.ip, connection.laddr.port)
-        for process in processes_of(system, "epmd", "rabbitmq")
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    return listening(processes_of(system, "epmd", "rabbitmq"))
 
 
 def names_at(epmd_port: int) -> str:

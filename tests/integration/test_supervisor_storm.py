@@ -15,6 +15,7 @@ from core.supervisor.processes.restart_policy import MAX_DEATHS
 from core.supervisor.status import SystemStatus, UnitState, UnitStatus
 from tests.integration.loaded import under_load
 from tests.integration.supervised import Supervised, kill, pid_of, settled, submit
+from tests.services.listening import listening
 from tests.services.rabbitmq import find_programs
 from tests.services.waiting import wait_until
 
@@ -71,15 +72,11 @@ def pids(report: SystemStatus | None) -> dict[str, int | None]:
 
 def listeners(report: SystemStatus) -> set[int]:
     """Return the ports that the processes of a system listen on."""
-    found = set()
-    for unit in report.processes:
-        assert unit.pid is not None
-        for process in (psutil.Process(unit.pid), *psutil.Process(unit.pid).children(recursive=True)):
-            for connection in process.net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN:
-                    assert connection.laddr.ip in {"127.0.0.1", "::1"}, (unit.name, connection)
-                    found.add(connection.laddr.port)
-    return found
+    tops = [psutil.Process(unit.pid) for unit in report.processes if unit.pid is not None]
+    assert len(tops) == len(report.processes)
+    found = listening(each for top in tops for each in (top, *top.children(recursive=True)))
+    assert {host for host, _ in found} <= {"127.0.0.1", "::1"}, found
+    return {port for _, port in found}
 
 
 @pytest.mark.rabbitmq
