@@ -126,6 +126,8 @@ class LoopCall:
         self._loop = loop
         self._task: asyncio.Task[object] | None = None
         self._reason: Exception | None = None
+        self._failure: BaseException | None = None
+        """Why there is no task: a factory of the user's has refused to make one."""
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     @property
@@ -148,7 +150,8 @@ class LoopCall:
         """
         self._loop.get().call_soon_threadsafe(self._begin, start)
         self._ended.get()
-        assert self._task is not None
+        if self._task is None:
+            raise self._failure or RuntimeError("the event loop has made no task")
         try:
             return self._task.result()
         except BaseException as error:
@@ -164,7 +167,14 @@ class LoopCall:
         self._loop.get().call_soon_threadsafe(self._cancel)
 
     def _begin(self, start: Start) -> None:
-        self._task = self._loop.get().create_task(start())
+        coroutine = start()
+        try:
+            self._task = self._loop.get().create_task(coroutine)
+        except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
+            coroutine.close()
+            self._failure = error
+            self._ended.put(None)
+            return
         self._task.add_done_callback(self._end)
         if self._reason is not None:
             self._cancel()

@@ -10,7 +10,7 @@ from types import NoneType
 import msgspec
 
 from core import jsontext
-from core.errors import ResultNotStorable, TaskCancelled, TaskInterrupted, TaskTimeout
+from core.errors import ResultNotStorable, TaskCancelled, TaskInterrupted, TaskTimeout, reason_of
 from core.jsontext import Json, JsonError
 from core.tasks.context import TaskContext
 from core.tasks.definition import GiveUp, InvalidPayload, RetryAfter, TaskDefinition
@@ -96,7 +96,7 @@ def is_permanent(definition: TaskDefinition, error: BaseException) -> bool:
 def _encode(result: object) -> str:
     try:
         if not isinstance(result, _PLAIN):
-            result = plain(result)
+            result = _plain(result)
         _refuse_large(result)
         text = jsontext.write(result)
     except JsonError as error:
@@ -110,6 +110,17 @@ def _encode(result: object) -> str:
     if len(text) > MAX_RESULT // 4 and len(text.encode()) > MAX_RESULT:
         raise _too_large()
     return text
+
+
+def _plain(result: object) -> object:
+    try:
+        return plain(result)
+    except (TaskTimeout, TaskCancelled):
+        raise
+    except Exception as error:  # the user's classes can raise anything here
+        raise ResultNotStorable(
+            f"the result can't be stored as JSON: {type(result).__name__}: {reason_of(error)}"
+        ) from error
 
 
 def _too_large() -> ResultNotStorable:

@@ -10,13 +10,14 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
 import msgspec
 
 from core import jsontext
-from core.errors import TaskDefinitionError
+from core.errors import TaskDefinitionError, reason_of
 
 MAX_SCHEMA = 64 << 10
 """Characters of the schema of a kind. A longer one is not told."""
@@ -32,16 +33,13 @@ def decoder_of(function: Callable[..., object]) -> Decode | None:
         TaskDefinitionError: the annotation can't be resolved, or describes nothing that JSON can hold.
     """
     wanted = _wanted(function)
-    if wanted is None:
-        return None
-    if _contains(wanted, _is_pydantic_model):
-        return _pydantic_decoder(wanted)
-    if not _contains(wanted, _has_fields):
+    if wanted is None or not _contains(wanted, _has_fields):
         return None
     try:
-        return msgspec.json.Decoder(wanted).decode
-    except (TypeError, NameError) as error:
-        raise TaskDefinitionError(f"the annotation of the payload can't be used: {error}") from None
+        return _pydantic_decoder(wanted) if _needs_pydantic(wanted) else msgspec.json.Decoder(wanted).decode
+    except Exception as error:  # noqa: BLE001 - pydantic has many errors of its own
+        reason = reason_of(error).partition("\n")[0]
+        raise TaskDefinitionError(f"the annotation of the payload can't be used: {reason}") from None
 
 
 def schema_of(function: Callable[..., object]) -> str:
@@ -52,7 +50,7 @@ def schema_of(function: Callable[..., object]) -> str:
     """
     wanted = _wanted(function)
     try:
-        if _contains(wanted, _is_pydantic_model):
+        if _needs_pydantic(wanted):
             import pydantic
 
             schema: object = pydantic.TypeAdapter(cast("type[object]", wanted)).json_schema()
@@ -70,10 +68,14 @@ def plain(result: object) -> object:
     Raises:
         Exception: a field holds what has no form in JSON.
     """
-    if _is_pydantic_model(type(result)):
-        return cast("Any", result).model_dump(mode="json")
-    is_typed = isinstance(result, msgspec.Struct) or dataclasses.is_dataclass(result)
-    return msgspec.to_builtins(result, str_keys=True) if is_typed and not isinstance(result, type) else result
+    if isinstance(result, type) or not _has_fields(type(result)):
+        return result
+    kind: Any = type(result)
+    if _class_needs_pydantic(kind):
+        import pydantic
+
+        return pydantic.TypeAdapter(kind).dump_python(result, mode="json", by_alias=True)
+    return msgspec.to_builtins(result, str_keys=True)
 
 
 def _wanted(function: Callable[..., object]) -> object | None:
@@ -94,20 +96,52 @@ def _resolve(parameter: inspect.Parameter, namespace: dict[str, Any]) -> object:
 
 
 def _contains(wanted: object, is_wanted: Callable[[object], bool]) -> bool:
-    return is_wanted(wanted) or any(_contains(each, is_wanted) for each in typing.get_args(wanted))
+    """Return whether a class, or what it is made of, such as the members of a list or union, is a certain one."""
+    wanted = getattr(wanted, "__value__", wanted)  # of a name that was given by a `type` statement
+    return is_wanted(typing.get_origin(wanted) or wanted) or any(
+        _contains(each, is_wanted) for each in typing.get_args(wanted)
+    )
 
 
 def _has_fields(wanted: object) -> bool:
     if not isinstance(wanted, type):
         return False
     is_named_tuple = issubclass(wanted, tuple) and hasattr(wanted, "_fields")
-    is_struct = issubclass(wanted, msgspec.Struct)
+    is_struct = issubclass(wanted, msgspec.Struct) or _is_of_pydantic(wanted)
     return is_struct or dataclasses.is_dataclass(wanted) or typing.is_typeddict(wanted) or is_named_tuple
 
 
-def _is_pydantic_model(wanted: object) -> bool:
-    pydantic = sys.modules.get("pydantic")  # it is imported if there is a model
-    return pydantic is not None and isinstance(wanted, type) and issubclass(wanted, pydantic.BaseModel)
+@lru_cache(maxsize=1000)
+def _class_needs_pydantic(wanted: type) -> bool:
+    return _needs_pydantic(wanted)
+
+
+def _needs_pydantic(wanted: object) -> bool:
+    """Return whether a class of pydantic is wanted, also as the type of a field of a field."""
+    if "pydantic" not in sys.modules:  # it is imported if there is such a class
+        return False
+    seen: set[object] = set()
+
+    def needs(each: object) -> bool:
+        if _is_of_pydantic(each):
+            return True
+        if not _has_fields(each) or each in seen:
+            return False
+        seen.add(each)
+        try:
+            hints = typing.get_type_hints(each)
+        except Exception:  # noqa: BLE001 - an annotation may be anything, and names what only its module knows
+            return False
+        return any(_contains(field, needs) for field in hints.values())
+
+    return _contains(wanted, needs)
+
+
+def _is_of_pydantic(wanted: object) -> bool:
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or not isinstance(wanted, type):
+        return False
+    return issubclass(wanted, pydantic.BaseModel) or hasattr(wanted, "__pydantic_validator__")
 
 
 def _pydantic_decoder(wanted: object) -> Decode:

@@ -8,6 +8,10 @@ INTERVAL = 0.5
 """Seconds between two looks at the files."""
 
 
+MAX_RESTLESS = 6
+"""Looks for which a file that changes again and again keeps the changes of others from being noticed."""
+
+
 class SourceWatch:
     """Watches files. It belongs to the thread of the runners.
 
@@ -22,6 +26,8 @@ class SourceWatch:
         self._seen: dict[str, FileState] = {}
         """The files at the last look."""
         self._next_look = 0.0
+        self._restless = 0
+        """How many looks in a row have found a file other than the look before."""
 
     def take(self, files: Sequence[FileState]) -> None:
         """Take the files that a runner has imported, as they were then."""
@@ -36,9 +42,10 @@ class SourceWatch:
         if now < self._next_look:
             return ()
         self._next_look = now + INTERVAL
-        seen = {path: self._state(path) for path in self._known}
-        rests, self._seen = seen == self._seen, seen
-        changed = [path for path, file in seen.items() if file != self._known[path]] if rests else []
-        if changed:
-            self._known = seen
+        before, self._seen = self._seen, {path: self._state(path) for path in self._known}
+        self._restless = 0 if self._seen == before else self._restless + 1
+        if 0 < self._restless < MAX_RESTLESS:
+            return ()
+        changed = [path for path, file in self._seen.items() if file != self._known[path] and file == before.get(path)]
+        self._known |= {path: self._seen[path] for path in changed}
         return changed

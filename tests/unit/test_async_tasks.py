@@ -411,6 +411,22 @@ def test_a_loop_that_can_not_be_made_is_an_error_of_each_call(monkeypatch: pytes
     loop.close()
 
 
+def test_a_loop_whose_factory_makes_no_task_fails_the_call_and_not_the_next() -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise OSError("no task")
+
+    async def once() -> str:
+        return "done"
+
+    loop = EventLoop()
+    loop.get().call_soon_threadsafe(loop.get().set_task_factory, refuse)
+    with pytest.raises(OSError, match="no task"):
+        loop.run(once)
+    loop.get().call_soon_threadsafe(loop.get().set_task_factory, None)
+    assert loop.run(once) == "done"
+    loop.close()
+
+
 def test_a_loop_that_never_ran_has_nothing_to_close() -> None:
     loop = EventLoop()
     loop.close()

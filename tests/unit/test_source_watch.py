@@ -5,7 +5,7 @@ from pathlib import Path
 
 from core.file_states import FileState, state_of
 from core.runner import source_files
-from core.worker.source_watch import INTERVAL, SourceWatch
+from core.worker.source_watch import INTERVAL, MAX_RESTLESS, SourceWatch
 
 
 class Files:
@@ -36,6 +36,17 @@ def test_a_change_is_noticed_once_when_the_files_rest() -> None:
     assert files.look() == []
     assert files.look() == ["a", "b"]
     assert files.look() == files.look() == []
+
+
+def test_a_file_that_never_rests_does_not_hide_the_change_of_another() -> None:
+    files = Files("a", "busy")
+    files.change("a", 2)
+    found = []
+    for number in range(3 * MAX_RESTLESS):
+        files.change("busy", 10 + number)
+        found += files.look()
+    assert found == ["a"]
+    assert [files.look() for _ in range(3)] == [["busy"], [], []]
 
 
 def test_what_changes_while_it_is_imported_is_noticed() -> None:

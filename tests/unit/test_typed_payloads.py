@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
-from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 import pydantic
+import pydantic.dataclasses
 import pytest
 
 from core.errors import ResultNotStorable, TaskDefinitionError
@@ -17,7 +18,7 @@ from core.runner.interruption import RunInterruption
 from core.tasks import InvalidPayload, Registry, TaskContext, TaskDefinition, run, task
 from core.tasks.definition import definition_of
 from core.tasks.registry import collect
-from core.tasks.typed_payloads import MAX_SCHEMA, schema_of
+from core.tasks.typed_payloads import MAX_SCHEMA, decoder_of, schema_of
 
 CONTEXT = TaskContext(id="t", kind="k", attempt=1, interruption=RunInterruption())
 
@@ -208,6 +209,81 @@ def definition_of_result(result: object) -> TaskDefinition:
     return definition
 
 
+T = TypeVar("T")
+
+
+class Box(msgspec.Struct, Generic[T]):
+    """Holds anything."""
+
+    content: T
+
+
+class Aliased(pydantic.BaseModel):
+    """Has another name on the wire."""
+
+    size: int = pydantic.Field(alias="theSize")
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    """Has a bound that pydantic checks."""
+
+    size: Annotated[int, pydantic.Field(gt=5)]
+
+
+@dataclass
+class Around:
+    """Has a model as a field."""
+
+    model: Model
+
+
+class Mixed(msgspec.Struct):
+    """Has a field that msgspec does not know."""
+
+    model: Model
+
+
+def taking(annotation: object) -> Callable[..., object]:
+    """Return a function that takes this."""
+
+    def function(_: object) -> None:
+        """Take one."""
+
+    function.__annotations__["_"] = annotation
+    return function
+
+
+@pytest.mark.parametrize(
+    ("annotation", "good", "bad"),
+    [
+        (Box[int], '{"content":1}', '{"content":"a"}'),
+        (list[Box[Page]], '[{"content":{"width":1}}]', '[{"content":{"width":"a"}}]'),
+        (Aliased, '{"theSize":1}', '{"size":1}'),
+        (Checked, '{"size":6}', '{"size":5}'),
+        (Around, '{"model":{"name":"a"}}', '{"model":{"name":1}}'),
+        (Annotated[Checked, "text"], '{"size":6}', '{"size":5}'),
+    ],
+)
+def test_each_kind_of_class_is_checked_by_its_library(annotation: object, good: str, bad: str) -> None:
+    decode = decoder_of(taking(annotation))
+    assert decode is not None
+    decode(good)
+    with pytest.raises(ValueError, match=r"\$"):
+        decode(bad)
+
+
+@pytest.mark.parametrize("annotation", [Mixed, Model | Page, list[Mixed]])
+def test_classes_that_no_library_knows_together_are_refused(annotation: object) -> None:
+    with pytest.raises(TaskDefinitionError, match="the annotation of the payload can't be used: "):
+        decoder_of(taking(annotation))
+
+
+def test_a_result_has_the_names_by_which_it_is_a_payload() -> None:
+    assert run(definition_of_result(Aliased(theSize=1)), "null", CONTEXT) == '{"theSize":1}'
+    assert run(definition_of_result(Around(Model(name="m"))), "null", CONTEXT) == '{"model":{"name":"m","sizes":[]}}'
+
+
 def test_a_schema_that_can_not_be_told_is_empty() -> None:
     class Large(msgspec.Struct):
         """Has a bound that JSON numbers can't hold."""
@@ -219,16 +295,9 @@ def test_a_schema_that_can_not_be_told_is_empty() -> None:
 
         size: Annotated[int, msgspec.Meta(description="x" * MAX_SCHEMA)]
 
-    def takes(annotation: object) -> Callable[..., object]:
-        def function(_: object) -> None:
-            """Take one."""
-
-        function.__annotations__["_"] = annotation
-        return function
-
-    assert schema_of(takes(Page))
-    assert schema_of(takes(Large)) == ""
-    assert schema_of(takes(Endless)) == ""
+    assert schema_of(taking(Page))
+    assert schema_of(taking(Large)) == ""
+    assert schema_of(taking(Endless)) == ""
 
 
 def test_a_function_is_called_as_it_is() -> None:
