@@ -282,5 +282,8 @@ def told_column(kind: KindDescription) -> str:
 
 
 def told_kind(row: Row) -> KindDescription:
-    """Return what was stored of a kind of task."""
-    return _decode_told(text(row[0]))
+    """Return what was stored of a kind of task, given as its name and what was told; its name if that is no JSON."""
+    try:
+        return _decode_told(text(row[1]))
+    except msgspec.MsgspecError:
+        return KindDescription(kind=text(row[0]))

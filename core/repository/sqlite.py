@@ -469,7 +469,7 @@ class SqliteRepository(Repository):
         if self._database.schema_version() < _KINDS_VERSION:
             return []
         condition, values = ("", ()) if kind is None else (" WHERE kind = ?", (kind,))
-        found = self._database.execute(f"SELECT told FROM kinds{condition} ORDER BY kind", values)
+        found = self._database.execute(f"SELECT kind, told FROM kinds{condition} ORDER BY kind", values)
         return [rows.told_kind(row) for row in found]
 
     def audit(self) -> Audit:

@@ -37,6 +37,8 @@ class LoopWatch:
         self._loop = loop
         self._report = report
         self._told = False
+        self._was_silent = False
+        """Whether the loop had not answered at the last check, either."""
 
     def check(self, now: float, runs: Sequence[CoroutineRun]) -> None:
         """Tell the worker when the loop is blocked, and when it no longer is.
@@ -51,7 +53,9 @@ class LoopWatch:
             if self._told and not blocked:
                 self._told = False
                 self._report(LoopBlocked("", ""))
-        elif not self._told:
+        elif not self._told and self._was_silent:
+            # Not when all of Python stood still since the last check, which is no coroutine's fault.
             self._told = True
             current = next((request.id for request, call in calls if call.is_current), "")
             self._report(LoopBlocked(current, stacks.stack_of(self._loop.thread)))
+        self._was_silent = blocked > 0

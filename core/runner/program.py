@@ -27,6 +27,7 @@ from core.runner.link import WorkerLink, leave_alone, take_over
 from core.runner.task_threads import TaskThreads, leave_broken
 from core.tasks import Registry, builtin_registry, is_permanent, lifespan, load, loading
 from core.tasks.event_loop import EventLoop
+from core.tasks.reports import storable
 
 MAX_DESCRIPTION = 200
 """Characters of the description of a kind. The rest is cut."""
@@ -108,7 +109,7 @@ def kind_settings(registry: Registry) -> tuple[KindSettings, ...]:
             memory=one.memory,
             delays=one.delays,
             retries_timeouts=not is_permanent(one, TaskTimeout()),
-            description=one.description[:MAX_DESCRIPTION],
+            description=storable(one.description, MAX_DESCRIPTION),
             schema=one.schema,
         )
         for one in registry.definitions

@@ -168,6 +168,19 @@ def test_what_workers_tell_of_their_kinds_is_what_was_told_last(journal: Reposit
     assert journal.told_kinds("A") == []
 
 
+def test_what_is_told_of_a_kind_and_is_no_json_leaves_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "resultados.db"
+    with open_sqlite(path) as journal:
+        with journal.transaction():
+            journal.tell_kinds(
+                [KindDescription(kind="a", description="A."), KindDescription(kind="b", description="Do b.")]
+            )
+        database = Database(path, FAULTS)
+        database.execute("UPDATE kinds SET told = 'nonsense' WHERE kind = 'a'")
+        database.close()
+        assert journal.told_kinds() == [KindDescription(kind="a"), KindDescription(kind="b", description="Do b.")]
+
+
 def test_a_journal_of_an_older_version_knows_no_kinds(tmp_path: Path) -> None:
     path = tmp_path / "resultados.db"
     database = Database(path, FAULTS)
