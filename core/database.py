@@ -47,7 +47,10 @@ _TEMPORARY = (
 """Errors after which the next try may succeed."""
 
 
-_REFUSALS = (apsw.SQLError, apsw.AuthError, apsw.ReadOnlyError, apsw.MismatchError, apsw.RangeError, apsw.TooBigError)
+_REFUSALS = (
+    *(apsw.SQLError, apsw.AuthError, apsw.ReadOnlyError, apsw.BindingsError),
+    *(apsw.MismatchError, apsw.RangeError, apsw.TooBigError),
+)
 """Errors of a statement that a person has written."""
 
 _READING = frozenset({apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE})

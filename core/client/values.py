@@ -129,7 +129,7 @@ class TaskKind(msgspec.Struct, frozen=True):
     timeout: float | None = None
     """Seconds that an attempt may take, 0 for no limit; None for the worker's default."""
     schema: Json = None
-    """The JSON schema of its payloads; None when it takes any JSON value, and in a list of kinds."""
+    """The JSON schema of its payloads. None for a kind that takes any JSON value, and for each kind in a list."""
 
 
 class TaskKinds(msgspec.Struct, frozen=True):

@@ -48,10 +48,8 @@ class CallInterruption(RunInterruption):
 
     def set(self, error: Exception) -> None:
         """Cancel the coroutine, once. The first reason stays."""
-        is_first = self.error is None
         super().set(error)
-        if is_first:
-            self._call.cancel(error)
+        self._call.cancel(self.error or error)
 
     def wait(self, timeout: float) -> None:
         """Wait for the signal, up to `timeout` seconds.

@@ -52,17 +52,8 @@ _SETTINGS = (
     *("NODE_PORT", "NODE_IP_ADDRESS", "ADVANCED_CONFIG_FILE", "CONFIG_FILES", "DEFAULT_USER", "DEFAULT_PASS"),
     *("DEFAULT_VHOST", "ERLANG_COOKIE", "SERVER_START_ARGS", "SERVER_ERL_ARGS", "CTL_ERL_ARGS", "SERVER_CODE_PATH"),
     *("USE_LONGNAME", "PLUGINS_DIR", "PLUGINS_EXPAND_DIR", "ENABLED_PLUGINS", "MNESIA_DIR", "QUORUM_DIR", "STREAM_DIR"),
-    *(
-        "FEATURE_FLAGS",
-        "FEATURE_FLAGS_FILE",
-        "PID_FILE",
-        "LOG",
-        "DBG",
-        "SCRIPTS_DIR",
-        "BOOT_MODULE",
-        "NODE_ONLY",
-        "ENV_LOADED",
-    ),
+    *("FEATURE_FLAGS", "FEATURE_FLAGS_FILE", "PID_FILE", "LOG", "DBG", "SCRIPTS_DIR", "BOOT_MODULE"),
+    *("NODE_ONLY", "ENV_LOADED"),
 )
 """Variables that a node reads with the prefix RABBITMQ_ or, when that variable is empty or not set, without it."""
 

@@ -5,6 +5,7 @@ use.
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -41,6 +42,8 @@ def _json_lines(names: Sequence[str], rows: Iterator[Row]) -> Iterator[str]:
 
 
 def _as_json(value: Value) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # which no JSON number is
     return value.hex() if isinstance(value, bytes) else value
 
 

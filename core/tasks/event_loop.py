@@ -126,14 +126,16 @@ class LoopCall:
         self._loop = loop
         self._task: asyncio.Task[object] | None = None
         self._reason: Exception | None = None
+        self._is_cancelled = False
         self._failure: BaseException | None = None
         """Why there is no task: a factory of the user's has refused to make one."""
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     @property
     def coroutine(self) -> object:
-        """The coroutine, or None before it has started."""
-        return None if self._task is None else self._task.get_coro()
+        """The coroutine, or None before it has started and after its end."""
+        task = self._task  # read once: its end may come at any moment
+        return None if task is None else task.get_coro()
 
     @property
     def is_current(self) -> bool:
@@ -162,8 +164,8 @@ class LoopCall:
             self._task = None  # its error's traceback refers to this frame, which refers to it
 
     def cancel(self, reason: Exception) -> None:
-        """Cancel the coroutine, also one that has not started. Call it once."""
-        self._reason = reason
+        """Cancel the coroutine once, however often this is called, also one that has not started."""
+        self._reason = self._reason or reason
         self._loop.get().call_soon_threadsafe(self._cancel)
 
     def _begin(self, start: Start) -> None:
@@ -180,8 +182,10 @@ class LoopCall:
             self._cancel()
 
     def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        task = self._task
+        if task is not None and not self._is_cancelled:
+            self._is_cancelled = True
+            task.cancel()
 
     def _end(self, _: object) -> None:
         self._ended.put(None)

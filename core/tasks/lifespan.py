@@ -16,8 +16,8 @@
         with Session():
             yield
 
-Each may be `async`. Such a start and stop run on the event loop of the runner's `async def` tasks, and so does whatever
-is around one of these tasks. What is around attempts and `async` itself is only for those of `async def` tasks.
+Each may be `async`. Such a start or stop runs on the event loop of the runner's `async def` tasks. Whatever is around
+one of these tasks runs there too. An `async` generator is around these tasks only.
 """
 
 import inspect

@@ -71,11 +71,8 @@ def plain(result: object) -> object:
     if isinstance(result, type) or not _has_fields(type(result)):
         return result
     kind: Any = type(result)
-    if _class_needs_pydantic(kind):
-        import pydantic
-
-        return pydantic.TypeAdapter(kind).dump_python(result, mode="json", by_alias=True)
-    return msgspec.to_builtins(result, str_keys=True)
+    dump = _pydantic_dump(kind)
+    return msgspec.to_builtins(result, str_keys=True) if dump is None else dump(result, mode="json", by_alias=True)
 
 
 def _wanted(function: Callable[..., object]) -> object | None:
@@ -112,8 +109,13 @@ def _has_fields(wanted: object) -> bool:
 
 
 @lru_cache(maxsize=1000)
-def _class_needs_pydantic(wanted: type) -> bool:
-    return _needs_pydantic(wanted)
+def _pydantic_dump(wanted: Any) -> Callable[..., object] | None:
+    """Return what makes JSON values of a class that needs pydantic, or None for another class."""
+    if not _needs_pydantic(wanted):
+        return None
+    import pydantic
+
+    return pydantic.TypeAdapter(wanted).dump_python
 
 
 def _needs_pydantic(wanted: object) -> bool:

@@ -12,13 +12,14 @@ from typing import NoReturn
 import pytest
 
 from core.begun_slots import SIZE, BegunSlots
-from core.errors import TaskFailed
+from core.errors import TaskCancelled, TaskFailed, TaskTimeout
 from core.jsontext import Json
 from core.runner import loop_watch, stacks, task_threads
 from core.runner.frames import Ended, Interrupted, LoopBlocked, Run, StackTaken, ToWorker
+from core.runner.interruption import CallInterruption
 from core.runner.task_threads import TaskThreads
 from core.tasks import TaskContext, builtin_registry, lifespan, load, on_start, on_stop, task
-from core.tasks.event_loop import EventLoop
+from core.tasks.event_loop import EventLoop, LoopCall
 from core.testing import run_here
 from tests.services.waiting import wait_until
 
@@ -424,6 +425,64 @@ def test_a_loop_whose_factory_makes_no_task_fails_the_call_and_not_the_next() ->
         loop.run(once)
     loop.get().call_soon_threadsafe(loop.get().set_task_factory, None)
     assert loop.run(once) == "done"
+    loop.close()
+
+
+class Ending(LoopCall):
+    """A coroutine that ends right after each look at it, for all that another thread knows."""
+
+    def __getattribute__(self, name: str) -> object:
+        found: object = super().__getattribute__(name)
+        if name == "_task":
+            vars(self)["_task"] = None
+        return found
+
+
+def test_a_look_at_a_coroutine_that_ends_meanwhile_is_no_error() -> None:
+    loop = EventLoop()
+    call = Ending(loop)
+    begun, go = threading.Event(), threading.Event()
+
+    async def wait() -> None:
+        begun.set()
+        go.wait(60)
+
+    task = asyncio.run_coroutine_threadsafe(wait(), loop.get())
+    assert begun.wait(60)
+    [running] = asyncio.all_tasks(loop.get())
+    vars(call)["_task"] = running
+    assert [call.coroutine for _ in range(2)] == [running.get_coro(), None]
+    assert not call.is_current
+    go.set()
+    task.result(60)
+    loop.close()
+
+
+def test_a_coroutine_is_cancelled_once_however_many_ask() -> None:
+    loop, cancelled = EventLoop(), list[str]()
+    call, begun = LoopCall(loop), threading.Event()
+    interruption = CallInterruption(loop, call)
+
+    async def tidy_up() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)  # which a second cancel would end
+            cancelled.append("tidy")
+            raise
+
+    def ask() -> None:
+        assert begun.wait(60)
+        for error in (TaskTimeout("late"), TaskCancelled("cancelled"), TaskTimeout("late")):
+            interruption.set(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(TaskTimeout, match="late"):
+        call.run(tidy_up)
+    asking.join(60)
+    assert cancelled == ["tidy"]
     loop.close()
 
 

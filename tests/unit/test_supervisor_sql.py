@@ -49,6 +49,7 @@ def test_rows_are_printed_as_json(journal: Journal, capsys: pytest.CaptureFixtur
     lines = printed(journal, "SELECT number, word FROM words", capsys, as_json=True)
     assert [json.loads(line)["word"] for line in lines] == ["uno", None, "00ff", "\x1b[31mred\n", 1.5]
     assert json.loads(lines[0]) == {"number": 0, "word": "uno"}
+    assert printed(journal, "SELECT 9e999 AS x", capsys, as_json=True) == ['{"x": "inf"}']
 
 
 def test_rows_beyond_those_that_were_measured_are_printed_too(
@@ -75,6 +76,7 @@ def test_rows_beyond_those_that_were_measured_are_printed_too(
         ("-- nothing", "write one SELECT"),
         ("SELEC 1", 'near "SELEC": syntax error'),
         ("SELECT * FROM nowhere", "no such table: nowhere"),
+        ("SELECT ?", "bindings"),
         ("SELECT abs(-9223372036854775808)", "integer overflow"),
     ],
 )
